@@ -1,0 +1,51 @@
+/*
+ * Counted pages: the unit in which bodies and heads move between codecs.
+ * A page is PAGE_BYTES in all, header included; a large head gets one of
+ * PAGE_LARGE.  Written by one owner up to `fill`; slices of it are shared
+ * by reference.  Per process, no locks.
+ */
+#ifndef SL_BASE_PAGE_H
+#define SL_BASE_PAGE_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/slab.h"
+
+#define PAGE_BYTES	16384
+#define PAGE_LARGE	65536
+
+struct page_pool {
+	struct slab	small;
+	size_t		live;		/* bytes of pages handed out */
+};
+
+struct page {
+	struct page_pool	*pool;	/* ref */
+	uint32_t		 refs;
+	uint32_t		 cap;	/* bytes of data[] */
+	uint32_t		 fill;	/* bytes written so far */
+	uint32_t		 pad;
+	char			 data[];
+};
+
+#define PAGE_ROOM	(PAGE_BYTES - sizeof(struct page))
+
+void page_pool_init(struct page_pool *, size_t keep);
+void page_pool_fini(struct page_pool *);
+
+/* A page with one reference; large: PAGE_LARGE in place of PAGE_BYTES. */
+struct page *page_new(struct page_pool *);
+struct page *page_new_large(struct page_pool *);
+
+static inline struct page *
+page_ref(struct page *pg)
+{
+	pg->refs++;
+	return pg;
+}
+
+/* Drops a reference and nulls the caller's pointer; *NULL is allowed. */
+void page_unref(struct page **);
+
+#endif

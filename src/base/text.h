@@ -1,0 +1,51 @@
+/*
+ * A text buffer that grows: what messages, JSON lines, heads and dumps
+ * are written into.  Either growing (malloc) or over fixed memory, where
+ * what does not fit is cut and `cut` says so.
+ */
+#ifndef SL_BASE_TEXT_H
+#define SL_BASE_TEXT_H
+
+#include <stdarg.h>
+
+#include "base/str.h"
+
+struct text {
+	char	*p;		/* own when grows, else the caller's */
+	size_t	 n;
+	size_t	 cap;
+	bool	 grows:1;
+	bool	 cut:1;		/* a fixed one was too small */
+};
+
+void text_init(struct text *);
+void text_init_fixed(struct text *, char *mem, size_t cap);
+void text_fini(struct text *);
+struct str text_str(const struct text *);
+
+void text_add(struct text *, struct str);
+void text_c(struct text *, char);
+void text_u64(struct text *, uint64_t);
+void text_i64(struct text *, int64_t);
+void text_fmt(struct text *, const char *fmt, ...)
+    __attribute__((format(printf, 2, 3)));
+void text_vfmt(struct text *, const char *fmt, va_list)
+    __attribute__((format(printf, 2, 0)));
+
+/*
+ * Adds a JSON string (RFC 8259 7) with its quotes.  Bytes that are not
+ * UTF-8 become U+FFFD, so that the line always parses.
+ */
+void text_json(struct text *, struct str);
+
+/* Adds text with control bytes, DEL and non-UTF-8 as \xHH: for terminals. */
+void text_safe(struct text *, struct str);
+
+/* Adds text with & < > " ' replaced by entities. */
+void text_html(struct text *, struct str);
+
+/* 10240 -> "10k" style sizes and 1500 -> "1500ms", "3s": as config reads. */
+void text_size(struct text *, uint64_t bytes);
+void text_time(struct text *, uint64_t ms);
+
+#endif

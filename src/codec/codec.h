@@ -1,0 +1,65 @@
+/*
+ * What a codec is: one HTTP version over one io, filling the waist.
+ * Server and client side; codecs know neither routes nor configuration.
+ * A codec connection owns its io from open to closed().
+ */
+#ifndef SL_CODEC_CODEC_H
+#define SL_CODEC_CODEC_H
+
+#include "http/waist.h"
+
+/* what all connections of a listener (or of a server) share; of the owner */
+struct codec_env {
+	struct ev		*ev;
+	struct page_pool	*pages;
+	struct slab		*arenas;	/* chunks of exchange arenas */
+	struct slab		*conns;		/* codec connections */
+	struct codec_limits	 limits;	/* may change between requests */
+	const struct stream_up	*up;
+	/* the codec is done with the connection; c is freed after this turn */
+	void			(*gone)(void *ctx, enum fail);
+	/* a connection became idle or busy (pool, drain, memory) */
+	void			(*idle)(void *ctx, bool);
+	const char		*date;		/* DATE_LEN bytes, kept fresh */
+};
+
+struct codec_conn;		/* first member of h1c, h2c .. */
+
+/* server side */
+struct server_codec {
+	const char	*alpn;		/* "http/1.1" */
+	/*
+	 * Starts on an accepted io; ctx comes back in gone(), idle() and
+	 * as stream.ctx's initial value.
+	 */
+	struct codec_conn *(*open)(struct io *, const struct codec_env *,
+			    void *ctx);
+	/* finish what runs, answer with Connection: close, then go */
+	void		(*drain)(struct codec_conn *);
+	/* go now; streams are closed with why */
+	void		(*close)(struct codec_conn *, enum fail why);
+	/* after a head with WAIST_UPGRADE: hands the io over, unread bytes
+	 * first; the codec forgets it */
+	struct io	*(*take)(struct codec_conn *, struct chunk *rest);
+};
+
+/* client side */
+struct client_codec {
+	const char	*alpn;
+	struct codec_conn *(*open)(struct io *, const struct codec_env *,
+			    void *ctx);
+	/*
+	 * A new stream for one request on a connection with room; the
+	 * caller sets up, ctx and joins in and out before it sends a head.
+	 */
+	struct stream	*(*request)(struct codec_conn *, struct arena *);
+	/* streams it can take now: h1 0 or 1 */
+	unsigned	(*room)(const struct codec_conn *);
+	void		(*close)(struct codec_conn *, enum fail why);
+	struct io	*(*take)(struct codec_conn *, struct chunk *rest);
+};
+
+extern const struct server_codec h1_server;
+extern const struct client_codec h1_client;
+
+#endif

@@ -1,0 +1,85 @@
+/*
+ * HTTP/1.1 syntax (RFC 9112), strict: pure functions from bytes to
+ * slices.  What is ambiguous is refused with the fail row that names it.
+ */
+#ifndef SL_CODEC_H1_H
+#define SL_CODEC_H1_H
+
+#include "base/text.h"
+#include "http/uri.h"
+#include "http/waist.h"
+
+enum h1_rc {
+	H1_DONE,	/* complete; *used bytes belong to it */
+	H1_MORE,	/* nothing wrong yet, more bytes are needed */
+	H1_BAD		/* *why names the row */
+};
+
+/*
+ * Looks for the end of a head from *seen on (bytes scanned before, updated).
+ * H1_DONE: *used is the length with the empty line.  Line ends without CR
+ * and bytes that cannot begin a head (TLS, HTTP/2 preface) are H1_BAD at
+ * once, so that nobody waits for a time-out.  Limits: header_bytes.
+ */
+enum h1_rc h1_find_head(struct str in, const struct codec_limits *,
+    bool request, size_t *seen, size_t *used, enum fail *why);
+
+/* how the body of a message is delimited (RFC 9112 6.3) */
+struct h1_framing {
+	bool	chunked:1;
+	bool	until_close:1;	/* responses only */
+	bool	close:1;	/* the connection ends after this message */
+	bool	keep10:1;	/* HTTP/1.0 with keep-alive */
+	int64_t	length;		/* else: Content-Length or 0 */
+};
+
+/*
+ * Parses a whole head.  Hop-by-hop fields, those that Connection names
+ * included, are taken out and told by flags of msg and framing; msg->body
+ * is set.  meth: of the request that a response answers.
+ */
+enum fail h1_parse_request(struct str head, const struct codec_limits *,
+    struct arena *, struct msg *, struct h1_framing *);
+enum fail h1_parse_response(struct str head, const struct codec_limits *,
+    struct arena *, enum http_method meth, struct msg *,
+    struct h1_framing *);
+
+/* a chunked body being read (RFC 9112 7.1) */
+struct h1_chunked {
+	uint8_t		state;		/* of h1_chunk.c; 0 at the start */
+	uint8_t		digits;
+	uint16_t	ext;		/* bytes of extensions so far */
+	uint64_t	left;		/* of the chunk's data */
+	uint32_t	trailer;	/* bytes of trailers so far */
+};
+
+/*
+ * Takes the next piece of in: H1_DONE the body ended (trailers, without
+ * the forbidden ones, are in *trailers, which may be empty), H1_MORE with
+ * data->n > 0 gives a slice of body, with data->n == 0 asks for bytes.
+ * The trailer section must lie in one piece of in: *used stays before it
+ * until it is whole.
+ */
+enum h1_rc h1_chunk_next(struct h1_chunked *, struct str in,
+    const struct codec_limits *, struct arena *, struct str *data,
+    struct hdrs *trailers, size_t *used, enum fail *why);
+
+/* --- writing --- */
+/* Head of a request or response with framing written anew. */
+void h1_write_request(struct text *, const struct msg *, bool chunked);
+/* close/keep10: which Connection field; date: 29 bytes or NULL. */
+struct h1_out {
+	bool		chunked:1;
+	bool		close:1;
+	bool		keep10:1;
+	bool		no_length:1;	/* 1xx, 204, until close */
+	const char	*date;
+};
+void h1_write_response(struct text *, const struct msg *,
+    const struct h1_out *);
+/* "1f4\r\n": size line of a chunk; returns its length (<= 18). */
+size_t h1_write_chunk(char *out, uint64_t n);
+/* Last chunk with trailers, if any (RFC 9112 7.1.2). */
+void h1_write_last(struct text *, const struct hdrs *trailers);
+
+#endif

@@ -1,0 +1,91 @@
+/*
+ * Generations: the configuration as an immutable memory file, mapped
+ * read-only at the same address in every process, so that plain pointers
+ * (also to constant tables of the binary) hold everywhere.
+ *
+ * The master reserves the range before it forks anything.  The builder
+ * fills a slot; the master checks and seals; workers prepare (map, vet)
+ * and commit (swap).  A process keeps a handle with a count of what still
+ * uses the generation, and unmaps it when the last use is gone.
+ */
+#ifndef SL_CONF_GEN_H
+#define SL_CONF_GEN_H
+
+#include "base/arena.h"
+#include "base/err.h"
+#include "conf/conf.h"
+
+#define GEN_SLOT_BYTES	(256UL << 20)
+#define GEN_LIVE	16		/* generations at most in use */
+#define GEN_SLOTS	(4 * GEN_LIVE)	/* so that a slot is not reused soon */
+#define GEN_MAGIC	0x31304e4547434c53ULL	/* "SLCGEN01" */
+
+/* at the slot's first byte */
+struct gen_head {
+	uint64_t		magic;
+	uint64_t		build;		/* of this binary's tables */
+	uint64_t		number;
+	uint64_t		size;		/* bytes used, head included */
+	const void		*base;		/* the slot's address */
+	const struct conf	*conf;
+	uint64_t		digest;
+};
+
+/* a process's handle on a mapped generation */
+struct gen {
+	uint64_t		 number;
+	unsigned		 slot;
+	const struct conf	*conf;		/* in the slot */
+	uint64_t		 uses;		/* exchanges and the current mark */
+	struct gen		*next;		/* of struct gens */
+};
+
+struct gens {
+	char		*range;		/* own: GEN_SLOTS slots, PROT_NONE */
+	struct gen	*all;		/* own: what is mapped here */
+	struct gen	*cur;		/* committed */
+	struct gen	*next;		/* prepared */
+	void		(*on_free)(void *, const struct gen *);
+	void		*ctx;
+};
+
+/* Reserves the address range; once, in the master. */
+int gen_reserve(struct gens *, struct err *);
+
+/*
+ * Builder: an empty memory file mapped read-write at the slot, with an
+ * arena over it.  on_full as in arena_init_fixed.
+ */
+int gen_create(struct gens *, unsigned slot, struct arena *,
+    void (*on_full)(void *), void *ctx, struct err *);
+/* Builder: writes the head; the file is complete. */
+void gen_finish(struct gens *, unsigned slot, struct arena *,
+    struct conf *);
+
+/* Master: size, head and pointers hold, then seals the file. */
+int gen_check(struct gens *, int fd, unsigned slot, uint64_t number,
+    struct err *);
+
+/* Maps read-only; the handle has no use yet. */
+struct gen *gen_map(struct gens *, int fd, unsigned slot, struct err *);
+
+/* Makes g the current one and drops the mark of the one before. */
+void gen_commit(struct gens *, struct gen *);
+
+static inline struct gen *
+gen_ref(struct gen *g)
+{
+	g->uses++;
+	return g;
+}
+
+/* Drops a use; the last one unmaps and calls on_free.  Nulls *g. */
+void gen_unref(struct gens *, struct gen **g);
+
+/* Child after fork: forgets all but the current one. */
+void gen_forget(struct gens *);
+
+/* Handles in use here, the current one included. */
+unsigned gen_count(const struct gens *);
+
+#endif

@@ -1,0 +1,53 @@
+/*
+ * Asking: what may block is asked of a helper process over a message
+ * channel and answered later.  Bounded in flight per op; past the deadline
+ * or when the helper dies the asker is told so and fails open or closed
+ * as it sees fit.
+ */
+#ifndef SL_CORE_ASK_H
+#define SL_CORE_ASK_H
+
+#include "os/chan.h"
+
+#define ASK_FLIGHT	1024	/* questions at a time */
+
+struct ask;
+struct question;
+
+/* m NULL: no answer (time, death, too many). */
+typedef void (*ask_fn)(struct question *, struct frame *m);
+
+struct question {
+	struct list	node;
+	uint64_t	id;
+	ask_fn		on;
+	struct timer	deadline;
+	struct ask	*ask;		/* ref */
+	unsigned	peer;
+	struct ev_task	wake;		/* of an answer given at once */
+};
+
+struct ask *ask_new(struct ev *);
+void ask_free(struct ask **);
+
+/* A channel to helper number i (taken); replaces an older one. */
+int ask_peer(struct ask *, unsigned i, int fd, struct err *);
+
+/*
+ * Sends the question to one of the helpers; the answer comes by on(),
+ * never from within.  A helper that dies meanwhile: asked once more of
+ * another one (questions have no side effects).
+ */
+void ask_send(struct ask *, struct question *, enum frame_op,
+    struct str payload, uint64_t ms);
+void ask_cancel(struct question *);
+
+/* payload of CHAN_OPEN: root and path, NUL-terminated one after another */
+struct ask_open {
+	uint32_t	root_n;
+	uint32_t	path_n;
+	uint32_t	flags;		/* RESOLVE_ policy: enum ask_links */
+	uint32_t	pad;
+};
+
+#endif

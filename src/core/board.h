@@ -1,0 +1,162 @@
+/*
+ * The board: what is shared and changes.  Rows of regions, each word with
+ * its single writer or its compare-and-swap rule.  This header holds the
+ * rows of processes and counters; servers and upstreams are in up/.
+ */
+#ifndef SL_CORE_BOARD_H
+#define SL_CORE_BOARD_H
+
+#include <stdatomic.h>
+
+#include "http/fail.h"
+#include "os/ring.h"
+#include "os/shm.h"
+
+enum stat_id {
+#define STAT(id, name, kind, help)	STAT_##id,
+#include "core/stat.tbl"
+#undef STAT
+	STAT_N
+};
+enum stat_kind { STAT_COUNTER, STAT_GAUGE };
+
+struct stat_row {
+	const char	*name;
+	enum stat_kind	 kind;
+	const char	*help;
+};
+extern const struct stat_row stat_rows[];	/* STAT_N of them */
+
+enum slot_state {
+	SLOT_FREE,
+	SLOT_STARTING,
+	SLOT_SERVING,
+	SLOT_DRAINING,
+	SLOT_DEAD	/* being folded by the master */
+};
+
+#define SLOT_MAX	1024	/* processes at a time */
+#define SLOT_PANIC	1984	/* bytes of a panic text */
+
+/* One per process.  Writer: the process; state, pid, tag, role: master. */
+struct board_slot {
+	_Atomic uint64_t tag;		/* of this life */
+	_Atomic uint32_t pid;
+	_Atomic uint32_t state;		/* enum slot_state */
+	_Atomic uint32_t role;		/* index in procs[] */
+	_Atomic uint32_t index;
+	_Atomic uint64_t started_ms;	/* wall clock */
+	_Atomic uint64_t pad0[4];
+	/* the process writes from here on */
+	_Atomic uint64_t beat_ms;	/* monotonic, each turn */
+	_Atomic uint64_t generation;	/* committed */
+	_Atomic uint64_t generations;	/* in use */
+	_Atomic uint64_t accepts;	/* ever; rate of the accept rules */
+	_Atomic uint64_t accept_rate;	/* in the last second */
+	_Atomic uint64_t busy_permille; /* of the last second */
+	_Atomic uint64_t stepped;	/* 1: steps back from accepting */
+	_Atomic uint64_t pad1;
+};
+_Static_assert(sizeof(struct board_slot) == 128, "board slot");
+
+/* panic text of a slot; writer: the process as it dies */
+struct board_panic {
+	_Atomic uint32_t len;
+	uint32_t	 pad;
+	char		 text[SLOT_PANIC];
+	char		 fill[56];
+};
+_Static_assert(sizeof(struct board_panic) == 2048, "board panic");
+
+/* counters of a slot; writer: the process; row SLOT_MAX: totals (master) */
+struct board_stat {
+	_Atomic uint64_t v[64];
+};
+_Static_assert(STAT_N <= 64, "board stat");
+
+/* word for the whole machine; row 0 only */
+struct board_global {
+	_Atomic uint64_t fold_seq;	/* odd: the master folds a dead row */
+	_Atomic uint64_t generation;	/* live; master */
+	_Atomic uint64_t reloads;	/* master */
+	_Atomic uint64_t reloads_failed;
+	_Atomic uint64_t restarts;	/* of children; master */
+	_Atomic uint64_t nworker;	/* that should run; master */
+	_Atomic uint64_t started_ms;	/* wall clock; master */
+	_Atomic uint64_t accept_kick;	/* ++ when a worker died; master */
+};
+_Static_assert(sizeof(struct board_global) == 64, "board global");
+
+extern const struct shm_region board_slots, board_panics, board_stats,
+    board_globals, board_rings, board_flights;
+
+/*
+ * Requests in flight: rows per slot, written by its process.  They make
+ * a killed process's requests log records, and keep the sums exact:
+ * started = finished + in flight + lost at every instant.
+ */
+#define FLIGHT_PER_SLOT	4096
+enum flight_state { FLIGHT_FREE, FLIGHT_OPEN };
+
+struct board_flight {
+	_Atomic uint32_t state;
+	uint32_t	 method_n;	/* bytes used of text: method */
+	_Atomic uint64_t start_no;	/* value of STARTED with this one */
+	_Atomic uint64_t fin_no;	/* of FINISHED, set before the commit */
+	_Atomic uint64_t ring_pos;	/* of its record, set before fin_no */
+	uint64_t	 begun_ms;	/* wall clock */
+	uint8_t		 ip[16];
+	uint16_t	 port;
+	uint8_t		 family;
+	uint8_t		 id_n;
+	uint16_t	 target_n;	/* stored, may be cut */
+	uint16_t	 host_n;
+	char		 text[192];	/* id, method, host, target */
+};
+_Static_assert(sizeof(struct board_flight) == 256, "board flight");
+
+#define RING_BYTES_WORKER	(8UL << 20)
+#define RING_BYTES		(1UL << 20)
+
+/* this process's view, set up by board_enter */
+struct board {
+	struct board_global	*global;
+	struct board_slot	*slot;
+	struct board_panic	*panic;
+	_Atomic uint64_t	*stat;
+	struct board_flight	*flight;	/* FLIGHT_PER_SLOT */
+	uint16_t		*flight_free;	/* own: stack of indexes */
+	unsigned		 nfree;
+	struct ring		 ring;
+};
+extern const unsigned board_ring_chunk;
+
+/* Master: rows for n slots (all regions of this file). */
+int board_grow(struct shm *, unsigned slots, struct err *);
+
+/* Child: finds its rows; the slot's leftovers were folded by the master. */
+void board_enter(struct board *, struct shm *, unsigned slot);
+struct board *board_self(void);
+
+/* Single-writer counters of this process: 2 ns. */
+void stat_add(enum stat_id, uint64_t n);
+void stat_sub(enum stat_id, uint64_t n);
+
+/* Sum over all slots and totals, consistent while rows are folded. */
+uint64_t stat_sum(const struct shm *, enum stat_id);
+
+/* A flight row for a request, or NULL when all are taken (counted). */
+struct board_flight *flight_open(const struct board_flight *what);
+/* pos: where the access record will stand; then the caller commits it. */
+void flight_closing(struct board_flight *, uint64_t pos);
+void flight_close(struct board_flight *);
+
+/*
+ * Master: a process of this slot died.  Calls lost() for each request it
+ * had in flight, settles its counters, folds them into the totals and
+ * zeroes the row.  Everything is checked like network input.
+ */
+void board_fold(struct shm *, unsigned slot,
+    void (*lost)(void *, const struct board_flight *), void *ctx);
+
+#endif

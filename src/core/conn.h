@@ -1,0 +1,33 @@
+/*
+ * A client connection: one accepted io with its codec.  At most 256 bytes
+ * while idle, codec included (design section 5).
+ */
+#ifndef SL_CORE_CONN_H
+#define SL_CORE_CONN_H
+
+#include "core/listener.h"
+
+struct conn {
+	struct io		 io;
+	struct list		 node;		/* of serve.conns_open */
+	struct listener		*listener;	/* ref, counted */
+	struct codec_conn	*codec;		/* own by the codec */
+	struct sock_peer	 peer;
+	uint64_t		 no;		/* number in this process */
+	bool			 idle:1;
+};
+
+/* Takes the descriptor; starts the listener's codec on it. */
+void conn_open(struct listener *, int fd, const struct sock_addr *peer);
+
+/* Finish the request under way, then close (Connection: close). */
+void conn_drain(struct conn *);
+/* Close now; what runs is aborted with why. */
+void conn_close(struct conn *, enum fail why);
+/* Closes up to n of the longest idle ones; returns how many. */
+unsigned conn_close_idle(struct serve *, unsigned n);
+
+/* The stream callbacks that every server codec gets (exchange.c). */
+extern const struct stream_up exchange_up;
+
+#endif

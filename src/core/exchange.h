@@ -1,0 +1,114 @@
+/*
+ * An exchange: one request and its response.  Head phases are a list of
+ * steps with one driver (exchange.steps); body phases are two independent
+ * pumps over the waist, the request's and the response's.  It lives in
+ * the stream's arena and ends when the codec has closed the stream and
+ * the handler has let go; destruction is deferred to the end of the turn.
+ */
+#ifndef SL_CORE_EXCHANGE_H
+#define SL_CORE_EXCHANGE_H
+
+#include "core/access.h"
+#include "core/board.h"
+#include "core/conn.h"
+#include "http/uri.h"
+
+struct route;
+struct handler;
+
+enum step_rc { STEP_NEXT, STEP_DONE, STEP_WAIT, STEP_FAIL };
+
+enum step_id {
+#define STEP(id, fn, text)	STEP_##id,
+#include "core/exchange.steps"
+#undef STEP
+	STEP_N
+};
+
+struct exchange {
+	/* set once */
+	struct list		 node;		/* of serve.exchanges */
+	struct serve		*serve;		/* ref */
+	struct conn		*conn;		/* ref */
+	struct stream		*client;	/* ref, NULL once closed */
+	struct arena		*arena;		/* of the stream */
+	struct gen		*gen;		/* ref, until the head is sent */
+	struct board_flight	*flight;	/* of the board; may be NULL */
+	struct logctx		 lc;
+	/* the request */
+	struct msg		*req;		/* of arena */
+	struct uri		 uri;
+	struct str		 path;		/* normalised; one for all */
+	struct str		 host;		/* without port */
+	struct str		 id;		/* request id */
+	const struct route	*route;		/* of conf, see gen */
+	const struct handler	*handler;	/* const */
+	void			*hctx;		/* of the handler, arena */
+	/* the response */
+	struct msg		*res;		/* of arena; NULL: none yet */
+	struct sink		*out;		/* where body goes; of chain */
+	unsigned		 res_flags;	/* WAIST_ */
+	/* phase */
+	uint8_t			 step;		/* enum step_id */
+	uint8_t			 chain_at;	/* next hook */
+	enum fail		 fail;
+	bool			 running:1;	/* the driver is active */
+	bool			 head_sent:1;
+	bool			 counted:1;	/* end hooks have run */
+	bool			 handling:1;	/* the handler may hold things */
+	bool			 error_page:1;	/* res is a built-in error */
+	struct timer		 deadline;	/* of whoever waits */
+	struct ev_task		 wake;		/* goes on with the steps */
+	struct ev_task		 free;
+	struct access		 acc;
+};
+
+/* --- for steps, filters and handlers --- */
+
+/* Goes on with the steps, from a wake: what a waiting step is woken by. */
+void exchange_go(struct exchange *);
+
+/*
+ * The handler's answer.  The head may be changed by response hooks; body
+ * is sent through exchange_body() afterwards.  WAIST_END: no body.
+ * exchange_interim passes a 1xx on.
+ */
+void exchange_respond(struct exchange *, struct msg *res, unsigned flags);
+void exchange_interim(struct exchange *, struct msg *res);
+
+/* A response head in the arena with room for fields. */
+struct msg *exchange_new_head(struct exchange *, unsigned status);
+
+/* A whole small answer: text must outlive the exchange or be in its arena. */
+void exchange_reply(struct exchange *, unsigned status, struct str type,
+    struct str text);
+
+/*
+ * The request failed: a built-in error by Accept if no head was sent,
+ * else the stream is aborted.  cause says more for the log ("" if none),
+ * of arena or constant.
+ */
+void exchange_fail(struct exchange *, enum fail, struct str cause);
+
+/*
+ * The response body's sink: the handler joins its source to it after
+ * exchange_respond without WAIST_END, when st_head has run: then
+ * handler->body is called.
+ */
+struct sink *exchange_body(struct exchange *);
+
+/* The request body's source, for a handler that reads it. */
+struct source *exchange_request(struct exchange *);
+/* Nobody reads the request body: the codec drops or closes. */
+void exchange_skip_request(struct exchange *);
+
+/* The handler holds nothing any more (after abort(), or at its end). */
+void exchange_handler_done(struct exchange *);
+
+/* Address as X-Forwarded-For has it, of arena. */
+struct str exchange_client_ip(struct exchange *);
+
+/* Ends all that run here with why (drain's end). */
+void exchange_abort_all(struct serve *, enum fail why);
+
+#endif

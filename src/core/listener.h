@@ -1,0 +1,68 @@
+/*
+ * Listeners: what accepts.  [listener NAME] is configuration; a struct
+ * listener is one bound address in this process.  It outlives generations
+ * as long as the address stays configured, so that idle connections hold
+ * no generation; its settings are copied at each commit.
+ *
+ * Accept rules: level-triggered with EPOLLEXCLUSIVE.  Whoever is woken
+ * accepts at least one, up to 4 when the last second's rate was high;
+ * only then may it step back, for at most 20 ms, by load (connections
+ * accepted in the last second and busy time both above 9/8 of the mean),
+ * never by open connections, never when fewer than half of the workers
+ * listen.  After a worker's death the others try accept once.  On EMFILE:
+ * step back 100 ms, close idle connections, count fd_exhausted.
+ */
+#ifndef SL_CORE_LISTENER_H
+#define SL_CORE_LISTENER_H
+
+#include "core/serve.h"
+
+/* [listener NAME] in a generation */
+struct listener_conf {
+	struct conf_obj		 obj;
+	struct sock_addr	*bind;		/* of conf */
+	size_t			 nbind;
+	struct codec_limits	 limits;	/* with [limits] merged in */
+};
+extern const struct conf_section listener_section;
+
+/* All addresses of a generation in the order in which sockets travel. */
+struct listen_addr {
+	const struct listener_conf	*conf;
+	const struct sock_addr		*addr;
+};
+/* Addresses of a generation; *n of them, of conf (listener_section data). */
+const struct listen_addr *listener_addrs(const struct conf *, size_t *n);
+
+struct listener {
+	struct list		 node;		/* of serve */
+	struct ev_fd		 fd;
+	struct serve		*serve;		/* ref */
+	struct sock_addr	 addr;
+	struct str		 name;		/* own */
+	struct codec_env	 env;		/* limits of the current conf */
+	const struct server_codec *codec;	/* const */
+	unsigned		 refs;		/* connections + 1 if listed */
+	bool			 listening:1;	/* in the loop */
+	bool			 retired:1;	/* no longer configured */
+	/* accounting of the accept rules */
+	struct timer		 back;		/* stepped back until */
+	uint64_t		 kick;		/* accept_kick last seen */
+};
+
+/*
+ * Makes or finds the listener of an address; fd is the process's own copy
+ * of the master's socket (taken).  Starts to accept if go.
+ */
+struct listener *listener_attach(struct serve *, const struct listen_addr *,
+    int fd, struct err *);
+struct listener *listener_find(struct serve *, const struct sock_addr *);
+void listener_start(struct listener *);
+void listener_stop(struct listener *);
+/* Not configured any more: stop, drain its connections, free when empty. */
+void listener_retire(struct listener *);
+void listener_unref(struct listener *);
+/* Called each second: rates, kicks. */
+void listener_second(struct serve *);
+
+#endif

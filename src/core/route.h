@@ -1,0 +1,58 @@
+/*
+ * Routes: which handler answers.  Host (exact, wildcard, default), then
+ * path (exact, longest prefix), then further conditions, then priority;
+ * equal: proxy before static, then file order.  The index is compiled
+ * into the generation by the builder; matching reads it only.
+ */
+#ifndef SL_CORE_ROUTE_H
+#define SL_CORE_ROUTE_H
+
+#include "core/exchange.h"
+
+struct chain;
+
+/* [route NAME] */
+struct route {
+	struct conf_obj		 obj;
+	struct conf_list	 listeners;	/* names; empty: all */
+	struct conf_list	 hosts;
+	struct conf_list	 paths;
+	int64_t			 priority;
+	uint64_t		 max_body;	/* bytes; 0: none */
+	const struct handler	*handler;	/* const */
+	const struct chain	*chain;		/* of conf; NULL: no filters */
+	/* compiled by route_section.done */
+	uint32_t		 order;		/* in files */
+	uint32_t		 nconds;	/* for specificity */
+	const struct route_cond	*const *conds;	/* set ones, NULL at end */
+};
+extern const struct conf_section route_section;
+
+/*
+ * A further condition: one file in core/ (or a group of rows in an
+ * existing one) and one line in registry.c.
+ */
+struct route_cond {
+	const char		*name;
+	const struct conf_group	*group;		/* its keys of [route] */
+	/* True if the user set it on this route. */
+	bool			(*is_set)(const void *part);
+	bool			(*match)(const void *part,
+				    const struct exchange *);
+	/* What to answer when only this one fails; FAIL_NONE: try on. */
+	enum fail		fail;
+};
+extern const struct route_cond *const route_conds[];
+
+/*
+ * The route for a request, or NULL with *why (NO_ROUTE,
+ * METHOD_NOT_ALLOWED).  *allow: methods of the candidates, bit per
+ * http_method, for Allow.
+ */
+const struct route *route_match(const struct conf *, struct exchange *,
+    enum fail *why, uint32_t *allow);
+
+/* What the path left after the literal prefix: "" or "a/b" of "/x/ *". */
+struct str route_rest(const struct route *, struct str path);
+
+#endif

@@ -1,0 +1,67 @@
+/*
+ * The singleton sections that belong to no other module: [sluice],
+ * [limits], [log], [board], [health], [admin].
+ */
+#ifndef SL_CORE_SETTINGS_H
+#define SL_CORE_SETTINGS_H
+
+#include "conf/conf.h"
+
+/* [sluice] */
+struct settings {
+	struct conf_obj	obj;
+	uint64_t	workers;	/* 0: auto */
+	struct str	user;
+	struct str	run_dir;
+	struct str	state_dir;
+	struct conf_list include;	/* read by the reader */
+	uint64_t	drain_delay;	/* ms */
+	uint64_t	drain_timeout;
+	uint64_t	drain_streams;
+	uint64_t	stop;
+};
+extern const struct conf_section settings_section;
+
+/* [limits]: of requests and connections; listeners merge them in */
+struct settings_limits {
+	struct conf_obj	obj;
+	uint64_t	header_bytes;
+	uint64_t	header_field;
+	int64_t		header_count;
+	uint64_t	target;
+	uint64_t	body;
+	int64_t		requests;	/* requests_per_connection */
+	uint64_t	age;		/* connection_age, ms */
+};
+extern const struct conf_section limits_section;
+
+/* [log] */
+struct settings_log {
+	struct conf_obj	obj;
+	bool		access;
+	int		level;		/* enum log_level */
+	struct str	directory;
+	struct str	file_pattern;
+	int		output_mode;	/* both, file, console */
+	int		overflow;	/* drop, block */
+};
+extern const struct conf_section log_section;
+
+/* [board] */
+struct settings_board {
+	struct conf_obj	obj;
+	uint64_t	max;
+};
+extern const struct conf_section board_section;
+
+const struct settings *settings_get(const struct conf *);
+const struct settings_limits *settings_limits(const struct conf *);
+const struct settings_log *settings_log(const struct conf *);
+
+/*
+ * Workers that should run: the key, or min(affinity, cgroup quota rounded
+ * up); at least 1.
+ */
+unsigned settings_workers(const struct conf *);
+
+#endif

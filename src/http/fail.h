@@ -1,0 +1,35 @@
+/*
+ * The one vocabulary of failures; the rows are in http/fail.tbl.
+ */
+#ifndef SL_HTTP_FAIL_H
+#define SL_HTTP_FAIL_H
+
+#include "base/str.h"
+
+#define FAIL_F_R	0x01	/* retryable when the method allows it */
+#define FAIL_F_S	0x02	/* nothing was sent: retryable always */
+#define FAIL_F_B	0x04	/* counts against breaker and outlier */
+#define FAIL_F_Q	0x08	/* the client connection closes after it */
+
+enum fail {
+	FAIL_NONE,
+#define FAIL(id, name, status, flags, text)	FAIL_##id,
+#include "http/fail.tbl"
+#undef FAIL
+	FAIL_N
+};
+
+struct fail_row {
+	const char	*name;
+	uint16_t	 status;
+	uint16_t	 flags;
+	const char	*text;
+};
+
+/* The row; FAIL_NONE has the name "" and status 0. */
+const struct fail_row *fail_row(enum fail);
+
+/* By name; FAIL_NONE if there is none such. */
+enum fail fail_find(struct str name);
+
+#endif

@@ -1,0 +1,42 @@
+/*
+ * Targets and paths (RFC 3986, RFC 9112 3.2).  One normalised path is
+ * seen by routes, filters, static files and upstreams alike.
+ */
+#ifndef SL_HTTP_URI_H
+#define SL_HTTP_URI_H
+
+#include "base/arena.h"
+#include "http/fail.h"
+
+struct uri {
+	struct str	scheme;		/* absolute-form only */
+	struct str	authority;	/* absolute-form and authority-form */
+	struct str	path;		/* "" for "*" and authority-form */
+	struct str	query;		/* without '?' */
+	bool		has_query:1;
+	bool		star:1;		/* asterisk-form */
+};
+
+/*
+ * Splits a request target in one of the four forms; connect: only the
+ * authority-form is right.  FAIL_NONE or FAIL_BAD_TARGET.
+ */
+enum fail uri_parse_target(struct str, bool connect, struct uri *);
+
+/*
+ * Normalises a path: unreserved octets decoded, other escapes kept in
+ * upper case, dot segments removed, "//" kept.  %00, a backslash and
+ * (unless keep_slash) %2f are FAIL_BAD_PATH; above root
+ * FAIL_PATH_ABOVE_ROOT.  *out is the input itself when nothing changed.
+ */
+enum fail uri_normalise(struct arena *, struct str path, bool keep_slash,
+    struct str *out);
+
+/* Decodes every escape (file names).  -1 on %00 or a broken escape. */
+int uri_decode(struct arena *, struct str, struct str *out);
+
+/* host[:port] of Host or authority (RFC 9110 7.2); lower-cased in place
+ * is not done: compare folded.  port < 0: none given. */
+enum fail uri_parse_host(struct str, struct str *host, int *port);
+
+#endif

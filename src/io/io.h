@@ -1,0 +1,106 @@
+/*
+ * A byte transport: what a codec reads from and writes to.  Plain sockets
+ * (sock.c), TLS as a layer (later), memory (mem.c, for tests).  One
+ * interface, so that nobody above asks what it is.  Workers, control.
+ *
+ * Readiness is kept as bits: `ready` says what may be tried; AGAIN clears
+ * it.  A layer such as TLS may need to write in order to read: rd_wait
+ * and wr_wait say which direction of the wire must move before the
+ * operation is tried again; io.c translates, owners only ever see IO_R
+ * and IO_W.
+ */
+#ifndef SL_IO_IO_H
+#define SL_IO_IO_H
+
+#include <sys/types.h>
+#include <sys/uio.h>
+
+#include "os/ev.h"
+#include "os/sock.h"
+
+enum io_rc {
+	IO_OK,		/* moved at least one byte */
+	IO_AGAIN,	/* nothing now; an event will come */
+	IO_EOF,		/* reads: the peer ended its direction */
+	IO_ERR		/* the transport is broken; see io->error */
+};
+
+#define IO_R		EV_R
+#define IO_W		EV_W
+#define IO_GONE		EV_GONE
+
+/* what a transport can do beyond reading and writing */
+#define IO_C_SPLICE	0x01	/* io_fd may be given to splice() */
+#define IO_C_SENDFILE	0x02
+#define IO_C_SECURE	0x04	/* TLS */
+#define IO_C_LOCAL	0x08	/* unix socket or memory */
+
+#define IO_MORE		0x01	/* more follows at once (MSG_MORE) */
+
+struct io;
+
+/* The io may be used but not freed (ev_defer that). */
+typedef void (*io_fn)(struct io *, unsigned what);
+
+struct io_ops {
+	const char	*name;
+	enum io_rc	(*readv)(struct io *, const struct iovec *, int n,
+			    size_t *got);
+	enum io_rc	(*writev)(struct io *, const struct iovec *, int n,
+			    unsigned flags, size_t *put);
+	/* NULL unless IO_C_SENDFILE */
+	enum io_rc	(*sendfile)(struct io *, int fd, uint64_t off,
+			    size_t n, size_t *put);
+	enum io_rc	(*shutdown)(struct io *);	/* our direction */
+	void		(*close)(struct io *, bool reset);
+};
+
+struct io {
+	struct ev_fd		 fd;		/* fd.fd < 0: none (memory) */
+	const struct io_ops	*ops;
+	struct ev		*ev;		/* ref */
+	io_fn			 on;		/* of the owner */
+	uint8_t			 caps;		/* IO_C_ */
+	uint8_t			 rd_wait;	/* IO_R or IO_W */
+	uint8_t			 wr_wait;
+	bool			 open:1;
+	bool			 short_read:1;	/* the last read emptied it */
+	int			 error;		/* errno of IO_ERR */
+};
+
+/* Over a connected or connecting socket, which it then owns. */
+int io_sock_open(struct io *, struct ev *, int fd, unsigned caps, io_fn,
+    struct err *);
+
+/*
+ * Two ends of a memory pipe, each with room for size bytes per direction;
+ * for tests and for parts that talk to themselves.
+ */
+struct io_mem;
+struct io_mem *io_mem_new(struct ev *, size_t size);
+void io_mem_free(struct io_mem **);
+struct io *io_mem_end(struct io_mem *, unsigned which, io_fn);
+
+/* Reads into 1..n pieces; a read that fills less clears IO_R. */
+enum io_rc io_readv(struct io *, const struct iovec *, int n, size_t *got);
+enum io_rc io_writev(struct io *, const struct iovec *, int n,
+    unsigned flags, size_t *put);
+enum io_rc io_sendfile(struct io *, int fd, uint64_t off, size_t n,
+    size_t *put);
+
+/* True when the direction may be tried without waiting. */
+bool io_can(const struct io *, unsigned dir);
+
+/* Ends our direction (FIN, close_notify). */
+enum io_rc io_shutdown(struct io *);
+
+/* Closes; reset: the peer is to see RST and not a clean end. */
+void io_close(struct io *, bool reset);
+
+/* Descriptor for splice and getsockname, -1 if there is none. */
+int io_fd(const struct io *);
+
+/* Connect's outcome: 0, or the errno (SO_ERROR); asked once, when writable. */
+int io_dialled(struct io *);
+
+#endif

@@ -1,0 +1,74 @@
+/*
+ * Log rings: one writer, one reader (the logger), over shared memory.  A
+ * record exists from the moment its length is stored; a writer that dies
+ * in the middle leaves nothing.  The reader notes what it is about to
+ * write (file, offset, bytes) before it writes, and moves the tail only
+ * after the write returned: a restarted reader neither loses nor doubles.
+ */
+#ifndef SL_OS_RING_H
+#define SL_OS_RING_H
+
+#include <stdatomic.h>
+
+#include "base/str.h"
+
+#define RING_RECORD_MAX	65536	/* bytes of one record */
+
+/* head of a ring; 256 bytes, then the data */
+struct ring_head {
+	/* writer */
+	_Atomic uint64_t head;		/* position after the last record */
+	_Atomic uint64_t dropped;	/* records that found no room */
+	uint64_t	 pad0[6];
+	/* reader */
+	_Atomic uint64_t tail;		/* position of the next record */
+	_Atomic uint64_t told;		/* of dropped, that were reported */
+	uint64_t	 pad1[6];
+	/* reader: the write under way; state 0: none */
+	_Atomic uint64_t w_state;	/* 1: what follows is valid */
+	uint64_t	 w_dev;
+	uint64_t	 w_ino;
+	uint64_t	 w_off;		/* file size before the write */
+	uint64_t	 w_len;		/* bytes of text */
+	uint64_t	 w_tail;	/* tail after it */
+	uint64_t	 pad2[2];
+	/* set once */
+	uint64_t	 size;		/* bytes of data, power of two */
+	uint64_t	 pad3[7];
+};
+_Static_assert(sizeof(struct ring_head) == 256, "ring head");
+
+struct ring {
+	struct ring_head	*h;	/* of the board */
+	char			*data;
+};
+
+/* Over bytes of zeroed shared memory (head + a power of two), or one in use. */
+void ring_attach(struct ring *, void *mem, size_t bytes);
+
+/*
+ * Writer: room for a record of at most n bytes, contiguous; NULL if it is
+ * full (counted as dropped).  ring_commit makes n' <= n bytes of it one
+ * record and returns its position; nothing is visible before.
+ */
+char *ring_reserve(struct ring *, size_t n);
+uint64_t ring_commit(struct ring *, size_t n);
+
+/* Where the next commit's record will stand. */
+uint64_t ring_pos(const struct ring *);
+/* True if the record at that position was committed (or read since). */
+bool ring_is_committed(const struct ring *, uint64_t pos);
+
+/* Bytes between tail and head. */
+uint64_t ring_used(const struct ring *);
+
+/*
+ * Reader: the record at *pos (start with the tail), *pos moves behind it.
+ * False when there is none.  Lengths are checked like network input: a
+ * ring that does not hold is emptied, counted as dropped.
+ */
+bool ring_next(struct ring *, uint64_t *pos, struct str *record);
+/* Reader: everything before pos is done with. */
+void ring_release(struct ring *, uint64_t pos);
+
+#endif
