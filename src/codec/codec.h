@@ -8,12 +8,15 @@
 
 #include "http/waist.h"
 
+/* what a codec connection may take of env->conns, both sides */
+#define CODEC_CONN_MAX	136
+
 /* what all connections of a listener (or of a server) share; of the owner */
 struct codec_env {
 	struct ev		*ev;
 	struct page_pool	*pages;
 	struct slab		*arenas;	/* chunks of exchange arenas */
-	struct slab		*conns;		/* codec connections */
+	struct slab		*conns;		/* of CODEC_CONN_MAX bytes */
 	struct codec_limits	 limits;	/* may change between requests */
 	const struct stream_up	*up;
 	/* the codec is done with the connection; c is freed after this turn */
@@ -23,14 +26,19 @@ struct codec_env {
 	const char		*date;		/* DATE_LEN bytes, kept fresh */
 };
 
-struct codec_conn;		/* first member of h1c, h2c .. */
+/* first member of h1c, h2c .. */
+struct codec_conn {
+	uint32_t	magic;
+};
 
 /* server side */
 struct server_codec {
 	const char	*alpn;		/* "http/1.1" */
 	/*
-	 * Starts on an accepted io; ctx comes back in gone(), idle() and
-	 * as stream.ctx's initial value.
+	 * Starts on an accepted io, whose on and ctx it sets; ctx comes
+	 * back in gone(), idle() and as stream.ctx's initial value.  Reads
+	 * from the turn's ready list, so nothing is called up before it
+	 * has returned.  The io is closed before gone() is called.
 	 */
 	struct codec_conn *(*open)(struct io *, const struct codec_env *,
 			    void *ctx);
@@ -38,8 +46,12 @@ struct server_codec {
 	void		(*drain)(struct codec_conn *);
 	/* go now; streams are closed with why */
 	void		(*close)(struct codec_conn *, enum fail why);
-	/* after a head with WAIST_UPGRADE: hands the io over, unread bytes
-	 * first; the codec forgets it */
+	/*
+	 * After a head with WAIST_UPGRADE: hands the io over, unread bytes
+	 * first (rest->n may be 0).  NULL: the head is not yet all written,
+	 * out's room() tells when.  The stream stays until close(), which
+	 * then leaves the io alone.
+	 */
 	struct io	*(*take)(struct codec_conn *, struct chunk *rest);
 };
 
@@ -61,5 +73,13 @@ struct client_codec {
 
 extern const struct server_codec h1_server;
 extern const struct client_codec h1_client;
+
+/* the table of contents, in registry.c; alpn NULL at the end */
+struct codec {
+	const char			*alpn;
+	const struct server_codec	*server;
+	const struct client_codec	*client;
+};
+extern const struct codec codecs[];
 
 #endif

@@ -45,6 +45,7 @@ struct gens {
 	struct gen	*all;		/* own: what is mapped here */
 	struct gen	*cur;		/* committed */
 	struct gen	*next;		/* prepared */
+	int		 fd;		/* builder: of gen_create */
 	void		(*on_free)(void *, const struct gen *);
 	void		*ctx;
 };
@@ -54,20 +55,32 @@ int gen_reserve(struct gens *, struct err *);
 
 /*
  * Builder: an empty memory file mapped read-write at the slot, with an
- * arena over it.  on_full as in arena_init_fixed.
+ * arena over it.  on_full as in arena_init_fixed.  The descriptor, or -1.
  */
 int gen_create(struct gens *, unsigned slot, struct arena *,
     void (*on_full)(void *), void *ctx, struct err *);
-/* Builder: writes the head; the file is complete. */
+/*
+ * Builder: writes the head and cuts the file to what is used; it is
+ * complete.  conf->number is the caller's.
+ */
 void gen_finish(struct gens *, unsigned slot, struct arena *,
     struct conf *);
 
-/* Master: size, head and pointers hold, then seals the file. */
+/*
+ * Master: seals the file, then sees that size, head and pointers hold.
+ * Fails while anybody (the builder) still has it mapped for writing.
+ */
 int gen_check(struct gens *, int fd, unsigned slot, uint64_t number,
     struct err *);
 
-/* Maps read-only; the handle has no use yet. */
+/*
+ * Maps read-only; the handle has no use yet and is the prepared one, in
+ * place of another that was never committed.
+ */
 struct gen *gen_map(struct gens *, int fd, unsigned slot, struct err *);
+
+/* Unmaps the prepared one, if there is one. */
+void gen_cancel(struct gens *);
 
 /* Makes g the current one and drops the mark of the one before. */
 void gen_commit(struct gens *, struct gen *);

@@ -47,6 +47,7 @@ struct conf_item {
 	const struct conf_alias	*alias;	/* the word used, if not the row's */
 	const struct conf_piece	*pieces; /* where val's bytes stood; NULL: */
 	size_t			npieces; /* val is a slice of vspan.text */
+	bool			quoted;	/* "": a value that is empty */
 };
 
 struct conf_opts {

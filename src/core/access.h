@@ -29,7 +29,7 @@ extern const struct access_row access_rows[];	/* ACCESS_N */
 #define RECORD_MAX	16384
 #define RECORD_STR_MAX	4096	/* of one text */
 
-enum record_kind { RECORD_ACCESS = 1, RECORD_LINE = 2 };
+enum record_kind { RECORD_NONE, RECORD_ACCESS, RECORD_LINE };
 
 /* what an exchange fills in; values by id, of any lifetime until put */
 struct access {
@@ -38,16 +38,31 @@ struct access {
 	struct sock_peer	peer;		/* IP */
 };
 
+/* a line of the error log */
+struct record_line {
+	uint64_t		 wall_ms;
+	enum log_level		 level;
+	const char		*role;
+	unsigned		 index;
+	const struct log_ids	*ids;
+	struct str		 text;
+};
+
 /*
- * Reserves and writes a record, without making it visible; access_commit
- * does.  False if the ring is full (counted there).
+ * Reserves and writes a record of *n bytes, without making it visible;
+ * ring_commit(ring, *n) does.  Between them stands flight_closing.
+ * False if the ring is full (counted there).
  */
 bool access_put(struct ring *, const struct access *, size_t *n);
 
-/* The same for a line of the error log, committed at once. */
-bool record_put_line(struct ring *, uint64_t wall_ms, enum log_level,
-    const char *role, unsigned index, const struct log_ids *,
-    struct str text);
+/*
+ * The same for a line of the error log, committed at once.  Index 0: the
+ * role has but one process, its name stands alone.
+ */
+bool record_put_line(struct ring *, const struct record_line *);
+
+/* What a record is; 0 if it is nothing known. */
+enum record_kind record_kind(struct str record);
 
 /*
  * Logger: one record as a JSON line with its newline.  -1 if the record

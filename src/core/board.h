@@ -1,7 +1,7 @@
 /*
- * The board: what is shared and changes.  Rows of regions, each word with
- * its single writer or its compare-and-swap rule.  This header holds the
- * rows of processes and counters; servers and upstreams are in up/.
+ * The board: what is shared and changes, each word with its single writer
+ * or its compare-and-swap rule.  Here: rows of processes and counters;
+ * servers and upstreams are in up/.
  */
 #ifndef SL_CORE_BOARD_H
 #define SL_CORE_BOARD_H
@@ -35,7 +35,7 @@ enum slot_state {
 	SLOT_DEAD	/* being folded by the master */
 };
 
-#define SLOT_MAX	1024	/* processes at a time */
+#define SLOT_MAX	1008	/* processes at a time; fills six chunks */
 #define SLOT_PANIC	1984	/* bytes of a panic text */
 
 /* One per process.  Writer: the process; state, pid, tag, role: master. */
@@ -55,7 +55,7 @@ struct board_slot {
 	_Atomic uint64_t accept_rate;	/* in the last second */
 	_Atomic uint64_t busy_permille; /* of the last second */
 	_Atomic uint64_t stepped;	/* 1: steps back from accepting */
-	_Atomic uint64_t pad1;
+	_Atomic uint64_t flight_top;	/* flight rows ever used */
 };
 _Static_assert(sizeof(struct board_slot) == 128, "board slot");
 
@@ -68,7 +68,7 @@ struct board_panic {
 };
 _Static_assert(sizeof(struct board_panic) == 2048, "board panic");
 
-/* counters of a slot; writer: the process; row SLOT_MAX: totals (master) */
+/* counters of a slot; writer: the process; board_totals: master */
 struct board_stat {
 	_Atomic uint64_t v[64];
 };
@@ -87,13 +87,14 @@ struct board_global {
 };
 _Static_assert(sizeof(struct board_global) == 64, "board global");
 
+/* totals: what dead processes counted; totals and globals have one row */
 extern const struct shm_region board_slots, board_panics, board_stats,
-    board_globals, board_rings, board_flights;
+    board_totals, board_globals, board_rings, board_flights;
 
 /*
- * Requests in flight: rows per slot, written by its process.  They make
- * a killed process's requests log records, and keep the sums exact:
- * started = finished + in flight + lost at every instant.
+ * Requests in flight, written by the slot's process: they make a killed
+ * one's requests log records, and keep the sums exact at every instant:
+ * started = finished + in flight + lost.
  */
 #define FLIGHT_PER_SLOT	4096
 enum flight_state { FLIGHT_FREE, FLIGHT_OPEN };
@@ -115,6 +116,15 @@ struct board_flight {
 };
 _Static_assert(sizeof(struct board_flight) == 256, "board flight");
 
+/* fin_no and no record: the request ends without one */
+#define FLIGHT_NO_RECORD	UINT64_MAX
+
+/* the texts of a flight row */
+struct flight_text {
+	struct str	id, method, host, target;
+};
+
+/* data of a ring; every row of the region has room for the larger */
 #define RING_BYTES_WORKER	(8UL << 20)
 #define RING_BYTES		(1UL << 20)
 
@@ -127,34 +137,62 @@ struct board {
 	struct board_flight	*flight;	/* FLIGHT_PER_SLOT */
 	uint16_t		*flight_free;	/* own: stack of indexes */
 	unsigned		 nfree;
+	unsigned		 flight_top;	/* as in the slot row */
+	struct board_flight	*closing;	/* of flight, or NULL */
 	struct ring		 ring;
 };
-extern const unsigned board_ring_chunk;
 
 /* Master: rows for n slots (all regions of this file). */
 int board_grow(struct shm *, unsigned slots, struct err *);
 
-/* Child: finds its rows; the slot's leftovers were folded by the master. */
-void board_enter(struct board *, struct shm *, unsigned slot);
+/* Bytes that so many processes may come to use (for [board] max). */
+uint64_t board_cost(unsigned workers, unsigned others);
+
+/*
+ * Finds the rows of a process, which then sets self->board; the slot's
+ * leftovers were folded by the master.  ring: RING_BYTES or _WORKER.
+ */
+void board_enter(struct board *, struct shm *, unsigned slot, size_t ring);
+void board_leave(struct board *);
 struct board *board_self(void);
 
-/* Single-writer counters of this process: 2 ns. */
+/* Reader of a slot's ring; false if nobody wrote there yet. */
+bool board_ring(struct ring *, struct shm *, unsigned slot);
+
+/* Single-writer counters: 2 ns.  Without a board nothing is counted. */
 void stat_add(enum stat_id, uint64_t n);
 void stat_sub(enum stat_id, uint64_t n);
 
-/* Sum over all slots and totals, consistent while rows are folded. */
+/*
+ * Sum over all slots and totals, consistent while rows are folded.
+ * stat_sums takes all at once, what is derived before what it is
+ * derived from: started is never less than finished and lost together.
+ */
 uint64_t stat_sum(const struct shm *, enum stat_id);
+void stat_sums(const struct shm *, uint64_t v[STAT_N]);
 
-/* A flight row for a request, or NULL when all are taken (counted). */
+/* Fills in a row's texts, cut to fit; reads them, false if they lie. */
+void flight_set(struct board_flight *, const struct flight_text *);
+bool flight_get(const struct board_flight *, struct flight_text *);
+
+/*
+ * A request begins: it is counted as started and gets a row, or NULL
+ * when all are taken (counted too).  NULL is good for what follows.
+ */
 struct board_flight *flight_open(const struct board_flight *what);
-/* pos: where the access record will stand; then the caller commits it. */
+/*
+ * pos: where the access record will stand (ring_pos).  Then the caller
+ * commits it and closes; no other request ends in between.
+ */
 void flight_closing(struct board_flight *, uint64_t pos);
+/* The request is finished; without flight_closing: it has no record. */
 void flight_close(struct board_flight *);
 
 /*
  * Master: a process of this slot died.  Calls lost() for each request it
- * had in flight, settles its counters, folds them into the totals and
- * zeroes the row.  Everything is checked like network input.
+ * had in flight (a checked copy of the row), settles its counters, folds
+ * them into the totals and zeroes what the process wrote, except its
+ * ring and its panic text.  Everything is checked like network input.
  */
 void board_fold(struct shm *, unsigned slot,
     void (*lost)(void *, const struct board_flight *), void *ctx);

@@ -2,7 +2,9 @@
  * Filters and their chain.  Request hooks run in the order of `use`,
  * response hooks in reverse.  Four answers: NEXT go on, DONE answered
  * (exchange_respond was called), WAIT one thing is armed and
- * exchange_go() will come, FAIL (exchange's fail is set).
+ * exchange_go() will come (the same hook is called again), FAIL
+ * (exchange's fail is set).  Response hooks run for those filters whose
+ * request hook said NEXT; end hooks for all that were called.
  */
 #ifndef SL_CORE_CHAIN_H
 #define SL_CORE_CHAIN_H

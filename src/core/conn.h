@@ -14,7 +14,9 @@ struct conn {
 	struct codec_conn	*codec;		/* own by the codec */
 	struct sock_peer	 peer;
 	uint64_t		 no;		/* number in this process */
+	struct ev_task		 free;
 	bool			 idle:1;
+	bool			 draining:1;	/* its codec was told */
 };
 
 /* Takes the descriptor; starts the listener's codec on it. */

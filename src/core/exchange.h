@@ -2,8 +2,9 @@
  * An exchange: one request and its response.  Head phases are a list of
  * steps with one driver (exchange.steps); body phases are two independent
  * pumps over the waist, the request's and the response's.  It lives in
- * the stream's arena and ends when the codec has closed the stream and
- * the handler has let go; destruction is deferred to the end of the turn.
+ * an arena of its own, for it ends when the codec has closed the stream
+ * and the handler has let go, which may be later; destruction is deferred
+ * to the end of the turn.
  */
 #ifndef SL_CORE_EXCHANGE_H
 #define SL_CORE_EXCHANGE_H
@@ -31,32 +32,44 @@ struct exchange {
 	struct serve		*serve;		/* ref */
 	struct conn		*conn;		/* ref */
 	struct stream		*client;	/* ref, NULL once closed */
-	struct arena		*arena;		/* of the stream */
+	struct arena		*arena;		/* = &mem */
+	struct arena		 mem;		/* own; this struct is in it */
 	struct gen		*gen;		/* ref, until the head is sent */
 	struct board_flight	*flight;	/* of the board; may be NULL */
 	struct logctx		 lc;
 	/* the request */
-	struct msg		*req;		/* of arena */
+	struct msg		*req;		/* of the stream's arena */
 	struct uri		 uri;
 	struct str		 path;		/* normalised; one for all */
-	struct str		 host;		/* without port */
+	struct str		 host;		/* without port, lower case */
 	struct str		 id;		/* request id */
-	const struct route	*route;		/* of conf, see gen */
+	const struct route	*route;		/* of conf; NULL without gen */
+	uint64_t		 max_body;	/* bytes; 0: none */
+	struct source		*body;		/* of arena: counts the body */
+	void			**fstate;	/* of arena: states of filters */
 	const struct handler	*handler;	/* const */
 	void			*hctx;		/* of the handler, arena */
 	/* the response */
 	struct msg		*res;		/* of arena; NULL: none yet */
 	struct sink		*out;		/* where body goes; of chain */
 	unsigned		 res_flags;	/* WAIST_ */
+	uint32_t		 allow;		/* of a 405: bit per method */
+	struct str		 reply;		/* rest of a small answer */
+	struct source		 reply_src;
 	/* phase */
 	uint8_t			 step;		/* enum step_id */
 	uint8_t			 chain_at;	/* next hook */
+	uint8_t			 chain_top;	/* filters entered */
+	uint8_t			 chain_res;	/* response hooks, in all */
 	enum fail		 fail;
 	bool			 running:1;	/* the driver is active */
 	bool			 head_sent:1;
 	bool			 counted:1;	/* end hooks have run */
 	bool			 handling:1;	/* the handler may hold things */
 	bool			 error_page:1;	/* res is a built-in error */
+	bool			 skipped:1;	/* nobody reads the request */
+	bool			 log_it:1;	/* [log] access, at begin */
+	bool			 log_block:1;	/* [log] overflow */
 	struct timer		 deadline;	/* of whoever waits */
 	struct ev_task		 wake;		/* goes on with the steps */
 	struct ev_task		 free;
@@ -64,6 +77,9 @@ struct exchange {
 };
 
 /* --- for steps, filters and handlers --- */
+
+/* Methods of Allow as bits. */
+#define METHOD_BIT(m)	(1u << (m))
 
 /* Goes on with the steps, from a wake: what a waiting step is woken by. */
 void exchange_go(struct exchange *);
@@ -91,13 +107,23 @@ void exchange_reply(struct exchange *, unsigned status, struct str type,
 void exchange_fail(struct exchange *, enum fail, struct str cause);
 
 /*
+ * The same on behalf of somebody else than the handler, which is told to
+ * let go first.
+ */
+void exchange_give_up(struct exchange *, enum fail, struct str cause);
+
+/*
  * The response body's sink: the handler joins its source to it after
  * exchange_respond without WAIST_END, when st_head has run: then
  * handler->body is called.
  */
 struct sink *exchange_body(struct exchange *);
 
-/* The request body's source, for a handler that reads it. */
+/*
+ * The request body's source, for a handler that reads it.  A body beyond
+ * max_body, or one cut short, ends with the sink's abort; the handler
+ * then calls exchange_fail with that reason.
+ */
 struct source *exchange_request(struct exchange *);
 /* Nobody reads the request body: the codec drops or closes. */
 void exchange_skip_request(struct exchange *);

@@ -25,21 +25,26 @@ struct lease_shadow {
 		_Atomic uint32_t word;	/* index + 1; 0: free */
 		_Atomic uint32_t intent; /* 1: taking or giving one now */
 		_Atomic uint32_t held;
-		_Atomic uint32_t pad;
+		_Atomic uint32_t seq;	/* ++ with each that is done */
 	} row[LEASE_SHADOWS];
 };
 
 extern const struct shm_region lease_words, lease_shadows;
 
+/* Master: rows for so many slots and words. */
+int lease_grow(struct shm *, unsigned slots, uint32_t words, struct err *);
+
 /* True if one was taken.  False: the limit is reached (counted). */
 bool lease_take(struct shm *, unsigned slot, uint32_t word);
 void lease_give(struct shm *, unsigned slot, uint32_t word);
 
-/* Master: returns what a dead slot held. */
+/* Master: returns what a dead slot held; checked like network input. */
 void lease_return(struct shm *, unsigned slot);
 
-/* Master, each second: sets every word to the sum of the shadows if no
- * taking was under way.  Returns words that were repaired. */
+/*
+ * Master, each second: sets every word to the sum of the shadows if no
+ * taking was under way.  Returns words that were repaired.
+ */
 unsigned lease_sweep(struct shm *);
 
 #endif

@@ -52,7 +52,7 @@ struct listener {
 
 /*
  * Makes or finds the listener of an address; fd is the process's own copy
- * of the master's socket (taken).  Starts to accept if go.
+ * of the master's socket (taken).  listener_start makes it accept.
  */
 struct listener *listener_attach(struct serve *, const struct listen_addr *,
     int fd, struct err *);
@@ -62,7 +62,11 @@ void listener_stop(struct listener *);
 /* Not configured any more: stop, drain its connections, free when empty. */
 void listener_retire(struct listener *);
 void listener_unref(struct listener *);
+/* The listeners of a process after a commit: settings, retirement. */
+void listener_commit(struct serve *, const struct conf *);
 /* Called each second: rates, kicks. */
 void listener_second(struct serve *);
+/* A worker died: every listener tries to accept once. */
+void listener_kick(struct serve *);
 
 #endif

@@ -39,10 +39,15 @@ struct route_cond {
 	bool			(*is_set)(const void *part);
 	bool			(*match)(const void *part,
 				    const struct exchange *);
+	/* Methods it lets through, METHOD_BIT, for Allow; may be NULL. */
+	uint32_t		(*methods)(const void *part);
 	/* What to answer when only this one fails; FAIL_NONE: try on. */
 	enum fail		fail;
 };
-extern const struct route_cond *const route_conds[];
+extern const struct route_cond *const route_conds[];	/* NULL at the end */
+/* groups of [route]: its own, of handlers, of conditions; registry.c */
+extern const struct conf_group *const route_groups[];	/* NULL at the end */
+extern const struct conf_group route_group;
 
 /*
  * The route for a request, or NULL with *why (NO_ROUTE,

@@ -8,6 +8,7 @@
 #define SL_CORE_SERVE_H
 
 #include "base/map.h"
+#include "base/rand.h"
 #include "codec/codec.h"
 #include "conf/gen.h"
 #include "http/date.h"
@@ -16,6 +17,8 @@
 struct handler;
 struct listener;
 struct ask;
+
+#define SERVE_PARTS	8
 
 struct serve {
 	/* set once */
@@ -32,19 +35,48 @@ struct serve {
 	struct slab		codecs;
 	/* what runs */
 	struct list		listeners;	/* own: struct listener */
-	struct list		conns_open;	/* struct conn.node */
+	struct list		conns_open;	/* struct conn.node, busy */
+	struct list		conns_idle;	/* the longest idle first */
 	struct list		exchanges;	/* struct exchange.node */
 	unsigned		nconn;
 	unsigned		nexchange;
 	bool			draining:1;
 	void			(*drained)(struct serve *); /* nothing runs */
+	struct timer		drain_end;
+	struct ev_task		drain_done;
 	/* per process objects kept across generations, keyed by content */
 	struct map		upstreams;	/* own: up/upstream.c */
+	void			*part[SERVE_PARTS]; /* own: of serve_parts[] */
+	/* accept rules: means of the last second over all workers */
+	uint64_t		mean_rate;
+	uint64_t		mean_busy;
+	uint64_t		last_accepts;	/* at the last second */
+	uint64_t		last_busy_ns;
+	uint64_t		last_ns;
+	unsigned		nback;		/* listeners stepped back */
 	/* time */
 	char			date[DATE_LEN];	/* refreshed each second */
 	struct timer		second;
 	uint64_t		conn_no;
+	struct rand		rand;		/* of request ids */
 };
+
+/*
+ * What a module keeps in a process across generations: one row in
+ * registry.c.  Its state hangs off serve->part.  Any may be NULL.
+ */
+struct serve_part {
+	const char	*name;
+	int		(*prepare)(struct serve *, const struct conf *,
+			    struct err *);
+	void		(*commit)(struct serve *, const struct conf *);
+	void		(*cancel)(struct serve *);
+	void		(*fini)(struct serve *);
+};
+extern const struct serve_part *const serve_parts[];	/* NULL at the end */
+
+/* Where a part keeps its state; NULL at first. */
+void **serve_state(struct serve *, const struct serve_part *);
 
 int serve_init(struct serve *, struct ev *, struct shm *, struct gens *,
     struct log *, struct err *);
@@ -52,8 +84,10 @@ void serve_fini(struct serve *);
 
 /*
  * Two phases of a new generation in this process.  prepare: makes all
- * that it needs without touching what runs; -1 refuses.  commit: swaps.
- * Listening sockets arrive separately: listener_attach.
+ * that it needs without touching what runs; -1 refuses.  commit: swaps
+ * (gen_commit is done here).  cancel: forgets what prepare made, and the
+ * mapping.  Listening sockets arrive separately, before or after the
+ * commit: listener_attach.
  */
 int serve_prepare(struct serve *, struct gen *, struct err *);
 void serve_commit(struct serve *, struct gen *);
@@ -61,8 +95,11 @@ void serve_cancel(struct serve *, struct gen *);
 
 /*
  * Stop accepting, end keep-alive; calls drained() when the last exchange
- * is gone, at the latest ms from now, when the rest is aborted.
+ * and connection are gone, at the latest ms from now, when the rest is
+ * aborted.
  */
 void serve_drain(struct serve *, uint64_t ms);
+/* Something ended: is the drain over? */
+void serve_check_drained(struct serve *);
 
 #endif

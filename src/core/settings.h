@@ -41,7 +41,6 @@ struct settings_log {
 	bool		access;
 	int		level;		/* enum log_level */
 	struct str	directory;
-	struct str	file_pattern;
 	int		output_mode;	/* both, file, console */
 	int		overflow;	/* drop, block */
 };

@@ -69,6 +69,7 @@ struct msg {
 	struct str		protocol;	/* of Upgrade / extended CONNECT */
 };
 
+/* By its name, in its case; METHOD_OTHER if it has no row. */
 enum http_method msg_method(struct str);
 /* "GET"; "" for METHOD_OTHER. */
 struct str msg_method_text(enum http_method);
@@ -100,6 +101,13 @@ void hdr_set(struct arena *, struct hdrs *, enum hdr_id, struct str val);
 void hdr_copy(struct arena *, struct hdrs *dst, const struct hdrs *src);
 /* True if a comma-separated list field has the token (9110 5.6.1). */
 bool hdr_has_token(const struct hdrs *, enum hdr_id, struct str token);
+
+/*
+ * Takes the next element of a comma-separated list (9110 5.6.1) off the
+ * front, trimmed; it may be empty.  False when *rest (then STR_NONE) is
+ * used up.  Commas in quotes are not known to it.
+ */
+bool hdr_cut_element(struct str *rest, struct str *word);
 
 /* RFC 9110 5.6.2 token, 5.5 field-value (no CTL but HTAB). */
 bool hdr_is_token(struct str);

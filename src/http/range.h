@@ -21,7 +21,9 @@ enum range_rc {
 
 /*
  * Resolves "bytes=..." against a size; unsatisfiable specs among good
- * ones are left out.  v has room for RANGE_MAX.
+ * ones are left out.  v has room for RANGE_MAX.  Ranges that together
+ * have more bytes than there are (they overlap) are ignored, too: no
+ * answer is larger than the whole.
  */
 enum range_rc range_parse(struct str, uint64_t size, struct range *v,
     unsigned *n);

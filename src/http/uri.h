@@ -25,9 +25,11 @@ enum fail uri_parse_target(struct str, bool connect, struct uri *);
 
 /*
  * Normalises a path: unreserved octets decoded, other escapes kept in
- * upper case, dot segments removed, "//" kept.  %00, a backslash and
- * (unless keep_slash) %2f are FAIL_BAD_PATH; above root
- * FAIL_PATH_ABOVE_ROOT.  *out is the input itself when nothing changed.
+ * upper case, dot segments removed, "//" kept.  FAIL_BAD_PATH: broken
+ * escapes, %00, '#', '?', bytes out of 0x21 to 0x7e, no '/' in front and,
+ * unless keep_slash, %2f and backslashes (kept, they are %2F and %5C).
+ * Above the root: FAIL_PATH_ABOVE_ROOT.  *out is the input itself when
+ * nothing changed; "" (of "*") stays "".
  */
 enum fail uri_normalise(struct arena *, struct str path, bool keep_slash,
     struct str *out);
@@ -35,8 +37,12 @@ enum fail uri_normalise(struct arena *, struct str path, bool keep_slash,
 /* Decodes every escape (file names).  -1 on %00 or a broken escape. */
 int uri_decode(struct arena *, struct str, struct str *out);
 
-/* host[:port] of Host or authority (RFC 9110 7.2); lower-cased in place
- * is not done: compare folded.  port < 0: none given. */
+/*
+ * host[:port] of Host or authority (RFC 9110 7.2).  A host is a name of
+ * letters, digits and -._~ without empty labels, or a bracketed IPv6
+ * address; userinfo, escapes and zones are FAIL_BAD_HOST.  The case is
+ * kept: compare folded.  port < 0: none given.
+ */
 enum fail uri_parse_host(struct str, struct str *host, int *port);
 
 #endif

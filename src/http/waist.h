@@ -5,7 +5,9 @@
  * the sink of responses, client codecs the other way round; filters with
  * body hooks sit between as both; a test is a memory end.
  *
- * Credit: a source sends no data beyond sink->credit.  data() takes the
+ * Credit: a source sends no data beyond sink->credit (CHUNK_FILE and
+ * CHUNK_CONST hold no memory: while there is credit they may be sent in
+ * one piece, and it goes below zero).  data() takes the
  * bytes off the credit and answers FULL when none is left; when there is
  * room again the sink calls source room() once, from a wake, never from
  * within data().  Heads, trailers and ends need no credit.
@@ -109,8 +111,11 @@ struct stream;
 struct stream_up {		/* what the floor above gives a codec */
 	/*
 	 * Server only.  A request head was read: s->head is set; the
-	 * callee joins s->in and s->out.  s->fail is set if the codec
-	 * refuses the request: answer it, nothing else will come.
+	 * callee joins s->in and s->out.  Nothing comes through s->in when
+	 * head->body is 0; when the callee joins it after its return, it
+	 * calls s->in.ops->room() to start the flow, and stop() if nobody
+	 * will read the body.  s->fail is set if the codec refuses the
+	 * request: answer it, nothing else will come.
 	 */
 	void	(*request)(struct stream *);
 	/* the next write may hand the last byte of `out` to the kernel */
@@ -126,6 +131,7 @@ struct stream {
 	void			*ctx;		/* of the floor above */
 	struct arena		*arena;		/* exchange's lifetime */
 	struct msg		*head;		/* of arena; server: request */
+	/* set before out's head: the answer tells of it; FAIL_F_Q closes */
 	enum fail		 fail;
 	uint64_t		 begun_ns;	/* first byte, monotonic */
 	uint64_t		 sent;		/* bytes handed to the kernel */

@@ -34,6 +34,8 @@ enum io_rc {
 #define IO_C_SENDFILE	0x02
 #define IO_C_SECURE	0x04	/* TLS */
 #define IO_C_LOCAL	0x08	/* unix socket or memory */
+/* just accepted: both directions may be tried at once, see io_watch */
+#define IO_C_TRY	0x10
 
 #define IO_MORE		0x01	/* more follows at once (MSG_MORE) */
 
@@ -60,6 +62,7 @@ struct io {
 	const struct io_ops	*ops;
 	struct ev		*ev;		/* ref */
 	io_fn			 on;		/* of the owner */
+	void			*ctx;		/* of the owner */
 	uint8_t			 caps;		/* IO_C_ */
 	uint8_t			 rd_wait;	/* IO_R or IO_W */
 	uint8_t			 wr_wait;
@@ -68,7 +71,12 @@ struct io {
 	int			 error;		/* errno of IO_ERR */
 };
 
-/* Over a connected or connecting socket, which it then owns. */
+/*
+ * Over a connected or connecting socket, which it then owns (-1: it does
+ * not).  Watched from the start, and what may be tried is told by events;
+ * with IO_C_TRY both directions may be tried and it is not yet watched.
+ * on may be NULL if its owner sets on and ctx before the turn ends.
+ */
 int io_sock_open(struct io *, struct ev *, int fd, unsigned caps, io_fn,
     struct err *);
 
@@ -87,6 +95,13 @@ enum io_rc io_writev(struct io *, const struct iovec *, int n,
     unsigned flags, size_t *put);
 enum io_rc io_sendfile(struct io *, int fd, uint64_t off, size_t n,
     size_t *put);
+
+/*
+ * Events come from now on (once is enough).  An operation that answers
+ * AGAIN has done so; who stops for another reason, such as a short read,
+ * calls it before the turn ends.  -1: the kernel refuses.
+ */
+int io_watch(struct io *);
 
 /* True when the direction may be tried without waiting. */
 bool io_can(const struct io *, unsigned dir);

@@ -23,6 +23,7 @@ enum frame_op {
 	CHAN_CANCEL,	/* forget the prepared generation */
 	CHAN_LISTEN,	/* listening sockets, in the order of the generation */
 	CHAN_PEER,	/* a channel to another process; fd: the end */
+	CHAN_EXPIRE,	/* generation: what still uses it is to end */
 	CHAN_DRAIN,	/* stop accepting, finish what runs, exit */
 	CHAN_REOPEN,	/* logs */
 	CHAN_SLOT,	/* logger: a slot begins or ends being written */
@@ -34,6 +35,7 @@ enum frame_op {
 	CHAN_RELEASED,	/* generation: no more use of it here */
 	CHAN_RELOAD,	/* control asks for a reload */
 	CHAN_ASK_ROLL,	/* control asks for a roll */
+	CHAN_BUILT,	/* builder: struct built, text, JSON; fd: file */
 	/* asking, worker to role; answered with CHAN_F_REPLY and the same id */
 	CHAN_OPEN,	/* open a file below a root: payload struct ask_open */
 	CHAN_ECHO,	/* tests and heartbeats of a channel */

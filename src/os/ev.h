@@ -47,7 +47,7 @@ struct ev_fd {
 	int		 fd;
 	uint8_t		 ready;		/* EV_R.. as last known */
 	uint8_t		 how;		/* EV_EDGE.. */
-	uint16_t	 slot;		/* of the backend, 0xffff: not watched */
+	uint16_t	 slot;		/* 0xffff: not watched */
 };
 
 /* what a turn runs after io events, in this order */
@@ -95,7 +95,11 @@ struct ev_count {
  */
 struct ev *ev_new(const struct ev_backend *, struct err *);
 
-/* Runs the frees still posted; other tasks and timers are disarmed. */
+/*
+ * Runs the frees still posted; other tasks and timers are disarmed.  A
+ * forked child may drop its copy so from within a callback; then none are
+ * run, and the parent's loop notices nothing.
+ */
 void ev_free(struct ev **);
 const char *ev_name(const struct ev *);
 
@@ -114,7 +118,9 @@ int ev_add(struct ev *, struct ev_fd *, unsigned how, struct err *);
 void ev_del(struct ev *, struct ev_fd *, bool closing);
 
 void ev_task_init(struct ev_task *, ev_task_fn);
+/* Queues the task for its phase; one that is in a queue stays there. */
 void ev_post(struct ev *, enum ev_phase, struct ev_task *);
+/* Takes it out of its queue; harmless when it is in none. */
 void ev_cancel(struct ev_task *);
 bool ev_is_posted(const struct ev_task *);
 

@@ -17,12 +17,25 @@ struct log_ids {
 	uint64_t	 conn;		/* connection number, 0: none */
 };
 
+#define LOG_TEXT_MAX	2048	/* bytes of a line, cut */
+#define LOG_FLOOD	100	/* lines of a level in a second */
+
+/* flood guard of a level */
+struct log_flood {
+	uint64_t	second;		/* monotonic */
+	unsigned	lines;		/* let through in it */
+	unsigned	held;		/* and not */
+};
+
 /* where lines of a process go and what is let through */
 struct log {
 	enum log_level	level;
 	void		(*put)(struct log *, enum log_level,
 			    const struct log_ids *, struct str text);
 	void		*ctx;
+	/* zeroed by whoever sets it up */
+	struct log_flood flood[LOG_NLEVEL];
+	bool		 inside:1;	/* put runs; what it logs is lost */
 };
 
 struct logctx {
@@ -38,6 +51,9 @@ void log_info(const struct logctx *, const char *fmt, ...)
     __attribute__((format(printf, 2, 3)));
 void log_dbg(const struct logctx *, const char *fmt, ...)
     __attribute__((format(printf, 2, 3)));
+
+/* Each second: says how many lines the flood guard held, if it did. */
+void log_tick(struct log *);
 
 /* A sink that writes "level: text" lines to stderr with one write(2). */
 void log_init_stderr(struct log *, enum log_level);

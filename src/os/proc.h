@@ -10,7 +10,9 @@
 #include "os/log.h"
 #include "os/shm.h"
 
+struct board;
 struct gens;
+struct start;
 
 struct proc {
 	const struct proc_row	*row;		/* const: procs[] */
@@ -19,11 +21,13 @@ struct proc {
 	uint64_t		 tag;		/* of this life of the slot */
 	struct ev		*ev;		/* own */
 	struct shm		*shm;		/* own */
+	struct board		*board;		/* own; core/board.h */
 	struct gens		*gens;		/* own */
 	struct log		 log;
 	struct logctx		 lc;		/* without ids */
 	struct rand		 rand;
 	struct chan		 master;	/* to the master */
+	const struct start	*start;		/* of main/: what it inherited */
 	bool			 draining:1;
 };
 
@@ -46,7 +50,11 @@ struct proc_row {
 };
 extern const struct proc_row procs[];
 
-/* Title as ps shows it: "sluiced: worker 2". */
+/*
+ * Title as ps shows it: proc_set_title("sluiced: %s %u", "worker", 2).
+ * Init moves argv's strings and the environment elsewhere, for the title
+ * takes their room; before it set_title does nothing.
+ */
 void proc_title_init(int argc, char **argv);
 void proc_set_title(const char *fmt, ...)
     __attribute__((format(printf, 1, 2)));

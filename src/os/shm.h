@@ -63,6 +63,14 @@ struct shm_head {
 
 struct shm;
 
+/* Address space of a segment; what it may grow to. */
+extern const uint64_t shm_reserve[SHM_NSEG];
+
+/* Where row i of a region stands: the chunk, and the row in it. */
+unsigned shm_place(uint32_t base, uint32_t i, uint32_t *row);
+/* Rows of n chunks. */
+uint32_t shm_rows_of(uint32_t base, unsigned n);
+
 /* Master: four segments with no rows yet, for these regions. */
 struct shm *shm_new(const struct shm_region *const *, struct err *);
 void shm_free(struct shm **);
@@ -71,7 +79,10 @@ void shm_free(struct shm **);
 int shm_grow(struct shm *, const struct shm_region *, uint32_t rows,
     struct err *);
 
-/* Bytes that these many rows of a region take (for [board] max). */
+/*
+ * Bytes that these many rows of a region may come to use (for [board]
+ * max); given so far, which counts rows that nobody touched yet.
+ */
 uint64_t shm_cost(const struct shm_region *, uint32_t rows);
 uint64_t shm_used(const struct shm *, enum shm_seg);
 
@@ -81,7 +92,8 @@ void *shm_row(const struct shm *, const struct shm_region *, uint32_t i);
 
 /*
  * Child after fork: keeps each segment with the right given, at the same
- * address, and gives up the rest, descriptors included.
+ * address, and gives up the rest, descriptors included.  To be called
+ * before privileges are dropped; a failure leaves it half done: exit.
  */
 int shm_enter(struct shm *, const enum shm_right rights[SHM_NSEG],
     struct err *);
@@ -91,15 +103,23 @@ int shm_fd(const struct shm *, enum shm_seg);
 /* A new O_RDONLY descriptor, to be handed out; the caller closes it. */
 int shm_ro_fd(const struct shm *, enum shm_seg, struct err *);
 
-/* A reader's view (sluicectl): by name, read-only; checks every bound. */
+/*
+ * A reader's view (sluicectl): by name, read-only; checks every bound.
+ * The caller keeps fd.  Rows stay where they are until the free.
+ */
 struct shm_view;
 struct shm_view *shm_view_open(int fd, struct err *);
 void shm_view_free(struct shm_view **);
-const void *shm_view_row(const struct shm_view *, const char *region,
+const void *shm_view_row(struct shm_view *, const char *region,
     uint32_t i);
 uint32_t shm_view_rows(const struct shm_view *, const char *region);
+/* True if its rows are what this program takes them for. */
+bool shm_view_is(const struct shm_view *, const struct shm_region *);
 
-/* Exec hand-over: takes over segments if the layout is this program's. */
+/*
+ * Exec hand-over: takes over segments if the layout is this program's;
+ * the descriptors are the caller's again when it returns NULL.
+ */
 struct shm *shm_adopt(const int fds[SHM_NSEG],
     const struct shm_region *const *, struct err *);
 uint64_t shm_layout(const struct shm_region *const *);

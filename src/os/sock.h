@@ -63,6 +63,7 @@ int sock_dial(const struct sock_addr *, bool *done, struct err *);
 /* A connected pair of SOCK_SEQPACKET ends (message channels). */
 int sock_pair(int fds[2], struct err *);
 
+/* The address fd is bound to; -1 with errno. */
 int sock_local(int fd, struct sock_addr *);
 /* Uid and gid of a unix peer (SO_PEERCRED, getpeereid). */
 int sock_cred(int fd, uid_t *, gid_t *);

@@ -1,0 +1,395 @@
+# sluice: one file for GNU make and bmake.  SRCS below is the index of the
+# tree: one line per source, grouped by floor; make lint checks it.
+#
+# A build has a kind, V, and each kind its own objects:
+#   plain  build/       what is installed
+#   test   build-test/  with named fault points; make check uses it
+#   asan   build-asan/  the same under ASan and UBSan; make check SAN=1
+#   cover  build-cover/ the same counting lines; make cover
+#   fuzz   build-fuzz/  clang's libFuzzer; make fuzz
+
+# --- the index ----------------------------------------------------------
+
+# base: pure memory
+SRCS_BASE = \
+	src/base/arena.c \
+	src/base/enc.c \
+	src/base/err.c \
+	src/base/map.c \
+	src/base/must.c \
+	src/base/page.c \
+	src/base/rand.c \
+	src/base/scan.c \
+	src/base/slab.c \
+	src/base/str.c \
+	src/base/text.c \
+	src/base/vec.c
+
+# os: what the system gives; configure chooses the event file and the system
+SRCS_OS = \
+	src/os/chan.c \
+	src/os/ev.c \
+	src/os/ev_poll.c \
+	src/os/fault.c \
+	src/os/log.c \
+	src/os/notify.c \
+	src/os/proc.c \
+	src/os/ring.c \
+	src/os/shm.c \
+	src/os/shm_view.c \
+	src/os/sig.c \
+	src/os/sock.c \
+	src/os/timer.c
+SRCS_EV_epoll = \
+	src/os/ev_epoll.c
+SRCS_EV_kqueue = \
+	src/os/ev_kqueue.c
+SRCS_EV_poll =
+SRCS_SYS_linux = \
+	src/os/priv_linux.c \
+	src/os/seccomp_linux.c
+SRCS_SYS_other =
+
+# conf: reader, rows, diagnostics, generation
+SRCS_CONF = \
+	src/conf/conf.c \
+	src/conf/diag.c \
+	src/conf/expand.c \
+	src/conf/include.c \
+	src/conf/lines.c \
+	src/conf/override.c \
+	src/conf/reader.c \
+	src/conf/rows.c \
+	src/conf/value.c
+
+# io: byte transports
+SRCS_IO =
+
+# http: messages and the waist
+SRCS_HTTP = \
+	src/http/date.c \
+	src/http/fail.c \
+	src/http/hdr.c \
+	src/http/msg.c \
+	src/http/range.c \
+	src/http/uri.c \
+	src/http/waist.c
+
+# codec: HTTP versions, both sides of the waist
+SRCS_CODEC = \
+	src/codec/h1/h1_field.c
+
+# core and up: connections, exchanges, routes; upstreams
+SRCS_CORE =
+SRCS_UP =
+
+# filter and handler: one file each
+SRCS_FILTER =
+SRCS_HANDLER =
+
+# control: the socket and its API
+SRCS_CONTROL =
+
+# the table of contents
+SRCS_REGISTRY =
+
+# main: sluiced
+SRCS_MAIN = \
+	src/main/bind.c \
+	src/main/build.c \
+	src/main/child.c \
+	src/main/opts.c \
+	src/main/publish.c \
+	src/main/reap.c
+
+# cli: sluicectl
+SRCS_CLI =
+
+# --- kinds of build -----------------------------------------------------
+
+-include config.mk
+
+SAN =
+V_ = plain
+V_1 = asan
+V = $(V_$(SAN))
+
+# the kind that tests use: V if it is one for tests
+TV_plain = test
+TV_test = test
+TV_asan = asan
+TV_cover = cover
+TV = $(TV_$(V))
+
+B_plain = build
+B_test = build-test
+B_asan = build-asan
+B_cover = build-cover
+B_fuzz = build-fuzz
+B = $(B_$(V))
+
+CC_plain = $(CC)
+CC_test = $(CC)
+CC_asan = $(CC)
+CC_cover = $(CC)
+CC_fuzz = $(FUZZ_CC)
+
+SANITIZE = -fsanitize=address,undefined -fno-sanitize-recover=all
+CF_plain = $(CFLAGS_OPT)
+CF_test = $(CFLAGS_OPT) -DSL_FAULTS=1
+CF_asan = -O1 -g $(SANITIZE) -DSL_FAULTS=1
+CF_cover = -O0 -g --coverage -fprofile-update=atomic -DSL_FAULTS=1 -DSL_COVER=1
+CF_fuzz = -O1 -g -fsanitize=fuzzer-no-link,address,undefined \
+	-fno-sanitize-recover=all -DSL_FAULTS=1
+LF_asan = $(SANITIZE)
+LF_cover = --coverage
+LF_fuzz = -fsanitize=fuzzer,address,undefined
+
+WARN = -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes \
+	-Wvla -Wformat=2
+ALL_CFLAGS = -std=c11 -D_GNU_SOURCE -I. -Isrc $(WARN) $(CFLAGS_OS) \
+	$(CF_$(V)) $(CFLAGS_LIBS) $(CPPFLAGS_USER) $(CFLAGS_USER)
+ALL_LDFLAGS = $(LDFLAGS_OS) $(LF_$(V)) $(LDFLAGS_USER)
+
+COMMON = $(SRCS_BASE) $(SRCS_OS) $(SRCS_EV_$(EV)) $(SRCS_SYS_$(SYS)) \
+	$(SRCS_CONF) $(SRCS_IO) \
+	$(SRCS_HTTP) $(SRCS_CODEC) $(SRCS_CORE) $(SRCS_UP) $(SRCS_FILTER) \
+	$(SRCS_HANDLER) $(SRCS_CONTROL) $(SRCS_REGISTRY)
+
+# tests need no line here: every t/unit/test_X.c and t/fuzz/fuzz_X.c is one
+UNIT_C != ls t/unit/test_*.c 2>/dev/null || :
+FUZZ_C != ls t/fuzz/fuzz_*.c 2>/dev/null || :
+
+# an object lies where its source does, below B: build/src/base/arena.o
+OBJS_COMMON = $(COMMON:%.c=$(B)/%.o)
+OBJS_MAIN = $(SRCS_MAIN:%.c=$(B)/%.o)
+OBJS_CLI = $(SRCS_CLI:%.c=$(B)/%.o)
+OBJS_UNIT = $(UNIT_C:%.c=$(B)/%.o)
+OBJS_FUZZ = $(FUZZ_C:%.c=$(B)/%.o)
+OBJ_REPLAY = $(B)/t/fuzz/replay.o
+OBJS = $(OBJS_COMMON) $(OBJS_MAIN) $(OBJS_CLI)
+OBJS_ALL = $(OBJS) $(OBJS_UNIT) $(OBJS_FUZZ) $(OBJ_REPLAY)
+
+# archives, so that a program takes what it uses; floors 7 and below, main
+LIB = $(B)/libsluice.a
+LIB_MAIN = $(B)/libmain.a
+LIB_CLI = $(B)/libcli.a
+# the registry names what main/ runs, and main/ uses everything
+LIBS_ALL = $(LIB) $(LIB_MAIN) $(LIB)
+PROGS = $(B)/sluiced $(B)/sluicectl
+UNITS = $(UNIT_C:%.c=$(B)/%)
+FUZZERS = $(FUZZ_C:%.c=$(B)/%)
+
+PYTHON = /usr/bin/python3
+TESTENV = PYTHONDONTWRITEBYTECODE=1 SLUICE_BIN="$$PWD/$(B)" SLUICE_KIND=$(V)
+PYTEST = $(PYTHON) -m pytest -q -p no:cacheprovider
+SOAK_SCALE = 1
+FUZZ_RUNS = 1000000
+COVER_MIN = 75
+RUN_CMD = build/sluiced -f -c etc/demo.conf
+INSTALL = install
+
+# this file again: quietly, and on all processors unless told otherwise
+QUIET != case "$(MAKE_VERSION)" in [34].*) echo --no-print-directory ;; esac
+SELF = $(MAKE) $(QUIET)
+AGAIN = case " $$MAKEFLAGS" in *-j*|*jobserver*) j= ;; \
+	*) j=-j`getconf _NPROCESSORS_ONLN` ;; esac; \
+	$(SELF) $$j
+
+# --- what people type ---------------------------------------------------
+
+all: all-$(CONFIGURED)
+
+all-yes: config.mk
+	+@$(AGAIN) SAN= V=$(V) progs
+
+all-: configured
+	+@$(AGAIN) SAN= V=$(V) progs
+
+help:
+	@echo 'all        the programs, in build/'
+	@echo 'run        build and start a demo on 127.0.0.1'
+	@echo 'check      unit and itest: all that a change must pass'
+	@echo 'unit       unit tests and the replay of the fuzz corpus'
+	@echo 'itest      the programs as a whole; T=t/test_x.py for one file'
+	@echo 'soak       long tests; SOAK_SCALE=0.05 for a short turn'
+	@echo 'lint       rules of the house, man pages, scripts, cppcheck'
+	@echo 'fuzz       every fuzz target for FUZZ_RUNS=$(FUZZ_RUNS) inputs'
+	@echo 'bench      speed, measured with wrk'
+	@echo 'cover      line coverage of unit and itest, at least $(COVER_MIN) %'
+	@echo 'install    DESTDIR and PREFIX are honoured; uninstall'
+	@echo 'dist       sluice-VERSION.tar.gz of the last commit'
+	@echo 'clean      what was built; distclean: and configured'
+	@echo 'SAN=1 with check, unit, itest or soak: under ASan and UBSan'
+
+run:
+	@sh contrib/deps.sh build
+	+@$(SELF) configured
+	+@$(AGAIN) SAN= V=plain progs >/dev/null
+	@$(RUN_CMD)
+
+unit:
+	@sh contrib/deps.sh build check
+	+@$(SELF) configured
+	+@$(AGAIN) SAN= V=$(TV) do-unit
+
+check itest soak:
+	@sh contrib/deps.sh build check
+	+@$(SELF) configured
+	+@$(AGAIN) SAN= V=$(TV) progs do-$@
+
+cover:
+	@sh contrib/deps.sh build check cover
+	+@$(SELF) configured
+	+@$(AGAIN) SAN= V=cover progs do-cover
+
+fuzz:
+	@sh contrib/deps.sh build fuzz
+	+@$(SELF) configured
+	+@$(AGAIN) SAN= V=fuzz do-fuzz
+
+bench:
+	@sh contrib/deps.sh build bench
+	+@$(SELF) configured
+	+@$(AGAIN) SAN= V=plain progs do-bench
+
+lint:
+	@sh contrib/deps.sh build lint
+	+@$(SELF) configured
+	@sh t/lint/run.sh
+
+# in a checkout that was never configured; later config.mk looks after itself
+configured:
+	@test -f config.mk || ./configure >/dev/null
+
+config.mk: configure
+	@test ! -f config.status || sh config.status >/dev/null
+	@test ! -f config.mk || touch config.mk
+
+# --- how it is made -----------------------------------------------------
+
+progs: $(PROGS)
+
+# the source is the object's own name without B/
+$(OBJS_ALL): config.mk
+	@mkdir -p $(@D)
+	@src=$(@:.o=.c); src=$${src#*/}; echo "CC $$src"; \
+	$(CC_$(V)) $(ALL_CFLAGS) -MMD -MP -c -o $@ $$src
+
+$(LIB): $(OBJS_COMMON) Makefile
+	@rm -f $@
+	@$(AR) rcs $@ $(OBJS_COMMON)
+
+$(LIB_MAIN): $(OBJS_MAIN) Makefile
+	@rm -f $@
+	@$(AR) rcs $@ $(OBJS_MAIN)
+
+$(LIB_CLI): $(OBJS_CLI) Makefile
+	@rm -f $@
+	@$(AR) rcs $@ $(OBJS_CLI)
+
+$(B)/sluiced: $(OBJS_MAIN) $(LIB)
+	@echo "LD $@"
+	@$(CC_$(V)) -o $@ $(OBJS_MAIN) $(LIB) $(ALL_LDFLAGS) $(LDLIBS)
+
+$(B)/sluicectl: $(OBJS_CLI) $(LIB) $(LIB_MAIN)
+	@echo "LD $@"
+	@$(CC_$(V)) -o $@ $(OBJS_CLI) $(LIBS_ALL) $(ALL_LDFLAGS) $(LDLIBS)
+
+# a test brings its own main, so those of the programs stay out
+$(UNITS): $(OBJS_UNIT) $(LIB) $(LIB_MAIN) $(LIB_CLI)
+	@$(CC_$(V)) -o $@ $@.o $(LIB_CLI) $(LIBS_ALL) $(ALL_LDFLAGS) \
+	    $(LDLIBS_CHECK) $(LDLIBS)
+
+# with V=fuzz libFuzzer's main, else ours, which replays the corpus
+REPLAY_plain = $(OBJ_REPLAY)
+REPLAY_test = $(OBJ_REPLAY)
+REPLAY_asan = $(OBJ_REPLAY)
+REPLAY_cover = $(OBJ_REPLAY)
+REPLAY = $(REPLAY_$(V))
+
+$(FUZZERS): $(OBJS_FUZZ) $(REPLAY) $(LIB) $(LIB_MAIN)
+	@$(CC_$(V)) -o $@ $@.o $(REPLAY) $(LIBS_ALL) $(ALL_LDFLAGS) $(LDLIBS)
+
+-include $(OBJS_ALL:.o=.d)
+
+# --- tests --------------------------------------------------------------
+
+do-unit: $(UNITS) $(FUZZERS)
+	@$(TESTENV) $(PYTHON) t/lib/unit.py $(UNITS) $(FUZZERS)
+
+T = t --ignore=t/soak
+
+do-itest: $(PROGS)
+	@$(TESTENV) $(PYTEST) $(T) || test $$? -eq 5
+
+do-soak: $(PROGS)
+	@test ! -d t/soak || SOAK_SCALE=$(SOAK_SCALE) $(TESTENV) \
+	    $(PYTEST) t/soak || test $$? -eq 5
+
+# one after the other: they measure time
+do-check: $(PROGS) $(UNITS) $(FUZZERS)
+	+@rc=0; $(SELF) V=$(V) do-unit || rc=1; $(SELF) V=$(V) do-itest || rc=1; \
+	exit $$rc
+
+# processes that gave up root must still write their counts
+do-cover: $(PROGS) $(UNITS) $(FUZZERS)
+	@find $(B) -name '*.gcda' -exec rm -f {} +
+	@find $(B) -name '*.gcno' | sed 's/gcno$$/gcda/' | \
+	    while read -r f; do : >"$$f"; done
+	@chmod -R a+rwX $(B)
+	+@rc=0; $(SELF) V=$(V) do-unit || rc=1; $(SELF) V=$(V) do-itest || rc=1; \
+	find $(B) -name '*.gcda' -size 0 -exec rm -f {} +; \
+	gcovr -r . --object-directory $(B) --filter src/ -s \
+	    --fail-under-line $(COVER_MIN) -o $(B)/report.txt $(B) || rc=1; \
+	echo "lines in detail: $(B)/report.txt"; exit $$rc
+
+do-fuzz: $(FUZZERS)
+	@FUZZ_RUNS=$(FUZZ_RUNS) sh t/fuzz/run.sh $(B) $(FUZZERS)
+
+do-bench: $(PROGS)
+	@for f in t/bench/*.py; do \
+		test -f "$$f" || continue; \
+		$(TESTENV) $(PYTHON) $$f || exit 1; \
+	done
+
+# --- install and the rest -----------------------------------------------
+
+install: all
+	+@$(SELF) SAN= V=plain do-install
+
+do-install: $(PROGS)
+	$(INSTALL) -d $(DESTDIR)$(SBINDIR) $(DESTDIR)$(SYSCONFDIR)/sluice
+	$(INSTALL) -m 755 build/sluiced build/sluicectl $(DESTDIR)$(SBINDIR)
+	@for f in man/*.[1-9]; do \
+		test -f "$$f" || continue; \
+		d=$(DESTDIR)$(MANDIR)/man$${f##*.}; \
+		$(INSTALL) -d "$$d" && $(INSTALL) -m 644 "$$f" "$$d" || exit 1; \
+		echo "$$f -> $$d"; \
+	done
+	@d=$(DESTDIR)$(SYSCONFDIR)/sluice; test ! -f etc/sluice.conf || { \
+		f=sluice.conf; test ! -f "$$d/$$f" || f=$$f.sample; \
+		$(INSTALL) -m 644 etc/sluice.conf "$$d/$$f" && \
+		echo "etc/sluice.conf -> $$d/$$f"; }
+
+# what the operator may have changed stays
+uninstall:
+	rm -f $(DESTDIR)$(SBINDIR)/sluiced $(DESTDIR)$(SBINDIR)/sluicectl
+	rm -f $(DESTDIR)$(SYSCONFDIR)/sluice/sluice.conf.sample
+	@for f in man/*.[1-9]; do \
+		rm -f "$(DESTDIR)$(MANDIR)/man$${f##*.}/$${f##*/}"; \
+	done
+
+dist:
+	git archive --prefix=sluice-$(VERSION)/ \
+	    -o sluice-$(VERSION).tar.gz HEAD
+
+clean:
+	rm -rf build build-test build-asan build-cover build-fuzz
+
+distclean: clean
+	rm -f config.mk config.h config.log config.status sluice-*.tar.gz
+
+.PHONY: all all- all-yes help run check unit itest soak cover fuzz bench lint \
+	configured progs do-unit do-itest do-soak do-check do-cover do-fuzz \
+	do-bench install do-install uninstall dist clean distclean

@@ -1,0 +1,113 @@
+/*
+ * Encodings: hex digits and UTF-8.  All processes; pure functions.
+ *
+ * UTF-8 is checked by the table of RFC 3629, section 4: the lead byte
+ * gives the length and the bounds of the second byte, which is where
+ * overlong forms, surrogates and values past U+10FFFF are refused.
+ */
+#include "base/enc.h"
+
+int
+enc_unhex(char c)
+{
+	unsigned char	u = (unsigned char)c;
+
+	if (u >= '0' && u <= '9')
+		return u - '0';
+	u |= 0x20;
+	if (u >= 'a' && u <= 'f')
+		return u - 'a' + 10;
+	return -1;
+}
+
+void
+enc_hex(const void *mem, size_t n, char *out)
+{
+	static const char	 digits[] = "0123456789abcdef";
+	const unsigned char	*p = mem;
+	size_t			 i;
+
+	for (i = 0; i < n; i++) {
+		*out++ = digits[p[i] >> 4];
+		*out++ = digits[p[i] & 15];
+	}
+}
+
+static bool
+is_tail(unsigned char c)
+{
+	return (c & 0xc0) == 0x80;
+}
+
+/* Lead bytes E0 and ED, F0 and F4 narrow the second byte. */
+static bool
+is_second(unsigned char lead, unsigned char c)
+{
+	switch (lead) {
+	case 0xe0:
+		return c >= 0xa0 && c <= 0xbf;
+	case 0xed:
+		return c >= 0x80 && c <= 0x9f;
+	case 0xf0:
+		return c >= 0x90 && c <= 0xbf;
+	case 0xf4:
+		return c >= 0x80 && c <= 0x8f;
+	default:
+		return is_tail(c);
+	}
+}
+
+/* 0 for a byte that cannot lead: tails, C0, C1 and F5 to FF. */
+static size_t
+count_lead(unsigned char c)
+{
+	if (c < 0x80)
+		return 1;
+	if (c < 0xc2 || c > 0xf4)
+		return 0;
+	return c < 0xe0 ? 2 : c < 0xf0 ? 3 : 4;
+}
+
+size_t
+enc_utf8_len(struct str s)
+{
+	const unsigned char	*p = (const unsigned char *)s.p;
+	size_t			 n;
+	size_t			 i;
+
+	if (s.n == 0)
+		return 0;
+	n = count_lead(p[0]);
+	if (n <= 1)
+		return n;
+	if (n > s.n || !is_second(p[0], p[1]))
+		return 0;
+	for (i = 2; i < n; i++)
+		if (!is_tail(p[i]))
+			return 0;
+	return n;
+}
+
+bool
+enc_is_utf8(struct str s)
+{
+	uint64_t	w;
+	size_t		i = 0;
+	size_t		n;
+
+	while (i < s.n) {
+		/* Nearly all text is ASCII: eight bytes at a time. */
+		if (s.n - i >= sizeof(w)) {
+			memcpy(&w, s.p + i, sizeof(w));
+			if ((w & 0x8080808080808080ULL) == 0) {
+				i += sizeof(w);
+				continue;
+			}
+		}
+		n = enc_utf8_len(str_make(s.p + i, s.n - i));
+		if (n == 0)
+			return false;
+		i += n;
+	}
+	return true;
+}

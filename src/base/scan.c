@@ -1,0 +1,126 @@
+/*
+ * Scanning for the end of a run of allowed bytes.  All processes; pure.
+ *
+ * Values and targets are ranges, so sixteen bytes are judged at once with
+ * unsigned compares (SSE2 has them as a minimum and an equality).  Tokens
+ * are short and no range: a table does.  Nothing is read past the slice:
+ * the rest below sixteen bytes goes through the table too.
+ */
+#include "base/scan.h"
+
+#ifdef __SSE2__
+#include <emmintrin.h>
+#endif
+
+#define STEP	16
+
+static const uint8_t classes[256] = {
+	0, 0, 0, 0, 0, 0, 0, 0, 0, 2, 0, 0, 0, 0, 0, 0,	/* 00 */
+	0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,	/* 10 */
+	2, 7, 6, 7, 7, 7, 7, 7, 6, 6, 7, 7, 6, 7, 7, 6,	/* 20 */
+	7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 6, 6, 6, 6, 6, 6,	/* 30 */
+	6, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7,	/* 40 */
+	7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 6, 6, 6, 7, 7,	/* 50 */
+	7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7,	/* 60 */
+	7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 6, 7, 6, 7, 0,	/* 70 */
+	2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2,	/* 80 */
+	2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2,	/* 90 */
+	2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2,	/* a0 */
+	2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2,	/* b0 */
+	2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2,	/* c0 */
+	2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2,	/* d0 */
+	2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2,	/* e0 */
+	2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2,	/* f0 */
+};
+
+bool
+scan_is(char c, enum scan_class cl)
+{
+	return (classes[(unsigned char)c] & cl) != 0;
+}
+
+size_t
+scan_plain(struct str s, enum scan_class cl)
+{
+	size_t	i;
+
+	for (i = 0; i < s.n; i++)
+		if ((classes[(unsigned char)s.p[i]] & cl) == 0)
+			break;
+	return i;
+}
+
+size_t
+scan_token(struct str s)
+{
+	return scan_plain(s, SCAN_TOKEN);
+}
+
+#ifdef __SSE2__
+/* One bit for each byte that ends a value: a control but HTAB, or DEL. */
+static unsigned
+stop_value(__m128i x)
+{
+	const __m128i	ctl = _mm_set1_epi8(0x1f);
+	__m128i		bad;
+
+	bad = _mm_cmpeq_epi8(_mm_min_epu8(x, ctl), x);
+	bad = _mm_andnot_si128(_mm_cmpeq_epi8(x, _mm_set1_epi8('\t')), bad);
+	bad = _mm_or_si128(bad, _mm_cmpeq_epi8(x, _mm_set1_epi8(0x7f)));
+	return (unsigned)_mm_movemask_epi8(bad);
+}
+
+/* The same for a target: moved down by 0x21, all above 0x5d. */
+static unsigned
+stop_target(__m128i x)
+{
+	const __m128i	top = _mm_set1_epi8(0x7e - 0x21);
+	__m128i		good;
+
+	x = _mm_sub_epi8(x, _mm_set1_epi8(0x21));
+	good = _mm_cmpeq_epi8(_mm_min_epu8(x, top), x);
+	return (unsigned)_mm_movemask_epi8(good) ^ 0xffff;
+}
+
+static __m128i
+load(const char *p)
+{
+	return _mm_loadu_si128((const __m128i *)(const void *)p);
+}
+
+size_t
+scan_value(struct str s)
+{
+	size_t		i;
+	unsigned	stop;
+
+	for (i = 0; i + STEP <= s.n; i += STEP)
+		if ((stop = stop_value(load(s.p + i))) != 0)
+			return i + (size_t)__builtin_ctz(stop);
+	return i + scan_plain(str_sub(s, i, s.n), SCAN_VALUE);
+}
+
+size_t
+scan_target(struct str s)
+{
+	size_t		i;
+	unsigned	stop;
+
+	for (i = 0; i + STEP <= s.n; i += STEP)
+		if ((stop = stop_target(load(s.p + i))) != 0)
+			return i + (size_t)__builtin_ctz(stop);
+	return i + scan_plain(str_sub(s, i, s.n), SCAN_TARGET);
+}
+#else
+size_t
+scan_value(struct str s)
+{
+	return scan_plain(s, SCAN_VALUE);
+}
+
+size_t
+scan_target(struct str s)
+{
+	return scan_plain(s, SCAN_TARGET);
+}
+#endif

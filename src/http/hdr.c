@@ -1,0 +1,250 @@
+/*
+ * Header fields (RFC 9110 5).  All processes; pure but for the arena.
+ *
+ * A field name is looked up by its length: there are at most six of ours
+ * of any one length, told apart by their last letter, so that a name is
+ * compared as a whole at most once or twice.  Fields are taken out by a
+ * mark, so that slices and pointers stay where they are.
+ */
+#include "http/msg.h"
+
+#include "base/must.h"
+#include "base/scan.h"
+
+#define FIRST_CAP	24	/* a browser sends 10 to 20 fields */
+#define PER_LEN		6
+#define MAX_LEN		19
+
+struct row {
+	struct str	name;
+	unsigned	flags;
+};
+
+static const struct row rows[HDR_N] = {
+	[HDR_OTHER] = { STR_INIT(""), 0 },
+#define HDR(id, name, flags)	[HDR_##id] = { STR_INIT(name), flags },
+#include "http/hdr.tbl"
+#undef HDR
+};
+
+/* candidates by length; a row of hdr.tbl that is missing here is not found */
+static const uint8_t by_len[MAX_LEN + 1][PER_LEN] = {
+	[2] = { HDR_TE },
+	[3] = { HDR_AGE, HDR_VIA },
+	[4] = { HDR_HOST, HDR_DATE, HDR_ETAG, HDR_VARY },
+	[5] = { HDR_RANGE, HDR_ALLOW },
+	[6] = { HDR_ACCEPT, HDR_COOKIE, HDR_ORIGIN, HDR_SERVER, HDR_EXPECT },
+	[7] = { HDR_REFERER, HDR_EXPIRES, HDR_UPGRADE, HDR_TRAILER },
+	[8] = { HDR_LOCATION, HDR_IF_MATCH, HDR_IF_RANGE },
+	[9] = { HDR_FORWARDED, HDR_X_REAL_IP },
+	[10] = { HDR_CONNECTION, HDR_USER_AGENT, HDR_SET_COOKIE,
+	    HDR_KEEP_ALIVE },
+	[11] = { HDR_RETRY_AFTER },
+	[12] = { HDR_CONTENT_TYPE, HDR_X_REQUEST_ID, HDR_MAX_FORWARDS,
+	    HDR_PROXY_STATUS },
+	[13] = { HDR_CACHE_CONTROL, HDR_LAST_MODIFIED, HDR_AUTHORIZATION,
+	    HDR_IF_NONE_MATCH, HDR_ACCEPT_RANGES, HDR_CONTENT_RANGE },
+	[14] = { HDR_CONTENT_LENGTH },
+	[15] = { HDR_ACCEPT_ENCODING, HDR_X_FORWARDED_FOR },
+	[16] = { HDR_CONTENT_ENCODING, HDR_X_FORWARDED_HOST,
+	    HDR_PROXY_CONNECTION },
+	[17] = { HDR_IF_MODIFIED_SINCE, HDR_TRANSFER_ENCODING,
+	    HDR_X_FORWARDED_PROTO },
+	[18] = { HDR_PROXY_AUTHENTICATE },
+	[19] = { HDR_IF_UNMODIFIED_SINCE, HDR_PROXY_AUTHORIZATION }
+};
+_Static_assert(HDR_N == 51, "hdr.tbl and by_len must agree");
+
+enum hdr_id
+hdr_find_id(struct str name)
+{
+	unsigned	id;
+	unsigned	i;
+	char		last;
+
+	if (name.n < 2 || name.n > MAX_LEN)
+		return HDR_OTHER;
+	last = name.p[name.n - 1] | 0x20;
+	for (i = 0; i < PER_LEN; i++) {
+		id = by_len[name.n][i];
+		if (id == HDR_OTHER)
+			break;
+		if (rows[id].name.p[name.n - 1] == last &&
+		    str_eq_fold(name, rows[id].name))
+			return (enum hdr_id)id;
+	}
+	return HDR_OTHER;
+}
+
+struct str
+hdr_name(enum hdr_id id)
+{
+	must((unsigned)id < HDR_N);
+	return rows[id].name;
+}
+
+unsigned
+hdr_flags(enum hdr_id id)
+{
+	must((unsigned)id < HDR_N);
+	return rows[id].flags;
+}
+
+static struct hdr *
+push(struct arena *a, struct hdrs *hs)
+{
+	struct hdr	*v;
+	unsigned	 cap;
+
+	if (hs->n == hs->cap) {
+		cap = hs->cap == 0 ? FIRST_CAP : hs->cap * 2U;
+		must(cap <= UINT16_MAX);
+		v = arena_alloc(a, cap * sizeof(*v));
+		if (hs->n > 0)
+			memcpy(v, hs->v, hs->n * sizeof(*v));
+		hs->v = v;
+		hs->cap = (uint16_t)cap;
+	}
+	return &hs->v[hs->n++];
+}
+
+void
+hdr_add(struct arena *a, struct hdrs *hs, enum hdr_id id, struct str val)
+{
+	must(id != HDR_OTHER && (unsigned)id < HDR_N);
+	*push(a, hs) = (struct hdr){ .name = rows[id].name, .val = val,
+	    .id = (uint16_t)id, .flags = (uint16_t)rows[id].flags };
+}
+
+void
+hdr_add_name(struct arena *a, struct hdrs *hs, struct str name,
+    struct str val)
+{
+	enum hdr_id	id = hdr_find_id(name);
+
+	*push(a, hs) = (struct hdr){ .name = name, .val = val,
+	    .id = (uint16_t)id, .flags = (uint16_t)rows[id].flags };
+}
+
+static bool
+is_live(const struct hdr *h)
+{
+	return (h->flags & HDR_F_DEAD) == 0;
+}
+
+struct hdr *
+hdr_next(const struct hdrs *hs, enum hdr_id id, const struct hdr *after)
+{
+	size_t	i = after == NULL ? 0 : (size_t)(after - hs->v) + 1;
+
+	for (; i < hs->n; i++)
+		if (hs->v[i].id == id && is_live(&hs->v[i]))
+			return &hs->v[i];
+	return NULL;
+}
+
+struct hdr *
+hdr_get(const struct hdrs *hs, enum hdr_id id)
+{
+	return hdr_next(hs, id, NULL);
+}
+
+struct hdr *
+hdr_get_name(const struct hdrs *hs, struct str name)
+{
+	enum hdr_id	id = hdr_find_id(name);
+	size_t		i;
+
+	if (id != HDR_OTHER)
+		return hdr_get(hs, id);
+	for (i = 0; i < hs->n; i++)
+		if (is_live(&hs->v[i]) && str_eq_fold(hs->v[i].name, name))
+			return &hs->v[i];
+	return NULL;
+}
+
+struct str
+hdr_val(const struct hdrs *hs, enum hdr_id id)
+{
+	const struct hdr	*h = hdr_get(hs, id);
+
+	return h == NULL ? STR_NONE : h->val;
+}
+
+void
+hdr_del(struct hdrs *hs, enum hdr_id id)
+{
+	size_t	i;
+
+	for (i = 0; i < hs->n; i++)
+		if (hs->v[i].id == id)
+			hs->v[i].flags |= HDR_F_DEAD;
+}
+
+void
+hdr_set(struct arena *a, struct hdrs *hs, enum hdr_id id, struct str val)
+{
+	hdr_del(hs, id);
+	hdr_add(a, hs, id, val);
+}
+
+/* Names of our own table stay: by them the writer knows its own fields. */
+void
+hdr_copy(struct arena *a, struct hdrs *dst, const struct hdrs *src)
+{
+	const struct hdr	*h;
+	struct hdr		*d;
+	size_t			 i;
+
+	for (i = 0; i < src->n; i++) {
+		h = &src->v[i];
+		if (!is_live(h))
+			continue;
+		d = push(a, dst);
+		*d = *h;
+		d->val = arena_dup(a, h->val);
+		if (h->name.p != rows[h->id].name.p)
+			d->name = arena_dup(a, h->name);
+	}
+}
+
+bool
+hdr_cut_element(struct str *rest, struct str *word)
+{
+	ptrdiff_t	at;
+
+	if (rest->p == NULL)
+		return false;
+	at = str_find(*rest, ',', 0);
+	*word = str_trim(str_sub(*rest, 0, at < 0 ? rest->n : (size_t)at));
+	*rest = at < 0 ? STR_NONE : str_sub(*rest, (size_t)at + 1, rest->n);
+	return true;
+}
+
+bool
+hdr_has_token(const struct hdrs *hs, enum hdr_id id, struct str token)
+{
+	const struct hdr	*h;
+	struct str		 rest;
+	struct str		 word;
+
+	for (h = hdr_get(hs, id); h != NULL; h = hdr_next(hs, id, h)) {
+		rest = h->val;
+		while (hdr_cut_element(&rest, &word))
+			if (str_eq_fold(word, token))
+				return true;
+	}
+	return false;
+}
+
+bool
+hdr_is_token(struct str s)
+{
+	return s.n > 0 && scan_token(s) == s.n;
+}
+
+bool
+hdr_is_value(struct str s)
+{
+	return scan_value(s) == s.n;
+}

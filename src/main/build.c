@@ -1,0 +1,226 @@
+/*
+ * The builder.  Forked by the master for each reload: it has the master's
+ * right to read files but no network and 60 seconds; it loads the
+ * configuration, compiles it into a memory file at the slot it was given
+ * and hands the file and the diagnostics back.  Being a fork of the
+ * master it sees the same tables at the same addresses.
+ */
+#include "main/master.h"
+
+#include <setjmp.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/must.h"
+#include "core/settings.h"
+#include "os/fault.h"
+
+#define BUILD_MS	60000
+
+/* the builder's answer: head of the CHAN_BUILT frame's payload */
+struct built {
+	int32_t		exit_code;	/* EXIT_OK, EXIT_CONFIG, EXIT_ENV */
+	uint32_t	errors;
+	uint32_t	warnings;
+	uint32_t	text_n;		/* bytes of text, then of JSON */
+	uint32_t	json_n;
+};
+
+/* --- in the builder --- */
+
+static void
+on_full(void *ctx)
+{
+	longjmp(*(jmp_buf *)ctx, 1);
+}
+
+/* Sends diagnostics and, if there is one, the generation's file. */
+static void
+answer(int fd, struct built *b, struct diags *d, int gen_fd)
+{
+	struct text t, j;
+	struct frame_head h = { .op = CHAN_BUILT };
+	struct chan ch;
+	struct ev *ev;
+	char *buf;
+	size_t room = CHAN_BYTES - sizeof(*b);
+
+	text_init(&t);
+	text_init(&j);
+	diag_print(d, &t, b->exit_code == EXIT_OK ? "configuration loaded" :
+	    "configuration NOT loaded");
+	diag_json(d, &j);
+	b->errors = diag_errors(d);
+	b->warnings = diag_warnings(d);
+	/* text first; JSON that does not fit is left out, not cut */
+	b->text_n = (uint32_t)(t.n < room / 2 ? t.n : room / 2);
+	b->json_n = (uint32_t)(j.n < room - b->text_n ? j.n : 0);
+	buf = must_alloc(CHAN_BYTES);
+	memcpy(buf, b, sizeof(*b));
+	memcpy(buf + sizeof(*b), t.p, b->text_n);
+	if (b->json_n > 0)
+		memcpy(buf + sizeof(*b) + b->text_n, j.p, b->json_n);
+	h.len = (uint32_t)sizeof(*b) + b->text_n + b->json_n;
+	ev = ev_new(NULL, NULL);
+	if (ev == NULL || chan_open(&ch, ev, fd, NULL, NULL, NULL) < 0 ||
+	    chan_send(&ch, &h, buf, &gen_fd, gen_fd >= 0 ? 1 : 0) < 0)
+		_exit(EXIT_ENV);
+	free(buf);
+	text_fini(&t);
+	text_fini(&j);
+}
+
+/* The descriptor of the finished generation, or -1. */
+static int
+compile(struct master *m, struct conf_load *cl, jmp_buf *full)
+{
+	struct arena a;
+	struct err e;
+	struct conf *conf;
+	int fd;
+
+	fd = gen_create(&m->gens, m->pub.slot, &a, on_full, full, &e);
+	if (fd < 0) {
+		diag_at(conf_load_diags(cl), DIAG_FILE_OPEN, NULL, NULL, "",
+		    "the memory file of a generation: %s", e.text);
+		return -1;
+	}
+	conf = conf_load_run(cl, &a);
+	if (conf == NULL)
+		return -1;
+	conf->number = m->pub.number;
+	gen_finish(&m->gens, m->pub.slot, &a, conf);
+	return fd;
+}
+
+static void
+build(struct master *m, int fd)
+{
+	struct built b = { .exit_code = EXIT_OK };
+	struct conf_opts co;
+	struct conf_load *cl;
+	struct diags *d;
+	jmp_buf full;
+	volatile int gen_fd = -1;
+
+	opts_conf(m->opts, &co);
+	cl = conf_load_new(&co);
+	d = conf_load_diags(cl);
+	if (setjmp(full) == 0)
+		gen_fd = compile(m, cl, &full);
+	else
+		diag_at(d, DIAG_GEN_SIZE, NULL, NULL, "", "the configuration "
+		    "does not fit into %lu MiB", GEN_SLOT_BYTES >> 20);
+	if (diag_errors(d) > 0 || gen_fd < 0)
+		b.exit_code = diag_is_env(d) ? EXIT_ENV : EXIT_CONFIG;
+	answer(fd, &b, d, b.exit_code == EXIT_OK ? gen_fd : -1);
+}
+
+static void
+builder_main(struct master *m, int fd)
+{
+	struct err e;
+
+	sig_reset(&m->sig);
+	signal(SIGINT, SIG_IGN);
+	proc_set_title("sluiced: builder");
+	rand_seed(&m->proc.rand);
+	if (priv_no_network(&e) < 0)
+		_exit(EXIT_ENV);
+	if (FAULT("builder_hang"))
+		pause();
+	if (FAULT("builder_crash"))
+		raise(SIGKILL);
+	build(m, fd);
+	_exit(0);
+}
+
+/* --- in the master --- */
+
+static void
+on_built(struct chan *ch, struct frame *f)
+{
+	struct master *m = ch->ctx;
+	struct built b;
+	int fd;
+
+	if (f == NULL || f->head.op != CHAN_BUILT ||
+	    f->head.len < sizeof(b) || m->pub.answered)
+		return;
+	memcpy(&b, f->data, sizeof(b));
+	if ((uint64_t)b.text_n + b.json_n + sizeof(b) != f->head.len)
+		return;
+	m->pub.answered = true;
+	m->pub.exit_code = b.exit_code;
+	m->pub.warnings = b.warnings;
+	text_add(&m->pub.diags, str_make(f->data + sizeof(b), b.text_n));
+	text_add(&m->pub.json, str_make(f->data + sizeof(b) + b.text_n,
+	    b.json_n));
+	fd = f->nfd > 0 ? f->fds[0] : -1;
+	if (fd >= 0)
+		f->fds[0] = -1;
+	m->pub.fd = fd;
+	/* the file may be sealed only when the builder's mapping is gone */
+}
+
+int
+build_start(struct master *m, struct err *e)
+{
+	int fds[2];
+
+	if (sock_pair(fds, e) < 0)
+		return -1;
+	m->pub.answered = false;
+	m->pub.fd = -1;
+	m->pub.pid = fork();
+	if (m->pub.pid == 0) {
+		close(fds[0]);
+		builder_main(m, fds[1]);
+	}
+	close(fds[1]);
+	if (m->pub.pid < 0) {
+		close(fds[0]);
+		m->pub.pid = 0;
+		return err_sys(e, "cannot fork the builder");
+	}
+	if (chan_open(&m->pub.chan, m->proc.ev, fds[0], on_built, m, e) < 0) {
+		kill(m->pub.pid, SIGKILL);
+		return -1;
+	}
+	ev_timer(m->proc.ev, &m->pub.deadline, BUILD_MS);
+	return 0;
+}
+
+void
+build_reaped(struct master *m, int status)
+{
+	struct frame f = { .nfd = 0 };
+	char *buf;
+	int fd;
+
+	m->pub.pid = 0;
+	ev_timer_off(m->proc.ev, &m->pub.deadline);
+	/* its answer may still lie in the channel */
+	if (!m->pub.answered && chan_is_open(&m->pub.chan)) {
+		buf = must_alloc(CHAN_BYTES);
+		if (chan_recv_wait(m->pub.chan.fd.fd, &f, buf, CHAN_BYTES,
+		    0) == 0)
+			on_built(&m->pub.chan, &f);
+		free(buf);
+	}
+	chan_close(&m->pub.chan);
+	fd = m->pub.fd;
+	m->pub.fd = -1;
+	if (!m->pub.answered)
+		publish_fail(m, "the builder died (%s %d) before it answered",
+		    WIFSIGNALED(status) ? "signal" : "status",
+		    WIFSIGNALED(status) ? WTERMSIG(status) :
+		    WEXITSTATUS(status));
+	else if (fd < 0)
+		publish_fail(m, "the configuration has errors");
+	else
+		publish_built(m, fd);
+}

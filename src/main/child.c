@@ -1,0 +1,343 @@
+/*
+ * The roster at run time.  Master.  A child is a row of procs[] with an
+ * index ("worker 2") in a slot of the board.  Its message channel and the
+ * channels between workers and the roles they ask are made here, before
+ * fork; the other end of a fresh pair reaches a process that already runs
+ * as a CHAN_PEER frame.
+ */
+#include "main/master.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/must.h"
+#include "core/settings.h"
+
+/* a peer pair: one end is inherited, the other is sent when fork is done */
+struct pair {
+	struct child	*to;
+	int		 mine;
+	int		 theirs;
+};
+
+struct plan {
+	struct pair	 pair[START_PEERS];
+	unsigned	 n;
+};
+
+const struct proc_row *
+child_row(const char *name)
+{
+	const struct proc_row *r;
+
+	for (r = procs; r->name != NULL; r++)
+		if (strcmp(r->name, name) == 0)
+			return r;
+	must(!"process in the roster");
+	return NULL;
+}
+
+struct child *
+child_find(struct master *m, const struct proc_row *row, unsigned index)
+{
+	struct list *l;
+	struct child *c;
+
+	list_each(l, &m->children) {
+		c = container_of(l, struct child, node);
+		if (c->row == row && c->index == index && !c->draining)
+			return c;
+	}
+	return NULL;
+}
+
+struct child *
+child_by_pid(struct master *m, pid_t pid)
+{
+	struct list *l;
+	struct child *c;
+
+	list_each(l, &m->children) {
+		c = container_of(l, struct child, node);
+		if (c->pid == pid)
+			return c;
+	}
+	return NULL;
+}
+
+unsigned
+child_count(struct master *m, const struct proc_row *row)
+{
+	struct list *l;
+	unsigned n = 0;
+
+	list_each(l, &m->children)
+		if (row == NULL ||
+		    container_of(l, struct child, node)->row == row)
+			n++;
+	return n;
+}
+
+/* A slot that no process has; 0 is the master's. */
+static int
+find_slot(struct master *m, unsigned *slot, struct err *e)
+{
+	bool taken[SLOT_MAX] = { true };
+	struct list *l;
+	unsigned i;
+
+	list_each(l, &m->children)
+		taken[container_of(l, struct child, node)->slot] = true;
+	for (i = 1; i < SLOT_MAX; i++) {
+		if (taken[i])
+			continue;
+		*slot = i;
+		return board_grow(m->proc.shm, i + 1, e);
+	}
+	return err_set(e, "all %d process slots are taken", SLOT_MAX);
+}
+
+/* Writes the slot's words that belong to the master. */
+static void
+claim_slot(struct master *m, const struct child *c, pid_t pid)
+{
+	struct board_slot *s = shm_row(m->proc.shm, &board_slots, c->slot);
+
+	s->tag = c->tag;
+	s->pid = (uint32_t)pid;
+	s->role = (uint32_t)(c->row - procs);
+	s->index = c->index;
+	s->started_ms = ev_wall_ms(m->proc.ev);
+	s->beat_ms = ev_ms(m->proc.ev);
+	s->state = SLOT_STARTING;
+}
+
+static bool
+is_asked(const struct child *c)
+{
+	return (c->row->flags & PROC_F_ASKED) != 0;
+}
+
+static bool
+asks(const struct child *c)
+{
+	return c->row->count == 0;
+}
+
+/* Pairs with every process that c asks or is asked by. */
+static void
+plan_peers(struct master *m, struct child *c, struct plan *p,
+    struct start *st)
+{
+	struct list *l;
+	struct child *o;
+	int fds[2];
+
+	p->n = 0;
+	st->npeer = 0;
+	list_each(l, &m->children) {
+		o = container_of(l, struct child, node);
+		if (o->old || o->draining || p->n == START_PEERS ||
+		    !((asks(c) && is_asked(o)) || (is_asked(c) && asks(o))))
+			continue;
+		if (sock_pair(fds, NULL) < 0)
+			return;
+		p->pair[p->n++] = (struct pair){ o, fds[0], fds[1] };
+		st->peer[st->npeer++] =
+		    (struct start_peer){ o->index, fds[0] };
+	}
+}
+
+static void
+send_peers(struct child *c, struct plan *p)
+{
+	struct frame_head h = { .op = CHAN_PEER, .len = sizeof(uint32_t) };
+	uint32_t index = c->index;
+	unsigned i;
+
+	for (i = 0; i < p->n; i++) {
+		(void)chan_send(&p->pair[i].to->chan, &h, &index,
+		    &p->pair[i].theirs, 1);
+		close(p->pair[i].theirs);
+		close(p->pair[i].mine);
+	}
+}
+
+static void
+on_kill(struct timer *t)
+{
+	struct child *c = container_of(t, struct child, kill);
+
+	log_warn(&self->lc, "%s %u: does not end: killed, pid %d",
+	    c->row->name, c->index, (int)c->pid);
+	kill(c->pid, SIGKILL);
+}
+
+static struct child *
+child_new(struct master *m, const struct proc_row *row, unsigned index)
+{
+	struct child *c = must_calloc(1, sizeof(*c));
+
+	c->m = m;
+	c->row = row;
+	c->index = index;
+	c->tag = ++m->tags;
+	c->born_ms = ev_ms(m->proc.ev);
+	timer_init(&c->kill, on_kill);
+	return c;
+}
+
+struct child *
+child_spawn(struct master *m, const struct proc_row *row, unsigned index,
+    struct err *e)
+{
+	struct child *c = child_new(m, row, index);
+	struct start *st = must_calloc(1, sizeof(*st));
+	struct plan *plan = must_alloc(sizeof(*plan));
+	int fds[2] = { -1, -1 };
+
+	plan->n = 0;
+	if (find_slot(m, &c->slot, e) < 0 || sock_pair(fds, e) < 0)
+		goto out;
+	plan_peers(m, c, plan, st);
+	claim_slot(m, c, 0);
+	st->m = m;
+	st->c = c;
+	c->pid = fork();
+	if (c->pid == 0)
+		skeleton_main(st, fds[1]);
+	close(fds[1]);
+	fds[1] = -1;
+	if (c->pid < 0) {
+		err_sys(e, "cannot fork %s %u", row->name, index);
+		goto out;
+	}
+	if (chan_open(&c->chan, m->proc.ev, fds[0], child_on_frame, c, e) < 0) {
+		kill(c->pid, SIGKILL);
+		goto out;
+	}
+	claim_slot(m, c, c->pid);
+	if (m->gens.cur != NULL)
+		c->holds = 1ULL << m->gens.cur->slot;
+	list_add_tail(&m->children, &c->node);
+	send_peers(c, plan);
+	free(st);
+	free(plan);
+	return c;
+out:
+	if (fds[0] >= 0)
+		close(fds[0]);
+	if (fds[1] >= 0)
+		close(fds[1]);
+	free(st);
+	free(plan);
+	free(c);
+	return NULL;
+}
+
+void
+child_free(struct child **cp)
+{
+	struct child *c = *cp;
+
+	*cp = NULL;
+	list_del(&c->node);
+	ev_timer_off(c->m->proc.ev, &c->kill);
+	chan_close(&c->chan);
+	free(c);
+}
+
+int
+child_spawn_roles(struct master *m, struct err *e)
+{
+	const struct proc_row *r;
+	unsigned i;
+
+	for (r = procs; r->name != NULL; r++)
+		for (i = 0; i < r->count; i++)
+			if (r->run != NULL && child_find(m, r, i) == NULL &&
+			    child_spawn(m, r, i, e) == NULL)
+				return -1;
+	return 0;
+}
+
+void
+child_drain(struct child *c, uint64_t delay_ms, uint64_t limit_ms)
+{
+	uint64_t ms[2] = { delay_ms, limit_ms };
+	struct frame_head h = { .op = CHAN_DRAIN, .len = sizeof(ms) };
+	struct board_slot *s;
+
+	c->draining = true;
+	if (c->slot != 0) {
+		s = shm_row(c->m->proc.shm, &board_slots, c->slot);
+		s->state = SLOT_DRAINING;
+	}
+	/* a child of another program knows signals, not our frames */
+	if (c->old)
+		kill(c->pid, SIGTERM);
+	else
+		(void)chan_send(&c->chan, &h, ms, NULL, 0);
+	ev_timer(c->m->proc.ev, &c->kill, delay_ms + limit_ms + 5000);
+}
+
+/* Says that a child serves; what waits for it goes on. */
+static void
+on_ready(struct child *c)
+{
+	struct master *m = c->m;
+	struct board_slot *s = shm_row(m->proc.shm, &board_slots, c->slot);
+
+	c->ready = true;
+	if (!c->draining)
+		s->state = SLOT_SERVING;
+	roll_ready(c);
+	master_advance(m);
+}
+
+/* The payload is the slot, the id the number of a generation. */
+static void
+on_released(struct child *c, const struct frame *f)
+{
+	uint32_t slot;
+
+	if (f->head.len != sizeof(slot))
+		return;
+	memcpy(&slot, f->data, sizeof(slot));
+	if (slot < GEN_SLOTS)
+		publish_released(c, f->head.id, slot);
+}
+
+void
+child_on_frame(struct chan *ch, struct frame *f)
+{
+	struct child *c = ch->ctx;
+
+	/* the end of the channel is told by the process's death */
+	if (f == NULL || c->old)
+		return;
+	switch (f->head.op) {
+	case CHAN_READY:
+		on_ready(c);
+		break;
+	case CHAN_PREPARED:
+	case CHAN_COMMITTED:
+		publish_answer(c, f);
+		break;
+	case CHAN_RELEASED:
+		on_released(c, f);
+		break;
+	case CHAN_RELOAD:
+		if (c->row == child_row("control"))
+			publish_start(c->m, f->head.id);
+		break;
+	case CHAN_ASK_ROLL:
+		if (c->row == child_row("control"))
+			roll_start(c->m, f->head.id);
+		break;
+	default:
+		log_warn(&self->lc, "%s %u: sent frame %u, which the master "
+		    "does not take", c->row->name, c->index, f->head.op);
+	}
+}

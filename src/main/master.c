@@ -1,0 +1,490 @@
+/*
+ * The master: start, signals, stop.  It holds what must outlive every
+ * other process: listening sockets, the board, the roster.  One loop; all
+ * it does is a reaction to a signal, a death, a frame or a timer.
+ */
+#include "main/master.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/prctl.h>
+#include <unistd.h>
+
+#include "base/must.h"
+#include "core/access.h"
+#include "core/settings.h"
+#include "main/panic.h"
+#include "os/notify.h"
+
+#define FALLBACK_USER	"nobody"
+
+/* --- the log: stderr while starting, then the ring of slot 0 --- */
+
+static void
+put_ring(struct log *log, enum log_level level, const struct log_ids *ids,
+    struct str text)
+{
+	struct master *m = log->ctx;
+
+	record_put_line(&m->board.ring, ev_wall_ms(m->proc.ev), level,
+	    "master", 0, ids, text);
+}
+
+static void
+log_to_ring(struct master *m)
+{
+	enum log_level level = m->proc.log.level;
+
+	m->proc.log.put = put_ring;
+	m->proc.log.ctx = m;
+	m->proc.log.level = level;
+}
+
+/* --- places and user, once --- */
+
+static int
+find_user(struct master *m, const struct settings *s, struct err *e)
+{
+	char name[64];
+
+	if (!priv_is_root()) {
+		m->user.uid = getuid();
+		m->user.gid = getgid();
+		snprintf(m->user.name, sizeof(m->user.name), "uid %u",
+		    (unsigned)m->user.uid);
+		return 0;
+	}
+	if (str_to_c(s->user, name, sizeof(name)) < 0)
+		return err_set(e, "the name of the user is too long");
+	if (priv_find_user(name, &m->user, e) == 0)
+		return 0;
+	if (s->user_set || priv_find_user(FALLBACK_USER, &m->user, NULL) < 0)
+		return -1;
+	log_info(&self->lc, "user \"%s\" does not exist: running as \"%s\"",
+	    name, FALLBACK_USER);
+	return 0;
+}
+
+/* The pid file: locked for as long as the master lives. */
+static int
+open_pid_file(struct master *m, struct err *e)
+{
+	char buf[32];
+	int n;
+
+	if (m->opts->pidfile != NULL)
+		n = snprintf(m->pid_file, sizeof(m->pid_file), "%s",
+		    m->opts->pidfile);
+	else
+		n = snprintf(m->pid_file, sizeof(m->pid_file),
+		    "%s/sluiced.pid", m->run_dir);
+	if (n < 0 || (size_t)n >= sizeof(m->pid_file))
+		return err_set(e, "the path of the pid file is too long");
+	m->pid_fd = open(m->pid_file, O_RDWR | O_CREAT | O_CLOEXEC, 0644);
+	if (m->pid_fd < 0)
+		return err_sys(e, "cannot open pid file \"%s\"", m->pid_file);
+	if (flock(m->pid_fd, LOCK_EX | LOCK_NB) < 0)
+		return err_set(e, "pid file \"%s\" is locked: sluiced runs "
+		    "already", m->pid_file);
+	n = snprintf(buf, sizeof(buf), "%d\n", (int)getpid());
+	if (ftruncate(m->pid_fd, 0) < 0 || write(m->pid_fd, buf, (size_t)n) !=
+	    n)
+		return err_sys(e, "cannot write pid file \"%s\"",
+		    m->pid_file);
+	return 0;
+}
+
+int
+master_first(struct master *m, const struct conf *conf, struct err *e)
+{
+	const struct settings *s = settings_get(conf);
+
+	if (m->gens.cur != NULL || m->run_dir[0] != '\0')
+		return 0;
+	if (str_to_c(s->run_dir, m->run_dir, sizeof(m->run_dir)) < 0 ||
+	    str_to_c(s->state_dir, m->state_dir, sizeof(m->state_dir)) < 0)
+		return err_set(e, "run_dir or state_dir is too long");
+	if (find_user(m, s, e) < 0 ||
+	    priv_make_dir(m->run_dir, &m->user, 0755, e) < 0 ||
+	    priv_make_dir(m->state_dir, &m->user, 0750, e) < 0)
+		return -1;
+	if (m->pid_fd < 0 && open_pid_file(m, e) < 0)
+		return -1;
+	return bind_control(m, e);
+}
+
+const struct settings *
+master_settings(const struct master *m)
+{
+	return settings_get(m->gens.cur->conf);
+}
+
+/* --- readiness --- */
+
+static void
+tell_starter(struct master *m, int code)
+{
+	unsigned char c = (unsigned char)code;
+
+	if (m->ready_fd < 0)
+		return;
+	(void)!write(m->ready_fd, &c, 1);
+	close(m->ready_fd);
+	m->ready_fd = -1;
+}
+
+/* Detached: the terminal's descriptors go when there is nobody to read. */
+static void
+leave_terminal(struct master *m)
+{
+	int fd;
+
+	if (m->opts->foreground)
+		return;
+	fd = open("/dev/null", O_RDWR | O_CLOEXEC);
+	if (fd < 0)
+		return;
+	dup2(fd, STDIN_FILENO);
+	dup2(fd, STDOUT_FILENO);
+	dup2(fd, STDERR_FILENO);
+	close(fd);
+}
+
+static bool
+all_ready(struct master *m)
+{
+	struct list *l;
+	struct child *c;
+
+	list_each(l, &m->children) {
+		c = container_of(l, struct child, node);
+		if (!c->ready && !c->old && !c->draining)
+			return false;
+	}
+	return child_count(m, NULL) > 0;
+}
+
+static void
+say_ready(struct master *m)
+{
+	struct list *l;
+	struct text t;
+
+	text_init(&t);
+	list_each(l, &m->bound) {
+		text_c(&t, ' ');
+		sock_text(&t, &container_of(l, struct bound, node)->addr);
+	}
+	log_info(&self->lc, "ready: pid %d, %u workers, listening on%.*s",
+	    (int)getpid(), child_count(m, child_row("worker")),
+	    STR_FMT(text_str(&t)));
+	notify_send("READY=1\nMAINPID=%d\nSTATUS=generation %llu, listening "
+	    "on%.*s", (int)getpid(),
+	    (unsigned long long)m->gens.cur->number, STR_FMT(text_str(&t)));
+	text_fini(&t);
+}
+
+/* The first generation is committed: start everybody. */
+static void
+first_generation(struct master *m)
+{
+	struct err e;
+
+	if (priv_is_root() && priv_limit_master(&e) < 0)
+		log_warn(&self->lc, "privileges: %s", e.text);
+	log_to_ring(m);
+	if (child_spawn_roles(m, &e) < 0)
+		log_err(&self->lc, "start: %s", e.text);
+	roll_fit(m);
+}
+
+void
+master_published(struct master *m, bool failed)
+{
+	if (failed) {
+		if (m->state == MASTER_STARTING && child_count(m, NULL) == 0) {
+			tell_starter(m, m->pub.exit_code);
+			m->state = MASTER_GONE;
+			ev_stop(m->proc.ev);
+		} else if (m->state == MASTER_SERVING) {
+			notify_send("READY=1\nSTATUS=reload failed: %s",
+			    m->pub.why);
+		}
+		return;
+	}
+	if (m->state == MASTER_STARTING && child_find(m,
+	    child_row("logger"), 0) == NULL) {
+		first_generation(m);
+		return;
+	}
+	roll_fit(m);
+	if (m->state == MASTER_SERVING)
+		notify_send("READY=1\nSTATUS=generation %llu",
+		    (unsigned long long)m->gens.cur->number);
+}
+
+/* --- stop --- */
+
+static void
+drain_roles(struct master *m, bool logger_too)
+{
+	const struct proc_row *logger = child_row("logger");
+	struct list *l;
+	struct child *c;
+
+	list_each(l, &m->children) {
+		c = container_of(l, struct child, node);
+		if (!c->draining && (logger_too || c->row != logger))
+			child_drain(c, 0, logger_too ? 10000 : 2000);
+	}
+}
+
+static unsigned
+others_than(struct master *m, const char *name)
+{
+	return child_count(m, NULL) - child_count(m, child_row(name));
+}
+
+void
+master_advance(struct master *m)
+{
+	if (m->state == MASTER_STARTING && m->gens.cur != NULL &&
+	    all_ready(m)) {
+		m->state = MASTER_SERVING;
+		say_ready(m);
+		tell_starter(m, EXIT_OK);
+		leave_terminal(m);
+		upgrade_settle(m);
+	}
+	if (m->state == MASTER_STOPPING &&
+	    child_count(m, child_row("worker")) == 0) {
+		m->state = MASTER_ROLES;
+		drain_roles(m, false);
+	}
+	if (m->state == MASTER_ROLES && others_than(m, "logger") == 0) {
+		log_info(&self->lc, "stop: all processes have ended");
+		m->state = MASTER_LOGGER;
+		drain_roles(m, true);
+	}
+	if (m->state == MASTER_LOGGER && child_count(m, NULL) == 0) {
+		m->state = MASTER_GONE;
+		ev_stop(m->proc.ev);
+	}
+}
+
+static void
+kill_workers(struct master *m)
+{
+	const struct proc_row *worker = child_row("worker");
+	struct list *l;
+	struct child *c;
+
+	list_each(l, &m->children) {
+		c = container_of(l, struct child, node);
+		if (c->row == worker)
+			kill(c->pid, SIGKILL);
+	}
+}
+
+void
+master_stop(struct master *m, bool now)
+{
+	const struct proc_row *worker = child_row("worker");
+	const struct settings *s;
+	struct list *l;
+	struct child *c;
+
+	if (m->gens.cur == NULL) {
+		tell_starter(m, EXIT_ENV);
+		m->state = MASTER_GONE;
+		ev_stop(m->proc.ev);
+		return;
+	}
+	if (now)
+		kill_workers(m);
+	if (m->state >= MASTER_STOPPING)
+		return;
+	s = master_settings(m);
+	m->state = MASTER_STOPPING;
+	notify_send("STOPPING=1\nSTATUS=draining");
+	log_info(&self->lc, "stop: draining for up to %llu ms",
+	    (unsigned long long)(s->drain_delay + s->stop));
+	list_each(l, &m->children) {
+		c = container_of(l, struct child, node);
+		if (c->row == worker)
+			child_drain(c, s->drain_delay, s->stop);
+	}
+	master_advance(m);
+}
+
+/* --- signals --- */
+
+static void
+reopen_logs(struct master *m)
+{
+	struct frame_head h = { .op = CHAN_REOPEN };
+	struct child *c = child_find(m, child_row("logger"), 0);
+
+	if (c != NULL)
+		(void)chan_send(&c->chan, &h, NULL, NULL, 0);
+}
+
+static void
+on_signal(void *ctx, int signo)
+{
+	struct master *m = ctx;
+
+	switch (signo) {
+	case SIGCHLD:
+		reap_all(m);
+		break;
+	case SIGHUP:
+		publish_start(m, 0);
+		break;
+	case SIGTERM:
+	case SIGQUIT:
+		master_stop(m, false);
+		break;
+	case SIGINT:
+		master_stop(m, m->ints++ > 0);
+		break;
+	case SIGUSR1:
+		reopen_logs(m);
+		break;
+	case SIGUSR2:
+		upgrade_start(m);
+		break;
+	default:
+		break;
+	}
+}
+
+static void
+on_beat(void *ctx, uint64_t now)
+{
+	struct master *m = ctx;
+
+	if (m->board.slot != NULL)
+		m->board.slot->beat_ms = now;
+}
+
+/* --- start --- */
+
+/* Goes to the background; the starter waits until the master serves. */
+static int
+detach(struct master *m)
+{
+	unsigned char code = EXIT_ENV;
+	int fds[2];
+	pid_t pid;
+
+	if (pipe2(fds, O_CLOEXEC) < 0)
+		return -1;
+	pid = fork();
+	if (pid < 0)
+		return -1;
+	if (pid > 0) {
+		close(fds[1]);
+		if (read(fds[0], &code, 1) != 1)
+			code = EXIT_ENV;
+		_exit(code);
+	}
+	close(fds[0]);
+	m->ready_fd = fds[1];
+	setsid();
+	return 0;
+}
+
+static int
+init(struct master *m, struct err *e)
+{
+	static const int signos[] = { SIGCHLD, SIGHUP, SIGTERM, SIGQUIT,
+	    SIGINT, SIGUSR1, SIGUSR2, 0 };
+	struct board_global *g;
+
+	m->proc.ev = ev_new(NULL, e);
+	if (m->proc.ev == NULL ||
+	    sig_open(&m->sig, m->proc.ev, signos, on_signal, m, e) < 0 ||
+	    gen_reserve(&m->gens, e) < 0)
+		return -1;
+	m->proc.gens = &m->gens;
+	if (m->proc.shm == NULL) {
+		m->proc.shm = shm_new(shm_regions, e);
+		if (m->proc.shm == NULL ||
+		    board_grow(m->proc.shm, 16, e) < 0)
+			return -1;
+		g = shm_row(m->proc.shm, &board_globals, 0);
+		g->started_ms = ev_wall_ms(m->proc.ev);
+	}
+	board_enter(&m->board, m->proc.shm, 0);
+	m->board.slot->pid = (uint32_t)getpid();
+	m->board.slot->role = (uint32_t)(child_row("master") - procs);
+	m->board.slot->state = SLOT_SERVING;
+	ev_set_beat(m->proc.ev, on_beat, m, 1000);
+	return 0;
+}
+
+static void
+prepare_self(struct master *m, struct opts *o)
+{
+	memset(m, 0, sizeof(*m));
+	m->opts = o;
+	m->pid_fd = m->ctl_fd = m->ready_fd = m->check_fd = -1;
+	m->pub.fd = -1;
+	list_init(&m->children);
+	list_init(&m->bound);
+	self = &m->proc;
+	self->row = child_row("master");
+	self->lc.log = &self->log;
+	log_init_stderr(&self->log, LOG_INFO);
+	rand_seed(&self->rand);
+	reap_init(m);
+}
+
+static void
+leave(struct master *m)
+{
+	struct list *l;
+	struct bound *b;
+
+	if (m->pid_fd >= 0)
+		(void)unlink(m->pid_file);
+	list_each(l, &m->bound) {
+		b = container_of(l, struct bound, node);
+		if (b->addr.u.sa.sa_family == AF_UNIX)
+			(void)unlink(b->addr.u.un.sun_path);
+	}
+	notify_send("STATUS=stopped");
+}
+
+int
+master_run(struct opts *o)
+{
+	struct master *m = must_calloc(1, sizeof(*m));
+	struct err e;
+	int adopted;
+
+	prepare_self(m, o);
+	adopted = upgrade_adopt(m, &e);
+	if (adopted < 0) {
+		log_err(&self->lc, "upgrade: %s", e.text);
+		return EXIT_ENV;
+	}
+	if (adopted == 0 && !o->foreground && detach(m) < 0)
+		return EXIT_ENV;
+	if (init(m, &e) < 0) {
+		log_err(&self->lc, "start: %s", e.text);
+		tell_starter(m, EXIT_ENV);
+		return EXIT_ENV;
+	}
+	panic_init();
+	proc_set_title("sluiced: master");
+	reap_watch(m);
+	publish_start(m, 0);
+	ev_run(m->proc.ev);
+	leave(m);
+	return m->gens.cur != NULL ? EXIT_OK : m->pub.exit_code;
+}

@@ -1,0 +1,419 @@
+/*
+ * Publishing a generation.  Master.  Build, check and seal, make room on
+ * the board, bind; then two phases: every process maps and vets it
+ * (prepare), and only when all agree they swap (commit).  Whatever goes
+ * wrong before the commit changes nothing anywhere.
+ */
+#include "main/master.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/must.h"
+#include "core/listener.h"
+#include "core/settings.h"
+#include "os/notify.h"
+#include "up/upstream.h"
+
+#define PREPARE_MS	10000
+
+static void finish(struct master *);
+
+static void
+add_asker(struct publish_askers *a, uint64_t id)
+{
+	if (id != 0 && a->n < sizeof(a->id) / sizeof(a->id[0]))
+		a->id[a->n++] = id;
+}
+
+/* Bits of the slots that some process still uses. */
+static uint64_t
+slots_held(struct master *m)
+{
+	uint64_t held = 0;
+	struct list *l;
+
+	list_each(l, &m->children)
+		held |= container_of(l, struct child, node)->holds;
+	if (m->gens.cur != NULL)
+		held |= 1ULL << m->gens.cur->slot;
+	return held;
+}
+
+/* Too many are in use: whoever holds the oldest is told to end. */
+static void
+expire_oldest(struct master *m, uint64_t held)
+{
+	struct frame_head h = { .op = CHAN_EXPIRE };
+	struct list *l;
+	struct child *c;
+	unsigned i, oldest = GEN_SLOTS;
+
+	if (__builtin_popcountll(held) < GEN_LIVE)
+		return;
+	for (i = 0; i < GEN_SLOTS; i++)
+		if ((held & 1ULL << i) != 0 && (oldest == GEN_SLOTS ||
+		    m->slot_number[i] < m->slot_number[oldest]))
+			oldest = i;
+	h.id = m->slot_number[oldest];
+	list_each(l, &m->children) {
+		c = container_of(l, struct child, node);
+		if ((c->holds & 1ULL << oldest) == 0 || c->old)
+			continue;
+		log_warn(&self->lc, "%s %u: still uses generation %llu, the "
+		    "oldest of %d: told to end what does", c->row->name,
+		    c->index, (unsigned long long)h.id, GEN_LIVE);
+		(void)chan_send(&c->chan, &h, NULL, NULL, 0);
+	}
+}
+
+static void
+choose_slot(struct master *m)
+{
+	uint64_t held = slots_held(m);
+	unsigned i;
+
+	expire_oldest(m, held);
+	for (i = 0; i < GEN_SLOTS; i++) {
+		m->pub.slot = (m->next_slot + i) % GEN_SLOTS;
+		if ((held & 1ULL << m->pub.slot) == 0)
+			break;
+	}
+	m->next_slot = (m->pub.slot + 1) % GEN_SLOTS;
+}
+
+static void
+on_deadline(struct timer *t)
+{
+	struct master *m = container_of(t, struct master, pub.deadline);
+	struct list *l;
+	struct child *c;
+
+	if (m->pub.step == PUBLISH_BUILD) {
+		log_err(&self->lc, "builder: took longer than 60 s: killed");
+		kill(m->pub.pid, SIGKILL);
+		return;
+	}
+	list_each(l, &m->children) {
+		c = container_of(l, struct child, node);
+		if (!c->asked)
+			continue;
+		c->asked = false;
+		snprintf(m->pub.why, sizeof(m->pub.why), "%s %u did not "
+		    "answer within %d s", c->row->name, c->index,
+		    PREPARE_MS / 1000);
+		m->pub.refused = true;
+	}
+	m->pub.pending = 0;
+	finish(m);
+}
+
+void
+publish_start(struct master *m, uint64_t asker)
+{
+	struct err e;
+
+	if (m->state > MASTER_SERVING)
+		return;
+	if (m->pub.step != PUBLISH_IDLE) {
+		m->pub.again = true;
+		add_asker(&m->pub.later, asker);
+		return;
+	}
+	add_asker(&m->pub.now, asker);
+	if (m->state == MASTER_SERVING)
+		notify_reloading();
+	m->pub.step = PUBLISH_BUILD;
+	m->pub.refused = false;
+	m->pub.gen = NULL;
+	m->pub.fd = -1;
+	m->pub.exit_code = EXIT_ENV;
+	m->pub.why[0] = '\0';
+	m->pub.begun_ms = ev_ms(m->proc.ev);
+	m->pub.number = ++m->numbers;
+	text_init(&m->pub.diags);
+	text_init(&m->pub.json);
+	timer_init(&m->pub.deadline, on_deadline);
+	choose_slot(m);
+	m->slot_number[m->pub.slot] = m->pub.number;
+	if (build_start(m, &e) < 0)
+		publish_fail(m, "%s", e.text);
+}
+
+/* Sends everybody what a phase needs; counts the answers to come. */
+static void
+tell_all(struct master *m, enum frame_op op)
+{
+	struct prepare p = { .number = m->pub.number, .slot = m->pub.slot };
+	struct frame_head h = { .op = (uint16_t)op, .id = m->pub.number,
+	    .len = sizeof(p) };
+	struct list *l;
+	struct child *c;
+	bool fd = op == CHAN_PREPARE;
+
+	list_each(l, &m->children) {
+		c = container_of(l, struct child, node);
+		if (c->old || c->draining)
+			continue;
+		if (chan_send(&c->chan, &h, &p, &m->pub.fd, fd ? 1 : 0) < 0)
+			continue;
+		if (fd)
+			c->holds |= 1ULL << m->pub.slot;
+		if (op != CHAN_CANCEL) {
+			c->asked = true;
+			m->pub.pending++;
+		}
+	}
+}
+
+/* New sockets go to the workers ahead of the generation that names them. */
+static void
+send_sockets(struct master *m, struct child *c)
+{
+	struct frame_head h = { .op = CHAN_LISTEN,
+	    .len = sizeof(struct sock_addr) };
+	struct list *l;
+	struct bound *b;
+
+	list_each(l, &m->bound) {
+		b = container_of(l, struct bound, node);
+		if (b->fresh)
+			(void)chan_send(&c->chan, &h, &b->addr, &b->fd, 1);
+	}
+}
+
+static void
+begin_prepare(struct master *m)
+{
+	struct list *l;
+	struct child *c;
+
+	m->pub.step = PUBLISH_PREPARE;
+	list_each(l, &m->children) {
+		c = container_of(l, struct child, node);
+		if (c->row->count == 0 && !c->old && !c->draining)
+			send_sockets(m, c);
+	}
+	ev_timer(m->proc.ev, &m->pub.deadline, PREPARE_MS);
+	tell_all(m, CHAN_PREPARE);
+	if (m->pub.pending == 0)
+		finish(m);
+}
+
+/* An error after the builder's: as the builder would have said it. */
+static void
+say(struct master *m, enum diag_id id, const char *why)
+{
+	text_fmt(&m->pub.diags, "error[%s]: %s\n      %s\n", diag_code(id),
+	    why, diag_fix(id));
+}
+
+void
+publish_built(struct master *m, int fd)
+{
+	struct board_global *g = shm_row(m->proc.shm, &board_globals, 0);
+	struct err e;
+
+	m->pub.fd = fd;
+	m->pub.exit_code = EXIT_ENV;
+	if (gen_check(&m->gens, fd, m->pub.slot, m->pub.number, &e) < 0 ||
+	    (m->pub.gen = gen_map(&m->gens, fd, m->pub.slot, &e)) == NULL) {
+		publish_fail(m, "generation %llu: %s",
+		    (unsigned long long)m->pub.number, e.text);
+		return;
+	}
+	gen_ref(m->pub.gen);
+	if (master_first(m, m->pub.gen->conf, &e) < 0 ||
+	    upstream_link_rows(m->proc.shm, m->pub.gen->conf, &e) < 0) {
+		say(m, DIAG_DIRECTORY, e.text);
+		publish_fail(m, "%s", e.text);
+		return;
+	}
+	if (bind_all(m, m->pub.gen->conf, &e) < 0) {
+		say(m, DIAG_BIND, e.text);
+		publish_fail(m, "%s", e.text);
+		return;
+	}
+	g->nworker = settings_workers(m->pub.gen->conf);
+	begin_prepare(m);
+}
+
+void
+publish_fail(struct master *m, const char *fmt, ...)
+{
+	va_list ap;
+
+	if (m->pub.why[0] == '\0') {
+		va_start(ap, fmt);
+		vsnprintf(m->pub.why, sizeof(m->pub.why), fmt, ap);
+		va_end(ap);
+	}
+	m->pub.refused = true;
+	m->pub.pending = 0;
+	finish(m);
+}
+
+void
+publish_answer(struct child *c, struct frame *f)
+{
+	struct master *m = c->m;
+	struct prepare p;
+	bool prepare = m->pub.step == PUBLISH_PREPARE;
+
+	if (f->head.id != m->pub.number || !c->asked ||
+	    (f->head.op == CHAN_PREPARED) != prepare)
+		return;
+	c->asked = false;
+	if (prepare && f->head.len >= sizeof(p)) {
+		memcpy(&p, f->data, sizeof(p));
+		if (p.refused != 0) {
+			snprintf(m->pub.why, sizeof(m->pub.why),
+			    "%s %u refused: %.*s", c->row->name, c->index,
+			    (int)(f->head.len - sizeof(p)),
+			    f->data + sizeof(p));
+			m->pub.refused = true;
+		}
+	}
+	if (--m->pub.pending == 0)
+		finish(m);
+}
+
+void
+publish_lost(struct master *m, struct child *c)
+{
+	if (!c->asked || m->pub.step < PUBLISH_PREPARE)
+		return;
+	c->asked = false;
+	if (--m->pub.pending == 0)
+		finish(m);
+}
+
+void
+publish_released(struct child *c, uint64_t number, unsigned slot)
+{
+	if (c->m->slot_number[slot] == number)
+		c->holds &= ~(1ULL << slot);
+}
+
+/* Tells control what became of the reloads that it asked for. */
+static void
+report(struct master *m, const char *why)
+{
+	struct report r = { .code = m->pub.refused ? m->pub.exit_code :
+	    EXIT_OK };
+	struct frame_head h = { .op = CHAN_REPORT };
+	struct child *c = child_find(m, child_row("control"), 0);
+	struct text t;
+	unsigned i;
+
+	r.generation = m->gens.cur != NULL ? m->gens.cur->number : 0;
+	r.why_n = (uint32_t)strlen(why);
+	r.text_n = (uint32_t)m->pub.diags.n;
+	r.json_n = (uint32_t)m->pub.json.n;
+	if (sizeof(r) + r.why_n + r.text_n + r.json_n > CHAN_BYTES)
+		r.json_n = 0;
+	text_init(&t);
+	text_add(&t, str_make((const char *)&r, sizeof(r)));
+	text_add(&t, str_from(why));
+	text_add(&t, str_make(m->pub.diags.p, r.text_n));
+	text_add(&t, str_make(m->pub.json.p, r.json_n));
+	h.len = (uint32_t)t.n;
+	for (i = 0; c != NULL && i < m->pub.now.n; i++) {
+		h.id = m->pub.now.id[i];
+		(void)chan_send(&c->chan, &h, t.p, NULL, 0);
+	}
+	m->pub.now.n = 0;
+	text_fini(&t);
+}
+
+static void
+log_diags(struct master *m, bool failed)
+{
+	struct str rest = text_str(&m->pub.diags), line;
+
+	if (m->state == MASTER_STARTING) {
+		(void)!write(STDERR_FILENO, rest.p, rest.n);
+		return;
+	}
+	while (str_word(&rest, "\n", &line)) {
+		if (failed)
+			log_err(&self->lc, "config: %.*s", STR_FMT(line));
+		else
+			log_warn(&self->lc, "config: %.*s", STR_FMT(line));
+	}
+}
+
+/* The publish is over, well or not. */
+static void
+end(struct master *m, bool failed)
+{
+	struct board_global *g = shm_row(m->proc.shm, &board_globals, 0);
+	unsigned long long live =
+	    m->gens.cur != NULL ? m->gens.cur->number : 0;
+
+	ev_timer_off(m->proc.ev, &m->pub.deadline);
+	if (failed || m->pub.warnings > 0)
+		log_diags(m, failed);
+	if (failed) {
+		g->reloads_failed++;
+		log_err(&self->lc, "reload: failed: %s; generation %llu stays "
+		    "live", m->pub.why, live);
+	} else {
+		g->reloads++;
+		g->generation = live;
+		log_info(&self->lc, "reload: generation %llu is live after "
+		    "%llu ms", live, (unsigned long long)
+		    (ev_ms(m->proc.ev) - m->pub.begun_ms));
+	}
+	report(m, m->pub.why);
+	text_fini(&m->pub.diags);
+	text_fini(&m->pub.json);
+	if (m->pub.fd >= 0)
+		close(m->pub.fd);
+	m->pub.fd = -1;
+	m->pub.step = PUBLISH_IDLE;
+	master_published(m, failed);
+	if (m->pub.again && m->state == MASTER_SERVING) {
+		m->pub.again = false;
+		m->pub.now = m->pub.later;
+		m->pub.later.n = 0;
+		publish_start(m, 0);
+	}
+}
+
+static void
+cancel(struct master *m)
+{
+	if (m->pub.step == PUBLISH_PREPARE)
+		tell_all(m, CHAN_CANCEL);
+	if (m->gens.cur != NULL || m->pub.gen != NULL)
+		bind_settle(m, false);
+	if (m->pub.gen != NULL)
+		gen_unref(&m->gens, &m->pub.gen);
+	end(m, true);
+}
+
+/* All that were asked have answered, or will not. */
+static void
+finish(struct master *m)
+{
+	if (m->pub.step == PUBLISH_COMMIT) {
+		/* who missed its commit is hung: the heartbeat deals with it */
+		m->pub.refused = false;
+		bind_settle(m, true);
+		end(m, false);
+		return;
+	}
+	if (m->pub.refused) {
+		cancel(m);
+		return;
+	}
+	gen_commit(&m->gens, m->pub.gen);
+	gen_unref(&m->gens, &m->pub.gen);
+	m->pub.step = PUBLISH_COMMIT;
+	ev_timer(m->proc.ev, &m->pub.deadline, PREPARE_MS);
+	tell_all(m, CHAN_COMMIT);
+	if (m->pub.pending == 0)
+		finish(m);
+}

@@ -1,0 +1,390 @@
+/*
+ * What each child does before and around its own run().  Worker, logger,
+ * health, control, helper.  After fork: signals, descriptors, the board
+ * with the role's rights, the user, the sandbox, a loop, a channel, a log
+ * into the slot's ring.  Then run(), which calls skel_run with its hooks.
+ */
+#include "main/skel.h"
+
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "base/must.h"
+#include "core/access.h"
+#include "core/settings.h"
+#include "main/panic.h"
+#include "main/roles.h"
+#include "os/fault.h"
+
+/* the skeleton's state; hangs off proc.skel */
+struct skel {
+	struct proc			 proc;
+	struct board			 board;
+	struct sig			 sig;
+	const struct start		*start;
+	const struct skel_hooks		*hooks;	/* of run() */
+	int				 status;
+	bool				 ending:1;
+};
+
+static struct skel *
+skel(void)
+{
+	return container_of(self, struct skel, proc);
+}
+
+void
+skel_quit(int status)
+{
+#ifdef SL_COVER
+	extern void __gcov_dump(void);
+
+	__gcov_dump();
+#endif
+	_exit(status);
+}
+
+/* --- descriptors --- */
+
+static int
+by_value(const void *a, const void *b)
+{
+	return *(const int *)a - *(const int *)b;
+}
+
+/* Closes every descriptor from 3 up that is not kept. */
+static void
+close_but(int *keep, size_t n)
+{
+	unsigned from = 3;
+	size_t i;
+
+	qsort(keep, n, sizeof(*keep), by_value);
+	for (i = 0; i < n; i++) {
+		if (keep[i] < (int)from)
+			continue;
+		if ((unsigned)keep[i] > from)
+			syscall(SYS_close_range, from,
+			    (unsigned)keep[i] - 1, 0);
+		from = (unsigned)keep[i] + 1;
+	}
+	syscall(SYS_close_range, from, ~0U, 0);
+}
+
+static void
+keep_own(const struct start *st, int chan_fd)
+{
+	const struct master *m = st->m;
+	int keep[START_PEERS + 256 + SHM_NSEG];
+	struct list *l;
+	size_t n = 0;
+	unsigned i;
+
+	keep[n++] = chan_fd;
+	for (i = 0; i < st->npeer; i++)
+		keep[n++] = st->peer[i].fd;
+	for (i = 0; i < SHM_NSEG; i++)
+		keep[n++] = shm_fd(m->proc.shm, i);
+	if (st->c->row->count == 0)
+		list_each(l, &m->bound)
+			if (n < sizeof(keep) / sizeof(keep[0]))
+				keep[n++] = container_of(l, struct bound,
+				    node)->fd;
+	if (st->c->row->run == control_run)
+		keep[n++] = m->ctl_fd;
+	close_but(keep, n);
+}
+
+/* --- log --- */
+
+static void
+put_line(struct log *log, enum log_level level, const struct log_ids *ids,
+    struct str text)
+{
+	struct skel *s = log->ctx;
+
+	record_put_line(&s->board.ring, ev_wall_ms(s->proc.ev), level,
+	    s->proc.row->name, s->proc.index, ids, text);
+}
+
+static void
+set_level(struct skel *s, const struct conf *conf)
+{
+	s->proc.log.level =
+	    (enum log_level)settings_log(conf)->level;
+}
+
+/* --- generations --- */
+
+static void
+on_gen_free(void *ctx, const struct gen *g)
+{
+	struct frame_head h = { .op = CHAN_RELEASED, .id = g->number,
+	    .len = sizeof(uint32_t) };
+	uint32_t slot = g->slot;
+
+	(void)ctx;
+	if (chan_is_open(&self->master))
+		(void)chan_send(&self->master, &h, &slot, NULL, 0);
+}
+
+static void
+count_gens(struct skel *s)
+{
+	s->board.slot->generations = gen_count(&s->proc.gens[0]);
+	if (s->proc.gens->cur != NULL)
+		s->board.slot->generation = s->proc.gens->cur->number;
+}
+
+static void
+on_prepare(struct skel *s, struct frame *f)
+{
+	struct prepare p;
+	struct frame_head h = { .op = CHAN_PREPARED, .id = f->head.id };
+	struct gens *gs = s->proc.gens;
+	struct err e = { "the frame is malformed" };
+	char buf[sizeof(p) + sizeof(e.text)];
+	int rc = -1;
+
+	memset(&p, 0, sizeof(p));
+	if (f->head.len == sizeof(p) && f->nfd == 1) {
+		memcpy(&p, f->data, sizeof(p));
+		gs->next = gen_map(gs, f->fds[0], p.slot, &e);
+		if (gs->next != NULL) {
+			gen_ref(gs->next);
+			rc = s->hooks->prepare == NULL ? 0 :
+			    s->hooks->prepare(s->hooks->ctx, gs->next, &e);
+		}
+	}
+	if (rc == 0 && FAULT("prepare_refuse"))
+		rc = err_set(&e, "fault point prepare_refuse");
+	p.refused = rc < 0;
+	memcpy(buf, &p, sizeof(p));
+	h.len = sizeof(p);
+	if (rc < 0) {
+		memcpy(buf + sizeof(p), e.text, strlen(e.text));
+		h.len += (uint32_t)strlen(e.text);
+	}
+	(void)chan_send(&s->proc.master, &h, buf, NULL, 0);
+}
+
+static void
+on_commit(struct skel *s, struct frame *f)
+{
+	struct frame_head h = { .op = CHAN_COMMITTED, .id = f->head.id };
+	struct gens *gs = s->proc.gens;
+	struct gen *g = gs->next;
+
+	if (g == NULL || g->number != f->head.id)
+		return;
+	gs->next = NULL;
+	if (s->hooks->commit != NULL)
+		s->hooks->commit(s->hooks->ctx, g);
+	gen_commit(gs, g);
+	gen_unref(gs, &g);
+	set_level(s, gs->cur->conf);
+	count_gens(s);
+	(void)chan_send(&s->proc.master, &h, NULL, NULL, 0);
+}
+
+static void
+on_cancel(struct skel *s, struct frame *f)
+{
+	struct gens *gs = s->proc.gens;
+
+	if (gs->next == NULL || gs->next->number != f->head.id)
+		return;
+	if (s->hooks->cancel != NULL)
+		s->hooks->cancel(s->hooks->ctx, gs->next);
+	gen_unref(gs, &gs->next);
+}
+
+/* --- the master's frames and signals --- */
+
+static void
+drain(struct skel *s, uint64_t delay, uint64_t limit, bool orphan)
+{
+	if (s->proc.draining && !orphan)
+		return;
+	s->proc.draining = true;
+	if (s->hooks->drain != NULL)
+		s->hooks->drain(s->hooks->ctx, delay, limit, orphan);
+	else
+		skel_exit(0);
+}
+
+static void
+on_frame(struct chan *c, struct frame *f)
+{
+	struct skel *s = c->ctx;
+	uint64_t ms[2] = { 0, 0 };
+
+	if (f == NULL) {
+		log_err(&self->lc, "the master is gone: draining");
+		drain(s, 0, settings_get(self->gens->cur->conf)->stop, true);
+		return;
+	}
+	switch (f->head.op) {
+	case CHAN_PREPARE:
+		on_prepare(s, f);
+		break;
+	case CHAN_COMMIT:
+		on_commit(s, f);
+		break;
+	case CHAN_CANCEL:
+		on_cancel(s, f);
+		break;
+	case CHAN_EXPIRE:
+		if (s->hooks->expire != NULL)
+			s->hooks->expire(s->hooks->ctx, f->head.id);
+		break;
+	case CHAN_DRAIN:
+		if (f->head.len == sizeof(ms))
+			memcpy(ms, f->data, sizeof(ms));
+		drain(s, ms[0], ms[1], false);
+		break;
+	default:
+		if (s->hooks->frame != NULL)
+			s->hooks->frame(s->hooks->ctx, f);
+	}
+}
+
+static void
+on_signal(void *ctx, int signo)
+{
+	struct skel *s = ctx;
+
+	/* from outside, or from a master of another program */
+	if (signo == SIGTERM || signo == SIGQUIT)
+		drain(s, 0, settings_get(self->gens->cur->conf)->
+		    drain_timeout, false);
+}
+
+static void
+on_beat(void *ctx, uint64_t now)
+{
+	struct skel *s = ctx;
+	uint64_t n = gen_count(s->proc.gens);
+
+	s->board.slot->beat_ms = now;
+	if (s->board.slot->generations != n)
+		count_gens(s);
+	if (s->hooks != NULL && s->hooks->beat != NULL)
+		s->hooks->beat(s->hooks->ctx, now);
+}
+
+/* --- start --- */
+
+static int
+enter(struct skel *s, struct err *e)
+{
+	const struct master *m = s->start->m;
+
+	if (shm_enter(s->proc.shm, s->proc.row->rights, e) < 0)
+		return -1;
+	board_enter(&s->board, s->proc.shm, s->proc.slot);
+	if (!(s->proc.row->flags & PROC_F_ROOT) &&
+	    priv_become(&m->user, e) < 0)
+		return -1;
+	return priv_no_new(e) < 0 || priv_watch_calls(e) < 0 ? -1 : 0;
+}
+
+static int
+set_up(struct skel *s, int chan_fd, struct err *e)
+{
+	static const int signos[] = { SIGTERM, SIGQUIT, 0 };
+	struct gens *gs = s->proc.gens;
+
+	if (enter(s, e) < 0)
+		return -1;
+	s->proc.ev = ev_new(NULL, e);
+	if (s->proc.ev == NULL ||
+	    sig_open(&s->sig, s->proc.ev, signos, on_signal, s, e) < 0 ||
+	    chan_open(&s->proc.master, s->proc.ev, chan_fd, on_frame, s,
+	    e) < 0)
+		return -1;
+	s->proc.log.put = put_line;
+	s->proc.log.ctx = s;
+	gen_forget(gs);
+	gs->on_free = on_gen_free;
+	gs->ctx = s;
+	set_level(s, gs->cur->conf);
+	count_gens(s);
+	ev_set_beat(s->proc.ev, on_beat, s, 1000);
+	return 0;
+}
+
+void
+skeleton_main(struct start *st, int chan_fd)
+{
+	struct master *m = st->m;
+	struct skel *s = must_calloc(1, sizeof(*s));
+	struct err e;
+	int status;
+
+	sig_reset(&m->sig);
+	signal(SIGINT, SIG_IGN);
+	signal(SIGHUP, SIG_IGN);
+	signal(SIGUSR1, SIG_IGN);
+	signal(SIGUSR2, SIG_IGN);
+	keep_own(st, chan_fd);
+	s->start = st;
+	s->proc.start = st;
+	s->proc.row = st->c->row;
+	s->proc.index = st->c->index;
+	s->proc.slot = st->c->slot;
+	s->proc.tag = st->c->tag;
+	s->proc.shm = m->proc.shm;
+	s->proc.gens = &m->gens;
+	s->proc.lc.log = &s->proc.log;
+	log_init_stderr(&s->proc.log, LOG_INFO);
+	self = &s->proc;
+	rand_seed(&self->rand);
+	proc_set_title("sluiced: %s %u", self->row->name, self->index);
+	panic_init();
+	if (set_up(s, chan_fd, &e) < 0) {
+		log_err(&self->lc, "%s %u: cannot start: %s",
+		    self->row->name, self->index, e.text);
+		skel_quit(EXIT_ENV);
+	}
+	if (FAULT("start_crash"))
+		skel_quit(EXIT_ENV);
+	status = self->row->run();
+	skel_quit(status);
+}
+
+int
+skel_run(const struct skel_hooks *hooks)
+{
+	struct skel *s = skel();
+	struct frame_head h = { .op = CHAN_READY };
+
+	s->hooks = hooks;
+	(void)chan_send(&self->master, &h, NULL, NULL, 0);
+	ev_run(self->ev);
+	return s->status;
+}
+
+void
+skel_exit(int status)
+{
+	skel()->status = status;
+	skel()->ending = true;
+	ev_stop(self->ev);
+}
+
+int
+skel_npeer(void)
+{
+	return (int)self->start->npeer;
+}
+
+int
+skel_peer(int i, unsigned *index)
+{
+	*index = self->start->peer[i].index;
+	return self->start->peer[i].fd;
+}

@@ -1,0 +1,130 @@
+/*
+ * Privileges on Linux.  Master, builder and every child at its start.
+ * Capabilities by the raw system call, so that no library is needed for
+ * five bits; seccomp as classic BPF made from lists of system calls.
+ */
+#include "os/priv.h"
+
+#include <errno.h>
+#include <grp.h>
+#include <linux/capability.h>
+#include <pwd.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+int
+priv_find_user(const char *name, struct priv_user *u, struct err *e)
+{
+	struct passwd pw, *found = NULL;
+	char buf[4096];
+
+	if (getpwnam_r(name, &pw, buf, sizeof(buf), &found) != 0 ||
+	    found == NULL)
+		return err_set(e, "there is no user \"%s\"", name);
+	u->uid = pw.pw_uid;
+	u->gid = pw.pw_gid;
+	snprintf(u->name, sizeof(u->name), "%s", name);
+	return 0;
+}
+
+bool
+priv_is_root(void)
+{
+	return geteuid() == 0;
+}
+
+int
+priv_limit_master(struct err *e)
+{
+	struct __user_cap_header_struct head = {
+	    .version = _LINUX_CAPABILITY_VERSION_3 };
+	struct __user_cap_data_struct caps[2] = { { 0 }, { 0 } };
+	uint32_t keep = 1U << CAP_NET_BIND_SERVICE | 1U << CAP_SETUID |
+	    1U << CAP_SETGID | 1U << CAP_KILL | 1U << CAP_DAC_READ_SEARCH;
+
+	if (syscall(SYS_capget, &head, caps) < 0)
+		return err_sys(e, "cannot read capabilities");
+	caps[0].permitted &= keep;
+	caps[0].effective = caps[0].permitted;
+	caps[0].inheritable = 0;
+	memset(&caps[1], 0, sizeof(caps[1]));
+	if (syscall(SYS_capset, &head, caps) < 0)
+		return err_sys(e, "cannot give up capabilities");
+	return 0;
+}
+
+int
+priv_become(const struct priv_user *u, struct err *e)
+{
+	if (geteuid() != 0)
+		return 0;
+	if (u->uid == 0)
+		return 0;
+	if (setgroups(1, &u->gid) < 0 || setresgid(u->gid, u->gid, u->gid) < 0
+	    || setresuid(u->uid, u->uid, u->uid) < 0)
+		return err_sys(e, "cannot become user \"%s\"", u->name);
+	if (setuid(0) == 0)
+		return err_set(e, "user \"%s\" can become root again",
+		    u->name);
+	return 0;
+}
+
+int
+priv_no_new(struct err *e)
+{
+	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
+		return err_sys(e, "cannot set no_new_privs");
+	return 0;
+}
+
+/* Makes one missing directory of a path; those that exist stay as they are. */
+static int
+make_one(const char *path, const struct priv_user *u, unsigned mode,
+    struct err *e)
+{
+	if (mkdir(path, mode) < 0) {
+		if (errno == EEXIST)
+			return 0;
+		return err_sys(e, "cannot make directory \"%s\"", path);
+	}
+	if (geteuid() == 0 && u->uid != 0 && chown(path, u->uid, u->gid) < 0)
+		return err_sys(e, "cannot give directory \"%s\" to \"%s\"",
+		    path, u->name);
+	return 0;
+}
+
+int
+priv_make_dir(const char *path, const struct priv_user *u, unsigned mode,
+    struct err *e)
+{
+	char buf[4096];
+	struct stat st;
+	size_t i, n = strnlen(path, sizeof(buf));
+
+	if (n == 0 || n >= sizeof(buf))
+		return err_set(e, "the path of a directory is too long");
+	memcpy(buf, path, n + 1);
+	for (i = 1; i < n; i++) {
+		if (buf[i] != '/')
+			continue;
+		buf[i] = '\0';
+		if (make_one(buf, u, 0755, e) < 0)
+			return -1;
+		buf[i] = '/';
+	}
+	if (make_one(buf, u, mode, e) < 0)
+		return -1;
+	if (stat(buf, &st) < 0 || !S_ISDIR(st.st_mode))
+		return err_set(e, "\"%s\" is no directory", path);
+	/* one that exists is handed over only if it was root's */
+	if (geteuid() == 0 && u->uid != 0 && st.st_uid == 0 &&
+	    chown(buf, u->uid, u->gid) < 0)
+		return err_sys(e, "cannot give directory \"%s\" to \"%s\"",
+		    path, u->name);
+	return 0;
+}

@@ -1,0 +1,105 @@
+/*
+ * What a process is, and how ps shows it.  All processes of sluiced.
+ *
+ * The kernel shows the bytes of argv as the command line and, when their
+ * last NUL is overwritten, goes on into the environment.  Both lie in one
+ * piece; the title takes it all, after argv's strings and the environment
+ * were copied away.
+ */
+#include "os/proc.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+#ifdef __linux__
+#include <sys/prctl.h>
+#endif
+
+#include "base/must.h"
+
+#define COMM_MAX	16	/* of the kernel, with the NUL */
+
+struct proc *self;
+
+/* the room for the title; it is the kernel's, not any process struct's */
+static struct str room;
+
+static char *
+copy(const char *s)
+{
+	size_t	 n = strnlen(s, SIZE_MAX - 1) + 1;
+	char	*p = must_alloc(n);
+
+	memcpy(p, s, n);
+	return p;
+}
+
+/* Moves one string; the room grows by it if it lies right behind. */
+static void
+take(char **s)
+{
+	size_t	n = strnlen(*s, SIZE_MAX - 1) + 1;
+
+	if (room.p == NULL)
+		room.p = *s;
+	if (*s == room.p + room.n)
+		room.n += n;
+	*s = copy(*s);
+}
+
+void
+proc_title_init(int argc, char **argv)
+{
+	char	**env;
+	size_t	  n = 0;
+
+	if (room.p != NULL || argc == 0)
+		return;
+	for (int i = 0; i < argc; i++)
+		take(&argv[i]);
+	while (environ[n] != NULL)
+		n++;
+	env = must_calloc(n + 1, sizeof(*env));
+	for (size_t i = 0; i < n; i++) {
+		env[i] = environ[i];
+		take(&env[i]);
+	}
+	environ = env;
+}
+
+/* The short name that top and pgrep use: the same without blanks, cut. */
+static void
+set_comm(struct str title)
+{
+	char	comm[COMM_MAX] = { 0 };
+	size_t	n = 0;
+
+	for (size_t i = 0; i < title.n && n < sizeof(comm) - 1; i++)
+		if (title.p[i] != ' ')
+			comm[n++] = title.p[i];
+#ifdef __linux__
+	(void)prctl(PR_SET_NAME, comm, 0, 0, 0);
+#endif
+}
+
+void
+proc_set_title(const char *fmt, ...)
+{
+	char	 buf[256];
+	char	*p = (char *)(uintptr_t)room.p;
+	va_list	 ap;
+	size_t	 n;
+
+	if (p == NULL)
+		return;
+	va_start(ap, fmt);
+	vsnprintf(buf, sizeof(buf), fmt, ap);
+	va_end(ap);
+	n = strnlen(buf, sizeof(buf));
+	if (n > room.n - 1)
+		n = room.n - 1;
+	memcpy(p, buf, n);
+	memset(p + n, 0, room.n - n);
+	set_comm(str_make(buf, n));
+}

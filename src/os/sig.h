@@ -1,0 +1,26 @@
+/*
+ * Signals as events of the loop: handlers only write a byte to a pipe.
+ * One per process; a child opens its own after fork.
+ */
+#ifndef SL_OS_SIG_H
+#define SL_OS_SIG_H
+
+#include "os/ev.h"
+
+typedef void (*sig_fn)(void *ctx, int signo);
+
+struct sig {
+	struct ev_fd	 fd;		/* own: read end */
+	struct ev	*ev;		/* ref */
+	sig_fn		 on;
+	void		*ctx;
+};
+
+/* Catches the signals of a zero-terminated list; SIGPIPE is ignored. */
+int sig_open(struct sig *, struct ev *, const int *signos, sig_fn,
+    void *ctx, struct err *);
+
+/* Child after fork: default actions again, nothing blocked, pipe closed. */
+void sig_reset(struct sig *);
+
+#endif

@@ -1,0 +1,92 @@
+"""Fixtures of all tests; the tools are in t/lib.
+
+sluice  makes a Sluice (t/lib/proc.py): sluice(conf) starts the real
+        sluiced with that config and waits until it is ready
+peer    makes a scripted upstream: peer([step ...]) (t/lib/peer.py)
+tmp     a directory of this test, with a path short enough for sockets
+"""
+import os
+import shutil
+import sys
+import tempfile
+
+import pytest
+
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+
+from lib import proc                            # noqa: E402
+from lib.peer import Peer                       # noqa: E402
+
+
+@pytest.fixture
+def tmp():
+    # a unix socket's path has 107 bytes; pytest's own is too long
+    path = tempfile.mkdtemp(prefix="sl-", dir="/tmp")
+    os.chmod(path, 0o755)
+    yield path
+    shutil.rmtree(path, ignore_errors=True)
+
+
+@pytest.fixture
+def sluice(tmp):
+    made = []
+
+    def make(conf=None, start=True, **kw):
+        where = tmp if not made else os.path.join(tmp, str(len(made)))
+        os.makedirs(where, exist_ok=True)
+        s = proc.Sluice(where)
+        made.append(s)
+        if conf is not None:
+            s.write(conf)
+        if start:
+            s.start(**kw)
+        return s
+
+    yield make
+    wrong = []
+    for s in made:
+        try:
+            s.stop()
+            s.check_broken()
+        except AssertionError as e:
+            wrong.append(str(e))
+        finally:
+            s.close()
+    assert not wrong, "\n".join(wrong)
+
+
+@pytest.fixture
+def peer():
+    made = []
+
+    def make(*args, **kw):
+        made.append(Peer(*args, **kw))
+        return made[-1]
+
+    yield make
+    for p in made:
+        p.stop()
+    assert not [e for p in made for e in p.errors]
+
+
+def pytest_runtest_logreport(report):
+    if report.failed and report.when != "call":
+        _count["failed"] += 1
+    elif report.when == "call" and report.outcome in _count:
+        _count[report.outcome] += 1
+
+
+def pytest_collectreport(report):
+    if report.failed:
+        _count["failed"] += 1
+
+
+def pytest_terminal_summary(terminalreporter, config):
+    """The line that .ci/run adds up."""
+    kind = "soak" if any("soak" in str(a) for a in config.args) else "itest"
+    if sum(_count.values()):
+        terminalreporter.write_line(
+            f"{kind}: {_count['passed']} passed, {_count['failed']} failed")
+
+
+_count = {"passed": 0, "failed": 0}

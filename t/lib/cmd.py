@@ -1,0 +1,91 @@
+"""Processes of the system, and the programs run as commands."""
+import os
+import re
+import subprocess
+import threading
+
+from lib import net
+
+BIN = os.environ.get("SLUICE_BIN") or os.path.join(os.getcwd(), "build-test")
+KIND = os.environ.get("SLUICE_KIND", "test")
+
+
+def children(pid):
+    """Pids of the children of a process."""
+    out = []
+    try:
+        for task in os.listdir(f"/proc/{pid}/task"):
+            with open(f"/proc/{pid}/task/{task}/children",
+                      encoding="ascii") as f:
+                out += map(int, f.read().split())
+    except (FileNotFoundError, ProcessLookupError):
+        pass
+    return out
+
+
+def pss(pid):
+    """KiB of a process, shared pages divided among those who share."""
+    try:
+        with open(f"/proc/{pid}/smaps_rollup", encoding="ascii") as f:
+            return int(re.search(r"^Pss:\s+(\d+)", f.read(),
+                                 re.M).group(1))
+    except (FileNotFoundError, ProcessLookupError):
+        return 0
+
+
+def title(pid):
+    try:
+        with open(f"/proc/{pid}/cmdline", "rb") as f:
+            return f.read().replace(b"\0", b" ").decode("utf-8", "replace")
+    except (FileNotFoundError, ProcessLookupError):
+        return ""
+
+
+def session(sid):
+    """Live pids of a session."""
+    out = []
+    for name in os.listdir("/proc"):
+        if not name.isdigit():
+            continue
+        try:
+            with open(f"/proc/{name}/stat", encoding="latin-1") as f:
+                rest = f.read().rpartition(")")[2].split()
+        except (FileNotFoundError, ProcessLookupError):
+            continue
+        if int(rest[3]) == sid and rest[0] not in "ZX":
+            out.append(int(name))
+    return out
+
+
+def run(prog, *args, env=None, cwd=None, stdin=None, seconds=None):
+    """Runs one of the programs to its end; text output."""
+    full = {k: v for k, v in os.environ.items()
+            if not k.startswith(("SLUICE_", "NOTIFY_"))}
+    full.update(env or {})
+    return subprocess.run(
+        [f"{BIN}/{prog}", *map(str, args)], capture_output=True, text=True,
+        env=full, cwd=cwd, input=stdin, check=False,
+        timeout=net.WAIT if seconds is None else seconds)
+
+
+class Thread(threading.Thread):
+    """A thread whose result, or exception, join() gives."""
+
+    def __init__(self, fn, *args):
+        super().__init__(daemon=True)
+        self.fn, self.args, self.out, self.err = fn, args, None, None
+        self.start()
+
+    def run(self):
+        try:
+            self.out = self.fn(*self.args)
+        except BaseException as e:
+            self.err = e
+
+    def join(self, timeout=None):
+        super().join(net.WAIT if timeout is None else timeout)
+        if self.is_alive():
+            raise TimeoutError(f"{self.fn} goes on")
+        if self.err:
+            raise self.err
+        return self.out

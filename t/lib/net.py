@@ -1,0 +1,128 @@
+"""Loopback ports, events of files and processes, deadlines."""
+import ctypes
+import os
+import re
+import select
+import socket
+import struct
+import time
+
+# sanitizers and coverage make everything slower
+SCALE = 4 if os.environ.get("SLUICE_KIND") in ("asan", "cover") else 1
+WAIT = 10 * SCALE       # for what is expected to happen
+
+_given = set()
+
+
+class Deadline:
+    """`left()` raises when the time is over: no test hangs."""
+
+    def __init__(self, what, seconds=None):
+        self.what = what
+        self.end = time.monotonic() + (WAIT if seconds is None else seconds)
+
+    def left(self):
+        left = self.end - time.monotonic()
+        if left <= 0:
+            raise TimeoutError(f"{self.what}: not in time")
+        return left
+
+
+def free_port(host="127.0.0.1"):
+    """A port nobody has now and that this run does not give out again."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    while True:
+        with socket.socket(family, socket.SOCK_STREAM) as s:
+            s.bind((host, 0))
+            port = s.getsockname()[1]
+        if port not in _given:
+            _given.add(port)
+            return port
+
+
+def connect(addr, timeout=None, rcvbuf=0):
+    """A socket to a port of 127.0.0.1, a (host, port) or a unix path."""
+    timeout = WAIT if timeout is None else timeout
+    if isinstance(addr, str):
+        s = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        s.settimeout(timeout)
+        s.connect(addr)
+        return s
+    if isinstance(addr, int):
+        addr = ("127.0.0.1", addr)
+    family = socket.AF_INET6 if ":" in addr[0] else socket.AF_INET
+    s = socket.socket(family, socket.SOCK_STREAM)
+    s.settimeout(timeout)
+    if rcvbuf:      # before connect: it decides the window
+        s.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, rcvbuf)
+    s.connect(addr)
+    s.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    return s
+
+
+def reset(sock):
+    """Closes so that the peer sees a reset."""
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER,
+                    struct.pack("ii", 1, 0))
+    sock.close()
+
+
+def wait_pid_gone(pid, seconds=None):
+    """Waits until a process that need not be a child has exited."""
+    try:
+        fd = os.pidfd_open(pid)
+    except ProcessLookupError:
+        return
+    try:
+        left = Deadline(f"exit of {pid}", seconds).left()
+        if not select.select([fd], [], [], left)[0]:
+            raise TimeoutError(f"process {pid} lives on")
+    finally:
+        os.close(fd)
+
+
+_IN_MODIFY, _IN_MOVED_TO, _IN_CREATE = 0x2, 0x80, 0x100
+_libc = ctypes.CDLL(None, use_errno=True)
+
+
+class Watch:
+    """Says when something in a directory is written, made or renamed."""
+
+    def __init__(self, directory):
+        self.fd = _libc.inotify_init1(os.O_NONBLOCK | os.O_CLOEXEC)
+        if self.fd < 0 or _libc.inotify_add_watch(
+                self.fd, os.fsencode(directory),
+                _IN_MODIFY | _IN_MOVED_TO | _IN_CREATE) < 0:
+            raise OSError(ctypes.get_errno(), "inotify", directory)
+
+    def wait(self, seconds):
+        if select.select([self.fd], [], [], seconds)[0]:
+            os.read(self.fd, 65536)
+
+    def close(self):
+        os.close(self.fd)
+
+
+def wait_file(path, pattern, seconds=None, count=1):
+    """Waits until `count` lines of a file match; returns these lines."""
+    what = re.compile(pattern)
+    deadline = Deadline(f"{pattern!r} in {path}", seconds)
+    watch = Watch(os.path.dirname(path))
+    try:
+        while True:
+            found = [ln for ln in read_lines(path) if what.search(ln)]
+            if len(found) >= count:
+                return found
+            watch.wait(deadline.left())
+    finally:
+        watch.close()
+
+
+def read_lines(path):
+    """The whole lines of a file that may not be there."""
+    try:
+        with open(path, encoding="utf-8", errors="replace") as f:
+            text = f.read()
+    except FileNotFoundError:
+        return []
+    return text[:text.rfind("\n") + 1].split("\n")[:-1]
