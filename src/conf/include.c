@@ -116,10 +116,14 @@ int
 include_slurp(struct conf_load *l, const char *path,
     const struct conf_item *why, struct cfile *f)
 {
-	/* A FIFO must not hold us up. */
-	int	fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+	int	fd;
 	int	rc;
 
+	if (l->opts.memory != NULL)
+		return fail(l, DIAG_FILE_OPEN, why, path,
+		    "no file is read here");
+	/* A FIFO must not hold us up. */
+	fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
 	if (fd < 0)
 		return fail(l, DIAG_FILE_OPEN, why, path, strerror(errno));
 	rc = slurp_fd(l, fd, path, why, f);
@@ -281,8 +285,12 @@ push_include(struct conf_load *l, struct vec *stack, const struct cfile *f,
 {
 	struct str	folder = STR("");
 
-	if (memchr(it->val.p, '\0', it->val.n) != NULL)
+	if (memchr(it->val.p, '\0', it->val.n) != NULL ||
+	    l->opts.memory != NULL) {
+		fail(l, DIAG_INCLUDE_MISSING, it, "include",
+		    "no file is read here");
 		return;
+	}
 	if (it->val.p[0] != '/')
 		folder = include_folder(&l->arena, it->kspan.line > 0 ?
 		    it->kspan.file : NULL);
@@ -308,7 +316,8 @@ include_run(struct conf_load *l, struct cfile *f)
 			push_include(l, &stack, f, vec_at(&f->includes, i));
 		if (stack.n == 0)
 			break;
-		p = *(struct pending *)vec_at(&stack, --stack.n);
+		p = *(struct pending *)vec_at(&stack, stack.n - 1);
+		stack.n--;
 		f = open_pending(l, &p);
 		if (f != NULL)
 			reader_file(l, f);

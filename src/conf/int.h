@@ -131,7 +131,7 @@ void rows_unknown_type(struct conf_load *, struct str type,
 /* Reads a file wholly; -1 after reporting at why (NULL: nowhere). */
 int include_slurp(struct conf_load *, const char *path,
     const struct conf_item *why, struct cfile *);
-/* The main file and all it includes, depth first. */
+/* Reads what a file's include lines name, and what those name. */
 void include_run(struct conf_load *, struct cfile *);
 /* "dir/" of a file's name, "" for none, of arena. */
 struct str include_folder(struct arena *, const char *file);
@@ -167,10 +167,7 @@ const char *value_unit(enum conf_unit);
 bool value_choice(const char *choices, size_t n, struct str *word);
 
 /* --- assign.c --- */
-/*
- * Fills dst (the row's member) from items; false after a report.  n may
- * be 0 only for rows without default.
- */
+/* Fills dst (the row's member) from n > 0 items; false after a report. */
 bool assign_row(struct conf_load *, const struct sect *,
     const struct conf_row *, void *dst, const struct conf_item *, size_t n);
 
@@ -194,7 +191,7 @@ bool diag_has_room(const struct diags *);
 /* "upstream users" of a raw section. */
 struct str diag_name(struct conf_load *, const struct sect *);
 
-/* --- dump.c, schema.c --- */
+/* --- schema.c --- */
 void schema_json(const struct conf_section *const *, FILE *);
 void schema_mdoc(const struct conf_section *const *, FILE *);
 

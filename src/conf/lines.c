@@ -111,9 +111,12 @@ is_word_byte(char c)
 	    c == '_' || c == '-' || c == '.';
 }
 
-/* Looks like `key = value` or a whole `[type name]`, though indented. */
+/*
+ * Looks like `key = value` or a whole `[type name]`, though indented.
+ * Without a blank ("weight=2") it must be a key of the section.
+ */
 static bool
-looks_like_own(struct str s)
+looks_like_own(const struct lines *l, struct str s)
 {
 	size_t		i = 0;
 	struct str	rest;
@@ -130,8 +133,25 @@ looks_like_own(struct str s)
 	while (i < s.n && is_word_byte(s.p[i]))
 		i++;
 	rest = str_trim(str_sub(s, i, s.n));
-	return i > 0 && s.p[0] >= 'a' && s.p[0] <= 'z' && rest.n > 0 &&
-	    rest.p[0] == '=';
+	if (i == 0 || s.p[0] < 'a' || s.p[0] > 'z' || rest.n == 0 ||
+	    rest.p[0] != '=')
+		return false;
+	return s.p[i] != '=' || (l->rows != NULL &&
+	    rows_find(l->rows, str_sub(s, 0, i)) != NULL);
+}
+
+static void
+warn_indented(struct lines *s, const struct line *ln, struct str part)
+{
+	struct conf_span	 sp = lines_span(s, ln, part);
+	const struct rowref	*ref = NULL;
+
+	if (s->rows != NULL)
+		ref = rows_find(s->rows, s->key);
+	if (ref != NULL && (ref->row->flags & CONF_F_SECRET))
+		sp.col = 0;
+	diag_sect(s->l->diags, DIAG_INDENTED, &sp, STR(""), STR(""),
+	    "this indented line continues the value above");
 }
 
 /* The value so far is within quotes. */
@@ -163,9 +183,8 @@ add_raw(struct lines *s, const struct line *ln, struct str part)
 static void
 take_more(struct lines *s, bool key)
 {
-	struct line		ln;
-	struct conf_span	sp;
-	struct str		part;
+	struct line	ln;
+	struct str	part;
 
 	while (fetch(s, &ln)) {
 		if (is_nothing(ln.text))
@@ -176,12 +195,8 @@ take_more(struct lines *s, bool key)
 			return;
 		}
 		part = str_trim(ln.text);
-		if (key && looks_like_own(part) && !is_quoting(s)) {
-			sp = lines_span(s, &ln, part);
-			diag_sect(s->l->diags, DIAG_INDENTED, &sp, STR(""),
-			    STR(""), "this indented line continues the "
-			    "value above");
-		}
+		if (key && looks_like_own(s, part) && !is_quoting(s))
+			warn_indented(s, &ln, part);
 		add_raw(s, &ln, part);
 	}
 }

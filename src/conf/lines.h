@@ -8,6 +8,7 @@
 #include "conf/load.h"
 
 struct cfile;
+struct rows;
 
 enum line_kind { LINE_END, LINE_HEAD, LINE_KEY };
 
@@ -24,6 +25,7 @@ struct lines {
 	unsigned		 number;
 	struct line		 back;		/* fetched too early */
 	bool			 has_back;
+	struct rows		*rows;		/* of the section, or NULL */
 	/* what lines_next found */
 	struct line		 at;
 	struct str		 key;		/* HEAD: the whole line */

@@ -61,7 +61,8 @@ struct conf_opts {
 	/* for tests and fuzzing; NULL: conf_sections, conf_builtin, the file */
 	const struct conf_section *const *sections;
 	const char	*builtin;
-	const struct str *memory;	/* the main file's text */
+	const struct str *memory;	/* the main file's text; then no
+					 * other file is read either */
 };
 
 struct conf_load;

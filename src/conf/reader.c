@@ -226,6 +226,7 @@ enter(struct reader *r, const struct head *h, struct rows *rows,
 	}
 	s->file = r->file;
 	r->sect = s;
+	r->lines.rows = s->rows;
 }
 
 static void
@@ -252,6 +253,7 @@ open_section(struct reader *r, const struct head *h)
 	struct conf_span	 sp;
 
 	r->sect = NULL;
+	r->lines.rows = NULL;
 	r->outside = false;
 	if (!split_head(r, h, &type, &name))
 		return;

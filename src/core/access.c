@@ -15,7 +15,7 @@
 #include "http/date.h"
 
 enum {
-	ACCESS_VERSION = (1
+	TABLE_VERSION = (1
 #define ACCESS(id, name, type, text) \
 	+ ((int)ACCESS_##id + 7) * ((int)sizeof(name) + 31 * (int)ACCESS_##type##_T)
 #include "core/access.tbl"
@@ -61,8 +61,8 @@ struct rec_line {
 	uint32_t	 text_n;
 };
 
-_Static_assert(sizeof(struct rec_access) + ACCESS_N * 1024 <= RECORD_MAX * 2,
-    "a cut must end above 512 bytes");
+_Static_assert(sizeof(struct rec_access) + ACCESS_N * 512 <= RECORD_MAX,
+    "512 bytes of each text always have room");
 
 /* Length of each text when none may have more than max; the sum. */
 static size_t
@@ -92,7 +92,7 @@ access_put(struct ring *ring, const struct access *a, size_t *n)
 	p = ring_reserve(ring, *n);
 	if (p == NULL)
 		return false;
-	r.head.version = ACCESS_VERSION;
+	r.head.version = TABLE_VERSION;
 	r.head.n = (uint32_t)*n;
 	for (unsigned i = 0; i < ACCESS_N; i++)
 		if (access_rows[i].type == ACCESS_NUM_T ||
@@ -164,7 +164,7 @@ record_kind(struct str record)
 
 	if (!read_head(record, &h))
 		return RECORD_NONE;
-	if (h.kind == RECORD_ACCESS && h.version == ACCESS_VERSION)
+	if (h.kind == RECORD_ACCESS && h.version == TABLE_VERSION)
 		return RECORD_ACCESS;
 	if (h.kind == RECORD_LINE && h.version == LINE_VERSION)
 		return RECORD_LINE;
@@ -327,7 +327,7 @@ record_json(struct text *t, struct str record)
 	struct str	own = str_make(copy, record.n);
 	int		rc = -1;
 
-	if (record.n > sizeof(copy))
+	if (record.n == 0 || record.n > sizeof(copy))
 		return -1;
 	memcpy(copy, record.p, record.n);
 	switch (record_kind(own)) {

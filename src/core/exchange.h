@@ -136,5 +136,7 @@ struct str exchange_client_ip(struct exchange *);
 
 /* Ends all that run here with why (drain's end). */
 void exchange_abort_all(struct serve *, enum fail why);
+/* Logs and ends those that still use a generation (too many are live). */
+void exchange_expire(struct serve *, uint64_t generation);
 
 #endif

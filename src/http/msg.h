@@ -52,8 +52,8 @@ struct msg {
 	/* request */
 	struct str		method;
 	struct str		scheme;		/* "http", "https" */
-	struct str		authority;	/* Host or :authority, as sent */
-	struct str		target;		/* path and query, as sent; "*" */
+	struct str		authority;	/* Host, :authority */
+	struct str		target;		/* path?query or "*" */
 	/* response */
 	struct str		reason;		/* may be empty */
 	/* both */
@@ -66,7 +66,7 @@ struct msg {
 	bool			expect:1;	/* 100-continue */
 	bool			bodyless:1;	/* response to HEAD, 204, 304 */
 	bool			trailers:1;	/* TE: trailers */
-	struct str		protocol;	/* of Upgrade / extended CONNECT */
+	struct str		protocol;	/* of Upgrade, CONNECT */
 };
 
 /* By its name, in its case; METHOD_OTHER if it has no row. */

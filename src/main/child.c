@@ -46,7 +46,8 @@ child_find(struct master *m, const struct proc_row *row, unsigned index)
 
 	list_each(l, &m->children) {
 		c = container_of(l, struct child, node);
-		if (c->row == row && c->index == index && !c->draining)
+		if (c->row == row && c->index == index && !c->draining &&
+		    !c->old)
 			return c;
 	}
 	return NULL;
@@ -107,7 +108,7 @@ claim_slot(struct master *m, const struct child *c, pid_t pid)
 	s->tag = c->tag;
 	s->pid = (uint32_t)pid;
 	s->role = (uint32_t)(c->row - procs);
-	s->index = c->index;
+	s->index = child_no(c);
 	s->started_ms = ev_wall_ms(m->proc.ev);
 	s->beat_ms = ev_ms(m->proc.ev);
 	s->state = SLOT_STARTING;
@@ -169,13 +170,31 @@ on_kill(struct timer *t)
 {
 	struct child *c = container_of(t, struct child, kill);
 
-	log_warn(&self->lc, "%s %u: does not end: killed, pid %d",
-	    c->row->name, c->index, (int)c->pid);
+	log_warn(&self->lc, "%s: does not end: killed, pid %d", c->name,
+	    (int)c->pid);
 	kill(c->pid, SIGKILL);
 }
 
+unsigned
+child_no(const struct child *c)
+{
+	return c->row->count == 1 ? 0 : c->index + 1;
+}
+
+void
+child_init(struct child *c)
+{
+	unsigned no = child_no(c);
+
+	if (no == 0)
+		snprintf(c->name, sizeof(c->name), "%s", c->row->name);
+	else
+		snprintf(c->name, sizeof(c->name), "%s %u", c->row->name, no);
+	timer_init(&c->kill, on_kill);
+}
+
 static struct child *
-child_new(struct master *m, const struct proc_row *row, unsigned index)
+new_child(struct master *m, const struct proc_row *row, unsigned index)
 {
 	struct child *c = must_calloc(1, sizeof(*c));
 
@@ -184,7 +203,7 @@ child_new(struct master *m, const struct proc_row *row, unsigned index)
 	c->index = index;
 	c->tag = ++m->tags;
 	c->born_ms = ev_ms(m->proc.ev);
-	timer_init(&c->kill, on_kill);
+	child_init(c);
 	return c;
 }
 
@@ -192,7 +211,7 @@ struct child *
 child_spawn(struct master *m, const struct proc_row *row, unsigned index,
     struct err *e)
 {
-	struct child *c = child_new(m, row, index);
+	struct child *c = new_child(m, row, index);
 	struct start *st = must_calloc(1, sizeof(*st));
 	struct plan *plan = must_alloc(sizeof(*plan));
 	int fds[2] = { -1, -1 };
@@ -210,7 +229,7 @@ child_spawn(struct master *m, const struct proc_row *row, unsigned index,
 	close(fds[1]);
 	fds[1] = -1;
 	if (c->pid < 0) {
-		err_sys(e, "cannot fork %s %u", row->name, index);
+		err_sys(e, "cannot fork %s", c->name);
 		goto out;
 	}
 	if (chan_open(&c->chan, m->proc.ev, fds[0], child_on_frame, c, e) < 0) {
@@ -254,11 +273,16 @@ child_spawn_roles(struct master *m, struct err *e)
 	const struct proc_row *r;
 	unsigned i;
 
-	for (r = procs; r->name != NULL; r++)
+	for (r = procs; r->name != NULL; r++) {
+		/* its rings are read by the one of the program before */
+		if (r == child_row("logger") && !m->old_board &&
+		    upgrade_has_old(m, r))
+			continue;
 		for (i = 0; i < r->count; i++)
 			if (r->run != NULL && child_find(m, r, i) == NULL &&
 			    child_spawn(m, r, i, e) == NULL)
 				return -1;
+	}
 	return 0;
 }
 
@@ -337,7 +361,7 @@ child_on_frame(struct chan *ch, struct frame *f)
 			roll_start(c->m, f->head.id);
 		break;
 	default:
-		log_warn(&self->lc, "%s %u: sent frame %u, which the master "
-		    "does not take", c->row->name, c->index, f->head.op);
+		log_warn(&self->lc, "%s: sent frame %u, which the master "
+		    "does not take", c->name, f->head.op);
 	}
 }

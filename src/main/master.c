@@ -19,6 +19,7 @@
 #include "main/panic.h"
 #include "os/notify.h"
 
+#define DEFAULT_USER	"sluice"
 #define FALLBACK_USER	"nobody"
 
 /* --- the log: stderr while starting, then the ring of slot 0 --- */
@@ -28,9 +29,10 @@ put_ring(struct log *log, enum log_level level, const struct log_ids *ids,
     struct str text)
 {
 	struct master *m = log->ctx;
+	struct record_line line = { ev_wall_ms(m->proc.ev), level, "master",
+	    0, ids, text };
 
-	record_put_line(&m->board.ring, ev_wall_ms(m->proc.ev), level,
-	    "master", 0, ids, text);
+	record_put_line(&m->board.ring, &line);
 }
 
 static void
@@ -61,7 +63,9 @@ find_user(struct master *m, const struct settings *s, struct err *e)
 		return err_set(e, "the name of the user is too long");
 	if (priv_find_user(name, &m->user, e) == 0)
 		return 0;
-	if (s->user_set || priv_find_user(FALLBACK_USER, &m->user, NULL) < 0)
+	/* only the default may be absent */
+	if (!str_eq(s->user, STR(DEFAULT_USER)) ||
+	    priv_find_user(FALLBACK_USER, &m->user, NULL) < 0)
 		return -1;
 	log_info(&self->lc, "user \"%s\" does not exist: running as \"%s\"",
 	    name, FALLBACK_USER);
@@ -102,8 +106,10 @@ master_first(struct master *m, const struct conf *conf, struct err *e)
 {
 	const struct settings *s = settings_get(conf);
 
-	if (m->gens.cur != NULL || m->run_dir[0] != '\0')
+	if (m->gens.cur != NULL)
 		return 0;
+	if (m->adopted)
+		return find_user(m, s, e);
 	if (str_to_c(s->run_dir, m->run_dir, sizeof(m->run_dir)) < 0 ||
 	    str_to_c(s->state_dir, m->state_dir, sizeof(m->state_dir)) < 0)
 		return err_set(e, "run_dir or state_dir is too long");
@@ -196,6 +202,8 @@ first_generation(struct master *m)
 	if (priv_is_root() && priv_limit_master(&e) < 0)
 		log_warn(&self->lc, "privileges: %s", e.text);
 	log_to_ring(m);
+	if (!m->old_board)
+		upgrade_drain_logger(m);
 	if (child_spawn_roles(m, &e) < 0)
 		log_err(&self->lc, "start: %s", e.text);
 	roll_fit(m);
@@ -215,8 +223,8 @@ master_published(struct master *m, bool failed)
 		}
 		return;
 	}
-	if (m->state == MASTER_STARTING && child_find(m,
-	    child_row("logger"), 0) == NULL) {
+	if (m->state == MASTER_STARTING &&
+	    child_find(m, child_row("control"), 0) == NULL) {
 		first_generation(m);
 		return;
 	}
@@ -257,8 +265,9 @@ master_advance(struct master *m)
 		say_ready(m);
 		tell_starter(m, EXIT_OK);
 		leave_terminal(m);
-		upgrade_settle(m);
 	}
+	if (m->state == MASTER_SERVING && upgrade_has_old(m, NULL))
+		upgrade_settle(m);
 	if (m->state == MASTER_STOPPING &&
 	    child_count(m, child_row("worker")) == 0) {
 		m->state = MASTER_ROLES;
@@ -404,12 +413,16 @@ init(struct master *m, struct err *e)
 	static const int signos[] = { SIGCHLD, SIGHUP, SIGTERM, SIGQUIT,
 	    SIGINT, SIGUSR1, SIGUSR2, 0 };
 	struct board_global *g;
+	sigset_t none;
 
 	m->proc.ev = ev_new(NULL, e);
 	if (m->proc.ev == NULL ||
 	    sig_open(&m->sig, m->proc.ev, signos, on_signal, m, e) < 0 ||
 	    gen_reserve(&m->gens, e) < 0)
 		return -1;
+	/* they were held back while one program became the other */
+	sigemptyset(&none);
+	sigprocmask(SIG_SETMASK, &none, NULL);
 	m->proc.gens = &m->gens;
 	if (m->proc.shm == NULL) {
 		m->proc.shm = shm_new(shm_regions, e);
@@ -419,7 +432,10 @@ init(struct master *m, struct err *e)
 		g = shm_row(m->proc.shm, &board_globals, 0);
 		g->started_ms = ev_wall_ms(m->proc.ev);
 	}
-	board_enter(&m->board, m->proc.shm, 0);
+	if (upgrade_adopt_children(m, e) < 0)
+		return -1;
+	board_enter(&m->board, m->proc.shm, 0, RING_BYTES);
+	self->board = &m->board;
 	m->board.slot->pid = (uint32_t)getpid();
 	m->board.slot->role = (uint32_t)(child_row("master") - procs);
 	m->board.slot->state = SLOT_SERVING;
@@ -483,6 +499,7 @@ master_run(struct opts *o)
 	panic_init();
 	proc_set_title("sluiced: master");
 	reap_watch(m);
+	reap_all(m);
 	publish_start(m, 0);
 	ev_run(m->proc.ev);
 	leave(m);

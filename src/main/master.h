@@ -33,7 +33,8 @@ struct child {
 	struct list		 node;		/* of master.children */
 	struct master		*m;		/* ref */
 	const struct proc_row	*row;		/* const: procs[] */
-	unsigned		 index;
+	unsigned		 index;		/* from 0 */
+	char			 name[32];	/* "worker 1", "logger" */
 	unsigned		 slot;
 	uint64_t		 tag;
 	pid_t			 pid;
@@ -166,8 +167,11 @@ struct master {
 	struct timer		 stop;
 	/* upgrade */
 	pid_t			 check_pid;
-	int			 check_fd;	/* output of the check */
-	struct shm		*old_shm;	/* of another layout; or NULL */
+	int			 check_fd;	/* own: output of the check */
+	struct timer		 check_kill;
+	char			 program[1024];	/* to hand over to */
+	bool			 adopted:1;	/* state came from another */
+	bool			 old_board:1;	/* whose board we do not share */
 };
 
 /* --- master.c --- */
@@ -177,6 +181,7 @@ void master_advance(struct master *);
 void master_stop(struct master *, bool now);
 /* Before the first generation is committed: user, folders, pid file. */
 int master_first(struct master *, const struct conf *, struct err *);
+const struct settings *master_settings(const struct master *);
 /* A reload is over. */
 void master_published(struct master *, bool failed);
 
@@ -190,6 +195,10 @@ struct child *child_by_pid(struct master *, pid_t);
 unsigned child_count(struct master *, const struct proc_row *);
 /* Asks it to finish; SIGKILL ms after that limit. */
 void child_drain(struct child *, uint64_t delay_ms, uint64_t limit_ms);
+/* Fills in what follows from row and index. */
+void child_init(struct child *);
+/* Number for people: 0 if the role has one process, else from 1. */
+unsigned child_no(const struct child *);
 /* Row of the roster by name; must exist. */
 const struct proc_row *child_row(const char *name);
 /* Starts every role that is missing, in the order of procs[]. */
@@ -200,6 +209,7 @@ void child_on_frame(struct chan *, struct frame *);
 void reap_all(struct master *);
 void reap_watch(struct master *);	/* arms the heartbeat's timer */
 void reap_init(struct master *);
+
 
 /* --- skeleton.c --- */
 /* In the child, never returns. */
@@ -239,6 +249,12 @@ void upgrade_start(struct master *);
 void upgrade_checked(struct master *, int status);
 /* In the new program: 1 if state was taken over, 0 if there is none. */
 int upgrade_adopt(struct master *, struct err *);
+/* The same, what needs a loop. */
+int upgrade_adopt_children(struct master *, struct err *);
+/* True while children of the program before live (row NULL: any). */
+bool upgrade_has_old(struct master *, const struct proc_row *);
+/* Shared rings have one reader: the old logger goes first. */
+void upgrade_drain_logger(struct master *);
 /* When the new processes serve: the old ones may go. */
 void upgrade_settle(struct master *);
 

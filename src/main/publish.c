@@ -41,6 +41,19 @@ slots_held(struct master *m)
 	return held;
 }
 
+/* Lowest number of a generation that some process still uses. */
+static uint64_t
+oldest_held(struct master *m)
+{
+	uint64_t held = slots_held(m), min = m->pub.number;
+	unsigned i;
+
+	for (i = 0; i < GEN_SLOTS; i++)
+		if ((held & 1ULL << i) != 0 && m->slot_number[i] < min)
+			min = m->slot_number[i];
+	return min;
+}
+
 /* Too many are in use: whoever holds the oldest is told to end. */
 static void
 expire_oldest(struct master *m, uint64_t held)
@@ -61,9 +74,9 @@ expire_oldest(struct master *m, uint64_t held)
 		c = container_of(l, struct child, node);
 		if ((c->holds & 1ULL << oldest) == 0 || c->old)
 			continue;
-		log_warn(&self->lc, "%s %u: still uses generation %llu, the "
-		    "oldest of %d: told to end what does", c->row->name,
-		    c->index, (unsigned long long)h.id, GEN_LIVE);
+		log_warn(&self->lc, "%s: still uses generation %llu, the "
+		    "oldest of %d: told to end what does", c->name,
+		    (unsigned long long)h.id, GEN_LIVE);
 		(void)chan_send(&c->chan, &h, NULL, NULL, 0);
 	}
 }
@@ -100,8 +113,8 @@ on_deadline(struct timer *t)
 		if (!c->asked)
 			continue;
 		c->asked = false;
-		snprintf(m->pub.why, sizeof(m->pub.why), "%s %u did not "
-		    "answer within %d s", c->row->name, c->index,
+		snprintf(m->pub.why, sizeof(m->pub.why), "%s did not "
+		    "answer within %d s", c->name,
 		    PREPARE_MS / 1000);
 		m->pub.refused = true;
 	}
@@ -225,7 +238,8 @@ publish_built(struct master *m, int fd)
 	}
 	gen_ref(m->pub.gen);
 	if (master_first(m, m->pub.gen->conf, &e) < 0 ||
-	    upstream_link_rows(m->proc.shm, m->pub.gen->conf, &e) < 0) {
+	    upstream_link_rows(m->proc.shm, m->pub.gen->conf,
+	    oldest_held(m), &e) < 0) {
 		say(m, DIAG_DIRECTORY, e.text);
 		publish_fail(m, "%s", e.text);
 		return;
@@ -269,7 +283,7 @@ publish_answer(struct child *c, struct frame *f)
 		memcpy(&p, f->data, sizeof(p));
 		if (p.refused != 0) {
 			snprintf(m->pub.why, sizeof(m->pub.why),
-			    "%s %u refused: %.*s", c->row->name, c->index,
+			    "%s refused: %.*s", c->name,
 			    (int)(f->head.len - sizeof(p)),
 			    f->data + sizeof(p));
 			m->pub.refused = true;
@@ -402,6 +416,7 @@ finish(struct master *m)
 		/* who missed its commit is hung: the heartbeat deals with it */
 		m->pub.refused = false;
 		bind_settle(m, true);
+		upstream_settle_rows(m->proc.shm, m->gens.cur->conf);
 		end(m, false);
 		return;
 	}

@@ -48,8 +48,8 @@ tell_panic(struct master *m, const struct child *c)
 	while (str_word(&rest, "\n", &line)) {
 		text_init(&t);
 		text_safe(&t, line);
-		log_err(&self->lc, "%s %u: panic: %.*s", c->row->name,
-		    c->index, STR_FMT(text_str(&t)));
+		log_err(&self->lc, "%s: panic: %.*s", c->name,
+		    STR_FMT(text_str(&t)));
 		text_fini(&t);
 	}
 	p->len = 0;
@@ -178,21 +178,25 @@ on_death(struct master *m, struct child *c, int status)
 	bool wanted = c->draining || m->state > MASTER_SERVING;
 	bool old = c->old;
 	char buf[64];
+	struct err e;
 
 	if (wanted && WIFEXITED(status) && WEXITSTATUS(status) == 0)
-		log_info(&self->lc, "%s %u: ended, pid %d", row->name,
-		    c->index, (int)c->pid);
+		log_info(&self->lc, "%s: ended, pid %d", c->name,
+		    (int)c->pid);
 	else
-		log_err(&self->lc, "%s %u: died: %s, pid %d", row->name,
-		    c->index, how(status, buf, sizeof(buf)), (int)c->pid);
+		log_err(&self->lc, "%s: died: %s, pid %d", c->name,
+		    how(status, buf, sizeof(buf)), (int)c->pid);
 	tell_panic(m, c);
-	if (!(old && m->old_shm != NULL))
+	if (!(old && m->old_board))
 		settle(m, c);
 	publish_lost(m, c);
 	roll_lost(c);
 	child_free(&c);
 	if (m->state == MASTER_SERVING && !wanted && !old)
 		restart(m, row);
+	else if (old && m->gens.cur != NULL && m->state <= MASTER_SERVING &&
+	    child_spawn_roles(m, &e) < 0)
+		log_err(&self->lc, "upgrade: %s", e.text);
 	master_advance(m);
 }
 
@@ -225,7 +229,7 @@ check_beat(struct master *m, struct child *c, uint64_t now)
 	struct board_slot *s;
 	uint64_t beat;
 
-	if (c->old && m->old_shm != NULL)
+	if (c->old && m->old_board)
 		return;
 	s = shm_row(m->proc.shm, &board_slots, c->slot);
 	beat = s->beat_ms;
@@ -234,8 +238,8 @@ check_beat(struct master *m, struct child *c, uint64_t now)
 	if (beat >= now || now - beat < HANG_MS || c->hung)
 		return;
 	c->hung = true;
-	log_err(&self->lc, "%s %u: no heartbeat for %llu ms: aborted, pid %d",
-	    c->row->name, c->index, (unsigned long long)(now - beat),
+	log_err(&self->lc, "%s: no heartbeat for %llu ms: aborted, pid %d",
+	    c->name, (unsigned long long)(now - beat),
 	    (int)c->pid);
 	/* a stopped process has to run to tell its backtrace */
 	kill(c->pid, SIGABRT);

@@ -37,8 +37,8 @@ roll_fit(struct master *m)
 	for (i = 0; i < wanted(m); i++)
 		if (child_find(m, row, i) == NULL &&
 		    child_spawn(m, row, i, &e) == NULL)
-			log_err(&self->lc, "worker %u: not started: %s", i,
-			    e.text);
+			log_err(&self->lc, "worker %u: not started: %s",
+			    i + 1, e.text);
 	list_each_safe(l, tmp, &m->children) {
 		c = container_of(l, struct child, node);
 		if (c->row == row && !c->draining && !c->old &&
@@ -81,7 +81,7 @@ step(struct master *m)
 	m->roll_new = child_spawn(m, row, m->roll_at, &e);
 	if (m->roll_new == NULL) {
 		log_err(&self->lc, "roll: stopped at worker %u: %s",
-		    m->roll_at, e.text);
+		    m->roll_at + 1, e.text);
 		m->rolling = false;
 		report(m);
 	}
@@ -130,7 +130,7 @@ roll_lost(struct child *c)
 	if (!m->rolling || c != m->roll_new)
 		return;
 	/* the old one still serves: try no further */
-	log_err(&self->lc, "roll: stopped: the new worker %u died", c->index);
+	log_err(&self->lc, "roll: stopped: the new %s died", c->name);
 	m->roll_new = NULL;
 	m->rolling = false;
 	report(m);

@@ -105,9 +105,10 @@ put_line(struct log *log, enum log_level level, const struct log_ids *ids,
     struct str text)
 {
 	struct skel *s = log->ctx;
+	struct record_line line = { ev_wall_ms(s->proc.ev), level,
+	    s->proc.row->name, s->proc.index, ids, text };
 
-	record_put_line(&s->board.ring, ev_wall_ms(s->proc.ev), level,
-	    s->proc.row->name, s->proc.index, ids, text);
+	record_put_line(&s->board.ring, &line);
 }
 
 static void
@@ -285,7 +286,9 @@ enter(struct skel *s, struct err *e)
 
 	if (shm_enter(s->proc.shm, s->proc.row->rights, e) < 0)
 		return -1;
-	board_enter(&s->board, s->proc.shm, s->proc.slot);
+	board_enter(&s->board, s->proc.shm, s->proc.slot,
+	    s->proc.row->count == 0 ? RING_BYTES_WORKER : RING_BYTES);
+	self->board = &s->board;
 	if (!(s->proc.row->flags & PROC_F_ROOT) &&
 	    priv_become(&m->user, e) < 0)
 		return -1;
@@ -334,7 +337,7 @@ skeleton_main(struct start *st, int chan_fd)
 	s->start = st;
 	s->proc.start = st;
 	s->proc.row = st->c->row;
-	s->proc.index = st->c->index;
+	s->proc.index = child_no(st->c);
 	s->proc.slot = st->c->slot;
 	s->proc.tag = st->c->tag;
 	s->proc.shm = m->proc.shm;
@@ -343,11 +346,11 @@ skeleton_main(struct start *st, int chan_fd)
 	log_init_stderr(&s->proc.log, LOG_INFO);
 	self = &s->proc;
 	rand_seed(&self->rand);
-	proc_set_title("sluiced: %s %u", self->row->name, self->index);
+	proc_set_title("sluiced: %s", st->c->name);
 	panic_init();
 	if (set_up(s, chan_fd, &e) < 0) {
-		log_err(&self->lc, "%s %u: cannot start: %s",
-		    self->row->name, self->index, e.text);
+		log_err(&self->lc, "%s: cannot start: %s", st->c->name,
+		    e.text);
 		skel_quit(EXIT_ENV);
 	}
 	if (FAULT("start_crash"))

@@ -6,52 +6,75 @@
 #ifndef SL_UP_UPSTREAM_H
 #define SL_UP_UPSTREAM_H
 
+#include "conf/load.h"
 #include "core/exchange.h"
 #include "core/lease.h"
 
 struct balancer;
 struct upstream_conf;
 
-/* one server = line; of conf */
+/* one server of a server = line; of conf */
 struct server_conf {
-	struct str		 text;		/* as configured */
+	struct str		 text;		/* "10.0.0.5:8080" */
 	struct sock_addr	 addr;
-	const struct upstream_conf *upstream;
+	uint64_t		 max_conns;	/* 0: no limit */
 };
 
-/* [upstream NAME] */
+struct server_list {
+	struct server_conf	*v;		/* of conf */
+	size_t			 n;
+};
+
+/* how long what may take; milliseconds, 0: no limit */
+struct upstream_times {
+	uint64_t	connect;
+	uint64_t	first_byte;
+	uint64_t	between;
+	uint64_t	total;
+};
+
+enum host_header { HOST_PRESERVE, HOST_SERVER, HOST_TEXT };
+
+/* [upstream NAME], or "@ROUTE" of a route with targets of its own */
 struct upstream_conf {
 	struct conf_obj		 obj;
-	struct server_conf	*servers;	/* of conf */
-	size_t			 nserver;
+	struct server_list	 servers;
 	const struct balancer	*balance;	/* const */
-	uint64_t		 connect_ms;
-	uint64_t		 first_byte_ms;
-	uint64_t		 between_ms;
-	uint64_t		 total_ms;
-	int			 host_header;	/* HOST_PRESERVE, _SERVER, _TEXT */
-	struct str		 host_text;
+	struct upstream_times	 times;
+	struct str		 host_text;	/* HOST_TEXT */
+	int			 host_header;	/* enum host_header */
+	bool			 used;		/* builder: by a route */
+	uint64_t		 digest;	/* of what the twin is made from */
 };
 extern const struct conf_section upstream_section;
+
+/* The value of server, target, targets (struct server_list). */
+int upstream_parse_servers(struct conf_load *, const struct conf_row *,
+    void *dst, const struct conf_item *, size_t);
+/* E0303 if the whole may take less than its part; obj has the keys. */
+void upstream_check_times(struct conf_load *, const struct conf_obj *,
+    const struct upstream_times *);
 
 /* a server on the board; region `servers` of dir; writer: master */
 struct board_server {
 	_Atomic uint64_t tag;		/* of this life of the row; 0: free */
-	_Atomic uint32_t lease;		/* word of its connections */
-	_Atomic uint32_t generation;	/* last that named it */
+	_Atomic uint32_t lease;		/* its word's index + 1; 0: none */
+	_Atomic uint32_t pad;
+	_Atomic uint64_t generation;	/* last that named it */
 	uint8_t		 addr_len;
 	uint8_t		 upstream_len;
-	uint16_t	 pad;
+	uint8_t		 fill[6];
 	char		 upstream[64];
 	char		 addr[108];
+	uint32_t	 fill2;
 	_Atomic uint64_t weight;
-	uint64_t	 fill[7];
+	uint64_t	 fill3[5];
 };
 _Static_assert(sizeof(struct board_server) == 256, "board server");
 
 /* its counters; region `server_live` of live, same row; all write */
 struct board_server_live {
-	_Atomic uint64_t tag;
+	_Atomic uint64_t tag;		/* as in `servers`; master */
 	_Atomic uint64_t attempts;
 	_Atomic uint64_t failures;
 	_Atomic uint64_t last_fail;	/* enum fail << 48 | wall ms */
@@ -61,26 +84,54 @@ _Static_assert(sizeof(struct board_server_live) == 64, "server live");
 
 /* an upstream's shared words; region `upstream_live` of live */
 struct board_upstream {
-	_Atomic uint64_t tag;		/* hash of its name; CAS: master */
+	_Atomic uint64_t tag;		/* hash of its name; master */
 	_Atomic uint64_t cursor;	/* round robin: fetch-add by all */
-	_Atomic uint64_t pad[6];
+	_Atomic uint64_t generation;	/* last that named it; master */
+	_Atomic uint64_t pad[5];
 };
 _Static_assert(sizeof(struct board_upstream) == 64, "board upstream");
 
 extern const struct shm_region board_servers, board_servers_live,
     board_upstreams;
 
-/* Master, before prepare: rows for all servers and upstreams of conf. */
-int upstream_link_rows(struct shm *, const struct conf *, struct err *);
-/* Rows that conf needs, for [board] max. */
+/* --- upstream_rows.c --- */
+/*
+ * Master, before prepare: rows for all servers and upstreams of conf.
+ * Rows that no generation from oldest (the lowest number in use) on has
+ * named are freed.  Limits of servers that were there before change with
+ * upstream_settle_rows, after the commit.
+ */
+int upstream_link_rows(struct shm *, const struct conf *, uint64_t oldest,
+    struct err *);
+void upstream_settle_rows(struct shm *, const struct conf *);
+/* Bytes of the rows that conf needs, for [board] max. */
 uint64_t upstream_cost(const struct conf *);
 
+/* Rows by what they stand for, to find many; made from the board as it is. */
+struct upstream_rows {
+	struct map	servers;	/* "upstream address" to struct row_no */
+	struct map	upstreams;	/* board_upstream.tag */
+	struct arena	arena;
+};
+void upstream_rows_open(struct upstream_rows *, const struct shm *);
+void upstream_rows_close(struct upstream_rows *);
+/* The row, or -1. */
+int64_t upstream_rows_server(const struct upstream_rows *,
+    struct str upstream, const struct sock_addr *);
+int64_t upstream_rows_find(const struct upstream_rows *, struct str upstream);
+
+/* --- upstream.c: the twins --- */
 struct server {
+	/* set once */
 	struct upstream		*upstream;	/* ref */
 	struct sock_addr	 addr;
 	struct str		 text;		/* own */
-	uint32_t		 row;		/* on the board */
-	struct list		 idle;		/* pooled, LIFO; see up/pool.h */
+	const struct board_server *board;	/* of the board */
+	struct board_server_live *live;		/* of the board */
+	uint64_t		 tag;		/* of the row's life */
+	/* see up/pool.h */
+	struct list		 idle;		/* pooled, LIFO */
+	struct timer		 idle_end;	/* of the longest idle one */
 	unsigned		 nidle;
 	unsigned		 nopen;
 };
@@ -92,21 +143,34 @@ struct upstream {
 	struct server		*servers;	/* own */
 	size_t			 nserver;
 	const struct balancer	*balance;	/* const */
-	uint32_t		 row;		/* board_upstreams */
-	unsigned		 uses;		/* generations + exchanges */
+	struct board_upstream	*live;		/* of the board */
+	unsigned		 uses;		/* generations, exchanges, conns */
+	bool			 cur:1;		/* of the committed generation */
+	bool			 next:1;	/* of the prepared one */
 };
 
-/* Prepare: makes the run-time twins of a generation; commit drops others. */
-int upstream_prepare(struct serve *, const struct conf *, struct err *);
-void upstream_commit(struct serve *, const struct conf *);
-struct upstream *upstream_find(struct serve *, const struct upstream_conf *);
+/* prepare, commit, cancel, fini: one line in registry.c */
+extern const struct serve_part upstream_part;
+
+/*
+ * The twin of a configuration in use, with one use more; made now if
+ * that generation is about to go.  NULL: the board does not know it.
+ */
+struct upstream *upstream_get(struct serve *, const struct upstream_conf *);
+/* Drops a use and nulls the pointer; the last one frees. */
+void upstream_put(struct upstream **);
+
+/* Counts an attempt at the server, and its failure. */
+void upstream_tried(struct server *);
+void upstream_failed(struct server *, enum fail);
 
 /* --- balancers: one file each, one line in registry.c --- */
 struct balancer {
 	const char	*name;
-	/* tried: bit per server already asked by this exchange */
-	struct server	*(*pick)(struct upstream *, uint64_t tried);
+	/* tried: a bit per server, set if this exchange asked it already */
+	struct server	*(*pick)(struct upstream *, const uint64_t *tried);
 };
 extern const struct balancer *const balancers[];	/* NULL at the end */
+extern const struct balancer balancer_round_robin;
 
 #endif

@@ -85,6 +85,17 @@ _IN_MODIFY, _IN_MOVED_TO, _IN_CREATE = 0x2, 0x80, 0x100
 _libc = ctypes.CDLL(None, use_errno=True)
 
 
+def wait_refused(port, seconds=None):
+    """Waits until nobody listens on a port of 127.0.0.1 any more."""
+    deadline = Deadline(f"port {port} closed", seconds)
+    while True:
+        try:
+            connect(port).close()
+        except ConnectionError:
+            return
+        select.select([], [], [], min(deadline.left(), 0.02))
+
+
 class Watch:
     """Says when something in a directory is written, made or renamed."""
 

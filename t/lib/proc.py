@@ -57,6 +57,7 @@ class Sluice:
         self.notify = Notify(os.path.join(self.dir, "notify"))
         self.proc = self.pidfd = None
         self.sid = 0
+        self.program = f"{BIN}/sluiced"
         self.may_break = False          # set where a panic is expected
 
     # --- config ---
@@ -106,7 +107,7 @@ class Sluice:
         self.notify.drain()
         with open(self.err_path, "ab") as err:
             self.proc = subprocess.Popen(
-                [f"{BIN}/sluiced", "-f", "-c", self.conf_path, *args],
+                [self.program, "-f", "-c", self.conf_path, *args],
                 stdin=subprocess.DEVNULL, stdout=err, stderr=err,
                 env=self.env(**(env or {})), cwd=self.dir,
                 start_new_session=True)

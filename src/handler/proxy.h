@@ -1,0 +1,116 @@
+/*
+ * The proxy handler's own things, shared by its files:
+ *
+ *	proxy.c		steps of the attempts, retries, time, the end
+ *	proxy_pump.c	the two bodies, between client and server
+ *	proxy_head.c	what is written anew in the heads
+ *	proxy_conf.c	its keys of [route]
+ *
+ * A struct proxy is one exchange's, in its arena.  It sits between the
+ * client's stream and the server's as a sink and a source for each body,
+ * so that it sees progress, ends and failures, and can let go of one
+ * server's stream and join another's.
+ */
+#ifndef SL_HANDLER_PROXY_H
+#define SL_HANDLER_PROXY_H
+
+#include "core/handler.h"
+#include "core/route.h"
+#include "up/pool.h"
+
+/* keys of [route] */
+struct proxy_route {
+	struct str			 upstream;	/* name, or "" */
+	struct server_list		 target;
+	struct server_list		 targets;
+	struct str			 strip;		/* "", auto, a prefix */
+	struct str			 add;
+	struct upstream_times		 times;		/* after link: what holds */
+	const struct upstream_conf	*up;		/* of conf */
+};
+extern const struct conf_group proxy_group;
+extern const struct handler handler_proxy;
+
+enum proxy_step {
+#define STEP(id, fn, text)	PROXY_##id,
+#include "handler/proxy.steps"
+#undef STEP
+	PROXY_NSTEP
+};
+
+#define PROXY_MAGIC	0x70726f78U
+
+struct proxy {
+	/* set once */
+	uint32_t		 magic;
+	struct exchange		*x;		/* ref */
+	struct upstream		*up;		/* ref, counted */
+	struct msg		 req;		/* as it is forwarded */
+	struct upstream_times	 times;
+	int			 host_header;	/* enum host_header */
+	/* the attempt */
+	struct server		*server;	/* ref, of up */
+	uint64_t		*tried;		/* of arena: bit per server */
+	struct pool_wait	 wait;
+	struct up_conn		*conn;		/* given by the pool, or NULL */
+	struct stream		*s;		/* on conn, NULL once closed */
+	uint8_t			 step;		/* enum proxy_step */
+	enum fail		 why;		/* the attempt's failure */
+	const char		*what;		/* more of it, or "" */
+	int			 error;		/* its errno, or 0 */
+	uint64_t		 sent_ns;	/* when its head was sent */
+	/* the request's body: client -> req_in, req_out -> server */
+	struct sink		 req_in;
+	struct source		 req_out;
+	const struct hdrs	*req_trailers;	/* that wait for a stream */
+	/* the answer: server -> res_in, res_out -> client */
+	struct sink		 res_in;
+	struct source		 res_out;
+	const struct hdrs	*res_trailers;	/* that wait for the client */
+	/* time */
+	struct timer		 quiet;		/* first byte, between bytes */
+	struct timer		 total;
+	struct ev_task		 wake;		/* goes on with the steps */
+	/* flags of the attempt */
+	bool			 fresh:1;	/* no pooled connection */
+	bool			 stopped:1;	/* the stream was told to end */
+	/* flags of the exchange */
+	bool			 running:1;	/* the driver is active */
+	bool			 replayed:1;	/* the one safe replay is used */
+	bool			 req_used:1;	/* bytes of the body were taken */
+	bool			 req_end:1;	/* the request is complete */
+	bool			 answered:1;	/* the head went to the exchange */
+	bool			 open:1;	/* the client takes the body */
+	bool			 res_end:1;	/* the answer is complete */
+	bool			 over:1;	/* the exchange wants no more */
+	bool			 done:1;	/* everything was let go */
+};
+
+/* --- proxy.c --- */
+/* Why the attempt, or the answer after its head, failed. */
+void proxy_note(struct proxy *, enum fail);
+/* Ends the server's stream; what follows comes by its closed(). */
+void proxy_stop(struct proxy *, enum fail);
+/* The exchange cannot go on: no further attempt. */
+void proxy_give_up(struct proxy *, enum fail);
+/* The server moved: the quiet timer starts anew. */
+void proxy_moved(struct proxy *);
+
+/* --- proxy_pump.c --- */
+void proxy_init_pumps(struct proxy *);
+/* The attempt's stream is there: joins both directions. */
+void proxy_join(struct proxy *);
+/* The attempt's stream is gone: unties both directions. */
+void proxy_untie(struct proxy *);
+/* The exchange takes the answer's body from now on. */
+void proxy_open_body(struct proxy *);
+
+/* --- proxy_head.c --- */
+/* Sets p->req; FAIL_NONE, or why the request cannot be forwarded. */
+enum fail proxy_make_request(struct proxy *, const struct proxy_route *);
+/* What depends on the server: Host. */
+void proxy_set_host(struct proxy *);
+/* The answer's head as the client gets it, of arena. */
+struct msg *proxy_make_answer(struct proxy *, const struct msg *);
+
+#endif

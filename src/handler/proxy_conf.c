@@ -1,0 +1,171 @@
+/*
+ * Keys of [route] that forward: upstream, or target for an upstream
+ * without a name, and what a route sets differently.  Builder and tools.
+ */
+#include "base/must.h"
+#include "handler/proxy.h"
+
+#define DAY_MS		(24 * 60 * 60 * 1000)
+#define AT(member)	offsetof(struct proxy_route, member)
+
+static const char *const chosen_by[] = { "upstream", "target", "targets" };
+
+/* The assignment that makes the route a proxy, or NULL; two are too many. */
+static const struct conf_item *
+find_choice(struct conf_load *load, const struct conf_obj *obj)
+{
+	const struct conf_item	*found = NULL;
+	const struct conf_item	*it;
+
+	for (size_t i = 0; i < sizeof(chosen_by) / sizeof(chosen_by[0]);
+	    i++) {
+		it = conf_item(load, obj, chosen_by[i]);
+		if (it == NULL)
+			continue;
+		if (found != NULL)
+			diag_at(conf_load_diags(load), DIAG_ROUTE_HANDLERS,
+			    &it->kspan, obj, it->row->key,
+			    "route \"%.*s\" has both \"%s\" and \"%s\"",
+			    STR_FMT(obj->name), found->row->key,
+			    it->row->key);
+		found = it;
+	}
+	return found;
+}
+
+/* "@ROUTE" cannot be the name of a section. */
+static struct upstream_conf *
+make_upstream(struct conf_load *load, const struct conf_obj *obj,
+    const struct proxy_route *r, const struct conf_item *because)
+{
+	struct upstream_conf	*up;
+	struct str		 name;
+
+	name = arena_fmt(conf_load_arena(load), "@%.*s", STR_FMT(obj->name));
+	up = conf_make(load, &upstream_section, name, because);
+	must(up != NULL);
+	up->servers = r->target.n > 0 ? r->target : r->targets;
+	return up;
+}
+
+/* Times that the route does not set are the upstream's. */
+static void
+merge_times(struct conf_load *load, const struct conf_obj *obj,
+    struct proxy_route *r)
+{
+	const struct upstream_times	*t = &r->up->times;
+	bool				 own;
+
+	own = conf_is_set(load, obj, "timeout.connect") ||
+	    conf_is_set(load, obj, "timeout.total");
+	if (!conf_is_set(load, obj, "timeout.connect"))
+		r->times.connect = t->connect;
+	if (!conf_is_set(load, obj, "timeout.first_byte"))
+		r->times.first_byte = t->first_byte;
+	if (!conf_is_set(load, obj, "timeout.between"))
+		r->times.between = t->between;
+	if (!conf_is_set(load, obj, "timeout.total"))
+		r->times.total = t->total;
+	if (own)
+		upstream_check_times(load, obj, &r->times);
+}
+
+/* Both are parts of paths: they begin with a slash, and hold nothing odd. */
+static int
+check_prefix(struct conf_load *load, const struct conf_obj *obj,
+    const char *key, struct str *s)
+{
+	const struct conf_item	*it = conf_item(load, obj, key);
+	struct str		 path;
+
+	if (it == NULL || str_eq(*s, STR("auto")))
+		return 0;
+	if (!str_starts(*s, STR("/")) || uri_normalise(conf_load_arena(load),
+	    *s, false, &path) != FAIL_NONE || str_find(*s, '?', 0) >= 0) {
+		diag_at(conf_load_diags(load), DIAG_VALUE_PATTERN, &it->vspan,
+		    obj, key, "\"%.*s\" is not the beginning of a path",
+		    STR_FMT(str_sub(*s, 0, 80)));
+		return -1;
+	}
+	/* "/a/" and "/a" mean the same. */
+	while (path.n > 0 && path.p[path.n - 1] == '/')
+		path.n--;
+	*s = arena_dup(conf_load_arena(load), path);
+	return 0;
+}
+
+static int
+link_proxy(struct conf_load *load, struct conf_obj *obj, void *part)
+{
+	struct proxy_route	*r = part;
+	const struct conf_item	*it = find_choice(load, obj);
+	struct upstream_conf	*up;
+
+	if (it == NULL)
+		return 0;
+	up = r->upstream.n == 0 ? make_upstream(load, obj, r, it) :
+	    conf_ref_at(load, obj, it, r->upstream, &upstream_section);
+	if (up == NULL)
+		return -1;
+	up->used = true;
+	r->up = up;
+	merge_times(load, obj, r);
+	if (str_eq(r->add, STR("auto")))
+		r->add.n = 0;
+	if (check_prefix(load, obj, "strip_prefix", &r->strip) == -1)
+		return -1;
+	return check_prefix(load, obj, "add_prefix", &r->add);
+}
+
+static const struct conf_row rows[] = {
+	{
+		.key = "upstream", .type = CONF_STR, .off = AT(upstream),
+		.min = 1, .max = 63, .flags = CONF_F_HANDLER,
+		.example = "users",
+		.text = "Forwards requests to the servers of this upstream."
+	}, {
+		.key = "target", .type = CONF_CUSTOM, .off = AT(target),
+		.flags = CONF_F_HANDLER, .parse = upstream_parse_servers,
+		.example = "127.0.0.1:3000",
+		.text = "Forwards requests to this server, without an "
+		    "upstream of its own name."
+	}, {
+		.key = "targets", .type = CONF_CUSTOM, .off = AT(targets),
+		.flags = CONF_F_HANDLER, .parse = upstream_parse_servers,
+		.example = "127.0.0.1:3000 127.0.0.1:3001",
+		.text = "The same for several servers."
+	}, {
+		.key = "timeout.connect", .type = CONF_TIME,
+		.off = AT(times.connect), .min = 1, .max = DAY_MS,
+		.example = "1s",
+		.text = "In place of the upstream's timeout.connect."
+	}, {
+		.key = "timeout.first_byte", .type = CONF_TIME,
+		.off = AT(times.first_byte), .max = DAY_MS,
+		.example = "10s",
+		.text = "In place of the upstream's timeout.first_byte."
+	}, {
+		.key = "timeout.between", .type = CONF_TIME,
+		.off = AT(times.between), .max = DAY_MS, .example = "20s",
+		.text = "In place of the upstream's timeout.between."
+	}, {
+		.key = "timeout.total", .type = CONF_TIME,
+		.off = AT(times.total), .max = DAY_MS, .example = "5m",
+		.text = "In place of the upstream's timeout.total."
+	}, {
+		.key = "strip_prefix", .type = CONF_STR, .off = AT(strip),
+		.max = 1024, .example = "auto",
+		.text = "What is taken off the front of the path before it "
+		    "is forwarded: a path, or auto for the literal part of "
+		    "the route's path before the asterisk."
+	}, {
+		.key = "add_prefix", .type = CONF_STR, .off = AT(add),
+		.max = 1024, .example = "/app",
+		.text = "What is put before the path, after strip_prefix."
+	},
+	{ .key = NULL }
+};
+
+const struct conf_group proxy_group = {
+	"proxy", rows, sizeof(struct proxy_route), link_proxy
+};

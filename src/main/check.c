@@ -1,0 +1,225 @@
+/*
+ * What sluiced does without serving: -t, -T, --dump-set, --dump-schema,
+ * -s, -V, --handover-check.  One short-lived process of the caller.
+ */
+#include "main/check.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "base/must.h"
+#include "conf/gen.h"
+#include "config.h"
+#include "core/board.h"
+#include "core/settings.h"
+
+#define CHECK_BYTES	GEN_SLOT_BYTES
+
+static void
+on_full(void *ctx)
+{
+	(void)ctx;
+	fprintf(stderr, "sluiced: the configuration does not fit into "
+	    "%lu MiB\n", CHECK_BYTES >> 20);
+	exit(EXIT_CONFIG);
+}
+
+/* Loads as the builder does, into memory that goes with the process. */
+static struct conf *
+load(const struct opts *o, struct conf_load **cl, struct arena *a)
+{
+	struct conf_opts co;
+	void *mem;
+
+	mem = mmap(NULL, CHECK_BYTES, PROT_READ | PROT_WRITE,
+	    MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	must(mem != MAP_FAILED);
+	arena_init_fixed(a, mem, CHECK_BYTES, on_full, NULL);
+	opts_conf(o, &co);
+	*cl = conf_load_new(&co);
+	return conf_load_run(*cl, a);
+}
+
+static int
+verdict(const struct opts *o, const struct diags *d, bool loaded)
+{
+	if (diag_errors(d) > 0 || !loaded)
+		return diag_is_env(d) ? EXIT_ENV : EXIT_CONFIG;
+	return o->strict && diag_warnings(d) > 0 ? EXIT_WARN : EXIT_OK;
+}
+
+static int
+test(const struct opts *o)
+{
+	struct conf_load *cl;
+	struct arena a;
+	struct text t;
+	struct conf *conf = load(o, &cl, &a);
+	struct diags *d = conf_load_diags(cl);
+	int code = verdict(o, d, conf != NULL);
+
+	text_init(&t);
+	if (o->json) {
+		diag_json(d, &t);
+		fwrite(t.p, 1, t.n, stdout);
+	} else {
+		diag_print(d, &t, code == EXIT_OK ? "configuration OK" :
+		    code == EXIT_WARN ? "warnings count as errors with -W" :
+		    "configuration NOT usable");
+		fwrite(t.p, 1, t.n, stderr);
+	}
+	text_fini(&t);
+	conf_load_free(&cl);
+	return code;
+}
+
+static int
+dump(const struct opts *o)
+{
+	struct conf_load *cl;
+	struct arena a;
+	struct text t;
+	struct conf *conf = load(o, &cl, &a);
+	struct diags *d = conf_load_diags(cl);
+	int code = verdict(o, d, conf != NULL);
+
+	if (conf != NULL)
+		conf_dump(cl, o->mode == MODE_DUMP ? CONF_DUMP_ALL :
+		    CONF_DUMP_SET, stdout);
+	text_init(&t);
+	if (diag_errors(d) + diag_warnings(d) > 0)
+		diag_print(d, &t, "");
+	fwrite(t.p, 1, t.n, stderr);
+	text_fini(&t);
+	conf_load_free(&cl);
+	return code;
+}
+
+/* The pid in a pid file whose lock somebody holds; -1 if nobody does. */
+static pid_t
+read_pid(const char *path)
+{
+	char buf[32];
+	uint64_t pid = 0;
+	ssize_t n;
+	int fd = open(path, O_RDONLY | O_CLOEXEC);
+
+	if (fd < 0) {
+		fprintf(stderr, "sluiced: cannot open pid file \"%s\": %s: "
+		    "is it running? (-p FILE names another)\n", path,
+		    strerror(errno));
+		return -1;
+	}
+	if (flock(fd, LOCK_SH | LOCK_NB) == 0) {
+		fprintf(stderr, "sluiced: pid file \"%s\" is stale: nobody "
+		    "is running\n", path);
+		close(fd);
+		return -1;
+	}
+	n = read(fd, buf, sizeof(buf));
+	close(fd);
+	if (n < 2 || str_to_u64(str_trim(str_make(buf, (size_t)n - 1)),
+	    1U << 22, &pid) < 0) {
+		fprintf(stderr, "sluiced: pid file \"%s\" holds no pid\n",
+		    path);
+		return -1;
+	}
+	return (pid_t)pid;
+}
+
+static int
+send_signal(const struct opts *o)
+{
+	static const struct {
+		const char	*word;
+		int		 signo;
+	} words[] = {
+		{ "reload", SIGHUP }, { "drain", SIGTERM },
+		{ "stop", SIGTERM }, { "reopen", SIGUSR1 },
+		{ "upgrade", SIGUSR2 },
+	};
+	char path[512];
+	struct conf_load *cl;
+	struct arena a;
+	struct conf *conf;
+	size_t i, n = sizeof(words) / sizeof(words[0]);
+	pid_t pid;
+
+	for (i = 0; i < n; i++)
+		if (strcmp(o->signal, words[i].word) == 0)
+			break;
+	if (i == n) {
+		fprintf(stderr, "sluiced: -s takes reload, drain, stop, "
+		    "reopen or upgrade, not \"%s\"\n", o->signal);
+		return EXIT_USAGE;
+	}
+	if (o->pidfile != NULL) {
+		snprintf(path, sizeof(path), "%s", o->pidfile);
+	} else {
+		conf = load(o, &cl, &a);
+		if (conf == NULL) {
+			fprintf(stderr, "sluiced: the configuration, which "
+			    "names run_dir, does not load: see sluiced -t, "
+			    "or give -p FILE\n");
+			return EXIT_CONFIG;
+		}
+		snprintf(path, sizeof(path), "%.*s/sluiced.pid",
+		    STR_FMT(settings_get(conf)->run_dir));
+	}
+	pid = read_pid(path);
+	if (pid < 0)
+		return EXIT_ENV;
+	if (kill(pid, words[i].signo) < 0) {
+		fprintf(stderr, "sluiced: cannot signal pid %d: %s\n",
+		    (int)pid, strerror(errno));
+		return EXIT_ENV;
+	}
+	return EXIT_OK;
+}
+
+/* What the running master wants to know of a successor. */
+static int
+handover(const struct opts *o)
+{
+	int code = test(o);
+
+	if (code == EXIT_OK)
+		printf("sluiced %s layout %016llx\n", SL_VERSION,
+		    (unsigned long long)shm_layout(shm_regions));
+	return code;
+}
+
+int
+check_run(const struct opts *o)
+{
+	switch (o->mode) {
+	case MODE_TEST:
+		return test(o);
+	case MODE_DUMP:
+	case MODE_DUMP_SET:
+		return dump(o);
+	case MODE_DUMP_SCHEMA:
+		conf_dump_schema(stdout);
+		return EXIT_OK;
+	case MODE_DUMP_MDOC:
+		conf_dump_mdoc(stdout);
+		return EXIT_OK;
+	case MODE_SIGNAL:
+		return send_signal(o);
+	case MODE_HANDOVER:
+		return handover(o);
+	case MODE_VERSION:
+		printf("sluiced %s\n", SL_VERSION);
+		return EXIT_OK;
+	default:
+		opts_usage();
+		return EXIT_OK;
+	}
+}

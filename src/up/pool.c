@@ -1,0 +1,482 @@
+/*
+ * Connections to servers.  Workers.
+ *
+ * A connection is dialling, given (to one exchange), idle or gone.  While
+ * it is open it counts as a use of its upstream and holds a lease of its
+ * server, if that has a limit.  Its codec owns the io from the end of the
+ * dial on and tells by gone() that the connection ended, also while it is
+ * idle.  A connection that is given is freed when both sides have let go:
+ * the codec by gone(), the exchange by pool_put().
+ */
+#include "up/pool.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "base/must.h"
+
+struct up_conn {
+	struct io		 io;
+	struct list		 node;		/* of server.idle */
+	struct upstream		*upstream;	/* ref, counted */
+	struct server		*server;	/* ref, of upstream */
+	struct codec_conn	*codec;		/* own by itself; NULL: dialling */
+	struct pool_wait	*wait;		/* ref: who is to get it */
+	struct codec_env	 env;		/* of codec */
+	uint64_t		 begun_ns;	/* of the dial */
+	uint64_t		 idle_ms;	/* since when */
+	uint32_t		 lease;		/* word + 1; 0: none */
+	unsigned		 uses;
+	bool			 given:1;
+	bool			 idle:1;
+	bool			 gone:1;
+	struct ev_task		 close;
+	struct ev_task		 free;
+};
+
+static void start_dial(struct pool_wait *);
+static void refuse(struct pool_wait *, const char *, int, enum fail);
+
+static struct ev *
+loop_of(const struct server *s)
+{
+	return s->upstream->serve->ev;
+}
+
+/* --- the end of a connection --- */
+
+static void
+on_free(struct ev_task *t)
+{
+	struct up_conn	*c = container_of(t, struct up_conn, free);
+
+	ev_cancel(&c->close);
+	upstream_put(&c->upstream);
+	free(c);
+}
+
+static void
+leave_idle(struct up_conn *c)
+{
+	struct server	*s = c->server;
+
+	if (!c->idle)
+		return;
+	c->idle = false;
+	list_del(&c->node);
+	s->nidle--;
+	stat_sub(STAT_UP_IDLE, 1);
+	if (s->nidle == 0)
+		ev_timer_off(loop_of(s), &s->idle_end);
+}
+
+/* The transport is closed: counts and lease go at once, memory later. */
+static void
+end_conn(struct up_conn *c)
+{
+	struct pool_wait	*w = c->wait;
+
+	must(!c->gone);
+	c->gone = true;
+	leave_idle(c);
+	c->server->nopen--;
+	stat_sub(STAT_UP_CONNS, 1);
+	if (c->lease != 0)
+		lease_give(c->upstream->serve->shm, self->slot,
+		    c->lease - 1);
+	c->wait = NULL;
+	if (!c->given)
+		ev_post(loop_of(c->server), EV_FREE, &c->free);
+	if (w == NULL)
+		return;
+	/* It died before it was handed over. */
+	w->conn = NULL;
+	ev_cancel(&w->wake);
+	if (w->reused)
+		start_dial(w);
+	else
+		refuse(w, "connect", ECONNRESET, FAIL_DIAL_ERROR);
+}
+
+static void
+on_gone(void *ctx, enum fail why)
+{
+	(void)why;
+	end_conn(ctx);
+}
+
+static void
+on_idle(void *ctx, bool idle)
+{
+	(void)ctx;
+	(void)idle;
+}
+
+static void
+close_conn(struct up_conn *c)
+{
+	if (!c->gone)
+		h1_client.close(c->codec, FAIL_NONE);
+}
+
+static void
+on_close(struct ev_task *t)
+{
+	close_conn(container_of(t, struct up_conn, close));
+}
+
+/* --- answering a wait --- */
+
+static void
+on_answer(struct ev_task *t)
+{
+	struct pool_wait	*w = container_of(t, struct pool_wait, wake);
+	struct up_conn		*c = w->conn;
+
+	w->waiting = false;
+	w->conn = NULL;
+	if (c != NULL) {
+		c->wait = NULL;
+		c->given = true;
+	}
+	w->on(w, c, w->why);
+}
+
+static void
+answer(struct pool_wait *w, enum fail why)
+{
+	struct ev	*ev = loop_of(w->server);
+
+	ev_timer_off(ev, &w->deadline);
+	w->why = why;
+	ev_post(ev, EV_WAKE, &w->wake);
+}
+
+/* --- dialling --- */
+
+/* What an errno of socket() or connect() is in our words. */
+static enum fail
+dial_fail(int error)
+{
+	switch (error) {
+	case ECONNREFUSED:
+		return FAIL_DIAL_REFUSED;
+	case ENOENT:		/* a unix socket that is not there */
+	case EACCES:
+	case EHOSTUNREACH:
+	case EHOSTDOWN:
+	case ENETUNREACH:
+	case ENETDOWN:
+		return FAIL_DIAL_UNREACHABLE;
+	case ETIMEDOUT:
+		return FAIL_DIAL_TIMEOUT;
+	default:
+		return FAIL_DIAL_ERROR;
+	}
+}
+
+static void
+refuse(struct pool_wait *w, const char *what, int error, enum fail why)
+{
+	w->what = what;
+	w->error = error;
+	answer(w, why);
+}
+
+/* Connected: the codec takes over. */
+static void
+begin_codec(struct up_conn *c)
+{
+	struct pool_wait	*w = c->wait;
+
+	w->dial_ns = ev_clock_ns() - c->begun_ns;
+	stat_add(STAT_UP_CONNS_TOTAL, 1);
+	c->codec = h1_client.open(&c->io, &c->env, c);
+	answer(w, FAIL_NONE);
+}
+
+/* A dial that comes to nothing; the wait is told, or does not care. */
+static void
+drop_dial(struct up_conn *c)
+{
+	c->wait = NULL;
+	io_close(&c->io, false);
+	end_conn(c);
+}
+
+static void
+on_dialled(struct io *io, unsigned what)
+{
+	struct up_conn		*c = container_of(io, struct up_conn, io);
+	struct pool_wait	*w = c->wait;
+	int			 error;
+
+	if ((what & (IO_W | IO_GONE)) == 0)
+		return;
+	error = io_dialled(io);
+	if (error == 0) {
+		begin_codec(c);
+		return;
+	}
+	w->conn = NULL;
+	drop_dial(c);
+	refuse(w, "connect", error, dial_fail(error));
+}
+
+static void
+on_deadline(struct timer *t)
+{
+	struct pool_wait	*w;
+
+	w = container_of(t, struct pool_wait, deadline);
+	if (w->conn != NULL)
+		drop_dial(w->conn);
+	w->conn = NULL;
+	refuse(w, "connect", ETIMEDOUT, FAIL_DIAL_TIMEOUT);
+}
+
+/* One per connection: it may go over to another twin of its server. */
+static void
+set_env(struct codec_env *env, struct serve *serve)
+{
+	*env = (struct codec_env){
+		.ev = serve->ev,
+		.pages = &serve->pages,
+		.arenas = &serve->arenas,
+		.conns = &serve->codecs,
+		.limits = {
+			/* servers are trusted with larger heads */
+			.header_bytes = 65536,
+			.header_field = 32768,
+			.header_count = 256,
+			.write_ms = 60000
+		},
+		.gone = on_gone,
+		.idle = on_idle,
+		.date = serve->date
+	};
+}
+
+static struct up_conn *
+new_conn(struct server *s, uint32_t lease)
+{
+	struct up_conn	*c = must_calloc(1, sizeof(*c));
+
+	list_init(&c->node);
+	ev_task_init(&c->close, on_close);
+	ev_task_init(&c->free, on_free);
+	c->server = s;
+	c->upstream = s->upstream;
+	c->upstream->uses++;
+	c->lease = lease;
+	set_env(&c->env, s->upstream->serve);
+	c->begun_ns = ev_clock_ns();
+	s->nopen++;
+	stat_add(STAT_UP_CONNS, 1);
+	return c;
+}
+
+/* The system does not even begin. */
+static void
+refuse_dial(struct up_conn *c, struct pool_wait *w, const char *what,
+    int error)
+{
+	end_conn(c);
+	if (error == EMFILE || error == ENFILE)
+		stat_add(STAT_FD_EXHAUSTED, 1);
+	refuse(w, what, error, dial_fail(error));
+}
+
+static void
+start_dial(struct pool_wait *w)
+{
+	struct server	*s = w->server;
+	struct serve	*serve = s->upstream->serve;
+	uint32_t	 lease;
+	struct up_conn	*c;
+	bool		 done;
+	int		 fd;
+
+	w->reused = false;
+	if (w->connect_ms > 0)
+		ev_timer(serve->ev, &w->deadline, w->connect_ms);
+	lease = atomic_load_explicit(&s->board->lease, memory_order_relaxed);
+	if (lease != 0 && !lease_take(serve->shm, self->slot, lease - 1)) {
+		refuse(w, "connect", 0, FAIL_DIAL_LIMIT);
+		return;
+	}
+	c = new_conn(s, lease);
+	fd = sock_dial(&s->addr, &done, NULL);
+	if (fd == -1) {
+		refuse_dial(c, w, "connect", errno);
+		return;
+	}
+	if (io_sock_open(&c->io, serve->ev, fd, 0, on_dialled, NULL) == -1) {
+		close(fd);
+		refuse_dial(c, w, "watch", 0);
+		return;
+	}
+	c->wait = w;
+	w->conn = c;
+	if (done)
+		begin_codec(c);
+}
+
+/* --- the pool --- */
+
+/* One timer per server: for the connection that is idle the longest. */
+static void
+on_idle_end(struct timer *t)
+{
+	struct server	*s = container_of(t, struct server, idle_end);
+	uint64_t	 now = ev_ms(loop_of(s));
+	struct up_conn	*c;
+
+	while (s->nidle > 0) {
+		c = container_of(s->idle.prev, struct up_conn, node);
+		if (c->idle_ms + POOL_IDLE_MS > now) {
+			ev_timer(loop_of(s), t,
+			    c->idle_ms + POOL_IDLE_MS - now);
+			return;
+		}
+		close_conn(c);
+	}
+}
+
+void
+pool_init(struct server *s)
+{
+	list_init(&s->idle);
+	timer_init(&s->idle_end, on_idle_end);
+}
+
+static void
+take_idle(struct server *s, struct pool_wait *w)
+{
+	struct up_conn	*c = container_of(s->idle.next, struct up_conn, node);
+
+	leave_idle(c);
+	c->wait = w;
+	w->conn = c;
+	w->reused = true;
+	stat_add(STAT_UP_REUSED, 1);
+	answer(w, FAIL_NONE);
+}
+
+void
+pool_get(struct server *s, struct pool_wait *w, uint64_t connect_ms,
+    bool fresh)
+{
+	w->server = s;
+	w->conn = NULL;
+	w->connect_ms = connect_ms;
+	w->why = FAIL_NONE;
+	w->what = "";
+	w->error = 0;
+	w->dial_ns = 0;
+	w->waiting = true;
+	timer_init(&w->deadline, on_deadline);
+	ev_task_init(&w->wake, on_answer);
+	if (!fresh && s->nidle > 0) {
+		take_idle(s, w);
+		return;
+	}
+	start_dial(w);
+}
+
+static void
+add_idle(struct up_conn *c)
+{
+	struct server	*s = c->server;
+
+	c->idle = true;
+	c->idle_ms = ev_ms(loop_of(s));
+	list_add(&s->idle, &c->node);
+	stat_add(STAT_UP_IDLE, 1);
+	if (s->nidle++ == 0)
+		ev_timer(loop_of(s), &s->idle_end, POOL_IDLE_MS);
+	if (s->nidle > POOL_IDLE_MAX)
+		close_conn(container_of(s->idle.prev, struct up_conn, node));
+}
+
+/* A twin that no generation names keeps nothing. */
+static void
+put_back(struct up_conn *c, bool reusable)
+{
+	struct upstream	*up = c->upstream;
+
+	if (reusable && up->cur && !up->serve->draining &&
+	    h1_client.room(c->codec) > 0)
+		add_idle(c);
+	else
+		/* Later: its codec may be the caller. */
+		ev_post(up->serve->ev, EV_WAKE, &c->close);
+}
+
+void
+pool_put(struct up_conn *c, bool reusable)
+{
+	must(c->given);
+	c->given = false;
+	if (c->gone)
+		ev_post(loop_of(c->server), EV_FREE, &c->free);
+	else
+		put_back(c, reusable);
+}
+
+void
+pool_cancel(struct pool_wait *w)
+{
+	struct up_conn	*c = w->conn;
+
+	if (!w->waiting)
+		return;
+	w->waiting = false;
+	w->conn = NULL;
+	ev_timer_off(loop_of(w->server), &w->deadline);
+	ev_cancel(&w->wake);
+	if (c == NULL)
+		return;
+	c->wait = NULL;
+	if (c->codec == NULL)
+		drop_dial(c);
+	else
+		put_back(c, true);
+}
+
+struct stream *
+pool_stream(struct up_conn *c, struct arena *arena)
+{
+	struct stream	*s = h1_client.request(c->codec, arena);
+
+	s->reused = c->uses++ > 0;
+	return s;
+}
+
+void
+pool_close_idle(struct server *s)
+{
+	while (s->nidle > 0)
+		close_conn(container_of(s->idle.next, struct up_conn, node));
+}
+
+void
+pool_move_idle(struct server *from, struct server *to)
+{
+	struct up_conn	*c;
+	struct upstream	*old;
+
+	while (to != NULL && from->nidle > 0) {
+		c = container_of(from->idle.prev, struct up_conn, node);
+		old = c->upstream;
+		leave_idle(c);
+		from->nopen--;
+		to->nopen++;
+		c->server = to;
+		c->upstream = to->upstream;
+		c->upstream->uses++;
+		add_idle(c);
+		upstream_put(&old);
+	}
+}

@@ -1,0 +1,30 @@
+/*
+ * Balancer round_robin.  Workers.
+ *
+ * One cursor on the board is advanced by all workers, so that the order
+ * holds over all of them: each process on its own would send its first
+ * request to the first server.  A server that was asked before is passed
+ * over; the cursor is advanced for further attempts as well, else all
+ * requests that meet a dead server would land on its neighbour.
+ */
+#include "up/upstream.h"
+
+static struct server *
+pick(struct upstream *up, const uint64_t *tried)
+{
+	uint64_t	at;
+	size_t		i;
+
+	if (up->nserver == 0)
+		return NULL;
+	at = atomic_fetch_add_explicit(&up->live->cursor, 1,
+	    memory_order_relaxed);
+	for (size_t n = 0; n < up->nserver; n++) {
+		i = (size_t)((at + n) % up->nserver);
+		if ((tried[i / 64] >> (i % 64) & 1) == 0)
+			return &up->servers[i];
+	}
+	return NULL;
+}
+
+const struct balancer balancer_round_robin = { "round_robin", pick };

@@ -1,0 +1,303 @@
+/*
+ * The run-time twins of upstreams in one process.  Workers.
+ *
+ * A twin is found by the digest of the content it was made from, so that
+ * a reload keeps those, with their pools, that did not change.  Each use
+ * is counted: one by the committed generation, one by the prepared one,
+ * and one each by exchanges and open connections.  When a commit drops a
+ * twin whose successor has the same server, the idle connections move
+ * over to that; the rest close as their exchanges end.
+ */
+#include "up/upstream.h"
+
+#include <stdlib.h>
+
+#include "base/must.h"
+#include "up/pool.h"
+
+static struct str
+key_of(const uint64_t *digest)
+{
+	return str_make((const char *)(const void *)digest, sizeof(*digest));
+}
+
+static struct str
+keep_text(struct str s)
+{
+	char	*p = must_alloc(s.n + 1);
+
+	if (s.n > 0)
+		memcpy(p, s.p, s.n);
+	p[s.n] = '\0';
+	return str_make(p, s.n);
+}
+
+static void
+free_twin(struct upstream *up)
+{
+	for (size_t i = 0; i < up->nserver; i++) {
+		must(up->servers[i].nopen == 0);
+		ev_timer_off(up->serve->ev, &up->servers[i].idle_end);
+		free((void *)(uintptr_t)up->servers[i].text.p);
+	}
+	free(up->servers);
+	free((void *)(uintptr_t)up->name.p);
+	free(up);
+}
+
+void
+upstream_put(struct upstream **p)
+{
+	struct upstream	*up = *p;
+
+	*p = NULL;
+	if (up == NULL)
+		return;
+	must(up->uses > 0);
+	if (--up->uses > 0)
+		return;
+	if (map_find(&up->serve->upstreams, key_of(&up->digest)) == up)
+		map_del(&up->serve->upstreams, key_of(&up->digest));
+	if (up->serve->upstreams.n == 0)
+		map_fini(&up->serve->upstreams);
+	free_twin(up);
+}
+
+static int
+make_server(struct upstream *up, struct server *s,
+    const struct server_conf *c, const struct upstream_rows *rows,
+    struct err *e)
+{
+	struct shm	*shm = up->serve->shm;
+	int64_t		 at = upstream_rows_server(rows, up->name, &c->addr);
+
+	s->upstream = up;
+	s->addr = c->addr;
+	s->text = keep_text(c->text);
+	pool_init(s);
+	if (at < 0)
+		return err_set(e, "upstream \"%.*s\": server \"%.*s\" has no "
+		    "row on the board", STR_FMT(up->name), STR_FMT(c->text));
+	s->board = shm_row(shm, &board_servers, (uint32_t)at);
+	s->live = shm_row(shm, &board_servers_live, (uint32_t)at);
+	s->tag = atomic_load(&s->board->tag);
+	return 0;
+}
+
+/* A twin without a use; NULL if the board does not know it. */
+static struct upstream *
+make_twin(struct serve *serve, const struct upstream_conf *c,
+    const struct upstream_rows *rows, struct err *e)
+{
+	struct upstream	*up = must_calloc(1, sizeof(*up));
+	int64_t		 at = upstream_rows_find(rows, c->obj.name);
+	int		 rc = 0;
+
+	up->serve = serve;
+	up->name = keep_text(c->obj.name);
+	up->digest = c->digest;
+	up->balance = c->balance;
+	up->servers = must_calloc(c->servers.n + 1, sizeof(*up->servers));
+	if (at < 0)
+		rc = err_set(e, "upstream \"%.*s\" has no row on the board",
+		    STR_FMT(up->name));
+	else
+		up->live = shm_row(serve->shm, &board_upstreams,
+		    (uint32_t)at);
+	for (size_t i = 0; rc == 0 && i < c->servers.n; i++) {
+		up->nserver++;
+		rc = make_server(up, &up->servers[i], &c->servers.v[i], rows,
+		    e);
+	}
+	if (rc == 0) {
+		map_add(&serve->upstreams, key_of(&up->digest), up);
+		return up;
+	}
+	free_twin(up);
+	return NULL;
+}
+
+struct upstream *
+upstream_get(struct serve *serve, const struct upstream_conf *c)
+{
+	struct upstream		*up;
+	struct upstream_rows	 rows;
+
+	up = map_find(&serve->upstreams, key_of(&c->digest));
+	if (up == NULL) {
+		upstream_rows_open(&rows, serve->shm);
+		up = make_twin(serve, c, &rows, NULL);
+		upstream_rows_close(&rows);
+	}
+	if (up != NULL)
+		up->uses++;
+	return up;
+}
+
+/* --- generations --- */
+
+/* All twins there are now, in memory of the caller's: the map may change. */
+static struct upstream **
+list_twins(struct serve *serve, size_t *n)
+{
+	struct upstream	**v;
+	struct str	  key;
+	void		 *val;
+	size_t		  i = 0;
+
+	*n = 0;
+	v = must_calloc(serve->upstreams.n + 1, sizeof(*v));
+	while (map_next(&serve->upstreams, &i, &key, &val))
+		v[(*n)++] = val;
+	return v;
+}
+
+static void
+cancel(struct serve *serve)
+{
+	size_t		  n;
+	struct upstream	**v = list_twins(serve, &n);
+
+	for (size_t i = 0; i < n; i++) {
+		if (!v[i]->next)
+			continue;
+		v[i]->next = false;
+		upstream_put(&v[i]);
+	}
+	free(v);
+}
+
+static int
+prepare(struct serve *serve, const struct conf *conf, struct err *e)
+{
+	struct conf_objs	 all = conf_all(conf, &upstream_section);
+	struct upstream_rows	 rows;
+	const struct upstream_conf *c;
+	struct upstream		*up;
+	int			 rc = 0;
+
+	/* Control serves its own API and nothing of the configuration. */
+	if (serve->only != NULL)
+		return 0;
+	cancel(serve);
+	upstream_rows_open(&rows, serve->shm);
+	for (size_t i = 0; i < all.n && rc == 0; i++) {
+		c = (const struct upstream_conf *)all.v[i];
+		up = map_find(&serve->upstreams, key_of(&c->digest));
+		if (up == NULL)
+			up = make_twin(serve, c, &rows, e);
+		if (up == NULL)
+			rc = -1;
+		else if (!up->next) {
+			up->next = true;
+			up->uses++;
+		}
+	}
+	upstream_rows_close(&rows);
+	if (rc == -1)
+		cancel(serve);
+	return rc;
+}
+
+/* The server of conf that has the same row, if there is one. */
+static struct server *
+find_heir(struct serve *serve, const struct conf *conf,
+    const struct server *old)
+{
+	const struct upstream_conf	*c;
+	struct upstream			*up;
+
+	c = conf_find(conf, &upstream_section, old->upstream->name);
+	if (c == NULL)
+		return NULL;
+	up = map_find(&serve->upstreams, key_of(&c->digest));
+	for (size_t i = 0; up != NULL && i < up->nserver; i++)
+		if (up->servers[i].board == old->board)
+			return &up->servers[i];
+	return NULL;
+}
+
+/* The generation's use goes; conf NULL: there is none after it. */
+static void
+leave(struct upstream *up, const struct conf *conf)
+{
+	struct serve	*serve = up->serve;
+	struct server	*s;
+
+	up->cur = false;
+	for (size_t i = 0; i < up->nserver; i++) {
+		s = &up->servers[i];
+		if (s->nidle > 0 && conf != NULL)
+			pool_move_idle(s, find_heir(serve, conf, s));
+		pool_close_idle(s);
+	}
+	upstream_put(&up);
+}
+
+static void
+commit(struct serve *serve, const struct conf *conf)
+{
+	size_t		  n;
+	struct upstream	**v = list_twins(serve, &n);
+
+	for (size_t i = 0; i < n; i++) {
+		if (v[i]->cur && !v[i]->next) {
+			leave(v[i], conf);
+			continue;
+		}
+		if (!v[i]->next)
+			continue;
+		/* One use stands for both marks from here on. */
+		if (v[i]->cur)
+			v[i]->uses--;
+		v[i]->cur = true;
+		v[i]->next = false;
+	}
+	free(v);
+}
+
+static void
+fini(struct serve *serve)
+{
+	size_t		  n;
+	struct upstream	**v;
+
+	cancel(serve);
+	v = list_twins(serve, &n);
+	for (size_t i = 0; i < n; i++)
+		if (v[i]->cur)
+			leave(v[i], NULL);
+	free(v);
+}
+
+const struct serve_part upstream_part = {
+	"upstream", prepare, commit, cancel, fini
+};
+
+/* --- counts --- */
+
+/* A row that went on to another life is left alone. */
+void
+upstream_tried(struct server *s)
+{
+	stat_add(STAT_UP_ATTEMPTS, 1);
+	if (atomic_load_explicit(&s->live->tag, memory_order_relaxed) ==
+	    s->tag)
+		atomic_fetch_add_explicit(&s->live->attempts, 1,
+		    memory_order_relaxed);
+}
+
+void
+upstream_failed(struct server *s, enum fail why)
+{
+	uint64_t	ms = ev_wall_ms(s->upstream->serve->ev);
+
+	if (atomic_load_explicit(&s->live->tag, memory_order_relaxed) !=
+	    s->tag)
+		return;
+	atomic_fetch_add_explicit(&s->live->failures, 1,
+	    memory_order_relaxed);
+	atomic_store_explicit(&s->live->last_fail,
+	    (uint64_t)why << 48 | (ms & 0xffffffffffffULL),
+	    memory_order_relaxed);
+}

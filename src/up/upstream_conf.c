@@ -1,0 +1,430 @@
+/*
+ * [upstream NAME]: its keys, and the words of server = lines.  Builder
+ * and tools.
+ *
+ * A server line is one or several addresses followed by options, which
+ * hold for all addresses of the line.  Nothing is looked up: a name other
+ * than localhost is an error until there is a process that resolves.
+ */
+#include <stdlib.h>
+
+#include "base/must.h"
+#include "base/vec.h"
+#include "up/upstream.h"
+
+#define SEPS		" \t,"
+#define PORT_HTTP	80
+#define MAX_CONNS	1000000
+
+/* a server line being read */
+struct line {
+	struct conf_load		*load;
+	const struct conf_row		*row;
+	const struct conf_item		*item;
+	struct vec			*v;	/* struct server_conf */
+	size_t				 first;	/* of this line in v */
+};
+
+static int
+fail_word(const struct line *l, enum diag_id id, struct str word,
+    const char *why)
+{
+	struct conf_span	sp = conf_word_span(l->item, word);
+
+	diag_at(conf_load_diags(l->load), id, &sp, NULL, l->row->key,
+	    "\"%.*s\": %s", STR_FMT(str_sub(word, 0, 80)), why);
+	return -1;
+}
+
+/* --- one address --- */
+
+static bool
+is_letter(char c)
+{
+	return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
+}
+
+/* A host name and no address: it has a letter where a digit would be. */
+static bool
+is_name(struct str s)
+{
+	ptrdiff_t	colon = str_find(s, ':', 0);
+	struct str	host = colon < 0 ? s : str_sub(s, 0, (size_t)colon);
+
+	if (colon >= 0 && str_find(s, ':', (size_t)colon + 1) >= 0)
+		return false;
+	for (size_t i = 0; i < host.n; i++)
+		if (is_letter(host.p[i]))
+			return true;
+	return false;
+}
+
+/* Nobody can be reached at "any address" or at port 0. */
+static const char *
+check_addr(const struct sock_addr *a)
+{
+	static const struct in6_addr	any6 = IN6ADDR_ANY_INIT;
+
+	switch (a->u.sa.sa_family) {
+	case AF_INET:
+		if (a->u.in4.sin_addr.s_addr == INADDR_ANY)
+			return "a server needs an address";
+		return a->u.in4.sin_port == 0 ? "port 0 cannot be asked" :
+		    NULL;
+	case AF_INET6:
+		if (memcmp(&a->u.in6.sin6_addr, &any6, sizeof(any6)) == 0)
+			return "a server needs an address";
+		return a->u.in6.sin6_port == 0 ? "port 0 cannot be asked" :
+		    NULL;
+	default:
+		return a->u.un.sun_path[0] == '/' ? NULL :
+		    "the path of a unix socket begins with a slash";
+	}
+}
+
+/* "http://" is taken off; other schemes are refused. */
+static int
+cut_scheme(const struct line *l, struct str word, struct str *addr, int *port)
+{
+	struct str	http = STR("http://");
+	ptrdiff_t	at;
+
+	*addr = word;
+	*port = -1;
+	for (at = 0; (at = str_find(word, ':', (size_t)at)) >= 0; at++)
+		if (str_starts(str_sub(word, (size_t)at, word.n),
+		    STR("://")))
+			break;
+	if (at < 0)
+		return 0;
+	if (!str_eq_fold(str_sub(word, 0, http.n), http))
+		return fail_word(l, DIAG_SERVER_SCHEME, word,
+		    "servers of this scheme cannot be asked");
+	*addr = str_sub(word, http.n, word.n);
+	*port = PORT_HTTP;
+	if (str_ends(*addr, STR("/")))
+		*addr = str_sub(*addr, 0, addr->n - 1);
+	if (str_find(*addr, '/', 0) >= 0)
+		return fail_word(l, DIAG_VALUE_ADDR, word,
+		    "a server has no path; see add_prefix of a route");
+	return 0;
+}
+
+static int
+read_addr(const struct line *l, struct str word)
+{
+	struct server_conf	 c = { .text = STR_NONE };
+	struct str		 addr;
+	struct text		 t;
+	struct err		 e;
+	const char		*why;
+	int			 port;
+
+	if (cut_scheme(l, word, &addr, &port) == -1)
+		return -1;
+	if (sock_parse(addr, port, &c.addr, &e) == -1) {
+		if (is_name(addr))
+			return fail_word(l, DIAG_SERVER_NAME, word,
+			    "host names are not resolved");
+		return fail_word(l, DIAG_VALUE_ADDR, word, e.text);
+	}
+	why = check_addr(&c.addr);
+	if (why != NULL)
+		return fail_word(l, DIAG_VALUE_ADDR, word, why);
+	text_init(&t);
+	sock_text(&t, &c.addr);
+	c.text = arena_dup(conf_load_arena(l->load), text_str(&t));
+	text_fini(&t);
+	*(struct server_conf *)vec_push(l->v) = c;
+	return 0;
+}
+
+/* --- options --- */
+
+static int
+read_option(const struct line *l, struct str word)
+{
+	static const char *const	later[] = { "weight=", "pin=",
+		"backup" };
+	struct str			max = STR("max_conns=");
+	uint64_t			n;
+
+	for (size_t i = 0; i < sizeof(later) / sizeof(later[0]); i++)
+		if (str_starts(word, str_from(later[i])))
+			return fail_word(l, DIAG_KEY_LATER, word,
+			    "this version does not obey the option yet");
+	if (!str_starts(word, max))
+		return fail_word(l, DIAG_VALUE_CHOICE, word,
+		    "the option is not known; max_conns= is");
+	if (str_to_u64(str_sub(word, max.n, word.n), MAX_CONNS, &n) == -1)
+		return fail_word(l, DIAG_VALUE_INT, word,
+		    "max_conns is a number from 0 to 1000000");
+	for (size_t i = l->first; i < l->v->n; i++)
+		((struct server_conf *)vec_at(l->v, i))->max_conns = n;
+	return 0;
+}
+
+/* "backup" has no value but is no address. */
+static bool
+is_option(struct str word)
+{
+	return str_find(word, '=', 0) >= 0 || str_eq(word, STR("backup"));
+}
+
+static int
+read_line(struct line *l)
+{
+	struct str	rest = l->item->val;
+	struct str	word;
+	bool		options = false;
+	int		rc = 0;
+
+	l->first = l->v->n;
+	while (rc == 0 && str_word(&rest, SEPS, &word)) {
+		if (is_option(word)) {
+			options = true;
+			rc = l->v->n > l->first ? read_option(l, word) :
+			    fail_word(l, DIAG_VALUE_ADDR, word,
+			    "the address comes before its options");
+		} else
+			rc = !options ? read_addr(l, word) :
+			    fail_word(l, DIAG_VALUE_ADDR, word,
+			    "options end the line; use another line");
+	}
+	if (rc == 0 && l->v->n == l->first)
+		rc = fail_word(l, DIAG_VALUE_EMPTY, l->item->val,
+		    "there is no server");
+	return rc;
+}
+
+int
+upstream_parse_servers(struct conf_load *load, const struct conf_row *row,
+    void *dst, const struct conf_item *items, size_t n)
+{
+	struct server_list	*list = dst;
+	struct server_conf	*p;
+	struct vec		 v;
+	int			 rc = 0;
+
+	vec_init(&v, sizeof(*p));
+	for (size_t i = 0; i < n; i++) {
+		struct line	l = { load, row, &items[i], &v, 0 };
+
+		if (read_line(&l) == -1)
+			rc = -1;
+	}
+	if (rc == 0) {
+		p = arena_alloc(conf_load_arena(load), v.n * sizeof(*p) + 1);
+		if (v.n > 0)
+			memcpy(p, v.p, v.n * sizeof(*p));
+		*list = (struct server_list){ p, v.n };
+	}
+	vec_fini(&v);
+	return rc;
+}
+
+/* --- other keys --- */
+
+/* Balancers that are known by name, but not here yet. */
+static bool
+is_later(struct str s)
+{
+	static const char *const	words[] = { "weighted_round_robin",
+		"two_choices", "least_conn", "least_connections", "random",
+		"hash", "least_time" };
+
+	for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++)
+		if (str_eq(s, str_from(words[i])))
+			return true;
+	return false;
+}
+
+static int
+parse_balance(struct conf_load *load, const struct conf_row *row, void *dst,
+    const struct conf_item *items, size_t n)
+{
+	const struct conf_item	*it = &items[n - 1];
+	struct line		 l = { load, row, it, NULL, 0 };
+
+	for (size_t i = 0; balancers[i] != NULL; i++)
+		if (str_eq(it->val, str_from(balancers[i]->name))) {
+			*(const struct balancer **)dst = balancers[i];
+			return 0;
+		}
+	if (is_later(it->val))
+		return fail_word(&l, DIAG_KEY_LATER, it->val,
+		    "this balancer is not there yet; round_robin is");
+	return fail_word(&l, DIAG_VALUE_CHOICE, it->val,
+	    "there is no such balancer; round_robin is one");
+}
+
+static int
+parse_host(struct conf_load *load, const struct conf_row *row, void *dst,
+    const struct conf_item *items, size_t n)
+{
+	const struct conf_item	*it = &items[n - 1];
+	struct line		 l = { load, row, it, NULL, 0 };
+	struct upstream_conf	*c;
+	struct str		 host;
+	int			 port;
+
+	c = container_of(dst, struct upstream_conf, host_header);
+	c->host_header = HOST_TEXT;
+	if (str_eq(it->val, STR("preserve")))
+		c->host_header = HOST_PRESERVE;
+	else if (str_eq(it->val, STR("server")))
+		c->host_header = HOST_SERVER;
+	else if (uri_parse_host(it->val, &host, &port) != FAIL_NONE ||
+	    host.n == 0)
+		return fail_word(&l, DIAG_VALUE_CHOICE, it->val,
+		    "this is neither preserve nor server nor a host");
+	else
+		c->host_text = arena_dup(conf_load_arena(load), it->val);
+	return 0;
+}
+
+void
+upstream_check_times(struct conf_load *load, const struct conf_obj *obj,
+    const struct upstream_times *t)
+{
+	const struct conf_item	*it;
+
+	if (t->total == 0 || t->total >= t->connect)
+		return;
+	it = conf_item(load, obj, "timeout.total");
+	if (it == NULL)
+		it = conf_item(load, obj, "timeout.connect");
+	diag_at(conf_load_diags(load), DIAG_TIME_ORDER,
+	    it == NULL ? NULL : &it->vspan, obj, "timeout.total",
+	    "timeout.total (%llu ms) ends before timeout.connect (%llu ms)",
+	    (unsigned long long)t->total, (unsigned long long)t->connect);
+}
+
+static uint64_t
+add_hash(uint64_t h, const void *p, size_t n)
+{
+	return str_hash(str_make(p, n), h);
+}
+
+/* All that a twin is made from; times and Host are read per exchange. */
+static uint64_t
+content_digest(const struct upstream_conf *c)
+{
+	uint64_t			 h = str_hash(c->obj.name, STR_HASH0);
+	const struct server_conf	*s;
+
+	h = str_hash(str_from(c->balance->name), h);
+	for (size_t i = 0; i < c->servers.n; i++) {
+		s = &c->servers.v[i];
+		h = add_hash(h, &s->text.n, sizeof(s->text.n));
+		h = str_hash(s->text, h);
+	}
+	return h;
+}
+
+static int
+link_upstream(struct conf_load *load, struct conf_obj *obj, void *part)
+{
+	struct upstream_conf	*c = part;
+	struct conf_span	 at = { .file = obj->file.p,
+		.line = obj->line };
+
+	c->digest = content_digest(c);
+	if (c->servers.n == 0) {
+		diag_at(conf_load_diags(load), DIAG_UPSTREAM_EMPTY, &at, obj,
+		    "server", "upstream \"%.*s\" has no server",
+		    STR_FMT(obj->name));
+		return -1;
+	}
+	upstream_check_times(load, obj, &c->times);
+	return 0;
+}
+
+/* Routes have marked what they use. */
+static int
+warn_unused(struct conf_load *load)
+{
+	struct conf_objs	 all;
+	struct upstream_conf	*c;
+	struct conf_span	 at;
+
+	all = conf_all(conf_load_conf(load), &upstream_section);
+	for (size_t i = 0; i < all.n; i++) {
+		c = (struct upstream_conf *)all.v[i];
+		if (c->used)
+			continue;
+		at = (struct conf_span){ .file = c->obj.file.p,
+			.line = c->obj.line };
+		diag_at(conf_load_diags(load), DIAG_UNUSED, &at, &c->obj, "",
+		    "no route uses upstream \"%.*s\"", STR_FMT(c->obj.name));
+	}
+	return 0;
+}
+
+static const struct conf_alias strategy[] = {
+	{ "strategy", CONF_COUNT, NULL }, { NULL, CONF_COUNT, NULL }
+};
+static const struct conf_alias timeout[] = {
+	{ "timeout", CONF_SECONDS, NULL }, { NULL, CONF_COUNT, NULL }
+};
+
+#define DAY_MS		(24 * 60 * 60 * 1000)
+#define AT(member)	offsetof(struct upstream_conf, member)
+
+static const struct conf_row rows[] = {
+	{
+		.key = "server", .type = CONF_CUSTOM, .off = AT(servers),
+		.parse = upstream_parse_servers,
+		.example = "10.0.0.5:8080 max_conns=100",
+		.text = "Servers to be asked: addresses (ADDRESS:PORT, "
+		    "[IPv6]:PORT, unix:PATH, http://ADDRESS:PORT), then "
+		    "options for all of the line.  The option max_conns=N "
+		    "limits the connections to a server over all workers."
+	}, {
+		.key = "balance", .aliases = strategy, .type = CONF_CUSTOM,
+		.off = AT(balance), .def = "round_robin",
+		.choices = "round_robin", .parse = parse_balance,
+		.text = "How a server is chosen for a request."
+	}, {
+		.key = "timeout.connect", .type = CONF_TIME,
+		.off = AT(times.connect), .def = "3s", .min = 1,
+		.max = DAY_MS, .flags = CONF_F_ROUTE, .example = "1s",
+		.text = "How long connecting to a server may take."
+	}, {
+		.key = "timeout.first_byte", .aliases = timeout,
+		.type = CONF_TIME, .off = AT(times.first_byte),
+		.def = "30s", .max = DAY_MS, .flags = CONF_F_ROUTE,
+		.example = "10s",
+		.text = "How long a server may take to begin its answer, "
+		    "from the request on; 0 is no limit."
+	}, {
+		.key = "timeout.between", .type = CONF_TIME,
+		.off = AT(times.between), .def = "60s", .max = DAY_MS,
+		.flags = CONF_F_ROUTE, .example = "20s",
+		.text = "How long a server may pause within its answer; "
+		    "0 is no limit."
+	}, {
+		.key = "timeout.total", .type = CONF_TIME,
+		.off = AT(times.total), .def = "0", .max = DAY_MS,
+		.flags = CONF_F_ROUTE, .example = "5m",
+		.text = "How long a request may take with all attempts and "
+		    "its answer; 0 is no limit."
+	}, {
+		.key = "host_header", .type = CONF_CUSTOM,
+		.off = AT(host_header), .def = "preserve",
+		.parse = parse_host, .example = "server",
+		.text = "The Host field that servers get: preserve (the "
+		    "client's), server (the server's address) or a text."
+	},
+	{ .key = NULL }
+};
+
+static const struct conf_group group = {
+	"upstream", rows, sizeof(struct upstream_conf), link_upstream
+};
+static const struct conf_group *const groups[] = { &group, NULL };
+
+const struct conf_section upstream_section = {
+	"upstream", true, groups, warn_unused,
+	"Servers that answer the same requests."
+};

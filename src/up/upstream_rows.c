@@ -1,0 +1,400 @@
+/*
+ * Rows of servers and upstreams on the board.  The master links them in
+ * before a generation is prepared; workers find them by what they stand
+ * for.
+ *
+ * A row is free when its tag is 0.  Both sides read all rows once into
+ * hash tables: a generation of thousands of servers costs no more than
+ * its rows.  A row whose last generation is not in use any more is freed;
+ * if it has a lease word, only when nothing is taken of that: connections
+ * may outlive their generation.  Tags grow with the number of the
+ * generation, so a row never has the tag of an earlier life.
+ */
+#include "up/upstream.h"
+
+#include <stdlib.h>
+
+#include "base/must.h"
+
+const struct shm_region board_servers = {
+	"servers", SHM_DIR, 1, sizeof(struct board_server), 64,
+	"servers of upstreams"
+};
+const struct shm_region board_servers_live = {
+	"server_live", SHM_LIVE, 1, sizeof(struct board_server_live), 64,
+	"attempts at servers and their failures"
+};
+const struct shm_region board_upstreams = {
+	"upstream_live", SHM_LIVE, 1, sizeof(struct board_upstream), 64,
+	"shared words of upstreams"
+};
+
+#define KEY_MAX	(64 + 1 + 108)
+
+/* index of a row; map values point to it */
+struct row_no {
+	uint32_t	i;
+};
+
+/* the master's walk: rows known, and where free ones may be */
+struct linker {
+	struct shm		*shm;
+	struct upstream_rows	 rows;
+	uint64_t		 number;
+	uint32_t		 free_server;
+	uint32_t		 free_upstream;
+	uint32_t		 free_word;
+};
+
+/* The address as rows have it: a unix path without "unix:". */
+static struct str
+addr_text(const struct sock_addr *a, char *buf, size_t size)
+{
+	struct text	t;
+	struct str	s;
+
+	text_init_fixed(&t, buf, size);
+	sock_text(&t, a);
+	s = text_str(&t);
+	if (a->u.sa.sa_family == AF_UNIX)
+		s = str_sub(s, sizeof("unix:") - 1, s.n);
+	return str_sub(s, 0, 108);
+}
+
+static struct str
+make_key(char *buf, struct str upstream, struct str addr)
+{
+	struct text	t;
+
+	text_init_fixed(&t, buf, KEY_MAX);
+	text_add(&t, upstream);
+	text_c(&t, ' ');
+	text_add(&t, addr);
+	must(!t.cut);
+	return text_str(&t);
+}
+
+/* 0 is the tag of what is free. */
+static uint64_t
+name_tag(struct str name)
+{
+	uint64_t	h = str_hash(name, STR_HASH0);
+
+	return h == 0 ? 1 : h;
+}
+
+static struct str
+tag_key(const uint64_t *tag)
+{
+	return str_make((const char *)(const void *)tag, sizeof(*tag));
+}
+
+static void
+note_server(struct upstream_rows *r, struct str key, uint32_t i)
+{
+	struct row_no	*no = arena_alloc(&r->arena, sizeof(*no));
+
+	no->i = i;
+	map_add(&r->servers, arena_dup(&r->arena, key), no);
+}
+
+static void
+note_upstream(struct upstream_rows *r, uint64_t tag, uint32_t i)
+{
+	struct row_no	*no = arena_alloc(&r->arena, sizeof(*no));
+	uint64_t	*t = arena_alloc(&r->arena, sizeof(*t));
+
+	no->i = i;
+	*t = tag;
+	map_add(&r->upstreams, tag_key(t), no);
+}
+
+void
+upstream_rows_open(struct upstream_rows *r, const struct shm *shm)
+{
+	const struct board_server	*s;
+	const struct board_upstream	*u;
+	char				 key[KEY_MAX];
+	uint32_t			 i;
+
+	map_init(&r->servers, 0);
+	map_init(&r->upstreams, 0);
+	arena_init(&r->arena, NULL);
+	for (i = 0; i < shm_rows(shm, &board_servers); i++) {
+		s = shm_row(shm, &board_servers, i);
+		if (atomic_load(&s->tag) == 0)
+			continue;
+		note_server(r, make_key(key,
+		    str_make(s->upstream, s->upstream_len),
+		    str_make(s->addr, s->addr_len)), i);
+	}
+	for (i = 0; i < shm_rows(shm, &board_upstreams); i++) {
+		u = shm_row(shm, &board_upstreams, i);
+		if (atomic_load(&u->tag) != 0)
+			note_upstream(r, atomic_load(&u->tag), i);
+	}
+}
+
+void
+upstream_rows_close(struct upstream_rows *r)
+{
+	map_fini(&r->servers);
+	map_fini(&r->upstreams);
+	arena_fini(&r->arena);
+}
+
+int64_t
+upstream_rows_server(const struct upstream_rows *r, struct str upstream,
+    const struct sock_addr *a)
+{
+	char			 key[KEY_MAX];
+	char			 addr[128];
+	const struct row_no	*no;
+
+	no = map_find(&r->servers, make_key(key, upstream,
+	    addr_text(a, addr, sizeof(addr))));
+	return no == NULL ? -1 : (int64_t)no->i;
+}
+
+int64_t
+upstream_rows_find(const struct upstream_rows *r, struct str upstream)
+{
+	uint64_t		 tag = name_tag(upstream);
+	const struct row_no	*no = map_find(&r->upstreams, tag_key(&tag));
+
+	return no == NULL ? -1 : (int64_t)no->i;
+}
+
+/* --- the master's side --- */
+
+/* Gives a row's lease word back; false while connections hold of it. */
+static bool
+free_word(struct shm *shm, struct board_server *s)
+{
+	uint32_t		 lease = atomic_load(&s->lease);
+	struct lease_word	*w;
+
+	if (lease == 0)
+		return true;
+	w = shm_row(shm, &lease_words, lease - 1);
+	if (atomic_load(&w->taken) != 0)
+		return false;
+	atomic_store(&s->lease, 0);
+	atomic_store(&w->limit, 0);
+	atomic_store(&w->tag, 0);
+	return true;
+}
+
+/* Frees what no generation from oldest on has named. */
+static void
+free_rows(struct shm *shm, uint64_t oldest)
+{
+	struct board_server	*s;
+	struct board_upstream	*u;
+	uint32_t		 i;
+
+	for (i = 0; i < shm_rows(shm, &board_servers); i++) {
+		s = shm_row(shm, &board_servers, i);
+		if (atomic_load(&s->tag) != 0 &&
+		    atomic_load(&s->generation) < oldest && free_word(shm, s))
+			atomic_store(&s->tag, 0);
+	}
+	for (i = 0; i < shm_rows(shm, &board_upstreams); i++) {
+		u = shm_row(shm, &board_upstreams, i);
+		if (atomic_load(&u->tag) != 0 &&
+		    atomic_load(&u->generation) < oldest)
+			atomic_store(&u->tag, 0);
+	}
+}
+
+/*
+ * The next row of a region whose first word, its tag, is 0; the region
+ * grows when there is none.  *from goes over the rows once.
+ */
+static void *
+take_row(struct shm *shm, const struct shm_region *r, uint32_t *from,
+    struct err *e)
+{
+	const _Atomic uint64_t	*tag;
+	void			*row;
+
+	for (; *from < shm_rows(shm, r); ++*from) {
+		row = shm_row(shm, r, *from);
+		tag = row;
+		if (atomic_load(tag) == 0) {
+			++*from;
+			return row;
+		}
+	}
+	if (shm_grow(shm, r, *from + 1, e) == -1)
+		return NULL;
+	return shm_row(shm, r, (*from)++);
+}
+
+/* A server with a limit has a lease word; old ones keep their limit yet. */
+static int
+link_word(struct linker *l, struct board_server *s, uint64_t limit,
+    bool fresh, struct err *e)
+{
+	struct lease_word	*w;
+
+	if (limit == 0 || atomic_load(&s->lease) != 0)
+		return 0;
+	w = take_row(l->shm, &lease_words, &l->free_word, e);
+	if (w == NULL)
+		return -1;
+	atomic_store(&w->taken, 0);
+	atomic_store(&w->refused, 0);
+	atomic_store(&w->limit, fresh ? (uint32_t)limit : 0);
+	atomic_store(&w->tag, atomic_load(&s->tag));
+	atomic_store(&s->lease, l->free_word);
+	return 0;
+}
+
+/* A new row; the tag is set last, what is counted starts at nothing. */
+static struct board_server *
+new_server(struct linker *l, struct str upstream, struct str addr,
+    struct err *e)
+{
+	struct board_server	*s;
+	struct board_server_live *live;
+	uint32_t		 i;
+	uint64_t		 tag;
+
+	s = take_row(l->shm, &board_servers, &l->free_server, e);
+	i = l->free_server - 1;
+	if (s == NULL ||
+	    shm_grow(l->shm, &board_servers_live, i + 1, e) == -1)
+		return NULL;
+	must(upstream.n <= sizeof(s->upstream) && addr.n <= sizeof(s->addr));
+	memcpy(s->upstream, upstream.p, upstream.n);
+	memcpy(s->addr, addr.p, addr.n);
+	s->upstream_len = (uint8_t)upstream.n;
+	s->addr_len = (uint8_t)addr.n;
+	atomic_store(&s->lease, 0);
+	atomic_store(&s->weight, 1);
+	tag = l->number << 32 | (i + 1);
+	live = shm_row(l->shm, &board_servers_live, i);
+	atomic_store(&live->attempts, 0);
+	atomic_store(&live->failures, 0);
+	atomic_store(&live->last_fail, 0);
+	atomic_store(&live->tag, tag);
+	atomic_store(&s->tag, tag);
+	return s;
+}
+
+static int
+link_server(struct linker *l, struct str upstream,
+    const struct server_conf *c, struct err *e)
+{
+	char			 key[KEY_MAX];
+	char			 buf[128];
+	struct str		 addr = addr_text(&c->addr, buf, sizeof(buf));
+	int64_t			 at;
+	struct board_server	*s;
+
+	at = upstream_rows_server(&l->rows, upstream, &c->addr);
+	if (at >= 0)
+		s = shm_row(l->shm, &board_servers, (uint32_t)at);
+	else {
+		s = new_server(l, upstream, addr, e);
+		if (s == NULL)
+			return -1;
+		note_server(&l->rows, make_key(key, upstream, addr),
+		    l->free_server - 1);
+	}
+	atomic_store(&s->generation, l->number);
+	return link_word(l, s, c->max_conns, at < 0, e);
+}
+
+static int
+link_upstream(struct linker *l, const struct upstream_conf *c, struct err *e)
+{
+	int64_t			 at = upstream_rows_find(&l->rows, c->obj.name);
+	struct board_upstream	*u;
+
+	if (at >= 0)
+		u = shm_row(l->shm, &board_upstreams, (uint32_t)at);
+	else {
+		u = take_row(l->shm, &board_upstreams, &l->free_upstream, e);
+		if (u == NULL)
+			return -1;
+		atomic_store(&u->cursor, 0);
+		atomic_store(&u->tag, name_tag(c->obj.name));
+		note_upstream(&l->rows, name_tag(c->obj.name),
+		    l->free_upstream - 1);
+	}
+	atomic_store(&u->generation, l->number);
+	for (size_t i = 0; i < c->servers.n; i++)
+		if (link_server(l, c->obj.name, &c->servers.v[i], e) == -1)
+			return -1;
+	return 0;
+}
+
+int
+upstream_link_rows(struct shm *shm, const struct conf *conf, uint64_t oldest,
+    struct err *e)
+{
+	struct conf_objs	all = conf_all(conf, &upstream_section);
+	struct linker		l = { .shm = shm, .number = conf->number };
+	int			rc = 0;
+
+	free_rows(shm, oldest);
+	upstream_rows_open(&l.rows, shm);
+	for (size_t i = 0; i < all.n && rc == 0; i++)
+		rc = link_upstream(&l,
+		    (const struct upstream_conf *)all.v[i], e);
+	upstream_rows_close(&l.rows);
+	return rc;
+}
+
+void
+upstream_settle_rows(struct shm *shm, const struct conf *conf)
+{
+	struct conf_objs		 all;
+	struct upstream_rows		 rows;
+	const struct upstream_conf	*c;
+	const struct board_server	*s;
+	struct lease_word		*w;
+	int64_t				 at;
+
+	all = conf_all(conf, &upstream_section);
+	upstream_rows_open(&rows, shm);
+	for (size_t i = 0; i < all.n; i++) {
+		c = (const struct upstream_conf *)all.v[i];
+		for (size_t k = 0; k < c->servers.n; k++) {
+			at = upstream_rows_server(&rows, c->obj.name,
+			    &c->servers.v[k].addr);
+			if (at < 0)
+				continue;
+			s = shm_row(shm, &board_servers, (uint32_t)at);
+			if (atomic_load(&s->lease) == 0)
+				continue;
+			w = shm_row(shm, &lease_words,
+			    atomic_load(&s->lease) - 1);
+			atomic_store(&w->limit,
+			    (uint32_t)c->servers.v[k].max_conns);
+		}
+	}
+	upstream_rows_close(&rows);
+}
+
+uint64_t
+upstream_cost(const struct conf *conf)
+{
+	struct conf_objs	 all = conf_all(conf, &upstream_section);
+	uint32_t		 servers = 0;
+	uint32_t		 words = 0;
+	const struct upstream_conf *c;
+
+	for (size_t i = 0; i < all.n; i++) {
+		c = (const struct upstream_conf *)all.v[i];
+		servers += (uint32_t)c->servers.n;
+		for (size_t k = 0; k < c->servers.n; k++)
+			words += c->servers.v[k].max_conns != 0;
+	}
+	return shm_cost(&board_servers, servers) +
+	    shm_cost(&board_servers_live, servers) +
+	    shm_cost(&board_upstreams, (uint32_t)all.n) +
+	    shm_cost(&lease_words, words);
+}
