@@ -8,12 +8,16 @@
  *	POST /v1/reload       200 with the generation or 409 with diagnostics
  *	POST /v1/roll         replaces the workers one by one
  *	GET  /v1/metrics      the stat rows as JSON
- *	GET  /v1/board        no body; descriptors of dir and live, read-only
+ *	GET  /v1/board        names; descriptors of dir and live, read-only
+ *
+ * An error is {"v":1,"error":NAME,"text":SENTENCE}.  The descriptors come
+ * with the bytes of the answer (SCM_RIGHTS), in the order of the names.
  */
 #ifndef SL_CONTROL_API_H
 #define SL_CONTROL_API_H
 
 #include "core/handler.h"
+#include "core/serve.h"
 
 #define API_VERSION	"/v1/version"
 #define API_STATUS	"/v1/status"
@@ -23,9 +27,36 @@
 #define API_METRICS	"/v1/metrics"
 #define API_BOARD	"/v1/board"
 
+#define API_ORDERS	16	/* reloads and rolls waited for at a time */
+
+/* of the control process; its serve->only is api_handler */
+struct api {
+	struct serve	 serve;
+	struct list	 orders;	/* own by their exchanges */
+	unsigned	 norder;
+	uint64_t	 id;		/* of the last order */
+	const int	*ro_fd;		/* ref: dir, live */
+};
+
+/* what became of a reload or roll */
+struct api_outcome {
+	uint64_t	id;
+	uint64_t	generation;	/* live now */
+	int		code;		/* exit code; 0: done */
+	struct str	why;
+	struct str	text;		/* diagnostics for people */
+	struct str	json;		/* the same as diag_json has them */
+};
+
 extern const struct handler api_handler;
 
-/* Told by the control process: a reload's or roll's outcome. */
-void api_report(uint64_t id, struct frame *);
+/* After serve_init; the two descriptors stay the caller's. */
+void api_init(struct api *, const int ro_fd[2]);
+
+/* Told by the control process: answers whoever waits for it. */
+void api_report(struct api *, const struct api_outcome *);
+
+/* No outcome will come any more: answers all who wait with 503. */
+void api_give_up(struct api *);
 
 #endif

@@ -74,6 +74,7 @@ struct proxy {
 	/* flags of the attempt */
 	bool			 fresh:1;	/* no pooled connection */
 	bool			 stopped:1;	/* the stream was told to end */
+	bool			 hold:1;	/* the body waits for a 100 */
 	/* flags of the exchange */
 	bool			 running:1;	/* the driver is active */
 	bool			 replayed:1;	/* the one safe replay is used */
@@ -106,8 +107,8 @@ void proxy_untie(struct proxy *);
 void proxy_open_body(struct proxy *);
 
 /* --- proxy_head.c --- */
-/* Sets p->req; FAIL_NONE, or why the request cannot be forwarded. */
-enum fail proxy_make_request(struct proxy *, const struct proxy_route *);
+/* Sets p->req; -1: Max-Forwards says that it ends here. */
+int proxy_make_request(struct proxy *, const struct proxy_route *);
 /* What depends on the server: Host. */
 void proxy_set_host(struct proxy *);
 /* The answer's head as the client gets it, of arena. */

@@ -75,10 +75,12 @@ static int
 check_prefix(struct conf_load *load, const struct conf_obj *obj,
     const char *key, struct str *s)
 {
+	bool			 strip = str_eq(str_from(key),
+	    STR("strip_prefix"));
 	const struct conf_item	*it = conf_item(load, obj, key);
 	struct str		 path;
 
-	if (it == NULL || str_eq(*s, STR("auto")))
+	if (it == NULL || (strip && str_eq(*s, STR("auto"))))
 		return 0;
 	if (!str_starts(*s, STR("/")) || uri_normalise(conf_load_arena(load),
 	    *s, false, &path) != FAIL_NONE || str_find(*s, '?', 0) >= 0) {
@@ -110,8 +112,6 @@ link_proxy(struct conf_load *load, struct conf_obj *obj, void *part)
 	up->used = true;
 	r->up = up;
 	merge_times(load, obj, r);
-	if (str_eq(r->add, STR("auto")))
-		r->add.n = 0;
 	if (check_prefix(load, obj, "strip_prefix", &r->strip) == -1)
 		return -1;
 	return check_prefix(load, obj, "add_prefix", &r->add);

@@ -21,7 +21,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#define KILL_BUDGET	120000	/* instructions stepped in a test */
+#define KILL_BUDGET	30000	/* instructions stepped in a test */
 
 typedef void (*kill_fn)(void *ctx);
 

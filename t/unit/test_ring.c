@@ -496,7 +496,7 @@ START_TEST(reader_killed_soon)
 		ck_assert_int_ge(pid, 0);
 		if (pid == 0)
 			loop_read(s);
-		for (long n = random() % 200; n > 0; n--) {
+		for (long n = random() % 40; n > 0; n--) {
 			while (ring_used(&writer) > SIZE / 2)
 				;
 			put(&writer, s->next++);

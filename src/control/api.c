@@ -1,0 +1,188 @@
+/*
+ * The control API's handler: which path does what, and the form of
+ * answers.  Control process.  One table of paths; an answer is one JSON
+ * object.  Queries are refused: what this version does not know must not
+ * be taken for the plain request (a reload that was to be planned only).
+ */
+#include "control/int.h"
+
+#include <stdlib.h>
+
+#include "base/must.h"
+#include "os/proc.h"
+
+struct path {
+	struct str		 path;
+	enum http_method	 meth;
+	void			(*run)(struct exchange *);
+};
+
+static void hand_out(struct exchange *);
+
+static const struct path paths[] = {
+	{ STR_INIT(API_VERSION), METHOD_GET, api_state_version },
+	{ STR_INIT(API_STATUS), METHOD_GET, api_state_status },
+	{ STR_INIT(API_GENERATIONS), METHOD_GET, api_state_gens },
+	{ STR_INIT(API_RELOAD), METHOD_POST, api_order_reload },
+	{ STR_INIT(API_ROLL), METHOD_POST, api_order_roll },
+	{ STR_INIT(API_METRICS), METHOD_GET, api_state_metrics },
+	{ STR_INIT(API_BOARD), METHOD_GET, hand_out },
+};
+#define NPATH	(sizeof(paths) / sizeof(paths[0]))
+
+struct api *
+api_of(const struct exchange *x)
+{
+	return container_of(x->serve, struct api, serve);
+}
+
+void
+api_init(struct api *a, const int ro_fd[2])
+{
+	a->serve.only = &api_handler;
+	a->ro_fd = ro_fd;
+	list_init(&a->orders);
+	/* the master may still report to a control process that died */
+	a->id = rand_next(&self->rand) >> 1;
+	json_set_alloc_funcs(must_alloc, free);
+	json_object_seed((size_t)rand_next(&self->rand) | 1);
+}
+
+/* --- values --- */
+
+json_t *
+api_num(uint64_t v)
+{
+	return json_integer(v > INT64_MAX ? INT64_MAX : (json_int_t)v);
+}
+
+json_t *
+api_text(struct str s)
+{
+	json_t *j = json_stringn(s.p == NULL ? "" : s.p, s.n);
+	struct text t;
+
+	if (j != NULL)
+		return j;
+	text_init(&t);
+	text_safe(&t, s);
+	j = json_stringn(t.p, t.n);
+	text_fini(&t);
+	must(j != NULL);
+	return j;
+}
+
+/* --- answers --- */
+
+/* Collects what jansson prints; by pieces, so that nothing is copied twice. */
+static int
+on_piece(const char *p, size_t n, void *ctx)
+{
+	text_add(ctx, str_make(p, n));
+	return 0;
+}
+
+void
+api_answer(struct exchange *x, unsigned status, json_t *j)
+{
+	struct str body;
+	struct text t;
+
+	must(j != NULL);
+	text_init(&t);
+	must(json_dump_callback(j, on_piece, &t, JSON_COMPACT) == 0);
+	json_decref(j);
+	text_c(&t, '\n');
+	body = arena_dup(x->arena, text_str(&t));
+	text_fini(&t);
+	exchange_reply(x, status, STR("application/json"), body);
+}
+
+void
+api_error(struct exchange *x, unsigned status, const char *name,
+    const char *text)
+{
+	api_answer(x, status, json_pack("{s:i, s:s, s:s}", "v", 1, "error",
+	    name, "text", text));
+}
+
+/* The table's way of 405: the fields of Allow are said in words too. */
+static void
+refuse_method(struct exchange *x, const struct path *p)
+{
+	struct str allow = p->meth == METHOD_GET ? STR("GET, HEAD") :
+	    msg_method_text(p->meth);
+
+	api_answer(x, 405, json_pack("{s:i, s:s, s:s, s:o}", "v", 1, "error",
+	    "method_not_allowed", "text", "This path has other methods.",
+	    "allow", api_text(allow)));
+	hdr_set(x->arena, &x->res->hdrs, HDR_ALLOW, allow);
+}
+
+static bool
+is_method(const struct exchange *x, const struct path *p)
+{
+	return x->req->meth == p->meth ||
+	    (x->req->meth == METHOD_HEAD && p->meth == METHOD_GET);
+}
+
+/* The descriptors travel with the first bytes of the answer. */
+static void
+hand_out(struct exchange *x)
+{
+	static const char *const state[] = { "free", "starting", "serving",
+	    "draining", "dead" };
+	struct api *a = api_of(x);
+	const struct proc_row *r;
+	json_t *roles = json_array(), *states = json_array();
+	size_t i;
+
+	if (io_send_fds(&x->conn->io, a->ro_fd, 2) < 0) {
+		json_decref(roles);
+		json_decref(states);
+		api_error(x, 409, "no_descriptors",
+		    "This connection cannot carry descriptors.");
+		return;
+	}
+	for (r = procs; r->name != NULL; r++)
+		json_array_append_new(roles, json_string(r->name));
+	for (i = 0; i < sizeof(state) / sizeof(state[0]); i++)
+		json_array_append_new(states, json_string(state[i]));
+	api_answer(x, 200, json_pack("{s:i, s:[s, s], s:o, s:o}", "v", 1,
+	    "descriptors", "dir", "live", "roles", roles, "states", states));
+}
+
+static void
+start(struct exchange *x)
+{
+	size_t i;
+
+	exchange_skip_request(x);
+	for (i = 0; i < NPATH; i++)
+		if (str_eq(paths[i].path, x->path))
+			break;
+	if (i == NPATH)
+		api_error(x, 404, "not_found",
+		    "There is nothing here; see sluice-api(7).");
+	else if (!is_method(x, &paths[i]))
+		refuse_method(x, &paths[i]);
+	else if (x->uri.has_query)
+		api_error(x, 400, "bad_query",
+		    "This version knows no query on this path.");
+	else
+		paths[i].run(x);
+}
+
+static void
+on_abort(struct exchange *x, enum fail why)
+{
+	(void)why;
+	api_order_forget(x);
+	exchange_handler_done(x);
+}
+
+const struct handler api_handler = {
+	.name = "api",
+	.start = start,
+	.abort = on_abort,
+};

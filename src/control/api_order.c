@@ -1,0 +1,167 @@
+/*
+ * Orders: reload and roll, which the master carries out.  Control process.
+ * An order is a frame to the master with an id; its exchange waits until
+ * the master's report comes back with that id, for ORDER_MS at most.  The
+ * master lets one reload run and merges those that come meanwhile into
+ * the next; each asker is told what became of the one that began after it
+ * had asked.
+ */
+#include "control/int.h"
+
+#include "os/proc.h"
+
+#define ORDER_MS	90000	/* the builder has 60 s, prepare 10 s */
+
+/* an exchange that waits; its hctx */
+struct order {
+	struct list	 node;		/* of api.orders */
+	struct exchange	*x;		/* ref */
+	struct timer	 deadline;
+	uint64_t	 id;
+	enum frame_op	 op;
+};
+
+/* Takes the order off; its exchange can be answered. */
+static struct exchange *
+take(struct order *o)
+{
+	struct exchange *x = o->x;
+
+	list_del(&o->node);
+	ev_timer_off(x->serve->ev, &o->deadline);
+	api_of(x)->norder--;
+	x->hctx = NULL;
+	return x;
+}
+
+static void
+on_deadline(struct timer *t)
+{
+	struct order *o = container_of(t, struct order, deadline);
+
+	api_error(take(o), 504, "timeout", "The master did not say in time "
+	    "what became of it; it may still happen.");
+}
+
+static bool
+is_ordered(const struct api *a, enum frame_op op)
+{
+	struct list *l;
+
+	list_each(l, &a->orders)
+		if (container_of(l, struct order, node)->op == op)
+			return true;
+	return false;
+}
+
+static void
+give(struct exchange *x, enum frame_op op)
+{
+	struct api *a = api_of(x);
+	struct frame_head h = { .op = (uint16_t)op };
+	struct order *o;
+
+	if (self->draining) {
+		api_error(x, 503, "draining", "The gateway is stopping.");
+		return;
+	}
+	if (a->norder == API_ORDERS) {
+		api_error(x, 503, "busy", "Too many wait for an outcome.");
+		return;
+	}
+	h.id = ++a->id;
+	if (chan_send(&self->master, &h, NULL, NULL, 0) < 0) {
+		api_error(x, 503, "no_master", "The master takes no orders.");
+		return;
+	}
+	o = arena_alloc(x->arena, sizeof(*o));
+	o->x = x;
+	o->id = h.id;
+	o->op = op;
+	timer_init(&o->deadline, on_deadline);
+	ev_timer(a->serve.ev, &o->deadline, ORDER_MS);
+	list_add_tail(&a->orders, &o->node);
+	a->norder++;
+	x->hctx = o;
+}
+
+void
+api_order_reload(struct exchange *x)
+{
+	give(x, CHAN_RELOAD);
+}
+
+void
+api_order_roll(struct exchange *x)
+{
+	/* a second one would find the workers that the first one made */
+	if (is_ordered(api_of(x), CHAN_ASK_ROLL))
+		api_error(x, 409, "rolling", "A roll is under way already.");
+	else
+		give(x, CHAN_ASK_ROLL);
+}
+
+void
+api_order_forget(struct exchange *x)
+{
+	if (x->hctx != NULL)
+		take(x->hctx);
+}
+
+/*
+ * The diagnostics that the builder wrote as JSON go into the answer as
+ * they are; where there are none (too long, or the master's own error)
+ * the text has them.
+ */
+static void
+add_diagnostics(json_t *answer, const struct api_outcome *r)
+{
+	json_t *all = json_loadb(r->json.p, r->json.n, 0, NULL);
+	json_t *v = json_object_get(all, "diagnostics");
+
+	json_object_set_new(answer, "diagnostics",
+	    json_is_array(v) ? json_incref(v) : json_array());
+	json_object_set_new(answer, "text", api_text(r->text));
+	json_decref(all);
+}
+
+static void
+answer(struct order *o, const struct api_outcome *r)
+{
+	const char *name = o->op == CHAN_RELOAD ? "reload_failed" :
+	    "roll_failed";
+	bool reload = o->op == CHAN_RELOAD;
+	struct exchange *x = take(o);
+	json_t *j = json_pack("{s:i, s:o}", "v", 1, "generation",
+	    api_num(r->generation));
+
+	if (r->code != 0) {
+		json_object_set_new(j, "error", json_string(name));
+		json_object_set_new(j, "why", api_text(r->why));
+		json_object_set_new(j, "code", json_integer(r->code));
+	}
+	if (reload)
+		add_diagnostics(j, r);
+	api_answer(x, r->code == 0 ? 200 : 409, j);
+}
+
+void
+api_report(struct api *a, const struct api_outcome *r)
+{
+	struct list *l;
+
+	list_each(l, &a->orders) {
+		if (container_of(l, struct order, node)->id != r->id)
+			continue;
+		answer(container_of(l, struct order, node), r);
+		return;
+	}
+}
+
+void
+api_give_up(struct api *a)
+{
+	while (!list_is_empty(&a->orders))
+		api_error(take(container_of(a->orders.next, struct order,
+		    node)), 503, "draining", "The gateway is stopping.");
+}

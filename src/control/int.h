@@ -1,0 +1,41 @@
+/*
+ * The control API: what its files share.  Control process.
+ */
+#ifndef SL_CONTROL_INT_H
+#define SL_CONTROL_INT_H
+
+#include <jansson.h>
+
+#include "control/api.h"
+
+/* --- api.c --- */
+
+struct api *api_of(const struct exchange *);
+
+/* Answers with an object, which is taken. */
+void api_answer(struct exchange *, unsigned status, json_t *);
+
+/* The same with an error: a name for programs, a sentence for people. */
+void api_error(struct exchange *, unsigned status, const char *name,
+    const char *text);
+
+/* As JSON has it: what lies above its integers is cut to the largest. */
+json_t *api_num(uint64_t);
+/* What may be no UTF-8 (paths): escaped where it is not. */
+json_t *api_text(struct str);
+
+/* --- api_state.c: what is read from the board --- */
+
+void api_state_version(struct exchange *);
+void api_state_status(struct exchange *);
+void api_state_gens(struct exchange *);
+void api_state_metrics(struct exchange *);
+
+/* --- api_order.c: what the master does --- */
+
+void api_order_reload(struct exchange *);
+void api_order_roll(struct exchange *);
+/* The client has gone: nobody waits any more. */
+void api_order_forget(struct exchange *);
+
+#endif

@@ -1,0 +1,179 @@
+/*
+ * Heads on their way through: what a gateway writes anew (RFC 9110 7.6).
+ * Workers.
+ *
+ * Hop-by-hop fields and framing were taken out by the codecs.  Fields
+ * that tell about the client's connection are dropped as the client sent
+ * them and written from what this process knows.  An upgrade that was
+ * asked for is left out, which makes it an ordinary request (7.8).
+ */
+#include "handler/proxy.h"
+
+#include "base/must.h"
+
+/* Does the client tell about itself what only we can know? */
+static bool
+is_claim(const struct hdr *h)
+{
+	switch (h->id) {
+	case HDR_FORWARDED:
+	case HDR_X_FORWARDED_FOR:
+	case HDR_X_FORWARDED_HOST:
+	case HDR_X_FORWARDED_PROTO:
+	case HDR_X_REAL_IP:
+	case HDR_X_REQUEST_ID:
+		return true;
+	case HDR_OTHER:
+		/* -Port, -Server and the like are believed by some. */
+		return str_eq_fold(str_sub(h->name, 0, 12),
+		    STR("x-forwarded-"));
+	default:
+		return false;
+	}
+}
+
+/* The fields that go on, with room for ours behind them. */
+static void
+copy_fields(struct arena *a, struct hdrs *dst, const struct hdrs *src,
+    bool request)
+{
+	const struct hdr	*h;
+	unsigned		 drop = HDR_F_DEAD | HDR_F_HOP | HDR_F_FRAME;
+
+	dst->cap = (uint16_t)(src->n + 8);
+	dst->n = 0;
+	dst->v = arena_alloc(a, dst->cap * sizeof(*dst->v));
+	for (size_t i = 0; i < src->n; i++) {
+		h = &src->v[i];
+		if ((h->flags & drop) == 0 && !(request && is_claim(h)))
+			dst->v[dst->n++] = *h;
+	}
+}
+
+static struct str
+via_text(unsigned minor)
+{
+	return minor == 0 ? STR("1.0 sluice") : STR("1.1 sluice");
+}
+
+static void
+add_ours(struct proxy *p)
+{
+	struct exchange	*x = p->x;
+	struct arena	*a = x->arena;
+	struct hdrs	*hs = &p->req.hdrs;
+	struct str	 ip = exchange_client_ip(x);
+
+	hdr_add(a, hs, HDR_VIA, via_text(x->req->minor));
+	hdr_add(a, hs, HDR_X_FORWARDED_FOR, ip);
+	hdr_add(a, hs, HDR_X_FORWARDED_PROTO,
+	    x->req->scheme.n > 0 ? x->req->scheme : STR("http"));
+	if (x->req->authority.n > 0)
+		hdr_add(a, hs, HDR_X_FORWARDED_HOST, x->req->authority);
+	hdr_add(a, hs, HDR_X_REAL_IP, ip);
+	if (x->id.n > 0)
+		hdr_add(a, hs, HDR_X_REQUEST_ID, x->id);
+}
+
+/* --- target --- */
+
+/* The path without the prefix that the route wants off, with its slash. */
+static struct str
+strip_path(const struct exchange *x, const struct proxy_route *r)
+{
+	struct str	path = x->path;
+	struct str	rest;
+
+	if (r->strip.n == 0)
+		return path;
+	if (str_eq(r->strip, STR("auto")))
+		rest = route_rest(x->route, path);
+	else if (str_starts(path, r->strip))
+		rest = str_sub(path, r->strip.n, path.n);
+	else
+		return path;
+	if (rest.n > 0 && rest.p[0] == '/')
+		return rest;
+	/* "/app" is no prefix of "/apple"; that of auto ends with a slash. */
+	if (rest.n > 0 && !str_eq(r->strip, STR("auto")))
+		return path;
+	return arena_fmt(x->arena, "/%.*s", STR_FMT(rest));
+}
+
+static struct str
+make_target(const struct exchange *x, const struct proxy_route *r)
+{
+	struct str	path;
+
+	if (x->uri.star)
+		return STR("*");
+	path = strip_path(x, r);
+	/* Nothing changed: the client's own bytes. */
+	if (r->add.n == 0 && path.p == x->req->target.p &&
+	    path.n == x->uri.path.n)
+		return x->req->target;
+	return arena_fmt(x->arena, "%.*s%.*s%s%.*s", STR_FMT(r->add),
+	    STR_FMT(path), x->uri.has_query ? "?" : "",
+	    STR_FMT(x->uri.query));
+}
+
+/* --- heads --- */
+
+/* RFC 9110 7.6.2; -1: it may go no further. */
+static int
+count_forwards(struct proxy *p)
+{
+	struct hdrs	*hs = &p->req.hdrs;
+	struct hdr	*h = hdr_get(hs, HDR_MAX_FORWARDS);
+	uint64_t	 n;
+
+	if (h == NULL || p->req.meth != METHOD_OPTIONS ||
+	    str_to_u64(h->val, UINT32_MAX, &n) == -1)
+		return 0;
+	if (n == 0)
+		return -1;
+	hdr_set(p->x->arena, hs, HDR_MAX_FORWARDS,
+	    arena_fmt(p->x->arena, "%llu", (unsigned long long)(n - 1)));
+	return 0;
+}
+
+int
+proxy_make_request(struct proxy *p, const struct proxy_route *r)
+{
+	struct exchange	*x = p->x;
+
+	p->req = *x->req;
+	copy_fields(x->arena, &p->req.hdrs, &x->req->hdrs, true);
+	p->req.target = make_target(x, r);
+	p->req.upgrade = false;
+	p->req.protocol = STR_NONE;
+	/* The generation may be gone when a later attempt needs it. */
+	if (r->up->host_header == HOST_TEXT)
+		p->req.authority = arena_dup(x->arena, r->up->host_text);
+	p->host_header = r->up->host_header;
+	add_ours(p);
+	return count_forwards(p);
+}
+
+void
+proxy_set_host(struct proxy *p)
+{
+	bool	none = p->x->req->authority.n == 0;
+
+	if (p->host_header != HOST_SERVER &&
+	    !(p->host_header == HOST_PRESERVE && none))
+		return;
+	p->req.authority = p->server->addr.u.sa.sa_family == AF_UNIX ?
+	    STR("localhost") : p->server->text;
+}
+
+struct msg *
+proxy_make_answer(struct proxy *p, const struct msg *from)
+{
+	struct msg	*res = arena_alloc(p->x->arena, sizeof(*res));
+
+	*res = *from;
+	copy_fields(p->x->arena, &res->hdrs, &from->hdrs, false);
+	hdr_add(p->x->arena, &res->hdrs, HDR_VIA, via_text(from->minor));
+	return res;
+}
