@@ -186,7 +186,7 @@ PYTEST = $(PYTHON) -m pytest -q -p no:cacheprovider
 SOAK_SCALE = 1
 FUZZ_RUNS = 1000000
 COVER_MIN = 75
-RUN_CMD = build/sluiced -f -c etc/demo.conf
+RUN_CMD = contrib/demo/run.sh
 INSTALL = install
 
 # this file again: quietly, and on all processors unless told otherwise

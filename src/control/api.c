@@ -100,10 +100,10 @@ api_answer(struct exchange *x, unsigned status, json_t *j)
 
 void
 api_error(struct exchange *x, unsigned status, const char *name,
-    const char *text)
+    const char *why)
 {
 	api_answer(x, status, json_pack("{s:i, s:s, s:s}", "v", 1, "error",
-	    name, "text", text));
+	    name, "why", why));
 }
 
 /* The table's way of 405: the fields of Allow are said in words too. */
@@ -114,7 +114,7 @@ refuse_method(struct exchange *x, const struct path *p)
 	    msg_method_text(p->meth);
 
 	api_answer(x, 405, json_pack("{s:i, s:s, s:s, s:o}", "v", 1, "error",
-	    "method_not_allowed", "text", "This path has other methods.",
+	    "method_not_allowed", "why", "This path has other methods.",
 	    "allow", api_text(allow)));
 	hdr_set(x->arena, &x->res->hdrs, HDR_ALLOW, allow);
 }
@@ -130,12 +130,10 @@ is_method(const struct exchange *x, const struct path *p)
 static void
 hand_out(struct exchange *x)
 {
-	static const char *const state[] = { "free", "starting", "serving",
-	    "draining", "dead" };
 	struct api *a = api_of(x);
 	const struct proc_row *r;
 	json_t *roles = json_array(), *states = json_array();
-	size_t i;
+	unsigned i;
 
 	if (io_send_fds(&x->conn->io, a->ro_fd, 2) < 0) {
 		json_decref(roles);
@@ -145,9 +143,11 @@ hand_out(struct exchange *x)
 		return;
 	}
 	for (r = procs; r->name != NULL; r++)
-		json_array_append_new(roles, json_string(r->name));
-	for (i = 0; i < sizeof(state) / sizeof(state[0]); i++)
-		json_array_append_new(states, json_string(state[i]));
+		json_array_append_new(roles, json_pack("{s:s, s:b}", "name",
+		    r->name, "single", r->count == 1));
+	for (i = 0; i <= SLOT_DEAD; i++)
+		json_array_append_new(states,
+		    json_string(api_state_name(i)));
 	api_answer(x, 200, json_pack("{s:i, s:[s, s], s:o, s:o}", "v", 1,
 	    "descriptors", "dir", "live", "roles", roles, "states", states));
 }

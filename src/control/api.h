@@ -10,7 +10,7 @@
  *	GET  /v1/metrics      the stat rows as JSON
  *	GET  /v1/board        names; descriptors of dir and live, read-only
  *
- * An error is {"v":1,"error":NAME,"text":SENTENCE}.  The descriptors come
+ * An error is {"v":1,"error":NAME,"why":SENTENCE}.  The descriptors come
  * with the bytes of the answer (SCM_RIGHTS), in the order of the names.
  */
 #ifndef SL_CONTROL_API_H

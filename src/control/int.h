@@ -17,7 +17,7 @@ void api_answer(struct exchange *, unsigned status, json_t *);
 
 /* The same with an error: a name for programs, a sentence for people. */
 void api_error(struct exchange *, unsigned status, const char *name,
-    const char *text);
+    const char *why);
 
 /* As JSON has it: what lies above its integers is cut to the largest. */
 json_t *api_num(uint64_t);
@@ -25,6 +25,9 @@ json_t *api_num(uint64_t);
 json_t *api_text(struct str);
 
 /* --- api_state.c: what is read from the board --- */
+
+/* "serving" of an enum slot_state, "unknown" of any other number. */
+const char *api_state_name(unsigned);
 
 void api_state_version(struct exchange *);
 void api_state_status(struct exchange *);

@@ -324,12 +324,13 @@ int
 record_json(struct text *t, struct str record)
 {
 	char		copy[RECORD_MAX];
-	struct str	own = str_make(copy, record.n);
+	struct str	own;
 	int		rc = -1;
 
 	if (record.n == 0 || record.n > sizeof(copy))
 		return -1;
 	memcpy(copy, record.p, record.n);
+	own = str_make(copy, record.n);
 	switch (record_kind(own)) {
 	case RECORD_ACCESS:
 		rc = access_json(t, own);

@@ -42,6 +42,8 @@ struct listener {
 	struct str		 name;		/* own */
 	struct codec_env	 env;		/* limits of the current conf */
 	const struct server_codec *codec;	/* const */
+	/* of the owner: false closes what was accepted; NULL: all come in */
+	bool			(*admit)(struct listener *, int fd);
 	unsigned		 refs;		/* connections + 1 if listed */
 	bool			 listening:1;	/* in the loop */
 	bool			 retired:1;	/* no longer configured */

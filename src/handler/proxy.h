@@ -75,12 +75,16 @@ struct proxy {
 	bool			 fresh:1;	/* no pooled connection */
 	bool			 stopped:1;	/* the stream was told to end */
 	bool			 hold:1;	/* the body waits for a 100 */
+	bool			 got:1;		/* bytes came, when it closed */
+	bool			 sent:1;	/* bytes had been sent */
+	bool			 req_stop:1;	/* it wants no more body */
 	/* flags of the exchange */
 	bool			 running:1;	/* the driver is active */
 	bool			 replayed:1;	/* the one safe replay is used */
 	bool			 req_used:1;	/* bytes of the body were taken */
 	bool			 req_end:1;	/* the request is complete */
 	bool			 answered:1;	/* the head went to the exchange */
+	bool			 bare:1;	/* a head was all of it */
 	bool			 open:1;	/* the client takes the body */
 	bool			 res_end:1;	/* the answer is complete */
 	bool			 over:1;	/* the exchange wants no more */
@@ -97,12 +101,20 @@ void proxy_give_up(struct proxy *, enum fail);
 /* The server moved: the quiet timer starts anew. */
 void proxy_moved(struct proxy *);
 
+/* Heads of the attempt: a 1xx, or the answer itself. */
+void proxy_interim(struct proxy *, const struct msg *);
+void proxy_answer(struct proxy *, const struct msg *);
+/* The answer is complete. */
+void proxy_ended(struct proxy *);
+
 /* --- proxy_pump.c --- */
 void proxy_init_pumps(struct proxy *);
 /* The attempt's stream is there: joins both directions. */
 void proxy_join(struct proxy *);
 /* The attempt's stream is gone: unties both directions. */
 void proxy_untie(struct proxy *);
+/* The request's body need not wait for a 100 any more. */
+void proxy_let_body(struct proxy *);
 /* The exchange takes the answer's body from now on. */
 void proxy_open_body(struct proxy *);
 

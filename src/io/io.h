@@ -97,6 +97,13 @@ enum io_rc io_sendfile(struct io *, int fd, uint64_t off, size_t n,
     size_t *put);
 
 /*
+ * Descriptors go with the bytes of the next write; the array and what it
+ * names stay the caller's and must last.  -1 unless it is a unix socket
+ * that waits for none.
+ */
+int io_send_fds(struct io *, const int *fds, unsigned n);
+
+/*
  * Events come from now on (once is enough).  An operation that answers
  * AGAIN has done so; who stops for another reason, such as a short read,
  * calls it before the turn ends.  -1: the kernel refuses.

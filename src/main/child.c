@@ -207,6 +207,28 @@ new_child(struct master *m, const struct proc_row *row, unsigned index)
 	return c;
 }
 
+/* What control hands out to sluicectl; all others have -1. */
+static int
+open_ro(struct start *st, const struct proc_row *row, struct err *e)
+{
+	st->ro_fd[0] = st->ro_fd[1] = -1;
+	if (row != child_row("control"))
+		return 0;
+	st->ro_fd[0] = shm_ro_fd(st->m->proc.shm, SHM_DIR, e);
+	st->ro_fd[1] = shm_ro_fd(st->m->proc.shm, SHM_LIVE, e);
+	return st->ro_fd[0] < 0 || st->ro_fd[1] < 0 ? -1 : 0;
+}
+
+static void
+free_start(struct start *st)
+{
+	if (st->ro_fd[0] >= 0)
+		close(st->ro_fd[0]);
+	if (st->ro_fd[1] >= 0)
+		close(st->ro_fd[1]);
+	free(st);
+}
+
 struct child *
 child_spawn(struct master *m, const struct proc_row *row, unsigned index,
     struct err *e)
@@ -217,12 +239,13 @@ child_spawn(struct master *m, const struct proc_row *row, unsigned index,
 	int fds[2] = { -1, -1 };
 
 	plan->n = 0;
-	if (find_slot(m, &c->slot, e) < 0 || sock_pair(fds, e) < 0)
+	st->m = m;
+	st->c = c;
+	if (open_ro(st, row, e) < 0 || find_slot(m, &c->slot, e) < 0 ||
+	    sock_pair(fds, e) < 0)
 		goto out;
 	plan_peers(m, c, plan, st);
 	claim_slot(m, c, 0);
-	st->m = m;
-	st->c = c;
 	c->pid = fork();
 	if (c->pid == 0)
 		skeleton_main(st, fds[1]);
@@ -241,7 +264,7 @@ child_spawn(struct master *m, const struct proc_row *row, unsigned index,
 		c->holds = 1ULL << m->gens.cur->slot;
 	list_add_tail(&m->children, &c->node);
 	send_peers(c, plan);
-	free(st);
+	free_start(st);
 	free(plan);
 	return c;
 out:
@@ -249,7 +272,7 @@ out:
 		close(fds[0]);
 	if (fds[1] >= 0)
 		close(fds[1]);
-	free(st);
+	free_start(st);
 	free(plan);
 	free(c);
 	return NULL;

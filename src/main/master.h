@@ -76,6 +76,8 @@ struct start_peer {
 struct start {
 	struct master		*m;		/* the copy in the child */
 	struct child		*c;
+	/* control: read-only descriptors of dir and live; else -1 */
+	int			 ro_fd[2];
 	unsigned		 npeer;
 	struct start_peer	 peer[START_PEERS];
 };

@@ -93,8 +93,11 @@ keep_own(const struct start *st, int chan_fd)
 			if (n < sizeof(keep) / sizeof(keep[0]))
 				keep[n++] = container_of(l, struct bound,
 				    node)->fd;
-	if (st->c->row->run == control_run)
+	if (st->c->row->run == control_run) {
 		keep[n++] = m->ctl_fd;
+		keep[n++] = st->ro_fd[0];
+		keep[n++] = st->ro_fd[1];
+	}
 	close_but(keep, n);
 }
 

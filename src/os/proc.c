@@ -22,8 +22,11 @@
 
 struct proc *self;
 
-/* the room for the title; it is the kernel's, not any process struct's */
-static struct str room;
+/* what the kernel shows; there before and apart from any process struct */
+static struct {
+	struct str	  room;		/* of argv and the environment */
+	char		**env;		/* own: what environ became */
+} title;
 
 static char *
 copy(const char *s)
@@ -41,10 +44,10 @@ take(char **s)
 {
 	size_t	n = strnlen(*s, SIZE_MAX - 1) + 1;
 
-	if (room.p == NULL)
-		room.p = *s;
-	if (*s == room.p + room.n)
-		room.n += n;
+	if (title.room.p == NULL)
+		title.room.p = *s;
+	if (*s == title.room.p + title.room.n)
+		title.room.n += n;
 	*s = copy(*s);
 }
 
@@ -54,7 +57,7 @@ proc_title_init(int argc, char **argv)
 	char	**env;
 	size_t	  n = 0;
 
-	if (room.p != NULL || argc == 0)
+	if (title.room.p != NULL || argc == 0)
 		return;
 	for (int i = 0; i < argc; i++)
 		take(&argv[i]);
@@ -65,19 +68,19 @@ proc_title_init(int argc, char **argv)
 		env[i] = environ[i];
 		take(&env[i]);
 	}
-	environ = env;
+	environ = title.env = env;
 }
 
 /* The short name that top and pgrep use: the same without blanks, cut. */
 static void
-set_comm(struct str title)
+set_comm(struct str s)
 {
 	char	comm[COMM_MAX] = { 0 };
 	size_t	n = 0;
 
-	for (size_t i = 0; i < title.n && n < sizeof(comm) - 1; i++)
-		if (title.p[i] != ' ')
-			comm[n++] = title.p[i];
+	for (size_t i = 0; i < s.n && n < sizeof(comm) - 1; i++)
+		if (s.p[i] != ' ')
+			comm[n++] = s.p[i];
 #ifdef __linux__
 	(void)prctl(PR_SET_NAME, comm, 0, 0, 0);
 #endif
@@ -87,7 +90,7 @@ void
 proc_set_title(const char *fmt, ...)
 {
 	char	 buf[256];
-	char	*p = (char *)(uintptr_t)room.p;
+	char	*p = (char *)(uintptr_t)title.room.p;
 	va_list	 ap;
 	size_t	 n;
 
@@ -97,9 +100,9 @@ proc_set_title(const char *fmt, ...)
 	vsnprintf(buf, sizeof(buf), fmt, ap);
 	va_end(ap);
 	n = strnlen(buf, sizeof(buf));
-	if (n > room.n - 1)
-		n = room.n - 1;
+	if (n > title.room.n - 1)
+		n = title.room.n - 1;
 	memcpy(p, buf, n);
-	memset(p + n, 0, room.n - n);
+	memset(p + n, 0, title.room.n - n);
 	set_comm(str_make(buf, n));
 }

@@ -22,6 +22,8 @@
 #define UN_HEAD		offsetof(struct sockaddr_un, sun_path)
 /* The longest text: "unix:" and a path. */
 #define TEXT_MAX	(sizeof("unix:") + sizeof(struct sockaddr_un))
+/* Groups of a peer, at most. */
+#define PEER_GROUPS	1024
 /* Room for six frames of a channel; the kernel doubles and caps it. */
 #define PAIR_BYTES	(256 * 1024)
 
@@ -410,6 +412,26 @@ sock_cred(int fd, uid_t *uid, gid_t *gid)
 #else
 	return getpeereid(fd, uid, gid);
 #endif
+}
+
+bool
+sock_in_group(int fd, gid_t group)
+{
+#ifdef SO_PEERGROUPS
+	gid_t g[PEER_GROUPS];
+	socklen_t i, n = sizeof(g);
+
+	/* more than fit is an error, and then nobody's group is known */
+	if (getsockopt(fd, SOL_SOCKET, SO_PEERGROUPS, g, &n) == -1)
+		return false;
+	for (i = 0; i < n / sizeof(g[0]); i++)
+		if (g[i] == group)
+			return true;
+#else
+	(void)fd;
+	(void)group;
+#endif
+	return false;
 }
 
 void

@@ -67,6 +67,8 @@ int sock_pair(int fds[2], struct err *);
 int sock_local(int fd, struct sock_addr *);
 /* Uid and gid of a unix peer (SO_PEERCRED, getpeereid). */
 int sock_cred(int fd, uid_t *, gid_t *);
+/* True if the peer has it among its supplementary groups (Linux). */
+bool sock_in_group(int fd, gid_t);
 
 /* At the end of an abortive close: no TIME_WAIT, the peer sees a reset. */
 void sock_set_reset(int fd);

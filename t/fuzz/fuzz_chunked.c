@@ -93,7 +93,7 @@ LLVMFuzzerTestOneInput(const uint8_t *p, size_t n)
 
 	run(&whole, in, n, 1);
 	compare(&whole, in, n < 2 ? 0 : p[n - 1] * n / 256, n + 1);
-	compare(&whole, in, 0, n < 512 ? 1 : n / 16);
+	compare(&whole, in, 0, n < 128 ? 1 : n / 16);
 	drive_fini(&whole);
 	same_when_written(in);
 	return 0;

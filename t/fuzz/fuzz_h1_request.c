@@ -30,7 +30,7 @@ same_in_pieces(struct str in)
 	run(&cut, in, at, in.n);
 	must(str_eq(text_str(&whole.out), text_str(&cut.out)));
 	drive_fini(&cut);
-	run(&cut, in, 0, in.n < 512 ? 1 : in.n / 16);
+	run(&cut, in, 0, in.n < 128 ? 1 : in.n / 16);
 	must(str_eq(text_str(&whole.out), text_str(&cut.out)));
 	drive_fini(&cut);
 	drive_fini(&whole);

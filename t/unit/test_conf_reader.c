@@ -67,7 +67,8 @@ START_TEST(plain)
 	    "      |  ^^^^^^^^^^^^^^ remove the indentation, or quote the "
 	    "value\n1 warning\n");
 	r = route(&t, "a");
-	ck_assert_uint_eq(r->paths.n, 4);
+	ck_assert_uint_eq(r->paths.n, 5);
+	ck_slice(r->paths.v[4], "/c");
 	ck_slice(route(&t, "b")->title, "a ; b # c");
 	t_fini(&t);
 }
@@ -326,7 +327,7 @@ END_TEST
 
 START_TEST(include_depth)
 {
-	char	name[8];
+	char	name[16];
 	char	c[64];
 	int	i;
 

@@ -16,15 +16,17 @@
 #define FIELDS_MAX	10000	/* where the configuration sets no limit */
 #define OPTIONS_MAX	64	/* fields named by Connection */
 
-static size_t
-span_space(struct str s)
+/* The slice from i on; i is no more than its length. */
+static struct str
+from_on(struct str s, size_t i)
 {
-	size_t	i;
+	return str_make(s.p + i, s.n - i);
+}
 
-	for (i = 0; i < s.n; i++)
-		if (s.p[i] != ' ' && s.p[i] != '\t')
-			break;
-	return i;
+static bool
+is_space(char c)
+{
+	return c == ' ' || c == '\t';
 }
 
 /* The row for a run that ended at byte i, where that is not its end. */
@@ -47,19 +49,20 @@ parse_line(struct str in, uint64_t max, struct hdr *h, size_t *used)
 	size_t	from;
 	size_t	end;
 
-	if (colon == 0 && in.n > 0 && (in.p[0] == ' ' || in.p[0] == '\t'))
+	if (colon == 0 && in.n > 0 && is_space(in.p[0]))
 		return FAIL_FIELD_FOLDED;
 	if (colon == 0 || colon == in.n || in.p[colon] != ':')
 		return blame(in, colon, FAIL_BAD_FIELD_NAME);
 	from = colon + 1;
-	from += span_space(str_sub(in, from, in.n));
-	end = from + scan_value(str_sub(in, from, in.n));
+	while (from < in.n && is_space(in.p[from]))
+		from++;
+	end = from + scan_value(from_on(in, from));
 	if (max != 0 && end > max)
 		return FAIL_FIELD_TOO_LARGE;
 	if (end + 1 >= in.n || in.p[end] != '\r' || in.p[end + 1] != '\n')
 		return blame(in, end, FAIL_BAD_FIELD_VALUE);
 	*used = end + 2;
-	while (end > from && (in.p[end - 1] == ' ' || in.p[end - 1] == '\t'))
+	while (end > from && is_space(in.p[end - 1]))
 		end--;
 	h->name = str_make(in.p, colon);
 	h->val = str_make(in.p + from, end - from);
@@ -77,16 +80,16 @@ h1_field_parse(struct str *rest, const struct codec_limits *lim,
 
 	if (max == 0 || max > FIELDS_MAX)
 		max = FIELDS_MAX;
-	while (!str_starts(*rest, STR("\r\n"))) {
+	while (rest->n < 2 || memcmp(rest->p, "\r\n", 2) != 0) {
 		why = parse_line(*rest, lim->header_field, &h, &used);
 		if (why != FAIL_NONE)
 			return why;
 		if (hs->n >= max)
 			return FAIL_TOO_MANY_FIELDS;
 		hdr_add_name(a, hs, h.name, h.val);
-		*rest = str_sub(*rest, used, rest->n);
+		*rest = from_on(*rest, used);
 	}
-	*rest = str_sub(*rest, 2, rest->n);
+	*rest = from_on(*rest, 2);
 	return FAIL_NONE;
 }
 

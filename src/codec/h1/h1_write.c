@@ -41,15 +41,18 @@ put_line(struct text *t, struct str name, struct str val)
 	text_add(t, STR("\r\n"));
 }
 
+/* A name that has a row needs no second look. */
 static void
 put_field(struct text *t, const struct hdr *h)
 {
 	if (!hdr_is_value(h->val))
 		return;
+	if (h->id == HDR_OTHER && !hdr_is_token(h->name))
+		return;
 	if (h->id != HDR_OTHER && h->name.p == hdr_name(h->id).p) {
 		put_own_name(t, h->id);
 		put_line(t, STR(""), h->val);
-	} else if (hdr_is_token(h->name))
+	} else
 		put_line(t, h->name, h->val);
 }
 

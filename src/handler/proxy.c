@@ -1,0 +1,485 @@
+/*
+ * Handler proxy: asks a server of an upstream and passes its answer on.
+ * Workers.
+ *
+ * An attempt is a list of steps (proxy.steps) with one driver.  It ends
+ * with an answer's head, which is handed to the exchange, or with a
+ * failure.  Then another attempt follows if nothing was sent (a server
+ * that was not yet asked), or if a pooled connection turned out to be
+ * dead (once, the same server, a fresh connection, and only if the
+ * request may be repeated: RFC 9110 9.2.2).  After the head only the
+ * pumps run (proxy_pump.c); a failure then aborts the client's stream.
+ *
+ * What is held: a wait of the pool, or a connection with its stream.
+ * Both are let go before exchange_handler_done(); a stream is gone when
+ * its codec has called closed().
+ */
+#include "handler/proxy.h"
+
+#include "base/must.h"
+
+#define EXPECT_MS	1000	/* for a 100 (RFC 9110 10.1.1) */
+
+static void run(struct proxy *);
+
+static struct proxy *
+of(struct exchange *x)
+{
+	struct proxy	*p = x->hctx;
+
+	must(p->magic == PROXY_MAGIC);
+	return p;
+}
+
+static struct ev *
+loop_of(struct proxy *p)
+{
+	return p->x->serve->ev;
+}
+
+/* --- the end --- */
+
+/* True while the pool or a codec knows this exchange. */
+static bool
+is_tied(const struct proxy *p)
+{
+	return p->s != NULL || p->conn != NULL || p->wait.waiting;
+}
+
+/* All is over and nothing is held: the exchange may go. */
+static void
+finish(struct proxy *p)
+{
+	if (p->done || is_tied(p))
+		return;
+	p->done = true;
+	ev_timer_off(loop_of(p), &p->quiet);
+	ev_timer_off(loop_of(p), &p->total);
+	ev_cancel(&p->wake);
+	upstream_put(&p->up);
+	exchange_handler_done(p->x);
+}
+
+void
+proxy_note(struct proxy *p, enum fail why)
+{
+	if (p->why == FAIL_NONE)
+		p->why = why;
+}
+
+void
+proxy_stop(struct proxy *p, enum fail why)
+{
+	struct stream	*s = p->s;
+
+	if (s == NULL || p->stopped)
+		return;
+	p->stopped = true;
+	ev_timer_off(loop_of(p), &p->quiet);
+	if (!p->res_end)
+		s->in.ops->stop(&s->in, why);
+	/* That may have closed the whole stream. */
+	if (p->s == s && !p->req_end)
+		s->out.ops->abort(&s->out, why);
+}
+
+/* "connect: Connection refused", of arena; "" if there is no more to say. */
+static struct str
+cause_text(struct proxy *p)
+{
+	char	buf[128];
+
+	if (p->what == NULL || p->what[0] == '\0')
+		return STR("");
+	if (p->error == 0)
+		return str_from(p->what);
+	return arena_fmt(p->x->arena, "%s: %s", p->what,
+	    strerror_r(p->error, buf, sizeof(buf)));
+}
+
+void
+proxy_give_up(struct proxy *p, enum fail why)
+{
+	if (p->over || p->done)
+		return;
+	p->over = true;
+	pool_cancel(&p->wait);
+	exchange_fail(p->x, why, cause_text(p));
+	proxy_stop(p, why);
+	finish(p);
+}
+
+/* --- attempts --- */
+
+/*
+ * A pooled connection may have been closed by the server at the moment
+ * it was taken: nothing came, and nothing that cannot be sent again was
+ * lost.
+ */
+static bool
+may_replay(const struct proxy *p)
+{
+	if (p->replayed || !p->wait.reused || p->req_used || p->got ||
+	    (p->why != FAIL_RESET_BEFORE_HEAD && p->why != FAIL_SEND_ERROR))
+		return false;
+	return !p->sent || msg_is_idempotent(p->req.meth);
+}
+
+/* Decides after a failed attempt: true if another one is to be made. */
+static bool
+plan_again(struct proxy *p)
+{
+	const struct fail_row	*row = fail_row(p->why);
+
+	if (p->over || p->server == NULL)
+		return false;
+	if (may_replay(p)) {
+		p->replayed = true;
+		p->fresh = true;
+		p->step = PROXY_CONNECT;
+		return true;
+	}
+	if (row->flags & FAIL_F_B)
+		upstream_failed(p->server, p->why);
+	log_dbg(&p->x->lc, "server \"%.*s\": attempt failed: %s",
+	    STR_FMT(p->server->text), row->name);
+	if ((row->flags & FAIL_F_S) == 0)
+		return false;
+	p->fresh = false;
+	p->step = PROXY_PICK;
+	return true;
+}
+
+static void
+fail_attempt(struct proxy *p)
+{
+	if (p->over)
+		finish(p);
+	else if (plan_again(p))
+		run(p);
+	else
+		proxy_give_up(p, p->why);
+}
+
+static enum step_rc
+st_pick(struct proxy *p)
+{
+	size_t	i;
+
+	p->server = p->up->balance->pick(p->up, p->tried);
+	if (p->server == NULL) {
+		/* What the last server said, if one was asked. */
+		proxy_note(p, FAIL_NO_SERVER);
+		return STEP_FAIL;
+	}
+	i = (size_t)(p->server - p->up->servers);
+	p->tried[i / 64] |= 1ULL << (i % 64);
+	return STEP_NEXT;
+}
+
+static enum step_rc
+st_connect(struct proxy *p)
+{
+	struct access	*acc = &p->x->acc;
+
+	p->why = FAIL_NONE;
+	p->what = "";
+	p->error = 0;
+	p->stopped = false;
+	p->step = PROXY_SEND;
+	acc->num[ACCESS_ATTEMPTS]++;
+	acc->num[ACCESS_CONNECT] = 0;
+	acc->str[ACCESS_SERVER] = arena_dup(p->x->arena, p->server->text);
+	upstream_tried(p->server);
+	pool_get(p->server, &p->wait, p->times.connect, p->fresh);
+	return STEP_WAIT;
+}
+
+static void
+on_given(struct pool_wait *w, struct up_conn *conn, enum fail why)
+{
+	struct proxy	*p = container_of(w, struct proxy, wait);
+
+	must(p->magic == PROXY_MAGIC);
+	if (!w->reused)
+		p->x->acc.num[ACCESS_CONNECT] = w->dial_ns / 1000;
+	if (conn == NULL) {
+		proxy_note(p, why);
+		p->what = w->what;
+		p->error = w->error;
+		fail_attempt(p);
+		return;
+	}
+	p->conn = conn;
+	run(p);
+}
+
+static void on_closed(struct stream *, enum fail);
+
+static const struct stream_up proxy_up = { .closed = on_closed };
+
+static enum step_rc
+st_send(struct proxy *p)
+{
+	uint64_t	ms = p->times.first_byte;
+
+	p->s = pool_stream(p->conn, p->x->arena);
+	p->s->up = &proxy_up;
+	p->s->ctx = p;
+	p->hold = p->req.expect && !p->req_used;
+	p->sent_ns = ev_clock_ns();
+	proxy_set_host(p);
+	if (p->hold)
+		ms = EXPECT_MS;
+	if (ms > 0)
+		ev_timer(loop_of(p), &p->quiet, ms);
+	proxy_join(p);
+	return STEP_NEXT;
+}
+
+static enum step_rc
+st_answer(struct proxy *p)
+{
+	return p->answered ? STEP_DONE : STEP_WAIT;
+}
+
+static enum step_rc (*const steps[PROXY_NSTEP])(struct proxy *) = {
+#define STEP(id, fn, text)	[PROXY_##id] = fn,
+#include "handler/proxy.steps"
+#undef STEP
+};
+
+static const char *const step_names[PROXY_NSTEP] = {
+#define STEP(id, fn, text)	[PROXY_##id] = #id,
+#include "handler/proxy.steps"
+#undef STEP
+};
+
+static void
+run(struct proxy *p)
+{
+	enum step_rc	rc;
+
+	must(!p->running);
+	p->running = true;
+	do {
+		log_dbg(&p->x->lc, "proxy: %s", step_names[p->step]);
+		rc = steps[p->step](p);
+		if (rc == STEP_NEXT)
+			p->step++;
+	} while (rc == STEP_NEXT && p->step < PROXY_NSTEP);
+	p->running = false;
+	if (rc == STEP_FAIL)
+		fail_attempt(p);
+}
+
+/*
+ * The stream is gone, with an answer or without.  What follows waits for
+ * a wake: the codec is the caller.
+ */
+static void
+on_closed(struct stream *s, enum fail why)
+{
+	struct proxy	*p = s->ctx;
+
+	must(p->magic == PROXY_MAGIC && p->s == s);
+	p->got = s->got > 0;
+	p->sent = s->sent > 0;
+	p->s = NULL;
+	proxy_untie(p);
+	ev_timer_off(loop_of(p), &p->quiet);
+	pool_put(p->conn, s->keep && !p->stopped);
+	p->conn = NULL;
+	if (!p->res_end)
+		proxy_note(p, why != FAIL_NONE ? why :
+		    FAIL_RESET_BEFORE_HEAD);
+	ev_post(loop_of(p), EV_WAKE, &p->wake);
+}
+
+/* The answer is complete, and so is all that was to be done with it. */
+static bool
+is_through(const struct proxy *p)
+{
+	return p->answered && p->res_end && (p->open || p->bare);
+}
+
+static void
+on_wake(struct ev_task *t)
+{
+	struct proxy	*p = container_of(t, struct proxy, wake);
+
+	if (p->s != NULL && p->res_end) {
+		/* Nobody will read the rest of the request. */
+		proxy_stop(p, FAIL_NONE);
+		return;
+	}
+	if (is_tied(p))
+		return;
+	if (p->over || is_through(p))
+		finish(p);
+	else if (!p->answered)
+		fail_attempt(p);
+	else if (!p->res_end)
+		proxy_give_up(p, p->why);
+}
+
+/* --- the answer --- */
+
+/* A 100 is between the client and us, as is its expectation. */
+void
+proxy_interim(struct proxy *p, const struct msg *m)
+{
+	proxy_moved(p);
+	if (m->status != 100)
+		exchange_interim(p->x, proxy_make_answer(p, m));
+}
+
+void
+proxy_answer(struct proxy *p, const struct msg *m)
+{
+	p->answered = true;
+	p->bare = p->res_end;
+	p->x->acc.num[ACCESS_FIRST_BYTE] =
+	    (ev_clock_ns() - p->sent_ns) / 1000;
+	proxy_moved(p);
+	exchange_respond(p->x, proxy_make_answer(p, m),
+	    p->bare ? WAIST_END : 0);
+	if (p->bare)
+		proxy_ended(p);
+}
+
+void
+proxy_ended(struct proxy *p)
+{
+	ev_timer_off(loop_of(p), &p->quiet);
+	if (p->s != NULL && !p->req_end)
+		ev_post(loop_of(p), EV_WAKE, &p->wake);
+}
+
+/* --- time --- */
+
+void
+proxy_moved(struct proxy *p)
+{
+	uint64_t	ms;
+
+	if (p->hold || p->s == NULL || p->over || p->stopped)
+		return;
+	ms = p->answered ? p->times.between : p->times.first_byte;
+	if (ms > 0 && !p->res_end)
+		ev_timer(loop_of(p), &p->quiet, ms);
+	else
+		ev_timer_off(loop_of(p), &p->quiet);
+}
+
+/* Is it the client whom everybody waits for?  Its codec has own limits. */
+static bool
+is_clients_turn(const struct proxy *p)
+{
+	if (p->answered)
+		return !p->open || p->res_in.credit <= 0;
+	return !p->req_end && !p->req_stop && p->s != NULL &&
+	    p->s->out.credit > 0;
+}
+
+static void
+on_quiet(struct timer *t)
+{
+	struct proxy	*p = container_of(t, struct proxy, quiet);
+
+	if (p->hold) {
+		proxy_let_body(p);
+		proxy_moved(p);
+	} else if (is_clients_turn(p))
+		proxy_moved(p);
+	else if (p->answered) {
+		proxy_note(p, FAIL_BETWEEN_TIMEOUT);
+		proxy_give_up(p, FAIL_BETWEEN_TIMEOUT);
+	} else {
+		proxy_note(p, FAIL_FIRST_BYTE_TIMEOUT);
+		proxy_stop(p, FAIL_FIRST_BYTE_TIMEOUT);
+	}
+}
+
+static void
+on_total(struct timer *t)
+{
+	struct proxy	*p = container_of(t, struct proxy, total);
+
+	if (!(p->answered && p->res_end))
+		proxy_give_up(p, FAIL_TOTAL_TIMEOUT);
+}
+
+/* --- the handler --- */
+
+static struct proxy *
+make(struct exchange *x, const struct proxy_route *r)
+{
+	struct proxy	*p = arena_alloc(x->arena, sizeof(*p));
+
+	p->magic = PROXY_MAGIC;
+	p->x = x;
+	p->times = r->times;
+	p->wait.on = on_given;
+	p->what = "";
+	timer_init(&p->quiet, on_quiet);
+	timer_init(&p->total, on_total);
+	ev_task_init(&p->wake, on_wake);
+	proxy_init_pumps(p);
+	x->hctx = p;
+	return p;
+}
+
+static void
+start(struct exchange *x)
+{
+	const struct proxy_route	*r = handler_part(x);
+	struct proxy			*p = make(x, r);
+	size_t				 n;
+
+	p->up = upstream_get(x->serve, r->up);
+	if (p->up == NULL) {
+		proxy_give_up(p, FAIL_INTERNAL);
+		return;
+	}
+	x->acc.str[ACCESS_UPSTREAM] = arena_dup(x->arena, p->up->name);
+	n = (p->up->nserver + 63) / 64;
+	p->tried = arena_alloc(x->arena, n * sizeof(*p->tried));
+	if (proxy_make_request(p, r) == -1) {
+		p->over = true;
+		exchange_reply(x, 200, STR("text/plain"), STR(""));
+		finish(p);
+		return;
+	}
+	p->req_end = p->req.body == BODY_NONE;
+	if (p->times.total > 0)
+		ev_timer(loop_of(p), &p->total, p->times.total);
+	run(p);
+}
+
+static void
+body(struct exchange *x)
+{
+	struct proxy	*p = of(x);
+
+	if (p->over)
+		return;
+	proxy_open_body(p);
+	ev_post(loop_of(p), EV_WAKE, &p->wake);
+}
+
+/* The client is gone, or time is up: let go. */
+static void
+cut(struct exchange *x, enum fail why)
+{
+	struct proxy	*p = of(x);
+
+	p->over = true;
+	pool_cancel(&p->wait);
+	proxy_stop(p, why);
+	finish(p);
+}
+
+const struct handler handler_proxy = {
+	"proxy", &proxy_group, start, body, cut
+};

@@ -1,0 +1,349 @@
+/*
+ * The two bodies of a proxied exchange.  Workers.
+ *
+ * Each direction is a sink that takes from one stream and a source that
+ * gives to the other.  Credit is handed through: our sink has what the
+ * stream behind it has, so nothing is ever kept here but trailers and an
+ * end that came before the other side was there to take them.
+ */
+#include "handler/proxy.h"
+
+#include "base/must.h"
+
+/* --- request: client to server --- */
+
+static struct proxy *
+of_req_in(struct sink *k)
+{
+	struct proxy	*p = container_of(k, struct proxy, req_in);
+
+	must(p->magic == PROXY_MAGIC);
+	return p;
+}
+
+static void
+on_req_head(struct sink *k, struct msg *m, unsigned flags)
+{
+	/* The head was there before the handler. */
+	(void)k;
+	(void)m;
+	(void)flags;
+}
+
+static enum flow
+on_req_data(struct sink *k, struct chunk c, unsigned flags)
+{
+	struct proxy	*p = of_req_in(k);
+	enum flow	 flow;
+
+	p->req_used = true;
+	p->req_end |= (flags & WAIST_END) != 0;
+	if (p->s == NULL || p->stopped) {
+		chunk_drop(&c);
+		k->credit = 0;
+		return FLOW_FULL;
+	}
+	proxy_moved(p);
+	flow = p->s->out.ops->data(&p->s->out, c, flags);
+	/* The call may have ended the stream. */
+	k->credit = p->s != NULL ? p->s->out.credit : 0;
+	return flow;
+}
+
+static void
+on_req_trailers(struct sink *k, const struct hdrs *hs)
+{
+	struct proxy	*p = of_req_in(k);
+
+	if (p->s == NULL)
+		p->req_trailers = hs;
+	else if (!p->stopped)
+		p->s->out.ops->trailers(&p->s->out, hs);
+}
+
+static void
+on_req_end(struct sink *k)
+{
+	struct proxy	*p = of_req_in(k);
+
+	p->req_end = true;
+	if (p->s == NULL || p->stopped)
+		return;
+	proxy_moved(p);
+	p->s->out.ops->end(&p->s->out);
+}
+
+/* The client did not send it all, or too much. */
+static void
+on_req_abort(struct sink *k, enum fail why)
+{
+	proxy_give_up(of_req_in(k), why);
+}
+
+static const struct sink_ops req_in_ops = {
+	on_req_head, on_req_data, on_req_trailers, on_req_end, on_req_abort
+};
+
+/* Lets the client send as much as the server takes. */
+static void
+pull_request(struct proxy *p)
+{
+	struct source	*from = p->req_in.from;
+
+	if (from == NULL || p->s == NULL || p->hold || p->stopped ||
+	    p->req_end)
+		return;
+	p->req_in.credit = p->s->out.credit;
+	if (p->req_in.credit > 0)
+		from->ops->room(from);
+}
+
+static void
+on_req_room(struct source *s)
+{
+	struct proxy	*p = container_of(s, struct proxy, req_out);
+
+	proxy_moved(p);
+	pull_request(p);
+}
+
+/* The server wants no more of the body; its answer may still come. */
+static void
+on_req_stop(struct source *s, enum fail why)
+{
+	struct proxy	*p = container_of(s, struct proxy, req_out);
+
+	(void)why;
+	p->req_in.credit = 0;
+	p->req_stop = true;
+}
+
+static void
+on_req_taken(struct source *s, uint64_t n, enum io_rc rc)
+{
+	struct proxy	*p = container_of(s, struct proxy, req_out);
+	struct source	*from = p->req_in.from;
+
+	proxy_moved(p);
+	if (p->s != NULL)
+		p->req_in.credit = p->s->out.credit;
+	if (from != NULL && from->ops->taken != NULL)
+		from->ops->taken(from, n, rc);
+}
+
+static const struct source_ops req_out_ops = {
+	on_req_room, on_req_stop, on_req_taken
+};
+
+/* --- answer: server to client --- */
+
+static struct proxy *
+of_res_in(struct sink *k)
+{
+	struct proxy	*p = container_of(k, struct proxy, res_in);
+
+	must(p->magic == PROXY_MAGIC);
+	return p;
+}
+
+static void
+on_res_head(struct sink *k, struct msg *m, unsigned flags)
+{
+	struct proxy	*p = of_res_in(k);
+
+	if (p->over || p->stopped)
+		return;
+	if (flags & WAIST_INTERIM) {
+		proxy_interim(p, m);
+		if (m->status == 100) {
+			p->hold = false;
+			pull_request(p);
+		}
+		return;
+	}
+	p->res_end = (flags & WAIST_END) != 0;
+	/* A server that answers well without a 100 will take the body. */
+	if (p->hold && m->status < 300) {
+		p->hold = false;
+		pull_request(p);
+	}
+	proxy_answer(p, m);
+}
+
+static enum flow
+on_res_data(struct sink *k, struct chunk c, unsigned flags)
+{
+	struct proxy	*p = of_res_in(k);
+	struct sink	*to = p->res_out.to;
+	enum flow	 flow;
+
+	p->res_end |= (flags & WAIST_END) != 0;
+	if (p->over || to == NULL) {
+		chunk_drop(&c);
+		k->credit = 0;
+		return FLOW_FULL;
+	}
+	proxy_moved(p);
+	flow = to->ops->data(to, c, flags);
+	k->credit = p->over ? 0 : to->credit;
+	if (p->res_end)
+		proxy_ended(p);
+	return flow;
+}
+
+static void
+on_res_trailers(struct sink *k, const struct hdrs *hs)
+{
+	struct proxy	*p = of_res_in(k);
+	struct sink	*to = p->res_out.to;
+
+	if (p->over)
+		return;
+	if (to == NULL)
+		p->res_trailers = hs;
+	else
+		to->ops->trailers(to, hs);
+}
+
+static void
+on_res_end(struct sink *k)
+{
+	struct proxy	*p = of_res_in(k);
+	struct sink	*to = p->res_out.to;
+
+	p->res_end = true;
+	if (p->over)
+		return;
+	if (to != NULL)
+		to->ops->end(to);
+	proxy_ended(p);
+}
+
+/*
+ * Before the head the stream's closed() decides about another attempt;
+ * after it the client must not take what it has for the whole.
+ */
+static void
+on_res_abort(struct sink *k, enum fail why)
+{
+	struct proxy	*p = of_res_in(k);
+
+	/* Nothing may be said to this stream any more. */
+	p->stopped = true;
+	proxy_note(p, why);
+	if (p->answered && !p->res_end)
+		proxy_give_up(p, why);
+}
+
+static const struct sink_ops res_in_ops = {
+	on_res_head, on_res_data, on_res_trailers, on_res_end, on_res_abort
+};
+
+static void
+pull_answer(struct proxy *p)
+{
+	if (p->s == NULL || p->res_end || p->stopped)
+		return;
+	p->res_in.credit = p->res_out.to->credit;
+	if (p->res_in.credit > 0)
+		p->s->in.ops->room(&p->s->in);
+}
+
+static void
+on_res_room(struct source *s)
+{
+	struct proxy	*p = container_of(s, struct proxy, res_out);
+
+	/* The pause was the client's. */
+	proxy_moved(p);
+	pull_answer(p);
+}
+
+static void
+on_res_stop(struct source *s, enum fail why)
+{
+	proxy_stop(container_of(s, struct proxy, res_out), why);
+}
+
+static void
+on_res_taken(struct source *s, uint64_t n, enum io_rc rc)
+{
+	struct proxy	*p = container_of(s, struct proxy, res_out);
+
+	if (p->s == NULL)
+		return;
+	proxy_moved(p);
+	p->res_in.credit = s->to->credit;
+	if (p->s->in.ops->taken != NULL)
+		p->s->in.ops->taken(&p->s->in, n, rc);
+}
+
+static const struct source_ops res_out_ops = {
+	on_res_room, on_res_stop, on_res_taken
+};
+
+/* --- joining --- */
+
+void
+proxy_init_pumps(struct proxy *p)
+{
+	p->req_in.ops = &req_in_ops;
+	p->req_out.ops = &req_out_ops;
+	p->res_in.ops = &res_in_ops;
+	p->res_out.ops = &res_out_ops;
+}
+
+void
+proxy_join(struct proxy *p)
+{
+	struct stream	*s = p->s;
+	bool		 bare = p->req.body == BODY_NONE;
+
+	waist_join(&p->req_out, &s->out);
+	waist_join(&s->in, &p->res_in);
+	s->out.ops->head(&s->out, &p->req, bare ? WAIST_END : 0);
+	if (bare || p->s == NULL)
+		return;
+	if (p->req_in.from == NULL)
+		waist_join(exchange_request(p->x), &p->req_in);
+	if (!p->req_end) {
+		pull_request(p);
+		return;
+	}
+	/* A chunked body of nothing ended before there was a stream. */
+	if (p->req_trailers != NULL)
+		s->out.ops->trailers(&s->out, p->req_trailers);
+	s->out.ops->end(&s->out);
+}
+
+void
+proxy_untie(struct proxy *p)
+{
+	p->req_out.to = NULL;
+	p->res_in.from = NULL;
+	p->req_in.credit = 0;
+	p->res_in.credit = 0;
+	p->req_stop = false;
+}
+
+void
+proxy_let_body(struct proxy *p)
+{
+	p->hold = false;
+	pull_request(p);
+}
+
+void
+proxy_open_body(struct proxy *p)
+{
+	struct sink	*to = exchange_body(p->x);
+
+	p->open = true;
+	waist_join(&p->res_out, to);
+	if (p->res_trailers != NULL)
+		to->ops->trailers(to, p->res_trailers);
+	if (p->res_end)
+		to->ops->end(to);
+	else
+		pull_answer(p);
+}

@@ -1,0 +1,137 @@
+/*
+ * The logger's parts, without its process: rings become text, text goes
+ * to the file and the console, and a ring's tail moves only behind what
+ * was written.  Logger process alone; logger.c joins it to the skeleton.
+ */
+#ifndef SL_MAIN_LOGGER_H
+#define SL_MAIN_LOGGER_H
+
+#include "base/text.h"
+#include "core/board.h"
+
+#define LOGGER_BATCH	(256U << 10)	/* bytes of one write */
+#define LOGGER_TURN	(2U << 20)	/* and of all writes of one turn */
+#define LOGGER_LINE	4096		/* of the console; PIPE_BUF */
+
+/* --- logger_text.c: records of a ring as text --- */
+
+/* a batch; the memory is kept for the next one */
+struct logger_text {
+	struct text	 json;		/* own */
+	struct text	 human;		/* own: the same lines for people */
+	bool		 wants_human:1;
+	bool		 colour:1;
+	bool		 full:1;	/* there are more */
+	uint64_t	 pos;		/* behind the last record */
+	uint64_t	 bad;		/* records ever that nobody can read */
+};
+
+void logger_text_init(struct logger_text *);
+void logger_text_fini(struct logger_text *);
+
+/*
+ * Makes text of the records from the tail to position `end` (UINT64_MAX:
+ * of all there are), at most `max` bytes of JSON; the same records give
+ * the same text at any time.
+ */
+void logger_text_fill(struct logger_text *, struct ring *, uint64_t end,
+    size_t max);
+
+/* --- logger_file.c: DIR/sluice.log --- */
+
+struct logger_file {
+	int		 fd;		/* own; -1: none */
+	uint64_t	 dev;
+	uint64_t	 ino;
+	char		 dir[4096];
+	bool		 seen:1;	/* its last byte is a newline */
+};
+
+void logger_file_init(struct logger_file *);
+void logger_file_close(struct logger_file *);
+
+/*
+ * Opens or makes DIR/sluice.log; what was open before is closed after
+ * that.  -1 leaves everything as it is.
+ */
+int logger_file_open(struct logger_file *, const char *dir, struct err *);
+
+/* False when nobody has a name for the file any more, or none is open. */
+bool logger_file_is_linked(const struct logger_file *);
+
+/*
+ * Appends the text by one write(2) as the protocol of os/ring.h wants it;
+ * 0: the tail stands at pos.  -1: it is not or only partly written,
+ * logger_file_settle has to decide before anything else is put.
+ */
+int logger_file_put(struct logger_file *, struct ring *, struct str text,
+    uint64_t pos, struct err *);
+
+/*
+ * Ends a write that was noted and not finished, by this process or by one
+ * that was killed; 0 when the ring has none (any more).  -1: what is
+ * missing of it cannot be written now.
+ */
+int logger_file_settle(struct logger_file *, struct ring *,
+    struct logger_text *, struct err *);
+
+/* --- logger_console.c: people who watch stderr --- */
+
+struct logger_console {
+	int		 fd;		/* ref */
+	uint64_t	 skipped;	/* lines since the last that was shown */
+	bool		 stuck:1;	/* nobody reads: no waiting for it */
+};
+
+/* True if the descriptor is a terminal whose owner likes colours. */
+bool logger_console_colours(int fd);
+
+/*
+ * Writes lines, each of at most LOGGER_LINE bytes, and never waits longer
+ * than a moment: what finds no reader is not written.  Returns the bytes
+ * that were, whole lines.
+ */
+size_t logger_console_put(struct logger_console *, struct str lines);
+
+/* --- logger_drain.c: all rings --- */
+
+enum logger_rc {
+	LOGGER_IDLE,	/* nothing is left */
+	LOGGER_SOON,	/* writers are fast: come back early */
+	LOGGER_MORE,	/* there is more: come back at once */
+	LOGGER_FAILED	/* the file takes nothing */
+};
+
+struct logger {
+	struct shm		*shm;		/* ref */
+	bool			 to_file:1;
+	bool			 to_console:1;
+	bool			 unsettled:1;	/* a write may be unfinished */
+	bool			 sent:1;	/* bytes of the turn were */
+	struct logger_file	 file;
+	struct logger_console	 console;
+	struct logger_text	 text;
+	uint32_t		 next;		/* row that has its turn */
+	uint64_t		 failed;	/* writes that failed, ever */
+	uint64_t		 lost[SLOT_MAX]; /* dropped, as last seen */
+};
+
+/* To the file until told otherwise; no file is open yet. */
+void logger_init(struct logger *, struct shm *);
+void logger_fini(struct logger *);
+
+/* Moves what stands in the rings to where it belongs, for one turn. */
+enum logger_rc logger_drain(struct logger *, struct err *);
+
+/* True when no ring holds a record. */
+bool logger_is_empty(const struct logger *);
+
+/* Records that found a full ring and that nobody was told of yet. */
+uint64_t logger_lost(struct logger *);
+/* Those of the last logger_lost were told. */
+void logger_told(struct logger *);
+
+/* True if a process other than this one lives in a slot of the board. */
+bool logger_has_company(const struct shm *);
+
+#endif

@@ -1,0 +1,70 @@
+/*
+ * A ring's records as text.  Logger.
+ *
+ * Two renderings are made in one go, since the record may be overwritten
+ * as soon as the tail has moved: JSON for the file, lines for people.
+ * Where a batch ends depends on the records alone, so that a restarted
+ * logger makes the very bytes again that a killed one was writing.
+ */
+#include "main/logger.h"
+
+#include "core/access.h"
+#include "core/record.h"
+
+void
+logger_text_init(struct logger_text *t)
+{
+	*t = (struct logger_text){ .wants_human = false };
+	text_init(&t->json);
+	text_init(&t->human);
+}
+
+void
+logger_text_fini(struct logger_text *t)
+{
+	text_fini(&t->json);
+	text_fini(&t->human);
+}
+
+/* A line of the console is cut where a pipe would tear it. */
+static void
+add_human(struct logger_text *t, struct str record)
+{
+	struct text	line;
+	char		buf[LOGGER_LINE - 1];
+
+	text_init_fixed(&line, buf, sizeof(buf));
+	if (record_text(&line, record, t->colour) == -1)
+		return;
+	text_add(&t->human, text_str(&line));
+	text_c(&t->human, '\n');
+}
+
+void
+logger_text_fill(struct logger_text *t, struct ring *r, uint64_t end,
+    size_t max)
+{
+	uint64_t	pos = ring_tail(r);
+	struct str	record;
+	size_t		n;
+
+	t->json.n = t->human.n = 0;
+	t->full = false;
+	t->pos = pos;
+	while (pos != end && ring_next(r, &pos, &record)) {
+		n = t->json.n;
+		if (record_json(&t->json, record) == -1)
+			t->bad++;
+		if (t->json.n > max && n != 0) {
+			t->json.n = n;
+			t->full = true;
+			return;
+		}
+		if (t->wants_human)
+			add_human(t, record);
+		t->pos = pos;
+	}
+	/* a ring that did not hold was emptied: its tail is elsewhere */
+	if (pos != t->pos)
+		t->pos = pos;
+}
