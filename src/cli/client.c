@@ -82,7 +82,9 @@ send_request(struct ask *k, const char *meth, const char *target,
 		at += (size_t)n;
 	}
 	text_fini(&t);
-	return n < 0 ? err_set(e, "sending: %s", strerror(errno)) : 0;
+	/* who is not let in sees the end of the connection when reading */
+	return n < 0 && errno != EPIPE ?
+	    err_set(e, "sending: %s", strerror(errno)) : 0;
 }
 
 /* Keeps what fits; the rest of a stranger's descriptors is closed. */
@@ -138,7 +140,7 @@ read_more(struct ask *k, struct err *e)
 	ssize_t n;
 
 	if (k->eof)
-		return err_set(e, k->in.n + k->a->body.n == 0 ?
+		return err_set(e, k->in.n + k->a->status == 0 ?
 		    "the connection was closed: only root, the user of "
 		    "sluiced and its group are let in" :
 		    "the answer ended early");
@@ -147,10 +149,11 @@ read_more(struct ask *k, struct err *e)
 		return wait_for(k, e);
 	if (n < 0 && errno != ECONNRESET)
 		return err_set(e, "reading: %s", strerror(errno));
-	take_fds(k->a, &m);
 	k->eof = n <= 0;
-	if (n > 0)
+	if (n > 0) {
+		take_fds(k->a, &m);
 		text_add(&k->in, str_make(buf, (size_t)n));
+	}
 	return k->in.n + k->a->body.n > ANSWER_MAX ?
 	    err_set(e, "the answer is too long") : 0;
 }

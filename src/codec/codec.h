@@ -17,7 +17,7 @@ struct codec_env {
 	struct page_pool	*pages;
 	struct slab		*arenas;	/* chunks of exchange arenas */
 	struct slab		*conns;		/* of CODEC_CONN_MAX bytes */
-	struct codec_limits	 limits;	/* may change between requests */
+	struct codec_limits	 limits;	/* may change between heads */
 	const struct stream_up	*up;
 	/* the codec is done with the connection; c is freed after this turn */
 	void			(*gone)(void *ctx, enum fail);

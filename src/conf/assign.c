@@ -137,9 +137,13 @@ assign_scaled(const struct assign *a, void *dst)
 	bool			 size = r->type == CONF_SIZE;
 	struct err		 e;
 	uint64_t		 v;
+	int			 rc;
 
-	if ((size ? conf_val_size : conf_val_time)(it->val, unit, &v,
-	    &e) != 0)
+	if (size)
+		rc = conf_val_size(it->val, unit, &v, &e);
+	else
+		rc = conf_val_time(it->val, unit, &v, &e);
+	if (rc != 0)
 		return fail(a, size ? DIAG_VALUE_SIZE : DIAG_VALUE_TIME, it,
 		    it->val, &e);
 	if ((r->min > 0 && v < (uint64_t)r->min) ||

@@ -12,10 +12,9 @@ find(const struct conf_section *const *table, const struct conf_section *s)
 {
 	size_t	i;
 
-	for (i = 0; table[i] != NULL; i++)
-		if (table[i] == s)
-			break;
-	must(table[i] != NULL && i < CONF_NSECTION);
+	for (i = 0; i < CONF_NSECTION && table[i] != s; i++)
+		must(table[i] != NULL);
+	must(i < CONF_NSECTION);
 	return i;
 }
 

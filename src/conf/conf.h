@@ -24,7 +24,7 @@ struct conf {
 	const struct conf_section *const *sections; /* the table used */
 	uint64_t		number;		/* of the generation */
 	uint64_t		made_ms;	/* wall clock */
-	struct str		file;		/* the main file; "": defaults */
+	struct str		file;		/* main one; "": built-in */
 	uint64_t		digest;		/* of all objects */
 	struct conf_objs	objs[CONF_NSECTION]; /* as in conf_sections[] */
 	struct conf_names	names[CONF_NSECTION];

@@ -43,7 +43,9 @@ void diag_at(struct diags *, enum diag_id, const struct conf_span *at,
 void diag_hint(struct diags *, const char *fmt, ...)
     __attribute__((format(printf, 2, 3)));
 
+/* How many were added, those that are not printed included. */
 unsigned diag_errors(const struct diags *);
+/* The same of warnings; notices count as neither. */
 unsigned diag_warnings(const struct diags *);
 /* True if one of that id was added (tests, exit codes). */
 bool diag_has(const struct diags *, enum diag_id);

@@ -36,7 +36,7 @@ struct gen {
 	uint64_t		 number;
 	unsigned		 slot;
 	const struct conf	*conf;		/* in the slot */
-	uint64_t		 uses;		/* exchanges and the current mark */
+	uint64_t		 uses;		/* exchanges, current mark */
 	struct gen		*next;		/* of struct gens */
 };
 

@@ -93,7 +93,7 @@ struct conf_load {
 	struct vec	 queue;		/* struct sect *, to be linked */
 	struct vec	 files;		/* struct cfile * */
 	struct map	 ids;		/* cfile.id to struct cfile */
-	struct str	 cwd;		/* "/home/x/", for relative paths */
+	struct str	 cwd;		/* "/srv/", for relative paths */
 	bool		 broken;	/* something could not be read */
 };
 

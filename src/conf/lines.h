@@ -30,7 +30,7 @@ struct lines {
 	struct line		 at;
 	struct str		 key;		/* HEAD: the whole line */
 	struct conf_span	 kspan;		/* KEY */
-	struct vec		 raws;		/* KEY: struct raw, one or more */
+	struct vec		 raws;		/* KEY: struct raw, n > 0 */
 };
 
 void lines_init(struct lines *, struct conf_load *, const struct cfile *);

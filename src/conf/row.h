@@ -87,15 +87,15 @@ struct conf_row {
 	enum conf_type		 type;
 	enum conf_unit		 unit;
 	size_t			 off;
-	const char		*def;		/* as it would be written; NULL: unset */
-	int64_t			 min;		/* INT, SIZE, TIME; STR: bytes */
+	const char		*def;		/* as written; NULL: unset */
+	int64_t			 min;		/* of numbers; STR: bytes */
 	int64_t			 max;		/* 0: none */
 	const char		*choices;	/* "off|on|auto" */
 	enum conf_class		 reload;
 	unsigned		 flags;		/* CONF_F_ */
 	conf_parse_fn		 parse;		/* CONF_CUSTOM */
-	const char		*example;	/* a valid value that is not def */
-	const char		*text;		/* one or two sentences, mdoc-safe */
+	const char		*example;	/* a valid value, not def */
+	const char		*text;		/* mdoc-safe, 1-2 sentences */
 };
 
 /*
@@ -114,7 +114,7 @@ struct conf_group {
 
 struct conf_section {
 	const char		*type;
-	bool			 named;		/* [type name], else a singleton */
+	bool			 named;		/* else a singleton */
 	const struct conf_group	*const *groups;	/* NULL-terminated */
 	/* Runs once when all objects are linked; builds indexes. */
 	int			(*done)(struct conf_load *);
@@ -126,10 +126,10 @@ struct conf_obj {
 	struct str			 name;	/* "" for singletons */
 	const struct conf_section	*section;
 	void				**part;	/* one per group, [0] is this */
-	struct str			 file;	/* where it began; "" built-in */
+	struct str			 file;	/* its first; "": none */
 	unsigned			 line;
 	unsigned			 set;	/* keys that a user set */
-	uint64_t			 digest; /* of all its effective values */
+	uint64_t			 digest; /* of effective values */
 };
 
 #endif

@@ -12,12 +12,14 @@
 #include "core/access.h"
 
 #include "base/must.h"
+#include "core/record.h"
 #include "http/date.h"
 
 enum {
 	TABLE_VERSION = (1
 #define ACCESS(id, name, type, text) \
-	+ ((int)ACCESS_##id + 7) * ((int)sizeof(name) + 31 * (int)ACCESS_##type##_T)
+	+ ((int)ACCESS_##id + 7) * \
+	((int)sizeof(name) + 31 * (int)ACCESS_##type##_T)
 #include "core/access.tbl"
 #undef ACCESS
 	) & 0xffff
@@ -25,40 +27,11 @@ enum {
 
 #define LINE_VERSION	1
 #define MODULE_MAX	64
-#define ROLE_MAX	64
 
 const struct access_row access_rows[] = {
 #define ACCESS(id, name, type, text)	{ name, ACCESS_##type##_T, text },
 #include "core/access.tbl"
 #undef ACCESS
-};
-
-/* at the beginning of every record */
-struct rec_head {
-	uint16_t	kind;
-	uint16_t	version;
-	uint32_t	n;		/* of the record */
-};
-
-/* texts follow in this order */
-struct rec_access {
-	struct rec_head	 head;
-	uint64_t	 num[ACCESS_N];	/* 0 where the row is no number */
-	struct sock_peer peer;
-	uint16_t	 len[ACCESS_N];	/* 0 where the row is no text */
-	uint16_t	 pad;
-};
-
-struct rec_line {
-	struct rec_head	 head;
-	uint64_t	 wall_ms;
-	uint64_t	 conn;
-	uint32_t	 index;
-	uint16_t	 level;
-	uint16_t	 role_n;
-	uint16_t	 module_n;
-	uint16_t	 request_n;
-	uint32_t	 text_n;
 };
 
 _Static_assert(sizeof(struct rec_access) + ACCESS_N * 512 <= RECORD_MAX,
@@ -121,8 +94,9 @@ add(char *p, struct str s)
 bool
 record_put_line(struct ring *ring, const struct record_line *l)
 {
-	struct str	role = str_sub(str_from(l->role), 0, ROLE_MAX);
-	struct str	module = str_sub(str_from(l->ids->module), 0, MODULE_MAX);
+	struct str	role = str_sub(str_from(l->role), 0, RECORD_ROLE_MAX);
+	struct str	module = str_sub(str_from(l->ids->module), 0,
+	    MODULE_MAX);
 	struct str	request = str_sub(l->ids->request, 0, RECORD_STR_MAX);
 	struct str	text = str_sub(l->text, 0, RECORD_STR_MAX);
 	struct rec_line	r = {
@@ -250,21 +224,50 @@ add_field(struct text *t, const struct rec_access *r, unsigned i,
 
 _Static_assert(ACCESS_TIME == 0, "the first field is always told");
 
+int
+record_read_access(struct str record, struct rec_access *r,
+    struct str str[ACCESS_N])
+{
+	size_t	sum = sizeof(*r);
+
+	if (record.n < sizeof(*r))
+		return -1;
+	memcpy(r, cut(&record, sizeof(*r)).p, sizeof(*r));
+	for (unsigned i = 0; i < ACCESS_N; i++)
+		sum += r->len[i];
+	if (sum != r->head.n)
+		return -1;
+	for (unsigned i = 0; i < ACCESS_N; i++)
+		str[i] = cut(&record, r->len[i]);
+	return 0;
+}
+
+int
+record_read_line(struct str record, struct rec_line *r, struct rec_words *w)
+{
+	if (record.n < sizeof(*r))
+		return -1;
+	memcpy(r, cut(&record, sizeof(*r)).p, sizeof(*r));
+	if ((uint64_t)r->role_n + r->module_n + r->request_n + r->text_n !=
+	    record.n || r->role_n > RECORD_ROLE_MAX || r->level >= LOG_NLEVEL)
+		return -1;
+	w->role = cut(&record, r->role_n);
+	w->module = cut(&record, r->module_n);
+	w->request = cut(&record, r->request_n);
+	w->text = record;
+	return 0;
+}
+
 static int
 access_json(struct text *t, struct str record)
 {
 	struct rec_access	r;
-	size_t			sum = sizeof(r);
+	struct str		str[ACCESS_N];
 
-	if (record.n < sizeof(r))
-		return -1;
-	memcpy(&r, cut(&record, sizeof(r)).p, sizeof(r));
-	for (unsigned i = 0; i < ACCESS_N; i++)
-		sum += r.len[i];
-	if (sum != r.head.n)
+	if (record_read_access(record, &r, str) == -1)
 		return -1;
 	for (unsigned i = 0; i < ACCESS_N; i++)
-		add_field(t, &r, i, cut(&record, r.len[i]));
+		add_field(t, &r, i, str[i]);
 	return 0;
 }
 
@@ -273,7 +276,7 @@ static void
 add_process(struct text *t, struct str role, uint32_t index)
 {
 	struct text	name;
-	char		buf[ROLE_MAX + 16];
+	char		buf[RECORD_ROLE_MAX + 16];
 
 	text_init_fixed(&name, buf, sizeof(buf));
 	text_add(&name, role);
@@ -294,29 +297,24 @@ add_str(struct text *t, const char *name, struct str value)
 static int
 line_json(struct text *t, struct str record)
 {
-	struct rec_line	r;
-	struct str	role;
+	struct rec_line		r;
+	struct rec_words	w;
 
-	if (record.n < sizeof(r))
-		return -1;
-	memcpy(&r, cut(&record, sizeof(r)).p, sizeof(r));
-	if ((uint64_t)r.role_n + r.module_n + r.request_n + r.text_n !=
-	    record.n || r.role_n > ROLE_MAX || r.level >= LOG_NLEVEL)
+	if (record_read_line(record, &r, &w) == -1)
 		return -1;
 	add_name(t, "time", true);
 	add_time(t, r.wall_ms);
 	add_str(t, "level", str_from(log_level_name((enum log_level)r.level)));
-	role = cut(&record, r.role_n);
 	add_name(t, "process", false);
-	add_process(t, role, r.index);
-	add_str(t, "module", cut(&record, r.module_n));
-	add_str(t, "request", cut(&record, r.request_n));
+	add_process(t, w.role, r.index);
+	add_str(t, "module", w.module);
+	add_str(t, "request", w.request);
 	if (r.conn != 0) {
 		add_name(t, "connection", false);
 		text_u64(t, r.conn);
 	}
 	add_name(t, "msg", false);
-	text_json(t, record);
+	text_json(t, w.text);
 	return 0;
 }
 

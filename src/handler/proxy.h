@@ -25,7 +25,7 @@ struct proxy_route {
 	struct server_list		 targets;
 	struct str			 strip;		/* "", auto, a prefix */
 	struct str			 add;
-	struct upstream_times		 times;		/* after link: what holds */
+	struct upstream_times		 times;	/* after link: what holds */
 	const struct upstream_conf	*up;		/* of conf */
 };
 extern const struct conf_group proxy_group;
@@ -80,10 +80,10 @@ struct proxy {
 	bool			 req_stop:1;	/* it wants no more body */
 	/* flags of the exchange */
 	bool			 running:1;	/* the driver is active */
-	bool			 replayed:1;	/* the one safe replay is used */
-	bool			 req_used:1;	/* bytes of the body were taken */
+	bool			 replayed:1;	/* the one replay is used */
+	bool			 req_used:1;	/* bytes of it were taken */
 	bool			 req_end:1;	/* the request is complete */
-	bool			 answered:1;	/* the head went to the exchange */
+	bool			 answered:1;	/* the exchange has the head */
 	bool			 bare:1;	/* a head was all of it */
 	bool			 open:1;	/* the client takes the body */
 	bool			 res_end:1;	/* the answer is complete */

@@ -136,8 +136,8 @@ struct stream {
 	uint64_t		 begun_ns;	/* first byte, monotonic */
 	uint64_t		 sent;		/* bytes handed to the kernel */
 	uint64_t		 got;		/* bytes read, head included */
-	bool			 reused:1;	/* client: not a fresh connection */
-	bool			 keep:1;	/* client, at closed: reusable */
+	bool			 reused:1;	/* client: not a fresh one */
+	bool			 keep:1;	/* client: reusable */
 };
 
 /* limits and timeouts of a connection; 0: none.  Of conf. */
@@ -150,7 +150,7 @@ struct codec_limits {
 	uint64_t	age_ms;			/* of a connection */
 	uint64_t	header_ms;		/* whole head */
 	uint64_t	body_ms;		/* between body bytes */
-	uint64_t	min_rate;		/* body bytes a second after 10 s */
+	uint64_t	min_rate;		/* per second, after 10 s */
 	uint64_t	write_ms;		/* without progress */
 	uint64_t	idle_ms;		/* between requests */
 };

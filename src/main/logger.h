@@ -81,15 +81,16 @@ struct logger_console {
 	int		 fd;		/* ref */
 	uint64_t	 skipped;	/* lines since the last that was shown */
 	bool		 stuck:1;	/* nobody reads: no waiting for it */
+	bool		 keeps:1;	/* what is not written comes again */
 };
 
 /* True if the descriptor is a terminal whose owner likes colours. */
 bool logger_console_colours(int fd);
 
 /*
- * Writes lines, each of at most LOGGER_LINE bytes, and never waits longer
- * than a moment: what finds no reader is not written.  Returns the bytes
- * that were, whole lines.
+ * Writes lines, each of at most LOGGER_LINE bytes, and waits no longer
+ * than a moment for a reader.  Returns the bytes of the lines that are
+ * done with.
  */
 size_t logger_console_put(struct logger_console *, struct str lines);
 
@@ -107,11 +108,11 @@ struct logger {
 	bool			 to_file:1;
 	bool			 to_console:1;
 	bool			 unsettled:1;	/* a write may be unfinished */
-	bool			 sent:1;	/* bytes of the turn were */
 	struct logger_file	 file;
 	struct logger_console	 console;
 	struct logger_text	 text;
 	uint32_t		 next;		/* row that has its turn */
+	uint64_t		 moved;		/* bytes in this turn */
 	uint64_t		 failed;	/* writes that failed, ever */
 	uint64_t		 lost[SLOT_MAX]; /* dropped, as last seen */
 };

@@ -35,17 +35,17 @@ piece(struct str lines)
 	return str_sub(lines, 0, n > 0 ? n : LOGGER_LINE);
 }
 
+/* True also when the console is gone: then a write says so. */
 static bool
 is_writable(struct logger_console *c)
 {
 	struct pollfd	p = { .fd = c->fd, .events = POLLOUT };
-	int		n = poll(&p, 1, c->stuck ? 0 : PATIENCE_MS);
 
-	c->stuck = n != 1 || !(p.revents & POLLOUT);
+	c->stuck = poll(&p, 1, c->stuck ? 0 : PATIENCE_MS) != 1;
 	return !c->stuck;
 }
 
-/* Whole, as far as the console takes it. */
+/* False: later.  What nobody will ever read counts as written. */
 static bool
 put(struct logger_console *c, struct str s)
 {
@@ -56,7 +56,7 @@ put(struct logger_console *c, struct str s)
 			return false;
 		n = write(c->fd, s.p, s.n);
 		if (n == -1 && errno != EINTR && errno != EAGAIN)
-			return false;
+			return true;
 		s = str_sub(s, n > 0 ? (size_t)n : 0, s.n);
 	}
 	return true;
@@ -100,6 +100,7 @@ logger_console_put(struct logger_console *c, struct str lines)
 			break;
 		done += s.n;
 	}
-	c->skipped += count(str_sub(lines, done, lines.n));
+	if (!c->keeps)
+		c->skipped += count(str_sub(lines, done, lines.n));
 	return done;
 }

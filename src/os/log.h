@@ -43,6 +43,7 @@ struct logctx {
 	struct log_ids	 ids;
 };
 
+/* One line of that level, cut at LOG_TEXT_MAX. */
 void log_err(const struct logctx *, const char *fmt, ...)
     __attribute__((format(printf, 2, 3)));
 void log_warn(const struct logctx *, const char *fmt, ...)

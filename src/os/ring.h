@@ -1,9 +1,10 @@
 /*
  * Log rings: one writer, one reader (the logger), over shared memory.  A
  * record exists from the moment the head is moved behind it, by one
- * store; a writer that dies before leaves nothing.  The reader notes what it is about to
- * write (file, offset, bytes) before it writes, and moves the tail only
- * after the write returned: a restarted reader neither loses nor doubles.
+ * store; a writer that dies before leaves nothing.  The reader notes what
+ * it is about to write (file, offset, bytes) before it writes, and moves
+ * the tail only after the write returned: a restarted reader neither
+ * loses nor doubles.
  */
 #ifndef SL_OS_RING_H
 #define SL_OS_RING_H

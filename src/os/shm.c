@@ -203,7 +203,8 @@ map(struct seg *g, unsigned i, int fd, struct err *e)
 static int
 make_file(unsigned i, struct err *e)
 {
-	int	fd = memfd_create(seg_names[i], MFD_CLOEXEC | MFD_ALLOW_SEALING);
+	int	fd = memfd_create(seg_names[i],
+	    MFD_CLOEXEC | MFD_ALLOW_SEALING);
 
 	if (fd == -1)
 		return err_sys(e, "board: making %s", seg_names[i]);

@@ -37,7 +37,7 @@ struct shm_region {
 	enum shm_seg	 seg;
 	uint32_t	 layout;	/* changes when the row's struct does */
 	uint32_t	 stride;	/* bytes of a row, a multiple of 64 */
-	uint32_t	 base;		/* rows of the first chunk, power of 2 */
+	uint32_t	 base;		/* rows of chunk 0, power of 2 */
 	const char	*text;
 };
 extern const struct shm_region *const shm_regions[];	/* NULL at the end */
@@ -56,7 +56,7 @@ struct shm_head {
 	uint64_t	 magic;
 	uint32_t	 seg;
 	uint32_t	 nregion;
-	uint64_t	 layout;	/* digest of all regions of all segments */
+	uint64_t	 layout;	/* digest of all regions */
 	_Atomic uint64_t used;		/* bytes given to chunks so far */
 	struct shm_dirent region[SHM_REGIONS];
 };

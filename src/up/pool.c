@@ -21,7 +21,7 @@ struct up_conn {
 	struct list		 node;		/* of server.idle */
 	struct upstream		*upstream;	/* ref, counted */
 	struct server		*server;	/* ref, of upstream */
-	struct codec_conn	*codec;		/* own by itself; NULL: dialling */
+	struct codec_conn	*codec;		/* NULL: still dialling */
 	struct pool_wait	*wait;		/* ref: who is to get it */
 	struct codec_env	 env;		/* of codec */
 	uint64_t		 begun_ns;	/* of the dial */

@@ -20,7 +20,7 @@ struct pool_wait {
 	void		(*on)(struct pool_wait *, struct up_conn *, enum fail);
 	/* of the pool */
 	struct server	*server;	/* ref */
-	struct up_conn	*conn;		/* being dialled, or about to be given */
+	struct up_conn	*conn;		/* dialled, or about to be given */
 	struct timer	 deadline;	/* connect time-out */
 	struct ev_task	 wake;
 	uint64_t	 connect_ms;	/* 0: no limit */

@@ -44,7 +44,7 @@ struct upstream_conf {
 	struct str		 host_text;	/* HOST_TEXT */
 	int			 host_header;	/* enum host_header */
 	bool			 used;		/* builder: by a route */
-	uint64_t		 digest;	/* of what the twin is made from */
+	uint64_t		 digest;	/* of what a twin is made of */
 };
 extern const struct conf_section upstream_section;
 
@@ -109,7 +109,7 @@ uint64_t upstream_cost(const struct conf *);
 
 /* Rows by what they stand for, to find many; made from the board as it is. */
 struct upstream_rows {
-	struct map	servers;	/* "upstream address" to struct row_no */
+	struct map	servers;	/* "upstream address" to row */
 	struct map	upstreams;	/* board_upstream.tag */
 	struct arena	arena;
 };
@@ -139,13 +139,13 @@ struct server {
 struct upstream {
 	struct serve		*serve;		/* ref */
 	struct str		 name;		/* own */
-	uint64_t		 digest;	/* of the content it was made from */
+	uint64_t		 digest;	/* of what it was made of */
 	struct server		*servers;	/* own */
 	size_t			 nserver;
 	const struct balancer	*balance;	/* const */
 	struct board_upstream	*live;		/* of the board */
-	unsigned		 uses;		/* generations, exchanges, conns */
-	bool			 cur:1;		/* of the committed generation */
+	unsigned		 uses;		/* marks, exchanges, conns */
+	bool			 cur:1;		/* of the committed conf */
 	bool			 next:1;	/* of the prepared one */
 };
 

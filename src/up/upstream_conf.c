@@ -51,7 +51,8 @@ is_name(struct str s)
 	ptrdiff_t	colon = str_find(s, ':', 0);
 	struct str	host = colon < 0 ? s : str_sub(s, 0, (size_t)colon);
 
-	if (colon >= 0 && str_find(s, ':', (size_t)colon + 1) >= 0)
+	if (str_starts(s, STR("unix:")) || (colon >= 0 &&
+	    str_find(s, ':', (size_t)colon + 1) >= 0))
 		return false;
 	for (size_t i = 0; i < host.n; i++)
 		if (is_letter(host.p[i]))

@@ -100,14 +100,14 @@ class Sluice:
         env.update(extra)
         return env
 
-    def start(self, conf=None, args=(), ready=True, env=None):
+    def start(self, conf=None, args=(), ready=True, env=None, prefix=()):
         """Starts sluiced -f and waits until it is ready."""
         if conf is not None:
             self.write(conf)
         self.notify.drain()
         with open(self.err_path, "ab") as err:
             self.proc = subprocess.Popen(
-                [self.program, "-f", "-c", self.conf_path, *args],
+                [*prefix, self.program, "-f", "-c", self.conf_path, *args],
                 stdin=subprocess.DEVNULL, stdout=err, stderr=err,
                 env=self.env(**(env or {})), cwd=self.dir,
                 start_new_session=True)

@@ -1,14 +1,15 @@
 /*
  * Killing a process at every instruction of an operation, for the tests
- * of what shared memory promises.  kill_at steps a child through the
- * operation and kills it after so many instructions; kill_soon lets it
- * loop and kills it at a random moment.
+ * of what shared memory promises.  kill_each steps one child after the
+ * other through the operation, each an instruction further; kill_soon
+ * lets a child loop and kills it at a random moment.
  */
 #ifndef SL_T_UNIT_KILL_H
 #define SL_T_UNIT_KILL_H
 
 #include <check.h>
 #include <errno.h>
+#include <limits.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdatomic.h>
@@ -21,7 +22,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#define KILL_BUDGET	30000	/* instructions stepped in a test */
+#define KILL_BUDGET	100000	/* instructions stepped in a test */
 
 typedef void (*kill_fn)(void *ctx);
 
@@ -47,70 +48,52 @@ kill_pin(void)
 	sched_setaffinity(0, sizeof(set), &set);
 }
 
-/* One instruction further; false when the child is at its end. */
-static inline bool
-kill_step(pid_t pid, int *status)
+/*
+ * Forks a child that prepares, stops, runs op and stops again; returns
+ * with the child at its first stop.
+ */
+static inline pid_t
+kill_begin(kill_fn prepare, kill_fn op, void *ctx)
 {
-	return ptrace(PTRACE_SINGLESTEP, pid, NULL, NULL) == 0 &&
-	    waitpid(pid, status, 0) == pid && WIFSTOPPED(*status) &&
-	    WSTOPSIG(*status) == SIGTRAP;
+	int	status;
+	pid_t	pid = fork();
+
+	ck_assert_int_ge(pid, 0);
+	if (pid == 0) {
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
+		prepare(ctx);
+		if (ptrace(PTRACE_TRACEME, 0, NULL, NULL) == -1)
+			_exit(2);
+		raise(SIGSTOP);
+		op(ctx);
+		raise(SIGSTOP);
+		_exit(0);
+	}
+	ck_assert_int_eq(waitpid(pid, &status, 0), pid);
+	ck_assert(WIFSTOPPED(status) && WSTOPSIG(status) == SIGSTOP);
+	return pid;
 }
 
 /*
- * Runs prepare and op in a child; op for at most n instructions, then
- * it is killed.
+ * Steps through at most n instructions and kills the child; how many it
+ * were until its second stop.
  */
-static inline void
-kill_at(kill_fn prepare, kill_fn op, void *ctx, long n)
-{
-	int	status;
-	pid_t	pid = fork();
-
-	ck_assert_int_ge(pid, 0);
-	if (pid == 0) {
-		prctl(PR_SET_PDEATHSIG, SIGKILL);
-		prepare(ctx);
-		if (ptrace(PTRACE_TRACEME, 0, NULL, NULL) == -1)
-			_exit(2);
-		raise(SIGSTOP);
-		op(ctx);
-		_exit(0);
-	}
-	ck_assert_int_eq(waitpid(pid, &status, 0), pid);
-	ck_assert(WIFSTOPPED(status));
-	while (n-- > 0 && kill_step(pid, &status))
-		;
-	if (WIFEXITED(status)) {
-		ck_assert_int_eq(WEXITSTATUS(status), 0);
-		return;
-	}
-	ck_assert_msg(WIFSTOPPED(status) && (WSTOPSIG(status) == SIGTRAP ||
-	    WSTOPSIG(status) == SIGSTOP), "the operation failed");
-	kill_reap(pid);
-}
-
-/* How many instructions op takes, with what raise and _exit add. */
 static inline long
-kill_steps(kill_fn prepare, kill_fn op, void *ctx)
+kill_after(pid_t pid, long n)
 {
 	long	steps = 0;
-	int	status;
-	pid_t	pid = fork();
+	int	status = 0;
 
-	ck_assert_int_ge(pid, 0);
-	if (pid == 0) {
-		prctl(PR_SET_PDEATHSIG, SIGKILL);
-		prepare(ctx);
-		if (ptrace(PTRACE_TRACEME, 0, NULL, NULL) == -1)
-			_exit(2);
-		raise(SIGSTOP);
-		op(ctx);
-		_exit(0);
-	}
-	ck_assert_int_eq(waitpid(pid, &status, 0), pid);
-	while (kill_step(pid, &status))
+	while (steps < n) {
+		if (ptrace(PTRACE_SINGLESTEP, pid, NULL, NULL) == -1 ||
+		    waitpid(pid, &status, 0) != pid || !WIFSTOPPED(status))
+			ck_abort_msg("the operation failed");
+		if (WSTOPSIG(status) != SIGTRAP)
+			break;
 		steps++;
-	ck_assert(WIFEXITED(status));
+	}
+	ck_assert(steps == n || WSTOPSIG(status) == SIGSTOP);
+	kill_reap(pid);
 	return steps;
 }
 
@@ -125,11 +108,12 @@ kill_each(kill_fn prepare, kill_fn op, kill_fn check, void *ctx)
 	long	steps, stride;
 
 	kill_pin();
-	steps = kill_steps(prepare, op, ctx);
+	srandom((unsigned)getpid());
+	steps = kill_after(kill_begin(prepare, op, ctx), LONG_MAX);
 	stride = 1 + steps * steps / 2 / KILL_BUDGET;
 	check(ctx);
 	for (long n = random() % stride; n < steps; n += stride) {
-		kill_at(prepare, op, ctx, n);
+		kill_after(kill_begin(prepare, op, ctx), n);
 		check(ctx);
 	}
 }

@@ -184,7 +184,9 @@ START_TEST(texts)
 {
 	char			 big[400];
 	struct board_flight	 f = { 0 };
-	struct flight_text	 t = { STR("i"), STR("GET"), STR(""), STR("/") };
+	struct flight_text	 t = {
+		STR("i"), STR("GET"), STR(""), STR("/")
+	};
 	struct flight_text	 g;
 
 	flight_set(&f, &t);

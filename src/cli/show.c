@@ -1,0 +1,444 @@
+/*
+ * Text for people.  sluicectl.  First one line with the verdict, then what
+ * explains it, then a table.  Strings are of another process: they are
+ * escaped before a terminal sees them.
+ */
+#include "cli/show.h"
+
+#include <string.h>
+#include <time.h>
+
+#include "cli/table.h"
+
+#define BEAT_LATE	3000	/* ms; the master acts at 10 s */
+#define AGE_MAX		48
+
+enum paint { PLAIN, GOOD, BAD };
+
+/* --- values --- */
+
+static struct str
+text_of(const json_t *j, const char *name)
+{
+	const json_t *v = json_object_get(j, name);
+
+	if (!json_is_string(v))
+		return STR("");
+	return str_make(json_string_value(v), json_string_length(v));
+}
+
+static unsigned long long
+num_of(const json_t *j, const char *name)
+{
+	json_int_t v = json_integer_value(json_object_get(j, name));
+
+	return v < 0 ? 0 : (unsigned long long)v;
+}
+
+static bool
+is_true(const json_t *j, const char *name)
+{
+	return json_is_true(json_object_get(j, name));
+}
+
+static void
+add_safe(struct show *s, const json_t *j, const char *name)
+{
+	text_safe(&s->out, text_of(j, name));
+}
+
+static void
+painted(struct show *s, enum paint p, struct str word)
+{
+	if (s->color && p != PLAIN)
+		text_add(&s->out, p == GOOD ? STR("\033[1;32m") :
+		    STR("\033[1;31m"));
+	text_safe(&s->out, word);
+	if (s->color && p != PLAIN)
+		text_add(&s->out, STR("\033[0m"));
+}
+
+/* "2026-11-21 01:45:36" of the clock on the wall here. */
+static void
+add_time(struct text *t, unsigned long long ms)
+{
+	time_t sec = (time_t)(ms / 1000);
+	char buf[32];
+	struct tm tm;
+
+	if (localtime_r(&sec, &tm) == NULL ||
+	    strftime(buf, sizeof(buf), "%Y-%m-%d %H:%M:%S", &tm) == 0)
+		buf[0] = '\0';
+	text_add(t, str_from(buf));
+}
+
+/* "350ms", "12s", "5m 3s", "2h 10m", "3d 4h": two units at most. */
+static void
+age(char out[AGE_MAX], unsigned long long ms)
+{
+	static const struct {
+		unsigned long long	sec;
+		unsigned long long	part;
+		char			unit, small;
+	} steps[] = {
+		{ 86400, 3600, 'd', 'h' }, { 3600, 60, 'h', 'm' },
+		{ 60, 1, 'm', 's' },
+	};
+	unsigned long long s = ms / 1000;
+	size_t i = 0;
+
+	while (i < sizeof(steps) / sizeof(steps[0]) && s < steps[i].sec)
+		i++;
+	if (s == 0)
+		snprintf(out, AGE_MAX, "%llums", ms);
+	else if (i == sizeof(steps) / sizeof(steps[0]))
+		snprintf(out, AGE_MAX, "%llus", s);
+	else
+		snprintf(out, AGE_MAX, "%llu%c %llu%c", s / steps[i].sec,
+		    steps[i].unit, s % steps[i].sec / steps[i].part,
+		    steps[i].small);
+}
+
+static void
+cell_age(struct table *t, unsigned long long ms)
+{
+	char buf[AGE_MAX];
+
+	age(buf, ms);
+	table_str(t, str_from(buf));
+}
+
+static void
+cell_num(struct table *t, const json_t *j, const char *name)
+{
+	table_fmt(t, "%llu", num_of(j, name));
+}
+
+static void
+cell_percent(struct table *t, unsigned long long permille)
+{
+	table_fmt(t, "%llu.%llu%%", permille / 10, permille % 10);
+}
+
+/* --- version --- */
+
+void
+show_version(struct show *s, const json_t *j)
+{
+	const json_t *libs = json_object_get(j, "libraries");
+	json_t *each = (json_t *)(uintptr_t)libs;
+	void *it;
+
+	add_safe(s, j, "program");
+	text_c(&s->out, ' ');
+	add_safe(s, j, "version");
+	for (it = json_object_iter(each); it != NULL;
+	    it = json_object_iter_next(each, it)) {
+		text_add(&s->out, STR(", "));
+		text_safe(&s->out, str_from(json_object_iter_key(it)));
+		text_c(&s->out, ' ');
+		text_safe(&s->out, text_of(libs, json_object_iter_key(it)));
+	}
+	text_c(&s->out, '\n');
+}
+
+/* --- status --- */
+
+static void
+add_verdict(struct show *s, const json_t *j)
+{
+	const json_t *workers = json_object_get(j, "workers");
+	bool ready = is_true(j, "ready");
+	bool all = num_of(workers, "serving") >= num_of(workers, "wanted");
+	char up[AGE_MAX];
+
+	age(up, num_of(j, "uptime_ms"));
+	painted(s, ready && all ? GOOD : BAD, ready ? STR("serving") :
+	    STR("NOT serving"));
+	if (!ready) {
+		text_add(&s->out, STR(" ("));
+		add_safe(s, j, "state");
+		text_c(&s->out, ')');
+	}
+	text_fmt(&s->out, ": generation %llu, up %s since ",
+	    num_of(j, "generation"), up);
+	add_time(&s->out, num_of(j, "started_ms"));
+	text_fmt(&s->out, ", pid %llu, sluice ", num_of(j, "pid"));
+	add_safe(s, j, "version");
+	text_c(&s->out, '\n');
+}
+
+static void
+add_config(struct show *s, const json_t *j)
+{
+	const json_t *r = json_object_get(j, "reloads");
+	struct str file = text_of(j, "file");
+
+	text_add(&s->out, STR("config    loaded "));
+	add_time(&s->out, num_of(j, "generation_ms"));
+	text_add(&s->out, STR(" from "));
+	text_safe(&s->out, file.n > 0 ? file : STR("built-in defaults"));
+	text_fmt(&s->out, "; %llu published, %llu failed\n",
+	    num_of(r, "published"), num_of(r, "failed"));
+}
+
+static void
+add_load(struct show *s, const json_t *j)
+{
+	const json_t *w = json_object_get(j, "workers");
+	const json_t *sum = json_object_get(j, "sums");
+	unsigned long long begun = num_of(sum, "requests_started_total");
+	unsigned long long done = num_of(sum, "requests_total");
+	unsigned long long lost = num_of(sum, "requests_worker_lost_total");
+
+	text_fmt(&s->out, "workers   %llu of %llu serving; %llu restarts of "
+	    "processes\n", num_of(w, "serving"), num_of(w, "wanted"),
+	    num_of(j, "restarts"));
+	text_fmt(&s->out, "load      %llu connections; %llu requests done, "
+	    "%llu in flight, %llu lost\n\n", num_of(sum, "connections"),
+	    done, begun > done + lost ? begun - done - lost : 0, lost);
+}
+
+/* What is not as it should be, in a word or two. */
+static void
+cell_note(struct table *t, const json_t *p)
+{
+	struct str state = text_of(p, "state");
+
+	if (num_of(p, "beat_age_ms") > BEAT_LATE)
+		table_str(t, STR("no heartbeat"));
+	else if (!str_eq(state, STR("serving")))
+		table_str(t, STR(""));
+	else if (is_true(p, "stepped_back"))
+		table_str(t, STR("steps back from accepting"));
+	else if (num_of(p, "generations") > 1)
+		table_fmt(t, "still uses %llu older",
+		    num_of(p, "generations") - 1);
+	else
+		table_str(t, STR(""));
+}
+
+static void
+add_processes(struct show *s, const json_t *all)
+{
+	static const char *const head[] = { "PROCESS", ">PID", "STATE",
+	    ">GEN", ">UP", ">BEAT", ">BUSY", ">CONNS", ">REQUESTS",
+	    ">IN FLIGHT", "NOTE", NULL };
+	struct table t;
+	const json_t *p;
+	size_t i;
+
+	table_init(&t, head);
+	for (i = 0; i < json_array_size(all); i++) {
+		p = json_array_get(all, i);
+		table_str(&t, text_of(p, "name"));
+		cell_num(&t, p, "pid");
+		table_str(&t, text_of(p, "state"));
+		cell_num(&t, p, "generation");
+		cell_age(&t, num_of(p, "uptime_ms"));
+		cell_age(&t, num_of(p, "beat_age_ms"));
+		cell_percent(&t, num_of(p, "busy_permille"));
+		cell_num(&t, p, "connections");
+		cell_num(&t, p, "requests");
+		cell_num(&t, p, "in_flight");
+		cell_note(&t, p);
+	}
+	table_print(&t, 0, &s->out);
+	table_fini(&t);
+}
+
+void
+show_status(struct show *s, const json_t *j)
+{
+	add_verdict(s, j);
+	add_config(s, j);
+	add_load(s, j);
+	add_processes(s, json_object_get(j, "processes"));
+}
+
+/* --- generations --- */
+
+void
+show_generations(struct show *s, const json_t *j)
+{
+	static const char *const head[] = { "PROCESS", ">PID", ">GEN",
+	    ">IN USE", NULL };
+	const json_t *all = json_object_get(j, "processes"), *p;
+	struct table t;
+	size_t i;
+
+	text_fmt(&s->out, "generation %llu is live since ",
+	    num_of(j, "generation"));
+	add_time(&s->out, num_of(j, "generation_ms"));
+	text_fmt(&s->out, "; a process may use %llu at a time\n\n",
+	    num_of(j, "max"));
+	table_init(&t, head);
+	for (i = 0; i < json_array_size(all); i++) {
+		p = json_array_get(all, i);
+		table_str(&t, text_of(p, "name"));
+		cell_num(&t, p, "pid");
+		cell_num(&t, p, "generation");
+		cell_num(&t, p, "generations");
+	}
+	table_print(&t, 0, &s->out);
+	table_fini(&t);
+}
+
+/* --- metrics --- */
+
+void
+show_metrics(struct show *s, const json_t *j)
+{
+	static const char *const head[] = { "NAME", ">SUM", "WHAT IT IS",
+	    NULL };
+	const json_t *all = json_object_get(j, "metrics"), *m;
+	struct table t;
+	size_t i;
+
+	table_init(&t, head);
+	for (i = 0; i < json_array_size(all); i++) {
+		m = json_array_get(all, i);
+		table_str(&t, text_of(m, "name"));
+		cell_num(&t, m, "sum");
+		table_str(&t, text_of(m, "help"));
+	}
+	table_print(&t, 0, &s->out);
+	table_fini(&t);
+}
+
+/* --- reload, roll, errors --- */
+
+/* Lines stay lines; whatever else is in them is escaped. */
+static void
+add_lines(struct show *s, struct str text)
+{
+	struct str line;
+
+	while (str_word(&text, "\n", &line)) {
+		text_safe(&s->out, line);
+		text_c(&s->out, '\n');
+	}
+}
+
+void
+show_reload(struct show *s, const json_t *j)
+{
+	add_lines(s, text_of(j, "text"));
+	painted(s, GOOD, STR("reloaded"));
+	text_fmt(&s->out, ": generation %llu is live\n",
+	    num_of(j, "generation"));
+}
+
+void
+show_roll(struct show *s, const json_t *j)
+{
+	(void)j;
+	painted(s, GOOD, STR("rolled"));
+	text_add(&s->out, STR(": every worker was replaced\n"));
+}
+
+void
+show_error(struct show *s, const json_t *j)
+{
+	add_lines(s, text_of(j, "text"));
+	text_add(&s->out, STR("sluicectl: "));
+	painted(s, BAD, text_of(j, "error"));
+	text_add(&s->out, STR(": "));
+	add_safe(s, j, "why");
+	if (num_of(j, "generation") > 0)
+		text_fmt(&s->out, "; generation %llu stays live",
+		    num_of(j, "generation"));
+	text_c(&s->out, '\n');
+}
+
+/* --- board --- */
+
+static void
+add_slots(struct show *s, const json_t *all)
+{
+	static const char *const head[] = { ">SLOT", "PROCESS", ">PID",
+	    "STATE", ">GEN", ">IN USE", ">BEAT", ">BUSY", ">ACCEPTS",
+	    ">STARTED", ">FINISHED", NULL };
+	struct table t;
+	const json_t *p;
+	size_t i;
+
+	table_init(&t, head);
+	for (i = 0; i < json_array_size(all); i++) {
+		p = json_array_get(all, i);
+		cell_num(&t, p, "slot");
+		table_str(&t, text_of(p, "name"));
+		cell_num(&t, p, "pid");
+		table_str(&t, text_of(p, "state"));
+		cell_num(&t, p, "generation");
+		cell_num(&t, p, "generations");
+		cell_age(&t, num_of(p, "beat_age_ms"));
+		cell_percent(&t, num_of(p, "busy_permille"));
+		cell_num(&t, p, "accepts");
+		cell_num(&t, p, "started");
+		cell_num(&t, p, "finished");
+	}
+	table_print(&t, 0, &s->out);
+	table_fini(&t);
+}
+
+static void
+add_regions(struct show *s, const json_t *all)
+{
+	static const char *const head[] = { "REGION", "SEGMENT", ">ROWS",
+	    ">BYTES A ROW", "WHAT IT IS", NULL };
+	struct table t;
+	const json_t *r;
+	size_t i;
+
+	table_init(&t, head);
+	for (i = 0; i < json_array_size(all); i++) {
+		r = json_array_get(all, i);
+		table_str(&t, text_of(r, "name"));
+		table_str(&t, text_of(r, "segment"));
+		cell_num(&t, r, "rows");
+		cell_num(&t, r, "stride");
+		table_str(&t, text_of(r, "text"));
+	}
+	text_c(&s->out, '\n');
+	table_print(&t, 0, &s->out);
+	table_fini(&t);
+}
+
+static void
+add_stats(struct show *s, const json_t *all)
+{
+	static const char *const head[] = { "COUNTER", "PROCESS", ">VALUE",
+	    NULL };
+	struct table t;
+	const json_t *r;
+	size_t i;
+
+	table_init(&t, head);
+	for (i = 0; i < json_array_size(all); i++) {
+		r = json_array_get(all, i);
+		table_str(&t, text_of(r, "name"));
+		table_str(&t, text_of(r, "process"));
+		cell_num(&t, r, "value");
+	}
+	text_c(&s->out, '\n');
+	table_print(&t, 0, &s->out);
+	table_fini(&t);
+}
+
+void
+show_board(struct show *s, const json_t *j)
+{
+	const json_t *g = json_object_get(j, "global");
+
+	text_fmt(&s->out, "board: generation %llu, %llu published, %llu "
+	    "failed; %llu workers wanted, %llu restarts\n\n",
+	    num_of(g, "generation"), num_of(g, "reloads"),
+	    num_of(g, "reloads_failed"), num_of(g, "nworker"),
+	    num_of(g, "restarts"));
+	add_slots(s, json_object_get(j, "slots"));
+	if (json_object_get(j, "regions") == NULL)
+		return;
+	add_regions(s, json_object_get(j, "regions"));
+	add_stats(s, json_object_get(j, "stats"));
+}

@@ -1,0 +1,31 @@
+/*
+ * The API's answers as text for people.  sluicectl.
+ */
+#ifndef SL_CLI_SHOW_H
+#define SL_CLI_SHOW_H
+
+#include <jansson.h>
+
+#include "base/text.h"
+
+struct show {
+	struct text	out;		/* own */
+	bool		color;
+};
+
+/*
+ * One per command.  What an answer lacks, or has in another form than
+ * this program knows, is shown as empty or 0.
+ */
+void show_version(struct show *, const json_t *);
+void show_status(struct show *, const json_t *);
+void show_generations(struct show *, const json_t *);
+void show_metrics(struct show *, const json_t *);
+void show_reload(struct show *, const json_t *);
+void show_roll(struct show *, const json_t *);
+void show_board(struct show *, const json_t *);
+
+/* An answer that is an error. */
+void show_error(struct show *, const json_t *);
+
+#endif

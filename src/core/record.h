@@ -1,0 +1,62 @@
+/*
+ * What a record is made of, for those who render it: access.c as JSON,
+ * record_text.c as a line for people.  Logger.
+ */
+#ifndef SL_CORE_RECORD_H
+#define SL_CORE_RECORD_H
+
+#include "core/access.h"
+
+#define RECORD_ROLE_MAX	64
+
+/* at the beginning of every record */
+struct rec_head {
+	uint16_t	kind;
+	uint16_t	version;
+	uint32_t	n;		/* of the record */
+};
+
+/* texts follow in this order */
+struct rec_access {
+	struct rec_head	 head;
+	uint64_t	 num[ACCESS_N];	/* 0 where the row is no number */
+	struct sock_peer peer;
+	uint16_t	 len[ACCESS_N];	/* 0 where the row is no text */
+	uint16_t	 pad;
+};
+
+/* role, module, request and text follow */
+struct rec_line {
+	struct rec_head	 head;
+	uint64_t	 wall_ms;
+	uint64_t	 conn;
+	uint32_t	 index;
+	uint16_t	 level;
+	uint16_t	 role_n;
+	uint16_t	 module_n;
+	uint16_t	 request_n;
+	uint32_t	 text_n;
+};
+
+/* the texts of a line */
+struct rec_words {
+	struct str	role, module, request, text;
+};
+
+/*
+ * Take a record of that kind apart; -1 if its lengths lie.  The bytes are
+ * to be a copy nobody else can write; the texts are slices of them.
+ */
+int record_read_access(struct str record, struct rec_access *,
+    struct str str[ACCESS_N]);
+int record_read_line(struct str record, struct rec_line *,
+    struct rec_words *);
+
+/*
+ * Adds a record as one line for people, without the newline: no control
+ * byte of it reaches a terminal, colours do if wanted.  The time is local.
+ * -1 if the record is malformed.
+ */
+int record_text(struct text *, struct str record, bool colour);
+
+#endif

@@ -1,0 +1,217 @@
+/*
+ * All rings, one turn at a time.  Logger.
+ *
+ * Each row of the board's rings has its turn and gives a batch; a turn of
+ * the loop moves at most LOGGER_TURN bytes and the next one goes on with
+ * the row after.  There is never more than one write under way: after one
+ * that failed nothing is put before all notes of the rings are settled.
+ */
+#include "main/logger.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <unistd.h>
+
+void
+logger_init(struct logger *l, struct shm *shm)
+{
+	*l = (struct logger){ .shm = shm, .to_file = true,
+	    .unsettled = true, .console.fd = STDERR_FILENO };
+	logger_file_init(&l->file);
+	logger_text_init(&l->text);
+}
+
+void
+logger_fini(struct logger *l)
+{
+	logger_file_close(&l->file);
+	logger_text_fini(&l->text);
+}
+
+/* The ring of a row; false: it has nothing, nor ever had. */
+static bool
+open_ring(const struct logger *l, struct ring *r, uint32_t row)
+{
+	return row < SLOT_MAX && board_ring(r, l->shm, row);
+}
+
+static void
+show(struct logger *l)
+{
+	if (l->to_console && l->text.human.n != 0)
+		(void)logger_console_put(&l->console,
+		    text_str(&l->text.human));
+}
+
+static int
+settle_all(struct logger *l, struct err *e)
+{
+	uint32_t	nrow = shm_rows(l->shm, &board_rings);
+	uint64_t	tail;
+	struct ring	r;
+
+	for (uint32_t i = 0; i < nrow; i++) {
+		if (!open_ring(l, &r, i))
+			continue;
+		tail = ring_tail(&r);
+		if (logger_file_settle(&l->file, &r, &l->text, e) == -1)
+			return -1;
+		if (ring_tail(&r) != tail)
+			show(l);
+	}
+	l->unsettled = false;
+	return 0;
+}
+
+static int
+to_file(struct logger *l, struct ring *r, struct err *e)
+{
+	struct logger_text	*t = &l->text;
+
+	logger_text_fill(t, r, UINT64_MAX, LOGGER_BATCH);
+	if (t->json.n == 0) {
+		ring_release(r, t->pos);
+		return 0;
+	}
+	if (logger_file_put(&l->file, r, text_str(&t->json), t->pos,
+	    e) == -1) {
+		l->unsettled = true;
+		l->failed++;
+		return -1;
+	}
+	show(l);
+	return 0;
+}
+
+/* A line, a write: what is not shown stays in the ring. */
+static bool
+to_console(struct logger *l, struct ring *r)
+{
+	struct logger_text	*t = &l->text;
+	size_t			 sum = 0;
+
+	do {
+		logger_text_fill(t, r, UINT64_MAX, 1);
+		if (logger_console_put(&l->console, text_str(&t->human)) <
+		    t->human.n)
+			return false;
+		ring_release(r, t->pos);
+		sum += t->human.n;
+	} while (t->full && sum < LOGGER_BATCH);
+	return true;
+}
+
+/* More urgent things have the larger value. */
+static void
+raise_to(enum logger_rc *rc, enum logger_rc to)
+{
+	if (*rc < to)
+		*rc = to;
+}
+
+static int
+drain_row(struct logger *l, uint32_t row, enum logger_rc *rc, struct err *e)
+{
+	struct ring	r;
+	uint64_t	used;
+
+	if (!open_ring(l, &r, row))
+		return 0;
+	used = ring_used(&r);
+	if (used == 0)
+		return 0;
+	if (used > r.size / 16)
+		raise_to(rc, LOGGER_SOON);
+	if (used > r.size / 4)
+		raise_to(rc, LOGGER_MORE);
+	if (l->to_file) {
+		if (to_file(l, &r, e) == -1)
+			return -1;
+	} else if (!to_console(l, &r))
+		return 0;
+	if (l->text.full)
+		raise_to(rc, LOGGER_MORE);
+	l->moved += l->text.json.n;
+	return 0;
+}
+
+enum logger_rc
+logger_drain(struct logger *l, struct err *e)
+{
+	uint32_t	nrow = shm_rows(l->shm, &board_rings);
+	enum logger_rc	rc = LOGGER_IDLE;
+
+	if (l->to_file && l->file.fd == -1)
+		return LOGGER_FAILED;
+	if (l->unsettled && settle_all(l, e) == -1)
+		return LOGGER_FAILED;
+	l->text.wants_human = l->to_console;
+	l->console.keeps = !l->to_file;
+	l->moved = 0;
+	for (uint32_t i = 0; i < nrow; i++) {
+		if (l->moved > LOGGER_TURN)
+			return LOGGER_MORE;
+		if (drain_row(l, l->next++ % nrow, &rc, e) == -1)
+			return LOGGER_FAILED;
+	}
+	return rc;
+}
+
+bool
+logger_is_empty(const struct logger *l)
+{
+	uint32_t	nrow = shm_rows(l->shm, &board_rings);
+	struct ring	r;
+
+	for (uint32_t i = 0; i < nrow; i++)
+		if (open_ring(l, &r, i) && ring_used(&r) != 0)
+			return false;
+	return true;
+}
+
+uint64_t
+logger_lost(struct logger *l)
+{
+	uint32_t	nrow = shm_rows(l->shm, &board_rings);
+	uint64_t	sum = 0, told;
+	struct ring	r;
+
+	for (uint32_t i = 0; i < nrow && i < SLOT_MAX; i++) {
+		l->lost[i] = 0;
+		if (!open_ring(l, &r, i))
+			continue;
+		l->lost[i] = atomic_load(&r.h->dropped);
+		told = atomic_load(&r.h->told);
+		sum += l->lost[i] > told ? l->lost[i] - told : 0;
+	}
+	return sum;
+}
+
+void
+logger_told(struct logger *l)
+{
+	uint32_t	nrow = shm_rows(l->shm, &board_rings);
+	struct ring	r;
+
+	for (uint32_t i = 0; i < nrow && i < SLOT_MAX; i++)
+		if (l->lost[i] != 0 && open_ring(l, &r, i))
+			atomic_store(&r.h->told, l->lost[i]);
+}
+
+bool
+logger_has_company(const struct shm *shm)
+{
+	uint32_t			 nrow = shm_rows(shm, &board_slots);
+	const struct board_slot		*s;
+	uint32_t			 pid;
+
+	for (uint32_t i = 0; i < nrow; i++) {
+		s = shm_row(shm, &board_slots, i);
+		pid = atomic_load(&s->pid);
+		if (pid == 0 || pid > INT32_MAX || (pid_t)pid == getpid())
+			continue;
+		if (kill((pid_t)pid, 0) == 0 || errno == EPERM)
+			return true;
+	}
+	return false;
+}

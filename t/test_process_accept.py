@@ -1,0 +1,38 @@
+"""Accepting: connections that arrive together are all served."""
+import pytest
+
+from lib import http, site
+
+
+@pytest.mark.parametrize("ev", ["epoll", "poll"])
+@pytest.mark.parametrize("workers", [1, 2, 8])
+def test_six_at_once(sluice, tmp, ev, workers):
+    site.write(tmp)
+    s = sluice(site.CONF.replace("workers = 2", f"workers = {workers}"),
+               env={"SLUICE_EV": ev})
+    for _ in range(10):
+        conns = [http.Client(s.port) for _ in range(6)]
+        for c in conns:
+            c.send(http.request("GET", "/hello"))
+        for c in conns:
+            assert c.response().status == 200
+            c.close()
+
+
+def test_out_of_descriptors(sluice, tmp):
+    """At the limit idle connections go, and new ones are served."""
+    site.write(tmp)
+    s = sluice(site.CONF.replace("workers = 2", "workers = 1"),
+               prefix=["sh", "-c", 'ulimit -n 64; exec "$0" "$@"'])
+    idle = []
+    for _ in range(80):
+        c = http.Client(s.port)
+        c.send(http.request("GET", "/hello"))
+        idle.append(c)
+    # whoever was accepted last is served; some of the idle had to go
+    assert idle[-1].response().status == 200
+    assert http.get(s.port, "/hello").status == 200
+    sums = {m["name"]: m["sum"] for m in s.ctl_json("metrics")["metrics"]}
+    assert sums["fd_exhausted_total"] > 0
+    for c in idle:
+        c.close()

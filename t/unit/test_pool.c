@@ -1,0 +1,470 @@
+/*
+ * The pool of connections to servers: dialling and its failures, reuse,
+ * what a server does to idle connections, limits, twins that go.
+ */
+#include "up/pool.h"
+
+#include <check.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#define TURN_MS		20
+#define PATIENCE	250	/* turns: 5 s */
+#define NWAIT		80
+
+static const struct shm_region *const regions[] = {
+	&board_servers, &board_servers_live, &board_upstreams, &lease_words,
+	&lease_shadows, NULL
+};
+
+/* a wish and what came of it */
+struct wish {
+	struct pool_wait	 w;
+	struct up_conn		*conn;
+	enum fail		 why;
+	unsigned		 calls;
+};
+
+/* a process with one upstream "u" of two servers, and one listener */
+struct fix {
+	struct serve		 serve;
+	struct proc		 proc;
+	struct upstream_conf	 uc;
+	struct server_conf	 sc[2];
+	struct conf_obj		*objs[1];
+	const struct conf_section *sections[2];
+	const struct conf_obj	*slots[2];
+	struct conf		 conf;
+	int			 fd;		/* of the listener */
+	struct server		*server;
+	struct wish		 wish[NWAIT];
+};
+
+static void
+set_conf(struct fix *f, uint64_t number)
+{
+	f->uc.obj.name = STR("u");
+	f->uc.obj.section = &upstream_section;
+	f->uc.balance = &balancer_round_robin;
+	f->uc.servers = (struct server_list){ f->sc, 2 };
+	f->uc.digest = number;
+	f->objs[0] = &f->uc.obj;
+	f->sections[0] = &upstream_section;
+	f->conf.sections = f->sections;
+	f->conf.number = number;
+	f->conf.objs[0].v = f->objs;
+	f->conf.objs[0].n = 1;
+	f->slots[0] = f->slots[1] = &f->uc.obj;
+	f->conf.names[0].slot = f->slots;
+	f->conf.names[0].cap = 1;
+}
+
+static void
+publish(struct fix *f, uint64_t number)
+{
+	struct err	e;
+
+	set_conf(f, number);
+	ck_assert_msg(upstream_link_rows(f->serve.shm, &f->conf, number, &e)
+	    == 0, "%s", e.text);
+	ck_assert_msg(upstream_part.prepare(&f->serve, &f->conf, &e) == 0,
+	    "%s", e.text);
+	upstream_part.commit(&f->serve, &f->conf);
+	upstream_settle_rows(f->serve.shm, &f->conf);
+}
+
+static struct server *
+server_of(struct fix *f)
+{
+	struct upstream	*up = upstream_get(&f->serve, &f->uc);
+	struct server	*s;
+
+	ck_assert_ptr_nonnull(up);
+	s = &up->servers[0];
+	upstream_put(&up);
+	return s;
+}
+
+static struct fix *
+setup(int backlog, uint64_t max_conns)
+{
+	struct fix	*f = calloc(1, sizeof(*f));
+	struct err	 e;
+
+	f->serve.ev = ev_new(NULL, &e);
+	f->serve.shm = shm_new(regions, &e);
+	ck_assert_ptr_nonnull(f->serve.shm);
+	ck_assert_int_eq(lease_grow(f->serve.shm, 1, 8, &e), 0);
+	page_pool_init(&f->serve.pages, 16);
+	slab_init(&f->serve.arenas, 8192, 4);
+	slab_init(&f->serve.codecs, 512, 4);
+	f->proc.ev = f->serve.ev;
+	self = &f->proc;
+	sock_parse(STR("127.0.0.1:0"), -1, &f->sc[0].addr, &e);
+	f->fd = sock_listen(&f->sc[0].addr, backlog, 0, &e);
+	ck_assert_int_ne(f->fd, -1);
+	sock_local(f->fd, &f->sc[0].addr);
+	f->sc[0].text = STR("one");
+	f->sc[0].max_conns = max_conns;
+	sock_parse(STR("unix:/nowhere/at/all"), -1, &f->sc[1].addr, &e);
+	f->sc[1].text = STR("two");
+	publish(f, 1);
+	f->server = server_of(f);
+	return f;
+}
+
+static void
+teardown(struct fix *f)
+{
+	upstream_part.fini(&f->serve);
+	for (unsigned i = 0; i < 3; i++)
+		ev_turn(f->serve.ev, 0);
+	ck_assert_uint_eq(f->serve.upstreams.n, 0);
+	ev_free(&f->serve.ev);
+	slab_fini(&f->serve.codecs);
+	slab_fini(&f->serve.arenas);
+	page_pool_fini(&f->serve.pages);
+	shm_free(&f->serve.shm);
+	close(f->fd);
+	self = NULL;
+	free(f);
+}
+
+static void
+on_given(struct pool_wait *w, struct up_conn *c, enum fail why)
+{
+	struct wish	*i = container_of(w, struct wish, w);
+
+	i->conn = c;
+	i->why = why;
+	i->calls++;
+}
+
+static void
+ask(struct fix *f, unsigned i, struct server *s, uint64_t ms, bool fresh)
+{
+	f->wish[i] = (struct wish){ .calls = 0 };
+	f->wish[i].w.on = on_given;
+	pool_get(s, &f->wish[i].w, ms, fresh);
+	/* Never from within. */
+	ck_assert_uint_eq(f->wish[i].calls, 0);
+}
+
+static void
+wait_calls(struct fix *f, unsigned i, unsigned n)
+{
+	for (unsigned t = 0; t < PATIENCE && f->wish[i].calls < n; t++)
+		ev_turn(f->serve.ev, TURN_MS);
+	ck_assert_uint_eq(f->wish[i].calls, n);
+}
+
+static struct up_conn *
+get(struct fix *f, unsigned i, bool fresh)
+{
+	ask(f, i, f->server, 3000, fresh);
+	wait_calls(f, i, 1);
+	ck_assert_ptr_nonnull(f->wish[i].conn);
+	return f->wish[i].conn;
+}
+
+static void
+wait_idle(struct fix *f, unsigned n)
+{
+	for (unsigned t = 0; t < PATIENCE && f->server->nidle != n; t++)
+		ev_turn(f->serve.ev, TURN_MS);
+	ck_assert_uint_eq(f->server->nidle, n);
+}
+
+static void
+wait_open(struct fix *f, struct server *s, unsigned n)
+{
+	for (unsigned t = 0; t < PATIENCE && s->nopen != n; t++)
+		ev_turn(f->serve.ev, TURN_MS);
+	ck_assert_uint_eq(s->nopen, n);
+}
+
+/* The server's end of the next connection. */
+static int
+take(struct fix *f)
+{
+	struct sock_addr	a;
+	int			fd;
+
+	for (unsigned t = 0; t < PATIENCE; t++) {
+		fd = sock_accept(f->fd, &a);
+		if (fd != -1)
+			return fd;
+		ev_turn(f->serve.ev, TURN_MS);
+	}
+	ck_abort_msg("nobody connected");
+	return -1;
+}
+
+START_TEST(test_reuse)
+{
+	struct fix	*f = setup(64, 0);
+	struct up_conn	*a = get(f, 0, false);
+	struct up_conn	*b = get(f, 1, false);
+	int		 one = take(f);
+	int		 two = take(f);
+
+	ck_assert(!f->wish[0].w.reused);
+	ck_assert_uint_gt(f->wish[0].w.dial_ns, 0);
+	ck_assert_ptr_ne(a, b);
+	pool_put(a, true);
+	pool_put(b, true);
+	ck_assert_uint_eq(f->server->nidle, 2);
+	/* The one that was used last is the first to be used again. */
+	ck_assert_ptr_eq(get(f, 2, false), b);
+	ck_assert(f->wish[2].w.reused);
+	ck_assert_uint_eq(f->wish[2].w.dial_ns, 0);
+	/* A wish for a fresh one leaves the pool alone. */
+	ck_assert_ptr_ne(get(f, 3, true), a);
+	ck_assert_uint_eq(f->server->nidle, 1);
+	ck_assert_uint_eq(f->server->nopen, 3);
+	pool_put(b, false);
+	pool_put(f->wish[3].conn, false);
+	wait_open(f, f->server, 1);
+	close(one);
+	close(two);
+	teardown(f);
+}
+END_TEST
+
+START_TEST(test_idle_ends)
+{
+	struct fix	*f = setup(64, 0);
+	int		 fd;
+
+	pool_put(get(f, 0, false), true);
+	fd = take(f);
+	close(fd);
+	wait_idle(f, 0);
+	ck_assert_uint_eq(f->server->nopen, 0);
+	/* Nobody asked for it. */
+	pool_put(get(f, 1, false), true);
+	fd = take(f);
+	ck_assert_int_eq(write(fd, "HTTP/1.1 408 Late\r\n\r\n", 21), 21);
+	wait_idle(f, 0);
+	wait_open(f, f->server, 0);
+	close(fd);
+	teardown(f);
+}
+END_TEST
+
+START_TEST(test_too_many)
+{
+	struct fix	*f = setup(128, 0);
+	unsigned	 n = POOL_IDLE_MAX + 3;
+	struct up_conn	*c[POOL_IDLE_MAX + 3];
+
+	for (unsigned i = 0; i < n; i++)
+		c[i] = get(f, i, false);
+	for (unsigned i = 0; i < n; i++)
+		pool_put(c[i], true);
+	ck_assert_uint_eq(f->server->nidle, POOL_IDLE_MAX);
+	wait_open(f, f->server, POOL_IDLE_MAX);
+	/* The oldest went. */
+	for (unsigned i = 0; i < POOL_IDLE_MAX; i++)
+		ck_assert_ptr_eq(get(f, i, false), c[n - 1 - i]);
+	ck_assert_uint_eq(f->server->nidle, 0);
+	for (unsigned i = 0; i < POOL_IDLE_MAX; i++)
+		pool_put(f->wish[i].conn, true);
+	pool_close_idle(f->server);
+	wait_open(f, f->server, 0);
+	teardown(f);
+}
+END_TEST
+
+START_TEST(test_refused)
+{
+	struct fix	*f = setup(8, 0);
+
+	close(f->fd);
+	ask(f, 0, f->server, 3000, false);
+	wait_calls(f, 0, 1);
+	ck_assert_ptr_null(f->wish[0].conn);
+	ck_assert_int_eq(f->wish[0].why, FAIL_DIAL_REFUSED);
+	ck_assert_int_eq(f->wish[0].w.error, ECONNREFUSED);
+	ck_assert_str_eq(f->wish[0].w.what, "connect");
+	ask(f, 1, f->server + 1, 3000, false);
+	wait_calls(f, 1, 1);
+	ck_assert_ptr_null(f->wish[1].conn);
+	ck_assert_int_eq(f->wish[1].why, FAIL_DIAL_UNREACHABLE);
+	ck_assert_int_eq(f->wish[1].w.error, ENOENT);
+	ck_assert_uint_eq(f->server->nopen, 0);
+	f->fd = -1;
+	teardown(f);
+}
+END_TEST
+
+/* A full queue of a listener drops further attempts in silence. */
+START_TEST(test_timeout)
+{
+	struct fix	*f = setup(0, 0);
+	unsigned	 n = 0;
+	uint64_t	 t0;
+
+	do {
+		ask(f, n, f->server, 200, true);
+		t0 = ev_clock_ns();
+		wait_calls(f, n, 1);
+	} while (f->wish[n].conn != NULL && ++n < 16);
+	ck_assert_uint_lt(n, 16);
+	ck_assert_int_eq(f->wish[n].why, FAIL_DIAL_TIMEOUT);
+	ck_assert_uint_ge((ev_clock_ns() - t0) / 1000000, 190);
+	ck_assert_uint_eq(f->server->nopen, n);
+	while (n-- > 0)
+		pool_put(f->wish[n].conn, false);
+	wait_open(f, f->server, 0);
+	teardown(f);
+}
+END_TEST
+
+START_TEST(test_cancel)
+{
+	struct fix	*f = setup(64, 0);
+	struct up_conn	*a;
+
+	/* while it is dialled */
+	ask(f, 0, f->server, 3000, false);
+	ck_assert_uint_eq(f->server->nopen, 1);
+	pool_cancel(&f->wish[0].w);
+	ck_assert_uint_eq(f->server->nopen, 0);
+	/* while a pooled one is about to be given */
+	a = get(f, 1, false);
+	pool_put(a, true);
+	ask(f, 2, f->server, 3000, false);
+	ck_assert_uint_eq(f->server->nidle, 0);
+	pool_cancel(&f->wish[2].w);
+	ck_assert_uint_eq(f->server->nidle, 1);
+	/* when there is nothing to cancel */
+	pool_cancel(&f->wish[2].w);
+	for (unsigned i = 0; i < 5; i++)
+		ev_turn(f->serve.ev, 1);
+	ck_assert_uint_eq(f->wish[0].calls, 0);
+	ck_assert_uint_eq(f->wish[2].calls, 0);
+	ck_assert_ptr_eq(get(f, 3, false), a);
+	pool_put(a, false);
+	wait_open(f, f->server, 0);
+	teardown(f);
+}
+END_TEST
+
+START_TEST(test_limit)
+{
+	struct fix		*f = setup(64, 1);
+	struct lease_word	*w;
+	struct up_conn		*a = get(f, 0, false);
+
+	w = shm_row(f->serve.shm, &lease_words,
+	    atomic_load(&f->server->board->lease) - 1);
+	ck_assert_uint_eq(atomic_load(&w->taken), 1);
+	ask(f, 1, f->server, 3000, false);
+	wait_calls(f, 1, 1);
+	ck_assert_ptr_null(f->wish[1].conn);
+	ck_assert_int_eq(f->wish[1].why, FAIL_DIAL_LIMIT);
+	/* An idle one holds its place, and can be had. */
+	pool_put(a, true);
+	ck_assert_uint_eq(atomic_load(&w->taken), 1);
+	ck_assert_ptr_eq(get(f, 2, false), a);
+	pool_put(a, false);
+	wait_open(f, f->server, 0);
+	ck_assert_uint_eq(atomic_load(&w->taken), 0);
+	pool_put(get(f, 3, false), false);
+	wait_open(f, f->server, 0);
+	/* A dial that fails gives it back. */
+	close(f->fd);
+	ask(f, 4, f->server, 3000, false);
+	wait_calls(f, 4, 1);
+	ck_assert_int_eq(f->wish[4].why, FAIL_DIAL_REFUSED);
+	ck_assert_uint_eq(atomic_load(&w->taken), 0);
+	f->fd = -1;
+	teardown(f);
+}
+END_TEST
+
+/* A taken connection whose end arrives before it is handed over. */
+START_TEST(test_dies_between)
+{
+	struct fix	*f = setup(64, 0);
+	struct up_conn	*a = get(f, 0, false);
+	int		 fd = take(f);
+
+	pool_put(a, true);
+	close(fd);
+	ask(f, 1, f->server, 3000, false);
+	wait_calls(f, 1, 1);
+	ck_assert_ptr_nonnull(f->wish[1].conn);
+	pool_put(f->wish[1].conn, false);
+	wait_open(f, f->server, 0);
+	teardown(f);
+}
+END_TEST
+
+/* Another server list: another twin, the same row, the same pool. */
+START_TEST(test_twins)
+{
+	struct fix	*f = setup(64, 0);
+	struct server	*old = f->server;
+	struct up_conn	*idle = get(f, 0, false);
+	struct up_conn	*busy = get(f, 1, false);
+
+	pool_put(idle, true);
+	publish(f, 2);
+	f->server = server_of(f);
+	ck_assert_ptr_ne(f->server, old);
+	ck_assert_uint_eq(f->server->nidle, 1);
+	/* What was in use counts for the old twin, and is not kept. */
+	ck_assert_uint_eq(f->serve.upstreams.n, 2);
+	ck_assert_uint_eq(old->nopen, 1);
+	pool_put(busy, true);
+	for (unsigned t = 0; t < PATIENCE && f->serve.upstreams.n > 1; t++)
+		ev_turn(f->serve.ev, TURN_MS);
+	ck_assert_uint_eq(f->serve.upstreams.n, 1);
+	ck_assert_ptr_eq(get(f, 2, false), idle);
+	pool_put(idle, true);
+	/* The same content: the same twin. */
+	ck_assert_int_eq(upstream_part.prepare(&f->serve, &f->conf, NULL),
+	    0);
+	upstream_part.commit(&f->serve, &f->conf);
+	ck_assert_ptr_eq(server_of(f), f->server);
+	ck_assert_uint_eq(f->server->nidle, 1);
+	/* A generation that is cancelled leaves nothing. */
+	set_conf(f, 3);
+	ck_assert_int_eq(upstream_part.prepare(&f->serve, &f->conf, NULL),
+	    0);
+	ck_assert_uint_eq(f->serve.upstreams.n, 2);
+	upstream_part.cancel(&f->serve);
+	ck_assert_uint_eq(f->serve.upstreams.n, 1);
+	teardown(f);
+}
+END_TEST
+
+int
+main(void)
+{
+	Suite	*s = suite_create("pool");
+	TCase	*tc = tcase_create("pool");
+	SRunner	*sr;
+	int	 failed;
+
+	tcase_set_timeout(tc, 30);
+	tcase_add_test(tc, test_reuse);
+	tcase_add_test(tc, test_idle_ends);
+	tcase_add_test(tc, test_too_many);
+	tcase_add_test(tc, test_refused);
+	tcase_add_test(tc, test_timeout);
+	tcase_add_test(tc, test_cancel);
+	tcase_add_test(tc, test_limit);
+	tcase_add_test(tc, test_dies_between);
+	tcase_add_test(tc, test_twins);
+	suite_add_tcase(s, tc);
+	sr = srunner_create(s);
+	srunner_run_all(sr, CK_NORMAL);
+	failed = srunner_ntests_failed(sr);
+	srunner_free(sr);
+	return failed == 0 ? 0 : 1;
+}
