@@ -52,18 +52,26 @@ SRCS_SYS_other =
 
 # conf: reader, rows, diagnostics, generation
 SRCS_CONF = \
+	src/conf/assign.c \
 	src/conf/conf.c \
 	src/conf/diag.c \
+	src/conf/diag_print.c \
+	src/conf/dump.c \
 	src/conf/expand.c \
+	src/conf/gen.c \
 	src/conf/include.c \
 	src/conf/lines.c \
+	src/conf/load.c \
 	src/conf/override.c \
 	src/conf/reader.c \
+	src/conf/resolve.c \
 	src/conf/rows.c \
+	src/conf/schema.c \
 	src/conf/value.c
 
 # io: byte transports
-SRCS_IO =
+SRCS_IO = \
+	src/io/fds.c
 
 # http: messages and the waist
 SRCS_HTTP = \
@@ -77,18 +85,39 @@ SRCS_HTTP = \
 
 # codec: HTTP versions, both sides of the waist
 SRCS_CODEC = \
-	src/codec/h1/h1_field.c
+	src/codec/h1/h1_chunk.c \
+	src/codec/h1/h1_field.c \
+	src/codec/h1/h1_parse.c \
+	src/codec/h1/h1_write.c
 
 # core and up: connections, exchanges, routes; upstreams
-SRCS_CORE =
-SRCS_UP =
+SRCS_CORE = \
+	src/core/access.c \
+	src/core/board.c \
+	src/core/flight.c \
+	src/core/lease.c \
+	src/core/record_text.c \
+	src/core/stat.c
+SRCS_UP = \
+	src/up/pool.c \
+	src/up/round_robin.c \
+	src/up/upstream.c \
+	src/up/upstream_conf.c \
+	src/up/upstream_rows.c
 
 # filter and handler: one file each
 SRCS_FILTER =
-SRCS_HANDLER =
+SRCS_HANDLER = \
+	src/handler/proxy.c \
+	src/handler/proxy_conf.c \
+	src/handler/proxy_head.c \
+	src/handler/proxy_pump.c
 
 # control: the socket and its API
-SRCS_CONTROL =
+SRCS_CONTROL = \
+	src/control/api.c \
+	src/control/api_order.c \
+	src/control/api_state.c
 
 # the table of contents
 SRCS_REGISTRY =
@@ -97,13 +126,36 @@ SRCS_REGISTRY =
 SRCS_MAIN = \
 	src/main/bind.c \
 	src/main/build.c \
+	src/main/check.c \
 	src/main/child.c \
+	src/main/control.c \
+	src/main/health.c \
+	src/main/helper.c \
+	src/main/helper_open.c \
+	src/main/logger.c \
+	src/main/logger_console.c \
+	src/main/logger_drain.c \
+	src/main/logger_file.c \
+	src/main/logger_text.c \
+	src/main/master.c \
 	src/main/opts.c \
+	src/main/panic.c \
+	src/main/procs.c \
 	src/main/publish.c \
-	src/main/reap.c
+	src/main/reap.c \
+	src/main/roll.c \
+	src/main/skeleton.c \
+	src/main/sluiced.c \
+	src/main/upgrade.c \
+	src/main/worker.c
 
 # cli: sluicectl
-SRCS_CLI =
+SRCS_CLI = \
+	src/cli/client.c \
+	src/cli/peek.c \
+	src/cli/show.c \
+	src/cli/sluicectl.c \
+	src/cli/table.c
 
 # --- kinds of build -----------------------------------------------------
 

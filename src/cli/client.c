@@ -19,6 +19,7 @@
 
 #define PIECE		65536
 #define ANSWER_MAX	(64U << 20)
+#define LET_IN	"only root, the user of sluiced and its group are let in"
 
 static const struct codec_limits limits = {
 	.header_bytes = 16384, .header_field = 8192, .header_count = 64
@@ -56,7 +57,11 @@ dial(struct ask *k, const char *path, struct err *e)
 	k->fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	if (k->fd < 0)
 		return err_sys(e, "socket");
-	if (connect(k->fd, (struct sockaddr *)&un, sizeof(un)) < 0)
+	if (connect(k->fd, (struct sockaddr *)&un, sizeof(un)) == 0)
+		k->a->reached = true;
+	else if (errno == EACCES)
+		return err_set(e, "no permission: " LET_IN);
+	else
 		return err_set(e, "%s", strerror(errno));
 	return 0;
 }
@@ -141,8 +146,7 @@ read_more(struct ask *k, struct err *e)
 
 	if (k->eof)
 		return err_set(e, k->in.n + k->a->status == 0 ?
-		    "the connection was closed: only root, the user of "
-		    "sluiced and its group are let in" :
+		    "the connection was closed: " LET_IN :
 		    "the answer ended early");
 	n = recvmsg(k->fd, &m, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
 	if (n < 0 && (errno == EAGAIN || errno == EINTR))

@@ -11,6 +11,7 @@
 #define CLIENT_FDS	4
 
 struct answer {
+	bool		reached;	/* somebody is there */
 	unsigned	status;
 	struct text	body;		/* own */
 	int		fds[CLIENT_FDS]; /* own */

@@ -191,8 +191,8 @@ add_load(struct show *s, const json_t *j)
 	unsigned long long done = num_of(sum, "requests_total");
 	unsigned long long lost = num_of(sum, "requests_worker_lost_total");
 
-	text_fmt(&s->out, "workers   %llu of %llu serving; %llu restarts of "
-	    "processes\n", num_of(w, "serving"), num_of(w, "wanted"),
+	text_fmt(&s->out, "workers   %llu of %llu serving; processes "
+	    "restarted: %llu\n", num_of(w, "serving"), num_of(w, "wanted"),
 	    num_of(j, "restarts"));
 	text_fmt(&s->out, "load      %llu connections; %llu requests done, "
 	    "%llu in flight, %llu lost\n\n", num_of(sum, "connections"),

@@ -187,8 +187,12 @@ find_socket(struct ctl *c)
 /* --- asking --- */
 
 static int
-say_nobody(const struct ctl *c, const struct err *e)
+say_nobody(const struct ctl *c, const struct answer *a, const struct err *e)
 {
+	if (a->reached) {
+		fprintf(stderr, "sluicectl: %s: %s\n", c->sock, e->text);
+		return EXIT_ENV;
+	}
 	fprintf(stderr, "sluicectl: nobody answers on %s: %s\n"
 	    "  is it running?      start it: sluiced -c FILE, or systemctl "
 	    "start sluice\n"
@@ -285,7 +289,7 @@ run(struct ctl *c, const struct command *cmd)
 
 	find_socket(c);
 	if (client_ask(c->sock, cmd->meth, cmd->target, cmd->ms, &a, &e) < 0)
-		code = say_nobody(c, &e);
+		code = say_nobody(c, &a, &e);
 	else
 		code = tell(c, cmd, &a);
 	client_free(&a);

@@ -163,7 +163,7 @@ start(struct exchange *x)
 			break;
 	if (i == NPATH)
 		api_error(x, 404, "not_found",
-		    "There is nothing here; see sluice-api(7).");
+		    "There is no such path; see sluicectl(8).");
 	else if (!is_method(x, &paths[i]))
 		refuse_method(x, &paths[i]);
 	else if (x->uri.has_query)

@@ -42,11 +42,22 @@ void ask_send(struct ask *, struct question *, enum frame_op,
     struct str payload, uint64_t ms);
 void ask_cancel(struct question *);
 
-/* payload of CHAN_OPEN: root and path, NUL-terminated one after another */
+/* which symbolic links of a path are followed; `..` never leads outside */
+enum ask_links {
+	ASK_LINKS_INSIDE,	/* those that end below the root */
+	ASK_LINKS_OFF,
+	ASK_LINKS_FOLLOW	/* all */
+};
+
+/*
+ * Payload of CHAN_OPEN, followed by root and path, each with a NUL that
+ * the lengths do not count.  The answer has the descriptor, or with
+ * CHAN_F_ERROR the errno in four bytes.
+ */
 struct ask_open {
 	uint32_t	root_n;
-	uint32_t	path_n;
-	uint32_t	flags;		/* RESOLVE_ policy: enum ask_links */
+	uint32_t	path_n;		/* relative to the root */
+	uint32_t	flags;		/* enum ask_links */
 	uint32_t	pad;
 };
 

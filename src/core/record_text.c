@@ -18,8 +18,12 @@
 #define DIM	"\033[2m"
 #define PLAIN	"\033[0m"
 
-#define TARGET_MAX	512	/* bytes shown of it */
-#define TEXT_MAX	900	/* escaped four times as long */
+/* bytes shown; escaped they are four times as many */
+#define METHOD_MAX	32
+#define HOST_MAX	255
+#define TARGET_MAX	400
+#define VALUE_MAX	255
+#define TEXT_MAX	900
 
 static void
 add_clock(struct text *t, uint64_t ms)
@@ -44,7 +48,7 @@ add_pair(struct text *t, const char *name, struct str value)
 	text_fmt(t, " %s=", name);
 	if (quoted)
 		text_c(t, '"');
-	text_safe(t, str_sub(value, 0, TARGET_MAX));
+	text_safe(t, str_sub(value, 0, VALUE_MAX));
 	if (quoted)
 		text_c(t, '"');
 }
@@ -64,9 +68,9 @@ add_request(struct text *t, const struct rec_access *r,
 	text_c(t, ' ');
 	sock_peer_text(t, &r->peer);
 	text_c(t, ' ');
-	text_safe(t, str_sub(str[ACCESS_METHOD], 0, TARGET_MAX));
+	text_safe(t, str_sub(str[ACCESS_METHOD], 0, METHOD_MAX));
 	text_c(t, ' ');
-	text_safe(t, str_sub(str[ACCESS_HOST], 0, TARGET_MAX));
+	text_safe(t, str_sub(str[ACCESS_HOST], 0, HOST_MAX));
 	text_safe(t, str_sub(str[ACCESS_TARGET], 0, TARGET_MAX));
 }
 

@@ -115,6 +115,7 @@ struct logger {
 	uint64_t		 moved;		/* bytes in this turn */
 	uint64_t		 failed;	/* writes that failed, ever */
 	uint64_t		 lost[SLOT_MAX]; /* dropped, as last seen */
+	uint64_t		 mark[SLOT_MAX]; /* heads at logger_set_mark */
 };
 
 /* To the file until told otherwise; no file is open yet. */
@@ -126,6 +127,10 @@ enum logger_rc logger_drain(struct logger *, struct err *);
 
 /* True when no ring holds a record. */
 bool logger_is_empty(const struct logger *);
+
+/* True when all is written that stood in the rings at set_mark. */
+void logger_set_mark(struct logger *);
+bool logger_is_past_mark(const struct logger *);
 
 /* Records that found a full ring and that nobody was told of yet. */
 uint64_t logger_lost(struct logger *);

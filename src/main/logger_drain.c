@@ -169,6 +169,30 @@ logger_is_empty(const struct logger *l)
 	return true;
 }
 
+void
+logger_set_mark(struct logger *l)
+{
+	uint32_t	nrow = shm_rows(l->shm, &board_rings);
+	struct ring	r;
+
+	for (uint32_t i = 0; i < nrow && i < SLOT_MAX; i++)
+		l->mark[i] = open_ring(l, &r, i) ?
+		    ring_tail(&r) + ring_used(&r) : 0;
+}
+
+bool
+logger_is_past_mark(const struct logger *l)
+{
+	uint32_t	nrow = shm_rows(l->shm, &board_rings);
+	struct ring	r;
+
+	for (uint32_t i = 0; i < nrow && i < SLOT_MAX; i++)
+		if (l->mark[i] != 0 && open_ring(l, &r, i) &&
+		    (int64_t)(ring_tail(&r) - l->mark[i]) < 0)
+			return false;
+	return true;
+}
+
 uint64_t
 logger_lost(struct logger *l)
 {

@@ -1,0 +1,324 @@
+/*
+ * The logger process.  It moves what all processes put into their rings
+ * into DIR/sluice.log, one JSON line a record, and with -f to stderr as
+ * lines for people.  It looks at the rings at least every 50 ms; writers
+ * never wait for it and never wake it.
+ *
+ * When the file takes nothing (disk full) serving goes on: records stay
+ * in the rings, it tries once a second, and what found a full ring
+ * meanwhile is told as a number.  The rings of the dead are read like all
+ * others, so it ends last: when the master says so, or, without a master,
+ * when nobody else of the board is alive.
+ */
+#include "main/logger.h"
+
+#include <signal.h>
+#include <stdlib.h>
+
+#include "base/must.h"
+#include "core/settings.h"
+#include "main/roles.h"
+#include "main/skel.h"
+
+#define IDLE_MS		50
+#define SOON_MS		5
+#define SECOND_MS	1000
+#define ORPHAN_MS	5000	/* over the limit, for those who die last */
+
+/* as [log] output_mode has them */
+enum { MODE_BOTH, MODE_FILE, MODE_CONSOLE };
+
+struct logging {
+	struct logger		 l;
+	struct logger_file	 fresh;		/* of the next generation */
+	struct timer		 tick;
+	struct ev_task		 more;
+	uint64_t		 second;	/* ms when each_second is due */
+	uint64_t		 bad;		/* of l.text, that were told */
+	bool			 said:1;	/* that nothing can be written */
+	/* the end */
+	bool			 draining:1;
+	bool			 orphan:1;
+	uint64_t		 deadline;
+};
+
+/* --- where to --- */
+
+static bool
+wants_file(const struct conf *conf)
+{
+	return settings_log(conf)->output_mode != MODE_CONSOLE ||
+	    !self->start->m->opts->foreground;
+}
+
+static bool
+wants_console(const struct conf *conf)
+{
+	return settings_log(conf)->output_mode != MODE_FILE &&
+	    self->start->m->opts->foreground;
+}
+
+/* [log] directory, or STATE_DIR/log. */
+static int
+find_dir(const struct conf *conf, char *dir, size_t size, struct err *e)
+{
+	struct str	s = settings_log(conf)->directory;
+	struct text	t;
+
+	text_init_fixed(&t, dir, size - 1);
+	if (s.n != 0) {
+		text_add(&t, s);
+	} else {
+		text_add(&t, settings_get(conf)->state_dir);
+		text_add(&t, STR("/log"));
+	}
+	dir[t.n] = '\0';
+	return t.cut ? err_set(e, "the path of the log's folder is too long")
+	    : 0;
+}
+
+/* Opens the file of a generation, in a folder that is made if need be. */
+static int
+open_file(struct logger_file *f, const struct conf *conf, struct err *e)
+{
+	char	dir[sizeof(f->dir)];
+
+	if (find_dir(conf, dir, sizeof(dir), e) == -1 ||
+	    priv_make_dir(dir, &self->start->m->user, 0750, e) == -1)
+		return -1;
+	return logger_file_open(f, dir, e);
+}
+
+static void
+set_modes(struct logger *l, const struct conf *conf)
+{
+	l->to_file = wants_file(conf);
+	l->to_console = wants_console(conf);
+	l->text.colour = l->to_console &&
+	    logger_console_colours(l->console.fd);
+}
+
+/* --- generations --- */
+
+static int
+prepare(void *ctx, struct gen *g, struct err *e)
+{
+	struct logging	*lg = ctx;
+	char		 dir[sizeof(lg->fresh.dir)];
+
+	if (!wants_file(g->conf))
+		return 0;
+	if (find_dir(g->conf, dir, sizeof(dir), e) == -1)
+		return -1;
+	if (lg->l.file.fd != -1 && strcmp(dir, lg->l.file.dir) == 0)
+		return 0;
+	return open_file(&lg->fresh, g->conf, e);
+}
+
+static void
+cancel(void *ctx, struct gen *g)
+{
+	struct logging	*lg = ctx;
+
+	(void)g;
+	logger_file_close(&lg->fresh);
+}
+
+/* The folder may be another one: the new file is open before the old goes. */
+static void
+commit(void *ctx, struct gen *g)
+{
+	struct logging	*lg = ctx;
+
+	if (lg->fresh.fd != -1 || !wants_file(g->conf)) {
+		logger_file_close(&lg->l.file);
+		lg->l.file = lg->fresh;
+		logger_file_init(&lg->fresh);
+	}
+	set_modes(&lg->l, g->conf);
+}
+
+static void
+reopen(struct logging *lg)
+{
+	struct err	e;
+
+	if (lg->l.to_file &&
+	    open_file(&lg->l.file, self->gens->cur->conf, &e) == -1)
+		log_err(&self->lc, "log: not reopened: %s", e.text);
+}
+
+static void
+on_frame(void *ctx, struct frame *f)
+{
+	if (f->head.op == CHAN_REOPEN)
+		reopen(ctx);
+}
+
+/* --- draining the rings --- */
+
+/* Once until it goes better: on stderr now, in the file when it can. */
+static void
+say_failed(struct logging *lg, const struct err *e)
+{
+	struct text	t;
+	char		buf[sizeof(e->text) + 64];
+
+	stat_add(STAT_LOG_ERRORS, 1);
+	if (lg->said)
+		return;
+	lg->said = true;
+	log_err(&self->lc, "log: %s", e->text);
+	text_init_fixed(&t, buf, sizeof(buf));
+	text_fmt(&t, "error: log: %s: records wait in memory\n", e->text);
+	(void)logger_console_put(&lg->l.console, text_str(&t));
+}
+
+static void
+say_lost(struct logging *lg)
+{
+	_Atomic uint64_t	*dropped = &self->board->ring.h->dropped;
+	uint64_t		 was = atomic_load(dropped);
+	uint64_t		 n = logger_lost(&lg->l);
+
+	if (n == 0)
+		return;
+	log_warn(&self->lc, "log: %llu records dropped",
+	    (unsigned long long)n);
+	/* else it found no room itself and is tried again */
+	if (atomic_load(dropped) == was)
+		logger_told(&lg->l);
+}
+
+static void
+each_second(struct logging *lg)
+{
+	struct logger	*l = &lg->l;
+
+	if (ev_ms(self->ev) < lg->second)
+		return;
+	lg->second = ev_ms(self->ev) + SECOND_MS;
+	say_lost(lg);
+	if (l->text.bad != lg->bad)
+		log_warn(&self->lc, "log: %llu records cannot be read",
+		    (unsigned long long)(l->text.bad - lg->bad));
+	lg->bad = l->text.bad;
+	if (l->to_file && !logger_file_is_linked(&l->file))
+		reopen(lg);
+}
+
+static enum logger_rc
+drain_rings(struct logging *lg)
+{
+	struct logger	*l = &lg->l;
+	struct err	 e = { "no file" };
+	enum logger_rc	 rc = LOGGER_FAILED;
+
+	if (!l->to_file || l->file.fd != -1 ||
+	    open_file(&l->file, self->gens->cur->conf, &e) == 0)
+		rc = logger_drain(l, &e);
+	if (rc == LOGGER_FAILED) {
+		say_failed(lg, &e);
+		return rc;
+	}
+	lg->said = false;
+	each_second(lg);
+	return rc;
+}
+
+/*
+ * True when the logger may go.  Who lives was asked before the rings were
+ * read: the last words of one that died since are still to be fetched.
+ */
+static bool
+is_done(struct logging *lg, bool alone)
+{
+	if (!lg->draining)
+		return false;
+	if (ev_ms(self->ev) >= lg->deadline)
+		return true;
+	return lg->orphan ? alone && logger_is_empty(&lg->l) :
+	    logger_is_past_mark(&lg->l);
+}
+
+static void
+work(struct logging *lg)
+{
+	bool		alone = lg->orphan && !logger_has_company(self->shm);
+	enum logger_rc	rc = drain_rings(lg);
+
+	if (is_done(lg, alone)) {
+		skel_exit(0);
+		return;
+	}
+	switch (rc) {
+	case LOGGER_MORE:
+		ev_post(self->ev, EV_READY, &lg->more);
+		break;
+	case LOGGER_SOON:
+		ev_timer(self->ev, &lg->tick, SOON_MS);
+		break;
+	case LOGGER_IDLE:
+		ev_timer(self->ev, &lg->tick, IDLE_MS);
+		break;
+	case LOGGER_FAILED:
+		ev_timer(self->ev, &lg->tick, SECOND_MS);
+		break;
+	}
+}
+
+static void
+on_tick(struct timer *t)
+{
+	work(container_of(t, struct logging, tick));
+}
+
+static void
+on_more(struct ev_task *t)
+{
+	work(container_of(t, struct logging, more));
+}
+
+/* --- the end --- */
+
+/*
+ * All that stands in the rings now is written, and no more than that is
+ * promised: the logger of the next program may be waiting for its turn.
+ * Without a master nobody else comes, so the last process is waited for.
+ */
+static void
+drain(void *ctx, uint64_t delay, uint64_t limit, bool orphan)
+{
+	struct logging	*lg = ctx;
+
+	(void)delay;
+	lg->draining = true;
+	lg->orphan = orphan;
+	lg->deadline = ev_ms(self->ev) + limit + (orphan ? ORPHAN_MS : 0);
+	logger_set_mark(&lg->l);
+	ev_timer(self->ev, &lg->tick, 0);
+}
+
+int
+logger_run(void)
+{
+	struct logging		*lg = must_calloc(1, sizeof(*lg));
+	struct skel_hooks	 hooks = { .ctx = lg, .prepare = prepare,
+	    .commit = commit, .cancel = cancel, .drain = drain,
+	    .frame = on_frame };
+	int			 status;
+
+	/* a file at its limit is a write that fails, not a death */
+	signal(SIGXFSZ, SIG_IGN);
+	logger_init(&lg->l, self->shm);
+	logger_file_init(&lg->fresh);
+	timer_init(&lg->tick, on_tick);
+	ev_task_init(&lg->more, on_more);
+	set_modes(&lg->l, self->gens->cur->conf);
+	ev_timer(self->ev, &lg->tick, 0);
+	status = skel_run(&hooks);
+	logger_fini(&lg->l);
+	logger_file_close(&lg->fresh);
+	free(lg);
+	return status;
+}

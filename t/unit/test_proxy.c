@@ -1,0 +1,799 @@
+/*
+ * The proxy from a client's socket to a server's and back.
+ */
+#include "proxy_env.h"
+
+#define GET(target) \
+	"GET " target " HTTP/1.1\r\nHost: a.example\r\n\r\n"
+#define OK_SMALL \
+	"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi"
+
+static struct env	env;
+static struct env	*const t = &env;
+
+static void
+setup(void)
+{
+	env_init(t);
+}
+
+static void
+teardown(void)
+{
+	env_fini(t);
+}
+
+/* One route that forwards all to server 0. */
+static void
+start_one(const char *more)
+{
+	char	keys[512];
+
+	snprintf(keys, sizeof(keys), "[route r]\npath = /*\nupstream = u\n"
+	    "[upstream u]\nserver = $0\n%s", more);
+	env_start(t, keys);
+}
+
+static void
+ck_has(const char *head, const char *want)
+{
+	ck_assert_msg(strstr(head, want) != NULL, "no \"%s\" in \"%s\"",
+	    want, head);
+}
+
+static void
+ck_lacks(const char *head, const char *what)
+{
+	ck_assert_msg(strcasestr(head, what) == NULL, "\"%s\" in \"%s\"",
+	    what, head);
+}
+
+/* Answers the next request of a server's connection. */
+static void
+serve_one(struct peer *s, const char *answer)
+{
+	peer_head(t, s);
+	peer_send(t, s, answer);
+}
+
+/* --- heads --- */
+
+START_TEST(test_forward)
+{
+	struct peer	*c;
+	struct peer	*s;
+	char		*head;
+
+	start_one("");
+	c = client_new(t);
+	peer_send(t, c, "GET /a/./b%41?q=%2F HTTP/1.1\r\nHost: a.example\r\n"
+	    "X-Forwarded-For: 6.6.6.6\r\nForwarded: for=6.6.6.6\r\n"
+	    "X-Forwarded-Port: 66\r\nX-Real-IP: 6.6.6.6\r\n"
+	    "X-Request-ID: mine\r\nVia: 1.0 them\r\nX-Own: kept\r\n"
+	    "Connection: X-Hop\r\nX-Hop: 1\r\nKeep-Alive: 5\r\n"
+	    "Upgrade: websocket\r\nTE: gzip\r\n\r\n");
+	s = server_accept(t, 0);
+	head = peer_head(t, s);
+	ck_assert_int_eq(strncmp(head, "GET /a/bA?q=%2F HTTP/1.1\r\n", 26),
+	    0);
+	ck_has(head, "\r\nHost: a.example\r\n");
+	ck_has(head, "\r\nVia: 1.0 them\r\n");
+	ck_has(head, "\r\nVia: 1.1 sluice\r\n");
+	ck_has(head, "\r\nX-Forwarded-For: 127.0.0.1\r\n");
+	ck_has(head, "\r\nX-Forwarded-Proto: http\r\n");
+	ck_has(head, "\r\nX-Forwarded-Host: a.example\r\n");
+	ck_has(head, "\r\nX-Real-Ip: 127.0.0.1\r\n");
+	ck_has(head, "\r\nX-Request-Id: ");
+	ck_has(head, "\r\nX-Own: kept\r\n");
+	ck_lacks(head, "6.6.6.6");
+	ck_lacks(head, "-port");
+	ck_lacks(head, ": mine");
+	ck_lacks(head, "x-hop");
+	ck_lacks(head, "upgrade");
+	ck_lacks(head, "keep-alive");
+	peer_send(t, s, "HTTP/1.1 201 Made\r\nServer: theirs\r\n"
+	    "Date: Sun, 06 Nov 1994 08:49:37 GMT\r\nX-Own: 1\r\n"
+	    "Connection: close, X-Hop\r\nX-Hop: 1\r\n"
+	    "Content-Length: 5\r\n\r\nhello");
+	head = peer_head(t, c);
+	ck_has(head, "HTTP/1.1 201 Made\r\n");
+	ck_has(head, "\r\nServer: theirs\r\n");
+	ck_has(head, "\r\nDate: Sun, 06 Nov 1994 08:49:37 GMT\r\n");
+	ck_has(head, "\r\nVia: 1.1 sluice\r\n");
+	ck_has(head, "\r\nContent-Length: 5\r\n");
+	ck_lacks(head, "x-hop");
+	peer_expect(t, c, "hello");
+	peer_free(c);
+	peer_free(s);
+}
+END_TEST
+
+struct rewrite {
+	const char	*keys;		/* of the route */
+	const char	*path;		/* of the route */
+	const char	*sent;
+	const char	*got;
+};
+
+static const struct rewrite rewrites[] = {
+	{ "", "/*", "/", "/" },
+	{ "", "/*", "/a%20b?", "/a%20b?" },
+	{ "strip_prefix = auto\n", "/app/*", "/app/x/y?z", "/x/y?z" },
+	{ "strip_prefix = auto\n", "/app/*", "/app/", "/" },
+	{ "strip_prefix = /app\n", "/*", "/app/x", "/x" },
+	{ "strip_prefix = /app/\n", "/*", "/app", "/" },
+	{ "strip_prefix = /app\n", "/*", "/apple", "/apple" },
+	{ "add_prefix = /v1\n", "/*", "/x?y", "/v1/x?y" },
+	{ "strip_prefix = auto\nadd_prefix = /v2/\n", "/v1/*", "/v1/x",
+	    "/v2/x" }
+};
+
+START_TEST(test_rewrite)
+{
+	const struct rewrite	*r = &rewrites[_i];
+	struct peer		*c;
+	struct peer		*s;
+	char			 text[512];
+
+	snprintf(text, sizeof(text), "[route r]\npath = %s\ntarget = $0\n%s",
+	    r->path, r->keys);
+	env_start(t, text);
+	c = client_new(t);
+	snprintf(text, sizeof(text), "GET %s HTTP/1.1\r\nHost: a\r\n\r\n",
+	    r->sent);
+	peer_send(t, c, text);
+	s = server_accept(t, 0);
+	snprintf(text, sizeof(text), "GET %s HTTP/1.1\r\n", r->got);
+	ck_has(peer_head(t, s), text);
+	peer_send(t, s, OK_SMALL);
+	peer_expect(t, c, "\r\n\r\nhi");
+	peer_free(c);
+	peer_free(s);
+}
+END_TEST
+
+START_TEST(test_host)
+{
+	static const char *const	keys[] = { "host_header = preserve\n",
+		"host_header = server\n", "host_header = b.example\n" };
+	char				want[64];
+	struct peer			*c;
+	struct peer			*s;
+
+	start_one(keys[_i]);
+	c = client_new(t);
+	peer_send(t, c, GET("/"));
+	s = server_accept(t, 0);
+	snprintf(want, sizeof(want), "\r\nHost: 127.0.0.1:%u\r\n",
+	    t->back_port[0]);
+	ck_has(peer_head(t, s), _i == 0 ? "\r\nHost: a.example\r\n" :
+	    _i == 1 ? want : "\r\nHost: b.example\r\n");
+	peer_send(t, s, OK_SMALL);
+	peer_expect(t, c, "\r\n\r\nhi");
+	peer_free(c);
+	peer_free(s);
+}
+END_TEST
+
+START_TEST(test_max_forwards)
+{
+	struct peer	*c;
+	struct peer	*s;
+
+	start_one("");
+	c = client_new(t);
+	peer_send(t, c, "OPTIONS /x HTTP/1.1\r\nHost: a\r\n"
+	    "Max-Forwards: 0\r\n\r\n");
+	peer_expect(t, c, "HTTP/1.1 200 OK\r\n");
+	peer_expect(t, c, "\r\n\r\n");
+	ck_assert(server_is_alone(t, 0));
+	peer_send(t, c, "OPTIONS /x HTTP/1.1\r\nHost: a\r\n"
+	    "Max-Forwards: 7\r\n\r\n");
+	s = server_accept(t, 0);
+	ck_has(peer_head(t, s), "\r\nMax-Forwards: 6\r\n");
+	peer_send(t, s, OK_SMALL);
+	peer_expect(t, c, "\r\n\r\nhi");
+	peer_free(c);
+	peer_free(s);
+}
+END_TEST
+
+START_TEST(test_interim)
+{
+	struct peer	*c;
+	struct peer	*s;
+
+	start_one("");
+	c = client_new(t);
+	peer_send(t, c, GET("/"));
+	s = server_accept(t, 0);
+	peer_head(t, s);
+	peer_send(t, s, "HTTP/1.1 103 Early Hints\r\nLink: </x>\r\n\r\n");
+	peer_expect(t, c, "HTTP/1.1 103 Early Hints\r\n");
+	peer_expect(t, c, "Link: </x>\r\n");
+	peer_expect(t, c, "\r\n\r\n");
+	peer_send(t, s, OK_SMALL);
+	peer_expect(t, c, "HTTP/1.1 200 OK\r\n");
+	peer_expect(t, c, "\r\n\r\nhi");
+	peer_free(c);
+	peer_free(s);
+}
+END_TEST
+
+/* --- bodies --- */
+
+START_TEST(test_reuse)
+{
+	struct peer	*c;
+	struct peer	*s;
+
+	start_one("");
+	c = client_new(t);
+	peer_send(t, c, GET("/1"));
+	s = server_accept(t, 0);
+	for (unsigned i = 0; i < 3; i++) {
+		serve_one(s, OK_SMALL);
+		peer_expect(t, c, "\r\n\r\nhi");
+		peer_send(t, c, GET("/n"));
+	}
+	serve_one(s, OK_SMALL);
+	peer_expect(t, c, "\r\n\r\nhi");
+	ck_assert(server_is_alone(t, 0));
+	peer_free(c);
+	peer_free(s);
+}
+END_TEST
+
+START_TEST(test_chunked)
+{
+	struct peer	*c;
+	struct peer	*s;
+	char		*head;
+
+	start_one("");
+	c = client_new(t);
+	peer_send(t, c, "POST /u HTTP/1.1\r\nHost: a\r\nTE: trailers\r\n"
+	    "Transfer-Encoding: chunked\r\nTrailer: X-Sum\r\n\r\n");
+	s = server_accept(t, 0);
+	head = peer_head(t, s);
+	ck_has(head, "\r\nTransfer-Encoding: chunked\r\n");
+	ck_has(head, "\r\nTE: trailers\r\n");
+	/* Each part goes through when it is there. */
+	peer_send(t, c, "3\r\nabc\r\n");
+	peer_expect(t, s, "abc\r\n");
+	peer_send(t, c, "2\r\nde\r\n0\r\nX-Sum: 5\r\n\r\n");
+	peer_expect(t, s, "de\r\n");
+	peer_expect(t, s, "0\r\nX-Sum: 5\r\n\r\n");
+	peer_send(t, s, "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n"
+	    "Trailer: X-End\r\n\r\n4\r\nwxyz\r\n");
+	peer_expect(t, c, "\r\nTransfer-Encoding: chunked\r\n");
+	peer_expect(t, c, "wxyz\r\n");
+	peer_send(t, s, "0\r\nX-End: 1\r\n\r\n");
+	peer_expect(t, c, "0\r\nX-End: 1\r\n\r\n");
+	/* Both connections go on. */
+	peer_send(t, c, GET("/n"));
+	serve_one(s, OK_SMALL);
+	peer_expect(t, c, "\r\n\r\nhi");
+	peer_free(c);
+	peer_free(s);
+}
+END_TEST
+
+/* Nothing but heads, ends and trailers. */
+START_TEST(test_empty)
+{
+	struct peer	*c;
+	struct peer	*s;
+
+	start_one("");
+	c = client_new(t);
+	peer_send(t, c, "POST /u HTTP/1.1\r\nHost: a\r\n"
+	    "Transfer-Encoding: chunked\r\n\r\n0\r\n\r\n");
+	s = server_accept(t, 0);
+	peer_head(t, s);
+	peer_expect(t, s, "0\r\n\r\n");
+	peer_send(t, s, "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n"
+	    "\r\n0\r\n\r\n");
+	peer_expect(t, c, "HTTP/1.1 200 OK");
+	peer_expect(t, c, "\r\n\r\n");
+	peer_send(t, c, "HEAD /h HTTP/1.1\r\nHost: a\r\n\r\n");
+	peer_head(t, s);
+	peer_send(t, s, "HTTP/1.1 200 OK\r\nContent-Length: 99\r\n\r\n");
+	peer_expect(t, c, "\r\nContent-Length: 99\r\n");
+	peer_expect(t, c, "\r\n\r\n");
+	peer_send(t, c, "DELETE /d HTTP/1.1\r\nHost: a\r\n\r\n");
+	peer_head(t, s);
+	peer_send(t, s, "HTTP/1.1 204 No Content\r\n\r\n");
+	peer_expect(t, c, "HTTP/1.1 204 No Content\r\n");
+	peer_expect(t, c, "\r\n\r\n");
+	peer_send(t, c, "POST /p HTTP/1.1\r\nHost: a\r\n"
+	    "Content-Length: 0\r\n\r\n");
+	ck_has(peer_head(t, s), "\r\nContent-Length: 0\r\n");
+	peer_send(t, s, "HTTP/1.1 304 Not Modified\r\nETag: \"a\"\r\n\r\n");
+	peer_expect(t, c, "HTTP/1.1 304 Not Modified\r\n");
+	peer_expect(t, c, "\r\n\r\n");
+	peer_free(c);
+	peer_free(s);
+}
+END_TEST
+
+/* More than any buffer holds, both ways; the receiver stalls at first. */
+START_TEST(test_large)
+{
+	const size_t	 size = 8 << 20;
+	char		*piece = malloc(65537);
+	struct peer	*c;
+	struct peer	*s;
+	struct peer	*from;
+	struct peer	*to;
+	size_t		 sent = 0;
+	size_t		 got;
+	uint64_t	 end;
+
+	start_one("");
+	memset(piece, 'x', 65536);
+	piece[65536] = '\0';
+	c = client_new(t);
+	peer_send(t, c, _i == 0 ? GET("/") : "PUT / HTTP/1.1\r\nHost: a\r\n"
+	    "Content-Length: 8388608\r\n\r\n");
+	s = server_accept(t, 0);
+	peer_head(t, s);
+	if (_i == 0)
+		peer_send(t, s, "HTTP/1.1 200 OK\r\n"
+		    "Content-Length: 8388608\r\n\r\n");
+	from = _i == 0 ? s : c;
+	to = _i == 0 ? c : s;
+	if (_i == 0)
+		peer_head(t, c);
+	/* Until everything between is full. */
+	for (unsigned full = 0; full < 50; ev_turn(t->ev, 1)) {
+		ssize_t n = send(from->fd, piece, 65536,
+		    MSG_DONTWAIT | MSG_NOSIGNAL);
+
+		full = n > 0 ? 0 : full + 1;
+		sent += n > 0 ? (size_t)n : 0;
+		ck_assert_uint_lt(sent, size);
+	}
+	ck_assert_uint_lt(t->serve.pages.live, 1 << 20);
+	end = now_ms() + PATIENCE_MS;
+	for (got = to->n; got < size && now_ms() < end;) {
+		ssize_t n;
+
+		to->n = 0;
+		peer_read(to);
+		got += to->n;
+		if (sent < size) {
+			n = send(from->fd, piece, size - sent < 65536 ?
+			    size - sent : 65536, MSG_DONTWAIT | MSG_NOSIGNAL);
+			sent += n > 0 ? (size_t)n : 0;
+		}
+		ev_turn(t->ev, 0);
+	}
+	ck_assert_uint_eq(got, size);
+	if (_i == 1)
+		peer_send(t, s, OK_SMALL);
+	to->n = 0;
+	peer_send(t, c, GET("/n"));
+	if (_i == 1)
+		peer_expect(t, c, "\r\n\r\nhi");
+	serve_one(s, OK_SMALL);
+	peer_expect(t, c, "\r\n\r\nhi");
+	free(piece);
+	peer_free(c);
+	peer_free(s);
+}
+END_TEST
+
+START_TEST(test_until_close)
+{
+	struct peer	*c;
+	struct peer	*s;
+
+	start_one("");
+	c = client_new(t);
+	peer_send(t, c, GET("/"));
+	s = server_accept(t, 0);
+	peer_head(t, s);
+	peer_send(t, s, "HTTP/1.1 200 OK\r\nConnection: close\r\n\r\nabc");
+	peer_expect(t, c, "abc");
+	peer_free(s);
+	peer_expect(t, c, "0\r\n\r\n");
+	peer_free(c);
+}
+END_TEST
+
+/* The answer needs no body: it goes through at once. */
+START_TEST(test_early)
+{
+	struct peer	*c;
+	struct peer	*s;
+
+	start_one("");
+	c = client_new(t);
+	peer_send(t, c, "POST /u HTTP/1.1\r\nHost: a\r\n"
+	    "Content-Length: 1000000\r\n\r\nabc");
+	s = server_accept(t, 0);
+	peer_head(t, s);
+	peer_expect(t, s, "abc");
+	peer_send(t, s, "HTTP/1.1 413 Too Large\r\n"
+	    "Content-Length: 2\r\n\r\nno");
+	peer_expect(t, c, "HTTP/1.1 413 Too Large\r\n");
+	peer_expect(t, c, "\r\n\r\nno");
+	/* The half-sent request is given up. */
+	peer_end(t, s);
+	peer_free(c);
+	peer_free(s);
+}
+END_TEST
+
+START_TEST(test_expect)
+{
+	struct peer	*c;
+	struct peer	*s;
+
+	start_one("");
+	c = client_new(t);
+	peer_send(t, c, "POST /u HTTP/1.1\r\nHost: a\r\n"
+	    "Expect: 100-continue\r\nContent-Length: 3\r\n\r\n");
+	s = server_accept(t, 0);
+	ck_has(peer_head(t, s), "\r\nExpect: 100-continue\r\n");
+	if (_i == 0) {
+		/* The server does not want it: the client need not send. */
+		peer_send(t, s, "HTTP/1.1 403 No\r\n"
+		    "Content-Length: 0\r\n\r\n");
+		ck_has(peer_head(t, c), "HTTP/1.1 403 No\r\n");
+	} else {
+		/* It says so, or says nothing for a second. */
+		if (_i == 1)
+			peer_send(t, s, "HTTP/1.1 100 Continue\r\n\r\n");
+		ck_has(peer_head(t, c), "HTTP/1.1 100 Continue\r\n");
+		peer_send(t, c, "abc");
+		peer_expect(t, s, "abc");
+		peer_send(t, s, OK_SMALL);
+		ck_has(peer_head(t, c), "HTTP/1.1 200 OK\r\n");
+		peer_expect(t, c, "hi");
+	}
+	peer_free(c);
+	peer_free(s);
+}
+END_TEST
+
+/* --- failures and attempts --- */
+
+START_TEST(test_next_server)
+{
+	struct peer	*c;
+	struct peer	*s;
+
+	env_start(t, "[route r]\npath = /*\ntargets = $0 $1\n");
+	close(t->back[0]);
+	t->back[0] = -1;
+	c = client_new(t);
+	/* Whosever turn it is, and whatever the method. */
+	for (unsigned i = 0; i < 4; i++) {
+		peer_send(t, c, "POST / HTTP/1.1\r\nHost: a\r\n"
+		    "Content-Length: 3\r\n\r\nabc");
+		if (i == 0)
+			s = server_accept(t, 1);
+		peer_expect(t, s, "\r\n\r\nabc");
+		peer_send(t, s, OK_SMALL);
+		peer_expect(t, c, "\r\n\r\nhi");
+	}
+	peer_free(c);
+	peer_free(s);
+}
+END_TEST
+
+START_TEST(test_turns)
+{
+	struct peer	*c[6];
+	struct peer	*s[6];
+
+	env_start(t, "[route r]\npath = /*\ntargets = $0 $1 $2\n");
+	for (unsigned i = 0; i < 6; i++) {
+		c[i] = client_new(t);
+		peer_send(t, c[i], GET("/"));
+		s[i] = server_accept(t, i % 3);
+		peer_head(t, s[i]);
+	}
+	for (unsigned i = 0; i < 6; i++) {
+		peer_send(t, s[i], OK_SMALL);
+		peer_expect(t, c[i], "\r\n\r\nhi");
+		peer_free(c[i]);
+		peer_free(s[i]);
+	}
+}
+END_TEST
+
+START_TEST(test_all_refuse)
+{
+	struct peer	*c;
+	char		*head;
+
+	env_start(t, "[route r]\npath = /*\ntargets = $0 $1\n");
+	for (unsigned i = 0; i < 2; i++) {
+		close(t->back[i]);
+		t->back[i] = -1;
+	}
+	c = client_new(t);
+	peer_send(t, c, GET("/"));
+	head = peer_head(t, c);
+	ck_has(head, "HTTP/1.1 502 Bad Gateway\r\n");
+	ck_has(head, "\r\nProxy-Status: sluice; error=connection_refused\r\n");
+	/* The client's connection is none the worse for it. */
+	c->n = 0;
+	peer_send(t, c, GET("/"));
+	ck_has(peer_head(t, c), "HTTP/1.1 502 Bad Gateway\r\n");
+	peer_free(c);
+}
+END_TEST
+
+struct reset {
+	const char	*request;
+	const char	*partial;	/* what the server says before */
+	bool		 replayed;
+};
+
+static const struct reset resets[] = {
+	{ "GET / HTTP/1.1\r\nHost: a\r\n\r\n", "", true },
+	{ "PUT / HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\n\r\n", "",
+	    true },
+	{ "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\n\r\n", "",
+	    false },
+	{ "PUT / HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\n\r\nx", "",
+	    false },
+	{ "GET / HTTP/1.1\r\nHost: a\r\n\r\n", "HTTP/1.1 20", false }
+};
+
+/* A pooled connection that dies as it is used. */
+START_TEST(test_stale)
+{
+	const struct reset	*r = &resets[_i];
+	struct peer		*c;
+	struct peer		*s;
+
+	start_one("");
+	c = client_new(t);
+	peer_send(t, c, GET("/"));
+	s = server_accept(t, 0);
+	serve_one(s, OK_SMALL);
+	peer_expect(t, c, "\r\n\r\nhi");
+	peer_send(t, c, r->request);
+	peer_head(t, s);
+	peer_send(t, s, r->partial);
+	peer_free(s);
+	if (r->replayed) {
+		s = server_accept(t, 0);
+		serve_one(s, OK_SMALL);
+		peer_expect(t, c, "\r\n\r\nhi");
+		/* Once is enough: now it was no stale one. */
+		peer_send(t, c, GET("/"));
+		peer_head(t, s);
+		peer_free(s);
+		s = server_accept(t, 0);
+		peer_head(t, s);
+		peer_free(s);
+	}
+	ck_has(peer_head(t, c), "HTTP/1.1 502 Bad Gateway\r\n");
+	ck_assert(server_is_alone(t, 0));
+	peer_free(c);
+}
+END_TEST
+
+START_TEST(test_silent)
+{
+	struct peer	*c;
+	struct peer	*s;
+	uint64_t	 t0;
+
+	start_one(_i == 0 ? "timeout.first_byte = 200ms\n" :
+	    "timeout.connect = 100ms\ntimeout.total = 200ms\n");
+	c = client_new(t);
+	t0 = now_ms();
+	peer_send(t, c, GET("/"));
+	s = server_accept(t, 0);
+	peer_head(t, s);
+	ck_has(peer_head(t, c), "HTTP/1.1 504 Gateway Timeout\r\n");
+	ck_assert_uint_ge(now_ms() - t0, 190);
+	peer_end(t, s);
+	peer_free(c);
+	peer_free(s);
+}
+END_TEST
+
+/* A body that goes on keeps the first byte's limit away. */
+START_TEST(test_slow_upload)
+{
+	struct peer	*c;
+	struct peer	*s;
+	uint64_t	 end;
+
+	start_one("timeout.first_byte = 150ms\n");
+	c = client_new(t);
+	peer_send(t, c, "POST / HTTP/1.1\r\nHost: a\r\n"
+	    "Content-Length: 5\r\n\r\n");
+	s = server_accept(t, 0);
+	peer_head(t, s);
+	for (unsigned i = 0; i < 5; i++) {
+		for (end = now_ms() + 100; now_ms() < end;)
+			ev_turn(t->ev, 2);
+		peer_send(t, c, "x");
+		peer_expect(t, s, "x");
+	}
+	peer_send(t, s, OK_SMALL);
+	peer_expect(t, c, "HTTP/1.1 200 OK\r\n");
+	peer_free(c);
+	peer_free(s);
+}
+END_TEST
+
+struct broken {
+	const char	*answer;	/* as far as it comes */
+	const char	*keys;
+	bool		 stays;		/* the server does not close */
+};
+
+static const struct broken brokens[] = {
+	{ "HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nabc", "", false },
+	{ "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n",
+	    "", false },
+	{ "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
+	    "3\r\nabc\r\nzz\r\n", "", true },
+	{ "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n",
+	    "timeout.between = 100ms\n", true }
+};
+
+/* Half an answer must never look like a whole one. */
+START_TEST(test_broken_body)
+{
+	const struct broken	*b = &brokens[_i];
+	struct peer		*c;
+	struct peer		*s;
+
+	start_one(b->keys);
+	c = client_new(t);
+	peer_send(t, c, GET("/"));
+	s = server_accept(t, 0);
+	peer_head(t, s);
+	peer_send(t, s, b->answer);
+	peer_expect(t, c, "HTTP/1.1 200 OK\r\n");
+	if (!b->stays) {
+		peer_expect(t, c, "abc");
+		close(s->fd);
+		s->fd = -1;
+	}
+	peer_end(t, c);
+	ck_assert_ptr_null(strstr(c->buf, "0\r\n\r\n"));
+	if (b->stays)
+		peer_end(t, s);
+	peer_free(c);
+	peer_free(s);
+}
+END_TEST
+
+START_TEST(test_client_gone)
+{
+	struct peer	*c;
+	struct peer	*s;
+
+	start_one("");
+	c = client_new(t);
+	peer_send(t, c, GET("/"));
+	s = server_accept(t, 0);
+	peer_head(t, s);
+	if (_i == 1)
+		peer_send(t, s, "HTTP/1.1 200 OK\r\nContent-Length: 9\r\n"
+		    "\r\nabc");
+	if (_i == 1)
+		peer_expect(t, c, "abc");
+	sock_set_reset(c->fd);
+	peer_free(c);
+	peer_end(t, s);
+	turns_while(t, &t->serve.nexchange, 0);
+	peer_free(s);
+}
+END_TEST
+
+START_TEST(test_limit)
+{
+	struct peer	*c;
+	struct peer	*d;
+	struct peer	*s;
+	char		*head;
+
+	env_start(t, "[route r]\npath = /*\ntarget = $0 max_conns=1\n");
+	c = client_new(t);
+	d = client_new(t);
+	peer_send(t, c, GET("/"));
+	s = server_accept(t, 0);
+	peer_head(t, s);
+	peer_send(t, d, GET("/"));
+	head = peer_head(t, d);
+	ck_has(head, "HTTP/1.1 503 Service Unavailable\r\n");
+	ck_has(head, "\r\nRetry-After: ");
+	peer_send(t, s, OK_SMALL);
+	peer_expect(t, c, "\r\n\r\nhi");
+	/* The pooled one is there for everybody. */
+	d->n = 0;
+	peer_send(t, d, GET("/"));
+	serve_one(s, OK_SMALL);
+	peer_expect(t, d, "HTTP/1.1 200 OK\r\n");
+	peer_free(c);
+	peer_free(d);
+	peer_free(s);
+}
+END_TEST
+
+/* A request under way survives that its upstream goes. */
+START_TEST(test_reload)
+{
+	struct peer	*c;
+	struct peer	*d;
+	struct peer	*s;
+	struct peer	*s2;
+
+	start_one("");
+	c = client_new(t);
+	peer_send(t, c, GET("/"));
+	s = server_accept(t, 0);
+	peer_head(t, s);
+	env_start(t, "[route r]\npath = /*\ntarget = $1\n");
+	d = client_new(t);
+	peer_send(t, d, GET("/"));
+	s2 = server_accept(t, 1);
+	serve_one(s2, OK_SMALL);
+	peer_expect(t, d, "\r\n\r\nhi");
+	peer_send(t, s, OK_SMALL);
+	peer_expect(t, c, "\r\n\r\nhi");
+	/* Its connection is not kept. */
+	peer_end(t, s);
+	ck_assert_uint_eq(t->serve.upstreams.n, 1);
+	ck_assert_uint_eq(gen_count(&t->gens), 1);
+	peer_free(c);
+	peer_free(d);
+	peer_free(s);
+	peer_free(s2);
+}
+END_TEST
+
+#define N(a)	((int)(sizeof(a) / sizeof((a)[0])))
+
+int
+main(void)
+{
+	Suite	*s = suite_create("proxy");
+	TCase	*tc = tcase_create("proxy");
+	SRunner	*sr;
+	int	 failed;
+
+	tcase_set_timeout(tc, 30);
+	tcase_add_checked_fixture(tc, setup, teardown);
+	tcase_add_test(tc, test_forward);
+	tcase_add_loop_test(tc, test_rewrite, 0, N(rewrites));
+	tcase_add_loop_test(tc, test_host, 0, 3);
+	tcase_add_test(tc, test_max_forwards);
+	tcase_add_test(tc, test_interim);
+	tcase_add_test(tc, test_reuse);
+	tcase_add_test(tc, test_chunked);
+	tcase_add_test(tc, test_empty);
+	tcase_add_loop_test(tc, test_large, 0, 2);
+	tcase_add_test(tc, test_until_close);
+	tcase_add_test(tc, test_early);
+	tcase_add_loop_test(tc, test_expect, 0, 3);
+	tcase_add_test(tc, test_next_server);
+	tcase_add_test(tc, test_turns);
+	tcase_add_test(tc, test_all_refuse);
+	tcase_add_loop_test(tc, test_stale, 0, N(resets));
+	tcase_add_loop_test(tc, test_silent, 0, 2);
+	tcase_add_test(tc, test_slow_upload);
+	tcase_add_loop_test(tc, test_broken_body, 0, N(brokens));
+	tcase_add_loop_test(tc, test_client_gone, 0, 2);
+	tcase_add_test(tc, test_limit);
+	tcase_add_test(tc, test_reload);
+	suite_add_tcase(s, tc);
+	sr = srunner_create(s);
+	srunner_run_all(sr, CK_NORMAL);
+	failed = srunner_ntests_failed(sr);
+	srunner_free(sr);
+	return failed == 0 ? 0 : 1;
+}
