@@ -125,6 +125,7 @@ SRCS_REGISTRY =
 # main: sluiced
 SRCS_MAIN = \
 	src/main/bind.c \
+	src/main/budget.c \
 	src/main/build.c \
 	src/main/check.c \
 	src/main/child.c \

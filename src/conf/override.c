@@ -11,7 +11,8 @@
 
 /* Variables that are read elsewhere. */
 static const char *const known[] = {
-	"SLUICE_CONF", "SLUICE_ROOT", "SLUICE_PORT", NULL
+	"SLUICE_CONF", "SLUICE_ROOT", "SLUICE_PORT", "SLUICE_EV",
+	"SLUICE_FAULT", "SLUICE_HANDOVER", "SLUICE_SOCKET", NULL
 };
 
 struct override {

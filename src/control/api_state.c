@@ -22,6 +22,7 @@ struct seen {
 	uint64_t	beat_ms;
 	uint64_t	generation;
 	uint64_t	generations;
+	uint64_t	accepts;
 	uint64_t	accept_rate;
 	uint64_t	busy;
 	bool		stepped;
@@ -66,6 +67,7 @@ look(uint32_t i, struct seen *p)
 	p->beat_ms = s->beat_ms;
 	p->generation = i == 0 ? global()->generation : s->generation;
 	p->generations = s->generations;
+	p->accepts = s->accepts;
 	p->accept_rate = s->accept_rate;
 	p->busy = s->busy_permille;
 	p->stepped = s->stepped == 1;
@@ -155,6 +157,7 @@ describe(const struct seen *p)
 	set_num(j, "uptime_ms", since(wall, p->started_ms));
 	set_num(j, "beat_age_ms", since(now, p->beat_ms));
 	set_num(j, "busy_permille", p->busy);
+	set_num(j, "accepts", p->accepts);
 	set_num(j, "accept_rate", p->accept_rate);
 	json_object_set_new(j, "stepped_back", json_boolean(p->stepped));
 	set_num(j, "connections", count(p->slot, STAT_CONNS));
@@ -299,7 +302,6 @@ describe_stat(enum stat_id id, uint64_t sum)
 {
 	uint32_t i, n = shm_rows(self->shm, &board_slots);
 	json_t *each = json_array(), *one;
-	char name[64];
 	struct seen p;
 
 	for (i = 0; i < n; i++) {
@@ -309,8 +311,8 @@ describe_stat(enum stat_id id, uint64_t sum)
 		set_num(one, "value", count(i, id));
 		json_array_append_new(each, one);
 	}
-	snprintf(name, sizeof(name), "sluice_%s", stat_rows[id].name);
-	return json_pack("{s:s, s:s, s:s, s:o, s:o}", "name", name, "kind",
+	return json_pack("{s:s, s:s, s:s, s:o, s:o}", "name",
+	    stat_rows[id].name, "kind",
 	    stat_rows[id].kind == STAT_GAUGE ? "gauge" : "counter", "help",
 	    stat_rows[id].help, "sum", api_num(settle(id, sum)), "processes",
 	    each);

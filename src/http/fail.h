@@ -13,7 +13,7 @@
 
 enum fail {
 	FAIL_NONE,
-#define FAIL(id, name, status, flags, text)	FAIL_##id,
+#define FAIL(id, name, status, flags, proxy, text)	FAIL_##id,
 #include "http/fail.tbl"
 #undef FAIL
 	FAIL_N
@@ -23,6 +23,7 @@ struct fail_row {
 	const char	*name;
 	uint16_t	 status;
 	uint16_t	 flags;
+	const char	*proxy;		/* RFC 9209 error type, or "" */
 	const char	*text;
 };
 

@@ -16,6 +16,7 @@
 
 #include "base/must.h"
 #include "core/settings.h"
+#include "main/budget.h"
 #include "os/fault.h"
 
 #define BUILD_MS	60000
@@ -89,7 +90,7 @@ compile(struct master *m, struct conf_load *cl, jmp_buf *full)
 		return -1;
 	}
 	conf = conf_load_run(cl, &a);
-	if (conf == NULL)
+	if (conf == NULL || budget_check(cl, conf) < 0)
 		return -1;
 	conf->number = m->pub.number;
 	gen_finish(&m->gens, m->pub.slot, &a, conf);

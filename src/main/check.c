@@ -19,6 +19,7 @@
 #include "config.h"
 #include "core/board.h"
 #include "core/settings.h"
+#include "main/budget.h"
 
 #define CHECK_BYTES	GEN_SLOT_BYTES
 
@@ -36,6 +37,7 @@ static struct conf *
 load(const struct opts *o, struct conf_load **cl, struct arena *a)
 {
 	struct conf_opts co;
+	struct conf *conf;
 	void *mem;
 
 	mem = mmap(NULL, CHECK_BYTES, PROT_READ | PROT_WRITE,
@@ -44,7 +46,10 @@ load(const struct opts *o, struct conf_load **cl, struct arena *a)
 	arena_init_fixed(a, mem, CHECK_BYTES, on_full, NULL);
 	opts_conf(o, &co);
 	*cl = conf_load_new(&co);
-	return conf_load_run(*cl, a);
+	conf = conf_load_run(*cl, a);
+	if (conf != NULL && budget_check(*cl, conf) < 0)
+		return NULL;
+	return conf;
 }
 
 static int

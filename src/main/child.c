@@ -12,7 +12,7 @@
 #include <unistd.h>
 
 #include "base/must.h"
-#include "core/settings.h"
+#include "core/lease.h"
 
 /* a peer pair: one end is inherited, the other is sent when fork is done */
 struct pair {
@@ -94,7 +94,9 @@ find_slot(struct master *m, unsigned *slot, struct err *e)
 		if (taken[i])
 			continue;
 		*slot = i;
-		return board_grow(m->proc.shm, i + 1, e);
+		return board_grow(m->proc.shm, i + 1, e) < 0 ||
+		    lease_grow(m->proc.shm, i + 1, LEASE_SHADOWS, e) < 0 ?
+		    -1 : 0;
 	}
 	return err_set(e, "all %d process slots are taken", SLOT_MAX);
 }

@@ -15,8 +15,10 @@
 
 #include "base/must.h"
 #include "core/access.h"
+#include "core/lease.h"
 #include "core/settings.h"
 #include "main/panic.h"
+#include "os/fault.h"
 #include "os/notify.h"
 
 #define DEFAULT_USER	"sluice"
@@ -427,7 +429,8 @@ init(struct master *m, struct err *e)
 	if (m->proc.shm == NULL) {
 		m->proc.shm = shm_new(shm_regions, e);
 		if (m->proc.shm == NULL ||
-		    board_grow(m->proc.shm, 16, e) < 0)
+		    board_grow(m->proc.shm, 16, e) < 0 ||
+		    lease_grow(m->proc.shm, 16, LEASE_SHADOWS, e) < 0)
 			return -1;
 		g = shm_row(m->proc.shm, &board_globals, 0);
 		g->started_ms = ev_wall_ms(m->proc.ev);
@@ -483,6 +486,7 @@ master_run(struct opts *o)
 	struct err e;
 	int adopted;
 
+	FAULT_INIT();
 	prepare_self(m, o);
 	adopted = upgrade_adopt(m, &e);
 	if (adopted < 0) {

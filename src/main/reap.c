@@ -256,6 +256,7 @@ on_watch(struct timer *t)
 	list_each(l, &m->children)
 		check_beat(m, container_of(l, struct child, node),
 		    ev_ms(m->proc.ev));
+	log_tick(&m->proc.log);
 	reap_watch(m);
 }
 

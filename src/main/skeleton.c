@@ -27,6 +27,7 @@ struct skel {
 	const struct start		*start;
 	const struct skel_hooks		*hooks;	/* of run() */
 	int				 status;
+	uint64_t			 ticked_ms;
 	bool				 ending:1;
 };
 
@@ -276,6 +277,10 @@ on_beat(void *ctx, uint64_t now)
 	s->board.slot->beat_ms = now;
 	if (s->board.slot->generations != n)
 		count_gens(s);
+	if (now - s->ticked_ms >= 1000) {
+		s->ticked_ms = now;
+		log_tick(&s->proc.log);
+	}
 	if (s->hooks != NULL && s->hooks->beat != NULL)
 		s->hooks->beat(s->hooks->ctx, now);
 }

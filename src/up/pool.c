@@ -31,6 +31,7 @@ struct up_conn {
 	bool			 given:1;
 	bool			 idle:1;
 	bool			 gone:1;
+	bool			 late:1;	/* in the second batch */
 	struct ev_task		 close;
 	struct ev_task		 free;
 };
@@ -46,11 +47,17 @@ loop_of(const struct server *s)
 
 /* --- the end of a connection --- */
 
+/* In the second batch of frees: the codec's own may need env until then. */
 static void
 on_free(struct ev_task *t)
 {
 	struct up_conn	*c = container_of(t, struct up_conn, free);
 
+	if (!c->late) {
+		c->late = true;
+		ev_post(loop_of(c->server), EV_FREE, t);
+		return;
+	}
 	ev_cancel(&c->close);
 	upstream_put(&c->upstream);
 	free(c);

@@ -99,7 +99,7 @@ setup(int backlog, uint64_t max_conns)
 	ck_assert_int_eq(lease_grow(f->serve.shm, 1, 8, &e), 0);
 	page_pool_init(&f->serve.pages, 16);
 	slab_init(&f->serve.arenas, 8192, 4);
-	slab_init(&f->serve.codecs, 512, 4);
+	slab_init(&f->serve.codecs, CODEC_CONN_MAX, 4);
 	f->proc.ev = f->serve.ev;
 	self = &f->proc;
 	sock_parse(STR("127.0.0.1:0"), -1, &f->sc[0].addr, &e);
