@@ -411,27 +411,52 @@ do-bench: $(PROGS)
 install: all
 	+@$(SELF) SAN= V=plain do-install
 
+# the words between @ in files of other programs, and where these look
+SHAREDIR = $(PREFIX)/share/doc/sluice
+UNITDIR = $(PREFIX)/lib/systemd/system
+USERDIR = $(PREFIX)/lib/sysusers.d
+STATEDIR = sed -n 's/^\#define SL_STATEDIR "\(.*\)"$$/\1/p' config.h
+FILL = sed -e 's|@SBINDIR@|$(SBINDIR)|g' -e "s|@STATEDIR@|`$(STATEDIR)`|g"
+
 do-install: $(PROGS)
 	$(INSTALL) -d $(DESTDIR)$(SBINDIR) $(DESTDIR)$(SYSCONFDIR)/sluice
-	$(INSTALL) -m 755 build/sluiced build/sluicectl $(DESTDIR)$(SBINDIR)
+	$(INSTALL) -m 755 $(B)/sluiced $(B)/sluicectl $(DESTDIR)$(SBINDIR)
 	@for f in man/*.[1-9]; do \
-		test -f "$$f" || continue; \
 		d=$(DESTDIR)$(MANDIR)/man$${f##*.}; \
 		$(INSTALL) -d "$$d" && $(INSTALL) -m 644 "$$f" "$$d" || exit 1; \
 		echo "$$f -> $$d"; \
 	done
-	@d=$(DESTDIR)$(SYSCONFDIR)/sluice; test ! -f etc/sluice.conf || { \
-		f=sluice.conf; test ! -f "$$d/$$f" || f=$$f.sample; \
-		$(INSTALL) -m 644 etc/sluice.conf "$$d/$$f" && \
-		echo "etc/sluice.conf -> $$d/$$f"; }
+	@d=$(DESTDIR)$(SYSCONFDIR)/sluice; for f in etc/sluice.conf*; do \
+		to=$${f#etc/}; test "$$f" != etc/sluice.conf || \
+		    test ! -f "$$d/$$to" || to=$$to.sample; \
+		$(INSTALL) -m 644 "$$f" "$$d/$$to" || exit 1; \
+		echo "$$f -> $$d/$$to"; \
+	done
+	$(INSTALL) -d -m 750 "$(DESTDIR)`$(STATEDIR)`"
+	$(INSTALL) -d $(DESTDIR)$(SHAREDIR) $(DESTDIR)$(UNITDIR) \
+	    $(DESTDIR)$(USERDIR)
+	$(FILL) contrib/systemd/sluice.service \
+	    >$(DESTDIR)$(UNITDIR)/sluice.service
+	$(INSTALL) -m 644 contrib/systemd/sysusers.conf \
+	    $(DESTDIR)$(USERDIR)/sluice.conf
+	$(FILL) contrib/logrotate.conf >$(DESTDIR)$(SHAREDIR)/logrotate.conf
+	@chmod 644 $(DESTDIR)$(UNITDIR)/sluice.service \
+	    $(DESTDIR)$(SHAREDIR)/logrotate.conf
 
-# what the operator may have changed stays
+# what the operator may have changed stays: sluice.conf and the state
 uninstall:
 	rm -f $(DESTDIR)$(SBINDIR)/sluiced $(DESTDIR)$(SBINDIR)/sluicectl
-	rm -f $(DESTDIR)$(SYSCONFDIR)/sluice/sluice.conf.sample
+	@for f in sample simple full production; do \
+		rm -f $(DESTDIR)$(SYSCONFDIR)/sluice/sluice.conf.$$f; \
+	done
 	@for f in man/*.[1-9]; do \
 		rm -f "$(DESTDIR)$(MANDIR)/man$${f##*.}/$${f##*/}"; \
 	done
+	rm -f $(DESTDIR)$(UNITDIR)/sluice.service \
+	    $(DESTDIR)$(USERDIR)/sluice.conf \
+	    $(DESTDIR)$(SHAREDIR)/logrotate.conf
+	@rmdir $(DESTDIR)$(SHAREDIR) $(DESTDIR)$(SYSCONFDIR)/sluice \
+	    2>/dev/null || :
 
 dist:
 	git archive --prefix=sluice-$(VERSION)/ \

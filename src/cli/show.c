@@ -17,6 +17,7 @@ enum paint { PLAIN, GOOD, BAD };
 
 /* --- values --- */
 
+/* A member's text; "" if it is none. */
 static struct str
 text_of(const json_t *j, const char *name)
 {
@@ -47,6 +48,7 @@ add_safe(struct show *s, const json_t *j, const char *name)
 	text_safe(&s->out, text_of(j, name));
 }
 
+/* A word in colour, if there is any; the rest of a line stays plain. */
 static void
 painted(struct show *s, enum paint p, struct str word)
 {
@@ -144,6 +146,7 @@ show_version(struct show *s, const json_t *j)
 
 /* --- status --- */
 
+/* At night this line is all that is read. */
 static void
 add_verdict(struct show *s, const json_t *j)
 {
@@ -182,6 +185,7 @@ add_config(struct show *s, const json_t *j)
 	    num_of(r, "published"), num_of(r, "failed"));
 }
 
+/* In flight is what began and neither ended nor was lost. */
 static void
 add_load(struct show *s, const json_t *j)
 {

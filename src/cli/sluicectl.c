@@ -15,7 +15,9 @@
 #include "conf/diag.h"
 #include "config.h"
 #include "control/api.h"
-#include "main/opts.h"
+
+/* exit codes; those of sluiced, as far as they occur here */
+enum { DONE = 0, FAILED = 1, USAGE = 2, NOBODY = 4 };
 
 /* what the command line said */
 struct ctl {
@@ -37,7 +39,7 @@ struct command {
 	const char	*text;
 };
 
-#define SHORT_MS	10000
+#define SHORT_MS	10000	/* control answers at once, or it is hung */
 #define LONG_MS		100000	/* longer than the API itself waits */
 
 static const struct command commands[] = {
@@ -66,6 +68,7 @@ static const struct command commands[] = {
 
 /* --- the command line --- */
 
+/* What does not exist yet is not shown. */
 static void
 usage(FILE *f)
 {
@@ -94,7 +97,7 @@ wrong(const char *what, const char *word)
 {
 	fprintf(stderr, "sluicectl: %s \"%s\": see sluicectl help\n", what,
 	    word);
-	return EXIT_USAGE;
+	return USAGE;
 }
 
 static int
@@ -122,6 +125,7 @@ parse_value(struct ctl *c, char **argv, int *i)
 	return 0;
 }
 
+/* The options with a value may stand behind the command too. */
 static bool
 is_option(const char *arg, const char *letters)
 {
@@ -156,7 +160,7 @@ parse(struct ctl *c, char **argv)
 	}
 	if (c->word == NULL) {
 		usage(stderr);
-		return EXIT_USAGE;
+		return USAGE;
 	}
 	return 0;
 }
@@ -191,14 +195,14 @@ say_nobody(const struct ctl *c, const struct answer *a, const struct err *e)
 {
 	if (a->reached) {
 		fprintf(stderr, "sluicectl: %s: %s\n", c->sock, e->text);
-		return EXIT_ENV;
+		return NOBODY;
 	}
 	fprintf(stderr, "sluicectl: nobody answers on %s: %s\n"
 	    "  is it running?      start it: sluiced -c FILE, or systemctl "
 	    "start sluice\n"
 	    "  with other folders? name its socket: sluicectl -s "
 	    "RUN_DIR/control.sock\n", c->sock, e->text);
-	return EXIT_ENV;
+	return NOBODY;
 }
 
 /* What the board says takes the place of the answer that brought it. */
@@ -216,6 +220,7 @@ look_at_board(const struct ctl *c, const struct answer *a, json_t *hello)
 	return j;
 }
 
+/* The bytes as they came; the board has no others than ours. */
 static void
 print_json(const struct answer *a, const json_t *board)
 {
@@ -247,7 +252,7 @@ tell_error(const struct ctl *c, const struct answer *a, const json_t *j)
 		print_json(a, NULL);
 	else
 		print_text(show_error, j, stderr);
-	return a->status == 409 ? EXIT_CONFIG : EXIT_ENV;
+	return a->status == 409 ? FAILED : NOBODY;
 }
 
 static int
@@ -255,13 +260,13 @@ tell(const struct ctl *c, const struct command *cmd, const struct answer *a)
 {
 	json_t *j = json_loadb(a->body.p, a->body.n, 0, NULL);
 	bool board = cmd->show == show_board;
-	int code = EXIT_OK;
+	int code = DONE;
 
 	if (!json_is_object(j)) {
 		fprintf(stderr, "sluicectl: what answers on %s is not "
 		    "sluiced: status %u without JSON\n", c->sock, a->status);
 		json_decref(j);
-		return EXIT_ENV;
+		return NOBODY;
 	}
 	if (a->status != 200) {
 		code = tell_error(c, a, j);
@@ -271,7 +276,7 @@ tell(const struct ctl *c, const struct command *cmd, const struct answer *a)
 	if (board)
 		j = look_at_board(c, a, j);
 	if (j == NULL)
-		return EXIT_ENV;
+		return NOBODY;
 	if (c->json)
 		print_json(a, board ? j : NULL);
 	else
@@ -295,11 +300,12 @@ run(struct ctl *c, const struct command *cmd)
 	client_free(&a);
 	if (fflush(stdout) != 0) {
 		fprintf(stderr, "sluicectl: writing: %s\n", strerror(errno));
-		code = EXIT_ENV;
+		code = NOBODY;
 	}
 	return code;
 }
 
+/* The row of the command, and whether its argument is one. */
 static int
 choose(struct ctl *c)
 {
@@ -315,7 +321,7 @@ choose(struct ctl *c)
 		fprintf(stderr, "sluicectl: %s%s%s: not in this version\n",
 		    c->word, cmd->target == NULL ? "" : " ",
 		    cmd->target == NULL ? "" : c->arg);
-		return EXIT_USAGE;
+		return USAGE;
 	}
 	if (c->arg != NULL && (cmd->arg == NULL ||
 	    strcmp(c->arg, cmd->arg) != 0))
@@ -337,11 +343,11 @@ main(int argc, char **argv)
 		return code;
 	if (strcmp(c.word, "help") == 0) {
 		usage(stdout);
-		return EXIT_OK;
+		return DONE;
 	}
 	if (strcmp(c.word, "-V") == 0) {
 		printf("sluicectl %s\n", SL_VERSION);
-		return EXIT_OK;
+		return DONE;
 	}
 	return choose(&c);
 }

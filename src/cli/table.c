@@ -66,6 +66,7 @@ head_of(const struct table *t, size_t col)
 	return str_from(t->head[col] + is_right(t, col));
 }
 
+/* The text may have moved since: cells are offsets. */
 static struct str
 cell_of(const struct table *t, size_t i)
 {
@@ -81,6 +82,7 @@ put_blanks(struct text *out, size_t n)
 		text_c(out, ' ');
 }
 
+/* A cell, filled up with blanks to its column's width. */
 static void
 put(const struct table *t, struct text *out, size_t col, size_t width,
     struct str s)
@@ -96,6 +98,7 @@ put(const struct table *t, struct text *out, size_t col, size_t width,
 		put_blanks(out, blanks);
 }
 
+/* Whoever copies a line wants no blanks behind it. */
 static void
 end_line(struct text *out)
 {

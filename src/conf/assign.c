@@ -227,7 +227,8 @@ assign_str(const struct assign *a, void *dst)
 	if (it->val.n < (uint64_t)r->min ||
 	    (r->max > 0 && it->val.n > (uint64_t)r->max))
 		return fail_range(a, it);
-	*(struct str *)dst = arena_dup(a->l->out, it->val);
+	*(struct str *)dst = arena_dup((a->row->flags & CONF_F_SECRET) &&
+	    a->l->keys != NULL ? a->l->keys : a->l->out, it->val);
 	return true;
 }
 

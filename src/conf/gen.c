@@ -91,22 +91,27 @@ gen_reserve(struct gens *gs, struct err *e)
 		return err_sys(e, "generations: cannot reserve %lu bytes of "
 		    "addresses", GEN_SLOTS * GEN_SLOT_BYTES);
 	gs->range = p;
+	p = mmap(NULL, GEN_SLOTS * GEN_KEYS_BYTES, PROT_NONE,
+	    MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	if (p == MAP_FAILED)
+		return err_sys(e, "generations: cannot reserve %lu bytes of "
+		    "addresses", GEN_SLOTS * GEN_KEYS_BYTES);
+	gs->keys = p;
 	gs->all = gs->cur = gs->next = NULL;
 	gs->fd = -1;
 	return 0;
 }
 
 static int
-open_file(struct err *e)
+open_file(const char *name, size_t size, struct err *e)
 {
-	int	fd = memfd_create("sluice-conf",
-	    MFD_CLOEXEC | MFD_ALLOW_SEALING);
+	int	fd = memfd_create(name, MFD_CLOEXEC | MFD_ALLOW_SEALING);
 
 	if (fd < 0)
 		return err_sys(e, "generation: cannot make a memory file");
 	/* Its mode is 0777 at first, and /proc would let others open it. */
 	if (fchmod(fd, 0600) != 0 ||
-	    ftruncate(fd, (off_t)GEN_SLOT_BYTES) != 0) {
+	    ftruncate(fd, (off_t)size) != 0) {
 		err_sys(e, "generation: cannot size the memory file");
 		close(fd);
 		return -1;
@@ -119,7 +124,7 @@ gen_create(struct gens *gs, unsigned slot, struct arena *a,
     void (*on_full)(void *), void *ctx, struct err *e)
 {
 	char	*base = slot_base(gs, slot);
-	int	 fd = open_file(e);
+	int	 fd = open_file("sluice-conf", GEN_SLOT_BYTES, e);
 
 	if (fd < 0)
 		return -1;
@@ -267,9 +272,103 @@ gen_map(struct gens *gs, int fd, unsigned slot, struct err *e)
 		return NULL;
 	}
 	g = must_calloc(1, sizeof(*g));
-	*g = (struct gen){ h->number, slot, h->conf, 0, gs->all };
+	*g = (struct gen){ h->number, slot, h->conf, 0, gs->all, false };
 	gs->all = gs->next = g;
 	return g;
+}
+
+/* --- the keys --- */
+
+/* at the first byte of a slot for keys */
+struct keys_head {
+	uint64_t	magic;
+	uint64_t	number;
+	const void	*base;
+};
+
+static char *
+keys_base(const struct gens *gs, unsigned slot)
+{
+	must(gs->keys != NULL && slot < GEN_SLOTS);
+	return gs->keys + (size_t)slot * GEN_KEYS_BYTES;
+}
+
+int
+gen_create_keys(struct gens *gs, unsigned slot, struct arena *a,
+    void (*on_full)(void *), void *ctx, struct err *e)
+{
+	char	*base = keys_base(gs, slot);
+	int	 fd = open_file("sluice-keys", GEN_KEYS_BYTES, e);
+
+	if (fd < 0)
+		return -1;
+	if (mmap(base, GEN_KEYS_BYTES, PROT_READ | PROT_WRITE,
+	    MAP_SHARED | MAP_FIXED, fd, 0) == MAP_FAILED) {
+		err_sys(e, "generation: cannot map the file of keys");
+		close(fd);
+		return -1;
+	}
+	(void)madvise(base, GEN_KEYS_BYTES, MADV_DONTDUMP);
+	arena_init_fixed(a, base + HEAD, GEN_KEYS_BYTES - HEAD, on_full,
+	    ctx);
+	return fd;
+}
+
+void
+gen_finish_keys(struct gens *gs, int fd, unsigned slot, struct arena *a,
+    uint64_t number)
+{
+	char			*base = keys_base(gs, slot);
+	struct keys_head	*h = (void *)base;
+	size_t			 size = (size_t)(a->cur - base);
+
+	size = (size + PAGE - 1) & ~(PAGE - 1);
+	*h = (struct keys_head){ GEN_MAGIC, number, base };
+	must(ftruncate(fd, (off_t)size) == 0);
+}
+
+int
+gen_check_keys(int fd, struct err *e)
+{
+	struct stat	st;
+
+	if (fcntl(fd, F_ADD_SEALS, SEALS) != 0 || fstat(fd, &st) != 0)
+		return err_sys(e, "generation: cannot seal the keys");
+	if (st.st_size < (off_t)PAGE || st.st_size > (off_t)GEN_KEYS_BYTES)
+		return err_set(e, "generation: the size of the keys is not "
+		    "possible");
+	return 0;
+}
+
+int
+gen_map_keys(struct gens *gs, struct gen *g, int fd, struct err *e)
+{
+	char			*base = keys_base(gs, g->slot);
+	const struct keys_head	*h = (const void *)base;
+	struct stat		 st;
+
+	if (fstat(fd, &st) != 0 || st.st_size < (off_t)PAGE ||
+	    st.st_size > (off_t)GEN_KEYS_BYTES)
+		return err_set(e, "generation: the file of keys is none");
+	if (map_fixed(base, (size_t)st.st_size, fd, e) != 0)
+		return -1;
+	g->keys = true;
+	(void)madvise(base, (size_t)st.st_size, MADV_DONTDUMP);
+	if (h->magic != GEN_MAGIC || h->number != g->number ||
+	    h->base != base) {
+		gen_drop_keys(gs, g);
+		return err_set(e, "generation: the keys are of another");
+	}
+	return 0;
+}
+
+void
+gen_drop_keys(struct gens *gs, struct gen *g)
+{
+	if (g->keys)
+		must(blank(keys_base(gs, g->slot), GEN_KEYS_BYTES,
+		    NULL) == 0);
+	g->keys = false;
 }
 
 /* Out of the list and out of the address space. */
@@ -283,6 +382,7 @@ drop(struct gens *gs, struct gen *g, bool tell)
 	while (*pg != g)
 		pg = &(*pg)->next;
 	*pg = g->next;
+	gen_drop_keys(gs, g);
 	must(blank(slot_base(gs, g->slot), GEN_SLOT_BYTES, NULL) == 0);
 	free(g);
 }

@@ -16,6 +16,7 @@
 #include "conf/conf.h"
 
 #define GEN_SLOT_BYTES	(256UL << 20)
+#define GEN_KEYS_BYTES	(4UL << 20)
 #define GEN_LIVE	16		/* generations at most in use */
 #define GEN_SLOTS	(4 * GEN_LIVE)	/* so that a slot is not reused soon */
 #define GEN_MAGIC	0x31304e4547434c53ULL	/* "SLCGEN01" */
@@ -38,6 +39,7 @@ struct gen {
 	const struct conf	*conf;		/* in the slot */
 	uint64_t		 uses;		/* exchanges, current mark */
 	struct gen		*next;		/* of struct gens */
+	bool			 keys;		/* its keys are mapped here */
 };
 
 struct gens {
@@ -46,6 +48,7 @@ struct gens {
 	struct gen	*cur;		/* committed */
 	struct gen	*next;		/* prepared */
 	int		 fd;		/* builder: of gen_create */
+	char		*keys;		/* own: GEN_SLOTS slots for keys */
 	void		(*on_free)(void *, const struct gen *);
 	void		*ctx;
 };
@@ -65,6 +68,21 @@ int gen_create(struct gens *, unsigned slot, struct arena *,
  */
 void gen_finish(struct gens *, unsigned slot, struct arena *,
     struct conf *);
+
+/*
+ * The second file: values of secret rows, for processes that do handshakes.
+ * Builder: as gen_create and gen_finish; conf points into it.
+ */
+int gen_create_keys(struct gens *, unsigned slot, struct arena *,
+    void (*on_full)(void *), void *ctx, struct err *);
+void gen_finish_keys(struct gens *, int fd, unsigned slot, struct arena *,
+    uint64_t number);
+/* Master: seals it and looks at its size; never at what is in it. */
+int gen_check_keys(int fd, struct err *);
+/* Worker: maps it read-only, left out of core dumps. */
+int gen_map_keys(struct gens *, struct gen *, int fd, struct err *);
+/* Unmaps it before its generation: no handshake needs it any more. */
+void gen_drop_keys(struct gens *, struct gen *);
 
 /*
  * Master: seals the file, then sees that size, head and pointers hold.

@@ -86,6 +86,7 @@ struct conf_load {
 	/* while it runs */
 	struct arena	 arena;		/* files, spans, items */
 	struct arena	*out;		/* ref: the generation's */
+	struct arena	*keys;		/* ref: of secret values; or NULL */
 	struct diags	*diags;		/* own */
 	struct conf	*conf;		/* of out */
 	struct map	 sects;		/* "type name" to struct sect */

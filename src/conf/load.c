@@ -215,6 +215,12 @@ conf_load_run(struct conf_load *l, struct arena *out)
 	return diag_errors(l->diags) > 0 || l->broken ? NULL : l->conf;
 }
 
+void
+conf_load_keys(struct conf_load *l, struct arena *keys)
+{
+	l->keys = keys;
+}
+
 struct arena *
 conf_load_arena(struct conf_load *l)
 {

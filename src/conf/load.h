@@ -76,6 +76,8 @@ void conf_load_free(struct conf_load **);
  * out or constant.
  */
 struct conf *conf_load_run(struct conf_load *, struct arena *out);
+/* Before it: values of secret rows go there; NULL: to out as well. */
+void conf_load_keys(struct conf_load *, struct arena *keys);
 
 /* --- for parse, link and done functions of modules --- */
 struct arena *conf_load_arena(struct conf_load *);	/* = out */

@@ -4,11 +4,12 @@
  * object.  Queries are refused: what this version does not know must not
  * be taken for the plain request (a reload that was to be planned only).
  */
-#include "control/int.h"
+#include "control/api.h"
 
 #include <stdlib.h>
 
 #include "base/must.h"
+#include "control/int.h"
 #include "os/proc.h"
 
 struct path {

@@ -10,6 +10,7 @@
 
 /* --- api.c --- */
 
+/* The control process's state, which the exchange's serve is part of. */
 struct api *api_of(const struct exchange *);
 
 /* Answers with an object, which is taken. */
@@ -29,6 +30,7 @@ json_t *api_text(struct str);
 /* "serving" of an enum slot_state, "unknown" of any other number. */
 const char *api_state_name(unsigned);
 
+/* Each answers the request whose path is named so. */
 void api_state_version(struct exchange *);
 void api_state_status(struct exchange *);
 void api_state_gens(struct exchange *);
@@ -36,6 +38,7 @@ void api_state_metrics(struct exchange *);
 
 /* --- api_order.c: what the master does --- */
 
+/* Tells the master; the exchange waits for its report. */
 void api_order_reload(struct exchange *);
 void api_order_roll(struct exchange *);
 /* The client has gone: nobody waits any more. */

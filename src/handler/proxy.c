@@ -329,9 +329,11 @@ on_wake(struct ev_task *t)
 void
 proxy_interim(struct proxy *p, const struct msg *m)
 {
-	proxy_moved(p);
-	if (m->status != 100)
+	if (m->status == 100)
+		proxy_let_body(p);
+	else
 		exchange_interim(p->x, proxy_make_answer(p, m));
+	proxy_moved(p);
 }
 
 void

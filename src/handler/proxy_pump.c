@@ -91,7 +91,7 @@ pull_request(struct proxy *p)
 	struct source	*from = p->req_in.from;
 
 	if (from == NULL || p->s == NULL || p->hold || p->stopped ||
-	    p->req_end)
+	    p->req_end || p->req_stop)
 		return;
 	p->req_in.credit = p->s->out.credit;
 	if (p->req_in.credit > 0)
@@ -155,18 +155,12 @@ on_res_head(struct sink *k, struct msg *m, unsigned flags)
 		return;
 	if (flags & WAIST_INTERIM) {
 		proxy_interim(p, m);
-		if (m->status == 100) {
-			p->hold = false;
-			pull_request(p);
-		}
 		return;
 	}
 	p->res_end = (flags & WAIST_END) != 0;
-	/* A server that answers well without a 100 will take the body. */
-	if (p->hold && m->status < 300) {
-		p->hold = false;
-		pull_request(p);
-	}
+	/* One that answers well without a 100 will take the body. */
+	p->req_stop |= p->hold && m->status >= 300;
+	proxy_let_body(p);
 	proxy_answer(p, m);
 }
 
@@ -329,6 +323,8 @@ proxy_untie(struct proxy *p)
 void
 proxy_let_body(struct proxy *p)
 {
+	if (!p->hold)
+		return;
 	p->hold = false;
 	pull_request(p);
 }

@@ -38,9 +38,9 @@ on_full(void *ctx)
 	longjmp(*(jmp_buf *)ctx, 1);
 }
 
-/* Sends diagnostics and, if there is one, the generation's file. */
+/* Sends diagnostics and, if there are any, the generation's two files. */
 static void
-answer(int fd, struct built *b, struct diags *d, int gen_fd)
+answer(int fd, struct built *b, struct diags *d, const int *files)
 {
 	struct text t, j;
 	struct frame_head h = { .op = CHAN_BUILT };
@@ -67,34 +67,38 @@ answer(int fd, struct built *b, struct diags *d, int gen_fd)
 	h.len = (uint32_t)sizeof(*b) + b->text_n + b->json_n;
 	ev = ev_new(NULL, NULL);
 	if (ev == NULL || chan_open(&ch, ev, fd, NULL, NULL, NULL) < 0 ||
-	    chan_send(&ch, &h, buf, &gen_fd, gen_fd >= 0 ? 1 : 0) < 0)
+	    chan_send(&ch, &h, buf, files, b->exit_code == EXIT_OK ? 2 : 0) < 0)
 		_exit(EXIT_ENV);
 	free(buf);
 	text_fini(&t);
 	text_fini(&j);
 }
 
-/* The descriptor of the finished generation, or -1. */
+/* Makes the two files of a generation; -1 if it has errors. */
 static int
-compile(struct master *m, struct conf_load *cl, jmp_buf *full)
+compile(struct master *m, struct conf_load *cl, jmp_buf *full, int *files)
 {
-	struct arena a;
+	struct arena a, keys;
 	struct err e;
 	struct conf *conf;
-	int fd;
 
-	fd = gen_create(&m->gens, m->pub.slot, &a, on_full, full, &e);
-	if (fd < 0) {
+	files[0] = gen_create(&m->gens, m->pub.slot, &a, on_full, full, &e);
+	files[1] = gen_create_keys(&m->gens, m->pub.slot, &keys, on_full,
+	    full, &e);
+	if (files[0] < 0 || files[1] < 0) {
 		diag_at(conf_load_diags(cl), DIAG_FILE_OPEN, NULL, NULL, "",
 		    "the memory file of a generation: %s", e.text);
 		return -1;
 	}
+	conf_load_keys(cl, &keys);
 	conf = conf_load_run(cl, &a);
 	if (conf == NULL || budget_check(cl, conf) < 0)
 		return -1;
 	conf->number = m->pub.number;
 	gen_finish(&m->gens, m->pub.slot, &a, conf);
-	return fd;
+	gen_finish_keys(&m->gens, files[1], m->pub.slot, &keys,
+	    conf->number);
+	return 0;
 }
 
 static void
@@ -105,19 +109,20 @@ build(struct master *m, int fd)
 	struct conf_load *cl;
 	struct diags *d;
 	jmp_buf full;
-	volatile int gen_fd = -1;
+	int files[2] = { -1, -1 };
+	volatile int rc = -1;
 
 	opts_conf(m->opts, &co);
 	cl = conf_load_new(&co);
 	d = conf_load_diags(cl);
 	if (setjmp(full) == 0)
-		gen_fd = compile(m, cl, &full);
+		rc = compile(m, cl, &full, files);
 	else
 		diag_at(d, DIAG_GEN_SIZE, NULL, NULL, "", "the configuration "
 		    "does not fit into %lu MiB", GEN_SLOT_BYTES >> 20);
-	if (diag_errors(d) > 0 || gen_fd < 0)
+	if (diag_errors(d) > 0 || rc < 0)
 		b.exit_code = diag_is_env(d) ? EXIT_ENV : EXIT_CONFIG;
-	answer(fd, &b, d, b.exit_code == EXIT_OK ? gen_fd : -1);
+	answer(fd, &b, d, files);
 }
 
 static void
@@ -146,7 +151,6 @@ on_built(struct chan *ch, struct frame *f)
 {
 	struct master *m = ch->ctx;
 	struct built b;
-	int fd;
 
 	if (f == NULL || f->head.op != CHAN_BUILT ||
 	    f->head.len < sizeof(b) || m->pub.answered)
@@ -160,10 +164,11 @@ on_built(struct chan *ch, struct frame *f)
 	text_add(&m->pub.diags, str_make(f->data + sizeof(b), b.text_n));
 	text_add(&m->pub.json, str_make(f->data + sizeof(b) + b.text_n,
 	    b.json_n));
-	fd = f->nfd > 0 ? f->fds[0] : -1;
-	if (fd >= 0)
-		f->fds[0] = -1;
-	m->pub.fd = fd;
+	if (f->nfd == 2) {
+		m->pub.fd = f->fds[0];
+		m->pub.keys_fd = f->fds[1];
+		f->fds[0] = f->fds[1] = -1;
+	}
 	/* the file may be sealed only when the builder's mapping is gone */
 }
 
@@ -175,7 +180,7 @@ build_start(struct master *m, struct err *e)
 	if (sock_pair(fds, e) < 0)
 		return -1;
 	m->pub.answered = false;
-	m->pub.fd = -1;
+	m->pub.fd = m->pub.keys_fd = -1;
 	m->pub.pid = fork();
 	if (m->pub.pid == 0) {
 		close(fds[0]);
@@ -200,7 +205,6 @@ build_reaped(struct master *m, int status)
 {
 	struct frame f = { .nfd = 0 };
 	char *buf;
-	int fd;
 
 	m->pub.pid = 0;
 	ev_timer_off(m->proc.ev, &m->pub.deadline);
@@ -213,15 +217,13 @@ build_reaped(struct master *m, int status)
 		free(buf);
 	}
 	chan_close(&m->pub.chan);
-	fd = m->pub.fd;
-	m->pub.fd = -1;
 	if (!m->pub.answered)
 		publish_fail(m, "the builder died (%s %d) before it answered",
 		    WIFSIGNALED(status) ? "signal" : "status",
 		    WIFSIGNALED(status) ? WTERMSIG(status) :
 		    WEXITSTATUS(status));
-	else if (fd < 0)
+	else if (m->pub.fd < 0)
 		publish_fail(m, "the configuration has errors");
 	else
-		publish_built(m, fd);
+		publish_built(m);
 }

@@ -120,8 +120,9 @@ on_question(struct chan *c, struct frame *f)
 		rc = 0;
 	}
 	if (rc == -1) {
-		log_warn(&self->lc, "helper: a worker sent no question: "
-		    "frame %u of %u bytes", f->head.op, f->head.len);
+		log_warn(&self->lc, "channel: cut off: a worker sent no "
+		    "question: frame %u of %u bytes", f->head.op,
+		    f->head.len);
 		drop(p);
 	}
 }
@@ -137,7 +138,7 @@ add_peer(struct helper *h, int fd)
 	p->h = h;
 	ev_task_init(&p->free, on_free);
 	if (chan_open(&p->chan, self->ev, fd, on_question, p, &e) == -1) {
-		log_err(&self->lc, "helper: a channel is lost: %s", e.text);
+		log_err(&self->lc, "channel: lost: %s", e.text);
 		free(p);
 		return;
 	}

@@ -35,7 +35,7 @@ struct logging {
 	struct ev_task		 more;
 	uint64_t		 second;	/* ms when each_second is due */
 	uint64_t		 bad;		/* of l.text, that were told */
-	bool			 said:1;	/* that nothing can be written */
+	bool			 said:1;	/* that the file takes nothing */
 	/* the end */
 	bool			 draining:1;
 	bool			 orphan:1;

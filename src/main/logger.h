@@ -79,7 +79,7 @@ int logger_file_settle(struct logger_file *, struct ring *,
 
 struct logger_console {
 	int		 fd;		/* ref */
-	uint64_t	 skipped;	/* lines since the last that was shown */
+	uint64_t	 skipped;	/* lines since one was shown */
 	bool		 stuck:1;	/* nobody reads: no waiting for it */
 	bool		 keeps:1;	/* what is not written comes again */
 };

@@ -8,7 +8,6 @@
  */
 #include "main/logger.h"
 
-#include "core/access.h"
 #include "core/record.h"
 
 void
@@ -65,6 +64,5 @@ logger_text_fill(struct logger_text *t, struct ring *r, uint64_t end,
 		t->pos = pos;
 	}
 	/* a ring that did not hold was emptied: its tail is elsewhere */
-	if (pos != t->pos)
-		t->pos = pos;
+	t->pos = pos;
 }

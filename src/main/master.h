@@ -115,6 +115,7 @@ struct publish {
 	uint64_t		 number;
 	struct gen		*gen;		/* of master.gens */
 	int			 fd;		/* own: its file */
+	int			 keys_fd;	/* own: its keys */
 	unsigned		 pending;	/* answers awaited */
 	bool			 refused:1;
 	uint64_t		 begun_ms;
@@ -156,6 +157,7 @@ struct master {
 	uint64_t		 numbers;	/* of generations */
 	unsigned		 next_slot;	/* of generations */
 	uint64_t		 slot_number[GEN_SLOTS]; /* last put there */
+	int			 keys_fd;	/* own: of the live one */
 	struct publish		 pub;
 	struct timer		 watch;		/* heartbeats, each second */
 	/* roll */
@@ -225,7 +227,7 @@ void build_reaped(struct master *, int status);
 /* --- publish.c --- */
 /* asker 0: a signal. */
 void publish_start(struct master *, uint64_t asker);
-void publish_built(struct master *, int fd);
+void publish_built(struct master *);
 void publish_fail(struct master *, const char *fmt, ...)
     __attribute__((format(printf, 2, 3)));
 void publish_answer(struct child *, struct frame *);

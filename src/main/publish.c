@@ -140,7 +140,7 @@ publish_start(struct master *m, uint64_t asker)
 	m->pub.step = PUBLISH_BUILD;
 	m->pub.refused = false;
 	m->pub.gen = NULL;
-	m->pub.fd = -1;
+	m->pub.fd = m->pub.keys_fd = -1;
 	m->pub.exit_code = EXIT_ENV;
 	m->pub.why[0] = '\0';
 	m->pub.begun_ms = ev_ms(m->proc.ev);
@@ -161,15 +161,18 @@ tell_all(struct master *m, enum frame_op op)
 	struct prepare p = { .number = m->pub.number, .slot = m->pub.slot };
 	struct frame_head h = { .op = (uint16_t)op, .id = m->pub.number,
 	    .len = sizeof(p) };
+	int files[2] = { m->pub.fd, m->pub.keys_fd };
 	struct list *l;
 	struct child *c;
 	bool fd = op == CHAN_PREPARE;
+	unsigned n;
 
 	list_each(l, &m->children) {
 		c = container_of(l, struct child, node);
 		if (c->old || c->draining)
 			continue;
-		if (chan_send(&c->chan, &h, &p, &m->pub.fd, fd ? 1 : 0) < 0)
+		n = !fd ? 0 : (c->row->flags & PROC_F_KEYS) != 0 ? 2 : 1;
+		if (chan_send(&c->chan, &h, &p, files, n) < 0)
 			continue;
 		if (fd)
 			c->holds |= 1ULL << m->pub.slot;
@@ -223,15 +226,16 @@ say(struct master *m, enum diag_id id, const char *why)
 }
 
 void
-publish_built(struct master *m, int fd)
+publish_built(struct master *m)
 {
 	struct board_global *g = shm_row(m->proc.shm, &board_globals, 0);
 	struct err e;
 
-	m->pub.fd = fd;
 	m->pub.exit_code = EXIT_ENV;
-	if (gen_check(&m->gens, fd, m->pub.slot, m->pub.number, &e) < 0 ||
-	    (m->pub.gen = gen_map(&m->gens, fd, m->pub.slot, &e)) == NULL) {
+	if (gen_check(&m->gens, m->pub.fd, m->pub.slot, m->pub.number,
+	    &e) < 0 || gen_check_keys(m->pub.keys_fd, &e) < 0 ||
+	    (m->pub.gen = gen_map(&m->gens, m->pub.fd, m->pub.slot,
+	    &e)) == NULL) {
 		publish_fail(m, "generation %llu: %s",
 		    (unsigned long long)m->pub.number, e.text);
 		return;
@@ -385,7 +389,9 @@ end(struct master *m, bool failed)
 	text_fini(&m->pub.json);
 	if (m->pub.fd >= 0)
 		close(m->pub.fd);
-	m->pub.fd = -1;
+	if (m->pub.keys_fd >= 0)
+		close(m->pub.keys_fd);
+	m->pub.fd = m->pub.keys_fd = -1;
 	m->pub.step = PUBLISH_IDLE;
 	master_published(m, failed);
 	if (m->pub.again && m->state == MASTER_SERVING) {
@@ -426,6 +432,11 @@ finish(struct master *m)
 	}
 	gen_commit(&m->gens, m->pub.gen);
 	gen_unref(&m->gens, &m->pub.gen);
+	/* workers that start later map the keys from here */
+	if (m->keys_fd >= 0)
+		close(m->keys_fd);
+	m->keys_fd = m->pub.keys_fd;
+	m->pub.keys_fd = -1;
 	m->pub.step = PUBLISH_COMMIT;
 	ev_timer(m->proc.ev, &m->pub.deadline, PREPARE_MS);
 	tell_all(m, CHAN_COMMIT);

@@ -89,6 +89,8 @@ keep_own(const struct start *st, int chan_fd)
 		keep[n++] = st->peer[i].fd;
 	for (i = 0; i < SHM_NSEG; i++)
 		keep[n++] = shm_fd(m->proc.shm, i);
+	if ((st->c->row->flags & PROC_F_KEYS) != 0)
+		keep[n++] = m->keys_fd;
 	if (st->c->row->count == 0)
 		list_each(l, &m->bound)
 			if (n < sizeof(keep) / sizeof(keep[0]))
@@ -144,6 +146,15 @@ count_gens(struct skel *s)
 		s->board.slot->generation = s->proc.gens->cur->number;
 }
 
+/* Who does handshakes maps the second file as well. */
+static int
+map_keys(struct gen *g, int fd, struct err *e)
+{
+	if ((self->row->flags & PROC_F_KEYS) == 0)
+		return 0;
+	return gen_map_keys(self->gens, g, fd, e);
+}
+
 static void
 on_prepare(struct skel *s, struct frame *f)
 {
@@ -155,14 +166,17 @@ on_prepare(struct skel *s, struct frame *f)
 	int rc = -1;
 
 	memset(&p, 0, sizeof(p));
-	if (f->head.len == sizeof(p) && f->nfd == 1) {
+	if (f->head.len == sizeof(p) && f->nfd >= 1) {
 		memcpy(&p, f->data, sizeof(p));
 		gs->next = gen_map(gs, f->fds[0], p.slot, &e);
 		if (gs->next != NULL) {
 			gen_ref(gs->next);
+			rc = map_keys(gs->next, f->nfd > 1 ? f->fds[1] : -1,
+			    &e);
+		}
+		if (rc == 0)
 			rc = s->hooks->prepare == NULL ? 0 :
 			    s->hooks->prepare(s->hooks->ctx, gs->next, &e);
-		}
 	}
 	if (rc == 0 && FAULT("prepare_refuse"))
 		rc = err_set(&e, "fault point prepare_refuse");
@@ -322,6 +336,10 @@ set_up(struct skel *s, int chan_fd, struct err *e)
 	gen_forget(gs);
 	gs->on_free = on_gen_free;
 	gs->ctx = s;
+	if (map_keys(gs->cur, s->start->m->keys_fd, e) < 0)
+		return -1;
+	if (gs->cur->keys)
+		close(s->start->m->keys_fd);
 	set_level(s, gs->cur->conf);
 	count_gens(s);
 	ev_set_beat(s->proc.ev, on_beat, s, 1000);

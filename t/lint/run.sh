@@ -87,6 +87,12 @@ check 'scripts' shellcheck configure .ci/run \
 pages=$(present man/*.[1-9])
 # shellcheck disable=SC2086
 [ -z "$pages" ] || check 'man pages' mandoc -T lint -W warning $pages
+for prog in build-test/sluiced build/sluiced; do
+	[ -x "$prog" ] || continue
+	check 'sluice.conf.5 has all rows' env SLUICED="$prog" \
+	    sh contrib/manrows.sh --check
+	break
+done
 
 echo "lint: $passed passed, $failed failed"
 [ "$failed" -eq 0 ]

@@ -1,0 +1,111 @@
+"""What the tests over the wire share: a gateway for a whole file, fail
+rows, counters, records of the access log."""
+import contextlib
+import json
+import os
+import re
+import shutil
+import tempfile
+
+from lib import http, proc
+
+SRC = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..",
+                   "src")
+ROW = re.compile(r'^FAIL\(\w+, "(\w+)", (\d+), ([\w| ]+),', re.M)
+JSON = {"Accept": "application/problem+json"}
+
+
+def _fails():
+    with open(os.path.join(SRC, "http", "fail.tbl"), encoding="ascii") as f:
+        return {m[1]: (int(m[2]), "Q" in m[3].split(" | "))
+                for m in ROW.finditer(f.read())}
+
+
+FAILS = _fails()        # name: (status, closes)
+
+
+@contextlib.contextmanager
+def gateway(conf, files=None):
+    """A running Sluice with a directory of its own: its `dir`.
+
+    files: name to bytes, below @dir@/www.
+    """
+    top = tempfile.mkdtemp(prefix="sl-", dir="/tmp")
+    os.chmod(top, 0o755)
+    for name, data in (files or {}).items():
+        put(top, name, data)
+    s = proc.Sluice(top)
+    try:
+        s.start(conf)
+        yield s
+        s.stop()
+        s.check_broken()
+    finally:
+        s.close()
+        shutil.rmtree(top, ignore_errors=True)
+
+
+def put(top, name, data):
+    path = os.path.join(top, "www", name)
+    os.makedirs(os.path.dirname(path), mode=0o755, exist_ok=True)
+    with open(path, "wb") as f:
+        f.write(data)
+    os.chmod(path, 0o644)
+    return path
+
+
+def told(r):
+    """(fail row, request id) that a built-in error page tells."""
+    kind = r["content-type"].split(";")[0]
+    if kind == "application/problem+json":
+        page = json.loads(r.body)
+        assert page["status"] == r.status
+        return page["fail"], page["id"]
+    words = re.findall(r"[\w.-]+", r.text)
+    rows = {w for w in words if w in FAILS}
+    assert len(rows) == 1, r.text
+    assert r["x-request-id"] in words, r.text
+    return rows.pop(), r["x-request-id"]
+
+
+def is_fail(r, name):
+    """Asserts that r is the built-in error of a row; returns the id."""
+    status, closes = FAILS[name]
+    assert r.status == status, (name, r)
+    row, rid = told(r)
+    assert row == name and rid == r["x-request-id"], r
+    assert not closes or r.closes, r
+    return rid
+
+
+def ends(c):
+    """Asserts that the connection ends here, with nothing more."""
+    assert c.rest() == b""
+
+
+def goes_on(c, target="/probe", body=b"probe"):
+    """Asserts that the connection can be used."""
+    r = c.get(target)
+    assert r.status == 200 and r.body == body, r
+
+
+PROBE = """
+[route probe]
+path = /probe
+respond = 200 probe
+"""
+
+
+def sums(s):
+    """Counters, summed over the processes."""
+    with http.Client(s.control) as c:
+        r = c.get("/v1/metrics")
+    assert r.status == 200
+    return {m["name"]: m["sum"] for m in json.loads(r.body)["metrics"]}
+
+
+def record(s, rid=None, target=None):
+    """The one access record of a request id, or of a target."""
+    key, value = ("id", rid) if rid else ("target", target)
+    line, = s.wait_log(f'"{key}": ?{re.escape(json.dumps(value))}[,}}]')
+    return json.loads(line)
