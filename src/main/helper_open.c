@@ -70,7 +70,7 @@ place_of(int fd, char *buf, size_t size)
 	ssize_t	n;
 
 	snprintf(link, sizeof(link), "/proc/self/fd/%d", fd);
-	n = readlink(link, buf, size - 1);
+	n = readlinkat(AT_FDCWD, link, buf, size - 1);
 	if (n <= 0 || (size_t)n == size - 1 || buf[0] != '/')
 		return -1;
 	buf[n] = '\0';

@@ -12,8 +12,10 @@
  */
 #include "main/logger.h"
 
+#include <fcntl.h>
 #include <signal.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #include "base/must.h"
 #include "core/settings.h"
@@ -33,7 +35,7 @@ struct logging {
 	struct logger_file	 fresh;		/* of the next generation */
 	struct timer		 tick;
 	struct ev_task		 more;
-	uint64_t		 second;	/* ms when each_second is due */
+	uint64_t		 second;	/* ms: each_second is due */
 	uint64_t		 bad;		/* of l.text, that were told */
 	bool			 said:1;	/* that the file takes nothing */
 	/* the end */
@@ -83,7 +85,9 @@ open_file(struct logger_file *f, const struct conf *conf, struct err *e)
 {
 	char	dir[sizeof(f->dir)];
 
-	if (find_dir(conf, dir, sizeof(dir), e) == -1 ||
+	if (find_dir(conf, dir, sizeof(dir), e) == -1)
+		return -1;
+	if (faccessat(AT_FDCWD, dir, F_OK, 0) == -1 &&
 	    priv_make_dir(dir, &self->start->m->user, 0750, e) == -1)
 		return -1;
 	return logger_file_open(f, dir, e);
