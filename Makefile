@@ -71,7 +71,11 @@ SRCS_CONF = \
 
 # io: byte transports
 SRCS_IO = \
-	src/io/fds.c
+	src/io/dial.c \
+	src/io/fds.c \
+	src/io/io.c \
+	src/io/mem.c \
+	src/io/sock.c
 
 # http: messages and the waist
 SRCS_HTTP = \
@@ -85,8 +89,11 @@ SRCS_HTTP = \
 
 # codec: HTTP versions, both sides of the waist
 SRCS_CODEC = \
+	src/codec/h1/h1_body.c \
 	src/codec/h1/h1_chunk.c \
 	src/codec/h1/h1_field.c \
+	src/codec/h1/h1_inbuf.c \
+	src/codec/h1/h1_outq.c \
 	src/codec/h1/h1_parse.c \
 	src/codec/h1/h1_write.c
 
@@ -96,7 +103,10 @@ SRCS_CORE = \
 	src/core/board.c \
 	src/core/flight.c \
 	src/core/lease.c \
+	src/core/listener_conf.c \
 	src/core/record_text.c \
+	src/core/settings.c \
+	src/core/settings_cpu.c \
 	src/core/stat.c
 SRCS_UP = \
 	src/up/pool.c \

@@ -32,9 +32,6 @@ STEPS = {
 CONF = """
 [listener web]
 bind = 127.0.0.1:@port@
-[route site]
-path = /site/*
-static = @dir@/www
 [route moved]
 path = /moved
 redirect = 301 /new
@@ -44,6 +41,9 @@ redirect = 301 /new
 @pytest.fixture(scope="module")
 def gate():
     with Peer(default=by_target) as app, wire.gateway(CONF + f"""
+[route site]
+path = /site/*
+static = @dir@/www
 [upstream app]
 server = {app.addr}
 [route app]
@@ -275,7 +275,7 @@ target = {app.addr}
 
 
 def test_expect_refused_by_limit(sluice):
-    s = sluice("[limits]\nbody = 10\n" + CONF.replace("site", "w"))
+    s = sluice("[limits]\nbody = 10\n" + CONF)
     with http.Client(s.port) as c:
         c.send(http.request("POST", "/probe", [
             ("Expect", "100-continue"), ("Content-Length", "11")]))

@@ -32,12 +32,12 @@ enum { MODE_BOTH, MODE_FILE, MODE_CONSOLE };
 
 struct logging {
 	struct logger		 l;
-	struct logger_file	 fresh;		/* of the next generation */
+	struct logger_file	 fresh;		/* of a generation to come */
 	struct timer		 tick;
 	struct ev_task		 more;
 	uint64_t		 second;	/* ms: each_second is due */
-	uint64_t		 bad;		/* of l.text, that were told */
-	bool			 said:1;	/* that the file takes nothing */
+	uint64_t		 bad;		/* of l.text, told */
+	bool			 said:1;	/* the file takes nothing */
 	/* the end */
 	bool			 draining:1;
 	bool			 orphan:1;

@@ -144,23 +144,6 @@ tell_starter(struct master *m, int code)
 	m->ready_fd = -1;
 }
 
-/* Detached: the terminal's descriptors go when there is nobody to read. */
-static void
-leave_terminal(struct master *m)
-{
-	int fd;
-
-	if (m->opts->foreground)
-		return;
-	fd = open("/dev/null", O_RDWR | O_CLOEXEC);
-	if (fd < 0)
-		return;
-	dup2(fd, STDIN_FILENO);
-	dup2(fd, STDOUT_FILENO);
-	dup2(fd, STDERR_FILENO);
-	close(fd);
-}
-
 static bool
 all_ready(struct master *m)
 {
@@ -179,12 +162,15 @@ static void
 say_ready(struct master *m)
 {
 	struct list *l;
+	struct bound *b;
 	struct text t;
 
 	text_init(&t);
 	list_each(l, &m->bound) {
-		text_c(&t, ' ');
-		sock_text(&t, &container_of(l, struct bound, node)->addr);
+		b = container_of(l, struct bound, node);
+		text_add(&t, b->addr.u.sa.sa_family == AF_UNIX ? STR(" ") :
+		    STR(" http://"));
+		sock_text(&t, &b->addr);
 	}
 	log_info(&self->lc, "ready: pid %d, %u workers, listening on%.*s",
 	    (int)getpid(), child_count(m, child_row("worker")),
@@ -266,7 +252,8 @@ master_advance(struct master *m)
 		m->state = MASTER_SERVING;
 		say_ready(m);
 		tell_starter(m, EXIT_OK);
-		leave_terminal(m);
+		if (!m->opts->foreground)
+			proc_leave_terminal();
 	}
 	if (m->state == MASTER_SERVING && upgrade_has_old(m, NULL))
 		upgrade_settle(m);

@@ -17,7 +17,9 @@
 
 #include "conf/gen.h"
 #include "core/board.h"
+#include "main/child.h"
 #include "main/opts.h"
+#include "main/publish.h"
 #include "os/priv.h"
 #include "os/proc.h"
 #include "os/sig.h"
@@ -26,27 +28,6 @@
 enum master_state {
 	MASTER_STARTING, MASTER_SERVING, MASTER_STOPPING, MASTER_ROLES,
 	MASTER_LOGGER, MASTER_GONE
-};
-
-/* a process that the master started */
-struct child {
-	struct list		 node;		/* of master.children */
-	struct master		*m;		/* ref */
-	const struct proc_row	*row;		/* const: procs[] */
-	unsigned		 index;		/* from 0 */
-	char			 name[32];	/* "worker 1", "logger" */
-	unsigned		 slot;
-	uint64_t		 tag;
-	pid_t			 pid;
-	struct chan		 chan;
-	struct timer		 kill;		/* SIGKILL when it fires */
-	uint64_t		 holds;		/* bit per generation slot */
-	uint64_t		 born_ms;	/* monotonic */
-	bool			 ready:1;
-	bool			 draining:1;	/* its death is wanted */
-	bool			 hung:1;	/* got SIGABRT */
-	bool			 old:1;		/* of the program before */
-	bool			 asked:1;	/* an answer is awaited */
 };
 
 /* a listening socket, from the first generation that names it on */
@@ -65,73 +46,6 @@ struct back_off {
 	struct timer		 again;
 	unsigned		 missing;	/* to be spawned then */
 	bool			 alerted:1;
-};
-
-/* what a child finds besides the master's memory as it was */
-struct start_peer {
-	unsigned		 index;		/* of the other end's process */
-	int			 fd;
-};
-#define START_PEERS	512
-struct start {
-	struct master		*m;		/* the copy in the child */
-	struct child		*c;
-	/* control: read-only descriptors of dir and live; else -1 */
-	int			 ro_fd[2];
-	unsigned		 npeer;
-	struct start_peer	 peer[START_PEERS];
-};
-
-/* ids of reload requests that control waits for */
-struct publish_askers {
-	uint64_t		 id[32];
-	unsigned		 n;
-};
-
-/* payload of CHAN_PREPARE, and of CHAN_PREPARED up to the reason */
-struct prepare {
-	uint64_t		 number;
-	uint32_t		 slot;
-	uint32_t		 refused;
-};
-
-/* payload of CHAN_REPORT, followed by why, text and JSON */
-struct report {
-	uint64_t		 generation;	/* that is live now */
-	int32_t			 code;		/* EXIT_OK: done */
-	uint32_t		 why_n;
-	uint32_t		 text_n;
-	uint32_t		 json_n;
-};
-
-/* reload: at most one at a time, one more may wait */
-enum publish_step {
-	PUBLISH_IDLE, PUBLISH_BUILD, PUBLISH_PREPARE, PUBLISH_COMMIT
-};
-struct publish {
-	enum publish_step	 step;
-	bool			 again:1;	/* asked for meanwhile */
-	unsigned		 slot;		/* of the new generation */
-	uint64_t		 number;
-	struct gen		*gen;		/* of master.gens */
-	int			 fd;		/* own: its file */
-	int			 keys_fd;	/* own: its keys */
-	unsigned		 pending;	/* answers awaited */
-	bool			 refused:1;
-	uint64_t		 begun_ms;
-	struct timer		 deadline;
-	/* builder */
-	pid_t			 pid;
-	struct chan		 chan;
-	bool			 answered:1;
-	/* outcome */
-	int			 exit_code;
-	uint32_t		 warnings;
-	char			 why[512];
-	struct text		 diags;		/* text for people */
-	struct text		 json;		/* the same for programs */
-	struct publish_askers	 now;
-	struct publish_askers	 later;
 };
 
 struct master {
@@ -189,51 +103,11 @@ const struct settings *master_settings(const struct master *);
 /* A reload is over. */
 void master_published(struct master *, bool failed);
 
-/* --- child.c --- */
-struct child *child_spawn(struct master *, const struct proc_row *,
-    unsigned index, struct err *);
-void child_free(struct child **);
-struct child *child_find(struct master *, const struct proc_row *,
-    unsigned index);
-struct child *child_by_pid(struct master *, pid_t);
-unsigned child_count(struct master *, const struct proc_row *);
-/* Asks it to finish; SIGKILL ms after that limit. */
-void child_drain(struct child *, uint64_t delay_ms, uint64_t limit_ms);
-/* Fills in what follows from row and index. */
-void child_init(struct child *);
-/* Number for people: 0 if the role has one process, else from 1. */
-unsigned child_no(const struct child *);
-/* Row of the roster by name; must exist. */
-const struct proc_row *child_row(const char *name);
-/* Starts every role that is missing, in the order of procs[]. */
-int child_spawn_roles(struct master *, struct err *);
-void child_on_frame(struct chan *, struct frame *);
-
 /* --- reap.c --- */
 void reap_all(struct master *);
 void reap_watch(struct master *);	/* arms the heartbeat's timer */
 void reap_init(struct master *);
 
-
-/* --- skeleton.c --- */
-/* In the child, never returns. */
-void skeleton_main(struct start *, int chan_fd) __attribute__((noreturn));
-
-/* --- build.c --- */
-int build_start(struct master *, struct err *);
-/* Called by reap when the builder's pid has gone. */
-void build_reaped(struct master *, int status);
-
-/* --- publish.c --- */
-/* asker 0: a signal. */
-void publish_start(struct master *, uint64_t asker);
-void publish_built(struct master *);
-void publish_fail(struct master *, const char *fmt, ...)
-    __attribute__((format(printf, 2, 3)));
-void publish_answer(struct child *, struct frame *);
-/* A child that owed an answer has gone. */
-void publish_lost(struct master *, struct child *);
-void publish_released(struct child *, uint64_t number, unsigned slot);
 
 /* --- bind.c --- */
 int bind_all(struct master *, const struct conf *, struct err *);

@@ -392,6 +392,8 @@ skel_run(const struct skel_hooks *hooks)
 	struct frame_head h = { .op = CHAN_READY };
 
 	s->hooks = hooks;
+	if (!s->start->m->opts->foreground)
+		proc_leave_terminal();
 	(void)chan_send(&self->master, &h, NULL, NULL, 0);
 	ev_run(self->ev);
 	return s->status;

@@ -8,6 +8,7 @@
  */
 #include "os/proc.h"
 
+#include <fcntl.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -105,4 +106,17 @@ proc_set_title(const char *fmt, ...)
 	memcpy(p, buf, n);
 	memset(p + n, 0, title.room.n - n);
 	set_comm(str_make(buf, n));
+}
+
+void
+proc_leave_terminal(void)
+{
+	int	fd = open("/dev/null", O_RDWR | O_CLOEXEC);
+
+	if (fd < 0)
+		return;
+	dup2(fd, STDIN_FILENO);
+	dup2(fd, STDOUT_FILENO);
+	dup2(fd, STDERR_FILENO);
+	close(fd);
 }

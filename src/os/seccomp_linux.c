@@ -46,6 +46,7 @@ static const unsigned short calls[] = {
 	SYS_memfd_create,
 #if defined(__x86_64__)
 	SYS_poll, SYS_epoll_wait, SYS_open, SYS_stat, SYS_unlink, SYS_time,
+	SYS_mkdir, SYS_chown, SYS_rename, SYS_access, SYS_readlink,
 #endif
 };
 #define NCALL (sizeof(calls) / sizeof(calls[0]))

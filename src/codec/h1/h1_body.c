@@ -1,0 +1,314 @@
+/*
+ * Bodies, read.  Workers, control.
+ *
+ * A body by length, or until the connection ends, is read straight into
+ * fresh pages, no further than its end or the sink's credit, so that the
+ * rest stays in the kernel.  Chunks pass through the read buffer and go
+ * on as slices of it.  A piece is held until it is known whether the end
+ * follows at once, which then goes with it: one call, and one write less.
+ *
+ * Any call up may stop the body or end its stream: what is looked at
+ * after one is only the body itself, which lasts until the turn's end.
+ */
+#include "codec/h1/h1_body.h"
+
+#include "base/must.h"
+
+#define PAGES_MAX	4		/* of one read */
+
+void
+h1_body_init(struct h1_body *b, const struct h1_framing *f,
+    const struct codec_limits *lim, struct arena *a)
+{
+	*b = (struct h1_body){ .left = f->length, .pages = 1,
+	    .chunked = f->chunked, .until_close = f->until_close };
+	b->chunk.limits = lim;
+	b->chunk.arena = a;
+	b->done = !f->chunked && !f->until_close && f->length == 0;
+}
+
+void
+h1_body_drop(struct h1_body *b)
+{
+	if (b->held.n > 0)
+		chunk_drop(&b->held);
+	b->drop = true;
+}
+
+void
+h1_body_fini(struct h1_body *b)
+{
+	h1_body_drop(b);
+	b->done = true;
+}
+
+/* --- to the sink --- */
+
+static void
+give(struct h1_body *b, struct stream *st, struct chunk c, bool end)
+{
+	struct sink	*to = st->in.to;
+
+	if (b->drop || to == NULL)
+		chunk_drop(&c);
+	else
+		to->ops->data(to, c, end ? WAIST_END : 0);
+}
+
+static void
+give_end(struct h1_body *b, struct stream *st)
+{
+	struct sink	*to = st->in.to;
+
+	if (!b->drop && to != NULL)
+		to->ops->end(to);
+}
+
+/* How many bytes may be told now. */
+static uint64_t
+credit_of(const struct h1_body *b, const struct stream *st)
+{
+	if (b->drop)
+		return INT64_MAX;
+	if (st->in.to == NULL || st->in.to->credit <= 0)
+		return 0;
+	return (uint64_t)st->in.to->credit;
+}
+
+static void
+count(struct h1_body *b, const struct h1_feed *f, size_t n)
+{
+	b->got += n;
+	f->st->got += n;
+	*f->budget -= n < *f->budget ? (uint32_t)n : *f->budget;
+}
+
+/* --- by length, or until the end --- */
+
+/* n bytes of a body by length are about to be told. */
+static bool
+is_last(struct h1_body *b, uint64_t n)
+{
+	if (b->until_close)
+		return false;
+	b->left -= (int64_t)n;
+	if (b->left == 0)
+		b->done = true;
+	return b->left == 0;
+}
+
+static uint64_t
+bound(const struct h1_body *b, uint64_t n)
+{
+	if (b->until_close || n < (uint64_t)b->left)
+		return n;
+	return (uint64_t)b->left;
+}
+
+/* The next read follows what this one brought. */
+static void
+adapt(struct h1_body *b, size_t got, size_t asked)
+{
+	if (got < asked)
+		b->pages = (uint8_t)((got + PAGE_ROOM - 1) / PAGE_ROOM);
+	else if (b->pages < PAGES_MAX)
+		b->pages *= 2;
+}
+
+/* Pages with what was read; a sink may stop while it is being told. */
+static void
+give_pages(struct h1_body *b, struct stream *st, struct page **pg, size_t got)
+{
+	struct chunk	c;
+	bool		end;
+
+	for (int i = 0; got > 0; i++) {
+		c = (struct chunk){ .kind = CHUNK_PAGE };
+		c.n = got < PAGE_ROOM ? got : PAGE_ROOM;
+		c.u.mem.page = pg[i];
+		c.u.mem.p = pg[i]->data;
+		pg[i]->fill = (uint32_t)c.n;
+		pg[i] = NULL;
+		got -= (size_t)c.n;
+		end = is_last(b, c.n);
+		give(b, st, c, end);
+	}
+}
+
+static enum h1_pump
+read_pages(struct h1_body *b, const struct h1_feed *f, uint64_t max)
+{
+	struct page	*pg[PAGES_MAX] = { NULL };
+	struct iovec	 v[PAGES_MAX];
+	size_t		 asked = 0;
+	size_t		 got;
+	enum io_rc	 rc;
+	int		 n = 0;
+
+	if (f->io == NULL || !io_can(f->io, IO_R))
+		return H1_PUMP_WAIT;
+	while (n < b->pages && asked < max) {
+		pg[n] = page_new(f->env->pages);
+		v[n].iov_base = pg[n]->data;
+		v[n].iov_len = max - asked < PAGE_ROOM ?
+		    (size_t)(max - asked) : PAGE_ROOM;
+		asked += v[n++].iov_len;
+	}
+	rc = io_readv(f->io, v, n, &got);
+	if (rc == IO_OK) {
+		count(b, f, got);
+		adapt(b, got, asked);
+		give_pages(b, f->st, pg, got);
+	}
+	while (n > 0)
+		page_unref(&pg[--n]);
+	if (rc == IO_OK)
+		return H1_PUMP_GO;
+	if (rc == IO_AGAIN)
+		return H1_PUMP_WAIT;
+	return rc == IO_EOF ? H1_PUMP_EOF : H1_PUMP_ERR;
+}
+
+static enum h1_pump
+step_plain(struct h1_body *b, const struct h1_feed *f, uint64_t credit)
+{
+	struct str	in = h1_inbuf_str(f->buf);
+	uint64_t	max = bound(b, credit);
+	struct chunk	c;
+	enum h1_pump	rc;
+	bool		end;
+
+	if (in.n > 0) {
+		c = h1_inbuf_cut(f->buf, in.n < max ? in.n : (size_t)max);
+		count(b, f, (size_t)c.n);
+		end = is_last(b, c.n);
+		give(b, f->st, c, end);
+		return H1_PUMP_GO;
+	}
+	rc = read_pages(b, f, max);
+	if (rc != H1_PUMP_EOF || !b->until_close)
+		return rc;
+	b->done = true;
+	give_end(b, f->st);
+	return H1_PUMP_GO;
+}
+
+/* --- chunked --- */
+
+static enum h1_pump
+read_more(const struct h1_feed *f)
+{
+	size_t	got;
+
+	if (f->io == NULL)
+		return H1_PUMP_WAIT;
+	switch (h1_inbuf_read(f->buf, f->io, f->env->pages, &got)) {
+	case IO_OK:
+		return H1_PUMP_GO;
+	case IO_AGAIN:
+		return H1_PUMP_WAIT;
+	case IO_EOF:
+		return H1_PUMP_EOF;
+	default:
+		return H1_PUMP_ERR;
+	}
+}
+
+static struct chunk
+take_held(struct h1_body *b)
+{
+	struct chunk	c = b->held;
+
+	b->held.n = 0;
+	return c;
+}
+
+/* Part of what is held, for want of credit. */
+static void
+give_part(struct h1_body *b, struct stream *st, uint64_t credit)
+{
+	struct chunk	c = b->held;
+
+	c.n = credit;
+	page_ref(c.u.mem.page);
+	b->held.n -= credit;
+	b->held.u.mem.p += credit;
+	give(b, st, c, false);
+}
+
+static void
+finish_chunked(struct h1_body *b, struct stream *st)
+{
+	struct chunk	last = take_held(b);
+	bool		trailers = b->chunk.trailers.n > 0;
+
+	b->done = true;
+	if (last.n > 0)
+		give(b, st, last, !trailers);
+	if (trailers && !b->drop && st->in.to != NULL)
+		st->in.to->ops->trailers(st->in.to, &b->chunk.trailers);
+	if (trailers || last.n == 0)
+		give_end(b, st);
+}
+
+/* The slice that was just decoded, which ends what is used of buf. */
+static void
+hold(struct h1_body *b, struct h1_inbuf *buf, struct str data)
+{
+	b->held = (struct chunk){ .kind = CHUNK_PAGE, .n = data.n };
+	b->held.u.mem.page = page_ref(buf->page);
+	b->held.u.mem.p = data.p;
+}
+
+static enum h1_pump
+step_chunked(struct h1_body *b, const struct h1_feed *f, uint64_t credit)
+{
+	struct chunk	last;
+	struct str	data;
+	size_t		used;
+	enum h1_rc	rc;
+
+	if (b->held.n > credit) {
+		give_part(b, f->st, credit);
+		return H1_PUMP_GO;
+	}
+	rc = h1_chunk_next(&b->chunk, h1_inbuf_str(f->buf), &data, &used,
+	    &b->why);
+	if (rc == H1_BAD)
+		return H1_PUMP_BAD;
+	last = take_held(b);
+	if (data.n > 0 && !b->drop)
+		hold(b, f->buf, data);
+	h1_inbuf_skip(f->buf, used);
+	count(b, f, used);
+	if (rc == H1_DONE) {
+		b->held = last;
+		finish_chunked(b, f->st);
+		return H1_PUMP_GO;
+	}
+	if (last.n > 0) {
+		give(b, f->st, last, false);
+		return H1_PUMP_GO;
+	}
+	return data.n > 0 ? H1_PUMP_GO : read_more(f);
+}
+
+enum h1_pump
+h1_body_pump(struct h1_body *b, const struct h1_feed *f)
+{
+	enum h1_pump	rc = H1_PUMP_GO;
+	uint64_t	credit;
+
+	while (rc == H1_PUMP_GO) {
+		if (b->done)
+			return H1_PUMP_END;
+		credit = credit_of(b, f->st);
+		if (credit == 0)
+			return H1_PUMP_PAUSE;
+		if (*f->budget == 0)
+			return H1_PUMP_YIELD;
+		rc = b->chunked ? step_chunked(b, f, credit) :
+		    step_plain(b, f, credit);
+	}
+	return rc;
+}

@@ -1,0 +1,206 @@
+/*
+ * [listener NAME]: addresses, and time-outs of clients.  Builder and
+ * tools; the addresses of all listeners are collected in one list, which
+ * is the order in which their sockets travel.
+ */
+#include "base/must.h"
+#include "base/vec.h"
+#include "conf/load.h"
+#include "core/listener.h"
+#include "core/settings.h"
+
+#define SEPS		" \t,"
+#define AT(member)	offsetof(struct listener_conf, member)
+#define DAY_MS		(24 * 3600 * INT64_C(1000))
+
+/* section data */
+struct addrs {
+	size_t			n;
+	struct listen_addr	v[];
+};
+
+struct bind_list {
+	struct sock_addr	*v;	/* of conf */
+	size_t			 n;
+};
+
+_Static_assert(AT(nbind) == AT(bind) + offsetof(struct bind_list, n),
+    "bind and nbind are a struct bind_list");
+
+static int
+read_addr(struct conf_load *load, const struct conf_row *row,
+    const struct conf_item *it, struct str word, struct vec *v)
+{
+	struct conf_span	sp = conf_word_span(it, word);
+	struct sock_addr	a;
+	struct err		e;
+
+	if (sock_parse(word, -1, &a, &e) == -1) {
+		diag_at(conf_load_diags(load), DIAG_VALUE_ADDR, &sp, NULL,
+		    row->key, "\"%.*s\": %s", STR_FMT(str_sub(word, 0, 80)),
+		    e.text);
+		return -1;
+	}
+	*(struct sock_addr *)vec_push(v) = a;
+	return 0;
+}
+
+static int
+parse_bind(struct conf_load *load, const struct conf_row *row, void *dst,
+    const struct conf_item *items, size_t n)
+{
+	struct bind_list	*list = dst;
+	struct str		 rest, word;
+	struct vec		 v;
+	int			 rc = 0;
+
+	vec_init(&v, sizeof(struct sock_addr));
+	for (size_t i = 0; i < n; i++) {
+		rest = items[i].val;
+		while (str_word(&rest, SEPS, &word))
+			if (read_addr(load, row, &items[i], word, &v) == -1)
+				rc = -1;
+	}
+	if (rc == 0 && v.n == 0) {
+		diag_at(conf_load_diags(load), DIAG_VALUE_EMPTY,
+		    &items[n - 1].vspan, NULL, row->key,
+		    "there is no address");
+		rc = -1;
+	}
+	if (rc == 0) {
+		list->v = arena_alloc(conf_load_arena(load),
+		    v.n * sizeof(*list->v));
+		memcpy(list->v, v.p, v.n * sizeof(*list->v));
+		list->n = v.n;
+	}
+	vec_fini(&v);
+	return rc;
+}
+
+static int
+link_listener(struct conf_load *load, struct conf_obj *obj, void *part)
+{
+	struct listener_conf		*l = part;
+	const struct settings_limits	*s;
+
+	(void)obj;
+	s = settings_limits(conf_load_conf(load));
+	l->limits.header_bytes = s->header_bytes;
+	l->limits.header_field = s->header_field;
+	l->limits.header_count = (uint64_t)s->header_count;
+	l->limits.target = s->target;
+	l->limits.requests = (uint64_t)s->requests;
+	l->limits.age_ms = s->age;
+	return 0;
+}
+
+/* E0301 if an address before i is the same. */
+static int
+check_twice(struct conf_load *load, const struct addrs *all, size_t i)
+{
+	const struct conf_item	*it;
+	struct text		 t;
+	size_t			 j;
+
+	for (j = 0; j < i; j++)
+		if (sock_eq(all->v[j].addr, all->v[i].addr))
+			break;
+	if (j == i)
+		return 0;
+	text_init(&t);
+	sock_text(&t, all->v[i].addr);
+	it = conf_item(load, &all->v[i].conf->obj, "bind");
+	diag_at(conf_load_diags(load), DIAG_LISTENER_TWICE,
+	    it != NULL ? &it->vspan : NULL, &all->v[i].conf->obj, "bind",
+	    "\"%.*s\" is bound already, by listener \"%.*s\"",
+	    STR_FMT(text_str(&t)), STR_FMT(all->v[j].conf->obj.name));
+	text_fini(&t);
+	return -1;
+}
+
+static int
+finish(struct conf_load *load)
+{
+	struct conf_objs	 objs;
+	struct listener_conf	*l;
+	struct addrs		*all;
+	size_t			 n = 0, i, j;
+	int			 rc = 0;
+
+	objs = conf_all(conf_load_conf(load), &listener_section);
+	for (i = 0; i < objs.n; i++)
+		n += ((struct listener_conf *)objs.v[i]->part[0])->nbind;
+	all = arena_alloc(conf_load_arena(load),
+	    sizeof(*all) + n * sizeof(all->v[0]));
+	for (i = 0; i < objs.n; i++) {
+		l = objs.v[i]->part[0];
+		for (j = 0; j < l->nbind; j++, all->n++) {
+			all->v[all->n] = (struct listen_addr){ l,
+			    &l->bind[j] };
+			if (check_twice(load, all, all->n) == -1)
+				rc = -1;
+		}
+	}
+	conf_set_data(load, &listener_section, all);
+	return rc;
+}
+
+const struct listen_addr *
+listener_addrs(const struct conf *c, size_t *n)
+{
+	const struct addrs	*all = conf_data(c, &listener_section);
+
+	*n = all->n;
+	return all->v;
+}
+
+static const struct conf_row rows[] = {
+	{
+		.key = "bind", .type = CONF_CUSTOM, .off = AT(bind),
+		.flags = CONF_F_REQUIRED, .parse = parse_bind,
+		.example = "0.0.0.0:80 [::]:80",
+		.text = "Addresses to accept connections on: ADDRESS:PORT, "
+		    "[IPv6]:PORT or unix:PATH, one or several."
+	}, {
+		.key = "timeout.header", .type = CONF_TIME,
+		.unit = CONF_SECONDS, .off = AT(limits.header_ms),
+		.def = "10s", .min = 1, .max = DAY_MS, .example = "5s",
+		.text = "How long a client may take for a whole request "
+		    "head; then 408."
+	}, {
+		.key = "timeout.body", .type = CONF_TIME,
+		.unit = CONF_SECONDS, .off = AT(limits.body_ms),
+		.def = "30s", .min = 1, .max = DAY_MS, .example = "20s",
+		.text = "How long a client may pause within a request body; "
+		    "then 408."
+	}, {
+		.key = "timeout.min_rate", .type = CONF_SIZE,
+		.off = AT(limits.min_rate), .def = "256",
+		.max = INT64_C(1) << 30, .example = "1k",
+		.text = "Bytes of a request body that must come each second "
+		    "on average, counted after 10 seconds; then 408.  0 is "
+		    "no limit."
+	}, {
+		.key = "timeout.write", .type = CONF_TIME,
+		.unit = CONF_SECONDS, .off = AT(limits.write_ms),
+		.def = "60s", .min = 1, .max = DAY_MS, .example = "30s",
+		.text = "How long a client may take nothing of an answer; "
+		    "then the connection is closed."
+	}, {
+		.key = "timeout.idle", .type = CONF_TIME,
+		.unit = CONF_SECONDS, .off = AT(limits.idle_ms),
+		.def = "75s", .min = 1, .max = DAY_MS, .example = "120s",
+		.text = "How long a connection may wait between requests."
+	},
+	{ .key = NULL }
+};
+
+static const struct conf_group group = {
+	"listener", rows, sizeof(struct listener_conf), link_listener
+};
+static const struct conf_group *const groups[] = { &group, NULL };
+
+const struct conf_section listener_section = {
+	.type = "listener", .named = true, .groups = groups, .done = finish,
+	.text = "Where connections are accepted."
+};

@@ -1,0 +1,340 @@
+/*
+ * [sluice], [limits], [log] and [board]: singletons that belong to no
+ * other module.  Builder and tools fill them, every process reads them.
+ *
+ * Places have defaults that depend on who starts: below /run and the
+ * state directory for root, below the user's XDG directories for others,
+ * so that `sluiced -f` works without any file.
+ */
+#include "core/settings.h"
+
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "conf/load.h"
+#include "config.h"
+
+#define AT(member)	offsetof(struct settings, member)
+#define AT_LIMITS(member)	offsetof(struct settings_limits, member)
+#define AT_LOG(member)	offsetof(struct settings_log, member)
+
+#define WORKERS_MAX	256
+#define DAY_MS		(24 * 3600 * INT64_C(1000))
+#define PID1_DELAY	5000	/* ms: containers learn late of an end */
+
+static int
+parse_workers(struct conf_load *load, const struct conf_row *row, void *dst,
+    const struct conf_item *items, size_t n)
+{
+	const struct conf_item	*it = &items[n - 1];
+	struct conf_span	 sp;
+	struct err		 e;
+	int64_t			 v = 0;
+
+	if (!str_eq(it->val, STR("auto")) &&
+	    conf_val_int(it->val, 1, WORKERS_MAX, &v, &e) == -1) {
+		sp = conf_word_span(it, it->val);
+		diag_at(conf_load_diags(load), DIAG_VALUE_INT, &sp, NULL,
+		    row->key, "\"%.*s\" is neither auto nor a number from 1 "
+		    "to %d", STR_FMT(str_sub(it->val, 0, 80)), WORKERS_MAX);
+		return -1;
+	}
+	*(uint64_t *)dst = (uint64_t)v;
+	return 0;
+}
+
+static struct str
+find_env(struct conf_load *load, struct str name)
+{
+	char *const	*env = conf_load_opts(load)->env;
+	struct str	 s;
+
+	for (; env != NULL && *env != NULL; env++) {
+		s = str_from(*env);
+		if (str_starts(s, name) && s.n > name.n &&
+		    s.p[name.n] == '=')
+			return str_sub(s, name.n + 1, s.n);
+	}
+	return STR_NONE;
+}
+
+/* Places of somebody who is not root. */
+static void
+set_places(struct conf_load *load, struct settings *s)
+{
+	struct arena	*a = conf_load_arena(load);
+	struct str	 run = find_env(load, STR("XDG_RUNTIME_DIR"));
+	struct str	 state = find_env(load, STR("XDG_STATE_HOME"));
+	struct str	 home = find_env(load, STR("HOME"));
+
+	if (!conf_is_set(load, &s->obj, "run_dir"))
+		s->run_dir = run.n > 0 ?
+		    arena_fmt(a, "%.*s/sluice", STR_FMT(run)) :
+		    arena_fmt(a, "/tmp/sluice-%u", (unsigned)getuid());
+	if (conf_is_set(load, &s->obj, "state_dir"))
+		return;
+	if (state.n > 0)
+		s->state_dir = arena_fmt(a, "%.*s/sluice", STR_FMT(state));
+	else if (home.n > 0)
+		s->state_dir = arena_fmt(a, "%.*s/.local/state/sluice",
+		    STR_FMT(home));
+	else
+		s->state_dir = arena_fmt(a, "/tmp/sluice-%u/state",
+		    (unsigned)getuid());
+}
+
+static int
+link_sluice(struct conf_load *load, struct conf_obj *obj, void *part)
+{
+	struct settings	*s = part;
+
+	if (!conf_load_opts(load)->as_root)
+		set_places(load, s);
+	/* As PID 1, or built for one: see drain.delay in sluice.conf(5). */
+	if (!conf_is_set(load, obj, "drain.delay") &&
+	    (getpid() == 1 || getppid() == 1))
+		s->drain_delay = PID1_DELAY;
+	return 0;
+}
+
+static const struct conf_row sluice_rows[] = {
+	{
+		.key = "workers", .type = CONF_CUSTOM, .off = AT(workers),
+		.def = "auto", .reload = CONF_ROLL, .parse = parse_workers,
+		.example = "4",
+		.text = "Worker processes: a number from 1 to 256, or auto "
+		    "for as many as processors may be used (affinity, and "
+		    "the control group's quota rounded up)."
+	}, {
+		.key = "user", .type = CONF_STR, .off = AT(user),
+		.def = "sluice", .min = 1, .max = 32, .reload = CONF_ROLL,
+		.example = "www-data",
+		.text = "Whom all processes but the master run as, when "
+		    "started as root.  If there is no user sluice it is "
+		    "nobody."
+	}, {
+		.key = "run_dir", .type = CONF_PATH, .off = AT(run_dir),
+		.def = SL_RUNDIR, .min = 1, .max = 90,
+		.reload = CONF_UPGRADE, .example = "/run/sluice2",
+		.text = "Directory of the control socket and the pid file. "
+		    "Without root: sluice below XDG_RUNTIME_DIR."
+	}, {
+		.key = "state_dir", .type = CONF_PATH, .off = AT(state_dir),
+		.def = SL_STATEDIR, .min = 1, .max = 1024,
+		.reload = CONF_UPGRADE, .example = "/srv/sluice",
+		.text = "Directory of what outlives the daemon. "
+		    "Without root: sluice below XDG_STATE_HOME."
+	}, {
+		.key = "include", .type = CONF_LIST, .off = AT(include),
+		.example = "conf.d/*.conf",
+		.text = "Files that are read in addition: names or globs, "
+		    "relative to the file they stand in, sorted bytewise. "
+		    "A glob may match nothing."
+	}, {
+		.key = "drain.delay", .type = CONF_TIME, .unit = CONF_SECONDS,
+		.off = AT(drain_delay), .def = "0s", .max = DAY_MS,
+		.example = "5s",
+		.text = "How long a stopping daemon goes on accepting, so "
+		    "that balancers before it notice first; 5s as process 1."
+	}, {
+		.key = "drain.timeout", .type = CONF_TIME,
+		.unit = CONF_SECONDS, .off = AT(drain_timeout), .def = "60s",
+		.max = DAY_MS, .example = "90s",
+		.text = "How long requests of a worker that is replaced may "
+		    "go on."
+	}, {
+		.key = "drain.streams", .type = CONF_TIME,
+		.unit = CONF_SECONDS, .off = AT(drain_streams), .def = "1h",
+		.max = 30 * DAY_MS, .example = "4h",
+		.text = "The same for streams and upgraded connections."
+	}, {
+		.key = "stop", .type = CONF_TIME, .unit = CONF_SECONDS,
+		.off = AT(stop), .def = "30s", .max = DAY_MS,
+		.example = "10s",
+		.text = "How long requests may go on when the daemon stops."
+	},
+	{ .key = NULL }
+};
+
+static const struct conf_group sluice_group = {
+	"sluice", sluice_rows, sizeof(struct settings), link_sluice
+};
+static const struct conf_group *const sluice_groups[] = {
+	&sluice_group, NULL
+};
+const struct conf_section settings_section = {
+	.type = "sluice", .groups = sluice_groups,
+	.text = "The daemon itself."
+};
+
+/* --- limits --- */
+
+static int
+check_within(struct conf_load *load, struct conf_obj *obj, const char *key,
+    uint64_t v, uint64_t whole)
+{
+	if (v <= whole)
+		return 0;
+	diag_at(conf_load_diags(load), DIAG_REQUEST_LIMITS, NULL, obj, key,
+	    "%s (%llu bytes) is more than header_bytes (%llu bytes)", key,
+	    (unsigned long long)v, (unsigned long long)whole);
+	return -1;
+}
+
+static int
+link_limits(struct conf_load *load, struct conf_obj *obj, void *part)
+{
+	struct settings_limits	*l = part;
+	int			 rc;
+
+	rc = check_within(load, obj, "header_field", l->header_field,
+	    l->header_bytes);
+	if (check_within(load, obj, "target", l->target,
+	    l->header_bytes) == -1)
+		rc = -1;
+	return rc;
+}
+
+static const struct conf_row limits_rows[] = {
+	{
+		.key = "header_bytes", .type = CONF_SIZE,
+		.off = AT_LIMITS(header_bytes), .def = "32k", .min = 1024,
+		.max = 61440, .example = "16k",
+		.text = "Bytes of a request's head; more is answered 431."
+	}, {
+		.key = "header_field", .type = CONF_SIZE,
+		.off = AT_LIMITS(header_field), .def = "16k", .min = 256,
+		.max = 61440, .example = "8k",
+		.text = "Bytes of one header field; more is answered 431."
+	}, {
+		.key = "header_count", .type = CONF_INT,
+		.off = AT_LIMITS(header_count), .def = "128", .min = 1,
+		.max = 1000, .example = "64",
+		.text = "Header fields of a request; more is answered 431."
+	}, {
+		.key = "target", .type = CONF_SIZE,
+		.off = AT_LIMITS(target), .def = "8k", .min = 64,
+		.max = 61440, .example = "4k",
+		.text = "Bytes of a request's target (path and query); more "
+		    "is answered 414."
+	}, {
+		.key = "body", .type = CONF_SIZE, .off = AT_LIMITS(body),
+		.def = "16m", .example = "1m",
+		.text = "Bytes of a request's body; more is answered 413. "
+		    "0 is no limit; max_body of a route holds in its place."
+	}, {
+		.key = "requests_per_connection", .type = CONF_INT,
+		.off = AT_LIMITS(requests), .def = "10000", .min = 0,
+		.max = 1000000000, .example = "1000",
+		.text = "Requests after which a connection is closed; 0 is "
+		    "no limit."
+	}, {
+		.key = "connection_age", .type = CONF_TIME,
+		.unit = CONF_SECONDS, .off = AT_LIMITS(age), .def = "1h",
+		.max = 30 * DAY_MS, .example = "10m",
+		.text = "Age at which a connection is closed, after the "
+		    "request under way and with 10 per cent of jitter; 0 is "
+		    "no limit."
+	},
+	{ .key = NULL }
+};
+
+static const struct conf_group limits_group = {
+	"limits", limits_rows, sizeof(struct settings_limits), link_limits
+};
+static const struct conf_group *const limits_groups[] = {
+	&limits_group, NULL
+};
+const struct conf_section limits_section = {
+	.type = "limits", .groups = limits_groups,
+	.text = "What a request and a connection may be."
+};
+
+/* --- log --- */
+
+static const struct conf_row log_rows[] = {
+	{
+		.key = "access", .type = CONF_BOOL, .off = AT_LOG(access),
+		.def = "on", .example = "off",
+		.text = "Whether each request gets an access record."
+	}, {
+		.key = "level", .type = CONF_ENUM, .off = AT_LOG(level),
+		.def = "info", .choices = "error,err|warning,warn|info|debug",
+		.example = "debug",
+		.text = "The least important lines that are written."
+	}, {
+		.key = "directory", .type = CONF_PATH,
+		.off = AT_LOG(directory), .min = 1, .max = 1024,
+		.example = "/var/log/sluice",
+		.text = "Directory of the log files; log below state_dir if "
+		    "it is not set."
+	}, {
+		.key = "output_mode", .type = CONF_ENUM,
+		.off = AT_LOG(output_mode), .def = "both",
+		.choices = "both|file|console", .example = "file",
+		.text = "Where records go: console is standard error, with "
+		    "-f only; without it all go to the file."
+	}, {
+		.key = "overflow", .type = CONF_ENUM,
+		.off = AT_LOG(overflow), .def = "drop",
+		.choices = "drop|block", .example = "block",
+		.text = "What happens when records come faster than they "
+		    "can be written: drop loses some and counts them, block "
+		    "lets requests wait."
+	},
+	{ .key = NULL }
+};
+
+static const struct conf_group log_group = {
+	"log", log_rows, sizeof(struct settings_log), NULL
+};
+static const struct conf_group *const log_groups[] = { &log_group, NULL };
+const struct conf_section log_section = {
+	.type = "log", .groups = log_groups,
+	.text = "Access records and lines."
+};
+
+/* --- board --- */
+
+static const struct conf_row board_rows[] = {
+	{
+		.key = "max", .type = CONF_SIZE,
+		.off = offsetof(struct settings_board, max), .def = "0",
+		.reload = CONF_ROLL, .example = "512m",
+		.text = "Bytes of shared memory that the configuration may "
+		    "come to use; one that may need more is refused.  0 is "
+		    "no limit."
+	},
+	{ .key = NULL }
+};
+
+static const struct conf_group board_group = {
+	"board", board_rows, sizeof(struct settings_board), NULL
+};
+static const struct conf_group *const board_groups[] = {
+	&board_group, NULL
+};
+const struct conf_section board_section = {
+	.type = "board", .groups = board_groups,
+	.text = "Shared memory of all processes."
+};
+
+/* --- reading --- */
+
+const struct settings *
+settings_get(const struct conf *c)
+{
+	return conf_one(c, &settings_section);
+}
+
+const struct settings_limits *
+settings_limits(const struct conf *c)
+{
+	return conf_one(c, &limits_section);
+}
+
+const struct settings_log *
+settings_log(const struct conf *c)
+{
+	return conf_one(c, &log_section);
+}

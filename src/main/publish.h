@@ -1,0 +1,80 @@
+/*
+ * Publishing a generation: build, check, prepare, commit.  Master; the
+ * payloads of its frames are read by the children.
+ */
+#ifndef SL_MAIN_PUBLISH_H
+#define SL_MAIN_PUBLISH_H
+
+#include "base/text.h"
+#include "conf/gen.h"
+#include "main/child.h"
+
+/* ids of reload requests that control waits for */
+struct publish_askers {
+	uint64_t		 id[32];
+	unsigned		 n;
+};
+
+/* payload of CHAN_PREPARE, and of CHAN_PREPARED up to the reason */
+struct prepare {
+	uint64_t		 number;
+	uint32_t		 slot;
+	uint32_t		 refused;
+};
+
+/* payload of CHAN_REPORT, followed by why, text and JSON */
+struct report {
+	uint64_t		 generation;	/* that is live now */
+	int32_t			 code;		/* EXIT_OK: done */
+	uint32_t		 why_n;
+	uint32_t		 text_n;
+	uint32_t		 json_n;
+};
+
+/* reload: at most one at a time, one more may wait */
+enum publish_step {
+	PUBLISH_IDLE, PUBLISH_BUILD, PUBLISH_PREPARE, PUBLISH_COMMIT
+};
+struct publish {
+	enum publish_step	 step;
+	bool			 again:1;	/* asked for meanwhile */
+	unsigned		 slot;		/* of the new generation */
+	uint64_t		 number;
+	struct gen		*gen;		/* of master.gens */
+	int			 fd;		/* own: its file */
+	int			 keys_fd;	/* own: its keys */
+	unsigned		 pending;	/* answers awaited */
+	bool			 refused:1;
+	uint64_t		 begun_ms;
+	struct timer		 deadline;
+	/* builder */
+	pid_t			 pid;
+	struct chan		 chan;
+	bool			 answered:1;
+	/* outcome */
+	int			 exit_code;
+	uint32_t		 warnings;
+	char			 why[512];
+	struct text		 diags;		/* text for people */
+	struct text		 json;		/* the same for programs */
+	struct publish_askers	 now;
+	struct publish_askers	 later;
+};
+
+/* --- build.c --- */
+int build_start(struct master *, struct err *);
+/* Called by reap when the builder's pid has gone. */
+void build_reaped(struct master *, int status);
+
+/* --- publish.c --- */
+/* asker 0: a signal. */
+void publish_start(struct master *, uint64_t asker);
+void publish_built(struct master *);
+void publish_fail(struct master *, const char *fmt, ...)
+    __attribute__((format(printf, 2, 3)));
+void publish_answer(struct child *, struct frame *);
+/* A child that owed an answer has gone. */
+void publish_lost(struct master *, struct child *);
+void publish_released(struct child *, uint64_t number, unsigned slot);
+
+#endif

@@ -1,0 +1,100 @@
+"""Every diagnostic, word for word: the cases of t/conf."""
+import json
+import os
+import re
+
+import pytest
+
+from lib import golden
+
+TOP = os.path.dirname(os.path.abspath(__file__))
+CASES = golden.cases(os.path.join(TOP, "conf"))
+WRITE = os.environ.get("SLUICE_GOLDEN") == "write"
+_new = {}
+
+
+@pytest.fixture
+def stage(tmp):
+    s = golden.Stage(tmp)
+    yield s
+    s.close()
+
+
+@pytest.fixture(scope="module", autouse=True)
+def written():
+    """With SLUICE_GOLDEN=write: the files as they should be now."""
+    yield
+    for path, texts in _new.items():
+        with open(path, encoding="utf-8") as f:
+            all_ = f.read()
+        for old, new in texts:
+            all_ = all_.replace(old, new)
+        with open(path, "w", encoding="utf-8") as f:
+            f.write(all_)
+
+
+def is_for(case):
+    """Cases that need root say so; everything else runs as anybody."""
+    return "root" not in case.name.split() or os.geteuid() == 0
+
+
+@pytest.mark.parametrize("case", CASES, ids=repr)
+def test_says(case, stage):
+    if not is_for(case):
+        pytest.skip("not root")
+    code, err, out = stage.play(case)
+    if WRITE:
+        _new.setdefault(case.path, []).append(
+            (f"## {case.name}\n{case.text}",
+             f"## {case.name}\n{case.rewritten(code, err, out)}"))
+        return
+    assert err == case.block("stderr")
+    assert code == case.code
+    assert out == case.block("stdout")
+
+
+def table():
+    with open(os.path.join(TOP, "../src/conf/diag.tbl"),
+              encoding="utf-8") as f:
+        return re.findall(r'^DIAG\("(\w+)", (\w+),', f.read(), re.M)
+
+
+def shown(case):
+    """Ids in what a case says."""
+    found = set(re.findall(r"^\S.*?\b(?:error|warning|notice)\[(\w+)\]: ",
+                           case.block("stderr"), re.M))
+    found |= set(re.findall(r"^(?:error|warning|notice)\[(\w+)\]: ",
+                            case.block("stderr"), re.M))
+    if case.block("stdout").startswith('{"v":1'):
+        found |= {d["id"] for d in
+                  json.loads(case.block("stdout"))["diagnostics"]}
+    return found
+
+
+@pytest.mark.parametrize("code,name", table())
+def test_every_id_has_a_case(code, name):
+    assert any(code in shown(c) for c in CASES), \
+        f"{code} {name}: no case in t/conf"
+
+
+def test_ids_are_unique_and_in_order():
+    codes = [code for code, _ in table()]
+    assert len(codes) == len(set(codes))
+    for kind in "EWN":
+        own = [c for c in codes if c[0] == kind]
+        assert own == sorted(own)
+
+
+def test_every_id_shown_is_in_the_table():
+    assert set().union(*map(shown, CASES)) <= {c for c, _ in table()}
+
+
+def test_summary_counts_what_is_shown():
+    for case in CASES:
+        err = case.block("stderr")
+        last = err.splitlines()[-1:] or [""]
+        for kind in ("error", "warning", "notice"):
+            n = len(re.findall(rf"^(?:\S.*: )?{kind}\[", err, re.M))
+            m = re.search(rf"\b(\d+) {kind}s?\b", last[0])
+            if "more not shown" not in err and m:
+                assert int(m.group(1)) == n, case

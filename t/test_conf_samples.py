@@ -1,0 +1,93 @@
+"""The samples of etc/ load without a warning, as somebody would use them."""
+import os
+import re
+
+import pytest
+
+from lib import conf
+from lib.cmd import run
+
+ETC = os.path.join(os.path.dirname(os.path.dirname(
+    os.path.abspath(__file__))), "etc")
+SAMPLES = sorted(os.listdir(ETC))
+
+
+def args(tmp):
+    """The site lies elsewhere here, and port 80 is for root."""
+    return ["--root", tmp] + \
+        ([] if os.geteuid() == 0 else ["--port", "8080"])
+
+
+def read(sample):
+    with open(os.path.join(ETC, sample), encoding="utf-8") as f:
+        return f.read()
+
+
+def keys(text):
+    """{type: keys set} of a sample, [defaults TYPE] as TYPE."""
+    out, type_ = {}, None
+    for line in text.splitlines():
+        if m := re.match(r"\[(?:defaults )?(\w+)", line):
+            type_ = m.group(1)
+            out.setdefault(type_, set())
+        elif m := re.match(r"([a-z][\w.]*) *=", line):
+            out[type_].add(m.group(1))
+    return out
+
+
+def test_all_four_are_there():
+    assert SAMPLES == ["sluice.conf", "sluice.conf.full",
+                       "sluice.conf.production", "sluice.conf.simple"]
+
+
+@pytest.mark.parametrize("sample", SAMPLES)
+def test_loads_without_a_warning(tmp, sample):
+    done = run("sluiced", "-t", "-W", "-c", f"{ETC}/{sample}", *args(tmp))
+    assert done.returncode == 0, done.stderr
+    assert "configuration OK" in done.stderr
+
+
+@pytest.mark.parametrize("sample", SAMPLES)
+def test_says_what_is_missing_where_there_is_no_site(tmp, sample):
+    where = {"SLUICE_ROOT": f"{tmp}/none"}
+    done = run("sluiced", "-t", "-c", f"{ETC}/{sample}", env=where)
+    assert done.returncode == 1
+    assert "E0302" in done.stderr and f"{tmp}/none" in done.stderr
+
+
+@pytest.mark.parametrize("sample", SAMPLES)
+def test_has_plain_words_and_comments(sample):
+    text = read(sample)
+    assert text.startswith("# ")
+    assert max(map(len, text.splitlines())) <= 80
+    assert not re.search(r"[ \t]$", text, re.M)
+    types = keys(text)
+    for type_, row in ((t, r) for t, s in conf.schema().items()
+                       for r in s["keys"]):
+        used = types.get(type_, set())
+        assert not used & {a["key"] for a in row["aliases"]}
+
+
+def test_full_has_every_section_and_key():
+    """Families and what only one of a kind can be count as shown."""
+    used = keys(read("sluice.conf.full"))
+    for type_, sect in conf.schema().items():
+        assert type_ in used, type_
+        for row in sect["keys"]:
+            key = row["key"]
+            if key.endswith(".*"):
+                assert any(k.startswith(key[:-1]) for k in used[type_]), key
+            else:
+                assert key in used[type_], f"[{type_}] {key}"
+
+
+def test_production_says_nothing_else_than_it_means(tmp):
+    """A production sample sets what matters, whatever its default is."""
+    used = keys(read("sluice.conf.production"))
+    assert {"workers", "user", "stop"} <= used["sluice"]
+    assert {"max"} <= used["board"]
+    assert {"directory", "overflow"} <= used["log"]
+    assert {"header_bytes", "body"} <= used["limits"]
+    done = run("sluiced", "--dump-set", "-c",
+               f"{ETC}/sluice.conf.production", *args(tmp))
+    assert done.returncode == 0, done.stderr

@@ -1,0 +1,191 @@
+"""What servers answer that no server may: each refused by its row, told,
+logged, and never another answer over the same connection."""
+import pytest
+
+from lib import corpus, http, wire
+from lib.peer import Peer, raw, respond
+
+BAD = corpus.load("response_bad")
+HEAD = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
+LONG = b"1;" + b"e" * 300 + b"\r\nx\r\n0\r\n\r\n"
+
+
+def chunk_cases():
+    """Bodies of the refused chunked requests, as those of answers."""
+    for c in corpus.load("request_chunked"):
+        if c.fail and c.data.count(b"Host:") == 1:
+            yield c.id, HEAD + c.data.partition(b"\r\n\r\n")[2]
+
+
+CHUNKS = dict(chunk_cases())
+OTHER = {
+    "asked_for_no_upgrade": (
+        b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\n"
+        b"Upgrade: websocket\r\n\r\n", "unexpected_upgrade"),
+    "interim_without_end": (
+        b"HTTP/1.1 103 Early Hints\r\n\r\n" * 5000, "unexpected_interim"),
+    "interim_and_then_bad": (
+        b"HTTP/1.1 103 Early Hints\r\nA: b\r\n\r\nHTTP/1.1 OK\r\n\r\n",
+        "bad_response_line"),
+    "zeros": (b"\0" * 1000, "bad_response_line"),
+    "noise": (bytes(range(255, 0, -1)) * 100, "bad_response_line"),
+}
+
+CONF = """
+[sluice]
+workers = 1
+[listener web]
+bind = 127.0.0.1:@port@
+"""
+
+
+@pytest.fixture(scope="module")
+def gate():
+    with Peer() as app, wire.gateway(CONF + f"""
+[upstream app]
+server = {app.addr}
+timeout.first_byte = 5s
+[route app]
+path = /*
+upstream = app
+""") as s:
+        s.app = app
+        s.number = 0
+        yield s
+        assert not app.errors
+
+
+def play(gate, data, ends, method="GET"):
+    """One answer of the server; (answer or None, its record)."""
+    gate.number += 1
+    target = f"/{gate.number}"
+    gate.app.script[:] = [raw(data, then_close=ends)]
+    before = len(gate.app.requests)
+    with http.Client(gate.port) as c:
+        c.send(http.request(method, target))
+        try:
+            r = c.response(method)
+        except http.Closed:
+            r = None
+    record = wire.record(gate, target=target)
+    # asked once; what comes next has a connection of its own
+    asked = gate.app.requests[before:]
+    assert [q.target for q in asked] == [target]
+    assert http.get(gate.port, target + "/after").body == b"ok\n"
+    assert gate.app.requests[-1].target == target + "/after"
+    assert gate.app.requests[-1].conn != asked[0].conn
+    return r, record
+
+
+def is_refused(gate, data, row, ends, method="GET"):
+    r, record = play(gate, data, ends, method)
+    assert record["fail"] == row, (record, r)
+    assert r is not None and record["status"] == r.status
+    assert r.status == wire.FAILS[row][0]
+    if method != "HEAD":
+        wire.is_fail(r, row)
+    # nothing of what the server said gets through
+    assert not {"a", "transfer-encoding"} & {n for n, _ in r.headers}
+
+
+ends = pytest.mark.parametrize("ends", [False, True], ids=["stays", "closes"])
+
+
+def test_enough():
+    assert len(BAD) + len(CHUNKS) + len(OTHER) >= 60
+
+
+@ends
+@pytest.mark.parametrize("case", BAD, ids=lambda c: c.id)
+def test_refused(gate, case, ends):
+    method = case.words[1] if len(case.words) > 1 else "GET"
+    is_refused(gate, case.data, case.fail, ends, method)
+
+
+@ends
+@pytest.mark.parametrize("name", OTHER)
+def test_refused_too(gate, name, ends):
+    is_refused(gate, *OTHER[name], ends)
+
+
+@ends
+@pytest.mark.parametrize("name", CHUNKS)
+def test_chunks(gate, name, ends):
+    """The head is through: only the end can tell, and it does."""
+    r, record = play(gate, CHUNKS[name], ends)
+    assert record["fail"] == "bad_response_chunk", (record, r)
+    assert r is None or r.status == 502
+
+
+@pytest.mark.parametrize("data,body", [
+    (b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nabXX", b"ab"),
+    (b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nab\r\n", b"ab"),
+    (b"HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\na"
+     b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nevil", b"a"),
+    (HEAD + b"1\r\na\r\n0\r\n\r\nHTTP/1.1 200 OK\r\n"
+     b"Content-Length: 4\r\n\r\nevil", b"a"),
+    (b"HTTP/1.1 204 No Content\r\n\r\nHTTP/1.1 200 OK\r\n"
+     b"Content-Length: 4\r\n\r\nevil", b""),
+    (b"HTTP/1.1 304 Not Modified\r\nContent-Length: 4\r\n\r\nevil", b""),
+])
+@ends
+def test_more_than_asked(gate, data, body, ends):
+    """The answer is good; what follows it belongs to nobody."""
+    r, record = play(gate, data, ends)
+    assert r.body == body and record["status"] == r.status
+    assert not record.get("fail")
+
+
+@ends
+def test_body_of_an_answer_to_head(gate, ends):
+    r, _ = play(gate, b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nevil",
+                ends, "HEAD")
+    assert r.status == 200
+
+
+@pytest.mark.parametrize("case", corpus.load("response_good"),
+                         ids=lambda c: c.id)
+def test_understood(gate, case):
+    """The good half of the corpus arrives as it was meant."""
+    last = [m for m in case.messages if m.first[0] != "1"][:1]
+    if not last or case.words[-1] == "CONNECT" or not last[0].ended:
+        pytest.skip("no whole answer to a request that is forwarded")
+    method = case.words[1] if len(case.words) > 1 else "GET"
+    gate.app.script[:] = [raw(case.data, then_close=True)]
+    with http.Client(gate.port) as c:
+        r = c.ask(method, "/good")
+    want = last[0]
+    assert r.status == int(want.first.split(" ")[0])
+    assert corpus.same(r.body.decode("latin-1"), want.data)
+    assert r.trailers in ([], want.trailers)
+    names = {n for n, _ in want.fields} - {"trailer"}
+    assert [f for f in r.headers if f[0] in names] == [
+        f for f in want.fields if f[0] in names]
+
+
+def test_unasked(sluice, peer):
+    """What comes on a pooled connection closes it."""
+    def step(conn, req):
+        respond()(conn, req)
+        conn.send(b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nevil")
+        try:
+            conn.more()
+        finally:
+            seen.append(req.conn)
+        return True
+    seen = []
+    app = peer(default=step)
+    s = sluice(CONF + f"[route a]\npath = /*\ntarget = {app.addr}\n")
+    with http.Client(s.port) as c:
+        for _ in range(5):
+            assert c.get().body == b"ok\n"
+    assert app.connections == 5
+
+
+def test_big_head(sluice, peer):
+    """A head at the limit is passed on, whatever its shape."""
+    fields = [(f"X-{i}", "v" * 1000) for i in range(25)]
+    app = peer([respond(headers=fields)])
+    s = sluice(CONF + f"[route a]\npath = /*\ntarget = {app.addr}\n")
+    r = http.get(s.port)
+    assert [r[n] for n, _ in fields] == [v for _, v in fields]
