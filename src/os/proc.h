@@ -59,4 +59,7 @@ void proc_title_init(int argc, char **argv);
 void proc_set_title(const char *fmt, ...)
     __attribute__((format(printf, 1, 2)));
 
+/* Standard streams to /dev/null: a daemon holds no terminal or pipe. */
+void proc_leave_terminal(void);
+
 #endif

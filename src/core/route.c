@@ -1,0 +1,135 @@
+/*
+ * Choosing the route.  Workers; sluicectl explain, offline.
+ *
+ * Candidates are met in the order of specificity: host (exact, then
+ * wildcards from the longest on, then none), path (exact, then prefixes
+ * from the longest on), then the order of the set, which the builder
+ * made.  The first whose conditions all hold is the route.  One that
+ * fails by the method alone is remembered for the 405.
+ */
+#include "core/route.h"
+
+#include "core/route_index.h"
+
+struct search {
+	struct exchange		*x;
+	const struct route	*found;
+	enum fail		 why;	/* NO_ROUTE, or what alone failed */
+	uint32_t		 allow;
+};
+
+static bool
+is_listener(const struct route *r, struct str name)
+{
+	size_t	i;
+
+	for (i = 0; i < r->listeners.n; i++)
+		if (str_eq(r->listeners.v[i], name))
+			return true;
+	return r->listeners.n == 0;
+}
+
+/* Sets found if the route's conditions hold. */
+static bool
+try_route(struct search *s, const struct route *r)
+{
+	const struct route_cond	*const *c;
+	const struct route_cond	*alone = NULL;
+	void			*part;
+	unsigned		 failed = 0;
+
+	if (!is_listener(r, s->x->acc.str[ACCESS_LISTENER]))
+		return false;
+	for (c = r->conds; *c != NULL; c++) {
+		part = conf_part(&r->obj, (*c)->group);
+		if (!(*c)->match(part, s->x)) {
+			failed++;
+			alone = *c;
+		}
+	}
+	if (failed == 0) {
+		s->found = r;
+		return true;
+	}
+	if (failed == 1 && alone->fail != FAIL_NONE) {
+		s->why = alone->fail;
+		if (alone->methods != NULL)
+			s->allow |= alone->methods(conf_part(&r->obj,
+			    alone->group));
+	}
+	return false;
+}
+
+static bool
+try_set(struct search *s, const struct route_set *set)
+{
+	if (set == NULL)
+		return false;
+	for (uint32_t i = 0; i < set->n; i++)
+		if (try_route(s, set->v[i]))
+			return true;
+	return false;
+}
+
+static bool
+try_host(struct search *s, const struct route_host *h)
+{
+	const struct route_node	*n;
+
+	if (h == NULL)
+		return false;
+	if (try_set(s, route_index_exact(h, s->x->path)))
+		return true;
+	for (n = route_index_prefix(h, s->x->path); n != NULL; n = n->parent)
+		if (try_set(s, n->set))
+			return true;
+	return false;
+}
+
+static bool
+try_hosts(struct search *s, const struct route_index *idx)
+{
+	struct str	host = s->x->host;
+	ptrdiff_t	dot;
+
+	if (host.n > 0 && try_host(s, route_index_host(idx, host)))
+		return true;
+	for (dot = str_find(host, '.', 1); dot >= 0;
+	    dot = str_find(host, '.', (size_t)dot + 1))
+		if (try_host(s, route_index_host(idx,
+		    str_sub(host, (size_t)dot, host.n))))
+			return true;
+	return try_host(s, idx->any);
+}
+
+const struct route *
+route_match(const struct conf *c, struct exchange *x, enum fail *why,
+    uint32_t *allow)
+{
+	struct search	s = { .x = x, .why = FAIL_NO_ROUTE };
+
+	if (!try_hosts(&s, conf_data(c, &route_section))) {
+		*why = s.why;
+		*allow = s.allow;
+	}
+	return s.found;
+}
+
+struct str
+route_rest(const struct route *r, struct str path)
+{
+	struct str	p;
+	size_t		best = 0;
+
+	for (size_t i = 0; i < r->paths.n; i++) {
+		p = r->paths.v[i];
+		if (str_eq(p, path))
+			return STR("");
+		if (!str_ends(p, STR("*")))
+			continue;
+		p = str_sub(p, 0, p.n - 1);
+		if (p.n > best && str_starts(path, p))
+			best = p.n;
+	}
+	return str_sub(path, best, path.n);
+}
