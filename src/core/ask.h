@@ -17,29 +17,36 @@ struct question;
 /* m NULL: no answer (time, death, too many). */
 typedef void (*ask_fn)(struct question *, struct frame *m);
 
+/* zeroed by the asker, who sets on; the rest is of ask.c */
 struct question {
-	struct list	node;
-	uint64_t	id;
-	ask_fn		on;
-	struct timer	deadline;
-	struct ask	*ask;		/* ref */
-	unsigned	peer;
-	struct ev_task	wake;		/* of an answer given at once */
+	ask_fn		 on;
+	uint64_t	 id;
+	struct ask	*ask;		/* ref; NULL: not asked */
+	enum frame_op	 op;
+	struct str	 payload;	/* of the asker */
+	struct timer	 deadline;
+	struct ev_task	 wake;		/* of a failure at once */
+	unsigned	 peer;
+	bool		 again:1;	/* asked for the second time */
 };
 
 struct ask *ask_new(struct ev *);
 void ask_free(struct ask **);
 
-/* A channel to helper number i (taken); replaces an older one. */
+#define ASK_PEERS	8
+
+/* A channel to helper number i (taken in any case); replaces an older one. */
 int ask_peer(struct ask *, unsigned i, int fd, struct err *);
 
 /*
  * Sends the question to one of the helpers; the answer comes by on(),
  * never from within.  A helper that dies meanwhile: asked once more of
- * another one (questions have no side effects).
+ * another one (questions have no side effects), so the payload stays
+ * with the asker until the answer.
  */
 void ask_send(struct ask *, struct question *, enum frame_op,
     struct str payload, uint64_t ms);
+/* No answer is wanted any more; harmless if nothing was asked. */
 void ask_cancel(struct question *);
 
 /* which symbolic links of a path are followed; `..` never leads outside */

@@ -77,6 +77,7 @@ struct master {
 	/* roll */
 	bool			 rolling:1;
 	bool			 roll_again:1;
+	bool			 roll_waits:1;	/* for a publish to end */
 	unsigned		 roll_at;	/* index under way */
 	struct child		*roll_new;	/* ref: awaited */
 	uint64_t		 roll_asker;
@@ -119,6 +120,8 @@ struct bound *bind_find(struct master *, const struct sock_addr *);
 void roll_start(struct master *, uint64_t asker);
 void roll_ready(struct child *);
 void roll_lost(struct child *);
+/* A publish has ended: goes on if it waited. */
+void roll_resume(struct master *);
 /* As many workers as the generation says. */
 void roll_fit(struct master *);
 

@@ -394,6 +394,7 @@ end(struct master *m, bool failed)
 	m->pub.fd = m->pub.keys_fd = -1;
 	m->pub.step = PUBLISH_IDLE;
 	master_published(m, failed);
+	roll_resume(m);
 	if (m->pub.again && m->state == MASTER_SERVING) {
 		m->pub.again = false;
 		m->pub.now = m->pub.later;

@@ -171,6 +171,16 @@ restart(struct master *m, const struct proc_row *row)
 	ev_timer(m->proc.ev, &b->again, ms);
 }
 
+/* One of the program before has gone: ours may have waited for that. */
+static void
+succeed(struct master *m, const struct proc_row *row)
+{
+	struct back_off *b = &m->back[row - procs];
+
+	b->missing++;
+	ev_timer(m->proc.ev, &b->again, 0);
+}
+
 static void
 on_death(struct master *m, struct child *c, int status)
 {
@@ -178,7 +188,6 @@ on_death(struct master *m, struct child *c, int status)
 	bool wanted = c->draining || m->state > MASTER_SERVING;
 	bool old = c->old;
 	char buf[64];
-	struct err e;
 
 	if (wanted && WIFEXITED(status) && WEXITSTATUS(status) == 0)
 		log_info(&self->lc, "%s: ended, pid %d", c->name,
@@ -195,8 +204,8 @@ on_death(struct master *m, struct child *c, int status)
 	if (m->state == MASTER_SERVING && !wanted && !old)
 		restart(m, row);
 	else if (old && m->gens.cur != NULL && m->state <= MASTER_SERVING &&
-	    child_spawn_roles(m, &e) < 0)
-		log_err(&self->lc, "upgrade: %s", e.text);
+	    row->count > 0)
+		succeed(m, row);
 	master_advance(m);
 }
 

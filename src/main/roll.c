@@ -78,6 +78,11 @@ step(struct master *m)
 		}
 		return;
 	}
+	/* a process forked now would miss the generation under way */
+	if (m->pub.step > PUBLISH_BUILD) {
+		m->roll_waits = true;
+		return;
+	}
 	m->roll_new = child_spawn(m, row, m->roll_at, &e);
 	if (m->roll_new == NULL) {
 		log_err(&self->lc, "roll: stopped at worker %u: %s",
@@ -85,6 +90,15 @@ step(struct master *m)
 		m->rolling = false;
 		report(m);
 	}
+}
+
+void
+roll_resume(struct master *m)
+{
+	if (!m->roll_waits)
+		return;
+	m->roll_waits = false;
+	step(m);
 }
 
 void
