@@ -68,6 +68,8 @@ struct exchange {
 	bool			 handling:1;	/* the handler may hold things */
 	bool			 error_page:1;	/* res is a built-in error */
 	bool			 skipped:1;	/* nobody reads the request */
+	bool			 aborted:1;	/* the codec was told to abort */
+	bool			 cut:1;		/* the handler was told to end */
 	bool			 log_it:1;	/* [log] access, at begin */
 	bool			 log_block:1;	/* [log] overflow */
 	struct timer		 deadline;	/* of whoever waits */

@@ -5,6 +5,7 @@
  */
 #include "main/master.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
@@ -39,30 +40,45 @@ unbind(struct bound *b)
 	free(b);
 }
 
+static struct bound *
+bind_one(struct master *m, const struct sock_addr *a, enum diag_id *id,
+    struct err *e)
+{
+	struct bound *b;
+	int fd;
+
+	errno = 0;
+	fd = sock_listen(a, BACKLOG, 0666, e);
+	if (fd < 0) {
+		*id = errno == EACCES ? DIAG_PRIVILEGE : DIAG_BIND;
+		return NULL;
+	}
+	b = must_calloc(1, sizeof(*b));
+	b->addr = *a;
+	b->fd = fd;
+	b->fresh = true;
+	list_add_tail(&m->bound, &b->node);
+	return b;
+}
+
 int
-bind_all(struct master *m, const struct conf *conf, struct err *e)
+bind_all(struct master *m, const struct conf *conf, enum diag_id *id,
+    struct err *e)
 {
 	const struct listen_addr *v;
 	struct list *l;
 	struct bound *b;
 	size_t i, n;
-	int fd;
 
 	list_each(l, &m->bound)
 		container_of(l, struct bound, node)->wanted = false;
 	v = listener_addrs(conf, &n);
 	for (i = 0; i < n; i++) {
 		b = bind_find(m, v[i].addr);
-		if (b == NULL) {
-			fd = sock_listen(v[i].addr, BACKLOG, 0666, e);
-			if (fd < 0)
-				return -1;
-			b = must_calloc(1, sizeof(*b));
-			b->addr = *v[i].addr;
-			b->fd = fd;
-			b->fresh = true;
-			list_add_tail(&m->bound, &b->node);
-		}
+		if (b == NULL)
+			b = bind_one(m, v[i].addr, id, e);
+		if (b == NULL)
+			return -1;
 		b->wanted = true;
 	}
 	return 0;

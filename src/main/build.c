@@ -115,6 +115,8 @@ build(struct master *m, int fd)
 	opts_conf(m->opts, &co);
 	cl = conf_load_new(&co);
 	d = conf_load_diags(cl);
+	diag_set_color(d, m->state == MASTER_STARTING &&
+	    diag_wants_color(STDERR_FILENO));
 	if (setjmp(full) == 0)
 		rc = compile(m, cl, &full, files);
 	else

@@ -6,6 +6,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <setjmp.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -26,10 +27,7 @@
 static void
 on_full(void *ctx)
 {
-	(void)ctx;
-	fprintf(stderr, "sluiced: the configuration does not fit into "
-	    "%lu MiB\n", CHECK_BYTES >> 20);
-	exit(EXIT_CONFIG);
+	longjmp(*(jmp_buf *)ctx, 1);
 }
 
 /* Loads as the builder does, into memory that goes with the process. */
@@ -38,14 +36,23 @@ load(const struct opts *o, struct conf_load **cl, struct arena *a)
 {
 	struct conf_opts co;
 	struct conf *conf;
+	struct diags *d;
+	jmp_buf full;
 	void *mem;
 
 	mem = mmap(NULL, CHECK_BYTES, PROT_READ | PROT_WRITE,
 	    MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 	must(mem != MAP_FAILED);
-	arena_init_fixed(a, mem, CHECK_BYTES, on_full, NULL);
+	arena_init_fixed(a, mem, CHECK_BYTES, on_full, &full);
 	opts_conf(o, &co);
 	*cl = conf_load_new(&co);
+	d = conf_load_diags(*cl);
+	diag_set_color(d, diag_wants_color(STDERR_FILENO));
+	if (setjmp(full) != 0) {
+		diag_at(d, DIAG_GEN_SIZE, NULL, NULL, "", "the configuration "
+		    "does not fit into %lu MiB", CHECK_BYTES >> 20);
+		return NULL;
+	}
 	conf = conf_load_run(*cl, a);
 	if (conf != NULL && budget_check(*cl, conf) < 0)
 		return NULL;

@@ -10,7 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
-#include <sys/prctl.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/must.h"
@@ -52,7 +52,7 @@ log_to_ring(struct master *m)
 static int
 find_user(struct master *m, const struct settings *s, struct err *e)
 {
-	char name[64];
+	char name[64], why[160];
 
 	if (!priv_is_root()) {
 		m->user.uid = getuid();
@@ -69,8 +69,9 @@ find_user(struct master *m, const struct settings *s, struct err *e)
 	if (!str_eq(s->user, STR(DEFAULT_USER)) ||
 	    priv_find_user(FALLBACK_USER, &m->user, NULL) < 0)
 		return -1;
-	log_info(&self->lc, "user \"%s\" does not exist: running as \"%s\"",
-	    name, FALLBACK_USER);
+	snprintf(why, sizeof(why), "user \"%s\" does not exist: running as "
+	    "\"%s\"", name, FALLBACK_USER);
+	publish_say(m, DIAG_NO_USER, why);
 	return 0;
 }
 
@@ -78,6 +79,7 @@ find_user(struct master *m, const struct settings *s, struct err *e)
 static int
 open_pid_file(struct master *m, struct err *e)
 {
+	struct stat st;
 	char buf[32];
 	int n;
 
@@ -89,7 +91,13 @@ open_pid_file(struct master *m, struct err *e)
 		    "%s/sluiced.pid", m->run_dir);
 	if (n < 0 || (size_t)n >= sizeof(m->pid_file))
 		return err_set(e, "the path of the pid file is too long");
-	m->pid_fd = open(m->pid_file, O_RDWR | O_CREAT | O_CLOEXEC, 0644);
+	/* the folder is another user's: follow nothing that lies there */
+	m->pid_fd = open(m->pid_file, O_RDWR | O_CREAT | O_CLOEXEC |
+	    O_NOFOLLOW | O_NONBLOCK, 0644);
+	if (m->pid_fd >= 0 && (fstat(m->pid_fd, &st) < 0 ||
+	    !S_ISREG(st.st_mode) || st.st_nlink != 1))
+		return err_set(e, "pid file \"%s\" is no plain file",
+		    m->pid_file);
 	if (m->pid_fd < 0)
 		return err_sys(e, "cannot open pid file \"%s\"", m->pid_file);
 	if (flock(m->pid_fd, LOCK_EX | LOCK_NB) < 0)
@@ -104,19 +112,24 @@ open_pid_file(struct master *m, struct err *e)
 }
 
 int
-master_first(struct master *m, const struct conf *conf, struct err *e)
+master_first(struct master *m, const struct conf *conf, enum diag_id *id,
+    struct err *e)
 {
 	const struct settings *s = settings_get(conf);
 
 	if (m->gens.cur != NULL)
 		return 0;
+	*id = DIAG_USER;
+	if (find_user(m, s, e) < 0)
+		return -1;
 	if (m->adopted)
-		return find_user(m, s, e);
+		return 0;
+	*id = DIAG_DIRECTORY;
 	if (str_to_c(s->run_dir, m->run_dir, sizeof(m->run_dir)) < 0 ||
 	    str_to_c(s->state_dir, m->state_dir, sizeof(m->state_dir)) < 0)
 		return err_set(e, "run_dir or state_dir is too long");
-	if (find_user(m, s, e) < 0 ||
-	    priv_make_dir(m->run_dir, &m->user, 0755, e) < 0 ||
+	/* the master goes on making and removing files there, as group */
+	if (priv_make_dir(m->run_dir, &m->user, 0775, e) < 0 ||
 	    priv_make_dir(m->state_dir, &m->user, 0750, e) < 0)
 		return -1;
 	if (m->pid_fd < 0 && open_pid_file(m, e) < 0)

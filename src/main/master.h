@@ -99,7 +99,8 @@ int master_run(struct opts *);
 void master_advance(struct master *);
 void master_stop(struct master *, bool now);
 /* Before the first generation is committed: user, folders, pid file. */
-int master_first(struct master *, const struct conf *, struct err *);
+int master_first(struct master *, const struct conf *, enum diag_id *id,
+    struct err *);
 const struct settings *master_settings(const struct master *);
 /* A reload is over. */
 void master_published(struct master *, bool failed);
@@ -111,7 +112,9 @@ void reap_init(struct master *);
 
 
 /* --- bind.c --- */
-int bind_all(struct master *, const struct conf *, struct err *);
+/* *id tells what kind of failure it was. */
+int bind_all(struct master *, const struct conf *, enum diag_id *id,
+    struct err *);
 void bind_settle(struct master *, bool commit);
 int bind_control(struct master *, struct err *);
 struct bound *bind_find(struct master *, const struct sock_addr *);

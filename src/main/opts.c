@@ -189,6 +189,15 @@ opts_fini(struct opts *o)
 	o->set = NULL;
 }
 
+/* A variable of the environment; an empty one is as good as none. */
+static const char *
+env(const char *name)
+{
+	const char *v = getenv(name);
+
+	return v != NULL && v[0] != '\0' ? v : NULL;
+}
+
 void
 opts_conf(const struct opts *o, struct conf_opts *co)
 {
@@ -197,11 +206,11 @@ opts_conf(const struct opts *o, struct conf_opts *co)
 
 	memset(co, 0, sizeof(*co));
 	if (file == NULL)
-		file = getenv("SLUICE_CONF");
+		file = env("SLUICE_CONF");
 	co->file_given = file != NULL;
 	co->file = file != NULL ? file : SL_CONF_FILE;
-	co->root = o->root != NULL ? o->root : getenv("SLUICE_ROOT");
-	co->port = o->port != NULL ? o->port : getenv("SLUICE_PORT");
+	co->root = o->root != NULL ? o->root : env("SLUICE_ROOT");
+	co->port = o->port != NULL ? o->port : env("SLUICE_PORT");
 	co->set = o->set;
 	co->env = environ;
 	co->as_root = priv_is_root();

@@ -217,18 +217,28 @@ begin_prepare(struct master *m)
 		finish(m);
 }
 
-/* An error after the builder's: as the builder would have said it. */
-static void
-say(struct master *m, enum diag_id id, const char *why)
+void
+publish_say(struct master *m, enum diag_id id, const char *why)
 {
-	text_fmt(&m->pub.diags, "error[%s]: %s\n      %s\n", diag_code(id),
-	    why, diag_fix(id));
+	struct diags *d = diag_new();
+
+	diag_at(d, id, NULL, NULL, "", "%s", why);
+	diag_set_color(d, m->state == MASTER_STARTING &&
+	    diag_wants_color(STDERR_FILENO));
+	text_fini(&m->pub.json);
+	text_init(&m->pub.json);
+	diag_json(d, &m->pub.json);
+	diag_print(d, &m->pub.diags, diag_errors(d) > 0 ?
+	    "configuration NOT loaded" : "");
+	m->pub.warnings++;
+	diag_free(&d);
 }
 
 void
 publish_built(struct master *m)
 {
 	struct board_global *g = shm_row(m->proc.shm, &board_globals, 0);
+	enum diag_id id;
 	struct err e;
 
 	m->pub.exit_code = EXIT_ENV;
@@ -241,15 +251,12 @@ publish_built(struct master *m)
 		return;
 	}
 	gen_ref(m->pub.gen);
-	if (master_first(m, m->pub.gen->conf, &e) < 0 ||
+	id = DIAG_BOARD_MAX;
+	if (master_first(m, m->pub.gen->conf, &id, &e) < 0 ||
 	    upstream_link_rows(m->proc.shm, m->pub.gen->conf,
-	    oldest_held(m), &e) < 0) {
-		say(m, DIAG_DIRECTORY, e.text);
-		publish_fail(m, "%s", e.text);
-		return;
-	}
-	if (bind_all(m, m->pub.gen->conf, &e) < 0) {
-		say(m, DIAG_BIND, e.text);
+	    oldest_held(m), &e) < 0 ||
+	    bind_all(m, m->pub.gen->conf, &id, &e) < 0) {
+		publish_say(m, id, e.text);
 		publish_fail(m, "%s", e.text);
 		return;
 	}

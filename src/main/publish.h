@@ -6,6 +6,7 @@
 #define SL_MAIN_PUBLISH_H
 
 #include "base/text.h"
+#include "conf/diag.h"
 #include "conf/gen.h"
 #include "main/child.h"
 
@@ -70,6 +71,8 @@ void build_reaped(struct master *, int status);
 /* asker 0: a signal. */
 void publish_start(struct master *, uint64_t asker);
 void publish_built(struct master *);
+/* Adds a diagnostic of the master's own, as the builder would say it. */
+void publish_say(struct master *, enum diag_id, const char *why);
 void publish_fail(struct master *, const char *fmt, ...)
     __attribute__((format(printf, 2, 3)));
 void publish_answer(struct child *, struct frame *);

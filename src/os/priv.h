@@ -39,7 +39,11 @@ int priv_watch_calls(struct err *);
 /* Builder: sockets other than unix ones are refused. */
 int priv_no_network(struct err *);
 
-/* Makes a directory with its parents and gives it to the user. */
+/*
+ * Makes a directory with its parents and gives it to the user; with
+ * group write in mode its group is root's.  One that exists is given only
+ * if it was root's and empty.
+ */
 int priv_make_dir(const char *path, const struct priv_user *, unsigned mode,
     struct err *);
 

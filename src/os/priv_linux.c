@@ -5,6 +5,7 @@
  */
 #include "os/priv.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <grp.h>
 #include <linux/capability.h>
@@ -82,17 +83,32 @@ priv_no_new(struct err *e)
 	return 0;
 }
 
-/* Makes one missing directory of a path; those that exist stay as they are. */
+/* True if there is nothing in it that somebody might miss. */
+static bool
+is_empty(const char *path)
+{
+	DIR *d = opendir(path);
+	struct dirent *de;
+	bool empty = d != NULL;
+
+	while (empty && (de = readdir(d)) != NULL)
+		empty = strcmp(de->d_name, ".") == 0 ||
+		    strcmp(de->d_name, "..") == 0;
+	if (d != NULL)
+		closedir(d);
+	return empty;
+}
+
+/* Gives a directory away; one that is written by the group stays root's. */
 static int
-make_one(const char *path, const struct priv_user *u, unsigned mode,
+give(const char *path, const struct priv_user *u, unsigned mode,
     struct err *e)
 {
-	if (mkdir(path, mode) < 0) {
-		if (errno == EEXIST)
-			return 0;
-		return err_sys(e, "cannot make directory \"%s\"", path);
-	}
-	if (geteuid() == 0 && u->uid != 0 && chown(path, u->uid, u->gid) < 0)
+	gid_t gid = (mode & 0020) != 0 ? 0 : u->gid;
+
+	if (geteuid() != 0 || u->uid == 0)
+		return 0;
+	if (chown(path, u->uid, gid) < 0 || chmod(path, mode) < 0)
 		return err_sys(e, "cannot give directory \"%s\" to \"%s\"",
 		    path, u->name);
 	return 0;
@@ -113,18 +129,17 @@ priv_make_dir(const char *path, const struct priv_user *u, unsigned mode,
 		if (buf[i] != '/')
 			continue;
 		buf[i] = '\0';
-		if (make_one(buf, u, 0755, e) < 0)
-			return -1;
+		if (mkdir(buf, 0755) < 0 && errno != EEXIST)
+			return err_sys(e, "cannot make directory \"%s\"",
+			    buf);
 		buf[i] = '/';
 	}
-	if (make_one(buf, u, mode, e) < 0)
-		return -1;
+	if (mkdir(buf, mode) == 0)
+		return give(buf, u, mode, e);
+	if (errno != EEXIST)
+		return err_sys(e, "cannot make directory \"%s\"", path);
 	if (stat(buf, &st) < 0 || !S_ISDIR(st.st_mode))
 		return err_set(e, "\"%s\" is no directory", path);
-	/* one that exists is handed over only if it was root's */
-	if (geteuid() == 0 && u->uid != 0 && st.st_uid == 0 &&
-	    chown(buf, u->uid, u->gid) < 0)
-		return err_sys(e, "cannot give directory \"%s\" to \"%s\"",
-		    path, u->name);
-	return 0;
+	/* one that exists is handed over only if it was root's and empty */
+	return st.st_uid == 0 && is_empty(buf) ? give(buf, u, mode, e) : 0;
 }

@@ -69,6 +69,12 @@ def cases(folder):
     return out
 
 
+def built_in():
+    """The file that is read when none is named, as configure chose it."""
+    with open("config.h", encoding="utf-8") as f:
+        return re.search(r'#define SL_CONF_FILE "(.*)"', f.read()).group(1)
+
+
 class Stage:
     """Where a case is played: its folder, ports and programs."""
 
@@ -83,7 +89,7 @@ class Stage:
         self.taken = socket.create_server(("127.0.0.1", 0))
         self.words = {
             "dir": self.where, "port": net.free_port(),
-            "taken": self.taken.getsockname()[1]
+            "taken": self.taken.getsockname()[1], "conf": built_in()
         }
 
     def close(self):
@@ -98,6 +104,7 @@ class Stage:
         for word, value in self.words.items():
             text = re.sub(rf"(?<!\d){re.escape(str(value))}(?!\d)",
                           f"@{word}@", text)
+        text = re.sub(r"(?<=needs |light |eases |rvers )\d+", "@N@", text)
         return re.sub(r"\b(pid|after|uid) \d+", r"\1 @N@", text)
 
     def write(self, name, text):

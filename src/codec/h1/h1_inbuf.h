@@ -10,6 +10,7 @@
 struct h1_inbuf {
 	struct page	*page;		/* ref; NULL: nothing is held */
 	uint32_t	 pos;		/* used up to here */
+	uint32_t	 budget;	/* of the owner: bytes left this turn */
 };
 
 /* What is there; a slice that lasts as long as a reference to the page. */

@@ -9,6 +9,8 @@
 #include "codec/h1/h1_outq.h"
 
 #define H1_SERVER_MAGIC	0x48315356	/* "H1SV" */
+#define H1C_IDLE_LINGER	500	/* ms, before an idle one is closed */
+#define H1C_AGE_SHIFT	7	/* retire counts 128 ms */
 
 enum h1c_state {
 	H1C_IDLE,	/* no byte of a request; nothing is held */
@@ -28,8 +30,7 @@ struct h1c {
 	bool			 drain:1;
 	bool			 idle:1;	/* as idle() was last told */
 	bool			 close:1;	/* after this response */
-	bool			 eof:1;		/* the client sends no more */
-	uint16_t		 turn;		/* that budget is of */
+	uint16_t		 turn;		/* that in.budget is of */
 	struct io		*io;		/* own until closed or taken */
 	const struct codec_env	*env;		/* ref */
 	void			*ctx;		/* of the floor above */
@@ -37,8 +38,7 @@ struct h1c {
 	struct ev_task		 task;		/* goes on; at last frees */
 	struct h1_inbuf		 in;
 	uint32_t		 requests;	/* LINGER: bytes dropped */
-	uint32_t		 budget;	/* bytes left in this turn */
-	uint32_t		 retire;	/* age's end, in 128 ms; 0: none */
+	uint32_t		 retire;	/* age's end; 0: none */
 	struct h1s		*s;		/* the request, or NULL */
 };
 
@@ -60,6 +60,7 @@ struct h1s {
 	size_t			 seen;		/* of the head, scanned */
 	uint64_t		 wait_ms;	/* waiting for body since; 0 */
 	uint64_t		 waited_ms;	/* for body, in all */
+	uint64_t		 skip_from;	/* body.got, when dropped */
 	enum fail		 broken;	/* of the response: cut it */
 	enum fail		 in_fail;	/* of the request's body */
 	uint8_t			 timer;		/* enum h1s_timer */
@@ -81,10 +82,14 @@ void h1_server_finish(struct h1c *);
 void h1_server_fail(struct h1c *, enum fail why, bool reset);
 /* Watches, and arms what has to be, before the loop takes over. */
 void h1_server_settle(struct h1c *);
+/* Prepares the task that frees a stream. */
+void h1_server_init_free(struct h1s *);
 /* Says nothing more; reads and drops what comes, at most ms. */
 void h1_server_linger(struct h1c *, uint64_t ms);
 /* No word: the connection is closed, or lingers if something is unread. */
 void h1_server_end(struct h1c *, enum fail why, bool reset);
+/* Tells idle(), if that is news. */
+void h1_server_idle(struct h1c *, bool idle);
 /* Another turn may have begun: its budget is whole. */
 void h1_server_turn(struct h1c *);
 

@@ -1,0 +1,192 @@
+/*
+ * Built-in errors.  Workers and control.
+ *
+ * JSON (RFC 9457), HTML or text, as Accept prefers (RFC 9110 12.5.1);
+ * text if it does not say.  Each has the status, the row of the fail
+ * table and the request id, and nothing that a client sent.
+ */
+#include "base/text.h"
+#include "core/int.h"
+
+enum kind { KIND_TEXT, KIND_JSON, KIND_HTML, KIND_N };
+
+static const struct str types[KIND_N] = {
+	[KIND_TEXT] = STR_INIT("text/plain; charset=utf-8"),
+	[KIND_JSON] = STR_INIT("application/problem+json"),
+	[KIND_HTML] = STR_INIT("text/html; charset=utf-8")
+};
+
+/* --- what is preferred --- */
+
+/* "0.25" in thousandths; what is no weight counts as none. */
+static unsigned
+read_weight(struct str s)
+{
+	unsigned	v = 0, unit = 1000;
+
+	if (s.n == 0 || s.n > 5 || (s.p[0] != '0' && s.p[0] != '1') ||
+	    (s.n > 1 && s.p[1] != '.'))
+		return 0;
+	for (size_t i = 0; i < s.n; i++) {
+		if (i == 1)
+			continue;
+		if (s.p[i] < '0' || s.p[i] > '9')
+			return 0;
+		v += (unsigned)(s.p[i] - '0') * unit;
+		unit /= 10;
+	}
+	return v <= 1000 ? v : 0;
+}
+
+/* Takes "type/subtype" and the weight out of one range. */
+static struct str
+read_range(struct str s, unsigned *weight)
+{
+	struct str	type, param;
+
+	*weight = 1000;
+	if (!str_word(&s, ";", &type))
+		return STR_NONE;
+	while (str_word(&s, ";", &param)) {
+		param = str_trim(param);
+		if (param.n > 2 && (param.p[0] | 0x20) == 'q' &&
+		    param.p[1] == '=')
+			*weight = read_weight(str_sub(param, 2, param.n));
+	}
+	return str_trim(type);
+}
+
+static bool
+kind_of(struct str type, enum kind *k)
+{
+	static const struct {
+		struct str	type;
+		enum kind	kind;
+	} known[] = {
+		{ STR_INIT("application/problem+json"), KIND_JSON },
+		{ STR_INIT("application/json"), KIND_JSON },
+		{ STR_INIT("application/*"), KIND_JSON },
+		{ STR_INIT("text/html"), KIND_HTML },
+		{ STR_INIT("application/xhtml+xml"), KIND_HTML },
+		{ STR_INIT("text/plain"), KIND_TEXT },
+		{ STR_INIT("text/*"), KIND_TEXT },
+		{ STR_INIT("*/*"), KIND_TEXT }
+	};
+
+	for (size_t i = 0; i < sizeof(known) / sizeof(known[0]); i++)
+		if (str_eq_fold(type, known[i].type)) {
+			*k = known[i].kind;
+			return true;
+		}
+	return false;
+}
+
+/* The heaviest range, the first of equals. */
+static enum kind
+choose(const struct hdrs *hs)
+{
+	const struct hdr	*h;
+	struct str		 rest, word;
+	enum kind		 k, best = KIND_TEXT;
+	unsigned		 weight, most = 0;
+
+	for (h = hdr_get(hs, HDR_ACCEPT); h != NULL;
+	    h = hdr_next(hs, HDR_ACCEPT, h)) {
+		rest = h->val;
+		while (str_word(&rest, ",", &word)) {
+			word = read_range(word, &weight);
+			if (weight > most && kind_of(word, &k)) {
+				most = weight;
+				best = k;
+			}
+		}
+	}
+	return best;
+}
+
+/* --- what is said --- */
+
+static void
+write_json(struct text *t, const struct fail_row *r, struct str id)
+{
+	struct str	title = msg_reason(r->status);
+
+	text_fmt(t, "{\"type\":\"about:blank\",\"title\":");
+	text_json(t, title);
+	text_fmt(t, ",\"status\":%u,\"detail\":", r->status);
+	text_json(t, str_from(r->text));
+	text_fmt(t, ",\"fail\":\"%s\",\"id\":", r->name);
+	text_json(t, id);
+	text_add(t, STR("}\n"));
+}
+
+static void
+write_html(struct text *t, const struct fail_row *r, struct str id)
+{
+	struct str	title = msg_reason(r->status);
+
+	text_fmt(t, "<!DOCTYPE html>\n<html lang=\"en\">\n<meta "
+	    "charset=\"utf-8\">\n<title>%u %.*s</title>\n"
+	    "<h1>%u %.*s</h1>\n<p>%s</p>\n<p><small>%s %.*s</small></p>\n"
+	    "</html>\n", r->status, STR_FMT(title), r->status,
+	    STR_FMT(title), r->text, r->name, STR_FMT(id));
+}
+
+static void
+write_text(struct text *t, const struct fail_row *r, struct str id)
+{
+	text_fmt(t, "%u %.*s\n%s\n%s %.*s\n", r->status,
+	    STR_FMT(msg_reason(r->status)), r->text, r->name, STR_FMT(id));
+}
+
+struct str
+error_allow(struct arena *a, uint32_t bits)
+{
+	struct text	t;
+	char		buf[128];
+
+	text_init_fixed(&t, buf, sizeof(buf));
+	for (unsigned m = METHOD_OTHER + 1; m < METHOD_N; m++)
+		if (bits & METHOD_BIT(m))
+			text_fmt(&t, "%s%.*s", t.n > 0 ? ", " : "",
+			    STR_FMT(msg_method_text((enum http_method)m)));
+	return arena_dup(a, text_str(&t));
+}
+
+static void
+add_fields(struct exchange *x, struct hdrs *hs)
+{
+	uint16_t	status = fail_row(x->fail)->status;
+
+	hdr_add(x->arena, hs, HDR_CACHE_CONTROL, STR("no-store"));
+	if (status == 405)
+		hdr_add(x->arena, hs, HDR_ALLOW,
+		    error_allow(x->arena, x->allow));
+	if (status == 503)
+		hdr_add(x->arena, hs, HDR_RETRY_AFTER, STR("1"));
+}
+
+void
+error_page(struct exchange *x)
+{
+	static void	(*const writers[KIND_N])(struct text *,
+	    const struct fail_row *, struct str) = {
+		[KIND_TEXT] = write_text, [KIND_JSON] = write_json,
+		[KIND_HTML] = write_html
+	};
+	const struct fail_row	*r = fail_row(x->fail);
+	enum kind		 k = choose(&x->req->hdrs);
+	struct msg		*m = exchange_new_head(x, r->status);
+	struct text		 t;
+
+	text_init(&t);
+	writers[k](&t, r, x->id);
+	x->reply = arena_dup(x->arena, text_str(&t));
+	text_fini(&t);
+	m->body = (int64_t)x->reply.n;
+	hdr_add(x->arena, &m->hdrs, HDR_CONTENT_TYPE, types[k]);
+	add_fields(x, &m->hdrs);
+	x->res = m;
+	x->res_flags = 0;
+	x->error_page = true;
+}

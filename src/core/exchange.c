@@ -1,0 +1,390 @@
+/*
+ * An exchange from its beginning to its end, and what handlers and
+ * filters do with it.  Workers and control.
+ *
+ * The codec calls up when it has read a head; everything after that
+ * happens in wakes, so that neither calls into the other's middle.  One
+ * driver runs the steps (exchange.steps).  A failure before the head
+ * makes an error page the response and goes on with the response hooks;
+ * after it the stream is aborted.  The codec's closed() ends the
+ * exchange; its memory goes when the handler has let go too.
+ */
+#include "core/exchange.h"
+
+#include "base/must.h"
+#include "core/handler.h"
+#include "core/int.h"
+#include "core/listener.h"
+
+/* --- the end --- */
+
+static void
+on_free(struct ev_task *t)
+{
+	struct exchange	*x = container_of(t, struct exchange, free);
+	struct serve	*s = x->serve;
+	struct arena	 mem = x->mem;
+
+	list_del(&x->node);
+	s->nexchange--;
+	arena_fini(&mem);
+	serve_check_drained(s);
+}
+
+static void
+try_free(struct exchange *x)
+{
+	if (x->client == NULL && !x->handling && !x->running)
+		ev_post(x->serve->ev, EV_FREE, &x->free);
+}
+
+void
+exchange_cut(struct exchange *x, enum fail why)
+{
+	if (!x->handling || x->cut)
+		return;
+	x->cut = true;
+	if (x->handler->abort != NULL)
+		x->handler->abort(x, why);
+	else
+		x->handling = false;
+}
+
+void
+exchange_handler_done(struct exchange *x)
+{
+	x->handling = false;
+	try_free(x);
+}
+
+static void
+on_closed(struct stream *s, enum fail why)
+{
+	struct exchange	*x = s->ctx;
+
+	must(x->client == s);
+	if (x->fail == FAIL_NONE && !x->counted)
+		x->fail = why;
+	exchange_end(x);
+	exchange_limit_end(x);
+	x->client = NULL;
+	x->conn = NULL;
+	ev_cancel(&x->wake);
+	ev_timer_off(x->serve->ev, &x->deadline);
+	exchange_cut(x, why);
+	if (x->gen != NULL)
+		gen_unref(x->serve->gens, &x->gen);
+	x->route = NULL;
+	try_free(x);
+}
+
+static void
+on_last(struct stream *s)
+{
+	exchange_end(s->ctx);
+}
+
+/* --- the driver --- */
+
+/* What a step's answer leads to; false: nothing more now. */
+static bool
+advance(struct exchange *x)
+{
+	enum step_rc	rc;
+
+	if (x->error_page && x->step < STEP_RESPONSE)
+		x->step = STEP_RESPONSE;
+	rc = exchange_step(x);
+	if (x->client == NULL || x->aborted)
+		return false;
+	if (rc == STEP_FAIL && !x->error_page)
+		exchange_fail(x, x->fail != FAIL_NONE ? x->fail :
+		    FAIL_INTERNAL, STR(""));
+	switch (rc) {
+	case STEP_NEXT:
+		x->step++;
+		break;
+	case STEP_DONE:
+		x->step = STEP_RESPONSE;
+		break;
+	case STEP_WAIT:
+		return x->error_page && x->step < STEP_RESPONSE;
+	case STEP_FAIL:
+		x->step = x->step < STEP_RESPONSE ? STEP_RESPONSE : STEP_HEAD;
+		break;
+	}
+	return !x->aborted;
+}
+
+static void
+on_wake(struct ev_task *t)
+{
+	struct exchange	*x = container_of(t, struct exchange, wake);
+
+	if (x->client == NULL || x->aborted || x->step == STEP_BODY)
+		return;
+	must(!x->running);
+	x->running = true;
+	while (advance(x) && x->client != NULL)
+		;
+	x->running = false;
+	try_free(x);
+}
+
+static void
+on_deadline(struct timer *t)
+{
+	exchange_give_up(container_of(t, struct exchange, deadline),
+	    FAIL_TOTAL_TIMEOUT, STR(""));
+}
+
+void
+exchange_go(struct exchange *x)
+{
+	if (x->client != NULL)
+		ev_post(x->serve->ev, EV_WAKE, &x->wake);
+}
+
+static void
+on_request(struct stream *s)
+{
+	struct conn	*c = s->ctx;
+	struct serve	*serve = c->listener->serve;
+	struct arena	 mem;
+	struct exchange	*x;
+
+	arena_init(&mem, &serve->arenas);
+	x = arena_alloc(&mem, sizeof(*x));
+	x->mem = mem;
+	x->arena = &x->mem;
+	x->serve = serve;
+	x->conn = c;
+	x->client = s;
+	s->ctx = x;
+	x->req = s->head != NULL ? s->head :
+	    arena_alloc(x->arena, sizeof(*x->req));
+	x->fail = s->fail;
+	x->out = &s->out;
+	x->max_body = 0;
+	x->step = STEP_BEGIN;
+	x->lc.log = serve->log;
+	x->lc.ids.module = "exchange";
+	x->lc.ids.conn = c->no;
+	timer_init(&x->deadline, on_deadline);
+	ev_task_init(&x->wake, on_wake);
+	ev_task_init(&x->free, on_free);
+	list_add_tail(&serve->exchanges, &x->node);
+	serve->nexchange++;
+	exchange_go(x);
+}
+
+const struct stream_up exchange_up = { on_request, on_last, on_closed };
+
+/* --- answers --- */
+
+struct msg *
+exchange_new_head(struct exchange *x, unsigned status)
+{
+	struct msg	*m = arena_alloc(x->arena, sizeof(*m));
+
+	m->status = (uint16_t)status;
+	m->reason = msg_reason(status);
+	m->minor = 1;
+	return m;
+}
+
+void
+exchange_respond(struct exchange *x, struct msg *res, unsigned flags)
+{
+	if (x->client == NULL || x->aborted || x->res != NULL)
+		return;
+	x->res = res;
+	x->res_flags = flags;
+	if (!x->running)
+		exchange_go(x);
+}
+
+void
+exchange_interim(struct exchange *x, struct msg *res)
+{
+	struct sink	*out;
+
+	if (x->client == NULL || x->aborted || x->head_sent)
+		return;
+	out = &x->client->out;
+	stat_add(STAT_STATUS_1XX, 1);
+	out->ops->head(out, res, WAIST_INTERIM);
+}
+
+void
+exchange_reply(struct exchange *x, unsigned status, struct str type,
+    struct str text)
+{
+	struct msg	*m = exchange_new_head(x, status);
+
+	m->body = (int64_t)text.n;
+	if (text.n > 0)
+		hdr_add(x->arena, &m->hdrs, HDR_CONTENT_TYPE, type);
+	x->reply = text;
+	exchange_respond(x, m, text.n == 0 ? WAIST_END : 0);
+}
+
+static void
+abort_client(struct exchange *x, enum fail why)
+{
+	struct sink	*out = &x->client->out;
+
+	if (x->aborted)
+		return;
+	x->aborted = true;
+	out->ops->abort(out, why);
+}
+
+static void
+note(struct exchange *x, enum fail why, struct str cause)
+{
+	if (x->counted)
+		return;
+	x->fail = why;
+	x->acc.str[ACCESS_CAUSE] = cause;
+}
+
+void
+exchange_fail(struct exchange *x, enum fail why, struct str cause)
+{
+	must(why != FAIL_NONE);
+	if (x->client == NULL || x->aborted)
+		return;
+	if (x->head_sent || fail_row(why)->status == 0) {
+		note(x, why, cause);
+		abort_client(x, why);
+		return;
+	}
+	if (x->error_page)
+		return;
+	note(x, why, cause);
+	error_page(x);
+	if (!x->running)
+		exchange_go(x);
+}
+
+void
+exchange_give_up(struct exchange *x, enum fail why, struct str cause)
+{
+	exchange_cut(x, why);
+	exchange_fail(x, why, cause);
+}
+
+/* --- bodies --- */
+
+struct sink *
+exchange_body(struct exchange *x)
+{
+	return x->out;
+}
+
+struct source *
+exchange_request(struct exchange *x)
+{
+	must(x->client != NULL);
+	if (x->max_body == 0 || x->req->body != BODY_UNKNOWN)
+		return &x->client->in;
+	return exchange_limit(x);
+}
+
+void
+exchange_skip_request(struct exchange *x)
+{
+	struct source	*in;
+
+	if (x->client == NULL || x->skipped || x->client->in.to != NULL)
+		return;
+	x->skipped = true;
+	in = &x->client->in;
+	in->ops->stop(in, FAIL_NONE);
+}
+
+/* What the credit allows of a small answer. */
+static void
+on_room(struct source *s)
+{
+	struct exchange	*x = container_of(s, struct exchange, reply_src);
+	struct sink	*to = s->to;
+	struct chunk	 c;
+
+	while (x->reply.n > 0 && to->credit > 0 && !x->aborted &&
+	    x->client != NULL) {
+		c = (struct chunk){ .kind = CHUNK_CONST, .n = x->reply.n };
+		if ((uint64_t)to->credit < c.n)
+			c.n = (uint64_t)to->credit;
+		c.u.mem.p = x->reply.p;
+		x->reply = str_sub(x->reply, c.n, x->reply.n);
+		to->ops->data(to, c, x->reply.n == 0 ? WAIST_END : 0);
+	}
+}
+
+static void
+on_stop(struct source *s, enum fail why)
+{
+	(void)why;
+	container_of(s, struct exchange, reply_src)->reply = STR_NONE;
+}
+
+static const struct source_ops reply_ops = { on_room, on_stop, NULL };
+
+void
+exchange_send_reply(struct exchange *x)
+{
+	x->reply_src.ops = &reply_ops;
+	waist_join(&x->reply_src, exchange_body(x));
+	on_room(&x->reply_src);
+}
+
+/* --- others --- */
+
+struct str
+exchange_client_ip(struct exchange *x)
+{
+	struct text	t;
+	char		buf[64];
+
+	text_init_fixed(&t, buf, sizeof(buf));
+	sock_peer_text(&t, &x->acc.peer);
+	return arena_dup(x->arena, text_str(&t));
+}
+
+void
+exchange_abort_all(struct serve *s, enum fail why)
+{
+	struct list	*pos, *tmp;
+	struct exchange	*x;
+
+	list_each_safe(pos, tmp, &s->exchanges) {
+		x = container_of(pos, struct exchange, node);
+		if (x->client == NULL)
+			continue;
+		note(x, why, STR(""));
+		exchange_cut(x, why);
+		if (x->client != NULL)
+			abort_client(x, why);
+	}
+}
+
+void
+exchange_expire(struct serve *s, uint64_t generation)
+{
+	struct list	*pos, *tmp;
+	struct exchange	*x;
+
+	list_each_safe(pos, tmp, &s->exchanges) {
+		x = container_of(pos, struct exchange, node);
+		if (x->gen == NULL || x->gen->number != generation ||
+		    x->client == NULL)
+			continue;
+		log_warn(&x->lc, "request: ended at step %u: generation %llu "
+		    "is the oldest of too many", x->step,
+		    (unsigned long long)generation);
+		exchange_give_up(x, FAIL_OVERLOAD,
+		    STR("its generation is too old"));
+	}
+}

@@ -1,0 +1,190 @@
+/*
+ * The first and the last thing of every exchange: its id, its row in the
+ * flight table, its access record, its counters.  Workers and control.
+ *
+ * The order at the end makes a kill at any instant decidable (flight.c):
+ * the record is written but not visible, the row learns where it will
+ * stand, the commit makes it visible, the row is closed, which counts the
+ * request as finished.  All of it before the last bytes of the answer go
+ * to the kernel, so no client has an answer that was not counted.
+ */
+#include <time.h>
+
+#include "base/enc.h"
+#include "core/chain.h"
+#include "core/int.h"
+#include "core/listener.h"
+#include "core/route.h"
+#include "core/settings.h"
+
+#define UUID_LEN	36
+#define NAP_NS		1000000	/* a full ring is looked at each ms */
+
+/* --- the beginning --- */
+
+/* UUIDv7 (RFC 9562 5.7): 48 bits of milliseconds, then random ones. */
+static struct str
+make_id(struct exchange *x)
+{
+	static const uint8_t	 cuts[] = { 4, 6, 8, 10, 16 };
+	char			*out = arena_text(x->arena, UUID_LEN), *p = out;
+	uint64_t		 ms = ev_wall_ms(x->serve->ev);
+	uint64_t		 a = rand_next(&x->serve->rand);
+	uint64_t		 b = rand_next(&x->serve->rand);
+	uint8_t			 u[16];
+	size_t			 at = 0;
+
+	for (int i = 0; i < 6; i++)
+		u[i] = (uint8_t)(ms >> (40 - 8 * i));
+	memcpy(u + 6, &a, 2);
+	memcpy(u + 8, &b, 8);
+	u[6] = (u[6] & 0x0f) | 0x70;
+	u[8] = (u[8] & 0x3f) | 0x80;
+	for (size_t i = 0; i < sizeof(cuts); i++) {
+		enc_hex(u + at, cuts[i] - at, p);
+		p += 2 * (cuts[i] - at);
+		at = cuts[i];
+		if (i + 1 < sizeof(cuts))
+			*p++ = '-';
+	}
+	return str_make(out, UUID_LEN);
+}
+
+static void
+fill_access(struct exchange *x)
+{
+	struct access		*a = &x->acc;
+	const struct msg	*m = x->req;
+
+	a->num[ACCESS_TIME] = ev_wall_ms(x->serve->ev);
+	a->str[ACCESS_ID] = x->id;
+	a->peer = x->conn->peer;
+	a->num[ACCESS_CLIENT_PORT] = x->conn->peer.port;
+	a->str[ACCESS_LISTENER] = x->conn->listener->name;
+	a->str[ACCESS_VERSION] = m->minor == 0 ? STR("1.0") : STR("1.1");
+	a->str[ACCESS_SCHEME] = m->scheme;
+	a->str[ACCESS_METHOD] = m->method;
+	a->str[ACCESS_HOST] = m->authority;
+	a->str[ACCESS_TARGET] = m->target;
+	a->str[ACCESS_REFERER] = hdr_val(&m->hdrs, HDR_REFERER);
+	a->str[ACCESS_USER_AGENT] = hdr_val(&m->hdrs, HDR_USER_AGENT);
+	if (self != NULL)
+		a->num[ACCESS_WORKER] = self->index;
+}
+
+static void
+open_flight(struct exchange *x)
+{
+	struct flight_text	t = { x->id, x->req->method,
+	    x->req->authority, x->req->target };
+	struct board_flight	f;
+
+	memset(&f, 0, sizeof(f));
+	f.begun_ms = x->acc.num[ACCESS_TIME];
+	memcpy(f.ip, x->acc.peer.ip, sizeof(f.ip));
+	f.port = x->acc.peer.port;
+	f.family = x->acc.peer.family;
+	flight_set(&f, &t);
+	x->flight = flight_open(&f);
+}
+
+void
+exchange_begin(struct exchange *x)
+{
+	const struct settings_log	*l;
+
+	x->id = make_id(x);
+	x->lc.ids.request = x->id;
+	fill_access(x);
+	open_flight(x);
+	if (x->serve->gens->cur == NULL)
+		return;
+	x->gen = gen_ref(x->serve->gens->cur);
+	x->acc.num[ACCESS_GENERATION] = x->gen->number;
+	l = settings_log(x->gen->conf);
+	x->log_it = l->access && x->serve->only == NULL;
+	x->log_block = l->overflow != 0;
+}
+
+void
+exchange_drop_gen(struct exchange *x)
+{
+	if (x->gen == NULL || (x->route != NULL && x->route->chain != NULL))
+		return;
+	x->route = NULL;
+	gen_unref(x->serve->gens, &x->gen);
+}
+
+/* --- the end --- */
+
+static void
+count(struct exchange *x)
+{
+	static const enum stat_id	classes[] = { STAT_STATUS_2XX,
+		STAT_STATUS_3XX, STAT_STATUS_4XX, STAT_STATUS_5XX };
+	unsigned			c;
+
+	c = (unsigned)x->acc.num[ACCESS_STATUS] / 100;
+	if (c >= 2 && c <= 5)
+		stat_add(classes[c - 2], 1);
+	if (x->fail != FAIL_NONE && !x->error_page)
+		stat_add(STAT_ABORTED, 1);
+	stat_add(STAT_BYTES_IN, x->acc.num[ACCESS_BYTES_IN]);
+	stat_add(STAT_BYTES_OUT, x->acc.num[ACCESS_BYTES_OUT]);
+}
+
+/*
+ * [log] overflow = block: waits for the logger, which is what was asked
+ * for, and goes on beating, for this is no hang.
+ */
+static void
+wait_room(struct board *b)
+{
+	static const struct timespec	nap = { .tv_nsec = NAP_NS };
+
+	while (b->ring.size - ring_used(&b->ring) < 4 * RECORD_MAX &&
+	    b->ring.size > 8 * RECORD_MAX) {
+		atomic_store_explicit(&b->slot->beat_ms,
+		    ev_clock_ns() / 1000000, memory_order_relaxed);
+		nanosleep(&nap, NULL);
+	}
+}
+
+static void
+put_record(struct exchange *x)
+{
+	struct board	*b = board_self();
+	size_t		 n;
+
+	if (b != NULL && x->log_it) {
+		if (x->log_block)
+			wait_room(b);
+		if (access_put(&b->ring, &x->acc, &n)) {
+			flight_closing(x->flight, ring_pos(&b->ring));
+			ring_commit(&b->ring, n);
+		}
+	}
+	flight_close(x->flight);
+	x->flight = NULL;
+}
+
+void
+exchange_end(struct exchange *x)
+{
+	struct access	*a = &x->acc;
+
+	if (x->counted)
+		return;
+	/* A stream that died before its first wake has not begun yet. */
+	if (x->step == STEP_BEGIN && x->id.n == 0)
+		exchange_begin(x);
+	x->counted = true;
+	a->num[ACCESS_BYTES_IN] = x->client->got;
+	a->num[ACCESS_BYTES_OUT] = x->client->sent;
+	a->num[ACCESS_DURATION] =
+	    (ev_clock_ns() - x->client->begun_ns) / 1000;
+	a->str[ACCESS_FAIL] = str_from(fail_row(x->fail)->name);
+	count(x);
+	put_record(x);
+	chain_done(x);
+}

@@ -1,0 +1,232 @@
+/*
+ * The steps of an exchange (exchange.steps), each a small function.
+ * Workers and control.
+ */
+#include "core/ask.h"
+#include "core/chain.h"
+#include "core/handler.h"
+#include "core/int.h"
+#include "core/listener.h"
+#include "core/route.h"
+#include "core/settings.h"
+
+#define METHODS_ALL	(METHOD_BIT(METHOD_GET) | METHOD_BIT(METHOD_HEAD) | \
+	METHOD_BIT(METHOD_POST) | METHOD_BIT(METHOD_PUT) |		\
+	METHOD_BIT(METHOD_DELETE) | METHOD_BIT(METHOD_OPTIONS) |	\
+	METHOD_BIT(METHOD_PATCH))
+
+/* --- the request --- */
+
+/*
+ * What the codec refused has no step between its beginning and its
+ * error page.
+ */
+static enum step_rc
+st_begin(struct exchange *x)
+{
+	exchange_begin(x);
+	return x->fail != FAIL_NONE ? STEP_FAIL : STEP_NEXT;
+}
+
+static enum step_rc
+fail_with(struct exchange *x, enum fail why)
+{
+	x->fail = why;
+	return STEP_FAIL;
+}
+
+/* OPTIONS * asks for the server as a whole (RFC 9110 9.3.7). */
+static enum step_rc
+answer_star(struct exchange *x)
+{
+	struct msg	*m = exchange_new_head(x, 204);
+
+	hdr_add(x->arena, &m->hdrs, HDR_ALLOW,
+	    error_allow(x->arena, METHODS_ALL));
+	exchange_respond(x, m, WAIST_END);
+	return STEP_DONE;
+}
+
+/* Lower case, without port and without the dot of the DNS root. */
+static enum fail
+set_host(struct exchange *x)
+{
+	struct str	from = x->req->authority, host;
+	enum fail	why;
+	char		*p;
+	int		port;
+
+	if (from.n == 0)
+		return FAIL_NONE;
+	why = uri_parse_host(from, &host, &port);
+	if (why != FAIL_NONE)
+		return why;
+	if (host.n > 1 && host.p[host.n - 1] == '.')
+		host.n--;
+	p = arena_text(x->arena, host.n);
+	for (size_t i = 0; i < host.n; i++)
+		p[i] = host.p[i] >= 'A' && host.p[i] <= 'Z' ?
+		    (char)(host.p[i] | 0x20) : host.p[i];
+	x->host = str_make(p, host.n);
+	return FAIL_NONE;
+}
+
+static enum step_rc
+st_target(struct exchange *x)
+{
+	enum fail	why;
+
+	x->allow = METHODS_ALL;
+	if (x->req->meth == METHOD_CONNECT)
+		return fail_with(x, FAIL_CONNECT_REFUSED);
+	if (x->req->meth == METHOD_TRACE)
+		return fail_with(x, FAIL_TRACE_REFUSED);
+	why = uri_parse_target(x->req->target, false, &x->uri);
+	if (why == FAIL_NONE)
+		why = set_host(x);
+	if (why != FAIL_NONE)
+		return fail_with(x, why);
+	if (x->uri.star)
+		return x->req->meth == METHOD_OPTIONS ? answer_star(x) :
+		    fail_with(x, FAIL_BAD_TARGET);
+	/* An absolute-form may have no path (RFC 9112 3.2.2). */
+	if (x->uri.path.n == 0)
+		x->uri.path = STR("/");
+	why = uri_normalise(x->arena, x->uri.path, false, &x->path);
+	return why != FAIL_NONE ? fail_with(x, why) : STEP_NEXT;
+}
+
+static enum step_rc
+st_route(struct exchange *x)
+{
+	enum fail	why = FAIL_NO_ROUTE;
+
+	x->handler = x->serve->only;
+	if (x->handler == NULL) {
+		x->route = route_match(x->gen->conf, x, &why, &x->allow);
+		if (x->route == NULL)
+			return fail_with(x, why);
+		x->handler = x->route->handler;
+		x->acc.str[ACCESS_ROUTE] = arena_dup(x->arena,
+		    x->route->obj.name);
+	}
+	x->acc.str[ACCESS_HANDLER] = str_from(x->handler->name);
+	return STEP_NEXT;
+}
+
+static enum step_rc
+st_limits(struct exchange *x)
+{
+	x->max_body = x->route != NULL ? x->route->max_body :
+	    settings_limits(x->gen->conf)->body;
+	if (x->max_body > 0 && x->req->body > 0 &&
+	    (uint64_t)x->req->body > x->max_body)
+		return fail_with(x, FAIL_BODY_TOO_LARGE);
+	return STEP_NEXT;
+}
+
+static enum step_rc
+st_request(struct exchange *x)
+{
+	return chain_request(x);
+}
+
+static enum step_rc
+st_handle(struct exchange *x)
+{
+	x->handling = true;
+	x->handler->start(x);
+	return STEP_NEXT;
+}
+
+static enum step_rc
+st_answer(struct exchange *x)
+{
+	return x->res != NULL ? STEP_NEXT : STEP_WAIT;
+}
+
+/* --- the response --- */
+
+static enum step_rc
+st_response(struct exchange *x)
+{
+	return chain_response(x);
+}
+
+/* Answers without content, whatever the handler has (RFC 9110 6.4.1). */
+static bool
+is_bodyless(const struct exchange *x)
+{
+	return x->req->meth == METHOD_HEAD || x->res->status == 204 ||
+	    x->res->status == 304;
+}
+
+static enum step_rc
+st_head(struct exchange *x)
+{
+	struct sink	*out = &x->client->out;
+	bool		 more = (x->res_flags & WAIST_END) == 0;
+
+	if (x->res_flags & WAIST_UPGRADE)
+		more = false;
+	else
+		exchange_skip_request(x);
+	if (is_bodyless(x)) {
+		x->res->bodyless = true;
+		x->res_flags |= WAIST_END;
+	}
+	hdr_set(x->arena, &x->res->hdrs, HDR_X_REQUEST_ID, x->id);
+	if (x->error_page && (fail_row(x->fail)->flags & FAIL_F_Q))
+		conn_drain(x->conn);
+	x->acc.num[ACCESS_STATUS] = x->res->status;
+	x->head_sent = true;
+	chain_wrap(x);
+	exchange_drop_gen(x);
+	out->ops->head(out, x->res, x->res_flags);
+	if (more && (x->res_flags & WAIST_END))
+		exchange_cut(x, FAIL_NONE);
+	return STEP_NEXT;
+}
+
+static enum step_rc
+st_body(struct exchange *x)
+{
+	if (x->res_flags & WAIST_END)
+		return STEP_WAIT;
+	if (x->reply.n > 0)
+		exchange_send_reply(x);
+	else if (x->handling && x->handler->body != NULL)
+		x->handler->body(x);
+	return STEP_WAIT;
+}
+
+/* --- the list --- */
+
+static const struct {
+	const char	*name;
+	enum step_rc	(*run)(struct exchange *);
+} steps[STEP_N] = {
+#define STEP(id, fn, text)	[STEP_##id] = { #id, fn },
+#include "core/exchange.steps"
+#undef STEP
+};
+
+enum step_rc
+exchange_step(struct exchange *x)
+{
+	static const char *const	answers[] = {
+		[STEP_NEXT] = "next", [STEP_DONE] = "done",
+		[STEP_WAIT] = "wait", [STEP_FAIL] = "fail"
+	};
+	const char			*name = steps[x->step].name;
+	enum step_rc			 rc = steps[x->step].run(x);
+
+	log_dbg(&x->lc, "step %s: %s", name, answers[rc]);
+	return rc;
+}
+
+const void *
+handler_part(const struct exchange *x)
+{
+	return conf_part(&x->route->obj, x->handler->group);
+}
