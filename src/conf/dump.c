@@ -121,7 +121,9 @@ put_item(struct dumper *d, const struct sect *s, const struct conf_row *row,
 	const char	*at = (const char *)s->obj->part[group] + row->off;
 
 	put_origin(d, it);
-	fprintf(d->out, "%.*s = ", STR_FMT(key));
+	/* what was included stands here already */
+	fprintf(d->out, "%s%.*s = ", str_eq(key, STR("include")) ? "# " : "",
+	    STR_FMT(key));
 	if (row->flags & CONF_F_SECRET)
 		fprintf(d->out, "***\n");
 	else if (row->type == CONF_PATH)
@@ -183,6 +185,9 @@ put_sect(struct dumper *d, const struct sect *s)
 
 	if (d->how == CONF_DUMP_SET && s->nitem == 0 &&
 	    !s->rows->section->named)
+		return;
+	/* made for a key of another section, which is printed there */
+	if (s->name.n > 0 && s->name.p[0] == '@')
 		return;
 	fprintf(d->out, "[%s%s%.*s]\n", s->rows->section->type,
 	    s->name.n > 0 ? " " : "", STR_FMT(s->name));

@@ -44,7 +44,6 @@ struct h1cs {
 	struct ev_task		 flush;
 	struct h1_outq		 q;
 	struct msg		 head;		/* of the response */
-	struct page		*head_page;	/* ref: slices of head */
 	struct h1_framing	 fr;
 	struct h1_body		 body;
 	size_t			 seen;		/* of the head, scanned */
@@ -54,7 +53,7 @@ struct h1cs {
 	bool			 asked:1;	/* its head is queued */
 	bool			 wants_upgrade:1;
 	bool			 upgraded:1;
-	bool			 in_head:1;	/* bytes of a head are there */
+	bool			 in_head:1;	/* a byte of a head came */
 	bool			 answered:1;	/* the final head is through */
 	bool			 in_told:1;	/* in's abort was called */
 	bool			 out_lost:1;	/* the server takes no more */
@@ -132,7 +131,6 @@ close_stream(struct h1cc *c, enum fail why)
 	if (from != NULL && !s->q.ended)
 		from->ops->stop(from, why);
 	h1_outq_fini(&s->q);
-	page_unref(&s->head_page);
 	untie(&s->st);
 	if (s->st.up != NULL && s->st.up->closed != NULL)
 		s->st.up->closed(&s->st, why);
@@ -149,12 +147,15 @@ fail(struct h1cc *c, enum fail why)
 
 /* Both directions ended where their framing said, and nothing is left. */
 static bool
-may_keep(const struct h1cc *c, const struct h1cs *s)
+may_keep(struct h1cc *c, const struct h1cs *s)
 {
-	return !s->fr.close && !s->fr.until_close && s->q.ended &&
-	    s->q.n == 0 && !s->out_lost && !c->used_up &&
-	    h1_inbuf_str(&c->in).n == 0 &&
-	    (c->io->fd.ready & EV_GONE) == 0;
+	size_t	got;
+
+	if (s->fr.close || s->fr.until_close || s->out_lost || c->used_up ||
+	    !s->q.ended || s->q.n > 0 || h1_inbuf_str(&c->in).n > 0)
+		return false;
+	/* a body that was read to its last byte hides what is behind it */
+	return h1_inbuf_read(&c->in, c->io, c->env->pages, &got) == IO_AGAIN;
 }
 
 /* The response is complete.  What the request still had is not wanted. */
@@ -188,16 +189,17 @@ read_more(struct h1cc *c)
 		s->in_head = true;
 		return true;
 	}
-	if (rc == IO_AGAIN) {
+	if (rc == IO_AGAIN && (s->in_head || !s->out_lost)) {
 		h1_inbuf_trim(&c->in);
-		if (s->out_lost)
-			fail(c, FAIL_SEND_ERROR);
 		return false;
 	}
+	s->st.got += h1_inbuf_str(&c->in).n;
 	if (rc == IO_ERR && c->io->error == ENOBUFS)
 		fail(c, FAIL_RESPONSE_HEAD_TOO_LARGE);
+	else if (s->in_head)
+		fail(c, FAIL_RESET_IN_HEAD);
 	else
-		fail(c, s->in_head ? FAIL_RESET_IN_HEAD :
+		fail(c, s->out_lost ? FAIL_SEND_ERROR :
 		    FAIL_RESET_BEFORE_HEAD);
 	return false;
 }
@@ -214,7 +216,6 @@ pass_interim(struct h1cc *c)
 		return false;
 	}
 	s->seen = 0;
-	s->in_head = h1_inbuf_str(&c->in).n > 0;
 	if (to != NULL)
 		to->ops->head(to, &s->head, WAIST_INTERIM);
 	return c->s == s;
@@ -259,8 +260,8 @@ parse(struct h1cc *c, size_t used)
 	struct str	 head = str_sub(h1_inbuf_str(&c->in), 0, used);
 	enum fail	 why;
 
-	page_unref(&s->head_page);
-	s->head_page = page_ref(c->in.page);
+	/* a copy: the exchange may need its slices after the stream */
+	head = arena_dup(s->st.arena, head);
 	why = h1_parse_response(head, &c->env->limits, s->st.arena,
 	    (enum http_method)s->meth, &s->head, &s->fr);
 	h1_inbuf_skip(&c->in, used);
@@ -347,7 +348,7 @@ check_idle(struct h1cc *c)
 	if (h1_inbuf_read(&c->in, c->io, c->env->pages, &got) == IO_AGAIN)
 		h1_inbuf_trim(&c->in);
 	else
-		fail(c, FAIL_NONE);
+		fail(c, c->s != NULL ? FAIL_RESET_BEFORE_HEAD : FAIL_NONE);
 }
 
 /* --- the request --- */
@@ -405,13 +406,17 @@ on_flush(struct ev_task *t)
 		return;
 	}
 	rc = s->out_lost ? IO_OK : write_out(c, s);
-	if (rc == IO_EOF)
+	if (rc == IO_EOF) {
 		fail(c, FAIL_FILE_CHANGED);
-	else if (rc == IO_ERR) {
+		return;
+	}
+	if (rc == IO_ERR)
 		lose_out(c, s);
-		go(c);
-	} else if (h1_outq_has_room(&s->q, &s->st.out) && from != NULL)
+	else if (h1_outq_has_room(&s->q, &s->st.out) && from != NULL)
 		from->ops->room(from);
+	/* what was told before is not told again */
+	if (c->s == s && !s->answered && io_can(c->io, IO_R))
+		go(c);
 }
 
 /* --- events --- */

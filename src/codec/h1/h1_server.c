@@ -90,6 +90,7 @@ on_free_stream(struct ev_task *t)
 	struct h1s	*s = container_of(t, struct h1s, free);
 	struct arena	 a = s->arena;
 
+	page_unref(&s->head_page);
 	arena_fini(&a);
 }
 
@@ -132,7 +133,6 @@ close_stream(struct h1c *c, enum fail why)
 		break_off(s, why);
 	h1_body_fini(&s->body);
 	h1_outq_fini(&s->q);
-	page_unref(&s->head_page);
 	untie(&s->st);
 	ev_post(c->env->ev, EV_FREE, &s->free);
 	if (s->asked)
