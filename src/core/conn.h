@@ -29,6 +29,14 @@ void conn_close(struct conn *, enum fail why);
 /* Closes up to n of the longest idle ones; returns how many. */
 unsigned conn_close_idle(struct serve *, unsigned n);
 
+/* All of a listener (NULL: of the process). */
+void conn_drain_all(struct serve *, const struct listener *);
+void conn_close_all(struct serve *, enum fail why);
+
+/* What a listener's codec_env calls with a connection. */
+void conn_on_idle(void *conn, bool idle);
+void conn_on_gone(void *conn, enum fail);
+
 /* The stream callbacks that every server codec gets (exchange.c). */
 extern const struct stream_up exchange_up;
 

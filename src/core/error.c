@@ -164,6 +164,9 @@ add_fields(struct exchange *x, struct hdrs *hs)
 		    error_allow(x->arena, x->allow));
 	if (status == 503)
 		hdr_add(x->arena, hs, HDR_RETRY_AFTER, STR("1"));
+	if (fail_row(x->fail)->proxy[0] != '\0')
+		hdr_add(x->arena, hs, HDR_PROXY_STATUS, arena_fmt(x->arena,
+		    "sluice; error=%s", fail_row(x->fail)->proxy));
 }
 
 void

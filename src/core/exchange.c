@@ -98,7 +98,7 @@ advance(struct exchange *x)
 	if (x->client == NULL || x->aborted)
 		return false;
 	if (rc == STEP_FAIL && !x->error_page)
-		exchange_fail(x, x->fail != FAIL_NONE ? x->fail :
+		exchange_give_up(x, x->fail != FAIL_NONE ? x->fail :
 		    FAIL_INTERNAL, STR(""));
 	switch (rc) {
 	case STEP_NEXT:
@@ -193,10 +193,17 @@ exchange_new_head(struct exchange *x, unsigned status)
 	return m;
 }
 
+/* The first answer counts: a handler's may come after an error page. */
+static bool
+may_respond(const struct exchange *x)
+{
+	return x->client != NULL && !x->aborted && x->res == NULL;
+}
+
 void
 exchange_respond(struct exchange *x, struct msg *res, unsigned flags)
 {
-	if (x->client == NULL || x->aborted || x->res != NULL)
+	if (!may_respond(x))
 		return;
 	x->res = res;
 	x->res_flags = flags;
@@ -220,8 +227,11 @@ void
 exchange_reply(struct exchange *x, unsigned status, struct str type,
     struct str text)
 {
-	struct msg	*m = exchange_new_head(x, status);
+	struct msg	*m;
 
+	if (!may_respond(x))
+		return;
+	m = exchange_new_head(x, status);
 	m->body = (int64_t)text.n;
 	if (text.n > 0)
 		hdr_add(x->arena, &m->hdrs, HDR_CONTENT_TYPE, type);

@@ -60,7 +60,8 @@ fill_access(struct exchange *x)
 	a->str[ACCESS_ID] = x->id;
 	a->peer = x->conn->peer;
 	a->num[ACCESS_CLIENT_PORT] = x->conn->peer.port;
-	a->str[ACCESS_LISTENER] = x->conn->listener->name;
+	a->str[ACCESS_LISTENER] = arena_dup(x->arena,
+	    x->conn->listener->name);
 	a->str[ACCESS_VERSION] = m->minor == 0 ? STR("1.0") : STR("1.1");
 	a->str[ACCESS_SCHEME] = m->scheme;
 	a->str[ACCESS_METHOD] = m->method;
@@ -180,7 +181,7 @@ exchange_end(struct exchange *x)
 		exchange_begin(x);
 	x->counted = true;
 	a->num[ACCESS_BYTES_IN] = x->client->got;
-	a->num[ACCESS_BYTES_OUT] = x->client->sent;
+	a->num[ACCESS_BYTES_OUT] = x->client->sent + x->client->queued;
 	a->num[ACCESS_DURATION] =
 	    (ev_clock_ns() - x->client->begun_ns) / 1000;
 	a->str[ACCESS_FAIL] = str_from(fail_row(x->fail)->name);

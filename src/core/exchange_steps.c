@@ -176,8 +176,8 @@ st_head(struct exchange *x)
 		x->res_flags |= WAIST_END;
 	}
 	hdr_set(x->arena, &x->res->hdrs, HDR_X_REQUEST_ID, x->id);
-	if (x->error_page && (fail_row(x->fail)->flags & FAIL_F_Q))
-		conn_drain(x->conn);
+	if (x->error_page)
+		x->client->fail = x->fail;
 	x->acc.num[ACCESS_STATUS] = x->res->status;
 	x->head_sent = true;
 	chain_wrap(x);

@@ -54,7 +54,8 @@ struct listener {
 
 /*
  * Makes or finds the listener of an address; fd is the process's own copy
- * of the master's socket (taken).  listener_start makes it accept.
+ * of the master's socket (taken).  It accepts from then on, unless the
+ * process drains.
  */
 struct listener *listener_attach(struct serve *, const struct listen_addr *,
     int fd, struct err *);

@@ -85,9 +85,9 @@ void serve_fini(struct serve *);
 /*
  * Two phases of a new generation in this process.  prepare: makes all
  * that it needs without touching what runs; -1 refuses.  commit: swaps
- * (gen_commit is done here).  cancel: forgets what prepare made, and the
- * mapping.  Listening sockets arrive separately, before or after the
- * commit: listener_attach.
+ * what is kept here; the caller makes the generation the current one in
+ * the same turn (gen_commit).  cancel: forgets what prepare made.
+ * Listening sockets arrive separately: listener_attach.
  */
 int serve_prepare(struct serve *, struct gen *, struct err *);
 void serve_commit(struct serve *, struct gen *);

@@ -72,7 +72,7 @@ proxy_stop(struct proxy *p, enum fail why)
 {
 	struct stream	*s = p->s;
 
-	if (s == NULL || p->stopped)
+	if (s == NULL || p->stopped || (p->res_end && p->req_end))
 		return;
 	p->stopped = true;
 	ev_timer_off(loop_of(p), &p->quiet);
@@ -344,16 +344,19 @@ proxy_answer(struct proxy *p, const struct msg *m)
 	p->x->acc.num[ACCESS_FIRST_BYTE] =
 	    (ev_clock_ns() - p->sent_ns) / 1000;
 	proxy_moved(p);
-	exchange_respond(p->x, proxy_make_answer(p, m),
-	    p->bare ? WAIST_END : 0);
+	p->res = proxy_make_answer(p, m);
 	if (p->bare)
 		proxy_ended(p);
+	exchange_respond(p->x, p->res, p->bare ? WAIST_END : 0);
 }
 
 void
 proxy_ended(struct proxy *p)
 {
 	ev_timer_off(loop_of(p), &p->quiet);
+	/* The codec lets go of the head's bytes before the client has it. */
+	if (!p->open)
+		proxy_own_answer(p);
 	if (p->s != NULL && !p->req_end)
 		ev_post(loop_of(p), EV_WAKE, &p->wake);
 }

@@ -67,6 +67,7 @@ struct proxy {
 	struct sink		 res_in;
 	struct source		 res_out;
 	const struct hdrs	*res_trailers;	/* that wait for the client */
+	struct msg		*res;		/* its head, of arena */
 	/* time */
 	struct timer		 quiet;		/* first byte, between bytes */
 	struct timer		 total;
@@ -123,7 +124,9 @@ void proxy_open_body(struct proxy *);
 int proxy_make_request(struct proxy *, const struct proxy_route *);
 /* What depends on the server: Host. */
 void proxy_set_host(struct proxy *);
-/* The answer's head as the client gets it, of arena. */
+/* The answer's head as the client gets it, with slices of the stream. */
 struct msg *proxy_make_answer(struct proxy *, const struct msg *);
+/* The stream is about to go: slices of p->res become the arena's. */
+void proxy_own_answer(struct proxy *);
 
 #endif

@@ -177,3 +177,19 @@ proxy_make_answer(struct proxy *p, const struct msg *from)
 	hdr_add(p->x->arena, &res->hdrs, HDR_VIA, via_text(from->minor));
 	return res;
 }
+
+void
+proxy_own_answer(struct proxy *p)
+{
+	struct arena	*a = p->x->arena;
+	struct hdr	*h;
+
+	p->res->reason = arena_dup(a, p->res->reason);
+	for (size_t i = 0; i < p->res->hdrs.n; i++) {
+		h = &p->res->hdrs.v[i];
+		/* Names of known fields may be our own table's. */
+		if (h->id == HDR_OTHER || h->name.p != hdr_name(h->id).p)
+			h->name = arena_dup(a, h->name);
+		h->val = arena_dup(a, h->val);
+	}
+}

@@ -236,7 +236,8 @@ static const struct sink_ops res_in_ops = {
 static void
 pull_answer(struct proxy *p)
 {
-	if (p->s == NULL || p->res_end || p->stopped)
+	if (p->s == NULL || p->res_end || p->stopped ||
+	    p->res_out.to == NULL)
 		return;
 	p->res_in.credit = p->res_out.to->credit;
 	if (p->res_in.credit > 0)

@@ -135,6 +135,7 @@ struct stream {
 	enum fail		 fail;
 	uint64_t		 begun_ns;	/* first byte, monotonic */
 	uint64_t		 sent;		/* bytes handed to the kernel */
+	uint64_t		 queued;	/* and, at last(), what waits */
 	uint64_t		 got;		/* bytes read, head included */
 	bool			 reused:1;	/* client: not a fresh one */
 	bool			 keep:1;	/* client: reusable */

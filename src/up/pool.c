@@ -114,13 +114,6 @@ on_gone(void *ctx, enum fail why)
 }
 
 static void
-on_idle(void *ctx, bool idle)
-{
-	(void)ctx;
-	(void)idle;
-}
-
-static void
 close_conn(struct up_conn *c)
 {
 	if (!c->gone)
@@ -260,7 +253,6 @@ set_env(struct codec_env *env, struct serve *serve)
 			.write_ms = 60000
 		},
 		.gone = on_gone,
-		.idle = on_idle,
 		.date = serve->date
 	};
 }

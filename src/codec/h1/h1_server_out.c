@@ -202,6 +202,7 @@ tell_last(struct h1s *s)
 	    h1_outq_next(&s->q) < s->q.bytes)
 		return;
 	s->last_told = true;
+	s->st.queued = s->q.bytes;
 	s->st.up->last(&s->st);
 }
 

@@ -1,0 +1,162 @@
+/*
+ * Client connections: what stands between an accepted descriptor and the
+ * codec.  Workers and control.
+ *
+ * A connection is in one of two lists of its process: busy, or idle, where
+ * the longest idle one stands first and is the first to go when there is
+ * need.  The codec owns it from open to gone().
+ */
+#include "core/conn.h"
+
+#include <unistd.h>
+
+#include "base/must.h"
+#include "core/board.h"
+
+static void
+on_free(struct ev_task *t)
+{
+	struct conn	*c = container_of(t, struct conn, free);
+	struct listener	*l = c->listener;
+	struct serve	*s = l->serve;
+
+	slab_put(&s->conns, c);
+	s->nconn--;
+	listener_unref(l);
+	serve_check_drained(s);
+}
+
+static void
+set_idle(struct conn *c, bool idle)
+{
+	struct serve	*s = c->listener->serve;
+
+	if (c->idle == idle)
+		return;
+	c->idle = idle;
+	list_del(&c->node);
+	list_add_tail(idle ? &s->conns_idle : &s->conns_open, &c->node);
+	if (idle)
+		stat_add(STAT_CONNS_IDLE, 1);
+	else
+		stat_sub(STAT_CONNS_IDLE, 1);
+}
+
+void
+conn_on_idle(void *ctx, bool idle)
+{
+	set_idle(ctx, idle);
+}
+
+/* The codec has closed the io; its own memory goes before ours. */
+void
+conn_on_gone(void *ctx, enum fail why)
+{
+	struct conn	*c = ctx;
+
+	(void)why;
+	set_idle(c, false);
+	c->codec = NULL;
+	list_del(&c->node);
+	stat_sub(STAT_CONNS, 1);
+	ev_post(c->listener->serve->ev, EV_FREE, &c->free);
+}
+
+void
+conn_open(struct listener *l, int fd, const struct sock_addr *peer)
+{
+	struct serve	*s = l->serve;
+	struct conn	*c = slab_get(&s->conns);
+	unsigned	 caps = IO_C_SPLICE | IO_C_SENDFILE | IO_C_TRY;
+
+	memset(c, 0, sizeof(*c));
+	if (peer->u.sa.sa_family == AF_UNIX)
+		caps |= IO_C_LOCAL;
+	if (io_sock_open(&c->io, s->ev, fd, caps, NULL, NULL) == -1) {
+		slab_put(&s->conns, c);
+		close(fd);
+		stat_add(STAT_ACCEPT_ERRORS, 1);
+		return;
+	}
+	c->listener = l;
+	c->no = ++s->conn_no;
+	sock_peer(&c->peer, peer);
+	ev_task_init(&c->free, on_free);
+	list_add_tail(&s->conns_open, &c->node);
+	l->refs++;
+	s->nconn++;
+	stat_add(STAT_CONNS_TOTAL, 1);
+	stat_add(STAT_CONNS, 1);
+	c->codec = l->codec->open(&c->io, &l->env, c);
+	if (s->draining || l->retired)
+		conn_drain(c);
+}
+
+void
+conn_drain(struct conn *c)
+{
+	if (c->draining || c->codec == NULL)
+		return;
+	c->draining = true;
+	c->listener->codec->drain(c->codec);
+}
+
+void
+conn_close(struct conn *c, enum fail why)
+{
+	if (c->codec != NULL)
+		c->listener->codec->close(c->codec, why);
+}
+
+unsigned
+conn_close_idle(struct serve *s, unsigned n)
+{
+	struct list	*pos, *tmp;
+	unsigned	 done = 0;
+
+	list_each_safe(pos, tmp, &s->conns_idle) {
+		if (done == n)
+			break;
+		conn_close(container_of(pos, struct conn, node), FAIL_NONE);
+		done++;
+	}
+	return done;
+}
+
+/* Calls fn for each; it may take the connection out. */
+static void
+each(struct list *head, void (*fn)(struct conn *, const void *),
+    const void *arg)
+{
+	struct list	*pos, *tmp;
+
+	list_each_safe(pos, tmp, head)
+		fn(container_of(pos, struct conn, node), arg);
+}
+
+static void
+drain_one(struct conn *c, const void *listener)
+{
+	if (listener == NULL || c->listener == listener)
+		conn_drain(c);
+}
+
+static void
+close_one(struct conn *c, const void *why)
+{
+	conn_close(c, *(const enum fail *)why);
+}
+
+void
+conn_drain_all(struct serve *s, const struct listener *l)
+{
+	each(&s->conns_open, drain_one, l);
+	each(&s->conns_idle, drain_one, l);
+}
+
+void
+conn_close_all(struct serve *s, enum fail why)
+{
+	each(&s->conns_open, close_one, &why);
+	each(&s->conns_idle, close_one, &why);
+}

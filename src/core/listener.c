@@ -1,0 +1,411 @@
+/*
+ * Listening sockets and the rules of accepting (listener.h says them).
+ * Workers and control.
+ *
+ * The socket is shared by all workers and watched level-triggered with
+ * EPOLLEXCLUSIVE, so an arrival wakes few of them.  A worker that is woken
+ * always accepts one first: it may be the only one that was told.  Then,
+ * if it has had more than its share of the last second, it takes its
+ * sockets out of the loop for a moment and the others are told instead.
+ */
+#include "core/listener.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "base/must.h"
+#include "core/board.h"
+#include "core/conn.h"
+
+#define BATCH		4	/* accepts of one wake-up at a high rate */
+#define RATE_HIGH	200	/* connections a second */
+#define BACK_MS		20
+#define BACK_FULL_MS	100	/* out of descriptors */
+#define CLOSE_IDLE	16	/* idle connections closed then */
+#define RETRIES		16	/* arrivals that were gone again */
+
+enum got { GOT_ONE, GOT_NONE, GOT_FULL };
+
+/* --- stepping back --- */
+
+static void
+tell_stepped(struct serve *s)
+{
+	struct board	*b = board_self();
+
+	if (b != NULL)
+		atomic_store_explicit(&b->slot->stepped, s->nback > 0,
+		    memory_order_relaxed);
+}
+
+static void
+watch(struct listener *l)
+{
+	struct err	e;
+
+	if (ev_add(l->serve->ev, &l->fd, EV_LEVEL | EV_EXCLUSIVE, &e) == -1)
+		log_err(&self->lc, "listener \"%.*s\": %s", STR_FMT(l->name),
+		    e.text);
+}
+
+static void
+end_back(struct listener *l)
+{
+	if (!timer_is_armed(&l->back))
+		return;
+	ev_timer_off(l->serve->ev, &l->back);
+	l->serve->nback--;
+	tell_stepped(l->serve);
+}
+
+static void
+on_back(struct timer *t)
+{
+	struct listener	*l = container_of(t, struct listener, back);
+
+	l->serve->nback--;
+	tell_stepped(l->serve);
+	if (l->listening)
+		watch(l);
+}
+
+static void
+step_back(struct listener *l, uint64_t ms)
+{
+	if (timer_is_armed(&l->back))
+		return;
+	ev_del(l->serve->ev, &l->fd, false);
+	ev_timer(l->serve->ev, &l->back, ms);
+	l->serve->nback++;
+	tell_stepped(l->serve);
+}
+
+/* Calls fn with the slot of each process that serves in this role. */
+static void
+each_peer(struct serve *s, void (*fn)(const struct board_slot *, uint64_t *),
+    uint64_t *sums)
+{
+	const struct board_slot	*me = board_self()->slot, *slot;
+	uint32_t		 n = shm_rows(s->shm, &board_slots);
+
+	for (uint32_t i = 0; i < n; i++) {
+		slot = shm_row(s->shm, &board_slots, i);
+		if (slot == me || (slot->state == SLOT_SERVING &&
+		    slot->role == me->role))
+			fn(slot, sums);
+	}
+}
+
+static void
+add_listening(const struct board_slot *slot, uint64_t *sums)
+{
+	sums[0]++;
+	sums[1] += slot->stepped == 0;
+}
+
+/* By load, and only while at least half of the others go on listening. */
+static bool
+is_over_share(struct serve *s)
+{
+	const struct board	*b = board_self();
+	uint64_t		 sums[2] = { 0, 0 };
+
+	if (b == NULL || b->slot->accept_rate * 8 <= s->mean_rate * 9 ||
+	    b->slot->busy_permille * 8 <= s->mean_busy * 9)
+		return false;
+	each_peer(s, add_listening, sums);
+	/* This one listens no longer, if it was counted. */
+	if (b->slot->stepped == 0)
+		sums[1]--;
+	return 2 * sums[1] >= sums[0];
+}
+
+/* --- accepting --- */
+
+static void
+take(struct listener *l, int fd, const struct sock_addr *peer)
+{
+	struct board	*b = board_self();
+
+	if (b != NULL)
+		atomic_fetch_add_explicit(&b->slot->accepts, 1,
+		    memory_order_relaxed);
+	if (l->admit != NULL && !l->admit(l, fd)) {
+		close(fd);
+		return;
+	}
+	conn_open(l, fd, peer);
+}
+
+static enum got
+accept_one(struct listener *l)
+{
+	struct sock_addr	peer;
+	int			fd;
+
+	for (unsigned i = 0; i < RETRIES; i++) {
+		fd = sock_accept(l->fd.fd, &peer);
+		if (fd >= 0) {
+			take(l, fd, &peer);
+			return GOT_ONE;
+		}
+		if (errno == EAGAIN || errno == EWOULDBLOCK)
+			return GOT_NONE;
+		stat_add(STAT_ACCEPT_ERRORS, 1);
+		if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS ||
+		    errno == ENOMEM)
+			return GOT_FULL;
+	}
+	return GOT_NONE;
+}
+
+static void
+on_full(struct listener *l)
+{
+	stat_add(STAT_FD_EXHAUSTED, 1);
+	conn_close_idle(l->serve, CLOSE_IDLE);
+	if (l->listening)
+		step_back(l, BACK_FULL_MS);
+}
+
+static void
+on_accept(struct ev_fd *fd, unsigned what)
+{
+	struct listener	*l = container_of(fd, struct listener, fd);
+	struct board	*b = board_self();
+	unsigned	 n, max = 1;
+	enum got	 got = GOT_ONE;
+
+	(void)what;
+	if (b != NULL && b->slot->accept_rate > RATE_HIGH)
+		max = BATCH;
+	for (n = 0; n < max && got == GOT_ONE; n++)
+		got = accept_one(l);
+	if (got == GOT_FULL)
+		on_full(l);
+	else if (n == 1 && got == GOT_NONE)
+		stat_add(STAT_ACCEPT_EMPTY, 1);
+	else if (is_over_share(l->serve))
+		step_back(l, BACK_MS);
+}
+
+void
+listener_kick(struct serve *s)
+{
+	struct list	*pos, *tmp;
+	struct listener	*l;
+
+	list_each_safe(pos, tmp, &s->listeners) {
+		l = container_of(pos, struct listener, node);
+		if (l->listening && accept_one(l) == GOT_FULL)
+			on_full(l);
+	}
+}
+
+/* --- each second --- */
+
+static void
+add_load(const struct board_slot *slot, uint64_t *sums)
+{
+	sums[0]++;
+	sums[1] += slot->accept_rate;
+	sums[2] += slot->busy_permille;
+}
+
+static void
+tell_load(struct serve *s, struct board_slot *slot)
+{
+	uint64_t	ns = ev_clock_ns(), span = ns - s->last_ns;
+	uint64_t	busy = ev_counts(s->ev)->busy_ns;
+	uint64_t	accepts = slot->accepts;
+
+	if (s->last_ns != 0 && span > 0) {
+		slot->accept_rate = (accepts - s->last_accepts) *
+		    1000000000 / span;
+		slot->busy_permille = (busy - s->last_busy_ns) * 1000 / span;
+	}
+	s->last_ns = ns;
+	s->last_busy_ns = busy;
+	s->last_accepts = accepts;
+}
+
+void
+listener_second(struct serve *s)
+{
+	struct board	*b = board_self();
+	uint64_t	 sums[3] = { 0, 0, 0 }, kick;
+	struct list	*pos;
+	struct listener	*l;
+	bool		 kicked = false;
+
+	if (b == NULL)
+		return;
+	tell_load(s, b->slot);
+	each_peer(s, add_load, sums);
+	s->mean_rate = sums[0] > 0 ? sums[1] / sums[0] : 0;
+	s->mean_busy = sums[0] > 0 ? sums[2] / sums[0] : 0;
+	kick = b->global->accept_kick;
+	list_each(pos, &s->listeners) {
+		l = container_of(pos, struct listener, node);
+		kicked |= l->kick != kick;
+		l->kick = kick;
+	}
+	if (kicked)
+		listener_kick(s);
+}
+
+/* --- life --- */
+
+static void
+set_conf(struct listener *l, const struct listener_conf *c)
+{
+	char	*p;
+
+	l->env.limits = c->limits;
+	if (str_eq(l->name, c->obj.name))
+		return;
+	free((void *)(uintptr_t)l->name.p);
+	p = must_alloc(c->obj.name.n + 1);
+	if (c->obj.name.n > 0)
+		memcpy(p, c->obj.name.p, c->obj.name.n);
+	l->name = str_make(p, c->obj.name.n);
+}
+
+static const struct server_codec *
+find_codec(void)
+{
+	for (size_t i = 0; codecs[i].alpn != NULL; i++)
+		if (codecs[i].server != NULL)
+			return codecs[i].server;
+	must(!"a server codec");
+	return NULL;
+}
+
+static void
+set_env(struct listener *l, struct serve *s)
+{
+	l->env.ev = s->ev;
+	l->env.pages = &s->pages;
+	l->env.arenas = &s->arenas;
+	l->env.conns = &s->codecs;
+	l->env.up = &exchange_up;
+	l->env.gone = conn_on_gone;
+	l->env.idle = conn_on_idle;
+	l->env.date = s->date;
+}
+
+struct listener *
+listener_find(struct serve *s, const struct sock_addr *a)
+{
+	struct list	*pos;
+
+	list_each(pos, &s->listeners)
+		if (sock_eq(&container_of(pos, struct listener, node)->addr,
+		    a))
+			return container_of(pos, struct listener, node);
+	return NULL;
+}
+
+struct listener *
+listener_attach(struct serve *s, const struct listen_addr *la, int fd,
+    struct err *e)
+{
+	struct listener	*l = listener_find(s, la->addr);
+	struct board	*b = board_self();
+
+	if (fd < 0) {
+		err_set(e, "listener \"%.*s\": there is no socket",
+		    STR_FMT(la->conf->obj.name));
+		return NULL;
+	}
+	if (l != NULL) {
+		close(fd);
+		set_conf(l, la->conf);
+		return l;
+	}
+	l = must_calloc(1, sizeof(*l));
+	l->serve = s;
+	l->addr = *la->addr;
+	l->refs = 1;
+	l->codec = find_codec();
+	ev_fd_init(&l->fd, fd, on_accept);
+	timer_init(&l->back, on_back);
+	set_env(l, s);
+	set_conf(l, la->conf);
+	if (b != NULL)
+		l->kick = b->global->accept_kick;
+	list_add_tail(&s->listeners, &l->node);
+	listener_start(l);
+	return l;
+}
+
+void
+listener_start(struct listener *l)
+{
+	if (l->listening || l->retired || l->serve->draining)
+		return;
+	l->listening = true;
+	watch(l);
+}
+
+void
+listener_stop(struct listener *l)
+{
+	if (!l->listening)
+		return;
+	l->listening = false;
+	end_back(l);
+	/* Other processes hold the socket: it must be taken out. */
+	ev_del(l->serve->ev, &l->fd, false);
+}
+
+void
+listener_unref(struct listener *l)
+{
+	must(l->refs > 0);
+	if (--l->refs > 0)
+		return;
+	free((void *)(uintptr_t)l->name.p);
+	free(l);
+}
+
+void
+listener_retire(struct listener *l)
+{
+	must(!l->retired);
+	listener_stop(l);
+	l->retired = true;
+	list_del(&l->node);
+	close(l->fd.fd);
+	conn_drain_all(l->serve, l);
+	listener_unref(l);
+}
+
+static const struct listen_addr *
+find_addr(const struct listen_addr *v, size_t n, const struct sock_addr *a)
+{
+	for (size_t i = 0; i < n; i++)
+		if (sock_eq(v[i].addr, a))
+			return &v[i];
+	return NULL;
+}
+
+void
+listener_commit(struct serve *s, const struct conf *c)
+{
+	const struct listen_addr	*v, *la;
+	struct list			*pos, *tmp;
+	struct listener			*l;
+	size_t				 n;
+
+	v = listener_addrs(c, &n);
+	list_each_safe(pos, tmp, &s->listeners) {
+		l = container_of(pos, struct listener, node);
+		la = find_addr(v, n, &l->addr);
+		if (la == NULL)
+			listener_retire(l);
+		else
+			set_conf(l, la->conf);
+	}
+}

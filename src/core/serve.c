@@ -1,0 +1,206 @@
+/*
+ * What serving needs in one process: pools, time, generations, drain.
+ * Workers and control.
+ */
+#include "core/serve.h"
+
+#include "base/must.h"
+#include "core/ask.h"
+#include "core/board.h"
+#include "core/exchange.h"
+#include "core/listener.h"
+
+#define ARENA_CHUNK	8192
+#define KEEP_PAGES	64	/* of 16 KiB */
+#define KEEP_ARENAS	256
+#define KEEP_CONNS	1024
+#define SECOND_MS	1000
+#define LAST_TURNS	64	/* for what is freed at the end of a turn */
+
+/* --- time --- */
+
+static void
+set_stat(enum stat_id id, uint64_t v)
+{
+	struct board	*b = board_self();
+
+	if (b != NULL)
+		atomic_store_explicit(&b->stat[id], v, memory_order_relaxed);
+}
+
+/* A little behind each second of the clock, so that the date is right. */
+static void
+arm_second(struct serve *s)
+{
+	ev_timer(s->ev, &s->second,
+	    SECOND_MS - ev_wall_ms(s->ev) % SECOND_MS);
+}
+
+static void
+on_second(struct timer *t)
+{
+	struct serve	*s = container_of(t, struct serve, second);
+
+	date_format((int64_t)(ev_wall_ms(s->ev) / 1000), s->date);
+	listener_second(s);
+	set_stat(STAT_PAGES, s->pages.live);
+	set_stat(STAT_GENERATIONS, gen_count(s->gens));
+	set_stat(STAT_TURNS, ev_counts(s->ev)->turns);
+	arm_second(s);
+}
+
+/* --- parts --- */
+
+void **
+serve_state(struct serve *s, const struct serve_part *p)
+{
+	size_t	i;
+
+	for (i = 0; serve_parts[i] != p; i++)
+		must(serve_parts[i] != NULL && i + 1 < SERVE_PARTS);
+	return &s->part[i];
+}
+
+int
+serve_prepare(struct serve *s, struct gen *g, struct err *e)
+{
+	const struct serve_part	*p;
+
+	for (size_t i = 0; (p = serve_parts[i]) != NULL; i++)
+		if (p->prepare != NULL && p->prepare(s, g->conf, e) == -1) {
+			serve_cancel(s, g);
+			return -1;
+		}
+	return 0;
+}
+
+void
+serve_commit(struct serve *s, struct gen *g)
+{
+	const struct serve_part	*p;
+
+	for (size_t i = 0; (p = serve_parts[i]) != NULL; i++)
+		if (p->commit != NULL)
+			p->commit(s, g->conf);
+	listener_commit(s, g->conf);
+}
+
+void
+serve_cancel(struct serve *s, struct gen *g)
+{
+	const struct serve_part	*p;
+
+	(void)g;
+	for (size_t i = 0; (p = serve_parts[i]) != NULL; i++)
+		if (p->cancel != NULL)
+			p->cancel(s);
+}
+
+/* --- drain --- */
+
+static void
+on_drain_done(struct ev_task *t)
+{
+	struct serve	*s = container_of(t, struct serve, drain_done);
+	void		(*drained)(struct serve *) = s->drained;
+
+	ev_timer_off(s->ev, &s->drain_end);
+	s->drained = NULL;
+	if (drained != NULL)
+		drained(s);
+}
+
+/* Time is up; what does not let go at once is not waited for. */
+static void
+on_drain_end(struct timer *t)
+{
+	struct serve	*s = container_of(t, struct serve, drain_end);
+
+	exchange_abort_all(s, FAIL_DRAINING);
+	conn_close_all(s, FAIL_DRAINING);
+	ev_post(s->ev, EV_WAKE, &s->drain_done);
+}
+
+void
+serve_check_drained(struct serve *s)
+{
+	if (s->draining && s->nconn == 0 && s->nexchange == 0)
+		ev_post(s->ev, EV_WAKE, &s->drain_done);
+}
+
+static void
+each_listener(struct serve *s, void (*fn)(struct listener *))
+{
+	struct list	*pos, *tmp;
+
+	list_each_safe(pos, tmp, &s->listeners)
+		fn(container_of(pos, struct listener, node));
+}
+
+void
+serve_drain(struct serve *s, uint64_t ms)
+{
+	s->draining = true;
+	each_listener(s, listener_stop);
+	conn_drain_all(s, NULL);
+	ev_timer(s->ev, &s->drain_end, ms);
+	serve_check_drained(s);
+}
+
+/* --- life --- */
+
+int
+serve_init(struct serve *s, struct ev *ev, struct shm *shm,
+    struct gens *gens, struct log *log, struct err *e)
+{
+	(void)e;
+	memset(s, 0, sizeof(*s));
+	s->ev = ev;
+	s->shm = shm;
+	s->gens = gens;
+	s->log = log;
+	rand_seed(&s->rand);
+	page_pool_init(&s->pages, KEEP_PAGES);
+	slab_init(&s->arenas, ARENA_CHUNK, KEEP_ARENAS);
+	slab_init(&s->conns, sizeof(struct conn), KEEP_CONNS);
+	slab_init(&s->codecs, CODEC_CONN_MAX, KEEP_CONNS);
+	list_init(&s->listeners);
+	list_init(&s->conns_open);
+	list_init(&s->conns_idle);
+	list_init(&s->exchanges);
+	map_init(&s->upstreams, rand_next(&s->rand));
+	timer_init(&s->drain_end, on_drain_end);
+	ev_task_init(&s->drain_done, on_drain_done);
+	timer_init(&s->second, on_second);
+	date_format((int64_t)(ev_wall_ms(ev) / 1000), s->date);
+	arm_second(s);
+	return 0;
+}
+
+void
+serve_fini(struct serve *s)
+{
+	const struct serve_part	*p;
+
+	s->drained = NULL;
+	ev_timer_off(s->ev, &s->second);
+	ev_timer_off(s->ev, &s->drain_end);
+	exchange_abort_all(s, FAIL_DRAINING);
+	conn_close_all(s, FAIL_DRAINING);
+	for (size_t i = 0; (p = serve_parts[i]) != NULL; i++)
+		if (p->fini != NULL)
+			p->fini(s);
+	for (int i = 0; i < LAST_TURNS && (i < 2 || s->nconn > 0 ||
+	    s->nexchange > 0); i++)
+		ev_turn(s->ev, 0);
+	each_listener(s, listener_retire);
+	ask_free(&s->ask);
+	ev_cancel(&s->drain_done);
+	map_fini(&s->upstreams);
+	slab_fini(&s->codecs);
+	slab_fini(&s->conns);
+	slab_fini(&s->arenas);
+	page_pool_fini(&s->pages);
+}
+
+_Static_assert(sizeof(struct conn) <= 256 - 64, "an idle connection");
