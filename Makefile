@@ -46,6 +46,7 @@ SRCS_EV_kqueue = \
 	src/os/ev_kqueue.c
 SRCS_EV_poll =
 SRCS_SYS_linux = \
+	src/os/fs_linux.c \
 	src/os/priv_linux.c \
 	src/os/seccomp_linux.c
 SRCS_SYS_other =
@@ -91,20 +92,38 @@ SRCS_HTTP = \
 SRCS_CODEC = \
 	src/codec/h1/h1_body.c \
 	src/codec/h1/h1_chunk.c \
+	src/codec/h1/h1_client.c \
 	src/codec/h1/h1_field.c \
 	src/codec/h1/h1_inbuf.c \
 	src/codec/h1/h1_outq.c \
 	src/codec/h1/h1_parse.c \
+	src/codec/h1/h1_server.c \
+	src/codec/h1/h1_server_in.c \
+	src/codec/h1/h1_server_out.c \
 	src/codec/h1/h1_write.c
 
 # core and up: connections, exchanges, routes; upstreams
 SRCS_CORE = \
 	src/core/access.c \
+	src/core/ask.c \
 	src/core/board.c \
+	src/core/chain.c \
+	src/core/cond_method.c \
+	src/core/conn.c \
+	src/core/error.c \
+	src/core/exchange.c \
+	src/core/exchange_end.c \
+	src/core/exchange_limit.c \
+	src/core/exchange_steps.c \
 	src/core/flight.c \
 	src/core/lease.c \
+	src/core/listener.c \
 	src/core/listener_conf.c \
 	src/core/record_text.c \
+	src/core/route.c \
+	src/core/route_conf.c \
+	src/core/route_index.c \
+	src/core/serve.c \
 	src/core/settings.c \
 	src/core/settings_cpu.c \
 	src/core/stat.c
@@ -121,7 +140,14 @@ SRCS_HANDLER = \
 	src/handler/proxy.c \
 	src/handler/proxy_conf.c \
 	src/handler/proxy_head.c \
-	src/handler/proxy_pump.c
+	src/handler/proxy_pump.c \
+	src/handler/redirect.c \
+	src/handler/respond.c \
+	src/handler/static.c \
+	src/handler/static_cond.c \
+	src/handler/static_conf.c \
+	src/handler/static_open.c \
+	src/handler/static_type.c
 
 # control: the socket and its API
 SRCS_CONTROL = \
@@ -130,7 +156,8 @@ SRCS_CONTROL = \
 	src/control/api_state.c
 
 # the table of contents
-SRCS_REGISTRY =
+SRCS_REGISTRY = \
+	src/registry.c
 
 # main: sluiced
 SRCS_MAIN = \

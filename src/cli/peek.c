@@ -63,13 +63,12 @@ static json_t *
 name_slot(const struct peek *p, const struct board_slot *s)
 {
 	const json_t *role = json_array_get(p->roles, s->role);
-	const char *name = json_string_value(json_object_get(role, "name"));
 
-	if (name == NULL)
+	if (!json_is_string(role))
 		return json_sprintf("role %u", s->role);
-	if (json_is_true(json_object_get(role, "single")))
-		return json_string(name);
-	return json_sprintf("%s %u", name, s->index + 1);
+	if (s->index == 0)
+		return json_string(json_string_value(role));
+	return json_sprintf("%s %u", json_string_value(role), s->index);
 }
 
 static json_t *

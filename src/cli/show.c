@@ -327,7 +327,9 @@ add_lines(struct show *s, struct str text)
 void
 show_reload(struct show *s, const json_t *j)
 {
-	add_lines(s, text_of(j, "text"));
+	/* without any there is but a line that says so */
+	if (json_array_size(json_object_get(j, "diagnostics")) > 0)
+		add_lines(s, text_of(j, "text"));
 	painted(s, GOOD, STR("reloaded"));
 	text_fmt(&s->out, ": generation %llu is live\n",
 	    num_of(j, "generation"));

@@ -117,7 +117,8 @@ refuse_method(struct exchange *x, const struct path *p)
 	api_answer(x, 405, json_pack("{s:i, s:s, s:s, s:o}", "v", 1, "error",
 	    "method_not_allowed", "why", "This path has other methods.",
 	    "allow", api_text(allow)));
-	hdr_set(x->arena, &x->res->hdrs, HDR_ALLOW, allow);
+	if (x->res != NULL)
+		hdr_set(x->arena, &x->res->hdrs, HDR_ALLOW, allow);
 }
 
 static bool
@@ -144,8 +145,7 @@ hand_out(struct exchange *x)
 		return;
 	}
 	for (r = procs; r->name != NULL; r++)
-		json_array_append_new(roles, json_pack("{s:s, s:b}", "name",
-		    r->name, "single", r->count == 1));
+		json_array_append_new(roles, json_string(r->name));
 	for (i = 0; i <= SLOT_DEAD; i++)
 		json_array_append_new(states,
 		    json_string(api_state_name(i)));

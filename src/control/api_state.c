@@ -128,10 +128,10 @@ name_process(const struct seen *p)
 	const char *role = r == NULL ? "unknown" : r->name;
 	char name[64];
 
-	if (r != NULL && r->count == 1)
+	if (p->index == 0)
 		snprintf(name, sizeof(name), "%s", role);
 	else
-		snprintf(name, sizeof(name), "%s %u", role, p->index + 1);
+		snprintf(name, sizeof(name), "%s %u", role, p->index);
 	return json_pack("{s:s, s:s, s:I, s:I}", "name", name, "role", role,
 	    "index", (json_int_t)p->index, "pid", (json_int_t)p->pid);
 }

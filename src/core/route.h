@@ -47,8 +47,7 @@ struct route_cond {
 extern const struct route_cond *const route_conds[];	/* NULL at the end */
 /* groups of [route]: its own, of handlers, of conditions; registry.c */
 extern const struct conf_group *const route_groups[];	/* NULL at the end */
-extern const struct conf_group route_group, cond_method_group;
-extern const struct route_cond cond_method;
+extern const struct conf_group route_group;
 
 /*
  * The route for a request, or NULL with *why (NO_ROUTE,

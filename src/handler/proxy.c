@@ -50,9 +50,14 @@ is_tied(const struct proxy *p)
 static void
 finish(struct proxy *p)
 {
+	struct source	*from = p->req_in.from;
+
 	if (p->done || is_tied(p))
 		return;
 	p->done = true;
+	/* Nobody reads on: the codec drops the rest, or closes. */
+	if (from != NULL && !p->req_end)
+		from->ops->stop(from, FAIL_NONE);
 	ev_timer_off(loop_of(p), &p->quiet);
 	ev_timer_off(loop_of(p), &p->total);
 	ev_cancel(&p->wake);

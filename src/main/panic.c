@@ -12,6 +12,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 #include "base/must.h"
@@ -99,8 +100,11 @@ panic_init(void)
 	size_t i;
 
 	must_set_hook(on_must);
-	st.ss_sp = must_alloc(st.ss_size);
-	sigaltstack(&st, NULL);
+	/* only the kernel knows it from here on */
+	st.ss_sp = mmap(NULL, st.ss_size, PROT_READ | PROT_WRITE,
+	    MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	if (st.ss_sp != MAP_FAILED)
+		sigaltstack(&st, NULL);
 	/* the first call loads a library, which a handler may not do */
 	(void)backtrace(pc, 1);
 	for (i = 0; i < sizeof(signos) / sizeof(signos[0]); i++) {

@@ -45,6 +45,7 @@ struct env {
 	uint64_t	number;
 };
 
+/* Small buffers, so that a peer that does not read is felt soon. */
 static inline int
 env_listen(uint16_t *port, int backlog)
 {
@@ -55,6 +56,8 @@ env_listen(uint16_t *port, int backlog)
 	ck_assert_int_eq(sock_parse(STR("127.0.0.1:0"), -1, &a, &e), 0);
 	fd = sock_listen(&a, backlog, 0, &e);
 	ck_assert_msg(fd != -1, "%s", e.text);
+	ck_assert_int_eq(setsockopt(fd, SOL_SOCKET, SO_RCVBUF,
+	    &(int){ 65536 }, sizeof(int)), 0);
 	ck_assert_int_eq(sock_local(fd, &a), 0);
 	*port = ntohs(a.u.in4.sin_port);
 	return fd;
@@ -114,6 +117,7 @@ env_publish(struct env *t, const char *text)
 	    &e) == 0, "%s", e.text);
 	ck_assert_msg(serve_prepare(&t->serve, g, &e) == 0, "%s", e.text);
 	serve_commit(&t->serve, g);
+	gen_commit(&t->gens, g);
 	upstream_settle_rows(t->serve.shm, g->conf);
 }
 
@@ -306,6 +310,8 @@ client_new(struct env *t)
 	int			fd;
 
 	fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	ck_assert_int_eq(setsockopt(fd, SOL_SOCKET, SO_RCVBUF,
+	    &(int){ 65536 }, sizeof(int)), 0);
 	ck_assert_int_eq(connect(fd, (struct sockaddr *)&a, sizeof(a)), 0);
 	return peer_new(fd);
 }

@@ -155,6 +155,7 @@ setup(void)
 	s->state = SLOT_SERVING;
 	s->pid = 101;
 	s->role = 2;
+	s->index = 1;
 	s->generation = 7;
 }
 
@@ -252,7 +253,7 @@ START_TEST(generations_by_number)
 
 	s->state = SLOT_DRAINING;
 	s->role = 2;
-	s->index = 1;
+	s->index = 2;
 	s->generation = 5;
 	s->generations = 3;
 	p = ask(METHOD_GET, API_GENERATIONS);

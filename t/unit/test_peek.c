@@ -30,8 +30,7 @@ setup(void)
 	fds[0] = shm_ro_fd(shm, SHM_DIR, &e);
 	fds[1] = shm_ro_fd(shm, SHM_LIVE, &e);
 	ck_assert(fds[0] != -1 && fds[1] != -1);
-	hello = json_loads("{\"roles\":[{\"name\":\"master\",\"single\":true}"
-	    ",{\"name\":\"worker\",\"single\":false}, 5],"
+	hello = json_loads("{\"roles\":[\"master\",\"worker\",5],"
 	    "\"states\":[\"free\",\"starting\",\"serving\"]}", 0, NULL);
 	ck_assert_ptr_nonnull(hello);
 }
@@ -72,7 +71,7 @@ START_TEST(slots_by_name)
 	json_t			*j, *all;
 
 	slot(0, 0);
-	slot(3, 1)->index = 2;
+	slot(3, 1)->index = 3;
 	slot(4, 2);
 	slot(5, 3)->state = 77;
 	g->generation = 9;

@@ -293,25 +293,23 @@ START_TEST(test_empty)
 	peer_head(t, s);
 	peer_expect(t, s, "0\r\n\r\n");
 	peer_send(t, s, "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n"
-	    "\r\n0\r\n\r\n");
-	peer_expect(t, c, "HTTP/1.1 200 OK");
-	peer_expect(t, c, "\r\n\r\n");
+	    "X-Own: 1\r\n\r\n0\r\n\r\n");
+	ck_has(peer_head(t, c), "\r\nX-Own: 1\r\n");
+	peer_expect(t, c, "0\r\n\r\n");
 	peer_send(t, c, "HEAD /h HTTP/1.1\r\nHost: a\r\n\r\n");
 	peer_head(t, s);
 	peer_send(t, s, "HTTP/1.1 200 OK\r\nContent-Length: 99\r\n\r\n");
-	peer_expect(t, c, "\r\nContent-Length: 99\r\n");
-	peer_expect(t, c, "\r\n\r\n");
+	ck_has(peer_head(t, c), "\r\nContent-Length: 99\r\n");
 	peer_send(t, c, "DELETE /d HTTP/1.1\r\nHost: a\r\n\r\n");
 	peer_head(t, s);
-	peer_send(t, s, "HTTP/1.1 204 No Content\r\n\r\n");
-	peer_expect(t, c, "HTTP/1.1 204 No Content\r\n");
-	peer_expect(t, c, "\r\n\r\n");
+	peer_send(t, s, "HTTP/1.1 204 No Content\r\nX-Own: 2\r\n\r\n");
+	ck_has(peer_head(t, c), "\r\nX-Own: 2\r\n");
 	peer_send(t, c, "POST /p HTTP/1.1\r\nHost: a\r\n"
 	    "Content-Length: 0\r\n\r\n");
 	ck_has(peer_head(t, s), "\r\nContent-Length: 0\r\n");
 	peer_send(t, s, "HTTP/1.1 304 Not Modified\r\nETag: \"a\"\r\n\r\n");
-	peer_expect(t, c, "HTTP/1.1 304 Not Modified\r\n");
-	peer_expect(t, c, "\r\n\r\n");
+	ck_has(peer_head(t, c), "\r\nETag: \"a\"\r\n");
+	ck_assert(server_is_alone(t, 0));
 	peer_free(c);
 	peer_free(s);
 }
@@ -320,7 +318,7 @@ END_TEST
 /* More than any buffer holds, both ways; the receiver stalls at first. */
 START_TEST(test_large)
 {
-	const size_t	 size = 8 << 20;
+	const size_t	 size = 15 << 20;	/* below limits.body */
 	char		*piece = malloc(65537);
 	struct peer	*c;
 	struct peer	*s;
@@ -335,12 +333,12 @@ START_TEST(test_large)
 	piece[65536] = '\0';
 	c = client_new(t);
 	peer_send(t, c, _i == 0 ? GET("/") : "PUT / HTTP/1.1\r\nHost: a\r\n"
-	    "Content-Length: 8388608\r\n\r\n");
+	    "Content-Length: 15728640\r\n\r\n");
 	s = server_accept(t, 0);
 	peer_head(t, s);
 	if (_i == 0)
 		peer_send(t, s, "HTTP/1.1 200 OK\r\n"
-		    "Content-Length: 8388608\r\n\r\n");
+		    "Content-Length: 15728640\r\n\r\n");
 	from = _i == 0 ? s : c;
 	to = _i == 0 ? c : s;
 	if (_i == 0)

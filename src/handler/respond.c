@@ -1,0 +1,77 @@
+/*
+ * Handler respond: a fixed answer.  Workers; the builder reads its key.
+ */
+#include "conf/load.h"
+#include "core/handler.h"
+#include "core/route.h"
+
+struct respond {
+	uint64_t	status;
+	struct str	text;
+};
+
+static int
+fail_value(struct conf_load *load, const struct conf_item *it,
+    struct str word, const char *why)
+{
+	struct conf_span	sp = conf_word_span(it, word);
+
+	diag_at(conf_load_diags(load), DIAG_VALUE_STATUS, &sp, NULL,
+	    "respond", "\"%.*s\": %s", STR_FMT(str_sub(word, 0, 80)), why);
+	return -1;
+}
+
+static int
+parse_respond(struct conf_load *load, const struct conf_row *row, void *dst,
+    const struct conf_item *items, size_t n)
+{
+	const struct conf_item	*it = &items[n - 1];
+	struct respond		*r = dst;
+	struct str		 rest = it->val, word = STR("");
+
+	(void)row;
+	if (!str_word(&rest, " \t\n", &word) ||
+	    str_to_u64(word, 999, &r->status) == -1)
+		return fail_value(load, it, word, "the value begins with a "
+		    "status");
+	if (r->status < 200 || r->status > 599)
+		return fail_value(load, it, word, "the status is a number "
+		    "from 200 to 599");
+	rest = str_trim(rest);
+	if (rest.n > 0 && (r->status == 204 || r->status == 304))
+		return fail_value(load, it, word, "an answer with this "
+		    "status has no text");
+	r->text = arena_dup(conf_load_arena(load), rest);
+	return 0;
+}
+
+/* The generation may go before the text has left. */
+static void
+start(struct exchange *x)
+{
+	const struct respond	*r = handler_part(x);
+
+	exchange_skip_request(x);
+	exchange_reply(x, (unsigned)r->status,
+	    STR("text/plain; charset=utf-8"), arena_dup(x->arena, r->text));
+	exchange_handler_done(x);
+}
+
+static const struct conf_row rows[] = {
+	{
+		.key = "respond", .type = CONF_CUSTOM,
+		.off = offsetof(struct respond, status),
+		.flags = CONF_F_HANDLER, .parse = parse_respond,
+		.example = "200 It works",
+		.text = "Answers with this status and text."
+	},
+	{ .key = NULL }
+};
+
+const struct conf_group respond_group = {
+	"respond", rows, sizeof(struct respond), NULL
+};
+
+const struct handler handler_respond = {
+	.name = "respond", .group = &respond_group, .start = start
+};

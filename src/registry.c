@@ -1,0 +1,112 @@
+/*
+ * The table of contents: what there is of each kind, in plain arrays.
+ * All processes.  The roster of processes is main/procs.c.
+ */
+#include "core/chain.h"
+#include "core/handler.h"
+#include "core/lease.h"
+#include "core/listener.h"
+#include "core/route.h"
+#include "core/settings.h"
+#include "handler/proxy.h"
+#include "handler/static.h"
+
+/* --- sections of the configuration --- */
+
+const struct conf_section *const conf_sections[] = {
+	&settings_section,
+	&limits_section,
+	&log_section,
+	&board_section,
+	&listener_section,
+	&upstream_section,
+	&route_section,
+	NULL
+};
+
+/* What is served without a file: --root and --port say more. */
+const char conf_builtin[] =
+    "[listener web]\n"
+    "bind = 127.0.0.1:8080\n"
+    "\n"
+    "[route hello]\n"
+    "path = /*\n"
+    "respond = 200 sluice runs. Give it a configuration with -c FILE, "
+    "or a directory to serve with --root DIR.\n";
+
+/* --- HTTP versions --- */
+
+const struct codec codecs[] = {
+	{ "http/1.1", &h1_server, &h1_client },
+	{ NULL, NULL, NULL }
+};
+
+/* --- what answers; a handler's keys are a group of [route] --- */
+
+extern const struct handler	handler_redirect, handler_respond;
+extern const struct conf_group	redirect_group, respond_group;
+
+const struct handler *const handlers[] = {
+	&handler_proxy,
+	&handler_static,
+	&handler_redirect,
+	&handler_respond,
+	NULL
+};
+
+/* --- conditions of routes; their keys are groups of [route] too --- */
+
+extern const struct route_cond	cond_method;
+extern const struct conf_group	cond_method_group;
+
+const struct route_cond *const route_conds[] = {
+	&cond_method,
+	NULL
+};
+
+const struct conf_group *const route_groups[] = {
+	&route_group,
+	&cond_method_group,
+	&proxy_group,
+	&static_group,
+	&redirect_group,
+	&respond_group,
+	NULL
+};
+
+/* --- filters, balancers --- */
+
+const struct filter *const filters[] = {
+	NULL
+};
+
+const struct balancer *const balancers[] = {
+	&balancer_round_robin,
+	NULL
+};
+
+/* --- what a process keeps across generations --- */
+
+const struct serve_part *const serve_parts[] = {
+	&upstream_part,
+	&static_part,
+	NULL
+};
+
+/* --- regions of the board --- */
+
+const struct shm_region *const shm_regions[] = {
+	&board_globals,
+	&board_slots,
+	&board_panics,
+	&board_stats,
+	&board_totals,
+	&board_flights,
+	&board_rings,
+	&lease_words,
+	&lease_shadows,
+	&board_servers,
+	&board_servers_live,
+	&board_upstreams,
+	NULL
+};
