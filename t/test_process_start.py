@@ -115,6 +115,7 @@ def test_stop_finishes_what_runs(sluice, tmp, peer):
         app.wait_requests(1)
         s.send(signal.SIGTERM)
         s.notify.wait("STOPPING")
+        net.wait_refused(s.port)
         gate.set()
         r = c.response()
         assert r.body == b"from the server" and r.closes

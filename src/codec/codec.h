@@ -9,7 +9,7 @@
 #include "http/waist.h"
 
 /* what a codec connection may take of env->conns, both sides */
-#define CODEC_CONN_MAX	136
+#define CODEC_CONN_MAX	120
 
 /* what all connections of a listener (or of a server) share; of the owner */
 struct codec_env {

@@ -10,8 +10,24 @@
 
 struct cond_method {
 	struct conf_list	names;
-	uint32_t		bits;	/* METHOD_BIT; after link */
+	/* after link */
+	uint32_t		bits;	/* METHOD_BIT */
+	struct str		others;	/* those that have none: "A, B" */
 };
+
+static void
+add_method(struct arena *a, struct cond_method *c, struct str name)
+{
+	enum http_method	m = msg_method(name);
+
+	if (m != METHOD_OTHER)
+		c->bits |= METHOD_BIT(m);
+	else
+		c->others = c->others.n == 0 ? name : arena_fmt(a,
+		    "%.*s, %.*s", STR_FMT(c->others), STR_FMT(name));
+	if (m == METHOD_GET)
+		c->bits |= METHOD_BIT(METHOD_HEAD);
+}
 
 static int
 link_method(struct conf_load *load, struct conf_obj *obj, void *part)
@@ -19,17 +35,13 @@ link_method(struct conf_load *load, struct conf_obj *obj, void *part)
 	struct cond_method	*c = part;
 	const struct conf_item	*it = conf_item(load, obj, "method");
 	struct conf_span	 sp;
-	enum http_method	 m;
 	int			 rc = 0;
 
 	for (size_t i = 0; i < c->names.n; i++) {
-		m = msg_method(c->names.v[i]);
-		if (m != METHOD_OTHER)
-			c->bits |= METHOD_BIT(m);
-		if (m == METHOD_GET)
-			c->bits |= METHOD_BIT(METHOD_HEAD);
-		if (hdr_is_token(c->names.v[i]))
+		if (hdr_is_token(c->names.v[i])) {
+			add_method(conf_load_arena(load), c, c->names.v[i]);
 			continue;
+		}
 		sp = conf_word_span(it, c->names.v[i]);
 		diag_at(conf_load_diags(load), DIAG_VALUE_PATTERN, &sp, obj,
 		    "method", "\"%.*s\" is not the name of a method",
@@ -64,6 +76,12 @@ methods(const void *part)
 	return ((const struct cond_method *)part)->bits;
 }
 
+static struct str
+others(const void *part)
+{
+	return ((const struct cond_method *)part)->others;
+}
+
 static const struct conf_row rows[] = {
 	{
 		.key = "method", .type = CONF_LIST,
@@ -83,5 +101,5 @@ const struct conf_group cond_method_group = {
 const struct route_cond cond_method = {
 	.name = "method", .group = &cond_method_group,
 	.is_set = is_set, .match = match,
-	.methods = methods, .fail = FAIL_METHOD_NOT_ALLOWED
+	.methods = methods, .others = others, .fail = FAIL_METHOD_NOT_ALLOWED
 };

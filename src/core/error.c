@@ -140,16 +140,18 @@ write_text(struct text *t, const struct fail_row *r, struct str id)
 }
 
 struct str
-error_allow(struct arena *a, uint32_t bits)
+error_allow(struct arena *a, uint32_t bits, struct str more)
 {
 	struct text	t;
-	char		buf[128];
+	char		buf[512];
 
 	text_init_fixed(&t, buf, sizeof(buf));
 	for (unsigned m = METHOD_OTHER + 1; m < METHOD_N; m++)
 		if (bits & METHOD_BIT(m))
 			text_fmt(&t, "%s%.*s", t.n > 0 ? ", " : "",
 			    STR_FMT(msg_method_text((enum http_method)m)));
+	if (more.n > 0)
+		text_fmt(&t, "%s%.*s", t.n > 0 ? ", " : "", STR_FMT(more));
 	return arena_dup(a, text_str(&t));
 }
 
@@ -161,7 +163,7 @@ add_fields(struct exchange *x, struct hdrs *hs)
 	hdr_add(x->arena, hs, HDR_CACHE_CONTROL, STR("no-store"));
 	if (status == 405)
 		hdr_add(x->arena, hs, HDR_ALLOW,
-		    error_allow(x->arena, x->allow));
+		    error_allow(x->arena, x->allow, x->allow_more));
 	if (status == 503)
 		hdr_add(x->arena, hs, HDR_RETRY_AFTER, STR("1"));
 	if (fail_row(x->fail)->proxy[0] != '\0')

@@ -54,6 +54,7 @@ struct exchange {
 	struct sink		*out;		/* where body goes; of chain */
 	unsigned		 res_flags;	/* WAIST_ */
 	uint32_t		 allow;		/* of a 405: bit per method */
+	struct str		 allow_more;	/* those without a bit */
 	struct str		 reply;		/* rest of a small answer */
 	struct source		 reply_src;
 	/* phase */

@@ -42,7 +42,7 @@ answer_star(struct exchange *x)
 	struct msg	*m = exchange_new_head(x, 204);
 
 	hdr_add(x->arena, &m->hdrs, HDR_ALLOW,
-	    error_allow(x->arena, METHODS_ALL));
+	    error_allow(x->arena, METHODS_ALL, STR("")));
 	exchange_respond(x, m, WAIST_END);
 	return STEP_DONE;
 }

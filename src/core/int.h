@@ -36,7 +36,7 @@ void exchange_limit_end(struct exchange *);
 /* --- error.c --- */
 /* Makes the built-in error of x->fail the response. */
 void error_page(struct exchange *);
-/* "GET, HEAD" of METHOD_BITs, of arena. */
-struct str error_allow(struct arena *, uint32_t bits);
+/* "GET, HEAD, more" of METHOD_BITs and others, of arena. */
+struct str error_allow(struct arena *, uint32_t bits, struct str more);
 
 #endif

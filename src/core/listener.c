@@ -23,6 +23,7 @@
 #define BACK_MS		20
 #define BACK_FULL_MS	100	/* out of descriptors */
 #define CLOSE_IDLE	16	/* idle connections closed then */
+#define REST		1024	/* taken when listening ends */
 #define RETRIES		16	/* arrivals that were gone again */
 
 enum got { GOT_ONE, GOT_NONE, GOT_FULL };
@@ -380,6 +381,18 @@ listener_retire(struct listener *l)
 	close(l->fd.fd);
 	conn_drain_all(l->serve, l);
 	listener_unref(l);
+}
+
+void
+listener_finish(struct listener *l)
+{
+	unsigned	n;
+
+	/* They came while we listened; nobody may be left to take them. */
+	for (n = 0; l->listening && n < REST; n++)
+		if (accept_one(l) != GOT_ONE)
+			break;
+	listener_retire(l);
 }
 
 static const struct listen_addr *

@@ -64,6 +64,8 @@ void listener_start(struct listener *);
 void listener_stop(struct listener *);
 /* Not configured any more: stop, drain its connections, free when empty. */
 void listener_retire(struct listener *);
+/* The process ends: takes who waits already, then as listener_retire. */
+void listener_finish(struct listener *);
 void listener_unref(struct listener *);
 /* The listeners of a process after a commit: settings, retirement. */
 void listener_commit(struct serve *, const struct conf *);

@@ -16,7 +16,10 @@ struct search {
 	const struct route	*found;
 	enum fail		 why;	/* NO_ROUTE, or what alone failed */
 	uint32_t		 allow;
+	struct text		 more;	/* methods that have no bit */
 };
+
+#define MORE_MAX	256
 
 static bool
 is_listener(const struct route *r, struct str name)
@@ -27,6 +30,23 @@ is_listener(const struct route *r, struct str name)
 		if (str_eq(r->listeners.v[i], name))
 			return true;
 	return r->listeners.n == 0;
+}
+
+/* For Allow; what does not fit any more is left out. */
+static void
+note_methods(struct search *s, const struct route_cond *c, const void *part)
+{
+	struct str	more = STR("");
+
+	if (c->methods != NULL)
+		s->allow |= c->methods(part);
+	if (c->others != NULL)
+		more = c->others(part);
+	if (more.n == 0 || s->more.n + more.n + 2 > MORE_MAX)
+		return;
+	if (s->more.n > 0)
+		text_add(&s->more, STR(", "));
+	text_add(&s->more, more);
 }
 
 /* Sets found if the route's conditions hold. */
@@ -53,9 +73,7 @@ try_route(struct search *s, const struct route *r)
 	}
 	if (failed == 1 && alone->fail != FAIL_NONE) {
 		s->why = alone->fail;
-		if (alone->methods != NULL)
-			s->allow |= alone->methods(conf_part(&r->obj,
-			    alone->group));
+		note_methods(s, alone, conf_part(&r->obj, alone->group));
 	}
 	return false;
 }
@@ -107,12 +125,16 @@ route_match(const struct conf *c, struct exchange *x, enum fail *why,
     uint32_t *allow)
 {
 	struct search	s = { .x = x, .why = FAIL_NO_ROUTE };
+	char		buf[MORE_MAX];
 
-	if (!try_hosts(&s, conf_data(c, &route_section))) {
-		*why = s.why;
-		*allow = s.allow;
-	}
-	return s.found;
+	text_init_fixed(&s.more, buf, sizeof(buf));
+	if (try_hosts(&s, conf_data(c, &route_section)))
+		return s.found;
+	*why = s.why;
+	*allow = s.allow;
+	if (s.more.n > 0)
+		x->allow_more = arena_dup(x->arena, text_str(&s.more));
+	return NULL;
 }
 
 struct str

@@ -41,6 +41,8 @@ struct route_cond {
 				    const struct exchange *);
 	/* Methods it lets through, METHOD_BIT, for Allow; may be NULL. */
 	uint32_t		(*methods)(const void *part);
+	/* Those that have no bit, "A, B"; may be NULL. */
+	struct str		(*others)(const void *part);
 	/* What to answer when only this one fails; FAIL_NONE: try on. */
 	enum fail		fail;
 };
@@ -52,7 +54,7 @@ extern const struct conf_group route_group;
 /*
  * The route for a request, or NULL with *why (NO_ROUTE,
  * METHOD_NOT_ALLOWED).  *allow: methods of the candidates, bit per
- * http_method, for Allow.
+ * http_method, for Allow; others are added to x->allow_more.
  */
 const struct route *route_match(const struct conf *, struct exchange *,
     enum fail *why, uint32_t *allow);

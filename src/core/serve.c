@@ -140,8 +140,8 @@ each_listener(struct serve *s, void (*fn)(struct listener *))
 void
 serve_drain(struct serve *s, uint64_t ms)
 {
+	each_listener(s, listener_finish);
 	s->draining = true;
-	each_listener(s, listener_stop);
 	conn_drain_all(s, NULL);
 	ev_timer(s->ev, &s->drain_end, ms);
 	serve_check_drained(s);

@@ -338,3 +338,19 @@ settings_log(const struct conf *c)
 {
 	return conf_one(c, &log_section);
 }
+
+int
+settings_log_dir(const struct conf *c, char *dir, size_t size,
+    struct err *e)
+{
+	struct str	s = settings_log(c)->directory;
+	struct text	t;
+
+	text_init_fixed(&t, dir, size - 1);
+	text_add(&t, s.n != 0 ? s : settings_get(c)->state_dir);
+	if (s.n == 0)
+		text_add(&t, STR("/log"));
+	dir[t.n] = '\0';
+	return t.cut ? err_set(e, "the path of the log's folder is too long")
+	    : 0;
+}

@@ -5,6 +5,7 @@
 #ifndef SL_CORE_SETTINGS_H
 #define SL_CORE_SETTINGS_H
 
+#include "base/err.h"
 #include "conf/conf.h"
 
 /* [sluice] */
@@ -56,6 +57,9 @@ extern const struct conf_section board_section;
 const struct settings *settings_get(const struct conf *);
 const struct settings_limits *settings_limits(const struct conf *);
 const struct settings_log *settings_log(const struct conf *);
+/* [log] directory, or STATE_DIR/log, as a C string of size bytes. */
+int settings_log_dir(const struct conf *, char *dir, size_t size,
+    struct err *);
 
 /*
  * Workers that should run: the key, or min(affinity, cgroup quota rounded

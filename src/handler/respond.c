@@ -11,14 +11,40 @@ struct respond {
 };
 
 static int
-fail_value(struct conf_load *load, const struct conf_item *it,
-    struct str word, const char *why)
+fail_value(struct conf_load *load, enum diag_id id,
+    const struct conf_item *it, struct str word, const char *why)
 {
 	struct conf_span	sp = conf_word_span(it, word);
+	struct text		t;
 
-	diag_at(conf_load_diags(load), DIAG_VALUE_STATUS, &sp, NULL,
-	    "respond", "\"%.*s\": %s", STR_FMT(str_sub(word, 0, 80)), why);
+	text_init(&t);
+	text_safe(&t, str_sub(word, 0, 80));
+	diag_at(conf_load_diags(load), id, &sp, NULL, "respond",
+	    "\"%.*s\": %s", STR_FMT(text_str(&t)), why);
+	text_fini(&t);
 	return -1;
+}
+
+static int
+fail_status(struct conf_load *load, const struct conf_item *it,
+    struct str word, const char *why)
+{
+	return fail_value(load, DIAG_VALUE_STATUS, it, word, why);
+}
+
+/* It may have several lines. */
+static int
+check_text(struct conf_load *load, const struct conf_item *it, struct str s)
+{
+	for (size_t i = 0; i < s.n; i++) {
+		unsigned char	c = (unsigned char)s.p[i];
+
+		if ((c < 0x20 || c == 0x7f) && c != '\t' && c != '\n')
+			return fail_value(load, DIAG_VALUE_TEXT, it,
+			    str_sub(s, i, i + 1),
+			    "there is a control character");
+	}
+	return 0;
 }
 
 static int
@@ -32,15 +58,17 @@ parse_respond(struct conf_load *load, const struct conf_row *row, void *dst,
 	(void)row;
 	if (!str_word(&rest, " \t\n", &word) ||
 	    str_to_u64(word, 999, &r->status) == -1)
-		return fail_value(load, it, word, "the value begins with a "
-		    "status");
+		return fail_status(load, it, word,
+		    "the value begins with a status");
 	if (r->status < 200 || r->status > 599)
-		return fail_value(load, it, word, "the status is a number "
-		    "from 200 to 599");
+		return fail_status(load, it, word,
+		    "the status is a number from 200 to 599");
 	rest = str_trim(rest);
+	if (check_text(load, it, rest) == -1)
+		return -1;
 	if (rest.n > 0 && (r->status == 204 || r->status == 304))
-		return fail_value(load, it, word, "an answer with this "
-		    "status has no text");
+		return fail_status(load, it, word,
+		    "an answer with this status has no text");
 	r->text = arena_dup(conf_load_arena(load), rest);
 	return 0;
 }

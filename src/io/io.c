@@ -10,8 +10,6 @@
  */
 #include "io/io.h"
 
-#include <errno.h>
-
 #include "base/must.h"
 
 static size_t

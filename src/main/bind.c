@@ -99,6 +99,13 @@ bind_settle(struct master *m, bool commit)
 	}
 }
 
+void
+bind_close(struct master *m)
+{
+	while (!list_is_empty(&m->bound))
+		unbind(container_of(m->bound.next, struct bound, node));
+}
+
 int
 bind_control(struct master *m, struct err *e)
 {

@@ -60,32 +60,13 @@ wants_console(const struct conf *conf)
 	    self->start->m->opts->foreground;
 }
 
-/* [log] directory, or STATE_DIR/log. */
-static int
-find_dir(const struct conf *conf, char *dir, size_t size, struct err *e)
-{
-	struct str	s = settings_log(conf)->directory;
-	struct text	t;
-
-	text_init_fixed(&t, dir, size - 1);
-	if (s.n != 0) {
-		text_add(&t, s);
-	} else {
-		text_add(&t, settings_get(conf)->state_dir);
-		text_add(&t, STR("/log"));
-	}
-	dir[t.n] = '\0';
-	return t.cut ? err_set(e, "the path of the log's folder is too long")
-	    : 0;
-}
-
 /* Opens the file of a generation, in a folder that is made if need be. */
 static int
 open_file(struct logger_file *f, const struct conf *conf, struct err *e)
 {
 	char	dir[sizeof(f->dir)];
 
-	if (find_dir(conf, dir, sizeof(dir), e) == -1)
+	if (settings_log_dir(conf, dir, sizeof(dir), e) == -1)
 		return -1;
 	if (faccessat(AT_FDCWD, dir, F_OK, 0) == -1 &&
 	    priv_make_dir(dir, &self->start->m->user, 0750, e) == -1)
@@ -112,7 +93,7 @@ prepare(void *ctx, struct gen *g, struct err *e)
 
 	if (!wants_file(g->conf))
 		return 0;
-	if (find_dir(g->conf, dir, sizeof(dir), e) == -1)
+	if (settings_log_dir(g->conf, dir, sizeof(dir), e) == -1)
 		return -1;
 	if (lg->l.file.fd != -1 && strcmp(dir, lg->l.file.dir) == 0)
 		return 0;

@@ -116,6 +116,7 @@ master_first(struct master *m, const struct conf *conf, enum diag_id *id,
     struct err *e)
 {
 	const struct settings *s = settings_get(conf);
+	char log_dir[512];
 
 	if (m->gens.cur != NULL)
 		return 0;
@@ -128,9 +129,12 @@ master_first(struct master *m, const struct conf *conf, enum diag_id *id,
 	if (str_to_c(s->run_dir, m->run_dir, sizeof(m->run_dir)) < 0 ||
 	    str_to_c(s->state_dir, m->state_dir, sizeof(m->state_dir)) < 0)
 		return err_set(e, "run_dir or state_dir is too long");
+	if (settings_log_dir(conf, log_dir, sizeof(log_dir), e) < 0)
+		return -1;
 	/* the master goes on making and removing files there, as group */
 	if (priv_make_dir(m->run_dir, &m->user, 0775, e) < 0 ||
-	    priv_make_dir(m->state_dir, &m->user, 0750, e) < 0)
+	    priv_make_dir(m->state_dir, &m->user, 0750, e) < 0 ||
+	    priv_make_dir(log_dir, &m->user, 0750, e) < 0)
 		return -1;
 	if (m->pid_fd < 0 && open_pid_file(m, e) < 0)
 		return -1;
@@ -247,7 +251,7 @@ drain_roles(struct master *m, bool logger_too)
 	list_each(l, &m->children) {
 		c = container_of(l, struct child, node);
 		if (!c->draining && (logger_too || c->row != logger))
-			child_drain(c, 0, logger_too ? 10000 : 2000);
+			child_drain(c, 0, logger_too ? 5000 : 2000);
 	}
 }
 
@@ -300,6 +304,13 @@ kill_workers(struct master *m)
 	}
 }
 
+/* The workers have taken who waited: from now on nobody is let in. */
+static void
+on_stop_listening(struct timer *t)
+{
+	bind_close(container_of(t, struct master, stop));
+}
+
 void
 master_stop(struct master *m, bool now)
 {
@@ -328,6 +339,8 @@ master_stop(struct master *m, bool now)
 		if (c->row == worker)
 			child_drain(c, s->drain_delay, s->stop);
 	}
+	timer_init(&m->stop, on_stop_listening);
+	ev_timer(m->proc.ev, &m->stop, s->drain_delay);
 	master_advance(m);
 }
 
@@ -466,16 +479,9 @@ prepare_self(struct master *m, struct opts *o)
 static void
 leave(struct master *m)
 {
-	struct list *l;
-	struct bound *b;
-
 	if (m->pid_fd >= 0)
 		(void)unlink(m->pid_file);
-	list_each(l, &m->bound) {
-		b = container_of(l, struct bound, node);
-		if (b->addr.u.sa.sa_family == AF_UNIX)
-			(void)unlink(b->addr.u.un.sun_path);
-	}
+	bind_close(m);
 	notify_send("STATUS=stopped");
 }
 

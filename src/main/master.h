@@ -115,7 +115,10 @@ void reap_init(struct master *);
 /* *id tells what kind of failure it was. */
 int bind_all(struct master *, const struct conf *, enum diag_id *id,
     struct err *);
+/* After a publish: those that are no longer, or not to be, named go. */
 void bind_settle(struct master *, bool commit);
+/* All of them: nobody is let in any more. */
+void bind_close(struct master *);
 int bind_control(struct master *, struct err *);
 struct bound *bind_find(struct master *, const struct sock_addr *);
 

@@ -2,6 +2,7 @@
 import os
 import re
 import shutil
+import signal
 import socket
 import subprocess
 
@@ -87,16 +88,20 @@ class Stage:
         os.mkdir(self.bin, 0o755)
         shutil.copy(f"{BIN}/sluiced", self.bin)
         self.taken = socket.create_server(("127.0.0.1", 0))
+        self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        self.sock.bind(os.path.join(directory, "sock"))
+        self.sock.listen()
         self.words = {
-            "dir": self.where, "port": net.free_port(),
+            "sock": os.path.join(directory, "sock"), "dir": self.where, "port": net.free_port(),
             "taken": self.taken.getsockname()[1], "conf": built_in()
         }
 
     def close(self):
         self.taken.close()
+        self.sock.close()
 
     def fill(self, text):
-        return re.sub(r"@(dir|port|taken)@",
+        return re.sub(r"@(dir|port|taken|sock)@",
                       lambda m: str(self.words[m.group(1)]), text)
 
     def clean(self, text):
@@ -115,17 +120,23 @@ class Stage:
                     if text.isascii() else
                     unescape(self.fill(text)).encode("utf-8"))
 
-    def sh(self, text, seconds=None):
+    def sh(self, text):
         env = {k: v for k, v in os.environ.items()
                if not k.startswith(("SLUICE_", "NOTIFY_", "XDG_"))}
         env["PATH"] = f"{self.bin}:{env['PATH']}"
         env["TERM"] = "xterm"
         env["nobody"] = "setpriv --reuid 65534 --regid 65534 " \
             "--clear-groups" if os.geteuid() == 0 else ""
-        return subprocess.run(
-            ["sh", "-euc", text], cwd=self.where, env=env, check=False,
-            stdin=subprocess.DEVNULL, capture_output=True,
-            timeout=net.WAIT if seconds is None else seconds)
+        with subprocess.Popen(
+                ["sh", "-euc", text], cwd=self.where, env=env,
+                stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE, start_new_session=True) as p:
+            try:
+                out, err = p.communicate(timeout=net.WAIT)
+            except subprocess.TimeoutExpired:
+                os.killpg(p.pid, signal.SIGKILL)
+                raise
+        return subprocess.CompletedProcess(text, p.returncode, out, err)
 
     def play(self, case):
         """Exit code, stderr and stdout of a case, cleaned."""

@@ -356,6 +356,31 @@ START_TEST(big_body)
 }
 END_TEST
 
+/* The pages of a read follow the last one: 1, 2, 4, 3, and no more than 4. */
+START_TEST(read_sizes)
+{
+	static char	body[400000];
+	struct str	rest = str_make(body, sizeof(body));
+	size_t		step[] = { 89080, 95000, 95000, 120920 };
+
+	setup();
+	begin(130000);
+	say("PUT /read HTTP/1.1\r\n" H "Content-Length: 400000\r\n\r\n");
+	r.tank.sink.credit = 1 << 20;
+	for (int i = 0; i < 4; i++) {
+		env_send(&e, str_sub(rest, 0, step[i]), 0);
+		rest = str_sub(rest, step[i], rest.n);
+		env_run(&e);
+	}
+	ck_assert(r.tank.end);
+	ck_assert_uint_eq(r.tank.got.n, sizeof(body));
+	reply(STR("hello"));
+	env_run(&e);
+	ck_text(&e.out, OK5);
+	finish();
+}
+END_TEST
+
 START_TEST(cut_body)
 {
 	setup();
@@ -960,6 +985,7 @@ suite(void)
 	tcase_add_loop_test(t, read_body, 0, 4);
 	tcase_add_loop_test(t, credit, 0, 2);
 	tcase_add_loop_test(t, big_body, 0, 4);
+	tcase_add_test(t, read_sizes);
 	tcase_add_test(t, cut_body);
 	tcase_add_test(t, bad_chunk);
 	tcase_add_test(t, expect);

@@ -111,8 +111,9 @@ adapt(struct h1_body *b, size_t got, size_t asked)
 {
 	if (got < asked)
 		b->pages = (uint8_t)((got + PAGE_ROOM - 1) / PAGE_ROOM);
-	else if (b->pages < PAGES_MAX)
-		b->pages *= 2;
+	else
+		b->pages = b->pages < PAGES_MAX / 2 ?
+		    (uint8_t)(b->pages * 2) : PAGES_MAX;
 }
 
 /* Pages with what was read; a sink may stop while it is being told. */

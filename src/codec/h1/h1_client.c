@@ -516,7 +516,6 @@ on_head(struct sink *k, struct msg *m, unsigned flags)
 	s->wants_upgrade = m->upgrade || m->meth == METHOD_CONNECT;
 	s->q.chunked = chunked;
 	s->q.left = m->body;
-	s->q.head = true;
 	if (!render(s, m, chunked))
 		s->broken = FAIL_INTERNAL;
 	if (flags & WAIST_END)

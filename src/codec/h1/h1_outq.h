@@ -26,7 +26,6 @@ struct h1_outq {
 	/* the message */
 	int64_t			 left;	/* of Content-Length, or unknown */
 	int64_t			 window;
-	bool			 head:1;	/* the final head is queued */
 	bool			 chunked:1;
 	bool			 bodyless:1;	/* data is dropped */
 	bool			 last:1;	/* last chunk is queued */

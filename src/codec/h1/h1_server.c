@@ -475,4 +475,3 @@ const struct server_codec h1_server = {
 };
 
 _Static_assert(sizeof(struct h1c) <= CODEC_CONN_MAX, "a codec connection");
-_Static_assert(sizeof(struct h1c) <= 120, "0.3 kB with io and conn");

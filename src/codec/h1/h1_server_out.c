@@ -99,7 +99,6 @@ send_head(struct h1s *s, struct msg *m, unsigned flags)
 	o.keep10 = s->fr.keep10 && !o.close;
 	q->chunked = o.chunked;
 	q->left = q->bodyless || upgrade ? BODY_UNKNOWN : m->body;
-	q->head = true;
 	s->upgraded = upgrade;
 	s->head_sent = true;
 	if (!render(s, m, &o))
@@ -241,8 +240,7 @@ answered(struct h1s *s)
 	tell_last(s);
 	if (c->s != s)
 		return;
-	if (!s->body.done && (s->st.in.to == NULL || s->body.drop) &&
-	    !h1_server_skip(s))
+	if (!s->body.done && !h1_server_skip(s))
 		c->close = true;
 	if (h1_server_is_done(s))
 		h1_server_finish(c);
