@@ -31,7 +31,7 @@ class Message:
 
     @property
     def target(self):
-        return self.first.split(" ")[1]
+        return plain(self.first.partition(" ")[2].rpartition(" ")[0])
 
     @property
     def minor(self):

@@ -408,8 +408,9 @@ open_conn(struct io *io, const struct codec_env *env, void *ctx)
 }
 
 /*
- * An event may be on its way: one read tells whether an idle connection
- * has a request after all.
+ * A request may be on its way to an idle connection: it is waited for a
+ * moment and answered, so that nobody who is busy loses one.  A first
+ * request has the time that it had.
  */
 static void
 drain_conn(struct codec_conn *cc)
@@ -419,6 +420,8 @@ drain_conn(struct codec_conn *cc)
 	c->drain = true;
 	if (c->state != H1C_IDLE)
 		return;
+	if (c->requests > 0)
+		set_timer(c, H1C_DRAIN_GRACE);
 	c->io->fd.ready |= c->io->rd_wait;
 	ev_post(c->env->ev, EV_READY, &c->task);
 }

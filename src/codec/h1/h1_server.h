@@ -10,6 +10,7 @@
 
 #define H1_SERVER_MAGIC	0x48315356	/* "H1SV" */
 #define H1C_IDLE_LINGER	500	/* ms, before an idle one is closed */
+#define H1C_DRAIN_GRACE	1000	/* ms, for a next request at drain */
 #define H1C_AGE_SHIFT	7	/* retire counts 128 ms */
 
 enum h1c_state {

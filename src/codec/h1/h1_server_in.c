@@ -168,8 +168,6 @@ h1_server_read_head(struct h1c *c)
 		return c->state == H1C_RUN;
 	}
 	h1_inbuf_trim(&c->in);
-	if (c->state == H1C_IDLE && c->drain)
-		h1_server_linger(c, H1C_IDLE_LINGER);
 	return false;
 }
 
