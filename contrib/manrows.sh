@@ -10,7 +10,39 @@ page=man/sluice.conf.5
 tmp=$(mktemp)
 trap 'rm -f "$tmp" "$tmp.rows"' EXIT
 
-"$prog" --dump-mdoc >"$tmp.rows"
+# place NAME: what configure chose; the page shows what it is without options
+place()
+{
+	sed -n "s/^#define $1 \"\\(.*\\)\"\$/\\1/p" config.h | sed 's/-/\\\\-/g'
+}
+
+# a sentence begins a line, and lines have 80 columns
+"$prog" --dump-mdoc >"$tmp"
+awk -v state="$(place SL_STATEDIR)" -v run="$(place SL_RUNDIR)" '
+	function put(s, i)
+	{
+		while (length(s) > 79) {
+			for (i = 79; i > 1 && substr(s, i, 2) !~ / [^ .\047]/;)
+				i--
+			if (i == 1)
+				break
+			print substr(s, 1, i - 1)
+			s = substr(s, i + 1)
+		}
+		print s
+	}
+	$0 == ".Ql \\&" state " ." { $0 = ".Ql \\&/usr/local/var/lib/sluice ." }
+	$0 == ".Ql \\&" run " ." { $0 = ".Ql \\&/run/sluice ." }
+	/^\./ { print; next }
+	{
+		while (match($0, /[.!?] +[A-Z0-9]/)) {
+			put(substr($0, 1, RSTART))
+			$0 = substr($0, RSTART + RLENGTH - 1)
+		}
+		put($0)
+	}
+' "$tmp" >"$tmp.rows"
+
 awk -v rows="$tmp.rows" '
 	/^\.\\" BEGIN ROWS/ {
 		print

@@ -196,8 +196,13 @@ env_fini(struct env *t)
 	    t->board.stat[STAT_FINISHED]);
 	ck_assert_uint_eq(t->board.stat[STAT_CONNS], 0);
 	ck_assert_uint_eq(t->board.stat[STAT_CONNS_IDLE], 0);
-	if (t->gens.cur != NULL)
-		ck_assert_uint_eq(t->gens.cur->uses, 1);
+	if (t->gens.cur != NULL) {
+		struct gen	*g = t->gens.cur;
+
+		ck_assert_uint_eq(g->uses, 1);
+		t->gens.cur = NULL;
+		gen_unref(&t->gens, &g);
+	}
 	board_leave(&t->board);
 	ev_free(&t->ev);
 	close(t->front);

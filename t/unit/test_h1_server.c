@@ -682,15 +682,38 @@ START_TEST(gone_in_head)
 }
 END_TEST
 
+/* Between requests: the next one is waited for a moment, then it ends. */
 START_TEST(drain_idle)
 {
 	setup();
 	begin(4096);
-	if (_i == 1)
-		say("GET /hello HTTP/1.1\r\n" H "\r\n");
+	say("GET /hello HTTP/1.1\r\n" H "\r\n");
 	h1_server.drain(e.c);
 	env_run(&e);
+	ck_assert(!e.eof);
+	if (_i == 1)
+		say("GET /hello HTTP/1.1\r\n" H "\r\n");
+	env_wait(&e, e.eof);
+	ck_assert(!e.reset);
+	ck_text(&e.out, _i == 1 ? OK5 OK5C : OK5);
+	io_close(e.peer, false);
+	env_run(&e);
+	finish();
+}
+END_TEST
+
+/* Before the first request: it has the time that it had. */
+START_TEST(drain_fresh)
+{
+	setup();
+	e.env.limits.header_ms = 1000;
+	begin(4096);
+	h1_server.drain(e.c);
+	env_run(&e);
+	ck_assert(!e.eof);
+	say("GET /hello HTTP/1.1\r\n" H "\r\n");
 	ck_assert(e.eof && !e.reset);
+	ck_text(&e.out, OK5C);
 	io_close(e.peer, false);
 	env_run(&e);
 	finish();
@@ -1001,6 +1024,7 @@ suite(void)
 	tcase_add_loop_test(t, client_gone, 0, 2);
 	tcase_add_loop_test(t, gone_in_head, 0, 2);
 	tcase_add_loop_test(t, drain_idle, 0, 2);
+	tcase_add_test(t, drain_fresh);
 	tcase_add_test(t, drain_with_request);
 	tcase_add_test(t, drain_busy);
 	tcase_add_test(t, request_limit);

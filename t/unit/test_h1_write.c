@@ -196,9 +196,9 @@ END_TEST
 
 START_TEST(date_of_the_message_wins)
 {
-	add("date", STR("yesterday"));
+	add("dAtE", STR("yesterday"));
 	response(200, OUT(.date = DATE), "HTTP/1.1 200 OK\r\n"
-	    "date: yesterday\r\nContent-Length: 0\r\n\r\n");
+	    "dAtE: yesterday\r\nContent-Length: 0\r\n\r\n");
 }
 END_TEST
 
