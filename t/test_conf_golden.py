@@ -1,12 +1,15 @@
 """Every diagnostic, word for word: the cases of t/conf."""
 import json
 import os
+import pty
 import pwd
 import re
+import subprocess
 
 import pytest
 
-from lib import golden
+from lib import conf, golden
+from lib.cmd import BIN
 
 TOP = os.path.dirname(os.path.abspath(__file__))
 CASES = golden.cases(os.path.join(TOP, "conf"))
@@ -62,6 +65,38 @@ def test_says(case, stage):
     assert err == case.block("stderr")
     assert code == case.code
     assert out == case.block("stdout")
+
+
+def on_terminal(directory, **env):
+    """What -t writes to standard error when that is a terminal."""
+    ours, theirs = pty.openpty()
+    full = {k: v for k, v in os.environ.items()
+            if k != "NO_COLOR" and not k.startswith("SLUICE_")}
+    full.update(env)
+    with subprocess.Popen([f"{BIN}/sluiced", "-t", "-c", "sluice.conf"],
+                          cwd=directory, env=full, stderr=theirs,
+                          stdin=subprocess.DEVNULL) as p:
+        os.close(theirs)
+        out = b""
+        try:
+            while chunk := os.read(ours, 4096):
+                out += chunk
+        except OSError:         # how a terminal says that all is over
+            pass
+        os.close(ours)
+        assert p.wait() == 1
+    return out.decode().replace("\r\n", "\n")
+
+
+def test_colours_on_a_terminal_unless_told_otherwise(tmp):
+    conf.write(tmp, conf.OK + "colour = blue\n")
+    plain = conf.test(tmp).stderr
+    coloured = on_terminal(tmp, TERM="xterm")
+    assert "\033[1;31merror[E0102]\033[0m: unknown key" in coloured
+    assert re.sub(r"\033\[[0-9;]*m", "", coloured) == plain
+    assert on_terminal(tmp, TERM="xterm", NO_COLOR="1") == plain
+    assert on_terminal(tmp, TERM="dumb") == plain
+    assert "\033" not in plain
 
 
 def table():

@@ -51,7 +51,7 @@ answer(int fd, struct built *b, struct diags *d, const int *files)
 
 	text_init(&t);
 	text_init(&j);
-	diag_print(d, &t, b->exit_code == EXIT_OK ? "configuration loaded" :
+	diag_print(d, &t, b->exit_code == EXIT_OK ? "" :
 	    "configuration NOT loaded");
 	diag_json(d, &j);
 	b->errors = diag_errors(d);

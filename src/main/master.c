@@ -77,7 +77,7 @@ find_user(struct master *m, const struct settings *s, struct err *e)
 
 /* The pid file: locked for as long as the master lives. */
 static int
-open_pid_file(struct master *m, struct err *e)
+open_pid_file(struct master *m, enum diag_id *id, struct err *e)
 {
 	struct stat st;
 	char buf[32];
@@ -100,9 +100,11 @@ open_pid_file(struct master *m, struct err *e)
 		    m->pid_file);
 	if (m->pid_fd < 0)
 		return err_sys(e, "cannot open pid file \"%s\"", m->pid_file);
-	if (flock(m->pid_fd, LOCK_EX | LOCK_NB) < 0)
+	if (flock(m->pid_fd, LOCK_EX | LOCK_NB) < 0) {
+		*id = DIAG_RUNNING;
 		return err_set(e, "pid file \"%s\" is locked: sluiced runs "
 		    "already", m->pid_file);
+	}
 	n = snprintf(buf, sizeof(buf), "%d\n", (int)getpid());
 	if (ftruncate(m->pid_fd, 0) < 0 || write(m->pid_fd, buf, (size_t)n) !=
 	    n)
@@ -136,7 +138,7 @@ master_first(struct master *m, const struct conf *conf, enum diag_id *id,
 	    priv_make_dir(m->state_dir, &m->user, 0750, e) < 0 ||
 	    priv_make_dir(log_dir, &m->user, 0750, e) < 0)
 		return -1;
-	if (m->pid_fd < 0 && open_pid_file(m, e) < 0)
+	if (m->pid_fd < 0 && open_pid_file(m, id, e) < 0)
 		return -1;
 	return bind_control(m, e);
 }

@@ -380,15 +380,18 @@ end(struct master *m, bool failed)
 	ev_timer_off(m->proc.ev, &m->pub.deadline);
 	if (failed || m->pub.warnings > 0)
 		log_diags(m, failed);
-	if (failed) {
+	if (failed && live == 0) {
+		log_err(&self->lc, "start: failed: %s", m->pub.why);
+	} else if (failed) {
 		g->reloads_failed++;
 		log_err(&self->lc, "reload: failed: %s; generation %llu stays "
 		    "live", m->pub.why, live);
 	} else {
 		g->reloads++;
 		g->generation = live;
-		log_info(&self->lc, "reload: generation %llu is live after "
-		    "%llu ms", live, (unsigned long long)
+		log_info(&self->lc, "%s: generation %llu is live after "
+		    "%llu ms", m->state == MASTER_STARTING ? "start" :
+		    "reload", live, (unsigned long long)
 		    (ev_ms(m->proc.ev) - m->pub.begun_ms));
 	}
 	report(m, m->pub.why);

@@ -99,6 +99,11 @@ class Stage:
     def close(self):
         self.taken.close()
         self.sock.close()
+        # what a case closed would stay behind
+        for name in os.listdir(self.where):
+            path = os.path.join(self.where, name)
+            if os.path.isdir(path) and os.stat(path).st_uid == os.geteuid():
+                os.chmod(path, 0o700)
 
     def fill(self, text):
         return re.sub(r"@(dir|port|taken|sock)@",

@@ -40,6 +40,8 @@ def gateway(conf, files=None):
         yield s
         s.stop()
         s.check_broken()
+        died = [ln for ln in s.stderr().split("\n") if ": died: " in ln]
+        assert not died, s.stderr()
     finally:
         s.close()
         shutil.rmtree(top, ignore_errors=True)
