@@ -61,7 +61,8 @@ answer(int fd, struct built *b, struct diags *d, const int *files)
 	b->json_n = (uint32_t)(j.n < room - b->text_n ? j.n : 0);
 	buf = must_alloc(CHAN_BYTES);
 	memcpy(buf, b, sizeof(*b));
-	memcpy(buf + sizeof(*b), t.p, b->text_n);
+	if (b->text_n > 0)
+		memcpy(buf + sizeof(*b), t.p, b->text_n);
 	if (b->json_n > 0)
 		memcpy(buf + sizeof(*b) + b->text_n, j.p, b->json_n);
 	h.len = (uint32_t)sizeof(*b) + b->text_n + b->json_n;

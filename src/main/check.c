@@ -85,7 +85,8 @@ test(const struct opts *o)
 		diag_print(d, &t, code == EXIT_OK ? "configuration OK" :
 		    code == EXIT_WARN ? "warnings count as errors with -W" :
 		    "configuration NOT usable");
-		fwrite(t.p, 1, t.n, stderr);
+		if (t.n > 0)
+			fwrite(t.p, 1, t.n, stderr);
 	}
 	text_fini(&t);
 	conf_load_free(&cl);
@@ -108,7 +109,8 @@ dump(const struct opts *o)
 	text_init(&t);
 	if (diag_errors(d) + diag_warnings(d) > 0)
 		diag_print(d, &t, "");
-	fwrite(t.p, 1, t.n, stderr);
+	if (t.n > 0)
+		fwrite(t.p, 1, t.n, stderr);
 	text_fini(&t);
 	conf_load_free(&cl);
 	return code;

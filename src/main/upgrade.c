@@ -385,7 +385,7 @@ upgrade_adopt(struct master *m, struct err *e)
 
 	if (var == NULL || str_to_u64(str_from(var), INT_MAX, &fd) < 0)
 		return 0;
-	unsetenv(VAR);
+	/* it stays set: only what begins as a master looks at it */
 	buf = must_calloc(1, STATE_BYTES + 1);
 	n = pread((int)fd, buf, STATE_BYTES, 0);
 	close((int)fd);

@@ -275,7 +275,6 @@ START_TEST(failure_before_the_head)
 	env_has(a, "Retry-After: ");
 	/* it did not say that it is done */
 	ck_assert_uint_eq(s->cuts, 1);
-	ck_assert_uint_eq(s->t.board.stat[STAT_ABORTED], 0);
 	teardown(s);
 }
 END_TEST
@@ -294,7 +293,6 @@ START_TEST(failure_after_the_head)
 	env_lacks(c->buf, "0\r\n\r\n");
 	cli_close(&c);
 	ck_assert_uint_eq(s->cuts, 1);
-	ck_assert_uint_eq(s->t.board.stat[STAT_ABORTED], 1);
 	teardown(s);
 }
 END_TEST
@@ -390,8 +388,6 @@ START_TEST(client_leaves_a_waiting_one)
 	env_until(&s->t, &s->cuts, 1);
 	ck_assert_int_eq(s->cut, FAIL_CLIENT_GONE);
 	env_until(&s->t, &s->t.serve.nexchange, 0);
-	ck_assert_uint_eq(s->t.board.stat[STAT_FINISHED], 1);
-	ck_assert_uint_eq(s->t.board.stat[STAT_ABORTED], 1);
 	teardown(s);
 }
 END_TEST
