@@ -174,6 +174,36 @@ def test_statuses(gate, status, data):
         assert c.response().status == status
 
 
+@pytest.mark.parametrize("over", [0, 1])
+def test_largest(sluice, peer, over):
+    """Limits as wide as they may be: a head goes through in one piece."""
+    app = peer()
+    s = sluice(f"""
+[limits]
+header_bytes = 61440
+header_field = 61440
+target = 61440
+{LISTEN}
+[route all]
+path = /*
+target = {app.addr}
+""")
+    line = b"GET /" + b"a" * 20000 + b" HTTP/1.1\r\n"
+    data = line + head(b"A: ").partition(b"\r\n")[2][:-4]
+    data += b"b" * (61440 + over - len(data) - 4) + b"\r\n\r\n"
+    with http.Client(s.port) as c:
+        c.send_pieces(data, 5000)
+        r = c.response()
+        if over:
+            wire.is_fail(r, "header_too_large")
+        else:
+            assert r.status == 200
+            assert app.requests[0].target == "/" + "a" * 20000
+            assert len(app.requests[0].get("a")) > 41000
+            c.send(data)
+            assert c.response().status == 200
+
+
 # --- times ---
 
 TIMES = """

@@ -21,6 +21,7 @@ void must_fail(const char *file, int line, const char *func,
 /* Ends the process with a reason that is no broken invariant (no memory). */
 void must_die(const char *why) __attribute__((noreturn));
 
+/* The hook that gets the text; NULL for none. */
 void must_set_hook(must_fn);
 
 /* malloc and friends that end the process instead of returning NULL. */

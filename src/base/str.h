@@ -45,7 +45,9 @@ bool str_eq_fold(struct str, struct str);
 /* memcmp order, the shorter first when one is a prefix; <0, 0, >0. */
 int str_cmp(struct str, struct str);
 
+/* True if it begins with prefix; the empty one begins everything. */
 bool str_starts(struct str, struct str prefix);
+/* True if it ends with suffix. */
 bool str_ends(struct str, struct str suffix);
 
 /* Index of the first c at or after from, or -1. */

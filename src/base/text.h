@@ -21,12 +21,16 @@ struct text {
 void text_init(struct text *);
 void text_init_fixed(struct text *, char *mem, size_t cap);
 void text_fini(struct text *);
+/* What was written so far; valid until the next addition. */
 struct str text_str(const struct text *);
 
 void text_add(struct text *, struct str);
+/* Adds one byte. */
 void text_c(struct text *, char);
+/* Add a number in decimal. */
 void text_u64(struct text *, uint64_t);
 void text_i64(struct text *, int64_t);
+/* Add as printf does. */
 void text_fmt(struct text *, const char *fmt, ...)
     __attribute__((format(printf, 2, 3)));
 void text_vfmt(struct text *, const char *fmt, va_list)

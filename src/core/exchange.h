@@ -33,8 +33,8 @@ struct exchange {
 	struct conn		*conn;		/* ref */
 	struct stream		*client;	/* ref, NULL once closed */
 	struct arena		*arena;		/* = &mem */
-	struct arena		 mem;		/* own; this struct is in it */
-	struct gen		*gen;		/* ref, until the head is sent */
+	struct arena		 mem;		/* own; it holds this too */
+	struct gen		*gen;		/* ref, to head_sent */
 	struct board_flight	*flight;	/* of the board; may be NULL */
 	struct logctx		 lc;
 	/* the request */
@@ -46,7 +46,7 @@ struct exchange {
 	const struct route	*route;		/* of conf; NULL without gen */
 	uint64_t		 max_body;	/* bytes; 0: none */
 	struct source		*body;		/* of arena: counts the body */
-	void			**fstate;	/* of arena: states of filters */
+	void			**fstate;	/* of arena: of filters */
 	const struct handler	*handler;	/* const */
 	void			*hctx;		/* of the handler, arena */
 	/* the response */
@@ -66,11 +66,11 @@ struct exchange {
 	bool			 running:1;	/* the driver is active */
 	bool			 head_sent:1;
 	bool			 counted:1;	/* end hooks have run */
-	bool			 handling:1;	/* the handler may hold things */
+	bool			 handling:1;	/* the handler holds things */
 	bool			 error_page:1;	/* res is a built-in error */
 	bool			 skipped:1;	/* nobody reads the request */
-	bool			 aborted:1;	/* the codec was told to abort */
-	bool			 cut:1;		/* the handler was told to end */
+	bool			 aborted:1;	/* so was the codec told */
+	bool			 cut:1;		/* so was the handler told */
 	bool			 log_it:1;	/* [log] access, at begin */
 	bool			 log_block:1;	/* [log] overflow */
 	struct timer		 deadline;	/* of whoever waits */

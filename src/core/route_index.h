@@ -54,11 +54,14 @@ struct route_set *route_index_set(struct arena *, struct route_index *,
 bool route_index_add(struct arena *, struct route_set *, uint32_t at,
     const struct route *);
 
+/*
+ * Reading: a host by its name in the index, the set of an exact path, or
+ * NULL; the longest prefix, of which the shorter ones are parents.
+ */
 const struct route_host *route_index_host(const struct route_index *,
     struct str name);
 const struct route_set *route_index_exact(const struct route_host *,
     struct str path);
-/* The longest prefix; the shorter ones are its parents. */
 const struct route_node *route_index_prefix(const struct route_host *,
     struct str path);
 

@@ -54,6 +54,8 @@ struct settings_board {
 };
 extern const struct conf_section board_section;
 
+/* The singletons of a configuration. */
+/* The singletons of a generation. */
 const struct settings *settings_get(const struct conf *);
 const struct settings_limits *settings_limits(const struct conf *);
 const struct settings_log *settings_log(const struct conf *);

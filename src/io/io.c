@@ -106,6 +106,14 @@ io_close(struct io *io, bool reset)
 	io->ops->close(io, reset);
 }
 
+size_t
+io_unsent(const struct io *io)
+{
+	if (!io->open || io->ops->unsent == NULL)
+		return 0;
+	return io->ops->unsent(io);
+}
+
 int
 io_fd(const struct io *io)
 {

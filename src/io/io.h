@@ -55,6 +55,7 @@ struct io_ops {
 			    size_t n, size_t *put);
 	enum io_rc	(*shutdown)(struct io *);	/* our direction */
 	void		(*close)(struct io *, bool reset);
+	size_t		(*unsent)(const struct io *);	/* or NULL: 0 */
 };
 
 struct io {
@@ -118,6 +119,12 @@ enum io_rc io_shutdown(struct io *);
 
 /* Closes; reset: the peer is to see RST and not a clean end. */
 void io_close(struct io *, bool reset);
+
+/*
+ * Bytes written that the peer has not taken yet, as far as the kernel
+ * knows (acknowledged bytes are taken); 0 where nobody can tell.
+ */
+size_t io_unsent(const struct io *);
 
 /* Descriptor for splice and getsockname, -1 if there is none. */
 int io_fd(const struct io *);

@@ -8,7 +8,9 @@
 #include "io/io.h"
 
 #ifdef __linux__
+#include <sys/ioctl.h>
 #include <sys/sendfile.h>
+#include <linux/sockios.h>
 #endif
 
 #include <errno.h>
@@ -81,9 +83,20 @@ sock_sendfile(struct io *io, int fd, uint64_t off, size_t n, size_t *put)
 	*put = (size_t)rc;
 	return rc > 0 ? IO_OK : IO_EOF;
 }
+
+static size_t
+sock_unsent(const struct io *io)
+{
+	int	n;
+
+	if (ioctl(io->fd.fd, SIOCOUTQ, &n) == -1 || n < 0)
+		return 0;
+	return (size_t)n;
+}
 #define CAPS	(IO_C_SPLICE | IO_C_SENDFILE)
 #else
 #define sock_sendfile	NULL
+#define sock_unsent	NULL
 #define CAPS	0
 #endif
 
@@ -112,7 +125,8 @@ static const struct io_ops sock_ops = {
 	.writev = sock_writev,
 	.sendfile = sock_sendfile,
 	.shutdown = sock_shutdown,
-	.close = sock_close
+	.close = sock_close,
+	.unsent = sock_unsent
 };
 
 /* Wire events become those of the owner (a layer may have turned them). */

@@ -5,7 +5,7 @@
  * fork; the other end of a fresh pair reaches a process that already runs
  * as a CHAN_PEER frame.
  */
-#include "main/master.h"
+#include "main/child.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -13,6 +13,7 @@
 
 #include "base/must.h"
 #include "core/lease.h"
+#include "main/master.h"
 
 /* a peer pair: one end is inherited, the other is sent when fork is done */
 struct pair {

@@ -90,7 +90,7 @@ struct master {
 	struct timer		 check_kill;
 	char			 program[1024];	/* to hand over to */
 	bool			 adopted:1;	/* state came from another */
-	bool			 old_board:1;	/* whose board we do not share */
+	bool			 old_board:1;	/* whose board is not ours */
 };
 
 /* --- master.c --- */

@@ -4,7 +4,7 @@
  * (prepare), and only when all agree they swap (commit).  Whatever goes
  * wrong before the commit changes nothing anywhere.
  */
-#include "main/master.h"
+#include "main/publish.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -13,6 +13,7 @@
 #include "base/must.h"
 #include "core/listener.h"
 #include "core/settings.h"
+#include "main/master.h"
 #include "os/notify.h"
 #include "up/upstream.h"
 

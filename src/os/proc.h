@@ -27,7 +27,7 @@ struct proc {
 	struct logctx		 lc;		/* without ids */
 	struct rand		 rand;
 	struct chan		 master;	/* to the master */
-	const struct start	*start;		/* of main/: what it inherited */
+	const struct start	*start;		/* of main/: inherited */
 	bool			 draining:1;
 };
 

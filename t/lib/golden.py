@@ -92,7 +92,8 @@ class Stage:
         self.sock.bind(os.path.join(directory, "sock"))
         self.sock.listen()
         self.words = {
-            "sock": os.path.join(directory, "sock"), "dir": self.where, "port": net.free_port(),
+            "sock": os.path.join(directory, "sock"), "dir": self.where,
+            "port": net.free_port(),
             "taken": self.taken.getsockname()[1], "conf": built_in()
         }
 

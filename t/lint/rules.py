@@ -89,12 +89,17 @@ def function_size(tree):
                 yield s.path, f.first, f"{f.name}: {n} lines, at most 80"
 
 
+def counted(params):
+    """Parameters without the `...` of a printf."""
+    return len([p for p in params if p.strip() != "..."])
+
+
 def parameters(tree):
     for s in tree.sources:
         for f in s.funcs:
-            if len(f.params) > 6:
-                yield s.path, f.first, (
-                    f"{f.name}: {len(f.params)} parameters, at most 6")
+            n = counted(f.params)
+            if n > 6:
+                yield s.path, f.first, f"{f.name}: {n} parameters, at most 6"
 
 
 def nesting(tree):
@@ -326,7 +331,7 @@ def prototype_params(tree):
             continue
         for line, name in prototypes(s):
             at = s.code.find(name + "(") + len(name)
-            n = len(split_args(s.code[at + 1:matching(s.code, at)]))
+            n = counted(split_args(s.code[at + 1:matching(s.code, at)]))
             if n > 6:
                 yield s.path, line, f"{name}: {n} parameters, at most 6"
 

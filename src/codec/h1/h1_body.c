@@ -12,6 +12,8 @@
  */
 #include "codec/h1/h1_body.h"
 
+#include <errno.h>
+
 #include "base/must.h"
 
 #define PAGES_MAX	4		/* of one read */
@@ -196,8 +198,9 @@ step_plain(struct h1_body *b, const struct h1_feed *f, uint64_t credit)
 
 /* --- chunked --- */
 
+/* Bytes without end are a trailer section that no page holds. */
 static enum h1_pump
-read_more(const struct h1_feed *f)
+read_more(struct h1_body *b, const struct h1_feed *f)
 {
 	size_t	got;
 
@@ -211,7 +214,10 @@ read_more(const struct h1_feed *f)
 	case IO_EOF:
 		return H1_PUMP_EOF;
 	default:
-		return H1_PUMP_ERR;
+		if (f->io->error != ENOBUFS)
+			return H1_PUMP_ERR;
+		b->why = FAIL_HEADER_TOO_LARGE;
+		return H1_PUMP_BAD;
 	}
 }
 
@@ -291,7 +297,7 @@ step_chunked(struct h1_body *b, const struct h1_feed *f, uint64_t credit)
 		give(b, f->st, last, false);
 		return H1_PUMP_GO;
 	}
-	return data.n > 0 ? H1_PUMP_GO : read_more(f);
+	return data.n > 0 ? H1_PUMP_GO : read_more(b, f);
 }
 
 enum h1_pump

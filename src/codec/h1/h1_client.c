@@ -351,6 +351,13 @@ check_idle(struct h1cc *c)
 		fail(c, c->s != NULL ? FAIL_RESET_BEFORE_HEAD : FAIL_NONE);
 }
 
+/* What comes before the first byte of a request has left answers nobody. */
+static bool
+is_asked(const struct h1cc *c)
+{
+	return c->s != NULL && (c->s->st.sent > 0 || c->s->out_lost);
+}
+
 /* --- the request --- */
 
 /*
@@ -457,7 +464,7 @@ on_io(struct io *io, unsigned what)
 		post(c, &c->s->flush);
 	if ((what & (IO_R | IO_GONE)) == 0)
 		return;
-	if (c->s != NULL && c->s->asked)
+	if (is_asked(c))
 		go(c);
 	else
 		check_idle(c);

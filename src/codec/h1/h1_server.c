@@ -193,20 +193,35 @@ h1_server_end(struct h1c *c, enum fail why, bool reset)
 }
 
 /*
+ * Was it answered before it had all come?  The client may be sending, and
+ * what comes after a close would reset the answer away (RFC 9112 9.6).
+ */
+static bool
+is_early(const struct h1s *s)
+{
+	return !s->body.done || s->in_fail != FAIL_NONE ||
+	    (s->st.fail != FAIL_NONE &&
+	    (fail_row(s->st.fail)->flags & FAIL_F_Q));
+}
+
+/*
  * The answer is out.  The next request, if it is here, waits for the task:
  * this may be its predecessor's flush.
  */
 void
 h1_server_finish(struct h1c *c)
 {
-	bool	end = c->close || !c->s->body.done ||
-	    c->s->in_fail != FAIL_NONE;
+	bool	early = is_early(c->s);
 
 	c->state = H1C_IDLE;
 	close_stream(c, FAIL_NONE);
 	if (c->state != H1C_IDLE)
 		return;
-	if (end) {
+	if (early) {
+		h1_server_linger(c, LINGER_MS);
+		return;
+	}
+	if (c->close) {
 		h1_server_end(c, FAIL_NONE, false);
 		return;
 	}
@@ -243,6 +258,8 @@ arm(struct h1c *c, struct h1s *s)
 		return;
 	s->timer = (uint8_t)want;
 	s->moved = false;
+	if (want == H1S_WRITE)
+		s->unsent = io_unsent(c->io);
 	set_timer(c, want == H1S_NONE ? 0 :
 	    want == H1S_WRITE ? lim->write_ms : lim->body_ms);
 }
@@ -343,6 +360,25 @@ on_body_time(struct h1c *c)
 	h1_server_settle(c);
 }
 
+/*
+ * The kernel may hold megabytes and ask for more only when a third of
+ * them is gone: a client that takes some of them has not stalled.
+ */
+static void
+on_write_time(struct h1c *c)
+{
+	struct h1s	*s = c->s;
+	size_t		 left = io_unsent(c->io);
+
+	if (left >= s->unsent) {
+		h1_server_fail(c, FAIL_WRITE_TIMEOUT, true);
+		return;
+	}
+	s->unsent = left;
+	s->timer = H1S_WRITE;
+	set_timer(c, c->env->limits.write_ms);
+}
+
 static void
 on_timer(struct timer *t)
 {
@@ -361,7 +397,7 @@ on_timer(struct timer *t)
 		what = c->s->timer;
 		c->s->timer = H1S_NONE;
 		if (what == H1S_WRITE)
-			h1_server_fail(c, FAIL_WRITE_TIMEOUT, true);
+			on_write_time(c);
 		else
 			on_body_time(c);
 		break;
