@@ -15,8 +15,9 @@ is_free()
 	hex=$(printf '%04X' "$1")
 	for f in /proc/net/tcp /proc/net/tcp6; do
 		[ -r "$f" ] || continue
-		awk -v p=":$hex" '$4 == "0A" && substr($2, length($2) - 4) ==
-		    p { found = 1 } END { exit found }' "$f" || return 1
+		awk -v p=":$hex" '
+			$4 == "0A" && substr($2, length($2) - 4) == p { n++ }
+			END { exit n > 0 }' "$f" || return 1
 	done
 }
 
