@@ -9,9 +9,8 @@
 #include <limits.h>
 
 #include "base/must.h"
+#include "conf/diag_int.h"
 #include "conf/int.h"
-
-#define SEPS	" \t,"
 
 /* what is being assigned */
 struct assign {
@@ -236,11 +235,18 @@ static bool
 assign_path(const struct assign *a, void *dst)
 {
 	const struct conf_item	*it = last_of(a);
+	const struct conf_row	*r = a->row;
+	struct str		 path = STR("");
 
 	if (!check_text(a, it, it->val))
 		return false;
-	*(struct str *)dst = it->val.n == 0 ? STR("") :
-	    conf_path(a->l, it);
+	if (it->val.n > 0)
+		path = conf_path(a->l, it);
+	/* Of defaults configure is the judge. */
+	if (it->origin != CONF_DEFAULT && (path.n < (uint64_t)r->min ||
+	    (r->max > 0 && path.n > (uint64_t)r->max)))
+		return fail_range(a, it);
+	*(struct str *)dst = path;
 	return true;
 }
 
@@ -254,7 +260,7 @@ add_words(const struct assign *a, const struct conf_item *it, struct vec *v)
 	size_t		n = 0;
 	int		ignore;
 
-	for (; str_word(&rest, SEPS, &word); n++) {
+	for (; str_word(&rest, CONF_SEPS, &word); n++) {
 		if (a->row->choices != NULL &&
 		    !read_choice(a, it, &word, &ignore))
 			return false;
@@ -317,6 +323,21 @@ assign_pairs(const struct assign *a, void *dst)
 	return true;
 }
 
+/* Modules know no section yet: what they tell gets its name here. */
+static bool
+assign_custom(const struct assign *a, void *dst)
+{
+	struct diags	*d = a->l->diags;
+	size_t		 before = diag_kept(d);
+	bool		 ok;
+
+	must(a->row->parse != NULL);
+	ok = a->row->parse(a->l, a->row, dst, a->items, a->n) == 0;
+	if (diag_kept(d) > before)
+		diag_own(d, before, diag_name(a->l, a->s));
+	return ok;
+}
+
 bool
 assign_row(struct conf_load *l, const struct sect *s,
     const struct conf_row *row, void *dst, const struct conf_item *items,
@@ -345,8 +366,7 @@ assign_row(struct conf_load *l, const struct sect *s,
 	case CONF_PAIRS:
 		return assign_pairs(&a, dst);
 	case CONF_CUSTOM:
-		must(row->parse != NULL);
-		return row->parse(l, row, dst, items, n) == 0;
+		return assign_custom(&a, dst);
 	}
 	must(!"a row's type");
 	return false;

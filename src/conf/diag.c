@@ -340,6 +340,24 @@ diag_wants_color(int fd)
 	return isatty(fd) == 1;
 }
 
+size_t
+diag_kept(const struct diags *d)
+{
+	return d->v.n;
+}
+
+void
+diag_own(struct diags *d, size_t from, struct str section)
+{
+	struct diag	*g;
+
+	for (; from < d->v.n; from++) {
+		g = vec_at(&d->v, from);
+		if (g->section.n == 0)
+			g->section = arena_dup(&d->arena, section);
+	}
+}
+
 struct str
 diag_name(struct conf_load *l, const struct sect *s)
 {

@@ -34,6 +34,11 @@ struct diags {
 	bool		 open;		/* the last one was kept: hints */
 };
 
+/* How many are kept. */
+size_t diag_kept(const struct diags *);
+/* Gives those from there on that have no section this one. */
+void diag_own(struct diags *, size_t from, struct str section);
+
 /* 'E', 'W' or 'N'. */
 static inline char
 diag_kind(enum diag_id id)

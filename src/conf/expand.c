@@ -290,6 +290,39 @@ cut_piece(const struct conf_piece *p, size_t off, size_t n)
 	return sp;
 }
 
+/* The same, and what of the n bytes stands right behind in later pieces. */
+static struct conf_span
+cut_pieces(const struct conf_item *it, size_t i, size_t off, size_t n)
+{
+	const struct conf_piece	*p = &it->pieces[i];
+	struct conf_span	 sp = cut_piece(p, off, n);
+
+	while (p->exact && sp.len < n && ++i < it->npieces) {
+		p = &it->pieces[i];
+		if (!p->exact || p->span.len != p->n ||
+		    p->span.line != sp.line || p->span.col != sp.col + sp.len)
+			break;
+		sp.len += (unsigned)(n - sp.len < p->n ? n - sp.len : p->n);
+	}
+	return sp;
+}
+
+/* The value's own bytes of a word that may be a copy; false if none. */
+static bool
+find_word(struct str val, struct str *word)
+{
+	struct str	w;
+
+	if (word->p >= val.p && word->p < val.p + val.n)
+		return true;
+	while (str_word(&val, CONF_SEPS, &w))
+		if (str_eq(w, *word)) {
+			*word = w;
+			return true;
+		}
+	return false;
+}
+
 struct conf_span
 conf_word_span(const struct conf_item *it, struct str word)
 {
@@ -298,13 +331,13 @@ conf_word_span(const struct conf_item *it, struct str word)
 	size_t			 off;
 	size_t			 i;
 
-	if (word.p < it->val.p || word.p >= it->val.p + it->val.n)
+	if (!find_word(it->val, &word))
 		return sp;
 	off = (size_t)(word.p - it->val.p);
 	for (i = 0; i < it->npieces; i++)
 		if (off - it->pieces[i].from < it->pieces[i].n)
-			return cut_piece(&it->pieces[i],
-			    off - it->pieces[i].from, word.n);
+			return cut_pieces(it, i, off - it->pieces[i].from,
+			    word.n);
 	if (it->npieces == 0 && word.p >= line->p &&
 	    word.p + word.n <= line->p + line->n) {
 		sp.col = (unsigned)(word.p - line->p) + 1;

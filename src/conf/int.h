@@ -18,6 +18,7 @@
 #define CONF_KEY_MAX	255
 #define CONF_DEPTH_MAX	8		/* of include */
 #define CONF_LIKE_MAX	16		/* of like */
+#define CONF_SEPS	" \t,"		/* between words of a list */
 
 /* where a key leads */
 struct rowref {

@@ -126,7 +126,8 @@ looks_like_own(const struct lines *l, struct str s)
 		if (!str_ends(s, STR("]")))
 			return false;
 		for (i = 1; i < s.n - 1; i++)
-			if (!is_word_byte(s.p[i]) && s.p[i] != ' ')
+			if (!is_word_byte(s.p[i]) && s.p[i] != ' ' &&
+			    s.p[i] != '\t')
 				return false;
 		return s.n > 2;
 	}

@@ -331,18 +331,60 @@ conf_ref_at(struct conf_load *l, const struct conf_obj *o,
 	return NULL;
 }
 
+static bool
+is_key(const struct conf_item *it, struct str key)
+{
+	return str_eq(str_from(it->row->key), key) || str_eq(it->key, key);
+}
+
 const struct conf_item *
 conf_item(struct conf_load *l, const struct conf_obj *o, const char *key)
 {
 	struct sect	*s = sect_of(l, o);
-	struct str	 k = str_from(key);
 	size_t		 i;
 
 	for (i = s->nitem; i-- > 0;)
-		if (str_eq(str_from(s->items[i].row->key), k) ||
-		    str_eq(s->items[i].key, k))
+		if (is_key(&s->items[i], str_from(key)))
 			return &s->items[i];
 	return NULL;
+}
+
+const struct conf_item *
+conf_item_nth(struct conf_load *l, const struct conf_obj *o,
+    const char *key, size_t n)
+{
+	struct sect	*s = sect_of(l, o);
+	size_t		 i;
+
+	for (i = 0; i < s->nitem; i++)
+		if (is_key(&s->items[i], str_from(key)) && n-- == 0)
+			return &s->items[i];
+	return NULL;
+}
+
+const struct conf_item *
+conf_item_word(struct conf_load *l, const struct conf_obj *o,
+    const char *key, struct str word)
+{
+	const struct conf_item	*it, *last = NULL;
+	struct str		 rest, w;
+
+	for (size_t i = 0; (it = conf_item_nth(l, o, key, i)) != NULL; i++) {
+		last = it;
+		rest = it->val;
+		while (str_word(&rest, CONF_SEPS, &w))
+			if (str_eq(w, word))
+				return it;
+	}
+	return last;
+}
+
+struct conf_span
+conf_obj_span(const struct conf_obj *o)
+{
+	return (struct conf_span){
+		.file = o->file.n > 0 ? o->file.p : NULL, .line = o->line
+	};
 }
 
 bool

@@ -96,6 +96,12 @@ void *conf_ref_at(struct conf_load *, const struct conf_obj *,
 /* The last assignment of a key of an object, or NULL if it has its default. */
 const struct conf_item *conf_item(struct conf_load *,
     const struct conf_obj *, const char *key);
+/* The nth assignment that holds, in order; NULL behind the last. */
+const struct conf_item *conf_item_nth(struct conf_load *,
+    const struct conf_obj *, const char *key, size_t n);
+/* The one whose value has the word; the last one if none has. */
+const struct conf_item *conf_item_word(struct conf_load *,
+    const struct conf_obj *, const char *key, struct str word);
 /* True when the user set the key, by whatever origin above default. */
 bool conf_is_set(struct conf_load *, const struct conf_obj *,
     const char *key);
@@ -110,8 +116,10 @@ void *conf_make(struct conf_load *, const struct conf_section *,
 void conf_set_data(struct conf_load *, const struct conf_section *, void *);
 /* A path as the file meant it: relative ones start at that file's folder. */
 struct str conf_path(struct conf_load *, const struct conf_item *);
-/* A slice of the value as a span, for carets. */
+/* A slice of the value, or a copy of one of its words, for carets. */
 struct conf_span conf_word_span(const struct conf_item *, struct str word);
+/* Where the object begins; nowhere if no file has it. */
+struct conf_span conf_obj_span(const struct conf_obj *);
 
 /* --- values; each returns 0 or -1 with a reason without position --- */
 int conf_val_bool(struct str, bool *, struct err *);

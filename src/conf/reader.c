@@ -239,8 +239,13 @@ open_defaults(struct reader *r, const struct head *h, struct str type)
 		enter(r, h, rows, true, STR(""));
 		return;
 	}
+	if (type.n == 0) {
+		fail_head(r, h, DIAG_SYNTAX, h->text,
+		    "[defaults] names no type");
+		return;
+	}
 	r->l->broken = true;
-	sp = lines_span(&r->lines, &h->line, type.n > 0 ? type : h->text);
+	sp = lines_span(&r->lines, &h->line, type);
 	rows_unknown_type(r->l, type, &sp);
 }
 

@@ -145,8 +145,9 @@ is_scalar(const struct conf_row *row)
 	case CONF_LIST:
 	case CONF_LINES:
 	case CONF_PAIRS:
-	case CONF_CUSTOM:
 		return false;
+	case CONF_CUSTOM:
+		return (row->flags & CONF_F_MANY) == 0;
 	default:
 		return true;
 	}
@@ -239,8 +240,10 @@ tell_ring(struct conf_load *l, struct sect **chain, size_t n)
 
 	if (!chain[0]->cyclic)
 		fail_like(l, chain, n + 1, "like runs in a circle");
-	for (i = 0; i < n; i++)
+	for (i = 0; i < n; i++) {
 		chain[i]->cyclic = true;
+		chain[i]->bad = true;
+	}
 }
 
 /*

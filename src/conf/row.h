@@ -51,6 +51,7 @@ enum conf_class {
 #define CONF_F_COND	0x08	/* of a route: a match condition */
 #define CONF_F_ROUTE	0x10	/* of an upstream: a route may override it */
 #define CONF_F_EMPTY	0x20	/* the empty value is a value, not a reset */
+#define CONF_F_MANY	0x40	/* CUSTOM: all assignments count */
 
 struct conf_list {
 	const struct str	*v;

@@ -37,7 +37,8 @@ static bool
 has_range(const struct conf_row *r)
 {
 	return r->type == CONF_INT || r->type == CONF_SIZE ||
-	    r->type == CONF_TIME || r->type == CONF_STR;
+	    r->type == CONF_TIME || r->type == CONF_STR ||
+	    r->type == CONF_PATH;
 }
 
 static void
@@ -242,8 +243,9 @@ put_range(FILE *out, const struct conf_row *r)
 		add_number(&t, r, r->max);
 	} else
 		text_add(&t, STR(" or more"));
-	fprintf(out, "%s %.*s.\n", r->type == CONF_STR ? "Length in bytes:"
-	    : "Range:", STR_FMT(text_str(&t)));
+	fprintf(out, "%s %.*s.\n", r->type == CONF_STR ||
+	    r->type == CONF_PATH ? "Length in bytes:" : "Range:",
+	    STR_FMT(text_str(&t)));
 	text_fini(&t);
 }
 

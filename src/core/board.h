@@ -27,12 +27,9 @@ struct stat_row {
 };
 extern const struct stat_row stat_rows[];	/* STAT_N of them */
 
+/* DEAD: being folded by the master */
 enum slot_state {
-	SLOT_FREE,
-	SLOT_STARTING,
-	SLOT_SERVING,
-	SLOT_DRAINING,
-	SLOT_DEAD	/* being folded by the master */
+	SLOT_FREE, SLOT_STARTING, SLOT_SERVING, SLOT_DRAINING, SLOT_DEAD
 };
 
 #define SLOT_MAX	1008	/* processes at a time; fills six chunks */
@@ -46,8 +43,10 @@ struct board_slot {
 	_Atomic uint32_t role;		/* index in procs[] */
 	_Atomic uint32_t index;
 	_Atomic uint64_t started_ms;	/* wall clock */
-	_Atomic uint64_t pad0[4];
+	_Atomic uint64_t pad0[2];
 	/* the process writes from here on */
+	_Atomic uint64_t epoch_accepts;	/* core/listener.c */
+	_Atomic uint64_t epoch_busy_us;
 	_Atomic uint64_t beat_ms;	/* monotonic, each turn */
 	_Atomic uint64_t generation;	/* committed */
 	_Atomic uint64_t generations;	/* in use */

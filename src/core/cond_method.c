@@ -33,7 +33,7 @@ static int
 link_method(struct conf_load *load, struct conf_obj *obj, void *part)
 {
 	struct cond_method	*c = part;
-	const struct conf_item	*it = conf_item(load, obj, "method");
+	const struct conf_item	*it;
 	struct conf_span	 sp;
 	int			 rc = 0;
 
@@ -42,6 +42,7 @@ link_method(struct conf_load *load, struct conf_obj *obj, void *part)
 			add_method(conf_load_arena(load), c, c->names.v[i]);
 			continue;
 		}
+		it = conf_item_word(load, obj, "method", c->names.v[i]);
 		sp = conf_word_span(it, c->names.v[i]);
 		diag_at(conf_load_diags(load), DIAG_VALUE_PATTERN, &sp, obj,
 		    "method", "\"%.*s\" is not the name of a method",

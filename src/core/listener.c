@@ -21,6 +21,8 @@
 #define BATCH		4	/* accepts of one wake-up at a high rate */
 #define RATE_HIGH	200	/* connections a second */
 #define BACK_MS		20
+#define EPOCH_MS	250	/* over which shares are compared */
+#define SLACK		4	/* accepts that nobody minds */
 #define BACK_FULL_MS	100	/* out of descriptors */
 #define CLOSE_IDLE	16	/* idle connections closed then */
 #define REST		1024	/* taken when listening ends */
@@ -98,28 +100,76 @@ each_peer(struct serve *s, void (*fn)(const struct board_slot *, uint64_t *),
 	}
 }
 
-static void
-add_listening(const struct board_slot *slot, uint64_t *sums)
+/* --- shares --- */
+
+/* An epoch is the same span in every process: the clock is the machine's. */
+static uint64_t
+epoch_of(const struct serve *s)
 {
-	sums[0]++;
-	sums[1] += slot->stepped == 0;
+	return (ev_ms(s->ev) / EPOCH_MS) & UINT32_MAX;
 }
 
-/* By load, and only while at least half of the others go on listening. */
+/* Counts an accept into the running epoch. */
+static void
+count_accept(struct serve *s, struct board_slot *slot)
+{
+	uint64_t	now = epoch_of(s), v = slot->epoch_accepts;
+	uint64_t	busy = ev_counts(s->ev)->busy_ns;
+
+	if (v >> 32 != now) {
+		s->epoch_busy_ns = busy;
+		v = now << 32;
+	}
+	slot->epoch_accepts = v + 1;
+	slot->epoch_busy_us = now << 32 |
+	    ((busy - s->epoch_busy_ns) / 1000 & UINT32_MAX);
+	atomic_fetch_add_explicit(&slot->accepts, 1, memory_order_relaxed);
+}
+
+/* What a word says of an epoch; nothing if it is of another. */
+static uint64_t
+in_epoch(uint64_t word, uint64_t epoch)
+{
+	return word >> 32 == epoch ? word & UINT32_MAX : 0;
+}
+
+enum { SUM_EPOCH, SUM_N, SUM_LISTEN, SUM_ACCEPTS, SUM_BUSY, NSUM };
+
+static void
+add_share(const struct board_slot *slot, uint64_t *sums)
+{
+	sums[SUM_N]++;
+	sums[SUM_LISTEN] += slot->stepped == 0;
+	sums[SUM_ACCEPTS] += in_epoch(slot->epoch_accepts, sums[SUM_EPOCH]);
+	sums[SUM_BUSY] += in_epoch(slot->epoch_busy_us, sums[SUM_EPOCH]);
+}
+
+/*
+ * By load of the running epoch: more than 9/8 of the mean in connections
+ * and in work.  Only while at least half of the workers go on listening.
+ * The kernel wakes in a fixed order: by figures of a whole second one
+ * worker would have it all for a second, then the next.
+ */
 static bool
 is_over_share(struct serve *s)
 {
 	const struct board	*b = board_self();
-	uint64_t		 sums[2] = { 0, 0 };
+	uint64_t		 sums[NSUM] = { epoch_of(s) }, mine, busy;
 
-	if (b == NULL || b->slot->accept_rate * 8 <= s->mean_rate * 9 ||
-	    b->slot->busy_permille * 8 <= s->mean_busy * 9)
+	if (b == NULL)
 		return false;
-	each_peer(s, add_listening, sums);
+	mine = in_epoch(b->slot->epoch_accepts, sums[SUM_EPOCH]);
+	busy = in_epoch(b->slot->epoch_busy_us, sums[SUM_EPOCH]);
+	if (mine <= SLACK)
+		return false;
+	each_peer(s, add_share, sums);
+	if ((mine - SLACK) * 8 * sums[SUM_N] <= sums[SUM_ACCEPTS] * 9 ||
+	    busy * 8 * sums[SUM_N] <= sums[SUM_BUSY] * 9)
+		return false;
 	/* This one listens no longer, if it was counted. */
 	if (b->slot->stepped == 0)
-		sums[1]--;
-	return 2 * sums[1] >= sums[0];
+		sums[SUM_LISTEN]--;
+	return 2 * sums[SUM_LISTEN] >= sums[SUM_N];
 }
 
 /* --- accepting --- */
@@ -130,8 +180,7 @@ take(struct listener *l, int fd, const struct sock_addr *peer)
 	struct board	*b = board_self();
 
 	if (b != NULL)
-		atomic_fetch_add_explicit(&b->slot->accepts, 1,
-		    memory_order_relaxed);
+		count_accept(l->serve, b->slot);
 	if (l->admit != NULL && !l->admit(l, fd)) {
 		close(fd);
 		return;

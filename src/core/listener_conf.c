@@ -8,6 +8,7 @@
 #include "conf/load.h"
 #include "core/listener.h"
 #include "core/settings.h"
+#include "os/priv.h"
 
 #define SEPS		" \t,"
 #define AT(member)	offsetof(struct listener_conf, member)
@@ -37,8 +38,7 @@ read_addr(struct conf_load *load, const struct conf_row *row,
 
 	if (sock_parse(word, -1, &a, &e) == -1) {
 		diag_at(conf_load_diags(load), DIAG_VALUE_ADDR, &sp, NULL,
-		    row->key, "\"%.*s\": %s", STR_FMT(str_sub(word, 0, 80)),
-		    e.text);
+		    row->key, "%s", e.text);
 		return -1;
 	}
 	*(struct sock_addr *)vec_push(v) = a;
@@ -77,6 +77,65 @@ parse_bind(struct conf_load *load, const struct conf_row *row, void *dst,
 	return rc;
 }
 
+/* The nth word of the bind lines and where it stands. */
+static struct str
+find_word(struct conf_load *load, const struct conf_obj *obj, size_t n,
+    struct conf_span *at)
+{
+	const struct conf_item	*it;
+	struct str		 rest, word;
+
+	for (size_t i = 0; (it = conf_item_nth(load, obj, "bind", i)) != NULL;
+	    i++) {
+		rest = it->val;
+		while (str_word(&rest, SEPS, &word))
+			if (n-- == 0) {
+				*at = conf_word_span(it, word);
+				return word;
+			}
+	}
+	must(!"a word per address");
+	return STR("");
+}
+
+static unsigned
+port_of(const struct sock_addr *a)
+{
+	switch (a->u.sa.sa_family) {
+	case AF_INET:
+		return ntohs(a->u.in4.sin_port);
+	case AF_INET6:
+		return ntohs(a->u.in6.sin6_port);
+	default:
+		return 0;
+	}
+}
+
+/* E0502 for ports that this user may not bind. */
+static int
+check_ports(struct conf_load *load, const struct listener_conf *l)
+{
+	unsigned		first, port;
+	struct conf_span	at;
+	struct str		word;
+	int			rc = 0;
+
+	if (conf_load_opts(load)->as_root)
+		return 0;
+	first = priv_first_port();
+	for (size_t i = 0; i < l->nbind; i++) {
+		port = port_of(&l->bind[i]);
+		if (port == 0 || port >= first)
+			continue;
+		word = find_word(load, &l->obj, i, &at);
+		diag_at(conf_load_diags(load), DIAG_PRIVILEGE, &at, &l->obj,
+		    "bind", "\"%.*s\": ports below %u are for root",
+		    STR_FMT(str_sub(word, 0, 80)), first);
+		rc = -1;
+	}
+	return rc;
+}
+
 static int
 link_listener(struct conf_load *load, struct conf_obj *obj, void *part)
 {
@@ -91,27 +150,28 @@ link_listener(struct conf_load *load, struct conf_obj *obj, void *part)
 	l->limits.target = s->target;
 	l->limits.requests = (uint64_t)s->requests;
 	l->limits.age_ms = s->age;
-	return 0;
+	return check_ports(load, l);
 }
 
 /* E0301 if an address before i is the same. */
 static int
 check_twice(struct conf_load *load, const struct addrs *all, size_t i)
 {
-	const struct conf_item	*it;
-	struct text		 t;
-	size_t			 j;
+	const struct listen_addr	*a = &all->v[i];
+	struct conf_span		 at;
+	struct text			 t;
+	size_t				 j;
 
 	for (j = 0; j < i; j++)
-		if (sock_eq(all->v[j].addr, all->v[i].addr))
+		if (sock_eq(all->v[j].addr, a->addr))
 			break;
 	if (j == i)
 		return 0;
 	text_init(&t);
-	sock_text(&t, all->v[i].addr);
-	it = conf_item(load, &all->v[i].conf->obj, "bind");
-	diag_at(conf_load_diags(load), DIAG_LISTENER_TWICE,
-	    it != NULL ? &it->vspan : NULL, &all->v[i].conf->obj, "bind",
+	sock_text(&t, a->addr);
+	find_word(load, &a->conf->obj, (size_t)(a->addr - a->conf->bind), &at);
+	diag_at(conf_load_diags(load), DIAG_LISTENER_TWICE, &at,
+	    &a->conf->obj, "bind",
 	    "\"%.*s\" is bound already, by listener \"%.*s\"",
 	    STR_FMT(text_str(&t)), STR_FMT(all->v[j].conf->obj.name));
 	text_fini(&t);
@@ -157,7 +217,7 @@ listener_addrs(const struct conf *c, size_t *n)
 static const struct conf_row rows[] = {
 	{
 		.key = "bind", .type = CONF_CUSTOM, .off = AT(bind),
-		.flags = CONF_F_REQUIRED, .parse = parse_bind,
+		.flags = CONF_F_REQUIRED | CONF_F_MANY, .parse = parse_bind,
 		.example = "0.0.0.0:80 [::]:80",
 		.text = "Addresses to accept connections on: ADDRESS:PORT, "
 		    "[IPv6]:PORT or unix:PATH, one or several."

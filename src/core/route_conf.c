@@ -61,11 +61,12 @@ list_keys(struct text *t)
 static int
 fail_none(struct conf_load *load, const struct conf_obj *obj)
 {
-	struct text	t;
+	struct conf_span	at = conf_obj_span(obj);
+	struct text		t;
 
 	text_init(&t);
 	list_keys(&t);
-	diag_at(conf_load_diags(load), DIAG_ROUTE_NO_HANDLER, NULL, obj, "",
+	diag_at(conf_load_diags(load), DIAG_ROUTE_NO_HANDLER, &at, obj, "",
 	    "route \"%.*s\" answers nothing: it has no %.*s",
 	    STR_FMT(obj->name), STR_FMT(text_str(&t)));
 	text_fini(&t);
@@ -99,24 +100,32 @@ choose_handler(struct conf_load *load, struct route *r)
 /* --- patterns --- */
 
 static int
-fail_word(struct conf_load *load, const struct route *r, const char *key,
-    struct str word, const char *why)
+fail_as(struct conf_load *load, enum diag_id id, const struct route *r,
+    const char *key, struct str word, const char *why)
 {
-	const struct conf_item	*it = conf_item(load, &r->obj, key);
+	const struct conf_item	*it = conf_item_word(load, &r->obj, key,
+	    word);
 	struct conf_span	 sp;
 
 	if (it != NULL)
 		sp = conf_word_span(it, word);
-	diag_at(conf_load_diags(load), DIAG_VALUE_PATTERN,
-	    it != NULL ? &sp : NULL, &r->obj, key, "\"%.*s\": %s",
-	    STR_FMT(str_sub(word, 0, 80)), why);
+	diag_at(conf_load_diags(load), id, it != NULL ? &sp : NULL, &r->obj,
+	    key, "\"%.*s\": %s", STR_FMT(str_sub(word, 0, 80)), why);
 	return -1;
+}
+
+static int
+fail_word(struct conf_load *load, const struct route *r, const char *key,
+    struct str word, const char *why)
+{
+	return fail_as(load, DIAG_VALUE_PATTERN, r, key, word, why);
 }
 
 static void
 warn_slash(struct conf_load *load, const struct route *r, struct str word)
 {
-	const struct conf_item	*it = conf_item(load, &r->obj, "path");
+	const struct conf_item	*it = conf_item_word(load, &r->obj, "path",
+	    word);
 	struct conf_span	 sp;
 
 	if (it != NULL)
@@ -141,7 +150,7 @@ read_path(struct conf_load *load, const struct route *r, struct str word,
 		return fail_word(load, r, "path", word,
 		    "an asterisk may only be the last character");
 	if (lit.n > 0 && lit.p[0] == '~')
-		return fail_word(load, r, "path", word,
+		return fail_as(load, DIAG_KEY_LATER, r, "path", word,
 		    "regular expressions are not obeyed yet");
 	if (lit.n > 0 && lit.p[0] != '/')
 		warn_slash(load, r, word);
@@ -150,7 +159,7 @@ read_path(struct conf_load *load, const struct route *r, struct str word,
 	for (ptrdiff_t at = 0; (at = str_find(lit, ':', (size_t)at)) >= 0;
 	    at++)
 		if (lit.p[at - 1] == '/')
-			return fail_word(load, r, "path", word,
+			return fail_as(load, DIAG_KEY_LATER, r, "path", word,
 			    "parameters are not obeyed yet");
 	if (uri_normalise(a, lit, false, &norm) != FAIL_NONE)
 		return fail_word(load, r, "path", word,
@@ -212,13 +221,16 @@ read_list(struct conf_load *load, const struct route *r,
 static int
 check_listeners(struct conf_load *load, const struct route *r)
 {
-	const struct conf_item	*it = conf_item(load, &r->obj, "listener");
+	const struct conf_item	*it;
 	int			 rc = 0;
 
-	for (size_t i = 0; it != NULL && i < r->listeners.n; i++)
-		if (conf_ref_at(load, &r->obj, it, r->listeners.v[i],
-		    &listener_section) == NULL)
+	for (size_t i = 0; i < r->listeners.n; i++) {
+		it = conf_item_word(load, &r->obj, "listener",
+		    r->listeners.v[i]);
+		if (it != NULL && conf_ref_at(load, &r->obj, it,
+		    r->listeners.v[i], &listener_section) == NULL)
 			rc = -1;
+	}
 	return rc;
 }
 
@@ -314,7 +326,9 @@ static void
 warn_equal(struct conf_load *load, const struct route *r,
     const struct route *first)
 {
-	diag_at(conf_load_diags(load), DIAG_ROUTE_EQUAL, NULL, &r->obj, "",
+	struct conf_span	at = conf_obj_span(&r->obj);
+
+	diag_at(conf_load_diags(load), DIAG_ROUTE_EQUAL, &at, &r->obj, "",
 	    "routes \"%.*s\" and \"%.*s\" fit the same requests equally "
 	    "well; the one that stands first is taken",
 	    STR_FMT(first->obj.name), STR_FMT(r->obj.name));

@@ -32,8 +32,10 @@ set_stat(enum stat_id id, uint64_t v)
 static void
 arm_second(struct serve *s)
 {
-	ev_timer(s->ev, &s->second,
-	    SECOND_MS - ev_wall_ms(s->ev) % SECOND_MS);
+	uint64_t	ms = SECOND_MS - ev_wall_ms(s->ev) % SECOND_MS;
+
+	/* One that fired early must not fire again at once. */
+	ev_timer(s->ev, &s->second, ms < SECOND_MS / 2 ? ms + SECOND_MS : ms);
 }
 
 static void

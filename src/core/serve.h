@@ -53,6 +53,7 @@ struct serve {
 	uint64_t		last_accepts;	/* at the last second */
 	uint64_t		last_busy_ns;
 	uint64_t		last_ns;
+	uint64_t		epoch_busy_ns;	/* when the epoch began */
 	unsigned		nback;		/* listeners stepped back */
 	/* time */
 	char			date[DATE_LEN];	/* refreshed each second */

@@ -125,11 +125,12 @@ static const struct conf_row sluice_rows[] = {
 		.text = "Directory of what outlives the daemon. "
 		    "Without root: sluice below XDG_STATE_HOME."
 	}, {
-		.key = "include", .type = CONF_LIST, .off = AT(include),
+		.key = "include", .type = CONF_LINES, .off = AT(include),
 		.example = "conf.d/*.conf",
-		.text = "Files that are read in addition: names or globs, "
-		    "relative to the file they stand in, sorted bytewise. "
-		    "A glob may match nothing."
+		.text = "A file or a glob, to be read in addition; may be "
+		    "repeated.  Names are relative to the file they stand "
+		    "in, those of a glob are sorted bytewise.  A glob may "
+		    "match nothing."
 	}, {
 		.key = "drain.delay", .type = CONF_TIME, .unit = CONF_SECONDS,
 		.off = AT(drain_delay), .def = "0s", .max = DAY_MS,
@@ -169,13 +170,20 @@ const struct conf_section settings_section = {
 
 /* --- limits --- */
 
+/* One of the two was set, for the defaults fit each other. */
 static int
 check_within(struct conf_load *load, struct conf_obj *obj, const char *key,
     uint64_t v, uint64_t whole)
 {
+	const struct conf_item	*it;
+
 	if (v <= whole)
 		return 0;
-	diag_at(conf_load_diags(load), DIAG_REQUEST_LIMITS, NULL, obj, key,
+	it = conf_item(load, obj, key);
+	if (it == NULL)
+		it = conf_item(load, obj, "header_bytes");
+	diag_at(conf_load_diags(load), DIAG_REQUEST_LIMITS,
+	    it != NULL ? &it->vspan : NULL, obj, key,
 	    "%s (%llu bytes) is more than header_bytes (%llu bytes)", key,
 	    (unsigned long long)v, (unsigned long long)whole);
 	return -1;

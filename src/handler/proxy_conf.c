@@ -125,13 +125,15 @@ static const struct conf_row rows[] = {
 		.text = "Forwards requests to the servers of this upstream."
 	}, {
 		.key = "target", .type = CONF_CUSTOM, .off = AT(target),
-		.flags = CONF_F_HANDLER, .parse = upstream_parse_servers,
+		.flags = CONF_F_HANDLER | CONF_F_MANY,
+		.parse = upstream_parse_servers,
 		.example = "127.0.0.1:3000",
 		.text = "Forwards requests to this server, without an "
 		    "upstream of its own name."
 	}, {
 		.key = "targets", .type = CONF_CUSTOM, .off = AT(targets),
-		.flags = CONF_F_HANDLER, .parse = upstream_parse_servers,
+		.flags = CONF_F_HANDLER | CONF_F_MANY,
+		.parse = upstream_parse_servers,
 		.example = "127.0.0.1:3000 127.0.0.1:3001",
 		.text = "The same for several servers."
 	}, {

@@ -14,6 +14,7 @@ int
 budget_check(struct conf_load *cl, const struct conf *conf)
 {
 	const struct settings_board *b = conf_one(conf, &board_section);
+	const struct conf_item *it;
 	const struct proc_row *r;
 	unsigned others = 0, workers = 2 * settings_workers(conf);
 	uint64_t slots, leases, servers, sum;
@@ -35,8 +36,10 @@ budget_check(struct conf_load *cl, const struct conf *conf)
 	    (unsigned long long)(leases >> 20),
 	    (unsigned long long)(servers >> 20));
 	text_size(&t, b->max);
-	diag_at(conf_load_diags(cl), DIAG_BOARD_MAX, NULL, &b->obj, "max",
-	    "%.*s", STR_FMT(text_str(&t)));
+	it = conf_item(cl, &b->obj, "max");
+	diag_at(conf_load_diags(cl), DIAG_BOARD_MAX,
+	    it != NULL ? &it->vspan : NULL, &b->obj, "max", "%.*s",
+	    STR_FMT(text_str(&t)));
 	text_fini(&t);
 	return -1;
 }

@@ -24,6 +24,9 @@ int priv_find_user(const char *name, struct priv_user *, struct err *);
 /* True if this process may become another user. */
 bool priv_is_root(void);
 
+/* The lowest port that this process may bind; 0: any. */
+unsigned priv_first_port(void);
+
 /* Master: keeps only what binding, forking and signalling need. */
 int priv_limit_master(struct err *);
 

@@ -9,6 +9,7 @@
 #include <errno.h>
 #include <grp.h>
 #include <linux/capability.h>
+#include <netinet/in.h>
 #include <pwd.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -37,6 +38,35 @@ bool
 priv_is_root(void)
 {
 	return geteuid() == 0;
+}
+
+/* The capability may have been given without root (systemd, setcap). */
+static bool
+has_bind_cap(void)
+{
+	struct __user_cap_header_struct head = {
+	    .version = _LINUX_CAPABILITY_VERSION_3 };
+	struct __user_cap_data_struct caps[2] = { { 0 }, { 0 } };
+
+	return syscall(SYS_capget, &head, caps) == 0 &&
+	    (caps[0].effective & 1U << CAP_NET_BIND_SERVICE) != 0;
+}
+
+unsigned
+priv_first_port(void)
+{
+	FILE *f;
+	unsigned first = IPPORT_RESERVED;
+
+	if (has_bind_cap())
+		return 0;
+	f = fopen("/proc/sys/net/ipv4/ip_unprivileged_port_start", "re");
+	if (f == NULL)
+		return first;
+	if (fscanf(f, "%u", &first) != 1)
+		first = IPPORT_RESERVED;
+	fclose(f);
+	return first;
 }
 
 int

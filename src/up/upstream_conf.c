@@ -36,6 +36,17 @@ fail_word(const struct line *l, enum diag_id id, struct str word,
 	return -1;
 }
 
+/* The system's words on an address tell the word already. */
+static int
+fail_addr(const struct line *l, struct str word, const struct err *e)
+{
+	struct conf_span	sp = conf_word_span(l->item, word);
+
+	diag_at(conf_load_diags(l->load), DIAG_VALUE_ADDR, &sp, NULL,
+	    l->row->key, "%s", e->text);
+	return -1;
+}
+
 /* --- one address --- */
 
 static bool
@@ -127,7 +138,7 @@ read_addr(const struct line *l, struct str word)
 		if (is_name(addr))
 			return fail_word(l, DIAG_SERVER_NAME, word,
 			    "host names are not resolved");
-		return fail_word(l, DIAG_VALUE_ADDR, word, e.text);
+		return fail_addr(l, word, &e);
 	}
 	why = check_addr(&c.addr);
 	if (why != NULL)
@@ -327,8 +338,7 @@ static int
 link_upstream(struct conf_load *load, struct conf_obj *obj, void *part)
 {
 	struct upstream_conf	*c = part;
-	struct conf_span	 at = { .file = obj->file.p,
-		.line = obj->line };
+	struct conf_span	 at = conf_obj_span(obj);
 
 	c->digest = content_digest(c);
 	if (c->servers.n == 0) {
@@ -354,8 +364,7 @@ warn_unused(struct conf_load *load)
 		c = (struct upstream_conf *)all.v[i];
 		if (c->used)
 			continue;
-		at = (struct conf_span){ .file = c->obj.file.p,
-			.line = c->obj.line };
+		at = conf_obj_span(&c->obj);
 		diag_at(conf_load_diags(load), DIAG_UNUSED, &at, &c->obj, "",
 		    "no route uses upstream \"%.*s\"", STR_FMT(c->obj.name));
 	}
@@ -375,7 +384,7 @@ static const struct conf_alias timeout[] = {
 static const struct conf_row rows[] = {
 	{
 		.key = "server", .type = CONF_CUSTOM, .off = AT(servers),
-		.parse = upstream_parse_servers,
+		.flags = CONF_F_MANY, .parse = upstream_parse_servers,
 		.example = "10.0.0.5:8080 max_conns=100",
 		.text = "Servers to be asked: addresses (ADDRESS:PORT, "
 		    "[IPv6]:PORT, unix:PATH, http://ADDRESS:PORT), then "

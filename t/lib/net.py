@@ -28,6 +28,17 @@ class Deadline:
         return left
 
 
+def wait_fd(fd, seconds):
+    """Waits until one of the descriptors is readable; returns those.
+
+    poll, not select: soaks hold more descriptors than select can name.
+    """
+    p = select.poll()
+    for f in [] if fd is None else fd if isinstance(fd, list) else [fd]:
+        p.register(f, select.POLLIN)
+    return [f for f, _ in p.poll(max(seconds, 0) * 1000)]
+
+
 def free_port(host="127.0.0.1"):
     """A port nobody has now and that this run does not give out again."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
@@ -75,7 +86,7 @@ def wait_pid_gone(pid, seconds=None):
         return
     try:
         left = Deadline(f"exit of {pid}", seconds).left()
-        if not select.select([fd], [], [], left)[0]:
+        if not wait_fd(fd, left):
             raise TimeoutError(f"process {pid} lives on")
     finally:
         os.close(fd)
@@ -93,7 +104,7 @@ def wait_refused(port, seconds=None):
             connect(port).close()
         except ConnectionError:
             return
-        select.select([], [], [], min(deadline.left(), 0.02))
+        wait_fd(None, min(deadline.left(), 0.02))
 
 
 class Watch:
@@ -107,7 +118,7 @@ class Watch:
             raise OSError(ctypes.get_errno(), "inotify", directory)
 
     def wait(self, seconds):
-        if select.select([self.fd], [], [], seconds)[0]:
+        if wait_fd(self.fd, seconds):
             os.read(self.fd, 65536)
 
     def close(self):

@@ -1,9 +1,8 @@
 """What a service manager hears: the other end of sd_notify."""
 import os
-import select
 import socket
 
-from lib.net import Deadline
+from lib.net import Deadline, wait_fd
 
 
 class Notify:
@@ -17,8 +16,8 @@ class Notify:
 
     def _read(self, seconds, also):
         """One datagram; `also` is a pidfd whose end ends the wait."""
-        ready = select.select([self.sock] + also, [], [], seconds)[0]
-        if self.sock in ready:
+        ready = wait_fd([self.sock.fileno()] + also, seconds)
+        if self.sock.fileno() in ready:
             text = self.sock.recv(65536).decode("utf-8", "replace")
             self.seen.append(dict(ln.split("=", 1) for ln in
                                   text.splitlines() if "=" in ln))

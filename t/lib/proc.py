@@ -8,7 +8,6 @@ may be left and no sanitizer may have found anything.
 import json
 import os
 import re
-import select
 import signal
 import subprocess
 import time
@@ -183,7 +182,7 @@ class Sluice:
             if pid is not None and pid != other_than:
                 return pid
             # a fork has no event that a stranger could await
-            select.select([self.pidfd], [], [], min(deadline.left(), 0.02))
+            net.wait_fd(self.pidfd, min(deadline.left(), 0.02))
 
     def kill(self, role, sig=signal.SIGKILL):
         """Kills a role's process, waits for its end; returns its pid."""

@@ -113,7 +113,8 @@ static const struct conf_alias t_sticky_alias[] = {
 
 static const struct conf_row t_upstream_rows[] = {
 	{ .key = "server", .type = CONF_CUSTOM,
-	  .off = T_OFF(t_upstream, servers), .flags = CONF_F_REQUIRED,
+	  .off = T_OFF(t_upstream, servers),
+	  .flags = CONF_F_REQUIRED | CONF_F_MANY,
 	  .parse = t_parse_server, .example = "10.0.0.1:80",
 	  .text = "A server." },
 	{ .key = "balance", .type = CONF_ENUM,

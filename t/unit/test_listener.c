@@ -98,6 +98,23 @@ START_TEST(who_is_not_admitted)
 }
 END_TEST
 
+/*
+ * What this process had of the second so far, and what each had of the
+ * last one on the average; the second does not end meanwhile.
+ */
+static void
+set_load(struct env *t, uint64_t rate, uint64_t busy_ms, uint64_t mean_rate,
+    uint64_t mean_busy)
+{
+	ev_timer_off(t->ev, &t->serve.second);
+	t->board.slot->state = SLOT_SERVING;
+	t->serve.last_accepts = t->board.slot->accepts - rate;
+	t->serve.last_busy_ns = ev_counts(t->ev)->busy_ns -
+	    busy_ms * 1000000;
+	t->serve.mean_rate = mean_rate;
+	t->serve.mean_busy = mean_busy;
+}
+
 /* Alone nobody has more than his share: it never steps back. */
 START_TEST(never_alone)
 {
@@ -105,10 +122,7 @@ START_TEST(never_alone)
 
 	env_init(&t);
 	env_conf(&t, HELLO);
-	t.board.slot->state = SLOT_SERVING;
-	t.board.slot->accept_rate = 1000;
-	t.board.slot->busy_permille = 1000;
-	t.serve.mean_rate = t.serve.mean_busy = 1;
+	set_load(&t, 1000, 1000, 1, 1);
 	for (int i = 0; i < 5; i++) {
 		env_has(env_ask(&t, "GET /", ""), "hi there");
 		ck_assert_uint_eq(t.serve.nback, 0);
@@ -149,12 +163,8 @@ START_TEST(steps_back_after_one)
 
 	env_init(&t);
 	env_conf(&t, HELLO);
-	t.board.slot->state = SLOT_SERVING;
 	add_peer(&t, 1, false);
-	t.board.slot->accept_rate = 100;
-	t.board.slot->busy_permille = 500;
-	t.serve.mean_rate = 80;
-	t.serve.mean_busy = 400;
+	set_load(&t, 100, 500, 80, 400);
 	c[0] = arrive(&t);
 	ck_assert_uint_eq(t.serve.nback, 1);
 	ck_assert_uint_eq(t.board.slot->stepped, 1);
@@ -184,22 +194,18 @@ START_TEST(reasons_to_stay)
 
 	env_init(&t);
 	env_conf(&t, HELLO);
-	t.board.slot->state = SLOT_SERVING;
 	peer = add_peer(&t, 1, false);
-	t.serve.mean_rate = 80;
-	t.serve.mean_busy = 400;
-	/* at 9/8 of the mean, not above */
-	t.board.slot->accept_rate = 90;
-	t.board.slot->busy_permille = 500;
+	/* 9/8 of the mean with the one that comes, not above */
+	set_load(&t, 89, 500, 80, 400);
 	stays(&t);
-	t.board.slot->accept_rate = 100;
-	t.board.slot->busy_permille = 450;
+	set_load(&t, 100, 200, 80, 400);
 	stays(&t);
 	/* fewer than half would listen */
-	t.board.slot->busy_permille = 500;
+	set_load(&t, 100, 500, 80, 400);
 	peer->stepped = 1;
 	stays(&t);
-	/* another role does not count */
+	/* another role does not count: alone it stays */
+	set_load(&t, 100, 500, 80, 400);
 	peer->stepped = 0;
 	peer->role = 7;
 	stays(&t);
