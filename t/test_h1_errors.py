@@ -176,3 +176,23 @@ def test_server_that_comes_back(gate):
                 conn.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\n"
                              b"back")
                 assert c.response().body == b"back"
+
+
+def test_failures_are_counted_by_name(sluice):
+    """Each row of the fail table has a counter of its own."""
+    s = sluice("""
+[listener web]
+bind = 127.0.0.1:@port@
+[route one]
+path = /one
+respond = 200 one
+""")
+    for _ in range(3):
+        assert http.get(s.port, "/two").status == 404
+    with http.Client(s.port) as c:
+        c.send("GET / HTTP/1.1\r\n\r\n")
+        assert c.response().status == 400
+    got = {m["fail"]: m["sum"] for m in s.ctl_json("metrics")["metrics"]
+           if m["name"] == "requests_failed_total"}
+    assert got["no_route"] == 3 and got["host_missing"] == 1
+    assert sum(got.values()) == 4

@@ -184,6 +184,14 @@ add_stat(json_t *all, const char *name, json_t *process, uint64_t v)
 	json_array_append_new(all, j);
 }
 
+/* Failures have one name in common: their own word says more. */
+static const char *
+name_of(enum stat_id id)
+{
+	return stat_rows[id].fail != NULL ? stat_rows[id].fail :
+	    stat_rows[id].name;
+}
+
 static json_t *
 read_stats(const struct peek *p, const json_t *slots)
 {
@@ -196,13 +204,13 @@ read_stats(const struct peek *p, const json_t *slots)
 	for (id = 0; id < STAT_N; id++) {
 		for (i = 0; i < json_array_size(slots); i++) {
 			s = json_array_get(slots, i);
-			add_stat(all, stat_rows[id].name,
+			add_stat(all, name_of((enum stat_id)id),
 			    json_incref(json_object_get(s, "name")),
 			    stat_of(p, (uint32_t)json_integer_value(
 			    json_object_get(s, "slot")), (enum stat_id)id));
 		}
 		if (total != NULL)
-			add_stat(all, stat_rows[id].name,
+			add_stat(all, name_of((enum stat_id)id),
 			    json_string("(gone)"), settle((enum stat_id)id,
 			    total->v[id]));
 	}

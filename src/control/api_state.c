@@ -174,7 +174,7 @@ describe_sums(void)
 	unsigned i;
 
 	stat_sums(self->shm, v);
-	for (i = 0; i < STAT_N; i++)
+	for (i = 0; i < STAT_FAIL0; i++)
 		set_num(j, stat_rows[i].name, settle((enum stat_id)i, v[i]));
 	return j;
 }
@@ -311,8 +311,8 @@ describe_stat(enum stat_id id, uint64_t sum)
 		set_num(one, "value", count(i, id));
 		json_array_append_new(each, one);
 	}
-	return json_pack("{s:s, s:s, s:s, s:o, s:o}", "name",
-	    stat_rows[id].name, "kind",
+	return json_pack("{s:s, s:s*, s:s, s:s, s:o, s:o}", "name",
+	    stat_rows[id].name, "fail", stat_rows[id].fail, "kind",
 	    stat_rows[id].kind == STAT_GAUGE ? "gauge" : "counter", "help",
 	    stat_rows[id].help, "sum", api_num(settle(id, sum)), "processes",
 	    each);

@@ -8,24 +8,9 @@
 
 #include <stdatomic.h>
 
-#include "http/fail.h"
+#include "core/stat.h"
 #include "os/ring.h"
 #include "os/shm.h"
-
-enum stat_id {
-#define STAT(id, name, kind, help)	STAT_##id,
-#include "core/stat.tbl"
-#undef STAT
-	STAT_N
-};
-enum stat_kind { STAT_COUNTER, STAT_GAUGE };
-
-struct stat_row {
-	const char	*name;
-	enum stat_kind	 kind;
-	const char	*help;
-};
-extern const struct stat_row stat_rows[];	/* STAT_N of them */
 
 /* DEAD: being folded by the master */
 enum slot_state {
@@ -69,9 +54,9 @@ _Static_assert(sizeof(struct board_panic) == 2048, "board panic");
 
 /* counters of a slot; writer: the process; board_totals: master */
 struct board_stat {
-	_Atomic uint64_t v[64];
+	_Atomic uint64_t v[192];
 };
-_Static_assert(STAT_N <= 64, "board stat");
+_Static_assert(STAT_N <= 192, "board stat");
 
 /* word for the whole machine; row 0 only */
 struct board_global {
@@ -157,18 +142,6 @@ struct board *board_self(void);
 
 /* Reader of a slot's ring; false if nobody wrote there yet. */
 bool board_ring(struct ring *, struct shm *, unsigned slot);
-
-/* Single-writer counters: 2 ns.  Without a board nothing is counted. */
-void stat_add(enum stat_id, uint64_t n);
-void stat_sub(enum stat_id, uint64_t n);
-
-/*
- * Sum over all slots and totals, consistent while rows are folded.
- * stat_sums takes all at once, what is derived before what it is
- * derived from: started is never less than finished and lost together.
- */
-uint64_t stat_sum(const struct shm *, enum stat_id);
-void stat_sums(const struct shm *, uint64_t v[STAT_N]);
 
 /* Fills in a row's texts, cut to fit; reads them, false if they lie. */
 void flight_set(struct board_flight *, const struct flight_text *);

@@ -132,6 +132,8 @@ count(struct exchange *x)
 		stat_add(classes[c - 2], 1);
 	if (x->fail != FAIL_NONE && !x->error_page)
 		stat_add(STAT_ABORTED, 1);
+	if (x->fail != FAIL_NONE)
+		stat_add(STAT_FAIL(x->fail), 1);
 	stat_add(STAT_BYTES_IN, x->acc.num[ACCESS_BYTES_IN]);
 	stat_add(STAT_BYTES_OUT, x->acc.num[ACCESS_BYTES_OUT]);
 }

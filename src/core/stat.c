@@ -6,6 +6,8 @@
  * while rows change; only folding, which moves a row into the totals, is
  * kept apart by a sequence number that is odd meanwhile.
  */
+#include "core/stat.h"
+
 #include <sched.h>
 
 #include "core/board.h"
@@ -15,9 +17,13 @@
 #define PATIENCE	10000
 
 const struct stat_row stat_rows[] = {
-#define STAT(id, name, kind, help)	{ name, STAT_##kind, help },
+#define STAT(id, name, kind, help)	{ name, STAT_##kind, help, NULL },
 #include "core/stat.tbl"
 #undef STAT
+#define FAIL(id, name, status, flags, proxy, text)			\
+	{ "requests_failed_total", STAT_COUNTER, text, name },
+#include "http/fail.tbl"
+#undef FAIL
 };
 
 struct board *
