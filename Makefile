@@ -108,6 +108,7 @@ SRCS_CORE = \
 	src/core/ask.c \
 	src/core/board.c \
 	src/core/chain.c \
+	src/core/cond_header.c \
 	src/core/cond_method.c \
 	src/core/conn.c \
 	src/core/error.c \

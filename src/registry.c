@@ -56,16 +56,18 @@ const struct handler *const handlers[] = {
 
 /* --- conditions of routes; their keys are groups of [route] too --- */
 
-extern const struct route_cond	cond_method;
-extern const struct conf_group	cond_method_group;
+extern const struct route_cond	cond_header, cond_method;
+extern const struct conf_group	cond_header_group, cond_method_group;
 
 const struct route_cond *const route_conds[] = {
+	&cond_header,
 	&cond_method,
 	NULL
 };
 
 const struct conf_group *const route_groups[] = {
 	&route_group,
+	&cond_header_group,
 	&cond_method_group,
 	&proxy_group,
 	&static_group,
