@@ -31,7 +31,9 @@ chosen_by(struct conf_load *load, const struct conf_obj *obj,
 		return NULL;
 	for (r = h->group->rows; r->key != NULL; r++)
 		if ((r->flags & CONF_F_HANDLER) &&
-		    conf_is_set(load, obj, r->key))
+		    conf_is_set(load, obj, r->key) &&
+		    (r->type != CONF_BOOL || *((const bool *)conf_part(obj,
+		    h->group) + r->off)))
 			return r->key;
 	return NULL;
 }

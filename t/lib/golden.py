@@ -116,6 +116,8 @@ class Stage:
             text = re.sub(rf"(?<!\d){re.escape(str(value))}(?!\d)",
                           f"@{word}@", text)
         text = re.sub(r"(?<=needs |light |eases |rvers )\d+", "@N@", text)
+        # all that there are: the list grows with the table
+        text = re.sub(r"(?<=it has no )[\w, ]+ or \w+", "@HANDLERS@", text)
         return re.sub(r"\b(pid|after|uid) \d+", r"\1 @N@", text)
 
     def write(self, name, text):
