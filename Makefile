@@ -138,6 +138,7 @@ SRCS_UP = \
 # filter and handler: one file each
 SRCS_FILTER =
 SRCS_HANDLER = \
+	src/handler/echo.c \
 	src/handler/proxy.c \
 	src/handler/proxy_conf.c \
 	src/handler/proxy_head.c \

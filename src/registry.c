@@ -43,14 +43,15 @@ const struct codec codecs[] = {
 
 /* --- what answers; a handler's keys are a group of [route] --- */
 
-extern const struct handler	handler_redirect, handler_respond;
-extern const struct conf_group	redirect_group, respond_group;
+extern const struct handler	handler_echo, handler_redirect, handler_respond;
+extern const struct conf_group	echo_group, redirect_group, respond_group;
 
 const struct handler *const handlers[] = {
 	&handler_proxy,
 	&handler_static,
 	&handler_redirect,
 	&handler_respond,
+	&handler_echo,
 	NULL
 };
 
@@ -73,6 +74,7 @@ const struct conf_group *const route_groups[] = {
 	&static_group,
 	&redirect_group,
 	&respond_group,
+	&echo_group,
 	NULL
 };
 

@@ -1,0 +1,31 @@
+"""The handler echo: the request, told back."""
+from lib import http
+
+CONF = """
+[listener web]
+bind = 127.0.0.1:@port@
+[route echo]
+path = /*
+echo = on
+"""
+
+
+def test_echo(sluice):
+    s = sluice(CONF)
+    r = http.get(s.port, "/a%20b?c", headers=[("X-One", "1"),
+                                              ("X-One", "2")])
+    assert r.status == 200
+    lines = r.text.splitlines()
+    assert lines[0] == "client 127.0.0.1"
+    assert lines[1] == "id " + r["x-request-id"]
+    assert lines[3:] == ["GET /a%20b?c HTTP/1.1", "host: localhost",
+                         "X-One: 1", "X-One: 2"]
+
+
+def test_echo_of_a_body(sluice):
+    """The body is dropped; the connection goes on."""
+    s = sluice(CONF)
+    with http.Client(s.port) as c:
+        for _ in range(2):
+            c.send(http.request("POST", "/", body=b"x" * 1000))
+            assert c.response().text.splitlines()[3] == "POST / HTTP/1.1"
