@@ -98,21 +98,33 @@ START_TEST(who_is_not_admitted)
 }
 END_TEST
 
-/*
- * What this process had of the second so far, and what each had of the
- * last one on the average; the second does not end meanwhile.
- */
-static void
-set_load(struct env *t, uint64_t rate, uint64_t busy_ms, uint64_t mean_rate,
-    uint64_t mean_busy)
+#define EPOCH_MS	250	/* of core/listener.c */
+
+/* The next epoch, so that none ends in the middle of a case. */
+static uint64_t
+next_epoch(struct env *t)
 {
-	ev_timer_off(t->ev, &t->serve.second);
+	uint64_t	was = ev_ms(t->ev) / EPOCH_MS;
+
+	while (ev_ms(t->ev) / EPOCH_MS == was)
+		ev_turn(t->ev, 5);
+	return ev_ms(t->ev) / EPOCH_MS & UINT32_MAX;
+}
+
+/* What this process and the other one had of the epoch that begins now. */
+static void
+set_load(struct env *t, struct board_slot *peer, uint64_t mine,
+    uint64_t busy_us)
+{
+	uint64_t	e = next_epoch(t);
+
 	t->board.slot->state = SLOT_SERVING;
-	t->serve.last_accepts = t->board.slot->accepts - rate;
-	t->serve.last_busy_ns = ev_counts(t->ev)->busy_ns -
-	    busy_ms * 1000000;
-	t->serve.mean_rate = mean_rate;
-	t->serve.mean_busy = mean_busy;
+	t->board.slot->epoch_accepts = e << 32 | mine;
+	t->serve.epoch_busy_ns = ev_counts(t->ev)->busy_ns - busy_us * 1000;
+	if (peer == NULL)
+		return;
+	peer->epoch_accepts = e << 32 | 60;
+	peer->epoch_busy_us = e << 32 | 300000;
 }
 
 /* Alone nobody has more than his share: it never steps back. */
@@ -122,7 +134,7 @@ START_TEST(never_alone)
 
 	env_init(&t);
 	env_conf(&t, HELLO);
-	set_load(&t, 1000, 1000, 1, 1);
+	set_load(&t, NULL, 1000, 1000000);
 	for (int i = 0; i < 5; i++) {
 		env_has(env_ask(&t, "GET /", ""), "hi there");
 		ck_assert_uint_eq(t.serve.nback, 0);
@@ -163,8 +175,7 @@ START_TEST(steps_back_after_one)
 
 	env_init(&t);
 	env_conf(&t, HELLO);
-	add_peer(&t, 1, false);
-	set_load(&t, 100, 500, 80, 400);
+	set_load(&t, add_peer(&t, 1, false), 100, 500000);
 	c[0] = arrive(&t);
 	ck_assert_uint_eq(t.serve.nback, 1);
 	ck_assert_uint_eq(t.board.slot->stepped, 1);
@@ -195,17 +206,18 @@ START_TEST(reasons_to_stay)
 	env_init(&t);
 	env_conf(&t, HELLO);
 	peer = add_peer(&t, 1, false);
-	/* 9/8 of the mean with the one that comes, not above */
-	set_load(&t, 89, 500, 80, 400);
+	/* not above 9/8 of the mean, with the one that comes and the slack */
+	set_load(&t, peer, 84, 500000);
 	stays(&t);
-	set_load(&t, 100, 200, 80, 400);
+	/* many, but no work */
+	set_load(&t, peer, 100, 200000);
 	stays(&t);
 	/* fewer than half would listen */
-	set_load(&t, 100, 500, 80, 400);
+	set_load(&t, peer, 100, 500000);
 	peer->stepped = 1;
 	stays(&t);
 	/* another role does not count: alone it stays */
-	set_load(&t, 100, 500, 80, 400);
+	set_load(&t, peer, 100, 500000);
 	peer->stepped = 0;
 	peer->role = 7;
 	stays(&t);
