@@ -26,6 +26,13 @@ on_free(struct ev_task *t)
 	serve_check_drained(s);
 }
 
+/* Connections of the control socket are nobody's clients. */
+static bool
+is_counted(const struct conn *c)
+{
+	return c->listener->serve->only == NULL;
+}
+
 static void
 set_idle(struct conn *c, bool idle)
 {
@@ -36,10 +43,8 @@ set_idle(struct conn *c, bool idle)
 	c->idle = idle;
 	list_del(&c->node);
 	list_add_tail(idle ? &s->conns_idle : &s->conns_open, &c->node);
-	if (idle)
-		stat_add(STAT_CONNS_IDLE, 1);
-	else
-		stat_sub(STAT_CONNS_IDLE, 1);
+	if (is_counted(c))
+		stat_add(STAT_CONNS_IDLE, idle ? 1 : (uint64_t)-1);
 }
 
 void
@@ -58,7 +63,8 @@ conn_on_gone(void *ctx, enum fail why)
 	set_idle(c, false);
 	c->codec = NULL;
 	list_del(&c->node);
-	stat_sub(STAT_CONNS, 1);
+	if (is_counted(c))
+		stat_sub(STAT_CONNS, 1);
 	ev_post(c->listener->serve->ev, EV_FREE, &c->free);
 }
 
@@ -85,8 +91,10 @@ conn_open(struct listener *l, int fd, const struct sock_addr *peer)
 	list_add_tail(&s->conns_open, &c->node);
 	l->refs++;
 	s->nconn++;
-	stat_add(STAT_CONNS_TOTAL, 1);
-	stat_add(STAT_CONNS, 1);
+	if (is_counted(c)) {
+		stat_add(STAT_CONNS_TOTAL, 1);
+		stat_add(STAT_CONNS, 1);
+	}
 	c->codec = l->codec->open(&c->io, &l->env, c);
 	if (s->draining || l->retired)
 		conn_drain(c);

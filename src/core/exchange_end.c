@@ -62,7 +62,10 @@ fill_access(struct exchange *x)
 	a->num[ACCESS_CLIENT_PORT] = x->conn->peer.port;
 	a->str[ACCESS_LISTENER] = arena_dup(x->arena,
 	    x->conn->listener->name);
-	a->str[ACCESS_VERSION] = m->minor == 0 ? STR("1.0") : STR("1.1");
+	/* a head that was never read has no version */
+	if (m->method.n > 0)
+		a->str[ACCESS_VERSION] = m->minor == 0 ? STR("1.0") :
+		    STR("1.1");
 	a->str[ACCESS_SCHEME] = m->scheme;
 	a->str[ACCESS_METHOD] = m->method;
 	a->str[ACCESS_HOST] = m->authority;
