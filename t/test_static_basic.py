@@ -394,3 +394,25 @@ symlinks = off
     assert http.get(s.port, "/link").status in (403, 404)
     assert http.get(s.port, "/near").status in (403, 404)
     assert http.get(s.port, "/dir/file.txt").body == b"x"
+
+
+def test_double_slash_is_no_way_around_a_route(sluice, tmp):
+    """`//` is kept: routes and files see the same path."""
+    os.makedirs(f"{tmp}/www/sub/private")
+    with open(f"{tmp}/www/sub/private/a.txt", "w", encoding="ascii") as f:
+        f.write("private")
+    s = sluice("""
+[listener web]
+bind = 127.0.0.1:@port@
+[route private]
+path = /sub/private/*
+respond = 403 no
+[route site]
+path = /*
+static = @dir@/www
+""")
+    assert http.get(s.port, "/sub/private/a.txt").status == 403
+    for target in ("/sub//private/a.txt", "//sub/private/a.txt",
+                   "/sub/./private/../..//sub//private/a.txt",
+                   "/sub/%2fprivate/a.txt"):
+        assert http.get(s.port, target).status in (400, 404), target

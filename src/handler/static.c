@@ -366,13 +366,20 @@ has_dots(struct str path)
 	return false;
 }
 
+/*
+ * Names that the file system would read as other names than the routes
+ * did: "a//b" is not "a/b" to them, and must not become it here.
+ */
 static bool
-climbs(struct str path)
+is_ambiguous(struct str path)
 {
 	struct str	rest = path, word;
 
 	while (str_word(&rest, "/", &word))
 		if (str_eq(word, STR("..")) || str_eq(word, STR(".")))
+			return true;
+	for (size_t i = 1; i < path.n; i++)
+		if (path.p[i] == '/' && path.p[i - 1] == '/')
 			return true;
 	return str_starts(path, STR("/"));
 }
@@ -384,7 +391,7 @@ set_path(struct sending *s)
 	struct str	path;
 
 	if (uri_decode(s->x->arena, str_sub(s->x->path, 1, s->x->path.n),
-	    &path) == -1 || climbs(path))
+	    &path) == -1 || is_ambiguous(path))
 		return false;
 	if (s->r->dot_files == DOTS_DENY && has_dots(path))
 		return false;
