@@ -3,7 +3,7 @@
 # Runs the gateway from the tree, with a demo: a page that is served as a
 # file and shows itself asking a small upstream through the proxy.  Port
 # 8080 of 127.0.0.1 or the next free one; Ctrl-C stops it.  State lies in
-# build/demo.  Options are passed on to sluiced.
+# build/demo-PORT.  Options are passed on to sluiced.
 
 set -eu
 here=$(cd "$(dirname "$0")/../.." && pwd)
@@ -28,6 +28,7 @@ until is_free "$port"; do
 	[ "$port" -lt "$last" ] || { echo "no free port" >&2; exit 4; }
 done
 
+state=$state-$port
 mkdir -p "$state"
 DEMO_DIR=$state DEMO_WWW=$here/contrib/demo/www
 DEMO_PORT=$port DEMO_USER=$(id -un)

@@ -170,6 +170,7 @@ put_record(struct exchange *x)
 		if (access_put(&b->ring, &x->acc, &n)) {
 			flight_closing(x->flight, ring_pos(&b->ring));
 			ring_commit(&b->ring, n);
+			stat_add(STAT_LOG_RECORDS, 1);
 		}
 	}
 	flight_close(x->flight);

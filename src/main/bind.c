@@ -6,6 +6,7 @@
 #include "main/master.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
@@ -125,6 +126,7 @@ bind_control(struct master *m, struct err *e)
 	if (m->ctl_fd < 0)
 		return -1;
 	if (priv_is_root() && m->user.uid != 0)
-		(void)!chown(a.u.un.sun_path, 0, m->user.gid);
+		(void)!fchownat(AT_FDCWD, a.u.un.sun_path, 0, m->user.gid,
+		    AT_SYMLINK_NOFOLLOW);
 	return 0;
 }

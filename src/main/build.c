@@ -11,6 +11,8 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -135,6 +137,12 @@ builder_main(struct master *m, int fd)
 
 	sig_reset(&m->sig);
 	signal(SIGINT, SIG_IGN);
+	signal(SIGHUP, SIG_IGN);
+	signal(SIGUSR1, SIG_IGN);
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	/* no socket, channel or lock of the master outlives it in here */
+	fd = dup2(fd, 3);
+	syscall(SYS_close_range, 4U, ~0U, 0);
 	proc_set_title("sluiced: builder");
 	rand_seed(&m->proc.rand);
 	if (priv_no_network(&e) < 0)

@@ -240,6 +240,7 @@ child_spawn(struct master *m, const struct proc_row *row, unsigned index,
 	struct start *st = must_calloc(1, sizeof(*st));
 	struct plan *plan = must_alloc(sizeof(*plan));
 	int fds[2] = { -1, -1 };
+	unsigned i;
 
 	plan->n = 0;
 	st->m = m;
@@ -258,10 +259,9 @@ child_spawn(struct master *m, const struct proc_row *row, unsigned index,
 		err_sys(e, "cannot fork %s", c->name);
 		goto out;
 	}
-	if (chan_open(&c->chan, m->proc.ev, fds[0], child_on_frame, c, e) < 0) {
+	/* without a channel it is of no use, but its death has to be settled */
+	if (chan_open(&c->chan, m->proc.ev, fds[0], child_on_frame, c, e) < 0)
 		kill(c->pid, SIGKILL);
-		goto out;
-	}
 	claim_slot(m, c, c->pid);
 	if (m->gens.cur != NULL)
 		c->holds = 1ULL << m->gens.cur->slot;
@@ -271,6 +271,10 @@ child_spawn(struct master *m, const struct proc_row *row, unsigned index,
 	free(plan);
 	return c;
 out:
+	for (i = 0; i < plan->n; i++) {
+		close(plan->pair[i].theirs);
+		close(plan->pair[i].mine);
+	}
 	if (fds[0] >= 0)
 		close(fds[0]);
 	if (fds[1] >= 0)

@@ -81,7 +81,7 @@ open_pid_file(struct master *m, enum diag_id *id, struct err *e)
 {
 	struct stat st;
 	char buf[32];
-	int n;
+	int n, fd;
 
 	if (m->opts->pidfile != NULL)
 		n = snprintf(m->pid_file, sizeof(m->pid_file), "%s",
@@ -92,19 +92,22 @@ open_pid_file(struct master *m, enum diag_id *id, struct err *e)
 	if (n < 0 || (size_t)n >= sizeof(m->pid_file))
 		return err_set(e, "the path of the pid file is too long");
 	/* the folder is another user's: follow nothing that lies there */
-	m->pid_fd = open(m->pid_file, O_RDWR | O_CREAT | O_CLOEXEC |
-	    O_NOFOLLOW | O_NONBLOCK, 0644);
-	if (m->pid_fd >= 0 && (fstat(m->pid_fd, &st) < 0 ||
-	    !S_ISREG(st.st_mode) || st.st_nlink != 1))
+	fd = open(m->pid_file, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW |
+	    O_NONBLOCK, 0644);
+	if (fd < 0)
+		return err_sys(e, "cannot open pid file \"%s\"", m->pid_file);
+	if (fstat(fd, &st) < 0 || !S_ISREG(st.st_mode) || st.st_nlink != 1) {
+		close(fd);
 		return err_set(e, "pid file \"%s\" is no plain file",
 		    m->pid_file);
-	if (m->pid_fd < 0)
-		return err_sys(e, "cannot open pid file \"%s\"", m->pid_file);
-	if (flock(m->pid_fd, LOCK_EX | LOCK_NB) < 0) {
+	}
+	if (flock(fd, LOCK_EX | LOCK_NB) < 0) {
+		close(fd);
 		*id = DIAG_RUNNING;
 		return err_set(e, "pid file \"%s\" is locked: sluiced runs "
 		    "already", m->pid_file);
 	}
+	m->pid_fd = fd;
 	n = snprintf(buf, sizeof(buf), "%d\n", (int)getpid());
 	if (ftruncate(m->pid_fd, 0) < 0 || write(m->pid_fd, buf, (size_t)n) !=
 	    n)
@@ -166,15 +169,26 @@ tell_starter(struct master *m, int code)
 static bool
 all_ready(struct master *m)
 {
+	const struct proc_row *r;
 	struct list *l;
 	struct child *c;
+	unsigned n, i;
+
+	/* one that waits for its restart is not there at all */
+	for (r = procs; r->name != NULL; r++) {
+		n = r->count > 0 ? r->count : settings_workers(
+		    m->gens.cur->conf);
+		for (i = 0; r->run != NULL && i < n; i++)
+			if (child_find(m, r, i) == NULL)
+				return false;
+	}
 
 	list_each(l, &m->children) {
 		c = container_of(l, struct child, node);
 		if (!c->ready && !c->old && !c->draining)
 			return false;
 	}
-	return child_count(m, NULL) > 0;
+	return true;
 }
 
 static void
@@ -239,6 +253,15 @@ master_published(struct master *m, bool failed)
 	if (m->state == MASTER_SERVING)
 		notify_send("READY=1\nSTATUS=generation %llu",
 		    (unsigned long long)m->gens.cur->number);
+}
+
+void
+master_give_up(struct master *m, const char *role)
+{
+	log_err(&self->lc, "start: failed: every %s dies at once", role);
+	m->failed = true;
+	tell_starter(m, EXIT_ENV);
+	master_stop(m, true);
 }
 
 /* --- stop --- */
@@ -476,6 +499,7 @@ prepare_self(struct master *m, struct opts *o)
 	log_init_stderr(&self->log, LOG_INFO);
 	rand_seed(&self->rand);
 	reap_init(m);
+	timer_init(&m->check_kill, NULL);
 }
 
 static void
@@ -515,5 +539,7 @@ master_run(struct opts *o)
 	publish_start(m, 0);
 	ev_run(m->proc.ev);
 	leave(m);
+	if (m->failed)
+		return EXIT_ENV;
 	return m->gens.cur != NULL ? EXIT_OK : m->pub.exit_code;
 }

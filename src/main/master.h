@@ -52,6 +52,7 @@ struct master {
 	struct proc		 proc;		/* self */
 	const struct opts	*opts;		/* ref */
 	enum master_state	 state;
+	bool			 failed;	/* to start: status 4 */
 	struct gens		 gens;
 	struct sig		 sig;
 	struct board		 board;
@@ -102,6 +103,8 @@ void master_stop(struct master *, bool now);
 int master_first(struct master *, const struct conf *, enum diag_id *id,
     struct err *);
 const struct settings *master_settings(const struct master *);
+/* A role cannot be started at all: stops, with status 4. */
+void master_give_up(struct master *, const char *role);
 /* A reload is over. */
 void master_published(struct master *, bool failed);
 
@@ -109,6 +112,8 @@ void master_published(struct master *, bool failed);
 void reap_all(struct master *);
 void reap_watch(struct master *);	/* arms the heartbeat's timer */
 void reap_init(struct master *);
+/* A process could not be forked: tries again in a second. */
+void reap_retry(struct master *, const struct proc_row *);
 
 
 /* --- bind.c --- */

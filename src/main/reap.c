@@ -21,6 +21,7 @@
 #define HANG_KILL_MS	2000
 #define MINUTE_MS	60000
 #define SLOW_MS		10000
+#define RETRY_MS	1000
 
 static const char *
 how(int status, char *buf, size_t size)
@@ -38,7 +39,7 @@ static void
 tell_panic(struct master *m, const struct child *c)
 {
 	struct board_panic *p = shm_row(m->proc.shm, &board_panics, c->slot);
-	uint32_t n = p->len < SLOT_PANIC ? p->len : SLOT_PANIC;
+	uint32_t len = p->len, n = len < SLOT_PANIC ? len : SLOT_PANIC;
 	struct text t;
 	struct str rest, line;
 
@@ -111,9 +112,20 @@ spawn_again(struct master *m, const struct proc_row *row)
 		roll_fit(m);
 		return;
 	}
-	if (child_spawn_roles(m, &e) < 0)
+	if (child_spawn_roles(m, &e) < 0) {
 		log_err(&self->lc, "%s: not restarted: %s", row->name,
 		    e.text);
+		reap_retry(m, row);
+	}
+}
+
+void
+reap_retry(struct master *m, const struct proc_row *row)
+{
+	struct back_off *b = &m->back[row - procs];
+
+	b->missing++;
+	ev_timer(m->proc.ev, &b->again, RETRY_MS);
 }
 
 static void
@@ -162,6 +174,10 @@ restart(struct master *m, const struct proc_row *row)
 	g->restarts++;
 	if (row->count == 0)
 		g->accept_kick++;
+	if (ms == SLOW_MS && m->state == MASTER_STARTING && !m->adopted) {
+		master_give_up(m, row->name);
+		return;
+	}
 	if (ms == SLOW_MS && !b->alerted)
 		log_err(&self->lc, "%s: died more than 10 times in a minute: "
 		    "started once in %d s from now on", row->name,
@@ -196,12 +212,13 @@ on_death(struct master *m, struct child *c, int status)
 		log_err(&self->lc, "%s: died: %s, pid %d", c->name,
 		    how(status, buf, sizeof(buf)), (int)c->pid);
 	tell_panic(m, c);
-	if (!(old && m->old_board))
+	/* slot 0 is ours: those of another board have none here */
+	if (c->slot != 0)
 		settle(m, c);
 	publish_lost(m, c);
 	roll_lost(c);
 	child_free(&c);
-	if (m->state == MASTER_SERVING && !wanted && !old)
+	if (m->gens.cur != NULL && !wanted && !old)
 		restart(m, row);
 	else if (old && m->gens.cur != NULL && m->state <= MASTER_SERVING &&
 	    row->count > 0)

@@ -36,9 +36,12 @@ roll_fit(struct master *m)
 		return;
 	for (i = 0; i < wanted(m); i++)
 		if (child_find(m, row, i) == NULL &&
-		    child_spawn(m, row, i, &e) == NULL)
+		    child_spawn(m, row, i, &e) == NULL) {
 			log_err(&self->lc, "worker %u: not started: %s",
 			    i + 1, e.text);
+			reap_retry(m, row);
+			break;
+		}
 	list_each_safe(l, tmp, &m->children) {
 		c = container_of(l, struct child, node);
 		if (c->row == row && !c->draining && !c->old &&

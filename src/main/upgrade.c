@@ -98,11 +98,13 @@ on_check_late(struct timer *t)
 void
 upgrade_start(struct master *m)
 {
+	bool busy;
 	int fds[2];
 
-	if (m->state != MASTER_SERVING || m->check_pid > 0) {
+	busy = m->check_pid > 0 || timer_is_armed(&m->check_kill);
+	if (m->state != MASTER_SERVING || busy) {
 		log_warn(&self->lc, "upgrade: not now: %s",
-		    m->check_pid > 0 ? "one is under way" :
+		    busy ? "one is under way" :
 		    "starting or stopping");
 		return;
 	}

@@ -44,8 +44,7 @@ int priv_no_network(struct err *);
 
 /*
  * Makes a directory with its parents and gives it to the user; with
- * group write in mode its group is root's.  One that exists is given only
- * if it was root's and empty.
+ * group write in mode its group is root's.  One that exists stays as it is.
  */
 int priv_make_dir(const char *path, const struct priv_user *, unsigned mode,
     struct err *);

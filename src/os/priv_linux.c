@@ -5,8 +5,8 @@
  */
 #include "os/priv.h"
 
-#include <dirent.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <grp.h>
 #include <linux/capability.h>
 #include <netinet/in.h>
@@ -113,35 +113,26 @@ priv_no_new(struct err *e)
 	return 0;
 }
 
-/* True if there is nothing in it that somebody might miss. */
-static bool
-is_empty(const char *path)
-{
-	DIR *d = opendir(path);
-	struct dirent *de;
-	bool empty = d != NULL;
-
-	while (empty && (de = readdir(d)) != NULL)
-		empty = strcmp(de->d_name, ".") == 0 ||
-		    strcmp(de->d_name, "..") == 0;
-	if (d != NULL)
-		closedir(d);
-	return empty;
-}
-
-/* Gives a directory away; one that is written by the group stays root's. */
+/*
+ * Gives a directory that was just made away; one that is written by the
+ * group stays in root's.  Whatever took its place meanwhile is left alone.
+ */
 static int
 give(const char *path, const struct priv_user *u, unsigned mode,
     struct err *e)
 {
 	gid_t gid = (mode & 0020) != 0 ? 0 : u->gid;
+	int rc, fd;
 
 	if (geteuid() != 0 || u->uid == 0)
 		return 0;
-	if (chown(path, u->uid, gid) < 0 || chmod(path, mode) < 0)
-		return err_sys(e, "cannot give directory \"%s\" to \"%s\"",
-		    path, u->name);
-	return 0;
+	fd = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	rc = fd < 0 || fchown(fd, u->uid, gid) < 0 || fchmod(fd, mode) < 0 ?
+	    err_sys(e, "cannot give directory \"%s\" to \"%s\"", path,
+	    u->name) : 0;
+	if (fd >= 0)
+		close(fd);
+	return rc;
 }
 
 int
@@ -170,6 +161,6 @@ priv_make_dir(const char *path, const struct priv_user *u, unsigned mode,
 		return err_sys(e, "cannot make directory \"%s\"", path);
 	if (stat(buf, &st) < 0 || !S_ISDIR(st.st_mode))
 		return err_set(e, "\"%s\" is no directory", path);
-	/* one that exists is handed over only if it was root's and empty */
-	return st.st_uid == 0 && is_empty(buf) ? give(buf, u, mode, e) : 0;
+	/* one that exists is somebody's: it stays as it is */
+	return 0;
 }

@@ -32,10 +32,14 @@
  */
 #include "os/ring.h"
 
+#include <sys/mman.h>
+
 #include "base/must.h"
 
 #define HEAD_BYTES	sizeof(struct rec)
+#define PAGE		((uintptr_t)4096)
 #define SKIP		UINT32_MAX	/* go on at the beginning */
+#define SEG		32768	/* pages go back in pieces of this */
 #define SEAL		0x736c6f67U
 
 /* before each record */
@@ -134,6 +138,7 @@ ring_attach(struct ring *r, void *mem, size_t bytes, size_t size)
 	store(&r->h->size, r->size);
 	store(&r->h->head, head);
 	r->pos = head;
+	r->clean = tail / SEG * SEG;
 }
 
 bool
@@ -154,6 +159,35 @@ put_head(struct ring *r, uint64_t pos, uint32_t len)
 	struct rec	rec = { .len = len, .seal = seal(pos, len) };
 
 	memcpy(at(r, pos), &rec, sizeof(rec));
+}
+
+/*
+ * Gives pages that were read back to the system, so that a ring holds what
+ * waits in it and not its whole size.  The writer does it, for the space
+ * between its end and the tail is nobody else's; it costs one call per
+ * SEG bytes written.  Memory that knows no holes just stays.
+ */
+static void
+give_back(struct ring *r, uint64_t end)
+{
+	uint64_t	to = load(&r->h->tail) / SEG * SEG;
+	uint64_t	from = r->clean, n;
+	uintptr_t	p, q;
+
+	if (to <= from || r->size < 2 * SEG)
+		return;
+	r->clean = to;
+	/* what was written since lies where older bytes did */
+	if (end > r->size && from < end - r->size)
+		from = end - r->size;
+	while (from < to) {
+		n = to - from < rest(r, from) ? to - from : rest(r, from);
+		p = ((uintptr_t)at(r, from) + PAGE - 1) & ~(PAGE - 1);
+		q = ((uintptr_t)at(r, from) + n) & ~(PAGE - 1);
+		if (p < q)
+			(void)madvise((void *)p, q - p, MADV_REMOVE);
+		from += n;
+	}
 }
 
 /*
@@ -181,6 +215,7 @@ ring_reserve(struct ring *r, size_t n)
 	r->at = r->pos + skip;
 	r->room = n;
 	r->open = true;
+	give_back(r, r->at + need);
 	return at(r, r->at) + HEAD_BYTES;
 }
 

@@ -49,6 +49,7 @@ struct ring {
 	uint64_t		 pos;	/* the head */
 	uint64_t		 at;	/* the reservation's record */
 	uint64_t		 room;	/* bytes of it */
+	uint64_t		 clean;	/* given back up to here */
 	bool			 open:1; /* there is a reservation */
 };
 
