@@ -31,6 +31,7 @@ const char conf_builtin[] =
     "\n"
     "[route hello]\n"
     "path = /*\n"
+    "priority = -1\n"
     "respond = 200 sluice runs. Give it a configuration with -c FILE, "
     "or a directory to serve with --root DIR.\n";
 

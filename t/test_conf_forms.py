@@ -4,7 +4,7 @@ import os
 
 import pytest
 
-from lib import conf
+from lib import conf, http
 from lib.conf import OK, effective, fails, loads, value, write
 
 WEB = "[listener web]\nbind = 127.0.0.1:8080\n"
@@ -579,3 +579,18 @@ def test_empty_variables_are_as_if_unset(tmp):
     env = {"SLUICE_ROOT": "", "SLUICE_PORT": "", "SLUICE_CONF": ""}
     loads(tmp, env=env)
     assert answer(tmp, env=env) == "200 ok"
+
+
+def test_root_without_a_file_serves_the_directory(sluice, tmp):
+    """core.legacy-behaviour: nothing but --root and --port."""
+    os.makedirs(f"{tmp}/www")
+    with open(f"{tmp}/www/index.html", "w", encoding="ascii") as f:
+        f.write("a plain static server")
+    s = sluice(start=False)
+    s.bare = True
+    s.start(args=["--root", f"{tmp}/www", "--port", str(s.port),
+                  "--set", f"sluice.run_dir={tmp}/run",
+                  "--set", f"sluice.state_dir={tmp}/state"])
+    for target in ("/", "/index.html"):
+        assert http.get(s.port, target).body == b"a plain static server"
+    assert http.get(s.port, "/none").status == 404

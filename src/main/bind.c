@@ -107,6 +107,19 @@ bind_close(struct master *m)
 		unbind(container_of(m->bound.next, struct bound, node));
 }
 
+void
+bind_close_control(struct master *m)
+{
+	char path[512];
+
+	if (m->ctl_fd < 0)
+		return;
+	close(m->ctl_fd);
+	m->ctl_fd = -1;
+	snprintf(path, sizeof(path), "%s/control.sock", m->run_dir);
+	(void)unlink(path);
+}
+
 int
 bind_control(struct master *m, struct err *e)
 {

@@ -13,6 +13,7 @@
 #include <string.h>
 #include <sys/file.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/must.h"
@@ -135,7 +136,9 @@ read_pid(const char *path)
 	char buf[32];
 	uint64_t pid = 0;
 	ssize_t n;
-	int fd = open(path, O_RDONLY | O_CLOEXEC);
+	struct stat st, proc;
+	char dir[32];
+	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOFOLLOW);
 
 	if (fd < 0) {
 		fprintf(stderr, "sluiced: cannot open pid file \"%s\": %s: "
@@ -149,12 +152,20 @@ read_pid(const char *path)
 		close(fd);
 		return -1;
 	}
-	n = read(fd, buf, sizeof(buf));
+	n = fstat(fd, &st) < 0 || !S_ISREG(st.st_mode) ? -1 :
+	    read(fd, buf, sizeof(buf));
 	close(fd);
 	if (n < 2 || str_to_u64(str_trim(str_make(buf, (size_t)n - 1)),
-	    1U << 22, &pid) < 0) {
+	    1U << 22, &pid) < 0 || pid == 0) {
 		fprintf(stderr, "sluiced: pid file \"%s\" holds no pid\n",
 		    path);
+		return -1;
+	}
+	/* the folder may be another user's: only the writer's own process */
+	snprintf(dir, sizeof(dir), "/proc/%llu", (unsigned long long)pid);
+	if (stat(dir, &proc) == 0 && proc.st_uid != st.st_uid) {
+		fprintf(stderr, "sluiced: pid file \"%s\" names a process of "
+		    "another user: nobody is told\n", path);
 		return -1;
 	}
 	return (pid_t)pid;

@@ -508,6 +508,7 @@ leave(struct master *m)
 	if (m->pid_fd >= 0)
 		(void)unlink(m->pid_file);
 	bind_close(m);
+	bind_close_control(m);
 	notify_send("STATUS=stopped");
 }
 

@@ -125,6 +125,7 @@ void bind_settle(struct master *, bool commit);
 /* All of them: nobody is let in any more. */
 void bind_close(struct master *);
 int bind_control(struct master *, struct err *);
+void bind_close_control(struct master *);
 struct bound *bind_find(struct master *, const struct sock_addr *);
 
 /* --- roll.c --- */

@@ -57,6 +57,7 @@ class Sluice:
         self.proc = self.pidfd = None
         self.sid = 0
         self.program = f"{BIN}/sluiced"
+        self.bare = False               # started without a config
         self.may_break = False          # set where a panic is expected
 
     # --- config ---
@@ -104,9 +105,10 @@ class Sluice:
         if conf is not None:
             self.write(conf)
         self.notify.drain()
+        file = () if self.bare else ("-c", self.conf_path)
         with open(self.err_path, "ab") as err:
             self.proc = subprocess.Popen(
-                [*prefix, self.program, "-f", "-c", self.conf_path, *args],
+                [*prefix, self.program, "-f", *file, *args],
                 stdin=subprocess.DEVNULL, stdout=err, stderr=err,
                 env=self.env(**(env or {})), cwd=self.dir,
                 start_new_session=True)
