@@ -107,3 +107,11 @@ def test_handover_check(tmp, sluice):
     s.write(site.CONF)
     done = cmd.run("sluiced", "-c", s.conf_path, "--handover-check")
     assert done.returncode == 0 and "layout" in done.stdout
+
+
+def test_another_program_that_ends_well(sluice, tmp):
+    path = own_program(tmp)
+    s = start(sluice, tmp, path)
+    os.unlink(path)
+    shutil.copy2("/bin/true", path)
+    refused(s, "upgrade: refused")

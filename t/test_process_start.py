@@ -2,6 +2,7 @@
 import os
 import signal
 import socket
+import subprocess
 import threading
 
 from lib import cmd, http, net, site
@@ -131,3 +132,20 @@ def test_stop_is_not_for_ever(sluice, tmp):
     s.send(signal.SIGTERM)
     assert s.wait() == 0
     c.close()
+
+
+def test_daemon_without_standard_streams(sluice, tmp):
+    """Nothing else gets the numbers 0 to 2, to be overwritten later."""
+    site.write(tmp)
+    s = sluice(site.CONF, start=False)
+    done = subprocess.run(
+        ["sh", "-c", 'exec "$0" -c "$1" <&- >&- 2>&-',
+         f"{cmd.BIN}/sluiced", s.conf_path], env=s.env(), check=False,
+        timeout=net.WAIT)
+    assert done.returncode == 0
+    with open(f"{tmp}/run/sluiced.pid", encoding="ascii") as f:
+        pid = int(f.read())
+    assert site.is_served(s.port)
+    assert cmd.run("sluiced", "-c", s.conf_path, "-s",
+                   "stop").returncode == 0
+    net.wait_pid_gone(pid)

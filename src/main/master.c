@@ -296,6 +296,11 @@ master_advance(struct master *m)
 		tell_starter(m, EXIT_OK);
 		if (!m->opts->foreground)
 			proc_leave_terminal();
+		/* asked for while the first one was under way */
+		if (m->pub.again && m->pub.step == PUBLISH_IDLE) {
+			m->pub.again = false;
+			publish_start(m, 0);
+		}
 	}
 	if (m->state == MASTER_SERVING && upgrade_has_old(m, NULL))
 		upgrade_settle(m);

@@ -155,6 +155,13 @@ publish_start(struct master *m, uint64_t asker)
 		publish_fail(m, "%s", e.text);
 }
 
+static void
+refuse(struct master *m, const struct child *c, const char *why)
+{
+	snprintf(m->pub.why, sizeof(m->pub.why), "%s %s", c->name, why);
+	m->pub.refused = true;
+}
+
 /* Sends everybody what a phase needs; counts the answers to come. */
 static void
 tell_all(struct master *m, enum frame_op op)
@@ -173,8 +180,12 @@ tell_all(struct master *m, enum frame_op op)
 		if (c->old || c->draining)
 			continue;
 		n = !fd ? 0 : (c->row->flags & PROC_F_KEYS) != 0 ? 2 : 1;
-		if (chan_send(&c->chan, &h, &p, files, n) < 0)
+		if (chan_send(&c->chan, &h, &p, files, n) < 0) {
+			/* who cannot be asked has not agreed */
+			if (fd)
+				refuse(m, c, "could not be asked");
 			continue;
+		}
 		if (fd)
 			c->holds |= 1ULL << m->pub.slot;
 		if (op != CHAN_CANCEL) {

@@ -126,16 +126,22 @@ set_level(struct skel *s, const struct conf *conf)
 
 /* --- generations --- */
 
+/* Tells the master that a generation's slot is not used here. */
+static void
+release(uint64_t number, uint32_t slot)
+{
+	struct frame_head h = { .op = CHAN_RELEASED, .id = number,
+	    .len = sizeof(slot) };
+
+	if (chan_is_open(&self->master))
+		(void)chan_send(&self->master, &h, &slot, NULL, 0);
+}
+
 static void
 on_gen_free(void *ctx, const struct gen *g)
 {
-	struct frame_head h = { .op = CHAN_RELEASED, .id = g->number,
-	    .len = sizeof(uint32_t) };
-	uint32_t slot = g->slot;
-
 	(void)ctx;
-	if (chan_is_open(&self->master))
-		(void)chan_send(&self->master, &h, &slot, NULL, 0);
+	release(g->number, g->slot);
 }
 
 static void
@@ -180,6 +186,8 @@ on_prepare(struct skel *s, struct frame *f)
 	}
 	if (rc == 0 && FAULT("prepare_refuse"))
 		rc = err_set(&e, "fault point prepare_refuse");
+	if (gs->next == NULL)
+		release(f->head.id, p.slot);
 	p.refused = rc < 0;
 	memcpy(buf, &p, sizeof(p));
 	h.len = sizeof(p);

@@ -233,25 +233,28 @@ on_retry(struct timer *t)
 		hand_over(m);
 }
 
-/* Logs what the check printed, a line each. */
-static void
+/* Logs what the check printed, a line each; true if it was a sluiced. */
+static bool
 tell_output(struct master *m)
 {
 	char buf[4096];
 	struct str rest, line;
 	struct text t;
+	bool ours = false;
 	ssize_t n = read(m->check_fd, buf, sizeof(buf));
 
 	if (n <= 0)
-		return;
+		return false;
 	rest = str_make(buf, (size_t)n);
 	while (str_word(&rest, "\n", &line)) {
+		ours |= str_starts(line, STR("sluiced "));
 		text_init(&t);
 		text_safe(&t, line);
 		log_info(&self->lc, "upgrade: check: %.*s",
 		    STR_FMT(text_str(&t)));
 		text_fini(&t);
 	}
+	return ours;
 }
 
 void
@@ -261,7 +264,8 @@ upgrade_checked(struct master *m, int status)
 
 	ev_timer_off(m->proc.ev, &m->check_kill);
 	m->check_pid = 0;
-	tell_output(m);
+	/* some other program may end well, too */
+	good &= tell_output(m);
 	close(m->check_fd);
 	m->check_fd = -1;
 	if (!good) {
