@@ -10,12 +10,13 @@
  * never passed.  Returning what a dead process held leaves at most that
  * one, which the sweep finds.
  *
- * The sweep reads a word's shadows of all slots twice and the word in
- * between.  If no intent was seen and no seq moved, no shadow changed from
- * the one reading to the other, and word and shadows belong together; what
- * the word has more than they is lost.  Takes and gives that end later
- * move both alike, so the difference stays right until the word is
- * exchanged, which fails if it changed.
+ * The sweep passes over words that count nothing and touches no page of
+ * shadows for them.  Of the others it reads the shadows of all slots twice
+ * and the word in between.  If no intent was seen and no seq moved, no
+ * shadow changed from the one reading to the other, and word and shadows
+ * belong together; what the word has more than they is lost.  Takes and
+ * gives that end later move both alike, so the difference stays right
+ * until the word is exchanged, which fails if it changed.
  *
  * The shadows of a slot are a small open hash table; rows are never
  * emptied while the process lives, one that holds nothing is given to
@@ -217,6 +218,12 @@ try_repair(struct shm *shm, uint32_t word, uint32_t nslot)
 	    (uint32_t)a.held) ? 1 : -1;
 }
 
+static bool
+is_used(const struct lease_word *w)
+{
+	return atomic_load_explicit(&w->tag, memory_order_acquire) != 0;
+}
+
 unsigned
 lease_sweep(struct shm *shm)
 {
@@ -226,6 +233,8 @@ lease_sweep(struct shm *shm)
 	int		rc;
 
 	for (uint32_t word = 0; word < nword; word++) {
+		if (!is_used(shm_row(shm, &lease_words, word)))
+			continue;
 		rc = -1;
 		for (int n = 0; n < SWEEP_TRIES && rc == -1; n++)
 			rc = try_repair(shm, word, nslot);

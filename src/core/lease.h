@@ -31,7 +31,7 @@ struct lease_shadow {
 
 extern const struct shm_region lease_words, lease_shadows;
 
-/* Master: rows for so many slots and words. */
+/* Master: rows for at least so many slots and words. */
 int lease_grow(struct shm *, unsigned slots, uint32_t words, struct err *);
 
 /* True if one was taken.  False: the limit is reached (counted). */
@@ -42,8 +42,8 @@ void lease_give(struct shm *, unsigned slot, uint32_t word);
 void lease_return(struct shm *, unsigned slot);
 
 /*
- * Master, each second: sets every word to the sum of the shadows if no
- * taking was under way.  Returns words that were repaired.
+ * Health, each second: sets every word that has a tag to the sum of the
+ * shadows if no taking was under way.  Returns words that were repaired.
  */
 unsigned lease_sweep(struct shm *);
 

@@ -23,8 +23,7 @@ budget_check(struct conf_load *cl, const struct conf *conf)
 	for (r = procs; r->name != NULL; r++)
 		others += r->count;
 	slots = board_cost(workers, others);
-	leases = shm_cost(&lease_words, LEASE_SHADOWS) +
-	    shm_cost(&lease_shadows, workers + others);
+	leases = shm_cost(&lease_shadows, workers + others);
 	servers = upstream_cost(conf);
 	sum = slots + leases + servers;
 	if (b->max == 0 || sum <= b->max)

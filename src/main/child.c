@@ -96,7 +96,7 @@ find_slot(struct master *m, unsigned *slot, struct err *e)
 			continue;
 		*slot = i;
 		return board_grow(m->proc.shm, i + 1, e) < 0 ||
-		    lease_grow(m->proc.shm, i + 1, LEASE_SHADOWS, e) < 0 ?
+		    lease_grow(m->proc.shm, i + 1, 0, e) < 0 ?
 		    -1 : 0;
 	}
 	return err_set(e, "all %d process slots are taken", SLOT_MAX);

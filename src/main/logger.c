@@ -1,8 +1,10 @@
 /*
  * The logger process.  It moves what all processes put into their rings
  * into DIR/sluice.log, one JSON line a record, and with -f to stderr as
- * lines for people.  It looks at the rings at least every 50 ms; writers
- * never wait for it and never wake it.
+ * lines for people.  It looks at the rings at least every 50 ms, and so
+ * much more often as they fill faster: a ring with little in it stays in
+ * the processors' caches and takes few pages.  Writers never wait for it
+ * and never wake it.
  *
  * When the file takes nothing (disk full) serving goes on: records stay
  * in the rings, it tries once a second, and what found a full ring
@@ -22,8 +24,9 @@
 #include "main/roles.h"
 #include "main/skel.h"
 
-#define IDLE_MS		50
-#define SOON_MS		5
+#define PAUSE_MAX	50	/* ms between two looks */
+#define PAUSE_MIN	2
+#define RING_FILL	(32U << 10) /* bytes that a ring should come to */
 #define SECOND_MS	1000
 #define ORPHAN_MS	5000	/* over the limit, for those who die last */
 
@@ -35,6 +38,7 @@ struct logging {
 	struct logger_file	 fresh;		/* of a generation to come */
 	struct timer		 tick;
 	struct ev_task		 more;
+	uint64_t		 pause;		/* ms to the next look */
 	uint64_t		 second;	/* ms: each_second is due */
 	uint64_t		 bad;		/* of l.text, told */
 	bool			 said:1;	/* the file takes nothing */
@@ -226,6 +230,22 @@ is_done(struct logging *lg, bool alone)
 	    logger_is_past_mark(&lg->l);
 }
 
+/* What the last pause let come together says how long the next one is. */
+static void
+set_pause(struct logging *lg)
+{
+	uint64_t	most = lg->pause * 2;
+
+	if (lg->l.waited > 0)
+		lg->pause = lg->pause * RING_FILL / lg->l.waited;
+	if (lg->l.waited == 0 || lg->pause > most)
+		lg->pause = most;
+	if (lg->pause > PAUSE_MAX)
+		lg->pause = PAUSE_MAX;
+	if (lg->pause < PAUSE_MIN)
+		lg->pause = PAUSE_MIN;
+}
+
 static void
 work(struct logging *lg)
 {
@@ -240,11 +260,9 @@ work(struct logging *lg)
 	case LOGGER_MORE:
 		ev_post(self->ev, EV_READY, &lg->more);
 		break;
-	case LOGGER_SOON:
-		ev_timer(self->ev, &lg->tick, SOON_MS);
-		break;
 	case LOGGER_IDLE:
-		ev_timer(self->ev, &lg->tick, IDLE_MS);
+		set_pause(lg);
+		ev_timer(self->ev, &lg->tick, lg->pause);
 		break;
 	case LOGGER_FAILED:
 		ev_timer(self->ev, &lg->tick, SECOND_MS);
@@ -297,6 +315,7 @@ logger_run(void)
 	signal(SIGXFSZ, SIG_IGN);
 	logger_init(&lg->l, self->shm);
 	logger_file_init(&lg->fresh);
+	lg->pause = PAUSE_MAX;
 	timer_init(&lg->tick, on_tick);
 	ev_task_init(&lg->more, on_more);
 	set_modes(&lg->l, self->gens->cur->conf);

@@ -9,7 +9,7 @@
 #include "base/text.h"
 #include "core/board.h"
 
-#define LOGGER_BATCH	(256U << 10)	/* bytes of one write */
+#define LOGGER_BATCH	(64U << 10)	/* bytes of one write */
 #define LOGGER_TURN	(2U << 20)	/* and of all writes of one turn */
 #define LOGGER_LINE	4096		/* of the console; PIPE_BUF */
 
@@ -98,7 +98,6 @@ size_t logger_console_put(struct logger_console *, struct str lines);
 
 enum logger_rc {
 	LOGGER_IDLE,	/* nothing is left */
-	LOGGER_SOON,	/* writers are fast: come back early */
 	LOGGER_MORE,	/* there is more: come back at once */
 	LOGGER_FAILED	/* the file takes nothing */
 };
@@ -113,6 +112,7 @@ struct logger {
 	struct logger_text	 text;
 	uint32_t		 next;		/* row that has its turn */
 	uint64_t		 moved;		/* bytes in this turn */
+	uint64_t		 waited;	/* most that one ring had in it */
 	uint64_t		 failed;	/* writes that failed, ever */
 	uint64_t		 lost[SLOT_MAX]; /* dropped, as last seen */
 	uint64_t		 mark[SLOT_MAX]; /* heads at logger_set_mark */

@@ -120,8 +120,8 @@ drain_row(struct logger *l, uint32_t row, enum logger_rc *rc, struct err *e)
 	used = ring_used(&r);
 	if (used == 0)
 		return 0;
-	if (used > r.size / 16)
-		raise_to(rc, LOGGER_SOON);
+	if (used > l->waited)
+		l->waited = used;
 	if (used > r.size / 4)
 		raise_to(rc, LOGGER_MORE);
 	if (l->to_file) {
@@ -147,7 +147,7 @@ logger_drain(struct logger *l, struct err *e)
 		return LOGGER_FAILED;
 	l->text.wants_human = l->to_console;
 	l->console.keeps = !l->to_file;
-	l->moved = 0;
+	l->moved = l->waited = 0;
 	for (uint32_t i = 0; i < nrow; i++) {
 		if (l->moved > LOGGER_TURN)
 			return LOGGER_MORE;

@@ -473,7 +473,7 @@ init(struct master *m, struct err *e)
 		m->proc.shm = shm_new(shm_regions, e);
 		if (m->proc.shm == NULL ||
 		    board_grow(m->proc.shm, 16, e) < 0 ||
-		    lease_grow(m->proc.shm, 16, LEASE_SHADOWS, e) < 0)
+		    lease_grow(m->proc.shm, 16, 0, e) < 0)
 			return -1;
 		g = shm_row(m->proc.shm, &board_globals, 0);
 		g->started_ms = ev_wall_ms(m->proc.ev);

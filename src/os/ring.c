@@ -138,7 +138,7 @@ ring_attach(struct ring *r, void *mem, size_t bytes, size_t size)
 	store(&r->h->size, r->size);
 	store(&r->h->head, head);
 	r->pos = head;
-	r->clean = tail / SEG * SEG;
+	r->clean = tail;
 }
 
 bool
@@ -170,11 +170,13 @@ put_head(struct ring *r, uint64_t pos, uint32_t len)
 static void
 give_back(struct ring *r, uint64_t end)
 {
-	uint64_t	to = load(&r->h->tail) / SEG * SEG;
+	uint64_t	to = load(&r->h->tail);
 	uint64_t	from = r->clean, n;
 	uintptr_t	p, q;
 
-	if (to <= from || r->size < 2 * SEG)
+	/* whole pages only: the rest of one is given back the next time */
+	to -= (uintptr_t)at(r, to) & (PAGE - 1);
+	if (to < from + SEG || to > end)
 		return;
 	r->clean = to;
 	/* what was written since lies where older bytes did */

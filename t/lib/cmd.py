@@ -23,14 +23,29 @@ def children(pid):
     return out
 
 
-def pss(pid):
-    """KiB of a process, shared pages divided among those who share."""
-    try:
-        with open(f"/proc/{pid}/smaps_rollup", encoding="ascii") as f:
-            return int(re.search(r"^Pss:\s+(\d+)", f.read(),
-                                 re.M).group(1))
-    except (FileNotFoundError, ProcessLookupError):
-        return 0
+def pss(pids):
+    """Summed PSS of processes that belong together, in KiB.
+
+    Pages of files count once for all of them: the kernel's own share
+    would rise and fall with whoever else on this machine maps libc.
+    """
+    total, files = 0, {}
+    for pid in pids:
+        with open(f"/proc/{pid}/smaps") as f:
+            for line in f:
+                if m := re.match(r"\w+-\w+ \S+ (\w+) \S+ (\d+)", line):
+                    place = (m.group(1), m.group(2), line[73:].strip())
+                    kib = {}
+                elif m := re.match(r"(Rss|Pss|Anonymous): +(\d+) kB", line):
+                    kib[m.group(1)] = int(m.group(2))
+                if line.startswith("VmFlags:"):
+                    if place[1] == "0" or place[2].startswith("/memfd:"):
+                        total += kib["Pss"]
+                    else:
+                        total += kib["Anonymous"]
+                        clean = kib["Rss"] - kib["Anonymous"]
+                        files[place] = max(files.get(place, 0), clean)
+    return total + sum(files.values())
 
 
 def title(pid):

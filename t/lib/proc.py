@@ -196,7 +196,7 @@ class Sluice:
 
     def pss(self):
         """Summed PSS of master and children, in KiB."""
-        return sum(pss(p) for p in [self.pid] + self.children())
+        return pss([self.pid] + self.children())
 
     def check_leftovers(self):
         """Ends what outlived the master, and says so."""

@@ -37,6 +37,7 @@ make(uint32_t limit)
 	for (uint32_t i = 0; i < NWORD; i++) {
 		w = shm_row(s->shm, &lease_words, i);
 		atomic_store(&w->limit, limit);
+		atomic_store(&w->tag, i + 1);
 	}
 	return s;
 }
@@ -110,6 +111,23 @@ START_TEST(many_words)
 	lease_return(s->shm, 2);
 	for (uint32_t i = 0; i < n; i++)
 		ck_assert_uint_eq(taken(s, i), 0);
+	shm_free(&s->shm);
+}
+END_TEST
+
+/* A word without a tag counts nothing: nothing is mended in it. */
+START_TEST(no_tag)
+{
+	struct shared		*s = make(3);
+	struct lease_word	*w = shm_row(s->shm, &lease_words, 5);
+
+	atomic_store(&w->taken, 7);
+	atomic_store(&w->tag, 0);
+	ck_assert_uint_eq(lease_sweep(s->shm), 0);
+	ck_assert_uint_eq(taken(s, 5), 7);
+	atomic_store(&w->tag, 1);
+	ck_assert_uint_eq(lease_sweep(s->shm), 1);
+	ck_assert_uint_eq(taken(s, 5), 0);
 	shm_free(&s->shm);
 }
 END_TEST
@@ -284,6 +302,7 @@ suite(void)
 	tcase_add_test(c, limit);
 	tcase_add_test_raise_signal(c, give_of_nothing, SIGABRT);
 	tcase_add_test(c, many_words);
+	tcase_add_test(c, no_tag);
 	tcase_add_test(c, lies);
 	tcase_add_test(c, killed_each);
 	tcase_add_test(c, killed_soon);

@@ -628,16 +628,19 @@ START_TEST(test_rows_and_pace)
 	struct bed	*b = make();
 	struct err	 e;
 	struct board	 late;
-	uint64_t	 n = 0;
+	uint64_t	 n = 0, n0;
 
 	open_log(b);
 	ck_assert_int_eq(logger_drain(&b->l, &e), LOGGER_IDLE);
+	ck_assert_uint_eq(b->l.waited, 0);
 	enter(b, 0, RING_BYTES);
 	ck_assert(put(&b->b[0].ring, 0, n++));
 	ck_assert_int_eq(logger_drain(&b->l, &e), LOGGER_IDLE);
-	while (ring_used(&b->b[0].ring) < RING_BYTES / 8)
+	while (ring_used(&b->b[0].ring) < 32 << 10)
 		ck_assert(put(&b->b[0].ring, 0, n++));
-	ck_assert_int_eq(logger_drain(&b->l, &e), LOGGER_SOON);
+	n0 = ring_used(&b->b[0].ring);
+	ck_assert_int_eq(logger_drain(&b->l, &e), LOGGER_IDLE);
+	ck_assert_uint_eq(b->l.waited, n0);
 	while (ring_used(&b->b[0].ring) < RING_BYTES / 4 * 3)
 		ck_assert(put(&b->b[0].ring, 0, n++));
 	logger_set_mark(&b->l);
@@ -824,7 +827,7 @@ START_TEST(test_console_stuck)
 	use_console(b, fds);
 	enter(b, 0, RING_BYTES);
 	for (int i = 0; i < 10; i++) {
-		while (ring_used(&b->b[0].ring) < RING_BYTES / 8)
+		while (ring_used(&b->b[0].ring) < 32 << 10)
 			ck_assert(put_line(&b->b[0].ring, 1, n++));
 		drain_now(b);
 	}

@@ -8,7 +8,9 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "kill.h"
 
@@ -151,6 +153,42 @@ START_TEST(full)
 END_TEST
 
 /* A reservation that is not committed was never there. */
+/*
+ * What was read is given back, lap after lap: a ring whose reader keeps
+ * up takes few pages, wherever in memory it begins.
+ */
+START_TEST(takes_few_pages)
+{
+	const size_t	size = 1 << 20, bytes = size + 8192;
+	struct shared	*s = make();
+	struct ring	 w;
+	struct stat	 st;
+	int		 fd = memfd_create("ring", MFD_CLOEXEC);
+	char		*mem;
+	uint64_t	 n = 0;
+
+	ck_assert_int_ge(fd, 0);
+	ck_assert_int_eq(ftruncate(fd, (off_t)bytes), 0);
+	mem = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	ck_assert_ptr_ne(mem, MAP_FAILED);
+	ring_attach(&w, mem, bytes, size);
+	ck_assert(ring_open(&s->reader, mem, bytes));
+	for (int lap = 0; lap < 8; lap++) {
+		while (w.pos < (uint64_t)(lap + 1) * size) {
+			ck_assert(put(&w, n++));
+			if (n % 16 == 0)
+				drain(s);
+		}
+		drain(s);
+		ck_assert_int_eq(fstat(fd, &st), 0);
+		ck_assert_int_le(st.st_blocks * 512, 48 << 10);
+	}
+	ck_assert_uint_eq(s->next, n);
+	munmap(mem, bytes);
+	close(fd);
+}
+END_TEST
+
 START_TEST(given_up)
 {
 	struct shared	*s = make();
@@ -521,6 +559,7 @@ suite(void)
 	tcase_add_test(c, order);
 	tcase_add_test(c, every_place);
 	tcase_add_test(c, full);
+	tcase_add_test(c, takes_few_pages);
 	tcase_add_test(c, given_up);
 	tcase_add_test_raise_signal(c, commit_of_nothing, SIGABRT);
 	tcase_add_test(c, size_changes_when_empty);
