@@ -2,8 +2,12 @@
 import os
 import shutil
 import signal
+import socket
+import subprocess
 
-from lib import cmd, net, site
+import pytest
+
+from lib import cmd, http, net, site
 from lib.cmd import BIN
 
 
@@ -107,6 +111,106 @@ def test_handover_check(tmp, sluice):
     s.write(site.CONF)
     done = cmd.run("sluiced", "-c", s.conf_path, "--handover-check")
     assert done.returncode == 0 and "layout" in done.stdout
+
+
+def state(**lines):
+    """What a master would hand over; a line may be another, or none."""
+    all_ = {"format": "sluice-handover 1", "layout": "layout " + 16 * "0",
+            "places": "places {fd} {fd} /run /state /pid",
+            "shm": "shm {fd} {fd} {fd} {fd}",
+            "bound": "bound {fd} 127.0.0.1:1",
+            "child": "child 1 1 1 worker 0 {fd} 0"}
+    all_.update(lines)
+    return "".join(f"{ln}\n" for ln in all_.values())
+
+
+def check_state(s, text):
+    """--handover-check with a state; {fd} is a socket that listens."""
+    fd = os.memfd_create("state", 0)
+    with socket.create_server(("127.0.0.1", 0)) as sock:
+        os.write(fd, text.format(fd=sock.fileno()).encode())
+        try:
+            return subprocess.run(
+                [f"{cmd.BIN}/sluiced", "-c", s.conf_path,
+                 "--handover-check"], capture_output=True, text=True,
+                env=s.env(SLUICE_HANDOVER=str(fd)), check=False,
+                pass_fds=(fd, sock.fileno()), timeout=net.WAIT)
+        finally:
+            os.close(fd)
+
+
+def test_check_takes_a_state(tmp, sluice):
+    site.write(tmp)
+    s = sluice(site.CONF, start=False)
+    done = check_state(s, state())
+    assert done.returncode == 0 and "layout" in done.stdout, done.stderr
+    # what is new in a later version does no harm
+    assert check_state(s, state(other="tunnel 1 2 3")).returncode == 0
+
+
+@pytest.mark.parametrize("line", [
+    {"format": "sluice-handover 2"}, {"format": "nonsense"},
+    {"child": "child 1 1 1 juggler 0 {fd} 0"},
+    {"child": "child 1 1000000 1 worker 0 {fd} 0"},
+    {"child": "child 1 1 1 worker"},
+    {"places": "places"}, {"places": "tags 1"},
+    {"bound": "bound 900 127.0.0.1:1"}, {"bound": "bound {fd} nowhere"},
+    {"shm": "shm 1 2 3"}, {"shm": "tags 1"}, {"layout": "layout x"},
+])
+def test_check_refuses_a_state(tmp, sluice, line):
+    site.write(tmp)
+    s = sluice(site.CONF, start=False)
+    done = check_state(s, state(**line))
+    assert done.returncode == 4 and "cannot take over" in done.stderr
+
+
+def test_check_refuses_a_board_that_is_none(tmp, sluice):
+    site.write(tmp)
+    s = sluice(site.CONF, start=False)
+    layout = cmd.run("sluiced", "-c", s.conf_path,
+                     "--handover-check").stdout.split()[-1]
+    done = check_state(s, state(layout=f"layout {layout}"))
+    assert done.returncode == 4 and "board" in done.stderr
+
+
+@pytest.mark.parametrize("fault", ["adopt_board", "adopt_state"])
+def test_state_is_lost_and_all_are_served(sluice, tmp, fault):
+    """The check was content, the new master is not: it serves anyway."""
+    site.write(tmp)
+    s = sluice(site.CONF, start=False)
+    s.start(env={"SLUICE_FAULT": fault})
+    with site.load(s.port) as load:
+        upgrade(s)
+        load.wait(50)
+        upgrade(s)
+        load.wait(50)
+    assert not load.failures
+    assert f"state cannot be taken over: fault point {fault}" in s.stderr()
+    assert len(s.workers()) == 2 and s.ctl_json("status")["ready"]
+    s.reload()
+
+
+def test_upgrade_of_places_with_blanks(sluice, tmp):
+    """run_dir, state_dir, pid file and a unix socket, with blanks and %."""
+    conf = site.CONF.replace("[listener web]", """
+[listener local]
+bind = unix:@dir@/a%20b.sock
+[listener web]""").replace("workers = 2", """workers = 2
+run_dir = @dir@/run of 100%
+state_dir = @dir@/state  with two""")
+    site.write(tmp)
+    s = sluice(conf, start=False)
+    s.control = f"{tmp}/run of 100%/control.sock"
+    s.start(args=("-p", f"{tmp}/pid file"))
+    for _ in range(2):
+        upgrade(s)
+        assert site.is_served(s.port)
+        assert s.ctl_json("status")["ready"]
+        assert http.get(f"{tmp}/a%20b.sock", "/hello").body == b"hello"
+    assert open(f"{tmp}/pid file", encoding="ascii").read() == f"{s.pid}\n"
+    s.stop()
+    assert not os.path.exists(f"{tmp}/pid file")
+    assert not os.path.exists(s.control)
 
 
 def test_another_program_that_ends_well(sluice, tmp):

@@ -11,6 +11,7 @@
  *	bind.c		listening sockets, held as long as configured
  *	roll.c		replaces workers one by one; how many there are
  *	upgrade.c	hands over to another program, same pid
+ *	handover.c	what it hands over, as text
  */
 #ifndef SL_MAIN_MASTER_H
 #define SL_MAIN_MASTER_H
@@ -140,10 +141,10 @@ void roll_fit(struct master *);
 /* --- upgrade.c --- */
 void upgrade_start(struct master *);
 void upgrade_checked(struct master *, int status);
-/* In the new program: 1 if state was taken over, 0 if there is none. */
-int upgrade_adopt(struct master *, struct err *);
+/* In the new program: takes the state over; false if there is none. */
+bool upgrade_adopt(struct master *);
 /* The same, what needs a loop. */
-int upgrade_adopt_children(struct master *, struct err *);
+void upgrade_adopt_children(struct master *);
 /* True while children of the program before live (row NULL: any). */
 bool upgrade_has_old(struct master *, const struct proc_row *);
 /* Shared rings have one reader: the old logger goes first. */
