@@ -50,6 +50,51 @@ def test_rolls_under_load(sluice, tmp):
     assert len(s.workers()) == 2
 
 
+def wait_stopped(s):
+    """The pid of a child that has stopped itself."""
+    deadline = net.Deadline("a stopped child")
+    while True:
+        for pid in s.children():
+            if cmd.state(pid) == "T":
+                return pid
+        net.wait_fd(s.pidfd, min(deadline.left(), 0.02))
+
+
+def test_roll_that_fails_is_told(sluice, tmp):
+    """The successor dies: so is the answer; a later roll does well."""
+    site.write(tmp)
+    s = sluice(site.CONF, env={"SLUICE_FAULT": "roll_crash:1"})
+    before = s.workers()
+    done = s.ctl("roll", ok=False)
+    assert done.returncode != 0
+    assert "the new worker 1 died" in done.stderr
+    s.wait_log("roll: stopped at worker 1")
+    assert s.workers() == before and site.is_served(s.port)
+    assert s.ctl("roll").returncode == 0
+    for pid in before:
+        net.wait_pid_gone(pid)
+
+
+def test_who_asks_during_a_roll_is_answered(sluice, tmp):
+    """By the end of the next one, which has what the first one made."""
+    site.write(tmp)
+    s = sluice(site.CONF, env={"SLUICE_FAULT": "roll_hold:1"})
+    before = set(s.workers())
+    first = cmd.Thread(lambda: s.ctl("roll", ok=False))
+    held = wait_stopped(s)
+    # control lets one ask; another control process knows nothing of it
+    s.wait_role("control", other_than=s.kill("control"))
+    assert first.join().returncode != 0
+    second = cmd.Thread(s.ctl, "roll")
+    s.wait_log("roll: asked for while one is under way")
+    os.kill(held, signal.SIGCONT)
+    assert second.join().returncode == 0
+    assert len(s.wait_log("roll: 2 workers replaced", count=2)) == 2
+    for pid in before | {held}:
+        net.wait_pid_gone(pid)
+    assert len(s.workers()) == 2
+
+
 def test_upgrades_under_load(sluice, tmp):
     s = start(sluice, tmp)
     pid = s.pid

@@ -78,11 +78,11 @@ struct master {
 	struct timer		 watch;		/* heartbeats, each second */
 	/* roll */
 	bool			 rolling:1;
-	bool			 roll_again:1;
 	bool			 roll_waits:1;	/* for a publish to end */
 	unsigned		 roll_at;	/* index under way */
 	struct child		*roll_new;	/* ref: awaited */
-	uint64_t		 roll_asker;
+	struct publish_askers	 roll_now;	/* wait for this one */
+	struct publish_askers	 roll_later;	/* for the next one */
 	/* stop */
 	unsigned		 ints;
 	struct timer		 stop;
@@ -130,6 +130,7 @@ void bind_close_control(struct master *);
 struct bound *bind_find(struct master *, const struct sock_addr *);
 
 /* --- roll.c --- */
+/* asker: the id under which control waits for the report. */
 void roll_start(struct master *, uint64_t asker);
 void roll_ready(struct child *);
 void roll_lost(struct child *);

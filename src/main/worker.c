@@ -6,6 +6,7 @@
  */
 #include "main/skel.h"
 
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -228,6 +229,19 @@ start(struct worker *w, struct err *e)
 	return 0;
 }
 
+/* Fault points: how a worker may fail, any or the successor in a roll. */
+static bool
+is_faulty(void)
+{
+	bool next = self->start->m->rolling;
+
+	if (FAULT("worker_crash"))
+		must(!"fault point worker_crash");
+	if (next && FAULT("roll_hold"))
+		raise(SIGSTOP);
+	return next && FAULT("roll_crash");
+}
+
 int
 worker_run(void)
 {
@@ -240,8 +254,8 @@ worker_run(void)
 
 	list_init(&w->fresh);
 	timer_init(&w->delay, on_delay);
-	if (FAULT("worker_crash"))
-		must(!"fault point worker_crash");
+	if (is_faulty())
+		return EXIT_ENV;
 	if (start(w, &e) < 0) {
 		log_err(&self->lc, "cannot start: %s", e.text);
 		return EXIT_ENV;
