@@ -109,6 +109,25 @@ def test_upgrades_under_load(sluice, tmp):
     assert s.ctl_json("status")["ready"]
 
 
+def test_signal_at_the_handover_is_not_lost(sluice, tmp):
+    """HUP came, and before it was looked at the new program began."""
+    site.write(tmp)
+    s = sluice(site.CONF, env={"SLUICE_FAULT": "handover_signal:1"})
+    upgrade(s)
+    # 1 was the old program's, 2 the new one's own, 3 is the signal's
+    s.wait_log("reload: generation 3 is live")
+
+
+def test_signal_at_a_handover_that_fails(sluice, tmp):
+    """The program that goes on has it."""
+    site.write(tmp)
+    s = sluice(site.CONF, env={
+        "SLUICE_FAULT": "handover_signal:1,handover_gone"})
+    s.send(signal.SIGUSR2)
+    s.wait_log("upgrade: cannot run")
+    s.wait_log("reload: generation 2 is live")
+
+
 def refused(s, pattern):
     before = set(s.children())
     s.send(signal.SIGUSR2)

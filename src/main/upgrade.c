@@ -152,12 +152,16 @@ hand_over(struct master *m)
 		return;
 	}
 	log_info(&self->lc, "upgrade: handing over to \"%s\"", m->program);
+	if (FAULT("handover_signal"))
+		raise(SIGHUP);
 	/* a signal between the two programs waits for the new one */
 	sigfillset(&all);
 	sigprocmask(SIG_SETMASK, &all, &was);
+	sig_put_back(&m->sig);
 	handover_inherit(m, fd, true);
 	handover_announce(fd);
-	execv(m->program, m->opts->argv);
+	if (!FAULT("handover_gone"))
+		execv(m->program, m->opts->argv);
 	handover_announce(-1);
 	handover_inherit(m, fd, false);
 	sigprocmask(SIG_SETMASK, &was, NULL);

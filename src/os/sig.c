@@ -62,6 +62,17 @@ sig_open(struct sig *s, struct ev *ev, const int *signos, sig_fn on,
 }
 
 void
+sig_put_back(struct sig *s)
+{
+	unsigned char buf[64];
+	ssize_t n, i;
+
+	while ((n = read(s->fd.fd, buf, sizeof(buf))) > 0)
+		for (i = 0; i < n; i++)
+			kill(getpid(), buf[i]);
+}
+
+void
 sig_reset(struct sig *s)
 {
 	sigset_t none;
