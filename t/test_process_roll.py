@@ -4,11 +4,13 @@ import shutil
 import signal
 import socket
 import subprocess
+import threading
 
 import pytest
 
 from lib import cmd, http, net, site
 from lib.cmd import BIN
+from lib.peer import hold
 
 
 def own_program(tmp):
@@ -73,6 +75,37 @@ def test_roll_that_fails_is_told(sluice, tmp):
     assert s.ctl("roll").returncode == 0
     for pid in before:
         net.wait_pid_gone(pid)
+
+
+def held_by_a_drain(sluice, tmp, peer, timeouts):
+    """A worker that drains after a roll, kept by a request; its client."""
+    app = peer(default=hold(threading.Event()))
+    site.write(tmp)
+    s = sluice(site.proxied(app.addr).replace(
+        "drain.timeout = 5s\nstop = 5s", timeouts))
+    c = http.Client(s.port)
+    c.send(http.request("GET", "/api/held"))
+    app.wait_requests(1)
+    s.ctl("roll")
+    return s, c
+
+
+def test_stop_shortens_a_drain(sluice, tmp, peer):
+    """A worker has a minute after a roll; a stop leaves it a second."""
+    s, c = held_by_a_drain(sluice, tmp, peer,
+                           "drain.timeout = 60s\nstop = 1s")
+    assert s.stop() == 0
+    c.close()
+    assert "does not end" not in str(s.log())
+    assert [r for r in s.log() if r.get("fail") == "draining"]
+
+
+def test_stop_does_not_lengthen_a_drain(sluice, tmp, peer):
+    s, c = held_by_a_drain(sluice, tmp, peer,
+                           "drain.timeout = 1s\nstop = 600s")
+    assert s.stop() == 0
+    c.close()
+    assert "does not end" not in str(s.log())
 
 
 def test_who_asks_during_a_roll_is_answered(sluice, tmp):

@@ -28,6 +28,7 @@ struct skel {
 	const struct skel_hooks		*hooks;	/* of run() */
 	int				 status;
 	uint64_t			 ticked_ms;
+	uint64_t			 drain_end;	/* if draining */
 	bool				 ending:1;
 };
 
@@ -234,8 +235,16 @@ on_cancel(struct skel *s, struct frame *f)
 static void
 drain(struct skel *s, uint64_t delay, uint64_t limit, bool orphan)
 {
-	if (s->proc.draining && !orphan)
-		return;
+	uint64_t now = ev_ms(s->proc.ev), end = now + delay + limit;
+
+	/* a later order counts if it wants the end sooner */
+	if (s->proc.draining && end >= s->drain_end) {
+		if (!orphan)
+			return;
+		end = s->drain_end;
+		limit = end > now + delay ? end - now - delay : 0;
+	}
+	s->drain_end = end;
 	s->proc.draining = true;
 	if (s->hooks->drain != NULL)
 		s->hooks->drain(s->hooks->ctx, delay, limit, orphan);

@@ -143,8 +143,10 @@ drain(void *ctx, uint64_t delay, uint64_t limit, bool orphan)
 	(void)orphan;
 	w->limit = limit;
 	w->serve.drained = on_drained;
-	if (delay == 0)
-		serve_drain(&w->serve, limit);
+	/* it may come again, with less time, during the first one's delay */
+	ev_timer_off(self->ev, &w->delay);
+	if (delay == 0 || w->serve.draining)
+		serve_drain(&w->serve, delay + limit);
 	else
 		ev_timer(self->ev, &w->delay, delay);
 }
