@@ -149,3 +149,11 @@ def test_daemon_without_standard_streams(sluice, tmp):
     assert cmd.run("sluiced", "-c", s.conf_path, "-s",
                    "stop").returncode == 0
     net.wait_pid_gone(pid)
+
+
+def test_serves_unwatched(sluice, tmp):
+    """A system that has no filters: it is said, and nothing else."""
+    s = start(sluice, tmp, env={"SLUICE_FAULT": "no_seccomp"})
+    assert site.is_served(s.port)
+    s.wait_log("system calls are not watched", count=7)
+    assert "warn" in s.wait_log("system calls are not watched")[0]
