@@ -1,5 +1,6 @@
 """Rolls and upgrades under load; programs that cannot take over."""
 import os
+import re
 import shutil
 import signal
 import socket
@@ -159,6 +160,42 @@ def test_signal_at_a_handover_that_fails(sluice, tmp):
     s.send(signal.SIGUSR2)
     s.wait_log("upgrade: cannot run")
     s.wait_log("reload: generation 2 is live")
+
+
+def capabilities(pid):
+    """{"Prm": mask, "Eff": mask, "Bnd": mask ...} of a process."""
+    with open(f"/proc/{pid}/status", encoding="ascii") as f:
+        return {k: int(v, 16) for k, v in
+                re.findall(r"^Cap(\w+):\s*(\w+)$", f.read(), re.M)}
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="root gives up capabilities")
+def test_upgrade_gets_no_capability_back(sluice, tmp):
+    s = start(sluice, tmp)
+    # KILL, SETGID, SETUID, NET_BIND_SERVICE, DAC_READ_SEARCH
+    few = 1 << 5 | 1 << 6 | 1 << 7 | 1 << 10 | 1 << 2
+    before = capabilities(s.pid)
+    assert before["Bnd"] & ~few == 0 and before["Prm"] & ~few == 0
+    upgrade(s)
+    assert capabilities(s.pid) == before
+    # the new program had no more than that before it gave up the rest
+    assert site.is_served(s.port)
+    s.reload()
+
+
+def test_stop_ends_a_check(sluice, tmp):
+    """The program that is asked never answers: nobody stays behind."""
+    path = own_program(tmp)
+    s = start(sluice, tmp, path)
+    with open(path + ".new", "w", encoding="ascii") as f:
+        f.write("#!/bin/sh\nkill -STOP $$\n")
+    os.chmod(path + ".new", 0o755)
+    os.rename(path + ".new", path)
+    s.send(signal.SIGUSR2)
+    pid = wait_stopped(s)
+    s.send(signal.SIGTERM)
+    assert s.wait() == 0
+    assert not os.path.exists(f"/proc/{pid}")
 
 
 def refused(s, pattern):

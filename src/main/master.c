@@ -514,6 +514,7 @@ leave(struct master *m)
 		(void)unlink(m->pid_file);
 	bind_close(m);
 	bind_close_control(m);
+	upgrade_kill(m);
 	notify_send("STATUS=stopped");
 }
 

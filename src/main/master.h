@@ -142,6 +142,8 @@ void roll_fit(struct master *);
 /* --- upgrade.c --- */
 void upgrade_start(struct master *);
 void upgrade_checked(struct master *, int status);
+/* At the end: a check under way is not left behind. */
+void upgrade_kill(struct master *);
 /* In the new program: takes the state over; false if there is none. */
 bool upgrade_adopt(struct master *);
 /* The same, what needs a loop. */

@@ -230,6 +230,17 @@ upgrade_checked(struct master *m, int status)
 	ev_timer(m->proc.ev, &m->check_kill, 0);
 }
 
+void
+upgrade_kill(struct master *m)
+{
+	if (m->check_pid <= 0)
+		return;
+	kill(m->check_pid, SIGKILL);
+	while (waitpid(m->check_pid, NULL, 0) < 0 && errno == EINTR)
+		;
+	m->check_pid = 0;
+}
+
 /* --- taking over --- */
 
 /* The sockets and nothing else are sure to be ours. */
