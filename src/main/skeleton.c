@@ -186,7 +186,7 @@ on_prepare(struct skel *s, struct frame *f)
 			    s->hooks->prepare(s->hooks->ctx, gs->next, &e);
 	}
 	if (rc == 0 && FAULT("prepare_refuse"))
-		rc = err_set(&e, "fault point prepare_refuse");
+		rc = err_set(&e, "fault point prepare_refuse\nINJECTED=1");
 	if (gs->next == NULL)
 		release(f->head.id, p.slot);
 	p.refused = rc < 0;
