@@ -366,25 +366,42 @@ handover_read(struct master *m, int fd, struct handover *h, struct err *e)
 	return rc;
 }
 
+/* True if every process of before has its slot on the board. */
+static bool
+has_slots(const struct master *m, const struct shm *shm, struct err *e)
+{
+	uint32_t rows = shm_rows(shm, &board_slots);
+	const struct list *l;
+	struct child *c;
+
+	list_each(l, &m->children) {
+		c = container_of(l, struct child, node);
+		if (c->slot < rows)
+			continue;
+		err_set(e, "a process has slot %u, the board %u", c->slot,
+		    rows);
+		return false;
+	}
+	return true;
+}
+
 struct shm *
 handover_board(const struct master *m, const struct handover *h,
     struct err *e)
 {
-	struct shm *shm = shm_adopt(h->shm, shm_regions, e);
-	const struct list *l;
-	uint32_t rows;
+	int i, fds[SHM_NSEG];
+	struct shm *shm;
 
+	for (i = 0; i < SHM_NSEG; i++)
+		fds[i] = fcntl(h->shm[i], F_DUPFD_CLOEXEC, 0);
+	shm = shm_adopt(fds, shm_regions, e);
 	if (shm == NULL)
-		return NULL;
-	rows = shm_rows(shm, &board_slots);
-	list_each(l, &m->children) {
-		if (container_of(l, struct child, node)->slot < rows)
-			continue;
-		err_set(e, "a process has slot %u, the board %u",
-		    container_of(l, struct child, node)->slot, rows);
-		/* not freed: the descriptors are the caller's */
-		return NULL;
-	}
+		for (i = 0; i < SHM_NSEG; i++)
+			close(fds[i]);
+	else if (!has_slots(m, shm, e))
+		shm_free(&shm);
+	for (i = 0; shm != NULL && i < SHM_NSEG; i++)
+		close(h->shm[i]);
 	return shm;
 }
 

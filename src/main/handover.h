@@ -33,8 +33,8 @@ int handover_find(void);
 int handover_read(struct master *, int fd, struct handover *, struct err *);
 
 /*
- * The board that it names; NULL if it is not one of this program (its
- * descriptors are the caller's then).
+ * The board that it names, whose descriptors are gone then; NULL if it is
+ * not one of this program.
  */
 struct shm *handover_board(const struct master *, const struct handover *,
     struct err *);

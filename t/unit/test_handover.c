@@ -117,10 +117,13 @@ START_TEST(there_and_back)
 	/* the board goes along, unless a process stands outside of it */
 	for (int i = 0; i < SHM_NSEG; i++)
 		h.shm[i] = dup(h.shm[i]);
-	n.proc.shm = handover_board(&n, &h, &e);
-	ck_assert_msg(n.proc.shm != NULL, "%s", e.text);
 	container_of(n.children.next, struct child, node)->slot = 100;
 	ck_assert_ptr_null(handover_board(&n, &h, &e));
+	ck_assert_ptr_nonnull(strstr(e.text, "slot 100"));
+	container_of(n.children.next, struct child, node)->slot = 3;
+	n.proc.shm = handover_board(&n, &h, &e);
+	ck_assert_msg(n.proc.shm != NULL, "%s", e.text);
+	ck_assert_int_lt(fcntl(h.shm[0], F_GETFD), 0);
 	drop(&n);
 	drop(&m);
 }
