@@ -169,6 +169,7 @@ SRCS_MAIN = \
 	src/main/check.c \
 	src/main/child.c \
 	src/main/control.c \
+	src/main/handover.c \
 	src/main/health.c \
 	src/main/helper.c \
 	src/main/helper_open.c \

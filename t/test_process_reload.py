@@ -74,6 +74,14 @@ def test_one_refusal_cancels_for_all(sluice, tmp):
     assert http.get(s.port, "/hello").body == b"hello"
 
 
+def test_refusal_is_one_line(sluice, tmp):
+    """What a worker says is told on, and cannot say more than that."""
+    s = start(sluice, tmp, env={"SLUICE_FAULT": "prepare_refuse:1"})
+    state = s.reload()
+    assert "INJECTED" not in state
+    assert "prepare_refuse\\x0aINJECTED=1" in state["STATUS"]
+
+
 def test_listener_comes_and_goes(sluice, tmp):
     s = start(sluice, tmp)
     two = site.CONF.replace(

@@ -22,6 +22,14 @@ def test_roles_and_titles(sluice, tmp):
     assert site.is_served(s.port)
 
 
+def test_serves_unwatched(sluice, tmp):
+    """A system that has no filters: it is said, and nothing else."""
+    s = start(sluice, tmp, env={"SLUICE_FAULT": "no_seccomp"})
+    assert site.is_served(s.port)
+    s.wait_log("system calls are not watched", count=7)
+    assert "warn" in s.wait_log("system calls are not watched")[0]
+
+
 def test_term_stops(sluice, tmp):
     s = start(sluice, tmp)
     assert os.path.exists(f"{tmp}/run/sluiced.pid")

@@ -22,6 +22,7 @@
 #include "core/board.h"
 #include "core/settings.h"
 #include "main/budget.h"
+#include "main/handover.h"
 
 #define CHECK_BYTES	GEN_SLOT_BYTES
 
@@ -221,12 +222,20 @@ send_signal(const struct opts *o)
 	return EXIT_OK;
 }
 
-/* What the running master wants to know of a successor. */
+/*
+ * What the running master wants to know of a successor; it says what it
+ * would hand over.
+ */
 static int
 handover(const struct opts *o)
 {
-	int code = test(o);
+	int code = test(o), fd = handover_find();
+	struct err e;
 
+	if (code == EXIT_OK && fd >= 0 && handover_check(fd, &e) < 0) {
+		fprintf(stderr, "sluiced: cannot take over: %s\n", e.text);
+		code = EXIT_ENV;
+	}
 	if (code == EXIT_OK)
 		printf("sluiced %s layout %016llx\n", SL_VERSION,
 		    (unsigned long long)shm_layout(shm_regions));

@@ -128,7 +128,8 @@ master_first(struct master *m, const struct conf *conf, enum diag_id *id,
 	*id = DIAG_USER;
 	if (find_user(m, s, e) < 0)
 		return -1;
-	if (m->adopted)
+	/* the state may have been lost on the way */
+	if (m->adopted && m->run_dir[0] != '\0')
 		return 0;
 	*id = DIAG_DIRECTORY;
 	if (str_to_c(s->run_dir, m->run_dir, sizeof(m->run_dir)) < 0 ||
@@ -478,8 +479,7 @@ init(struct master *m, struct err *e)
 		g = shm_row(m->proc.shm, &board_globals, 0);
 		g->started_ms = ev_wall_ms(m->proc.ev);
 	}
-	if (upgrade_adopt_children(m, e) < 0)
-		return -1;
+	upgrade_adopt_children(m);
 	board_enter(&m->board, m->proc.shm, 0, RING_BYTES);
 	self->board = &m->board;
 	m->board.slot->pid = (uint32_t)getpid();
@@ -514,6 +514,7 @@ leave(struct master *m)
 		(void)unlink(m->pid_file);
 	bind_close(m);
 	bind_close_control(m);
+	upgrade_kill(m);
 	notify_send("STATUS=stopped");
 }
 
@@ -522,16 +523,10 @@ master_run(struct opts *o)
 {
 	struct master *m = must_calloc(1, sizeof(*m));
 	struct err e;
-	int adopted;
 
 	FAULT_INIT();
 	prepare_self(m, o);
-	adopted = upgrade_adopt(m, &e);
-	if (adopted < 0) {
-		log_err(&self->lc, "upgrade: %s", e.text);
-		return EXIT_ENV;
-	}
-	if (adopted == 0 && !o->foreground && detach(m) < 0)
+	if (!upgrade_adopt(m) && !o->foreground && detach(m) < 0)
 		return EXIT_ENV;
 	if (init(m, &e) < 0) {
 		log_err(&self->lc, "start: %s", e.text);

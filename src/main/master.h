@@ -11,6 +11,7 @@
  *	bind.c		listening sockets, held as long as configured
  *	roll.c		replaces workers one by one; how many there are
  *	upgrade.c	hands over to another program, same pid
+ *	handover.c	what it hands over, as text
  */
 #ifndef SL_MAIN_MASTER_H
 #define SL_MAIN_MASTER_H
@@ -77,11 +78,11 @@ struct master {
 	struct timer		 watch;		/* heartbeats, each second */
 	/* roll */
 	bool			 rolling:1;
-	bool			 roll_again:1;
 	bool			 roll_waits:1;	/* for a publish to end */
 	unsigned		 roll_at;	/* index under way */
 	struct child		*roll_new;	/* ref: awaited */
-	uint64_t		 roll_asker;
+	struct publish_askers	 roll_now;	/* wait for this one */
+	struct publish_askers	 roll_later;	/* for the next one */
 	/* stop */
 	unsigned		 ints;
 	struct timer		 stop;
@@ -129,6 +130,7 @@ void bind_close_control(struct master *);
 struct bound *bind_find(struct master *, const struct sock_addr *);
 
 /* --- roll.c --- */
+/* asker: the id under which control waits for the report. */
 void roll_start(struct master *, uint64_t asker);
 void roll_ready(struct child *);
 void roll_lost(struct child *);
@@ -140,10 +142,12 @@ void roll_fit(struct master *);
 /* --- upgrade.c --- */
 void upgrade_start(struct master *);
 void upgrade_checked(struct master *, int status);
-/* In the new program: 1 if state was taken over, 0 if there is none. */
-int upgrade_adopt(struct master *, struct err *);
+/* At the end: a check under way is not left behind. */
+void upgrade_kill(struct master *);
+/* In the new program: takes the state over; false if there is none. */
+bool upgrade_adopt(struct master *);
 /* The same, what needs a loop. */
-int upgrade_adopt_children(struct master *, struct err *);
+void upgrade_adopt_children(struct master *);
 /* True while children of the program before live (row NULL: any). */
 bool upgrade_has_old(struct master *, const struct proc_row *);
 /* Shared rings have one reader: the old logger goes first. */

@@ -291,6 +291,19 @@ publish_fail(struct master *m, const char *fmt, ...)
 	finish(m);
 }
 
+/* The words of a child: what goes to a log or a service manager is a line. */
+static void
+refuse_with(struct master *m, const struct child *c, struct str why)
+{
+	struct text t;
+
+	text_init_fixed(&t, m->pub.why, sizeof(m->pub.why) - 1);
+	text_fmt(&t, "%s refused: ", c->name);
+	text_safe(&t, why);
+	m->pub.why[t.n] = '\0';
+	m->pub.refused = true;
+}
+
 void
 publish_answer(struct child *c, struct frame *f)
 {
@@ -304,13 +317,9 @@ publish_answer(struct child *c, struct frame *f)
 	c->asked = false;
 	if (prepare && f->head.len >= sizeof(p)) {
 		memcpy(&p, f->data, sizeof(p));
-		if (p.refused != 0) {
-			snprintf(m->pub.why, sizeof(m->pub.why),
-			    "%s refused: %.*s", c->name,
-			    (int)(f->head.len - sizeof(p)),
-			    f->data + sizeof(p));
-			m->pub.refused = true;
-		}
+		if (p.refused != 0)
+			refuse_with(m, c, str_make(f->data + sizeof(p),
+			    f->head.len - sizeof(p)));
 	}
 	if (--m->pub.pending == 0)
 		finish(m);

@@ -9,6 +9,8 @@
 
 #include "core/settings.h"
 
+static void begin(struct master *);
+
 static unsigned
 wanted(const struct master *m)
 {
@@ -50,18 +52,47 @@ roll_fit(struct master *m)
 	}
 }
 
+/* Tells control what became of the roll; why NULL: it is done. */
 static void
-report(struct master *m)
+report(struct master *m, const char *why)
 {
-	struct report r = { .code = EXIT_OK,
+	struct report r = { .code = why == NULL ? EXIT_OK : EXIT_ENV,
 	    .generation = m->gens.cur->number };
-	struct frame_head h = { .op = CHAN_REPORT, .len = sizeof(r),
-	    .id = m->roll_asker };
+	struct frame_head h = { .op = CHAN_REPORT };
 	struct child *c = child_find(m, child_row("control"), 0);
+	struct text t;
+	unsigned i;
 
-	if (m->roll_asker != 0 && c != NULL)
-		(void)chan_send(&c->chan, &h, &r, NULL, 0);
-	m->roll_asker = 0;
+	r.why_n = why == NULL ? 0 : (uint32_t)str_from(why).n;
+	text_init(&t);
+	text_add(&t, str_make((const char *)&r, sizeof(r)));
+	text_add(&t, str_from(why));
+	h.len = (uint32_t)t.n;
+	for (i = 0; c != NULL && i < m->roll_now.n; i++) {
+		h.id = m->roll_now.id[i];
+		(void)chan_send(&c->chan, &h, t.p, NULL, 0);
+	}
+	m->roll_now.n = 0;
+	text_fini(&t);
+}
+
+/* The roll is over; the next one begins if it was asked for meanwhile. */
+static void
+finish(struct master *m, const char *why)
+{
+	if (why == NULL)
+		log_info(&self->lc, "roll: %u workers replaced", m->roll_at);
+	else
+		log_err(&self->lc, "roll: stopped at worker %u: %s",
+		    m->roll_at + 1, why);
+	m->rolling = false;
+	m->roll_new = NULL;
+	report(m, why);
+	if (m->roll_later.n == 0)
+		return;
+	m->roll_now = m->roll_later;
+	m->roll_later.n = 0;
+	begin(m);
 }
 
 /* Starts the successor of the next worker, or ends the roll. */
@@ -71,14 +102,12 @@ step(struct master *m)
 	const struct proc_row *row = child_row("worker");
 	struct err e;
 
-	if (m->roll_at >= wanted(m) || m->state > MASTER_SERVING) {
-		m->rolling = false;
-		log_info(&self->lc, "roll: %u workers replaced", m->roll_at);
-		report(m);
-		if (m->roll_again) {
-			m->roll_again = false;
-			roll_start(m, 0);
-		}
+	if (m->state > MASTER_SERVING) {
+		finish(m, "the gateway is stopping");
+		return;
+	}
+	if (m->roll_at >= wanted(m)) {
+		finish(m, NULL);
 		return;
 	}
 	/* a process forked now would miss the generation under way */
@@ -87,12 +116,23 @@ step(struct master *m)
 		return;
 	}
 	m->roll_new = child_spawn(m, row, m->roll_at, &e);
-	if (m->roll_new == NULL) {
-		log_err(&self->lc, "roll: stopped at worker %u: %s",
-		    m->roll_at + 1, e.text);
-		m->rolling = false;
-		report(m);
-	}
+	if (m->roll_new == NULL)
+		finish(m, e.text);
+}
+
+static void
+begin(struct master *m)
+{
+	m->rolling = true;
+	m->roll_at = 0;
+	step(m);
+}
+
+static void
+add_asker(struct publish_askers *a, uint64_t id)
+{
+	if (a->n < sizeof(a->id) / sizeof(a->id[0]))
+		a->id[a->n++] = id;
 }
 
 void
@@ -107,16 +147,18 @@ roll_resume(struct master *m)
 void
 roll_start(struct master *m, uint64_t asker)
 {
-	if (m->state != MASTER_SERVING)
-		return;
+	/* who asks now wants those replaced, too, that it has made so far */
 	if (m->rolling) {
-		m->roll_again = true;
+		log_info(&self->lc, "roll: asked for while one is under way: "
+		    "another one follows");
+		add_asker(&m->roll_later, asker);
 		return;
 	}
-	m->rolling = true;
-	m->roll_at = 0;
-	m->roll_asker = asker;
-	step(m);
+	add_asker(&m->roll_now, asker);
+	if (m->state == MASTER_SERVING)
+		begin(m);
+	else
+		report(m, "the gateway is starting or stopping");
 }
 
 void
@@ -143,12 +185,17 @@ void
 roll_lost(struct child *c)
 {
 	struct master *m = c->m;
+	char why[64];
 
 	if (!m->rolling || c != m->roll_new)
 		return;
-	/* the old one still serves: try no further */
-	log_err(&self->lc, "roll: stopped: the new %s died", c->name);
 	m->roll_new = NULL;
-	m->rolling = false;
-	report(m);
+	/* told to go, because there are to be fewer now */
+	if (c->draining) {
+		step(m);
+		return;
+	}
+	/* the old one still serves: try no further */
+	snprintf(why, sizeof(why), "the new %s died", c->name);
+	finish(m, why);
 }

@@ -21,6 +21,7 @@ struct skel_hooks {
 	/*
 	 * Finish: go on accepting for delay ms, end within limit ms, then
 	 * skel_exit().  NULL: skel_exit at once.  orphan: the master died.
+	 * Called again when it is to end sooner, or the master died then.
 	 */
 	void	(*drain)(void *ctx, uint64_t delay, uint64_t limit,
 		    bool orphan);

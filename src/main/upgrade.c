@@ -1,16 +1,17 @@
 /*
  * Upgrade: another program takes over, with the same pid.  Master.  A
- * child first runs the new program with --handover-check; only when that
- * ends well the master writes what it holds into a memory file (one fact
- * a line) and execs in place.  The new master adopts sockets, board and
- * children, starts its own, and lets the old ones drain.
+ * child first runs the new program with --handover-check and what would
+ * be handed over; only when that ends well the master writes what it
+ * holds into a memory file (handover.c) and execs in place.  The new
+ * master adopts sockets, board and children, starts its own, and lets the
+ * old ones drain.
  *
  * Old children speak the frames of another program: they are only told
  * by signals, and what they send is ignored.  With another layout of the
- * board it makes a new one; the old children keep the old one, their
- * logger with them.
+ * board, or one that cannot be taken over, there is a new one; the old
+ * children keep the old one, their logger with them.
  */
-#include "main/master.h"
+#include "main/handover.h"
 
 #include <ctype.h>
 #include <errno.h>
@@ -18,18 +19,15 @@
 #include <limits.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "base/must.h"
 #include "core/settings.h"
+#include "os/fault.h"
 
-#define VAR		"SLUICE_HANDOVER"
-#define FORMAT		"sluice-handover 1"
 #define CHECK_MS	30000
 #define RETRY_MS	50
-#define STATE_BYTES	(1U << 20)
 
 /* --- the program --- */
 
@@ -66,19 +64,27 @@ find_program(const char *argv0, char *out, size_t size)
 
 /* --- the check --- */
 
+/* The check sees what it would be given; it is a copy of the master. */
 static void
 run_check(struct master *m, int out)
 {
 	char **argv = must_calloc((size_t)m->opts->argc + 2, sizeof(*argv));
-	int i;
+	struct err e;
+	int i, fd;
 
 	sig_reset(&m->sig);
 	dup2(out, STDOUT_FILENO);
 	dup2(out, STDERR_FILENO);
+	fd = handover_write(m, &e);
+	if (fd < 0) {
+		dprintf(STDERR_FILENO, "%s\n", e.text);
+		_exit(EXIT_ENV);
+	}
+	handover_inherit(m, fd, true);
+	handover_announce(fd);
 	for (i = 0; i < m->opts->argc; i++)
 		argv[i] = m->opts->argv[i];
 	argv[i] = (char[]){ "--handover-check" };
-	unsetenv(VAR);
 	execv(m->program, argv);
 	dprintf(STDERR_FILENO, "cannot run \"%s\": %s\n", m->program,
 	    strerror(errno));
@@ -134,90 +140,34 @@ upgrade_start(struct master *m)
 
 /* --- handing over --- */
 
-static int
-put_state(struct master *m, struct text *t)
-{
-	struct list *l;
-	struct bound *b;
-	struct child *c;
-	int i;
-
-	text_fmt(t, "%s\nlayout %016llx\nnumbers %llu\ntags %llu\n", FORMAT,
-	    (unsigned long long)shm_layout(shm_regions),
-	    (unsigned long long)m->numbers, (unsigned long long)m->tags);
-	text_fmt(t, "places %d %d %s %s %s\n", m->pid_fd, m->ctl_fd,
-	    m->run_dir, m->state_dir, m->pid_file);
-	text_fmt(t, "shm");
-	for (i = 0; i < SHM_NSEG; i++)
-		text_fmt(t, " %d", shm_fd(m->proc.shm, i));
-	text_c(t, '\n');
-	list_each(l, &m->bound) {
-		b = container_of(l, struct bound, node);
-		text_fmt(t, "bound %d ", b->fd);
-		sock_text(t, &b->addr);
-		text_c(t, '\n');
-	}
-	list_each(l, &m->children) {
-		c = container_of(l, struct child, node);
-		text_fmt(t, "child %d %u %llu %s %u %d %d\n", (int)c->pid,
-		    c->slot, (unsigned long long)c->tag, c->row->name,
-		    c->index, c->chan.fd.fd, c->draining);
-	}
-	return t->cut ? -1 : 0;
-}
-
-/* on: the descriptors named in the state survive exec. */
-static void
-set_inherit(struct master *m, int state_fd, bool on)
-{
-	struct list *l;
-	int i, flag = on ? 0 : FD_CLOEXEC;
-
-	fcntl(state_fd, F_SETFD, flag);
-	fcntl(m->pid_fd, F_SETFD, flag);
-	fcntl(m->ctl_fd, F_SETFD, flag);
-	for (i = 0; i < SHM_NSEG; i++)
-		fcntl(shm_fd(m->proc.shm, i), F_SETFD, flag);
-	list_each(l, &m->bound)
-		fcntl(container_of(l, struct bound, node)->fd, F_SETFD, flag);
-	list_each(l, &m->children)
-		fcntl(container_of(l, struct child, node)->chan.fd.fd,
-		    F_SETFD, flag);
-}
-
 static void
 hand_over(struct master *m)
 {
-	struct text t;
 	sigset_t all, was;
-	char num[16];
-	int fd;
+	struct err e;
+	int fd = handover_write(m, &e);
 
-	fd = memfd_create("sluice-handover", MFD_CLOEXEC);
-	text_init(&t);
-	if (fd < 0 || put_state(m, &t) < 0 ||
-	    write(fd, t.p, t.n) != (ssize_t)t.n) {
-		log_err(&self->lc, "upgrade: cannot write the state: %s",
-		    strerror(errno));
-		goto out;
+	if (fd < 0) {
+		log_err(&self->lc, "upgrade: %s: going on", e.text);
+		return;
 	}
 	log_info(&self->lc, "upgrade: handing over to \"%s\"", m->program);
+	if (FAULT("handover_signal"))
+		raise(SIGHUP);
 	/* a signal between the two programs waits for the new one */
 	sigfillset(&all);
 	sigprocmask(SIG_SETMASK, &all, &was);
-	set_inherit(m, fd, true);
-	snprintf(num, sizeof(num), "%d", fd);
-	setenv(VAR, num, 1);
-	execv(m->program, m->opts->argv);
-	unsetenv(VAR);
-	set_inherit(m, fd, false);
+	sig_put_back(&m->sig);
+	handover_inherit(m, fd, true);
+	handover_announce(fd);
+	if (!FAULT("handover_gone"))
+		execv(m->program, m->opts->argv);
+	handover_announce(-1);
+	handover_inherit(m, fd, false);
 	sigprocmask(SIG_SETMASK, &was, NULL);
 	log_err(&self->lc, "upgrade: cannot run \"%s\": going on",
 	    m->program);
-out:
-	text_fini(&t);
-	if (fd >= 0)
-		close(fd);
+	close(fd);
 }
 
 static void
@@ -280,143 +230,79 @@ upgrade_checked(struct master *m, int status)
 	ev_timer(m->proc.ev, &m->check_kill, 0);
 }
 
+void
+upgrade_kill(struct master *m)
+{
+	if (m->check_pid <= 0)
+		return;
+	kill(m->check_pid, SIGKILL);
+	while (waitpid(m->check_pid, NULL, 0) < 0 && errno == EINTR)
+		;
+	m->check_pid = 0;
+}
+
 /* --- taking over --- */
 
-static int
-adopt_child(struct master *m, const char *line)
-{
-	struct child *c = must_calloc(1, sizeof(*c));
-	char role[24];
-	unsigned long long tag;
-	int pid, fd, draining;
-
-	if (sscanf(line, "child %d %u %llu %23s %u %d %d", &pid, &c->slot,
-	    &tag, role, &c->index, &fd, &draining) != 7) {
-		free(c);
-		return -1;
-	}
-	c->m = m;
-	c->pid = pid;
-	c->tag = tag;
-	c->old = true;
-	c->ready = true;
-	c->row = child_row(role);
-	c->chan.fd.fd = fd;
-	list_add_tail(&m->children, &c->node);
-	return 0;
-}
-
-static int
-adopt_bound(struct master *m, struct str line)
-{
-	struct bound *b = must_calloc(1, sizeof(*b));
-	struct str word, rest = line;
-	uint64_t fd;
-
-	if (!str_word(&rest, " ", &word) || !str_word(&rest, " ", &word) ||
-	    str_to_u64(word, INT_MAX, &fd) < 0 ||
-	    sock_parse(str_trim(rest), -1, &b->addr, NULL) < 0) {
-		free(b);
-		return -1;
-	}
-	b->fd = (int)fd;
-	list_add_tail(&m->bound, &b->node);
-	return 0;
-}
-
-static int
-adopt_line(struct master *m, const char *line, uint64_t *layout, int *fds)
-{
-	unsigned long long n;
-
-	if (sscanf(line, "layout %llx", &n) == 1)
-		*layout = n;
-	else if (sscanf(line, "numbers %llu", &n) == 1)
-		m->numbers = n;
-	else if (sscanf(line, "tags %llu", &n) == 1)
-		m->tags = n;
-	else if (strncmp(line, "shm ", 4) == 0)
-		return sscanf(line, "shm %d %d %d %d", &fds[0], &fds[1],
-		    &fds[2], &fds[3]) == 4 ? 0 : -1;
-	else if (strncmp(line, "places ", 7) == 0)
-		return sscanf(line, "places %d %d %255s %255s %511s",
-		    &m->pid_fd, &m->ctl_fd, m->run_dir, m->state_dir,
-		    m->pid_file) == 5 ? 0 : -1;
-	else if (strncmp(line, "bound ", 6) == 0)
-		return adopt_bound(m, str_from(line));
-	else if (strncmp(line, "child ", 6) == 0)
-		return adopt_child(m, line);
-	return 0;
-}
-
-static int
-read_state(struct master *m, char *buf, uint64_t *layout, int *fds,
-    struct err *e)
-{
-	char *line, *save = NULL;
-
-	if (strncmp(buf, FORMAT "\n", sizeof(FORMAT)) != 0)
-		return err_set(e, "the state is of another format");
-	for (line = strtok_r(buf, "\n", &save); line != NULL;
-	    line = strtok_r(NULL, "\n", &save))
-		if (adopt_line(m, line, layout, fds) < 0)
-			return err_set(e, "the state is malformed: \"%.80s\"",
-			    line);
-	return 0;
-}
-
+/* The sockets and nothing else are sure to be ours. */
 static void
-close_on_exec(struct master *m)
+lose_board(struct master *m, const struct err *e)
 {
-	struct list *l;
-
-	fcntl(m->pid_fd, F_SETFD, FD_CLOEXEC);
-	fcntl(m->ctl_fd, F_SETFD, FD_CLOEXEC);
-	list_each(l, &m->bound)
-		fcntl(container_of(l, struct bound, node)->fd, F_SETFD,
-		    FD_CLOEXEC);
-	list_each(l, &m->children)
-		fcntl(container_of(l, struct child, node)->chan.fd.fd,
-		    F_SETFD, FD_CLOEXEC);
-}
-
-int
-upgrade_adopt(struct master *m, struct err *e)
-{
-	const char *var = getenv(VAR);
-	char *buf;
-	uint64_t fd, layout = 0;
-	ssize_t n;
-	int i, fds[SHM_NSEG] = { -1, -1, -1, -1 };
-
-	if (var == NULL || str_to_u64(str_from(var), INT_MAX, &fd) < 0)
-		return 0;
-	/* it stays set: only what begins as a master looks at it */
-	buf = must_calloc(1, STATE_BYTES + 1);
-	n = pread((int)fd, buf, STATE_BYTES, 0);
-	close((int)fd);
-	if (n <= 0 || read_state(m, buf, &layout, fds, e) < 0) {
-		free(buf);
-		return n <= 0 ? err_sys(e, "cannot read the state") : -1;
-	}
-	free(buf);
-	close_on_exec(m);
-	m->adopted = true;
-	if (layout == shm_layout(shm_regions)) {
-		m->proc.shm = shm_adopt(fds, shm_regions, e);
-		return m->proc.shm == NULL ? -1 : 1;
-	}
+	log_err(&self->lc, "upgrade: the state cannot be taken over: %s: "
+	    "serving with a new board and new processes", e->text);
 	m->old_board = true;
-	for (i = 0; i < SHM_NSEG; i++)
-		close(fds[i]);
-	return 1;
 }
 
-int
-upgrade_adopt_children(struct master *m, struct err *e)
+static int
+read_state(struct master *m, int fd, struct handover *h, struct err *e)
+{
+	if (handover_read(m, fd, h, e) < 0)
+		return -1;
+	return FAULT("adopt_state") ? err_set(e, "fault point adopt_state") :
+	    0;
+}
+
+static int
+adopt_board(struct master *m, const struct handover *h, struct err *e)
+{
+	if (FAULT("adopt_board"))
+		return err_set(e, "fault point adopt_board");
+	m->proc.shm = handover_board(m, h, e);
+	return m->proc.shm == NULL ? -1 : 0;
+}
+
+bool
+upgrade_adopt(struct master *m)
+{
+	int i, fd = handover_find();
+	struct handover h;
+	struct err e;
+
+	if (fd < 0)
+		return false;
+	/* it stays named: only what begins as a master looks at it */
+	m->adopted = true;
+	if (read_state(m, fd, &h, &e) < 0) {
+		lose_board(m, &e);
+		handover_take_rest(m);
+		handover_inherit(m, -1, false);
+		return true;
+	}
+	close(fd);
+	handover_inherit(m, -1, false);
+	m->old_board = h.layout != shm_layout(shm_regions);
+	if (!m->old_board && adopt_board(m, &h, &e) < 0)
+		lose_board(m, &e);
+	for (i = 0; m->old_board && i < SHM_NSEG; i++)
+		close(h.shm[i]);
+	return true;
+}
+
+void
+upgrade_adopt_children(struct master *m)
 {
 	struct list *l;
 	struct child *c;
+	struct err e;
 
 	list_each(l, &m->children) {
 		c = container_of(l, struct child, node);
@@ -424,11 +310,12 @@ upgrade_adopt_children(struct master *m, struct err *e)
 			c->slot = 0;
 		c->born_ms = ev_ms(m->proc.ev);
 		child_init(c);
+		/* signals reach it without a channel as well */
 		if (chan_open(&c->chan, m->proc.ev, c->chan.fd.fd,
-		    child_on_frame, c, e) < 0)
-			return -1;
+		    child_on_frame, c, &e) < 0)
+			log_warn(&self->lc, "upgrade: %s: no channel: %s",
+			    c->name, e.text);
 	}
-	return 0;
 }
 
 /* --- letting the old ones go --- */

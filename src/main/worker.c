@@ -6,6 +6,7 @@
  */
 #include "main/skel.h"
 
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -142,8 +143,10 @@ drain(void *ctx, uint64_t delay, uint64_t limit, bool orphan)
 	(void)orphan;
 	w->limit = limit;
 	w->serve.drained = on_drained;
-	if (delay == 0)
-		serve_drain(&w->serve, limit);
+	/* it may come again, with less time, during the first one's delay */
+	ev_timer_off(self->ev, &w->delay);
+	if (delay == 0 || w->serve.draining)
+		serve_drain(&w->serve, delay + limit);
 	else
 		ev_timer(self->ev, &w->delay, delay);
 }
@@ -228,6 +231,19 @@ start(struct worker *w, struct err *e)
 	return 0;
 }
 
+/* Fault points: how a worker may fail, any or the successor in a roll. */
+static bool
+is_faulty(void)
+{
+	bool next = self->start->m->rolling;
+
+	if (FAULT("worker_crash"))
+		must(!"fault point worker_crash");
+	if (next && FAULT("roll_hold"))
+		raise(SIGSTOP);
+	return next && FAULT("roll_crash");
+}
+
 int
 worker_run(void)
 {
@@ -240,8 +256,8 @@ worker_run(void)
 
 	list_init(&w->fresh);
 	timer_init(&w->delay, on_delay);
-	if (FAULT("worker_crash"))
-		must(!"fault point worker_crash");
+	if (is_faulty())
+		return EXIT_ENV;
 	if (start(w, &e) < 0) {
 		log_err(&self->lc, "cannot start: %s", e.text);
 		return EXIT_ENV;

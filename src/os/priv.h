@@ -27,7 +27,10 @@ bool priv_is_root(void);
 /* The lowest port that this process may bind; 0: any. */
 unsigned priv_first_port(void);
 
-/* Master: keeps only what binding, forking and signalling need. */
+/*
+ * Master: keeps only what binding, forking and signalling need, and so
+ * do the programs that it executes.
+ */
 int priv_limit_master(struct err *);
 
 /* Child: becomes the user for good. */

@@ -69,6 +69,27 @@ priv_first_port(void)
 	return first;
 }
 
+/*
+ * What root gets at exec, by an upgrade say, is the bounding set: the
+ * same few.  They go while there is the right to, in the first program.
+ */
+static int
+limit_exec(uint64_t keep, struct err *e)
+{
+	int i, have, rc = 0;
+
+	for (i = 0; i < 64; i++) {
+		have = prctl(PR_CAPBSET_READ, i, 0, 0, 0);
+		if (have < 0)
+			break;
+		if (have > 0 && (keep & 1ULL << i) == 0 &&
+		    prctl(PR_CAPBSET_DROP, i, 0, 0, 0) < 0)
+			rc = err_sys(e, "cannot give up capability %d for "
+			    "programs to come", i);
+	}
+	return rc;
+}
+
 int
 priv_limit_master(struct err *e)
 {
@@ -77,6 +98,7 @@ priv_limit_master(struct err *e)
 	struct __user_cap_data_struct caps[2] = { { 0 }, { 0 } };
 	uint32_t keep = 1U << CAP_NET_BIND_SERVICE | 1U << CAP_SETUID |
 	    1U << CAP_SETGID | 1U << CAP_KILL | 1U << CAP_DAC_READ_SEARCH;
+	int rc = limit_exec(keep, e);
 
 	if (syscall(SYS_capget, &head, caps) < 0)
 		return err_sys(e, "cannot read capabilities");
@@ -86,7 +108,7 @@ priv_limit_master(struct err *e)
 	memset(&caps[1], 0, sizeof(caps[1]));
 	if (syscall(SYS_capset, &head, caps) < 0)
 		return err_sys(e, "cannot give up capabilities");
-	return 0;
+	return rc;
 }
 
 int

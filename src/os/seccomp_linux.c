@@ -15,6 +15,8 @@
 #include <sys/socket.h>
 #include <sys/syscall.h>
 
+#include "os/fault.h"
+
 #if defined(__x86_64__)
 #define ARCH AUDIT_ARCH_X86_64
 #elif defined(__aarch64__)
@@ -51,6 +53,18 @@ static const unsigned short calls[] = {
 };
 #define NCALL (sizeof(calls) / sizeof(calls[0]))
 
+/* numbers of x32, another way to make the same calls; none elsewhere */
+#define X32	0x40000000U
+
+/* one number on every system */
+#ifndef SYS_io_uring_setup
+#define SYS_io_uring_setup 425
+#endif
+
+#define LOAD(field)	BPF_STMT(BPF_LD | BPF_W | BPF_ABS, \
+			    offsetof(struct seccomp_data, field))
+#define RETURN(what)	BPF_STMT(BPF_RET | BPF_K, what)
+
 static int
 install(const struct sock_filter *prog, unsigned short n, struct err *e)
 {
@@ -69,23 +83,21 @@ priv_watch_calls(struct err *e)
 	struct sock_filter p[NCALL + 6];
 	unsigned short i, n = 0;
 
+	if (FAULT("no_seccomp"))
+		return err_set(e, "fault point no_seccomp");
 	if (ARCH == 0)
 		return 0;
-	p[n++] = (struct sock_filter)BPF_STMT(BPF_LD | BPF_W | BPF_ABS,
-	    offsetof(struct seccomp_data, arch));
+	p[n++] = (struct sock_filter)LOAD(arch);
 	p[n++] = (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K,
 	    ARCH, 1, 0);
-	p[n++] = (struct sock_filter)BPF_STMT(BPF_RET | BPF_K,
-	    SECCOMP_RET_LOG);
-	p[n++] = (struct sock_filter)BPF_STMT(BPF_LD | BPF_W | BPF_ABS,
-	    offsetof(struct seccomp_data, nr));
+	p[n++] = (struct sock_filter)RETURN(SECCOMP_RET_LOG);
+	/* those of x32, and io_uring, are in no list */
+	p[n++] = (struct sock_filter)LOAD(nr);
 	for (i = 0; i < NCALL; i++)
 		p[n++] = (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JEQ |
 		    BPF_K, calls[i], (unsigned char)(NCALL - i), 0);
-	p[n++] = (struct sock_filter)BPF_STMT(BPF_RET | BPF_K,
-	    SECCOMP_RET_LOG);
-	p[n++] = (struct sock_filter)BPF_STMT(BPF_RET | BPF_K,
-	    SECCOMP_RET_ALLOW);
+	p[n++] = (struct sock_filter)RETURN(SECCOMP_RET_LOG);
+	p[n++] = (struct sock_filter)RETURN(SECCOMP_RET_ALLOW);
 	return install(p, n, e);
 }
 
@@ -93,14 +105,19 @@ int
 priv_no_network(struct err *e)
 {
 	static const struct sock_filter p[] = {
-		BPF_STMT(BPF_LD | BPF_W | BPF_ABS,
-		    offsetof(struct seccomp_data, nr)),
+		/* 32-bit calls have other numbers, and one for all sockets */
+		LOAD(arch),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, ARCH, 0, 3),
+		LOAD(nr),
+		BPF_JUMP(BPF_JMP | BPF_JGE | BPF_K, X32, 1, 0),
+		/* a ring makes sockets that no filter sees */
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_io_uring_setup, 0, 1),
+		RETURN(SECCOMP_RET_ERRNO | EPERM),
 		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_socket, 0, 3),
-		BPF_STMT(BPF_LD | BPF_W | BPF_ABS,
-		    offsetof(struct seccomp_data, args[0])),
+		LOAD(args[0]),
 		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, AF_UNIX, 1, 0),
-		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EACCES),
-		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+		RETURN(SECCOMP_RET_ERRNO | EACCES),
+		RETURN(SECCOMP_RET_ALLOW),
 	};
 
 	if (ARCH == 0)

@@ -37,6 +37,17 @@ on_pipe(struct ev_fd *fd, unsigned what)
 	fd->ready &= (uint8_t)~EV_R;
 }
 
+void
+sig_put_back(struct sig *s)
+{
+	unsigned char buf[64];
+	ssize_t n, i;
+
+	while ((n = read(s->fd.fd, buf, sizeof(buf))) > 0)
+		for (i = 0; i < n; i++)
+			kill(getpid(), buf[i]);
+}
+
 int
 sig_open(struct sig *s, struct ev *ev, const int *signos, sig_fn on,
     void *ctx, struct err *e)

@@ -16,6 +16,12 @@ struct sig {
 	void		*ctx;
 };
 
+/*
+ * Before exec, with all signals blocked: those that nobody looked at yet
+ * wait again, for this program or the next, whoever unblocks them.
+ */
+void sig_put_back(struct sig *);
+
 /* Catches the signals of a zero-terminated list; SIGPIPE is ignored. */
 int sig_open(struct sig *, struct ev *, const int *signos, sig_fn,
     void *ctx, struct err *);

@@ -56,6 +56,15 @@ def title(pid):
         return ""
 
 
+def state(pid):
+    """The letter of a process's state, "" if there is none."""
+    try:
+        with open(f"/proc/{pid}/stat", encoding="latin-1") as f:
+            return f.read().rpartition(")")[2].split()[0]
+    except (FileNotFoundError, ProcessLookupError):
+        return ""
+
+
 def session(sid):
     """Live pids of a session."""
     out = []
