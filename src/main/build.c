@@ -135,10 +135,11 @@ builder_main(struct master *m, int fd)
 {
 	struct err e;
 
-	sig_reset(&m->sig);
+	sig_forget(&m->sig);
 	signal(SIGINT, SIG_IGN);
 	signal(SIGHUP, SIG_IGN);
 	signal(SIGUSR1, SIG_IGN);
+	sig_unblock();
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	/* no socket, channel or lock of the master outlives it in here */
 	fd = dup2(fd, 3);
@@ -192,7 +193,7 @@ build_start(struct master *m, struct err *e)
 		return -1;
 	m->pub.answered = false;
 	m->pub.fd = m->pub.keys_fd = -1;
-	m->pub.pid = fork();
+	m->pub.pid = sig_fork();
 	if (m->pub.pid == 0) {
 		close(fds[0]);
 		builder_main(m, fds[1]);

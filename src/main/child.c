@@ -250,7 +250,7 @@ child_spawn(struct master *m, const struct proc_row *row, unsigned index,
 		goto out;
 	plan_peers(m, c, plan, st);
 	claim_slot(m, c, 0);
-	c->pid = fork();
+	c->pid = sig_fork();
 	if (c->pid == 0)
 		skeleton_main(st, fds[1]);
 	close(fds[1]);

@@ -339,6 +339,7 @@ set_up(struct skel *s, int chan_fd, struct err *e)
 	    chan_open(&s->proc.master, s->proc.ev, chan_fd, on_frame, s,
 	    e) < 0)
 		return -1;
+	sig_unblock();
 	s->proc.log.put = put_line;
 	s->proc.log.ctx = s;
 	gen_forget(gs);
@@ -362,7 +363,8 @@ skeleton_main(struct start *st, int chan_fd)
 	struct err e;
 	int status;
 
-	sig_reset(&m->sig);
+	/* what comes now waits for the handlers of set_up */
+	sig_forget(&m->sig);
 	signal(SIGINT, SIG_IGN);
 	signal(SIGHUP, SIG_IGN);
 	signal(SIGUSR1, SIG_IGN);
