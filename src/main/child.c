@@ -317,6 +317,16 @@ child_spawn_roles(struct master *m, struct err *e)
 }
 
 void
+child_kill_in(struct child *c, uint64_t ms)
+{
+	/* what is due may come sooner, never later */
+	if (timer_is_armed(&c->kill) &&
+	    c->kill.due <= ev_ms(c->m->proc.ev) + ms)
+		return;
+	ev_timer(c->m->proc.ev, &c->kill, ms);
+}
+
+void
 child_drain(struct child *c, uint64_t delay_ms, uint64_t limit_ms)
 {
 	uint64_t ms[2] = { delay_ms, limit_ms };
@@ -333,7 +343,7 @@ child_drain(struct child *c, uint64_t delay_ms, uint64_t limit_ms)
 		kill(c->pid, SIGTERM);
 	else
 		(void)chan_send(&c->chan, &h, ms, NULL, 0);
-	ev_timer(c->m->proc.ev, &c->kill, delay_ms + limit_ms + 5000);
+	child_kill_in(c, delay_ms + limit_ms + 5000);
 }
 
 /* Says that a child serves; what waits for it goes on. */
