@@ -319,6 +319,9 @@ publish_answer(struct child *c, struct frame *f)
 void
 publish_lost(struct master *m, struct child *c)
 {
+	/* whoever asked through it has been told by the end of the socket */
+	if (c->row == child_row("control") && !c->old)
+		m->pub.now.n = m->pub.later.n = 0;
 	if (!c->asked || m->pub.step < PUBLISH_PREPARE)
 		return;
 	c->asked = false;
