@@ -149,3 +149,20 @@ def test_daemon_without_standard_streams(sluice, tmp):
     assert cmd.run("sluiced", "-c", s.conf_path, "-s",
                    "stop").returncode == 0
     net.wait_pid_gone(pid)
+
+
+def test_many_listeners(sluice, tmp):
+    """All of them reach the workers, however many there are."""
+    os.makedirs(f"{tmp}/s")
+    paths = [f"{tmp}/s/{i}" for i in range(900)]
+    binds = "".join(f"bind = unix:{p}\n" for p in paths)
+    conf = site.CONF.replace("workers = 2", "workers = 1") + \
+        "[listener many]\n" + binds
+    s = start(sluice, tmp, conf)
+    for p in paths:
+        assert http.get(p, "/hello").body == b"hello"
+    # one that starts later has them, too
+    pid = s.kill("worker 1")
+    s.wait_role("worker 1", other_than=pid)
+    for p in paths:
+        assert http.get(p, "/hello").body == b"hello"

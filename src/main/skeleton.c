@@ -75,11 +75,24 @@ close_but(int *keep, size_t n)
 	syscall(SYS_close_range, from, ~0U, 0);
 }
 
+/* Descriptors that a child keeps at most. */
+static size_t
+count_own(const struct start *st)
+{
+	/* channel, peers, segments, keys, control's three, sockets */
+	size_t n = 1 + st->npeer + SHM_NSEG + 1 + 3;
+	struct list *l;
+
+	list_each(l, &st->m->bound)
+		n++;
+	return n;
+}
+
 static void
 keep_own(const struct start *st, int chan_fd)
 {
 	const struct master *m = st->m;
-	int keep[START_PEERS + 256 + SHM_NSEG];
+	int *keep = must_alloc(count_own(st) * sizeof(*keep));
 	struct list *l;
 	size_t n = 0;
 	unsigned i;
@@ -93,15 +106,14 @@ keep_own(const struct start *st, int chan_fd)
 		keep[n++] = m->keys_fd;
 	if (st->c->row->count == 0)
 		list_each(l, &m->bound)
-			if (n < sizeof(keep) / sizeof(keep[0]))
-				keep[n++] = container_of(l, struct bound,
-				    node)->fd;
+			keep[n++] = container_of(l, struct bound, node)->fd;
 	if (st->c->row->run == control_run) {
 		keep[n++] = m->ctl_fd;
 		keep[n++] = st->ro_fd[0];
 		keep[n++] = st->ro_fd[1];
 	}
 	close_but(keep, n);
+	free(keep);
 }
 
 /* --- log --- */
