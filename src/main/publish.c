@@ -14,6 +14,7 @@
 #include "core/listener.h"
 #include "core/settings.h"
 #include "main/master.h"
+#include "os/fault.h"
 #include "os/notify.h"
 #include "up/upstream.h"
 
@@ -162,41 +163,68 @@ refuse(struct master *m, const struct child *c, const char *why)
 	m->pub.refused = true;
 }
 
-/* Sends everybody what a phase needs; counts the answers to come. */
+/* Who cannot be told what holds would go on with what does not. */
 static void
-tell_all(struct master *m, enum frame_op op)
+out_of_step(struct child *c)
+{
+	log_warn(&self->lc, "%s: takes no frames any more: killed, pid %d",
+	    c->name, (int)c->pid);
+	kill(c->pid, SIGKILL);
+}
+
+/* The first phase: asks everybody; counts the answers to come. */
+static void
+ask_all(struct master *m)
 {
 	struct prepare p = { .number = m->pub.number, .slot = m->pub.slot };
-	struct frame_head h = { .op = (uint16_t)op, .id = m->pub.number,
+	struct frame_head h = { .op = CHAN_PREPARE, .id = m->pub.number,
 	    .len = sizeof(p) };
 	int files[2] = { m->pub.fd, m->pub.keys_fd };
 	struct list *l;
 	struct child *c;
-	bool fd = op == CHAN_PREPARE;
 	unsigned n;
 
 	list_each(l, &m->children) {
 		c = container_of(l, struct child, node);
 		if (c->old || c->draining)
 			continue;
-		n = !fd ? 0 : (c->row->flags & PROC_F_KEYS) != 0 ? 2 : 1;
+		n = (c->row->flags & PROC_F_KEYS) != 0 ? 2 : 1;
 		if (chan_send(&c->chan, &h, &p, files, n) < 0) {
 			/* who cannot be asked has not agreed */
-			if (fd)
-				refuse(m, c, "could not be asked");
+			refuse(m, c, "could not be asked");
 			continue;
 		}
-		if (fd)
-			c->holds |= 1ULL << m->pub.slot;
-		if (op != CHAN_CANCEL) {
-			c->asked = true;
-			m->pub.pending++;
+		c->holds |= 1ULL << m->pub.slot;
+		c->asked = true;
+		m->pub.pending++;
+	}
+}
+
+/* The second: CHAN_COMMIT, which is answered, or CHAN_CANCEL. */
+static void
+tell_all(struct master *m, enum frame_op op)
+{
+	struct frame_head h = { .id = m->pub.number };
+	struct list *l;
+	struct child *c;
+
+	list_each(l, &m->children) {
+		c = container_of(l, struct child, node);
+		if (c->old)
+			continue;
+		/* who began to drain meanwhile needs no new generation */
+		h.op = (uint16_t)(c->draining ? CHAN_CANCEL : op);
+		if (chan_send(&c->chan, &h, NULL, NULL, 0) < 0) {
+			out_of_step(c);
+			continue;
 		}
+		c->asked = h.op == CHAN_COMMIT;
+		m->pub.pending += c->asked;
 	}
 }
 
 /* New sockets go to the workers ahead of the generation that names them. */
-static void
+static int
 send_sockets(struct master *m, struct child *c)
 {
 	struct frame_head h = { .op = CHAN_LISTEN,
@@ -206,9 +234,11 @@ send_sockets(struct master *m, struct child *c)
 
 	list_each(l, &m->bound) {
 		b = container_of(l, struct bound, node);
-		if (b->fresh)
-			(void)chan_send(&c->chan, &h, &b->addr, &b->fd, 1);
+		if (b->fresh && (FAULT("listen_refuse") ||
+		    chan_send(&c->chan, &h, &b->addr, &b->fd, 1) < 0))
+			return -1;
 	}
+	return 0;
 }
 
 static void
@@ -220,11 +250,14 @@ begin_prepare(struct master *m)
 	m->pub.step = PUBLISH_PREPARE;
 	list_each(l, &m->children) {
 		c = container_of(l, struct child, node);
-		if (c->row->count == 0 && !c->old && !c->draining)
-			send_sockets(m, c);
+		if (c->row->count == 0 && !c->old && !c->draining &&
+		    send_sockets(m, c) < 0)
+			refuse(m, c, "could not be sent the sockets of new "
+			    "addresses (a reload may add 250)");
 	}
 	ev_timer(m->proc.ev, &m->pub.deadline, PREPARE_MS);
-	tell_all(m, CHAN_PREPARE);
+	if (!m->pub.refused)
+		ask_all(m);
 	if (m->pub.pending == 0)
 		finish(m);
 }
@@ -249,7 +282,6 @@ publish_say(struct master *m, enum diag_id id, const char *why)
 void
 publish_built(struct master *m)
 {
-	struct board_global *g = shm_row(m->proc.shm, &board_globals, 0);
 	enum diag_id id;
 	struct err e;
 
@@ -272,7 +304,6 @@ publish_built(struct master *m)
 		publish_fail(m, "%s", e.text);
 		return;
 	}
-	g->nworker = settings_workers(m->pub.gen->conf);
 	begin_prepare(m);
 }
 
@@ -444,6 +475,8 @@ cancel(struct master *m)
 static void
 finish(struct master *m)
 {
+	struct board_global *g = shm_row(m->proc.shm, &board_globals, 0);
+
 	if (m->pub.step == PUBLISH_COMMIT) {
 		/* who missed its commit is hung: the heartbeat deals with it */
 		m->pub.refused = false;
@@ -457,6 +490,7 @@ finish(struct master *m)
 		return;
 	}
 	gen_commit(&m->gens, m->pub.gen);
+	g->nworker = settings_workers(m->gens.cur->conf);
 	gen_unref(&m->gens, &m->pub.gen);
 	/* workers that start later map the keys from here */
 	if (m->keys_fd >= 0)

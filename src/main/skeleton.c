@@ -234,11 +234,13 @@ on_cancel(struct skel *s, struct frame *f)
 {
 	struct gens *gs = s->proc.gens;
 
-	if (gs->next == NULL || gs->next->number != f->head.id)
+	/* there may be none yet, but sockets that came ahead of it */
+	if (gs->next != NULL && gs->next->number != f->head.id)
 		return;
 	if (s->hooks->cancel != NULL)
 		s->hooks->cancel(s->hooks->ctx, gs->next);
-	gen_unref(gs, &gs->next);
+	if (gs->next != NULL)
+		gen_unref(gs, &gs->next);
 }
 
 /* --- the master's frames and signals --- */
