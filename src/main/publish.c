@@ -43,13 +43,16 @@ slots_held(struct master *m)
 	return held;
 }
 
-/* Lowest number of a generation that some process still uses. */
+/* Lowest number of a generation that some process may still use. */
 static uint64_t
 oldest_held(struct master *m)
 {
 	uint64_t held = slots_held(m), min = m->pub.number;
 	unsigned i;
 
+	/* what processes of the program before hold is not known */
+	if (!m->old_board && upgrade_has_old(m, NULL))
+		return 0;
 	for (i = 0; i < GEN_SLOTS; i++)
 		if ((held & 1ULL << i) != 0 && m->slot_number[i] < min)
 			min = m->slot_number[i];
@@ -83,19 +86,25 @@ expire_oldest(struct master *m, uint64_t held)
 	}
 }
 
-static void
-choose_slot(struct master *m)
+/* The next slot that nobody uses. */
+static int
+choose_slot(struct master *m, struct err *e)
 {
 	uint64_t held = slots_held(m);
-	unsigned i;
+	unsigned i, slot;
 
 	expire_oldest(m, held);
 	for (i = 0; i < GEN_SLOTS; i++) {
-		m->pub.slot = (m->next_slot + i) % GEN_SLOTS;
-		if ((held & 1ULL << m->pub.slot) == 0)
-			break;
+		slot = (m->next_slot + i) % GEN_SLOTS;
+		if ((held & 1ULL << slot) != 0)
+			continue;
+		m->pub.slot = slot;
+		m->slot_number[slot] = m->pub.number;
+		m->next_slot = (slot + 1) % GEN_SLOTS;
+		return 0;
 	}
-	m->next_slot = (m->pub.slot + 1) % GEN_SLOTS;
+	return err_set(e, "all %d places for generations are in use",
+	    GEN_SLOTS);
 }
 
 static void
@@ -150,9 +159,7 @@ publish_start(struct master *m, uint64_t asker)
 	text_init(&m->pub.diags);
 	text_init(&m->pub.json);
 	timer_init(&m->pub.deadline, on_deadline);
-	choose_slot(m);
-	m->slot_number[m->pub.slot] = m->pub.number;
-	if (build_start(m, &e) < 0)
+	if (choose_slot(m, &e) < 0 || build_start(m, &e) < 0)
 		publish_fail(m, "%s", e.text);
 }
 

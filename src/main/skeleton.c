@@ -279,7 +279,7 @@ on_frame(struct chan *c, struct frame *f)
 		on_cancel(s, f);
 		break;
 	case CHAN_EXPIRE:
-		if (s->hooks->expire != NULL)
+		if (s->hooks->expire != NULL && !FAULT("expire_ignored"))
 			s->hooks->expire(s->hooks->ctx, f->head.id);
 		break;
 	case CHAN_DRAIN:
