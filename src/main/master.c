@@ -23,6 +23,9 @@
 
 #define DEFAULT_USER	"sluice"
 #define FALLBACK_USER	"nobody"
+#define FIRST_MS	1000	/* until the first generation is tried again */
+#define FIRST_MAX_MS	60000
+#define STOP_MS		30000	/* without a generation that says it */
 
 /* --- the log: stderr while starting, then the ring of slot 0 --- */
 
@@ -341,36 +344,47 @@ on_stop_listening(struct timer *t)
 	bind_close(container_of(t, struct master, stop));
 }
 
+/* Nothing was ever published, and nobody else serves. */
+static void
+stop_at_once(struct master *m)
+{
+	tell_starter(m, EXIT_ENV);
+	m->state = MASTER_GONE;
+	ev_stop(m->proc.ev);
+}
+
 void
 master_stop(struct master *m, bool now)
 {
 	const struct proc_row *worker = child_row("worker");
-	const struct settings *s;
+	uint64_t delay = 0, limit = STOP_MS;
 	struct list *l;
 	struct child *c;
 
-	if (m->gens.cur == NULL) {
-		tell_starter(m, EXIT_ENV);
-		m->state = MASTER_GONE;
-		ev_stop(m->proc.ev);
+	if (m->gens.cur == NULL && child_count(m, NULL) == 0) {
+		stop_at_once(m);
 		return;
 	}
 	if (now)
 		kill_workers(m);
 	if (m->state >= MASTER_STOPPING)
 		return;
-	s = master_settings(m);
+	if (m->gens.cur != NULL) {
+		delay = master_settings(m)->drain_delay;
+		limit = master_settings(m)->stop;
+	}
 	m->state = MASTER_STOPPING;
 	notify_send("STOPPING=1\nSTATUS=draining");
 	log_info(&self->lc, "stop: draining for up to %llu ms",
-	    (unsigned long long)(s->drain_delay + s->stop));
+	    (unsigned long long)(delay + limit));
+	publish_stop(m);
 	list_each(l, &m->children) {
 		c = container_of(l, struct child, node);
 		if (c->row == worker)
-			child_drain(c, s->drain_delay, s->stop);
+			child_drain(c, delay, limit);
 	}
 	timer_init(&m->stop, on_stop_listening);
-	ev_timer(m->proc.ev, &m->stop, s->drain_delay);
+	ev_timer(m->proc.ev, &m->stop, delay);
 	master_advance(m);
 }
 
@@ -510,6 +524,7 @@ prepare_self(struct master *m, struct opts *o)
 static void
 leave(struct master *m)
 {
+	build_kill(m);
 	if (m->pid_fd >= 0)
 		(void)unlink(m->pid_file);
 	bind_close(m);

@@ -330,6 +330,15 @@ publish_fail(struct master *m, const char *fmt, ...)
 }
 
 void
+publish_stop(struct master *m)
+{
+	if (m->pub.step == PUBLISH_BUILD && m->pub.pid > 0)
+		kill(m->pub.pid, SIGKILL);
+	else if (m->pub.step == PUBLISH_PREPARE)
+		publish_fail(m, "the gateway is stopping");
+}
+
+void
 publish_answer(struct child *c, struct frame *f)
 {
 	struct master *m = c->m;
