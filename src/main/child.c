@@ -7,6 +7,7 @@
  */
 #include "main/child.h"
 
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -14,6 +15,7 @@
 #include "base/must.h"
 #include "core/lease.h"
 #include "main/master.h"
+#include "os/fault.h"
 
 /* a peer pair: one end is inherited, the other is sent when fork is done */
 struct pair {
@@ -250,7 +252,8 @@ child_spawn(struct master *m, const struct proc_row *row, unsigned index,
 		goto out;
 	plan_peers(m, c, plan, st);
 	claim_slot(m, c, 0);
-	c->pid = sig_fork();
+	errno = EAGAIN;
+	c->pid = FAULT("fork_fail") ? -1 : sig_fork();
 	if (c->pid == 0)
 		skeleton_main(st, fds[1]);
 	close(fds[1]);

@@ -228,25 +228,70 @@ first_generation(struct master *m)
 	log_to_ring(m);
 	if (!m->old_board)
 		upgrade_drain_logger(m);
-	if (child_spawn_roles(m, &e) < 0)
+	if (child_spawn_roles(m, &e) < 0) {
 		log_err(&self->lc, "start: %s", e.text);
+		/* which one is all the same: it starts all that are missing */
+		reap_retry(m, child_row("control"));
+	}
 	roll_fit(m);
+}
+
+static void
+on_first(struct timer *t)
+{
+	struct master *m = container_of(t, struct master, first);
+
+	if (m->state == MASTER_STARTING && m->gens.cur == NULL)
+		publish_start(m, 0);
+}
+
+/*
+ * The program before could publish, this one cannot yet: its processes go
+ * on serving while there are any.
+ */
+static void
+first_failed(struct master *m)
+{
+	if (child_count(m, child_row("worker")) == 0) {
+		log_err(&self->lc, "upgrade: failed: no generation could be "
+		    "published, and no worker of the program before is left "
+		    "to serve: stopping");
+		m->failed = true;
+		master_stop(m, true);
+		return;
+	}
+	m->first_ms = m->first_ms == 0 ? FIRST_MS : m->first_ms * 2;
+	if (m->first_ms > FIRST_MAX_MS)
+		m->first_ms = FIRST_MAX_MS;
+	log_err(&self->lc, "upgrade: the processes of the program before go "
+	    "on serving; tried again in %u s", (unsigned)(m->first_ms / 1000));
+	notify_send("STATUS=upgrade: no generation yet: %s", m->pub.why);
+	ev_timer(m->proc.ev, &m->first, m->first_ms);
+}
+
+static void
+publish_failed(struct master *m)
+{
+	if (m->state == MASTER_SERVING) {
+		notify_send("READY=1\nSTATUS=reload failed: %s", m->pub.why);
+	} else if (m->state == MASTER_STARTING &&
+	    child_count(m, NULL) == 0) {
+		tell_starter(m, m->pub.exit_code);
+		m->state = MASTER_GONE;
+		ev_stop(m->proc.ev);
+	} else if (m->state == MASTER_STARTING && m->gens.cur == NULL) {
+		first_failed(m);
+	}
 }
 
 void
 master_published(struct master *m, bool failed)
 {
 	if (failed) {
-		if (m->state == MASTER_STARTING && child_count(m, NULL) == 0) {
-			tell_starter(m, m->pub.exit_code);
-			m->state = MASTER_GONE;
-			ev_stop(m->proc.ev);
-		} else if (m->state == MASTER_SERVING) {
-			notify_send("READY=1\nSTATUS=reload failed: %s",
-			    m->pub.why);
-		}
+		publish_failed(m);
 		return;
 	}
+	ev_timer_off(m->proc.ev, &m->first);
 	if (m->state == MASTER_STARTING &&
 	    child_find(m, child_row("control"), 0) == NULL) {
 		first_generation(m);
@@ -299,12 +344,12 @@ master_advance(struct master *m)
 		tell_starter(m, EXIT_OK);
 		if (!m->opts->foreground)
 			proc_leave_terminal();
-		/* asked for while the first one was under way */
-		if (m->pub.again && m->pub.step == PUBLISH_IDLE) {
-			m->pub.again = false;
-			publish_start(m, 0);
-		}
+		publish_again(m);
 	}
+	/* another try may have been far away */
+	if (m->state == MASTER_STARTING && timer_is_armed(&m->first) &&
+	    child_count(m, child_row("worker")) == 0)
+		ev_timer(m->proc.ev, &m->first, 0);
 	if (m->state == MASTER_SERVING && upgrade_has_old(m, NULL))
 		upgrade_settle(m);
 	if (m->state == MASTER_STOPPING &&
@@ -519,6 +564,7 @@ prepare_self(struct master *m, struct opts *o)
 	rand_seed(&self->rand);
 	reap_init(m);
 	timer_init(&m->check_kill, NULL);
+	timer_init(&m->first, on_first);
 }
 
 static void

@@ -431,6 +431,18 @@ log_diags(struct master *m, bool failed)
 	}
 }
 
+void
+publish_again(struct master *m)
+{
+	if (!m->pub.again || m->state != MASTER_SERVING ||
+	    m->pub.step != PUBLISH_IDLE)
+		return;
+	m->pub.again = false;
+	m->pub.now = m->pub.later;
+	m->pub.later.n = 0;
+	publish_start(m, 0);
+}
+
 /* The publish is over, well or not. */
 static void
 end(struct master *m, bool failed)
@@ -467,12 +479,7 @@ end(struct master *m, bool failed)
 	m->pub.step = PUBLISH_IDLE;
 	master_published(m, failed);
 	roll_resume(m);
-	if (m->pub.again && m->state == MASTER_SERVING) {
-		m->pub.again = false;
-		m->pub.now = m->pub.later;
-		m->pub.later.n = 0;
-		publish_start(m, 0);
-	}
+	publish_again(m);
 }
 
 static void

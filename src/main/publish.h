@@ -72,6 +72,8 @@ void build_kill(struct master *);
 /* --- publish.c --- */
 /* asker 0: a signal. */
 void publish_start(struct master *, uint64_t asker);
+/* Begins what was asked for while another one was under way. */
+void publish_again(struct master *);
 void publish_built(struct master *);
 /* Adds a diagnostic of the master's own, as the builder would say it. */
 void publish_say(struct master *, enum diag_id, const char *why);
