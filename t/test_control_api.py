@@ -384,26 +384,9 @@ def test_strangers(sluice):
 
 # --- the board ---
 
-def board_fds(s):
-    """Descriptors and answer of GET /v1/board."""
-    with net.connect(s.control) as c:
-        c.sendall(http.request("GET", "/v1/board",
-                               {"Connection": "close"}))
-        data, fds = b"", []
-        while True:
-            piece, more, _, _ = socket.recv_fds(c, 65536, 16)
-            fds += more
-            if not piece:
-                break
-            data += piece
-    head, body = data.split(b"\r\n\r\n", 1)
-    assert head.startswith(b"HTTP/1.1 200 ")
-    return fds, json.loads(body)
-
-
 def test_board(sluice):
     s = sluice(CONF)
-    fds, answer = board_fds(s)
+    fds, answer = s.board_fds()
     try:
         assert answer["descriptors"] == ["dir", "live"] and len(fds) == 2
         for fd, name in zip(fds, answer["descriptors"]):
@@ -456,7 +439,7 @@ def attempts(fds):
 @ROOT
 def test_board_cannot_be_written(sluice):
     s = sluice(CONF)
-    fds, _ = board_fds(s)
+    fds, _ = s.board_fds()
     try:
         assert as_user(lambda: attempts(fds), 65534, 65534) == []
         if cmd.KIND != "cover":         # there the roles are root too
@@ -470,7 +453,7 @@ def test_board_cannot_be_written(sluice):
 def test_board_as_a_user(sluice):
     """Maps that were made read-only stay so, whoever has them."""
     s = sluice(CONF)
-    fds, _ = board_fds(s)
+    fds, _ = s.board_fds()
     try:
         assert not {"map", "mprotect", "write"} & set(attempts(fds))
     finally:
@@ -501,7 +484,7 @@ def test_board_keeps_no_descriptors(sluice):
 
     before = count()
     for _ in range(20):
-        for fd in board_fds(s)[0]:
+        for fd in s.board_fds()[0]:
             os.close(fd)
         with net.connect(s.control) as c:
             c.sendall(http.request("GET", "/v1/board"))

@@ -130,6 +130,18 @@ def test_stopped_worker_is_replaced(sluice, tmp):
     assert site.is_served(s.port)
 
 
+def test_stop_does_not_spare_the_hung(sluice, tmp):
+    """SIGKILL is due 2 s after SIGABRT, however long a drain may take."""
+    s = start(sluice, tmp, site.CONF.replace("stop = 5s", "stop = 1h"),
+              env={"SLUICE_FAULT": "panic_hang"})
+    s.may_break = True
+    pid = s.kill("worker 1", signal.SIGSTOP)
+    s.wait_log("worker 1: no heartbeat for", seconds=30)
+    s.send(signal.SIGTERM)
+    net.wait_pid_gone(pid)
+    assert s.wait() == 0
+
+
 def test_killed_master_lets_the_rest_finish(sluice, tmp, peer):
     gate = respond(body=b"from the server")
     app = peer(default=gate)

@@ -1,4 +1,5 @@
 """Reloads: nothing is cut, nothing is half done."""
+import os
 import signal
 import socket
 import threading
@@ -155,3 +156,79 @@ def test_oldest_generation_expires(sluice, tmp, peer):
     assert site.is_served(s.port)
     for c in waiting:
         c.close()
+
+
+def test_socket_that_cannot_be_sent_refuses(sluice, tmp):
+    """One worker cannot be told of it: no worker keeps it."""
+    s = start(sluice, tmp, env={"SLUICE_FAULT": "listen_refuse:1"})
+    workers = s.workers()
+    s.write(site.CONF.replace(
+        "bind = 127.0.0.1:@port@",
+        "bind = 127.0.0.1:@port@ 127.0.0.1:@port2@"))
+    done = s.ctl("reload", ok=False)
+    assert done.returncode == 1
+    assert "could not be sent the sockets" in done.stdout + done.stderr
+    assert s.ctl_json("status")["generation"] == 1
+    net.wait_refused(s.value("port2"))
+    assert s.ctl("reload").returncode == 0
+    for _ in range(4):
+        assert site.is_served(s.value("port2"))
+    assert s.workers() == workers
+
+
+def test_builder_without_a_channel(sluice, tmp):
+    s = start(sluice, tmp, env={"SLUICE_FAULT": "builder_chan:1+1"})
+    assert s.ctl("reload", ok=False).returncode == 1
+    assert s.ctl_json("status")["generation"] == 1
+    assert not [r for r in s.roles() if "builder" in r]
+    assert s.ctl("reload").returncode == 0
+    assert s.ctl_json("status")["generation"] == 3
+
+
+def test_no_place_for_a_generation(sluice, tmp, peer):
+    """All are held by requests that do not end: nothing is overwritten."""
+    app = peer(default=hold(threading.Event()))
+    s = start(sluice, tmp, site.proxied(app.addr),
+              env={"SLUICE_FAULT": "expire_ignored"})
+    waiting = []
+    for n in range(64):
+        c = http.Client(s.port)
+        c.send(http.request("GET", "/api/wait"))
+        waiting.append(c)
+        app.wait_requests(len(waiting))
+        done = s.ctl("reload", ok=False)
+        assert done.returncode == (0 if n < 63 else 1)
+    assert "all 64 places" in done.stdout + done.stderr
+    assert site.is_served(s.port)
+    waiting.pop(0).reset()
+    s.wait_log('"fail":"client_gone"')
+    assert s.ctl("reload").returncode == 0
+    assert site.is_served(s.port)
+    for c in waiting:
+        c.close()
+
+
+def test_stop_ends_the_builder(sluice, tmp):
+    s = start(sluice, tmp, env={"SLUICE_FAULT": "builder_hang:1+1"})
+    s.notify.drain()
+    s.send(signal.SIGHUP)
+    s.notify.wait("RELOADING")
+    s.send(signal.SIGTERM)
+    s.wait_log("reload: failed: the gateway is stopping")
+    assert s.wait() == 0
+
+
+def test_stop_before_the_commit(sluice, tmp):
+    """A worker has not answered yet; when it does it is too late."""
+    s = start(sluice, tmp)
+    pid = s.kill("worker 1", signal.SIGSTOP)
+    s.notify.drain()
+    s.send(signal.SIGHUP)
+    s.notify.wait("RELOADING")
+    s.wait_mapped("worker 2", 2)
+    s.send(signal.SIGTERM)
+    s.wait_log("reload: failed: the gateway is stopping")
+    os.kill(pid, signal.SIGCONT)
+    assert s.wait() == 0
+    assert not [r for r in s.log() if "is live after" in r.get("text", "")
+                and "generation 2" in r["text"]]

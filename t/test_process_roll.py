@@ -11,7 +11,7 @@ import pytest
 
 from lib import cmd, http, net, site
 from lib.cmd import BIN
-from lib.peer import hold
+from lib.peer import hold, respond
 
 
 def own_program(tmp):
@@ -353,3 +353,71 @@ def test_another_program_that_ends_well(sluice, tmp):
     os.unlink(path)
     shutil.copy2("/bin/true", path)
     refused(s, "upgrade: refused")
+
+
+def test_rows_of_old_processes_stay(sluice, tmp, peer):
+    """What the processes before the upgrade use is not given away."""
+    gate = threading.Event()
+    app = peer([hold(gate, respond(body=b"from the server"))])
+    site.write(tmp)
+    s = sluice(site.proxied(app.addr))
+    with http.Client(s.port) as c:
+        c.send(http.request("GET", "/api/x"))
+        app.wait_requests(1)
+        old = set(s.children())
+        s.write(site.CONF)
+        s.notify.drain()
+        s.send(signal.SIGUSR2)
+        s.notify.wait("READY")
+        assert s.server_rows("app") == [app.addr]
+        gate.set()
+        assert c.response().body == b"from the server"
+    for pid in old:
+        net.wait_pid_gone(pid)
+    s.reload()
+    assert s.server_rows("app") == []
+
+
+def upgrade_with_fault(sluice, tmp, fault):
+    """The new program, not the old one, has a fault point armed."""
+    path = own_program(tmp)
+    s = start(sluice, tmp, path)
+    with open(path + ".new", "w", encoding="ascii") as f:
+        f.write(f"#!/bin/sh\nSLUICE_FAULT={fault}; export SLUICE_FAULT\n"
+                f"exec {BIN}/sluiced \"$@\"\n")
+    os.chmod(path + ".new", 0o755)
+    os.rename(path + ".new", path)
+    s.notify.drain()
+    s.send(signal.SIGUSR2)
+    s.wait_stderr("go on serving; tried again in 1 s")
+    return s
+
+
+def test_upgrade_tries_again(sluice, tmp):
+    """Its first generation fails at first; the old ones serve on."""
+    s = upgrade_with_fault(sluice, tmp, "builder_crash:1")
+    assert site.is_served(s.port)
+    old = set(s.children())
+    s.notify.wait("READY")
+    for pid in old:
+        net.wait_pid_gone(pid)
+    assert site.is_served(s.port)
+    assert s.ctl_json("status")["ready"]
+
+
+def test_upgrade_with_nobody_left(sluice, tmp):
+    s = upgrade_with_fault(sluice, tmp, "builder_crash")
+    for w in ("worker 1", "worker 2"):
+        s.kill(w)
+    assert s.wait() == 4
+    s.wait_stderr("no worker of the program before is left")
+
+
+def test_stop_of_an_upgrade_without_generation(sluice, tmp):
+    """The old processes are drained, not left to themselves."""
+    s = upgrade_with_fault(sluice, tmp, "builder_crash")
+    assert site.is_served(s.port)
+    s.send(signal.SIGTERM)
+    s.notify.wait("STOPPING")
+    s.wait()
+    assert not cmd.session(s.sid)

@@ -157,3 +157,39 @@ def test_daemon_without_standard_streams(sluice, tmp):
     assert cmd.run("sluiced", "-c", s.conf_path, "-s",
                    "stop").returncode == 0
     net.wait_pid_gone(pid)
+
+
+def test_many_listeners(sluice, tmp):
+    """All of them reach the workers, however many there are."""
+    os.makedirs(f"{tmp}/s")
+    paths = [f"{tmp}/s/{i}" for i in range(900)]
+    binds = "".join(f"bind = unix:{p}\n" for p in paths)
+    conf = site.CONF.replace("workers = 2", "workers = 1") + \
+        "[listener many]\n" + binds
+    s = start(sluice, tmp, conf)
+    for p in paths:
+        assert http.get(p, "/hello").body == b"hello"
+    # one that starts later has them, too
+    pid = s.kill("worker 1")
+    s.wait_role("worker 1", other_than=pid)
+    for p in paths:
+        assert http.get(p, "/hello").body == b"hello"
+
+
+def test_fork_that_fails_is_tried_again(sluice, tmp):
+    s = start(sluice, tmp, env={"SLUICE_FAULT": "fork_fail:2"})
+    assert set(s.roles()) == {"logger", "helper 1", "helper 2", "health",
+                              "control", "worker 1", "worker 2"}
+    s.wait_log("cannot fork")
+    assert site.is_served(s.port)
+
+
+def test_stop_leaves_no_builder(sluice, tmp):
+    """One that has not yet said that it dies with the master."""
+    site.write(tmp)
+    s = sluice(site.CONF, start=False)
+    s.start(ready=False, env={"SLUICE_FAULT": "builder_early"})
+    s.wait_child()
+    s.send(signal.SIGTERM)
+    assert s.wait() == 4
+    assert not cmd.session(s.sid)

@@ -228,7 +228,8 @@ gen_check(struct gens *gs, int fd, unsigned slot, uint64_t number,
 
 /*
  * Shared where the kernel allows it: before 6.7 it refuses shared
- * mappings of write-sealed files, even read-only ones.
+ * mappings of write-sealed files, even read-only ones.  After a failure
+ * nobody knows what is left there: the caller blanks the slot.
  */
 static int
 map_fixed(char *base, size_t size, int fd, struct err *e)
@@ -350,8 +351,10 @@ gen_map_keys(struct gens *gs, struct gen *g, int fd, struct err *e)
 	if (fstat(fd, &st) != 0 || st.st_size < (off_t)PAGE ||
 	    st.st_size > (off_t)GEN_KEYS_BYTES)
 		return err_set(e, "generation: the file of keys is none");
-	if (map_fixed(base, (size_t)st.st_size, fd, e) != 0)
+	if (map_fixed(base, (size_t)st.st_size, fd, e) != 0) {
+		must(blank(base, GEN_KEYS_BYTES, NULL) == 0);
 		return -1;
+	}
 	g->keys = true;
 	(void)madvise(base, (size_t)st.st_size, MADV_DONTDUMP);
 	if (h->magic != GEN_MAGIC || h->number != g->number ||

@@ -43,8 +43,11 @@ api_init(struct api *a, const int ro_fd[2])
 	a->serve.only = &api_handler;
 	a->ro_fd = ro_fd;
 	list_init(&a->orders);
-	/* the master may still report to a control process that died */
-	a->id = rand_next(&self->rand) >> 1;
+	/*
+	 * The master may still report to the control process before this
+	 * one: ids begin with the tag, which no other life has.
+	 */
+	a->id = self->tag << 32;
 	json_set_alloc_funcs(must_alloc, free);
 	json_object_seed((size_t)rand_next(&self->rand) | 1);
 }

@@ -7,6 +7,7 @@
  */
 #include "main/master.h"
 
+#include <errno.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -131,15 +132,20 @@ build(struct master *m, int fd)
 }
 
 static void
-builder_main(struct master *m, int fd)
+builder_main(struct master *m, int fd, pid_t parent)
 {
 	struct err e;
 
-	sig_reset(&m->sig);
+	sig_forget(&m->sig);
 	signal(SIGINT, SIG_IGN);
 	signal(SIGHUP, SIG_IGN);
 	signal(SIGUSR1, SIG_IGN);
+	sig_unblock();
+	if (FAULT("builder_early"))
+		pause();
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	if (getppid() != parent)
+		_exit(EXIT_ENV);
 	/* no socket, channel or lock of the master outlives it in here */
 	fd = dup2(fd, 3);
 	syscall(SYS_close_range, 4U, ~0U, 0);
@@ -186,16 +192,17 @@ on_built(struct chan *ch, struct frame *f)
 int
 build_start(struct master *m, struct err *e)
 {
+	pid_t parent = getpid();
 	int fds[2];
 
 	if (sock_pair(fds, e) < 0)
 		return -1;
 	m->pub.answered = false;
 	m->pub.fd = m->pub.keys_fd = -1;
-	m->pub.pid = fork();
+	m->pub.pid = sig_fork();
 	if (m->pub.pid == 0) {
 		close(fds[0]);
-		builder_main(m, fds[1]);
+		builder_main(m, fds[1], parent);
 	}
 	close(fds[1]);
 	if (m->pub.pid < 0) {
@@ -203,12 +210,27 @@ build_start(struct master *m, struct err *e)
 		m->pub.pid = 0;
 		return err_sys(e, "cannot fork the builder");
 	}
+	if (FAULT("builder_chan"))
+		dup2(STDIN_FILENO, fds[0]);
 	if (chan_open(&m->pub.chan, m->proc.ev, fds[0], on_built, m, e) < 0) {
-		kill(m->pub.pid, SIGKILL);
+		build_kill(m);
 		return -1;
 	}
 	ev_timer(m->proc.ev, &m->pub.deadline, BUILD_MS);
 	return 0;
+}
+
+void
+build_kill(struct master *m)
+{
+	if (m->pub.pid <= 0)
+		return;
+	kill(m->pub.pid, SIGKILL);
+	while (waitpid(m->pub.pid, NULL, 0) < 0 && errno == EINTR)
+		;
+	m->pub.pid = 0;
+	ev_timer_off(m->proc.ev, &m->pub.deadline);
+	chan_close(&m->pub.chan);
 }
 
 void
@@ -228,7 +250,9 @@ build_reaped(struct master *m, int status)
 		free(buf);
 	}
 	chan_close(&m->pub.chan);
-	if (!m->pub.answered)
+	if (m->state > MASTER_SERVING)
+		publish_fail(m, "the gateway is stopping");
+	else if (!m->pub.answered)
 		publish_fail(m, "the builder died (%s %d) before it answered",
 		    WIFSIGNALED(status) ? "signal" : "status",
 		    WIFSIGNALED(status) ? WTERMSIG(status) :

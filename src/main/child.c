@@ -7,6 +7,7 @@
  */
 #include "main/child.h"
 
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -14,6 +15,7 @@
 #include "base/must.h"
 #include "core/lease.h"
 #include "main/master.h"
+#include "os/fault.h"
 
 /* a peer pair: one end is inherited, the other is sent when fork is done */
 struct pair {
@@ -250,7 +252,8 @@ child_spawn(struct master *m, const struct proc_row *row, unsigned index,
 		goto out;
 	plan_peers(m, c, plan, st);
 	claim_slot(m, c, 0);
-	c->pid = fork();
+	errno = EAGAIN;
+	c->pid = FAULT("fork_fail") ? -1 : sig_fork();
 	if (c->pid == 0)
 		skeleton_main(st, fds[1]);
 	close(fds[1]);
@@ -317,6 +320,16 @@ child_spawn_roles(struct master *m, struct err *e)
 }
 
 void
+child_kill_in(struct child *c, uint64_t ms)
+{
+	/* what is due may come sooner, never later */
+	if (timer_is_armed(&c->kill) &&
+	    c->kill.due <= ev_ms(c->m->proc.ev) + ms)
+		return;
+	ev_timer(c->m->proc.ev, &c->kill, ms);
+}
+
+void
 child_drain(struct child *c, uint64_t delay_ms, uint64_t limit_ms)
 {
 	uint64_t ms[2] = { delay_ms, limit_ms };
@@ -333,7 +346,7 @@ child_drain(struct child *c, uint64_t delay_ms, uint64_t limit_ms)
 		kill(c->pid, SIGTERM);
 	else
 		(void)chan_send(&c->chan, &h, ms, NULL, 0);
-	ev_timer(c->m->proc.ev, &c->kill, delay_ms + limit_ms + 5000);
+	child_kill_in(c, delay_ms + limit_ms + 5000);
 }
 
 /* Says that a child serves; what waits for it goes on. */

@@ -58,6 +58,8 @@ struct child *child_by_pid(struct master *, pid_t);
 unsigned child_count(struct master *, const struct proc_row *);
 /* Asks it to finish; SIGKILL ms after that limit. */
 void child_drain(struct child *, uint64_t delay_ms, uint64_t limit_ms);
+/* SIGKILL after ms, unless that is due earlier. */
+void child_kill_in(struct child *, uint64_t ms);
 /* Fills in what follows from row and index. */
 void child_init(struct child *);
 /* Number for people: 0 if the role has one process, else from 1. */

@@ -111,8 +111,8 @@ struct logger {
 	struct logger_console	 console;
 	struct logger_text	 text;
 	uint32_t		 next;		/* row that has its turn */
-	uint64_t		 moved;		/* bytes in this turn */
-	uint64_t		 waited;	/* most that one ring had in it */
+	uint64_t		 moved;		/* bytes, this turn */
+	uint64_t		 waited;	/* in the fullest ring */
 	uint64_t		 failed;	/* writes that failed, ever */
 	uint64_t		 lost[SLOT_MAX]; /* dropped, as last seen */
 	uint64_t		 mark[SLOT_MAX]; /* heads at logger_set_mark */

@@ -23,6 +23,9 @@
 
 #define DEFAULT_USER	"sluice"
 #define FALLBACK_USER	"nobody"
+#define FIRST_MS	1000	/* until the first generation is tried again */
+#define FIRST_MAX_MS	60000
+#define STOP_MS		30000	/* without a generation that says it */
 
 /* --- the log: stderr while starting, then the ring of slot 0 --- */
 
@@ -226,25 +229,70 @@ first_generation(struct master *m)
 	log_to_ring(m);
 	if (!m->old_board)
 		upgrade_drain_logger(m);
-	if (child_spawn_roles(m, &e) < 0)
+	if (child_spawn_roles(m, &e) < 0) {
 		log_err(&self->lc, "start: %s", e.text);
+		/* which one is all the same: it starts all that are missing */
+		reap_retry(m, child_row("control"));
+	}
 	roll_fit(m);
+}
+
+static void
+on_first(struct timer *t)
+{
+	struct master *m = container_of(t, struct master, first);
+
+	if (m->state == MASTER_STARTING && m->gens.cur == NULL)
+		publish_start(m, 0);
+}
+
+/*
+ * The program before could publish, this one cannot yet: its processes go
+ * on serving while there are any.
+ */
+static void
+first_failed(struct master *m)
+{
+	if (child_count(m, child_row("worker")) == 0) {
+		log_err(&self->lc, "upgrade: failed: no generation could be "
+		    "published, and no worker of the program before is left "
+		    "to serve: stopping");
+		m->failed = true;
+		master_stop(m, true);
+		return;
+	}
+	m->first_ms = m->first_ms == 0 ? FIRST_MS : m->first_ms * 2;
+	if (m->first_ms > FIRST_MAX_MS)
+		m->first_ms = FIRST_MAX_MS;
+	log_err(&self->lc, "upgrade: the processes of the program before go "
+	    "on serving; tried again in %u s", (unsigned)(m->first_ms / 1000));
+	notify_send("STATUS=upgrade: no generation yet: %s", m->pub.why);
+	ev_timer(m->proc.ev, &m->first, m->first_ms);
+}
+
+static void
+publish_failed(struct master *m)
+{
+	if (m->state == MASTER_SERVING) {
+		notify_send("READY=1\nSTATUS=reload failed: %s", m->pub.why);
+	} else if (m->state == MASTER_STARTING &&
+	    child_count(m, NULL) == 0) {
+		tell_starter(m, m->pub.exit_code);
+		m->state = MASTER_GONE;
+		ev_stop(m->proc.ev);
+	} else if (m->state == MASTER_STARTING && m->gens.cur == NULL) {
+		first_failed(m);
+	}
 }
 
 void
 master_published(struct master *m, bool failed)
 {
 	if (failed) {
-		if (m->state == MASTER_STARTING && child_count(m, NULL) == 0) {
-			tell_starter(m, m->pub.exit_code);
-			m->state = MASTER_GONE;
-			ev_stop(m->proc.ev);
-		} else if (m->state == MASTER_SERVING) {
-			notify_send("READY=1\nSTATUS=reload failed: %s",
-			    m->pub.why);
-		}
+		publish_failed(m);
 		return;
 	}
+	ev_timer_off(m->proc.ev, &m->first);
 	if (m->state == MASTER_STARTING &&
 	    child_find(m, child_row("control"), 0) == NULL) {
 		first_generation(m);
@@ -297,12 +345,12 @@ master_advance(struct master *m)
 		tell_starter(m, EXIT_OK);
 		if (!m->opts->foreground)
 			proc_leave_terminal();
-		/* asked for while the first one was under way */
-		if (m->pub.again && m->pub.step == PUBLISH_IDLE) {
-			m->pub.again = false;
-			publish_start(m, 0);
-		}
+		publish_again(m);
 	}
+	/* another try may have been far away */
+	if (m->state == MASTER_STARTING && timer_is_armed(&m->first) &&
+	    child_count(m, child_row("worker")) == 0)
+		ev_timer(m->proc.ev, &m->first, 0);
 	if (m->state == MASTER_SERVING && upgrade_has_old(m, NULL))
 		upgrade_settle(m);
 	if (m->state == MASTER_STOPPING &&
@@ -342,36 +390,47 @@ on_stop_listening(struct timer *t)
 	bind_close(container_of(t, struct master, stop));
 }
 
+/* Nothing was ever published, and nobody else serves. */
+static void
+stop_at_once(struct master *m)
+{
+	tell_starter(m, EXIT_ENV);
+	m->state = MASTER_GONE;
+	ev_stop(m->proc.ev);
+}
+
 void
 master_stop(struct master *m, bool now)
 {
 	const struct proc_row *worker = child_row("worker");
-	const struct settings *s;
+	uint64_t delay = 0, limit = STOP_MS;
 	struct list *l;
 	struct child *c;
 
-	if (m->gens.cur == NULL) {
-		tell_starter(m, EXIT_ENV);
-		m->state = MASTER_GONE;
-		ev_stop(m->proc.ev);
+	if (m->gens.cur == NULL && child_count(m, NULL) == 0) {
+		stop_at_once(m);
 		return;
 	}
 	if (now)
 		kill_workers(m);
 	if (m->state >= MASTER_STOPPING)
 		return;
-	s = master_settings(m);
+	if (m->gens.cur != NULL) {
+		delay = master_settings(m)->drain_delay;
+		limit = master_settings(m)->stop;
+	}
 	m->state = MASTER_STOPPING;
 	notify_send("STOPPING=1\nSTATUS=draining");
 	log_info(&self->lc, "stop: draining for up to %llu ms",
-	    (unsigned long long)(s->drain_delay + s->stop));
+	    (unsigned long long)(delay + limit));
+	publish_stop(m);
 	list_each(l, &m->children) {
 		c = container_of(l, struct child, node);
 		if (c->row == worker)
-			child_drain(c, s->drain_delay, s->stop);
+			child_drain(c, delay, limit);
 	}
 	timer_init(&m->stop, on_stop_listening);
-	ev_timer(m->proc.ev, &m->stop, s->drain_delay);
+	ev_timer(m->proc.ev, &m->stop, delay);
 	master_advance(m);
 }
 
@@ -505,11 +564,13 @@ prepare_self(struct master *m, struct opts *o)
 	rand_seed(&self->rand);
 	reap_init(m);
 	timer_init(&m->check_kill, NULL);
+	timer_init(&m->first, on_first);
 }
 
 static void
 leave(struct master *m)
 {
+	build_kill(m);
 	if (m->pid_fd >= 0)
 		(void)unlink(m->pid_file);
 	bind_close(m);

@@ -86,6 +86,9 @@ struct master {
 	/* stop */
 	unsigned		 ints;
 	struct timer		 stop;
+	/* the first generation of an adopted master */
+	struct timer		 first;		/* tried again */
+	uint64_t		 first_ms;	/* after so long */
 	/* upgrade */
 	pid_t			 check_pid;
 	int			 check_fd;	/* own: output of the check */

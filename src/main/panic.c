@@ -18,6 +18,7 @@
 #include "base/must.h"
 #include "config.h"
 #include "core/board.h"
+#include "os/fault.h"
 #include "os/proc.h"
 
 #define FRAMES	32
@@ -84,6 +85,8 @@ on_crash(int signo)
 		add(p, word, sizeof(word) - 1);
 		add_trace(p);
 	}
+	while (FAULT("panic_hang"))
+		pause();
 	/* the handler was reset by SA_RESETHAND: this ends the process */
 	raise(signo);
 }

@@ -14,6 +14,7 @@
 #include "core/listener.h"
 #include "core/settings.h"
 #include "main/master.h"
+#include "os/fault.h"
 #include "os/notify.h"
 #include "up/upstream.h"
 
@@ -42,13 +43,16 @@ slots_held(struct master *m)
 	return held;
 }
 
-/* Lowest number of a generation that some process still uses. */
+/* Lowest number of a generation that some process may still use. */
 static uint64_t
 oldest_held(struct master *m)
 {
 	uint64_t held = slots_held(m), min = m->pub.number;
 	unsigned i;
 
+	/* what processes of the program before hold is not known */
+	if (!m->old_board && upgrade_has_old(m, NULL))
+		return 0;
 	for (i = 0; i < GEN_SLOTS; i++)
 		if ((held & 1ULL << i) != 0 && m->slot_number[i] < min)
 			min = m->slot_number[i];
@@ -82,19 +86,25 @@ expire_oldest(struct master *m, uint64_t held)
 	}
 }
 
-static void
-choose_slot(struct master *m)
+/* The next slot that nobody uses. */
+static int
+choose_slot(struct master *m, struct err *e)
 {
 	uint64_t held = slots_held(m);
-	unsigned i;
+	unsigned i, slot;
 
 	expire_oldest(m, held);
 	for (i = 0; i < GEN_SLOTS; i++) {
-		m->pub.slot = (m->next_slot + i) % GEN_SLOTS;
-		if ((held & 1ULL << m->pub.slot) == 0)
-			break;
+		slot = (m->next_slot + i) % GEN_SLOTS;
+		if ((held & 1ULL << slot) != 0)
+			continue;
+		m->pub.slot = slot;
+		m->slot_number[slot] = m->pub.number;
+		m->next_slot = (slot + 1) % GEN_SLOTS;
+		return 0;
 	}
-	m->next_slot = (m->pub.slot + 1) % GEN_SLOTS;
+	return err_set(e, "all %d places for generations are in use",
+	    GEN_SLOTS);
 }
 
 static void
@@ -149,9 +159,7 @@ publish_start(struct master *m, uint64_t asker)
 	text_init(&m->pub.diags);
 	text_init(&m->pub.json);
 	timer_init(&m->pub.deadline, on_deadline);
-	choose_slot(m);
-	m->slot_number[m->pub.slot] = m->pub.number;
-	if (build_start(m, &e) < 0)
+	if (choose_slot(m, &e) < 0 || build_start(m, &e) < 0)
 		publish_fail(m, "%s", e.text);
 }
 
@@ -162,41 +170,68 @@ refuse(struct master *m, const struct child *c, const char *why)
 	m->pub.refused = true;
 }
 
-/* Sends everybody what a phase needs; counts the answers to come. */
+/* Who cannot be told what holds would go on with what does not. */
 static void
-tell_all(struct master *m, enum frame_op op)
+out_of_step(struct child *c)
+{
+	log_warn(&self->lc, "%s: takes no frames any more: killed, pid %d",
+	    c->name, (int)c->pid);
+	kill(c->pid, SIGKILL);
+}
+
+/* The first phase: asks everybody; counts the answers to come. */
+static void
+ask_all(struct master *m)
 {
 	struct prepare p = { .number = m->pub.number, .slot = m->pub.slot };
-	struct frame_head h = { .op = (uint16_t)op, .id = m->pub.number,
+	struct frame_head h = { .op = CHAN_PREPARE, .id = m->pub.number,
 	    .len = sizeof(p) };
 	int files[2] = { m->pub.fd, m->pub.keys_fd };
 	struct list *l;
 	struct child *c;
-	bool fd = op == CHAN_PREPARE;
 	unsigned n;
 
 	list_each(l, &m->children) {
 		c = container_of(l, struct child, node);
 		if (c->old || c->draining)
 			continue;
-		n = !fd ? 0 : (c->row->flags & PROC_F_KEYS) != 0 ? 2 : 1;
+		n = (c->row->flags & PROC_F_KEYS) != 0 ? 2 : 1;
 		if (chan_send(&c->chan, &h, &p, files, n) < 0) {
 			/* who cannot be asked has not agreed */
-			if (fd)
-				refuse(m, c, "could not be asked");
+			refuse(m, c, "could not be asked");
 			continue;
 		}
-		if (fd)
-			c->holds |= 1ULL << m->pub.slot;
-		if (op != CHAN_CANCEL) {
-			c->asked = true;
-			m->pub.pending++;
+		c->holds |= 1ULL << m->pub.slot;
+		c->asked = true;
+		m->pub.pending++;
+	}
+}
+
+/* The second: CHAN_COMMIT, which is answered, or CHAN_CANCEL. */
+static void
+tell_all(struct master *m, enum frame_op op)
+{
+	struct frame_head h = { .id = m->pub.number };
+	struct list *l;
+	struct child *c;
+
+	list_each(l, &m->children) {
+		c = container_of(l, struct child, node);
+		if (c->old)
+			continue;
+		/* who began to drain meanwhile needs no new generation */
+		h.op = (uint16_t)(c->draining ? CHAN_CANCEL : op);
+		if (chan_send(&c->chan, &h, NULL, NULL, 0) < 0) {
+			out_of_step(c);
+			continue;
 		}
+		c->asked = h.op == CHAN_COMMIT;
+		m->pub.pending += c->asked;
 	}
 }
 
 /* New sockets go to the workers ahead of the generation that names them. */
-static void
+static int
 send_sockets(struct master *m, struct child *c)
 {
 	struct frame_head h = { .op = CHAN_LISTEN,
@@ -206,9 +241,11 @@ send_sockets(struct master *m, struct child *c)
 
 	list_each(l, &m->bound) {
 		b = container_of(l, struct bound, node);
-		if (b->fresh)
-			(void)chan_send(&c->chan, &h, &b->addr, &b->fd, 1);
+		if (b->fresh && (FAULT("listen_refuse") ||
+		    chan_send(&c->chan, &h, &b->addr, &b->fd, 1) < 0))
+			return -1;
 	}
+	return 0;
 }
 
 static void
@@ -220,11 +257,14 @@ begin_prepare(struct master *m)
 	m->pub.step = PUBLISH_PREPARE;
 	list_each(l, &m->children) {
 		c = container_of(l, struct child, node);
-		if (c->row->count == 0 && !c->old && !c->draining)
-			send_sockets(m, c);
+		if (c->row->count == 0 && !c->old && !c->draining &&
+		    send_sockets(m, c) < 0)
+			refuse(m, c, "could not be sent the sockets of new "
+			    "addresses (a reload may add 250)");
 	}
 	ev_timer(m->proc.ev, &m->pub.deadline, PREPARE_MS);
-	tell_all(m, CHAN_PREPARE);
+	if (!m->pub.refused)
+		ask_all(m);
 	if (m->pub.pending == 0)
 		finish(m);
 }
@@ -249,7 +289,6 @@ publish_say(struct master *m, enum diag_id id, const char *why)
 void
 publish_built(struct master *m)
 {
-	struct board_global *g = shm_row(m->proc.shm, &board_globals, 0);
 	enum diag_id id;
 	struct err e;
 
@@ -272,7 +311,6 @@ publish_built(struct master *m)
 		publish_fail(m, "%s", e.text);
 		return;
 	}
-	g->nworker = settings_workers(m->pub.gen->conf);
 	begin_prepare(m);
 }
 
@@ -305,6 +343,15 @@ refuse_with(struct master *m, const struct child *c, struct str why)
 }
 
 void
+publish_stop(struct master *m)
+{
+	if (m->pub.step == PUBLISH_BUILD && m->pub.pid > 0)
+		kill(m->pub.pid, SIGKILL);
+	else if (m->pub.step == PUBLISH_PREPARE)
+		publish_fail(m, "the gateway is stopping");
+}
+
+void
 publish_answer(struct child *c, struct frame *f)
 {
 	struct master *m = c->m;
@@ -328,6 +375,9 @@ publish_answer(struct child *c, struct frame *f)
 void
 publish_lost(struct master *m, struct child *c)
 {
+	/* whoever asked through it has been told by the end of the socket */
+	if (c->row == child_row("control") && !c->old)
+		m->pub.now.n = m->pub.later.n = 0;
 	if (!c->asked || m->pub.step < PUBLISH_PREPARE)
 		return;
 	c->asked = false;
@@ -390,6 +440,18 @@ log_diags(struct master *m, bool failed)
 	}
 }
 
+void
+publish_again(struct master *m)
+{
+	if (!m->pub.again || m->state != MASTER_SERVING ||
+	    m->pub.step != PUBLISH_IDLE)
+		return;
+	m->pub.again = false;
+	m->pub.now = m->pub.later;
+	m->pub.later.n = 0;
+	publish_start(m, 0);
+}
+
 /* The publish is over, well or not. */
 static void
 end(struct master *m, bool failed)
@@ -426,12 +488,7 @@ end(struct master *m, bool failed)
 	m->pub.step = PUBLISH_IDLE;
 	master_published(m, failed);
 	roll_resume(m);
-	if (m->pub.again && m->state == MASTER_SERVING) {
-		m->pub.again = false;
-		m->pub.now = m->pub.later;
-		m->pub.later.n = 0;
-		publish_start(m, 0);
-	}
+	publish_again(m);
 }
 
 static void
@@ -450,6 +507,8 @@ cancel(struct master *m)
 static void
 finish(struct master *m)
 {
+	struct board_global *g = shm_row(m->proc.shm, &board_globals, 0);
+
 	if (m->pub.step == PUBLISH_COMMIT) {
 		/* who missed its commit is hung: the heartbeat deals with it */
 		m->pub.refused = false;
@@ -463,6 +522,7 @@ finish(struct master *m)
 		return;
 	}
 	gen_commit(&m->gens, m->pub.gen);
+	g->nworker = settings_workers(m->gens.cur->conf);
 	gen_unref(&m->gens, &m->pub.gen);
 	/* workers that start later map the keys from here */
 	if (m->keys_fd >= 0)

@@ -66,15 +66,21 @@ struct publish {
 int build_start(struct master *, struct err *);
 /* Called by reap when the builder's pid has gone. */
 void build_reaped(struct master *, int status);
+/* Ends the builder, if there is one, and waits for that. */
+void build_kill(struct master *);
 
 /* --- publish.c --- */
 /* asker 0: a signal. */
 void publish_start(struct master *, uint64_t asker);
+/* Begins what was asked for while another one was under way. */
+void publish_again(struct master *);
 void publish_built(struct master *);
 /* Adds a diagnostic of the master's own, as the builder would say it. */
 void publish_say(struct master *, enum diag_id, const char *why);
 void publish_fail(struct master *, const char *fmt, ...)
     __attribute__((format(printf, 2, 3)));
+/* A stop was asked for: what is under way changes nothing any more. */
+void publish_stop(struct master *);
 void publish_answer(struct child *, struct frame *);
 /* A child that owed an answer has gone. */
 void publish_lost(struct master *, struct child *);

@@ -270,7 +270,7 @@ check_beat(struct master *m, struct child *c, uint64_t now)
 	/* a stopped process has to run to tell its backtrace */
 	kill(c->pid, SIGABRT);
 	kill(c->pid, SIGCONT);
-	ev_timer(m->proc.ev, &c->kill, HANG_KILL_MS);
+	child_kill_in(c, HANG_KILL_MS);
 }
 
 static void

@@ -15,6 +15,7 @@ struct skel_hooks {
 	/* vet a generation that is mapped; -1 refuses it for everybody */
 	int	(*prepare)(void *ctx, struct gen *, struct err *);
 	void	(*commit)(void *ctx, struct gen *);
+	/* NULL: there was none to vet yet */
 	void	(*cancel)(void *ctx, struct gen *);
 	/* the generation is too old: end what still uses it */
 	void	(*expire)(void *ctx, uint64_t number);

@@ -76,11 +76,24 @@ close_but(int *keep, size_t n)
 	syscall(SYS_close_range, from, ~0U, 0);
 }
 
+/* Descriptors that a child keeps at most. */
+static size_t
+count_own(const struct start *st)
+{
+	/* channel, peers, segments, keys, control's three, sockets */
+	size_t n = 1 + st->npeer + SHM_NSEG + 1 + 3;
+	struct list *l;
+
+	list_each(l, &st->m->bound)
+		n++;
+	return n;
+}
+
 static void
 keep_own(const struct start *st, int chan_fd)
 {
 	const struct master *m = st->m;
-	int keep[START_PEERS + 256 + SHM_NSEG];
+	int *keep = must_alloc(count_own(st) * sizeof(*keep));
 	struct list *l;
 	size_t n = 0;
 	unsigned i;
@@ -94,15 +107,14 @@ keep_own(const struct start *st, int chan_fd)
 		keep[n++] = m->keys_fd;
 	if (st->c->row->count == 0)
 		list_each(l, &m->bound)
-			if (n < sizeof(keep) / sizeof(keep[0]))
-				keep[n++] = container_of(l, struct bound,
-				    node)->fd;
+			keep[n++] = container_of(l, struct bound, node)->fd;
 	if (st->c->row->run == control_run) {
 		keep[n++] = m->ctl_fd;
 		keep[n++] = st->ro_fd[0];
 		keep[n++] = st->ro_fd[1];
 	}
 	close_but(keep, n);
+	free(keep);
 }
 
 /* --- log --- */
@@ -223,11 +235,13 @@ on_cancel(struct skel *s, struct frame *f)
 {
 	struct gens *gs = s->proc.gens;
 
-	if (gs->next == NULL || gs->next->number != f->head.id)
+	/* there may be none yet, but sockets that came ahead of it */
+	if (gs->next != NULL && gs->next->number != f->head.id)
 		return;
 	if (s->hooks->cancel != NULL)
 		s->hooks->cancel(s->hooks->ctx, gs->next);
-	gen_unref(gs, &gs->next);
+	if (gs->next != NULL)
+		gen_unref(gs, &gs->next);
 }
 
 /* --- the master's frames and signals --- */
@@ -274,7 +288,7 @@ on_frame(struct chan *c, struct frame *f)
 		on_cancel(s, f);
 		break;
 	case CHAN_EXPIRE:
-		if (s->hooks->expire != NULL)
+		if (s->hooks->expire != NULL && !FAULT("expire_ignored"))
 			s->hooks->expire(s->hooks->ctx, f->head.id);
 		break;
 	case CHAN_DRAIN:
@@ -348,6 +362,7 @@ set_up(struct skel *s, int chan_fd, struct err *e)
 	    chan_open(&s->proc.master, s->proc.ev, chan_fd, on_frame, s,
 	    e) < 0)
 		return -1;
+	sig_unblock();
 	s->proc.log.put = put_line;
 	s->proc.log.ctx = s;
 	gen_forget(gs);
@@ -375,7 +390,8 @@ skeleton_main(struct start *st, int chan_fd)
 	struct err e;
 	int status;
 
-	sig_reset(&m->sig);
+	/* what comes now waits for the handlers of set_up */
+	sig_forget(&m->sig);
 	signal(SIGINT, SIG_IGN);
 	signal(SIGHUP, SIG_IGN);
 	signal(SIGUSR1, SIG_IGN);

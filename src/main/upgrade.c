@@ -122,7 +122,7 @@ upgrade_start(struct master *m)
 	}
 	if (pipe2(fds, O_NONBLOCK | O_CLOEXEC) < 0)
 		return;
-	m->check_pid = fork();
+	m->check_pid = sig_fork();
 	if (m->check_pid == 0)
 		run_check(m, fds[1]);
 	close(fds[1]);

@@ -22,25 +22,40 @@
 
 struct fault {
 	char		name[48];
+	_Atomic int64_t	skip;		/* times it is not to hit before */
 	_Atomic int64_t	left;		/* times it is still to hit */
 };
 
 /* points[NFAULT]; own: a shared mapping.  Test builds only. */
 static struct fault *points;
 
+static int64_t
+number(struct str s)
+{
+	uint64_t	n;
+
+	must(str_to_u64(s, INT32_MAX, &n) == 0);
+	return (int64_t)n;
+}
+
 static void
 parse(struct fault *f, struct str word)
 {
-	uint64_t	count;
 	ptrdiff_t	colon = str_find(word, ':', 0);
+	ptrdiff_t	plus;
 	struct str	name = word;
 
 	atomic_store(&f->left, FOREVER);
 	if (colon >= 0) {
 		name = str_sub(word, 0, (size_t)colon);
 		word = str_sub(word, (size_t)colon + 1, word.n);
-		must(str_to_u64(word, INT32_MAX, &count) == 0);
-		atomic_store(&f->left, (int64_t)count);
+		plus = str_find(word, '+', 0);
+		if (plus >= 0) {
+			atomic_store(&f->skip,
+			    number(str_sub(word, 0, (size_t)plus)));
+			word = str_sub(word, (size_t)plus + 1, word.n);
+		}
+		atomic_store(&f->left, number(word));
 	}
 	must(str_to_c(name, f->name, sizeof(f->name)) == 0);
 }
@@ -73,6 +88,8 @@ fault_hit(const char *name)
 			continue;
 		if (atomic_load(&f->left) == FOREVER)
 			return true;
+		if (atomic_fetch_sub(&f->skip, 1) > 0)
+			return false;
 		return atomic_fetch_sub(&f->left, 1) > 0;
 	}
 	return false;

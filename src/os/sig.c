@@ -72,20 +72,53 @@ sig_open(struct sig *s, struct ev *ev, const int *signos, sig_fn on,
 	return 0;
 }
 
-void
-sig_reset(struct sig *s)
+pid_t
+sig_fork(void)
 {
-	sigset_t none;
+	/* what a process does to itself; they cannot wait */
+	static const int own[] = { SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP,
+	    SIGABRT, SIGSYS };
+	sigset_t most, was;
+	pid_t pid;
+	size_t i;
+
+	sigfillset(&most);
+	for (i = 0; i < sizeof(own) / sizeof(own[0]); i++)
+		sigdelset(&most, own[i]);
+	sigprocmask(SIG_BLOCK, &most, &was);
+	pid = fork();
+	if (pid != 0)
+		sigprocmask(SIG_SETMASK, &was, NULL);
+	return pid;
+}
+
+void
+sig_forget(struct sig *s)
+{
 	int signo;
 
 	for (signo = 1; signo < 32; signo++)
 		if (signo != SIGKILL && signo != SIGSTOP)
 			signal(signo, SIG_DFL);
-	sigemptyset(&none);
-	sigprocmask(SIG_SETMASK, &none, NULL);
 	if (sig_wfd >= 0) {
 		close(sig_wfd);
 		close(s->fd.fd);
 		sig_wfd = -1;
 	}
+}
+
+void
+sig_unblock(void)
+{
+	sigset_t none;
+
+	sigemptyset(&none);
+	sigprocmask(SIG_SETMASK, &none, NULL);
+}
+
+void
+sig_reset(struct sig *s)
+{
+	sig_forget(s);
+	sig_unblock();
 }

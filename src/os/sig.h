@@ -5,6 +5,8 @@
 #ifndef SL_OS_SIG_H
 #define SL_OS_SIG_H
 
+#include <sys/types.h>
+
 #include "os/ev.h"
 
 typedef void (*sig_fn)(void *ctx, int signo);
@@ -26,7 +28,18 @@ void sig_put_back(struct sig *);
 int sig_open(struct sig *, struct ev *, const int *signos, sig_fn,
     void *ctx, struct err *);
 
-/* Child after fork: default actions again, nothing blocked, pipe closed. */
+/*
+ * fork() with the signals blocked that handlers turn into bytes: in the
+ * child they wait until sig_reset(), or sig_forget() and sig_unblock(),
+ * instead of reaching the parent's pipe.
+ */
+pid_t sig_fork(void);
+
+/* Child after sig_fork: default actions again, the parent's pipe closed. */
+void sig_forget(struct sig *);
+/* Nothing is blocked any more: what came meanwhile comes now. */
+void sig_unblock(void);
+/* Both at once. */
 void sig_reset(struct sig *);
 
 #endif

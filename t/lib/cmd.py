@@ -48,6 +48,12 @@ def pss(pids):
     return total + sum(files.values())
 
 
+def mapped(pid, name):
+    """Mappings of memory files of that name in a process."""
+    with open(f"/proc/{pid}/maps", encoding="utf-8") as f:
+        return sum(f"/memfd:{name} " in ln for ln in f)
+
+
 def title(pid):
     try:
         with open(f"/proc/{pid}/cmdline", "rb") as f:

@@ -9,11 +9,12 @@ import json
 import os
 import re
 import signal
+import socket
 import subprocess
 import time
 
-from lib import net
-from lib.cmd import BIN, KIND, children, pss, run, session, title
+from lib import http, net
+from lib.cmd import BIN, KIND, children, mapped, pss, run, session, title
 from lib.net import Deadline
 from lib.notify import Notify
 
@@ -186,6 +187,18 @@ class Sluice:
             # a fork has no event that a stranger could await
             net.wait_fd(self.pidfd, min(deadline.left(), 0.02))
 
+    def wait_child(self):
+        """Waits until the master has forked anything."""
+        deadline = Deadline("a child")
+        while not self.children():
+            net.wait_fd(self.pidfd, min(deadline.left(), 0.02))
+
+    def wait_mapped(self, role, generations):
+        """Waits until a process has mapped so many generations."""
+        deadline = Deadline(f"{generations} generations in {role}")
+        while mapped(self.roles()[role], "sluice-conf") != generations:
+            net.wait_fd(self.pidfd, min(deadline.left(), 0.02))
+
     def kill(self, role, sig=signal.SIGKILL):
         """Kills a role's process, waits for its end; returns its pid."""
         pid = self.roles()[role]
@@ -259,6 +272,34 @@ class Sluice:
 
     def ctl_json(self, *args):
         return json.loads(self.ctl("-o", "json", *args).stdout)
+
+    def board_fds(self):
+        """Descriptors and answer of GET /v1/board."""
+        with net.connect(self.control) as c:
+            c.sendall(http.request("GET", "/v1/board",
+                                   {"Connection": "close"}))
+            data, fds = b"", []
+            while True:
+                piece, more, _, _ = socket.recv_fds(c, 65536, 16)
+                fds += more
+                if not piece:
+                    break
+                data += piece
+        head, body = data.split(b"\r\n\r\n", 1)
+        assert head.startswith(b"HTTP/1.1 200 ")
+        return fds, json.loads(body)
+
+    def server_rows(self, upstream):
+        """Addresses of an upstream that have a row on the board."""
+        fds, _ = self.board_fds()
+        with open(fds[0], "rb") as f:
+            data = f.read()
+        os.close(fds[1])
+        # struct board_server: tag, .., 32: upstream, 96: addr
+        rows = [data[m.start() - 32:m.start() + 224] for m in re.finditer(
+            re.escape(upstream.encode().ljust(64, b"\0")), data)]
+        return [r[96:204].rstrip(b"\0").decode() for r in rows
+                if any(r[:8])]
 
     def close(self):
         """Gives back what the test held; a master still there is ended."""

@@ -140,6 +140,7 @@ setup(void)
 	gens.cur = &gen;
 	conf.number = 7;
 	proc.gens = &gens;
+	proc.tag = 5;
 	self = &proc;
 	ck_assert_int_eq(sock_pair(fds, &e), 0);
 	master = fds[1];
@@ -389,6 +390,36 @@ START_TEST(the_asker_leaves)
 }
 END_TEST
 
+/* What the process before had ordered is not taken for one of ours. */
+START_TEST(ids_of_a_life)
+{
+	struct api_outcome	o = { .generation = 8 };
+	struct play		*p;
+	uint64_t		 old[3];
+
+	for (unsigned i = 0; i < 3; i++) {
+		p = ask(METHOD_POST, API_RELOAD);
+		old[i] = ordered(CHAN_RELOAD);
+		api_handler.abort(&p->x, FAIL_CLIENT_GONE);
+		end(p);
+	}
+	proc.tag++;
+	api_init(api, ro_fd);
+	p = ask(METHOD_POST, API_RELOAD);
+	o.id = ordered(CHAN_RELOAD);
+	ck_assert_uint_eq(o.id >> 32, proc.tag);
+	for (unsigned i = 0; i < 3; i++) {
+		struct api_outcome	was = { .id = old[i], .code = 1 };
+
+		api_report(api, &was);
+		ck_assert_uint_eq(p->answers, 0);
+	}
+	api_report(api, &o);
+	ck_assert_uint_eq(p->status, 200);
+	end(p);
+}
+END_TEST
+
 START_TEST(no_orders_while_stopping)
 {
 	struct play	*p;
@@ -425,6 +456,7 @@ main(void)
 	tcase_add_test(t, reload_failed);
 	tcase_add_test(t, one_roll_at_a_time);
 	tcase_add_test(t, the_asker_leaves);
+	tcase_add_test(t, ids_of_a_life);
 	tcase_add_test(t, no_orders_while_stopping);
 	suite_add_tcase(s, t);
 	r = srunner_create(s);

@@ -419,6 +419,42 @@ START_TEST(uses)
 }
 END_TEST
 
+/* A file of that size that cannot be mapped for reading. */
+static int
+make_unreadable(void)
+{
+	char	path[64];
+	int	fd = memfd_create("x", 0);
+	int	w;
+
+	ck_assert_int_eq(ftruncate(fd, 4096), 0);
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+	w = open(path, O_WRONLY);
+	ck_assert_int_ge(w, 0);
+	close(fd);
+	return w;
+}
+
+/* What was at the keys' place before must not pass for theirs. */
+START_TEST(keys_not_mapped)
+{
+	struct gen	*g = publish(2, 5);
+	struct err	 e = { "" };
+	char		*at = gens.keys + 2 * GEN_KEYS_BYTES;
+	int		 fd = make_unreadable();
+
+	ck_assert_ptr_eq(mmap(at, GEN_KEYS_BYTES, PROT_READ | PROT_WRITE,
+	    MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0), at);
+	ck_assert(is_mapped(at));
+	ck_assert_int_eq(gen_map_keys(&gens, g, fd, &e), -1);
+	ck_assert(str_starts(str_from(e.text),
+	    STR("generation: cannot map the file")));
+	ck_assert(!g->keys);
+	ck_assert(!is_mapped(at));
+	close(fd);
+}
+END_TEST
+
 START_TEST(cancelled)
 {
 	struct gen	*a = publish(0, 1);
@@ -488,6 +524,7 @@ main(void)
 	tcase_add_test(tc, uses);
 	tcase_add_test(tc, cancelled);
 	tcase_add_test(tc, forgotten);
+	tcase_add_test(tc, keys_not_mapped);
 	suite_add_tcase(s, tc);
 	sr = srunner_create(s);
 	srunner_run_all(sr, CK_NORMAL);

@@ -19,13 +19,17 @@ END_TEST
 #ifdef SL_FAULTS
 START_TEST(armed)
 {
-	setenv("SLUICE_FAULT", "one,two:2,three:0", 1);
+	setenv("SLUICE_FAULT", "one,two:2,three:0,four:2+1", 1);
 	for (int i = 0; i < 9; i++)
 		ck_assert(FAULT("one"));
 	ck_assert(FAULT("two"));
 	ck_assert(FAULT("two"));
 	ck_assert(!FAULT("two"));
 	ck_assert(!FAULT("three"));
+	ck_assert(!FAULT("four"));
+	ck_assert(!FAULT("four"));
+	ck_assert(FAULT("four"));
+	ck_assert(!FAULT("four"));
 	ck_assert(!FAULT("on"));
 	ck_assert(!FAULT("ones"));
 }
