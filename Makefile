@@ -108,8 +108,14 @@ SRCS_CORE = \
 	src/core/ask.c \
 	src/core/board.c \
 	src/core/chain.c \
+	src/core/cond.c \
+	src/core/cond_cookie.c \
+	src/core/cond_from.c \
 	src/core/cond_header.c \
 	src/core/cond_method.c \
+	src/core/cond_not.c \
+	src/core/cond_query.c \
+	src/core/cond_upgrade.c \
 	src/core/conn.c \
 	src/core/error.c \
 	src/core/exchange.c \

@@ -58,19 +58,30 @@ const struct handler *const handlers[] = {
 
 /* --- conditions of routes; their keys are groups of [route] too --- */
 
-extern const struct route_cond	cond_header, cond_method;
-extern const struct conf_group	cond_header_group, cond_method_group;
+extern const struct route_cond	cond_cookie, cond_from, cond_header,
+    cond_method, cond_query, cond_upgrade;
+extern const struct conf_group	cond_cookie_group, cond_from_group,
+    cond_header_group, cond_method_group, cond_query_group,
+    cond_upgrade_group;
 
 const struct route_cond *const route_conds[] = {
-	&cond_header,
 	&cond_method,
+	&cond_header,
+	&cond_query,
+	&cond_cookie,
+	&cond_from,
+	&cond_upgrade,
 	NULL
 };
 
 const struct conf_group *const route_groups[] = {
 	&route_group,
-	&cond_header_group,
 	&cond_method_group,
+	&cond_header_group,
+	&cond_query_group,
+	&cond_cookie_group,
+	&cond_from_group,
+	&cond_upgrade_group,
 	&proxy_group,
 	&static_group,
 	&redirect_group,

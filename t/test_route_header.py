@@ -39,7 +39,7 @@ def _port(sluice):
     ((("X-Env", "Canary"),), b"rest"),
     ((("X-Env", "other"), ("X-Env", "canary")), b"canary"),
     ((("X-User", ""),), b"named"),
-    ((("X-User", "me"), ("X-Env", "canary")), b"canary"),
+    ((("X-User", "me"), ("X-Env", "canary")), b"both"),
     ((("X-Envy", "canary"),), b"rest"),
 ])
 def test_header(port, fields, want):

@@ -5,87 +5,73 @@
  * fits whatever is there.  Names are compared folded, values are not
  * (RFC 9110 5.1).
  */
-#include "conf/load.h"
-#include "core/route.h"
+#include "core/cond.h"
 
 struct cond_header {
 	struct conf_pairs	fields;		/* name and value wanted */
 };
 
 static int
-link_header(struct conf_load *load, struct conf_obj *obj, void *part)
+parse(struct conf_load *load, const struct conf_row *row, void *dst,
+    const struct conf_item *items, size_t n)
 {
-	const struct cond_header	*c = part;
-	const struct conf_pair		*p;
+	const struct conf_pairs	*ps = dst;
 
-	for (size_t i = 0; i < c->fields.n; i++) {
-		p = &c->fields.v[i];
-		if (hdr_is_token(p->key) && hdr_is_value(p->val))
-			continue;
-		diag_at(conf_load_diags(load), DIAG_VALUE_PATTERN, NULL, obj,
-		    "header.*", "\"%.*s\" is not the name of a field, or its "
-		    "value cannot be one", STR_FMT(str_sub(p->key, 0, 80)));
+	if (cond_parse_pairs(load, row, dst, items, n) == -1)
 		return -1;
-	}
+	for (size_t i = 0; i < n; i++)
+		if (!hdr_is_token(ps->v[i].key))
+			return cond_fail_name(load, row, &items[i],
+			    "no field has such a name");
 	return 0;
 }
 
-static bool
-is_set(const void *part)
+static uint32_t
+count(const void *part)
 {
-	return ((const struct cond_header *)part)->fields.n > 0;
+	return cond_count_pairs(&((const struct cond_header *)part)->fields,
+	    true);
 }
 
 /* True if a line of the request's has this value. */
 static bool
-has(const struct hdrs *hs, const struct conf_pair *want)
+has(const struct exchange *x, const struct conf_pair *want)
 {
-	bool	any = str_eq(want->val, STR("*"));
+	const struct hdrs	*hs = &x->req->hdrs;
 
 	for (size_t i = 0; i < hs->n; i++)
 		if ((hs->v[i].flags & HDR_F_DEAD) == 0 &&
 		    str_eq_fold(hs->v[i].name, want->key) &&
-		    (any || str_eq(hs->v[i].val, want->val)))
+		    cond_fits(want, hs->v[i].val))
 			return true;
 	return false;
 }
 
-/* All names that are asked for, each with one of its values. */
 static bool
 match(const void *part, const struct exchange *x)
 {
-	const struct conf_pairs	*f = &((const struct cond_header *)part)->
-	    fields;
-	bool			 found;
-
-	for (size_t i = 0; i < f->n; i++) {
-		found = false;
-		for (size_t k = 0; k < f->n && !found; k++)
-			found = str_eq_fold(f->v[i].key, f->v[k].key) &&
-			    has(&x->req->hdrs, &f->v[k]);
-		if (!found)
-			return false;
-	}
-	return true;
+	return cond_match_pairs(&((const struct cond_header *)part)->fields,
+	    x, true, has);
 }
 
 static const struct conf_row rows[] = {
 	{
-		.key = "header.*", .type = CONF_PAIRS,
+		.key = "header.*", .type = CONF_CUSTOM,
 		.off = offsetof(struct cond_header, fields),
-		.flags = CONF_F_COND, .example = "canary",
+		.flags = CONF_F_COND | CONF_F_MANY, .parse = parse,
+		.example = "canary",
 		.text = "A field that the request must have with this value; "
-		    "* is any value. Given more than once for a name, one "
+		    "* is any value.  Given more than once for a name, one "
 		    "of the values is enough."
 	},
 	{ .key = NULL }
 };
 
 const struct conf_group cond_header_group = {
-	"header", rows, sizeof(struct cond_header), link_header
+	"header", rows, sizeof(struct cond_header), NULL
 };
 
 const struct route_cond cond_header = {
-	.name = "header", .group = &cond_header_group, .is_set = is_set,
+	.name = "header", .group = &cond_header_group, .count = count,
 	.match = match, .fail = FAIL_NONE
 };

@@ -5,68 +5,57 @@
  * case-sensitive (RFC 9110 9.1).  GET lets HEAD through, as HEAD is GET
  * without the content.
  */
-#include "conf/load.h"
-#include "core/route.h"
+#include "core/cond.h"
 
 struct cond_method {
-	struct conf_list	names;
-	/* after link */
-	uint32_t		bits;	/* METHOD_BIT */
-	struct str		others;	/* those that have none: "A, B" */
+	uint32_t	bits;	/* METHOD_BIT */
+	struct str	others;	/* those that have none: "A, B" */
 };
 
-static void
-add_method(struct arena *a, struct cond_method *c, struct str name)
+static const char *
+add(struct arena *a, void *dst, struct str name)
 {
-	enum http_method	m = msg_method(name);
+	struct cond_method	*c = dst;
+	enum http_method	 m = msg_method(name);
 
+	if (!hdr_is_token(name))
+		return "no method has such a name";
 	if (m != METHOD_OTHER)
 		c->bits |= METHOD_BIT(m);
 	else
-		c->others = c->others.n == 0 ? name : arena_fmt(a,
-		    "%.*s, %.*s", STR_FMT(c->others), STR_FMT(name));
+		c->others = c->others.n == 0 ? arena_dup(a, name) :
+		    arena_fmt(a, "%.*s, %.*s", STR_FMT(c->others),
+		    STR_FMT(name));
 	if (m == METHOD_GET)
 		c->bits |= METHOD_BIT(METHOD_HEAD);
+	return NULL;
 }
 
 static int
-link_method(struct conf_load *load, struct conf_obj *obj, void *part)
+parse(struct conf_load *load, const struct conf_row *row, void *dst,
+    const struct conf_item *items, size_t n)
 {
-	struct cond_method	*c = part;
-	const struct conf_item	*it;
-	struct conf_span	 sp;
-	int			 rc = 0;
-
-	for (size_t i = 0; i < c->names.n; i++) {
-		if (hdr_is_token(c->names.v[i])) {
-			add_method(conf_load_arena(load), c, c->names.v[i]);
-			continue;
-		}
-		it = conf_item_word(load, obj, "method", c->names.v[i]);
-		sp = conf_word_span(it, c->names.v[i]);
-		diag_at(conf_load_diags(load), DIAG_VALUE_PATTERN, &sp, obj,
-		    "method", "\"%.*s\" is not the name of a method",
-		    STR_FMT(str_sub(c->names.v[i], 0, 80)));
-		rc = -1;
-	}
-	return rc;
+	return cond_parse_words(load, row, dst, items, n, add);
 }
 
-static bool
-is_set(const void *part)
+static uint32_t
+count(const void *part)
 {
-	return ((const struct cond_method *)part)->names.n > 0;
+	const struct cond_method	*c = part;
+
+	return c->bits != 0 || c->others.n > 0;
 }
 
 static bool
 match(const void *part, const struct exchange *x)
 {
 	const struct cond_method	*c = part;
+	struct str			 rest = c->others, word;
 
 	if (x->req->meth != METHOD_OTHER)
 		return (c->bits & METHOD_BIT(x->req->meth)) != 0;
-	for (size_t i = 0; i < c->names.n; i++)
-		if (str_eq(c->names.v[i], x->req->method))
+	while (str_word(&rest, ", ", &word))
+		if (str_eq(word, x->req->method))
 			return true;
 	return false;
 }
@@ -85,10 +74,10 @@ others(const void *part)
 
 static const struct conf_row rows[] = {
 	{
-		.key = "method", .type = CONF_LIST,
-		.off = offsetof(struct cond_method, names),
-		.flags = CONF_F_COND, .example = "GET POST",
-		.text = "Methods the route is for; GET includes HEAD. "
+		.key = "method", .type = CONF_CUSTOM, .off = 0,
+		.flags = CONF_F_COND | CONF_F_MANY, .parse = parse,
+		.example = "GET POST",
+		.text = "Methods the route is for; GET includes HEAD.  "
 		    "If only this condition of a route fails and no other "
 		    "route fits, the answer is 405."
 	},
@@ -96,11 +85,11 @@ static const struct conf_row rows[] = {
 };
 
 const struct conf_group cond_method_group = {
-	"method", rows, sizeof(struct cond_method), link_method
+	"method", rows, sizeof(struct cond_method), NULL
 };
 
 const struct route_cond cond_method = {
 	.name = "method", .group = &cond_method_group,
-	.is_set = is_set, .match = match,
+	.count = count, .match = match,
 	.methods = methods, .others = others, .fail = FAIL_METHOD_NOT_ALLOWED
 };

@@ -83,6 +83,10 @@ struct exchange {
 
 /* Methods of Allow as bits. */
 #define METHOD_BIT(m)	(1u << (m))
+#define METHODS_ALL	(METHOD_BIT(METHOD_GET) | METHOD_BIT(METHOD_HEAD) | \
+	METHOD_BIT(METHOD_POST) | METHOD_BIT(METHOD_PUT) |		\
+	METHOD_BIT(METHOD_DELETE) | METHOD_BIT(METHOD_OPTIONS) |	\
+	METHOD_BIT(METHOD_PATCH))
 
 /* Goes on with the steps, from a wake: what a waiting step is woken by. */
 void exchange_go(struct exchange *);

@@ -10,11 +10,6 @@
 #include "core/route.h"
 #include "core/settings.h"
 
-#define METHODS_ALL	(METHOD_BIT(METHOD_GET) | METHOD_BIT(METHOD_HEAD) | \
-	METHOD_BIT(METHOD_POST) | METHOD_BIT(METHOD_PUT) |		\
-	METHOD_BIT(METHOD_DELETE) | METHOD_BIT(METHOD_OPTIONS) |	\
-	METHOD_BIT(METHOD_PATCH))
-
 /* --- the request --- */
 
 /*

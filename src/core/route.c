@@ -32,16 +32,25 @@ is_listener(const struct route *r, struct str name)
 	return r->listeners.n == 0;
 }
 
+uint32_t
+route_methods(const struct route_check *k)
+{
+	uint32_t	bits = k->cond->methods(k->part);
+
+	return k->not ? ~bits & METHODS_ALL : bits;
+}
+
 /* For Allow; what does not fit any more is left out. */
 static void
-note_methods(struct search *s, const struct route_cond *c, const void *part)
+note_methods(struct search *s, const struct route_check *k)
 {
-	struct str	more = STR("");
+	const struct route_cond	*c = k->cond;
+	struct str		 more = STR("");
 
 	if (c->methods != NULL)
-		s->allow |= c->methods(part);
-	if (c->others != NULL)
-		more = c->others(part);
+		s->allow |= route_methods(k);
+	if (c->others != NULL && !k->not)
+		more = c->others(k->part);
 	if (more.n == 0 || s->more.n + more.n + 2 > MORE_MAX)
 		return;
 	if (s->more.n > 0)
@@ -53,27 +62,25 @@ note_methods(struct search *s, const struct route_cond *c, const void *part)
 static bool
 try_route(struct search *s, const struct route *r)
 {
-	const struct route_cond	*const *c;
-	const struct route_cond	*alone = NULL;
-	void			*part;
-	unsigned		 failed = 0;
+	const struct route_check	*k;
+	const struct route_check	*alone = NULL;
+	unsigned			 failed = 0;
 
 	if (!is_listener(r, s->x->acc.str[ACCESS_LISTENER]))
 		return false;
-	for (c = r->conds; *c != NULL; c++) {
-		part = conf_part(&r->obj, (*c)->group);
-		if (!(*c)->match(part, s->x)) {
-			failed++;
-			alone = *c;
-		}
+	for (k = r->checks; k < r->checks + r->nchecks; k++) {
+		if (k->cond->match(k->part, s->x) != k->not)
+			continue;
+		failed++;
+		alone = k;
 	}
 	if (failed == 0) {
 		s->found = r;
 		return true;
 	}
-	if (failed == 1 && alone->fail != FAIL_NONE) {
-		s->why = alone->fail;
-		note_methods(s, alone, conf_part(&r->obj, alone->group));
+	if (failed == 1 && alone->cond->fail != FAIL_NONE) {
+		s->why = alone->cond->fail;
+		note_methods(s, alone);
 	}
 	return false;
 }

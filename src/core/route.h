@@ -11,12 +11,25 @@
 
 struct chain;
 
+/* a condition of one route, with what it asks for */
+struct route_check {
+	const struct route_cond	*cond;	/* const */
+	const void		*part;	/* of conf: a struct of its group */
+	bool			 not;	/* it must fail */
+};
+
+struct route_nots {
+	const struct route_check	*v;	/* of conf */
+	size_t				 n;
+};
+
 /* [route NAME] */
 struct route {
 	struct conf_obj		 obj;
 	struct conf_list	 listeners;	/* names; empty: all */
 	struct conf_list	 hosts;
 	struct conf_list	 paths;
+	struct route_nots	 nots;
 	int64_t			 priority;
 	uint64_t		 max_body;	/* bytes; 0: none */
 	const struct handler	*handler;	/* const */
@@ -24,7 +37,8 @@ struct route {
 	/* compiled by route_section.done */
 	uint32_t		 order;		/* in files */
 	uint32_t		 nconds;	/* for specificity */
-	const struct route_cond	*const *conds;	/* set ones, NULL at end */
+	const struct route_check *checks;	/* of conf */
+	uint32_t		 nchecks;
 };
 extern const struct conf_section route_section;
 
@@ -34,9 +48,10 @@ extern const struct conf_section route_section;
  */
 struct route_cond {
 	const char		*name;
-	const struct conf_group	*group;		/* its keys of [route] */
-	/* True if the user set it on this route. */
-	bool			(*is_set)(const void *part);
+	/* Its keys of [route], all with a parse function (core/cond.h). */
+	const struct conf_group	*group;
+	/* How many conditions it makes here; 0: the user set none. */
+	uint32_t		(*count)(const void *part);
 	bool			(*match)(const void *part,
 				    const struct exchange *);
 	/* Methods it lets through, METHOD_BIT, for Allow; may be NULL. */
@@ -58,6 +73,9 @@ extern const struct conf_group route_group;
  */
 const struct route *route_match(const struct conf *, struct exchange *,
     enum fail *why, uint32_t *allow);
+
+/* The methods that a check which knows them lets through. */
+uint32_t route_methods(const struct route_check *);
 
 /* What the path left after the literal prefix: "" or "a/b" of "/x/ *". */
 struct str route_rest(const struct route *, struct str path);

@@ -9,6 +9,7 @@
  */
 #include "conf/load.h"
 #include "core/chain.h"
+#include "core/cond.h"
 #include "core/handler.h"
 #include "core/listener.h"
 #include "core/route.h"
@@ -16,7 +17,6 @@
 #include "core/settings.h"
 
 #define AT(member)	offsetof(struct route, member)
-#define CONDS_MAX	32
 
 /* --- which handler --- */
 
@@ -257,19 +257,32 @@ link_route(struct conf_load *load, struct conf_obj *obj, void *part)
 
 /* --- the index --- */
 
+/* The conditions that are set, then those that must not hold. */
 static void
-set_conds(struct arena *a, struct route *r)
+set_checks(struct arena *a, struct route *r)
 {
-	const struct route_cond	**v;
-	uint32_t		  n = 0;
+	const struct route_cond	*c;
+	struct route_check	*v;
+	uint32_t		 n = 0, count;
+	const void		*part;
 
-	v = arena_alloc(a, (CONDS_MAX + 1) * sizeof(const void *));
-	for (size_t i = 0; route_conds[i] != NULL && n < CONDS_MAX; i++)
-		if (route_conds[i]->is_set(conf_part(&r->obj,
-		    route_conds[i]->group)))
-			v[n++] = route_conds[i];
-	r->conds = v;
-	r->nconds = n + (r->listeners.n > 0);
+	r->nconds = (r->listeners.n > 0) + (uint32_t)r->nots.n;
+	while (route_conds[n] != NULL)
+		n++;
+	v = arena_alloc(a, (n + r->nots.n) * sizeof(*v));
+	n = 0;
+	for (size_t i = 0; (c = route_conds[i]) != NULL; i++) {
+		part = conf_part(&r->obj, c->group);
+		count = c->count(part);
+		if (count == 0)
+			continue;
+		v[n++] = (struct route_check){ .cond = c, .part = part };
+		r->nconds += count;
+	}
+	for (size_t i = 0; i < r->nots.n; i++)
+		v[n++] = r->nots.v[i];
+	r->checks = v;
+	r->nchecks = n;
 }
 
 static bool
@@ -308,17 +321,17 @@ shares_listener(const struct route *a, const struct route *b)
 static bool
 overlaps(const struct route *a, const struct route *b)
 {
-	const struct route_cond	*const *c;
-	uint32_t		 x, y;
+	const struct route_check	*k;
 
 	if (!shares_listener(a, b))
 		return false;
-	for (c = a->conds; *c != NULL; c++) {
-		if ((*c)->methods == NULL)
-			return false;
-		x = (*c)->methods(conf_part(&a->obj, (*c)->group));
-		y = (*c)->methods(conf_part(&b->obj, (*c)->group));
-		if ((x & y) == 0)
+	if (a->nchecks != b->nchecks)
+		return false;
+	for (uint32_t i = 0; i < a->nchecks; i++) {
+		k = &a->checks[i];
+		if (k->cond->methods == NULL ||
+		    k->cond != b->checks[i].cond ||
+		    (route_methods(k) & route_methods(&b->checks[i])) == 0)
 			return false;
 	}
 	return true;
@@ -387,7 +400,7 @@ finish(struct conf_load *load)
 	for (size_t i = 0; i < all.n; i++) {
 		r = all.v[i]->part[0];
 		r->order = (uint32_t)i;
-		set_conds(a, r);
+		set_checks(a, r);
 		index_route(load, x, r);
 	}
 	conf_set_data(load, &route_section, x);
@@ -412,6 +425,13 @@ static const struct conf_row rows[] = {
 		.text = "Paths the route is for: exact ones, or with an "
 		    "asterisk at the end all that begin so.  An exact path "
 		    "wins over a longer prefix, that over a shorter one."
+	}, {
+		.key = "not.*", .type = CONF_CUSTOM, .off = AT(nots),
+		.flags = CONF_F_COND | CONF_F_MANY,
+		.parse = cond_parse_not, .example = "GET",
+		.text = "The opposite of a further condition: its key stands "
+		    "for the asterisk, as in not.method, not.from and "
+		    "not.header.NAME, and it must not hold."
 	}, {
 		.key = "priority", .type = CONF_INT, .off = AT(priority),
 		.def = "0", .min = -1000000, .max = 1000000, .example = "10",

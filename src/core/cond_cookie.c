@@ -1,0 +1,100 @@
+/*
+ * The route condition `cookie.NAME`.  Builder; workers match.
+ *
+ * Cookies are read as servers do (RFC 6265 4.2): pairs at semicolons,
+ * names in their case, one pair of quotes around a value taken off.  Of
+ * a cookie that is there more than once one fitting value is enough.
+ */
+#include "core/cond.h"
+
+struct cond_cookie {
+	struct conf_pairs	cookies;	/* name and value wanted */
+};
+
+static int
+parse(struct conf_load *load, const struct conf_row *row, void *dst,
+    const struct conf_item *items, size_t n)
+{
+	const struct conf_pairs	*ps = dst;
+
+	if (cond_parse_pairs(load, row, dst, items, n) == -1)
+		return -1;
+	for (size_t i = 0; i < n; i++) {
+		if (!hdr_is_token(ps->v[i].key))
+			return cond_fail_name(load, row, &items[i],
+			    "no cookie has such a name");
+		if (str_find(ps->v[i].val, ';', 0) >= 0)
+			return cond_fail(load, row, &items[i], items[i].val,
+			    "no cookie has a semicolon in its value");
+	}
+	return 0;
+}
+
+static uint32_t
+count(const void *part)
+{
+	return cond_count_pairs(&((const struct cond_cookie *)part)->cookies,
+	    false);
+}
+
+static bool
+is_in(struct str field, const struct conf_pair *want)
+{
+	struct str	word, val;
+	ptrdiff_t	eq;
+
+	while (str_word(&field, ";", &word)) {
+		word = str_trim(word);
+		eq = str_find(word, '=', 0);
+		if (eq < 0 || !str_eq(str_trim(str_sub(word, 0, (size_t)eq)),
+		    want->key))
+			continue;
+		val = str_trim(str_sub(word, (size_t)eq + 1, word.n));
+		if (val.n >= 2 && val.p[0] == '"' && val.p[val.n - 1] == '"')
+			val = str_sub(val, 1, val.n - 1);
+		if (cond_fits(want, val))
+			return true;
+	}
+	return false;
+}
+
+static bool
+has(const struct exchange *x, const struct conf_pair *want)
+{
+	const struct hdr	*h;
+
+	for (h = hdr_get(&x->req->hdrs, HDR_COOKIE); h != NULL;
+	    h = hdr_next(&x->req->hdrs, HDR_COOKIE, h))
+		if (is_in(h->val, want))
+			return true;
+	return false;
+}
+
+static bool
+match(const void *part, const struct exchange *x)
+{
+	return cond_match_pairs(&((const struct cond_cookie *)part)->cookies,
+	    x, false, has);
+}
+
+static const struct conf_row rows[] = {
+	{
+		.key = "cookie.*", .type = CONF_CUSTOM,
+		.off = offsetof(struct cond_cookie, cookies),
+		.flags = CONF_F_COND | CONF_F_MANY, .parse = parse,
+		.example = "beta",
+		.text = "A cookie that the request must have with this "
+		    "value; * is any value.  Given more than once for a "
+		    "name, one of the values is enough."
+	},
+	{ .key = NULL }
+};
+
+const struct conf_group cond_cookie_group = {
+	"cookie", rows, sizeof(struct cond_cookie), NULL
+};
+
+const struct route_cond cond_cookie = {
+	.name = "cookie", .group = &cond_cookie_group, .count = count,
+	.match = match, .fail = FAIL_NONE
+};
