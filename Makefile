@@ -127,13 +127,17 @@ SRCS_CORE = \
 	src/core/listener.c \
 	src/core/listener_conf.c \
 	src/core/record_text.c \
+	src/core/regex.c \
+	src/core/rewrite.c \
 	src/core/route.c \
 	src/core/route_conf.c \
 	src/core/route_index.c \
+	src/core/route_path.c \
 	src/core/serve.c \
 	src/core/settings.c \
 	src/core/settings_cpu.c \
-	src/core/stat.c
+	src/core/stat.c \
+	src/core/template.c
 SRCS_UP = \
 	src/up/pool.c \
 	src/up/round_robin.c \

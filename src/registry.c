@@ -6,6 +6,8 @@
 #include "core/handler.h"
 #include "core/lease.h"
 #include "core/listener.h"
+#include "core/regex.h"
+#include "core/rewrite.h"
 #include "core/route.h"
 #include "core/settings.h"
 #include "handler/proxy.h"
@@ -76,6 +78,7 @@ const struct route_cond *const route_conds[] = {
 
 const struct conf_group *const route_groups[] = {
 	&route_group,
+	&rewrite_group,
 	&cond_method_group,
 	&cond_header_group,
 	&cond_query_group,
@@ -106,6 +109,7 @@ const struct balancer *const balancers[] = {
 const struct serve_part *const serve_parts[] = {
 	&upstream_part,
 	&static_part,
+	&regex_part,
 	NULL
 };
 

@@ -24,6 +24,15 @@ cond_fail_name(struct conf_load *load, const struct conf_row *row,
 }
 
 int
+cond_fail_empty(struct conf_load *load, const struct conf_row *row,
+    const struct conf_item *it)
+{
+	diag_at(conf_load_diags(load), DIAG_VALUE_EMPTY, &it->vspan, NULL,
+	    row->key, "%s: there is no word in the list", row->key);
+	return -1;
+}
+
+int
 cond_parse_words(struct conf_load *load, const struct conf_row *row,
     void *dst, const struct conf_item *items, size_t n,
     const char *(*read)(struct arena *, void *dst, struct str word))
@@ -44,9 +53,7 @@ cond_parse_words(struct conf_load *load, const struct conf_row *row,
 	}
 	if (nword > 0)
 		return 0;
-	diag_at(conf_load_diags(load), DIAG_VALUE_EMPTY, &items[0].vspan,
-	    NULL, row->key, "%s: there is no word in the list", row->key);
-	return -1;
+	return cond_fail_empty(load, row, &items[0]);
 }
 
 /* "X-Y" of "header.X-Y" */

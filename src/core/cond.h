@@ -19,6 +19,10 @@ int cond_fail(struct conf_load *, const struct conf_row *,
 int cond_fail_name(struct conf_load *, const struct conf_row *,
     const struct conf_item *, const char *why);
 
+/* Its value has no word. */
+int cond_fail_empty(struct conf_load *, const struct conf_row *,
+    const struct conf_item *);
+
 /*
  * Words at blanks and commas of all items.  read() takes each and returns
  * NULL or why it cannot be.  -1 after a report.

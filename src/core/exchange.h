@@ -15,6 +15,7 @@
 #include "http/uri.h"
 
 struct route;
+struct route_path;
 struct handler;
 
 enum step_rc { STEP_NEXT, STEP_DONE, STEP_WAIT, STEP_FAIL };
@@ -41,9 +42,13 @@ struct exchange {
 	struct msg		*req;		/* of the stream's arena */
 	struct uri		 uri;
 	struct str		 path;		/* normalised; one for all */
+	struct str		 asked;		/* the same before rewriting */
 	struct str		 host;		/* without port, lower case */
 	struct str		 id;		/* request id */
 	const struct route	*route;		/* of conf; NULL without gen */
+	const struct route_path	*pattern;	/* of conf; by which it fits */
+	struct str		*caps;		/* of arena: pattern->ncap */
+	size_t			 fixed;		/* bytes before the asterisk */
 	uint64_t		 max_body;	/* bytes; 0: none */
 	struct source		*body;		/* of arena: counts the body */
 	void			**fstate;	/* of arena: of filters */
@@ -63,6 +68,7 @@ struct exchange {
 	uint8_t			 chain_top;	/* filters entered */
 	uint8_t			 chain_res;	/* response hooks, in all */
 	enum fail		 fail;
+	bool			 odd_slash:1;	/* path has %2F or %5C */
 	bool			 running:1;	/* the driver is active */
 	bool			 head_sent:1;
 	bool			 counted:1;	/* end hooks have run */

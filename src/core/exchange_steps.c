@@ -7,6 +7,7 @@
 #include "core/handler.h"
 #include "core/int.h"
 #include "core/listener.h"
+#include "core/rewrite.h"
 #include "core/route.h"
 #include "core/settings.h"
 
@@ -88,6 +89,11 @@ st_target(struct exchange *x)
 	if (x->uri.path.n == 0)
 		x->uri.path = STR("/");
 	why = uri_normalise(x->arena, x->uri.path, false, &x->path);
+	if (why == FAIL_BAD_PATH && x->serve->only == NULL) {
+		/* Whether a slash in disguise is right the route knows. */
+		x->odd_slash = true;
+		why = uri_normalise(x->arena, x->uri.path, true, &x->path);
+	}
 	return why != FAIL_NONE ? fail_with(x, why) : STEP_NEXT;
 }
 
@@ -100,13 +106,25 @@ st_route(struct exchange *x)
 	if (x->handler == NULL) {
 		x->route = route_match(x->gen->conf, x, &why, &x->allow);
 		if (x->route == NULL)
-			return fail_with(x, why);
+			return fail_with(x, x->odd_slash ? FAIL_BAD_PATH :
+			    why);
 		x->handler = x->route->handler;
 		x->acc.str[ACCESS_ROUTE] = arena_dup(x->arena,
 		    x->route->obj.name);
 	}
 	x->acc.str[ACCESS_HANDLER] = str_from(x->handler->name);
 	return STEP_NEXT;
+}
+
+static enum step_rc
+st_rewrite(struct exchange *x)
+{
+	enum fail	why;
+
+	if (x->route == NULL)
+		return STEP_NEXT;
+	why = rewrite_run(x);
+	return why != FAIL_NONE ? fail_with(x, why) : STEP_NEXT;
 }
 
 static enum step_rc

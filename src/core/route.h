@@ -1,13 +1,15 @@
 /*
  * Routes: which handler answers.  Host (exact, wildcard, default), then
- * path (exact, longest prefix), then further conditions, then priority;
- * equal: proxy before static, then file order.  The index is compiled
- * into the generation by the builder; matching reads it only.
+ * path (exact, the longest literal text, regular expressions, any), then
+ * further conditions, then priority; equal: proxy before static, then
+ * file order.  The index is compiled into the generation by the builder;
+ * matching reads it only.
  */
 #ifndef SL_CORE_ROUTE_H
 #define SL_CORE_ROUTE_H
 
 #include "core/exchange.h"
+#include "core/route_path.h"
 
 struct chain;
 
@@ -28,7 +30,7 @@ struct route {
 	struct conf_obj		 obj;
 	struct conf_list	 listeners;	/* names; empty: all */
 	struct conf_list	 hosts;
-	struct conf_list	 paths;
+	struct route_paths	 paths;
 	struct route_nots	 nots;
 	int64_t			 priority;
 	uint64_t		 max_body;	/* bytes; 0: none */
@@ -69,7 +71,8 @@ extern const struct conf_group route_group;
 /*
  * The route for a request, or NULL with *why (NO_ROUTE,
  * METHOD_NOT_ALLOWED).  *allow: methods of the candidates, bit per
- * http_method, for Allow; others are added to x->allow_more.
+ * http_method, for Allow; others are added to x->allow_more.  Sets
+ * x->pattern, x->caps and x->fixed.
  */
 const struct route *route_match(const struct conf *, struct exchange *,
     enum fail *why, uint32_t *allow);
@@ -77,7 +80,10 @@ const struct route *route_match(const struct conf *, struct exchange *,
 /* The methods that a check which knows them lets through. */
 uint32_t route_methods(const struct route_check *);
 
-/* What the path left after the literal prefix: "" or "a/b" of "/x/ *". */
-struct str route_rest(const struct route *, struct str path);
+/*
+ * What the path has behind what the route's pattern fixed: "" or "a/b" of
+ * "/x/ *"; all of it for a regular expression.
+ */
+struct str route_rest(const struct exchange *);
 
 #endif

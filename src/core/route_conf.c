@@ -12,10 +12,12 @@
 #include "core/cond.h"
 #include "core/handler.h"
 #include "core/listener.h"
+#include "core/rewrite.h"
 #include "core/route.h"
 #include "core/route_index.h"
 #include "core/settings.h"
 
+#define REGEX_MANY	50
 #define AT(member)	offsetof(struct route, member)
 
 /* --- which handler --- */
@@ -123,54 +125,6 @@ fail_word(struct conf_load *load, const struct route *r, const char *key,
 	return fail_as(load, DIAG_VALUE_PATTERN, r, key, word, why);
 }
 
-static void
-warn_slash(struct conf_load *load, const struct route *r, struct str word)
-{
-	const struct conf_item	*it = conf_item_word(load, &r->obj, "path",
-	    word);
-	struct conf_span	 sp;
-
-	if (it != NULL)
-		sp = conf_word_span(it, word);
-	diag_at(conf_load_diags(load), DIAG_PATH_SLASH,
-	    it != NULL ? &sp : NULL, &r->obj, "path",
-	    "\"%.*s\" is read as \"/%.*s\"", STR_FMT(word), STR_FMT(word));
-}
-
-/* Normalises what stands before the asterisk, if there is one. */
-static int
-read_path(struct conf_load *load, const struct route *r, struct str word,
-    struct str *out)
-{
-	struct arena	*a = conf_load_arena(load);
-	struct str	 lit = word, norm;
-	bool		 prefix = str_ends(word, STR("*"));
-
-	if (prefix)
-		lit.n--;
-	if (str_find(lit, '*', 0) >= 0)
-		return fail_word(load, r, "path", word,
-		    "an asterisk may only be the last character");
-	if (lit.n > 0 && lit.p[0] == '~')
-		return fail_as(load, DIAG_KEY_LATER, r, "path", word,
-		    "regular expressions are not obeyed yet");
-	if (lit.n > 0 && lit.p[0] != '/')
-		warn_slash(load, r, word);
-	if (lit.n == 0 || lit.p[0] != '/')
-		lit = arena_fmt(a, "/%.*s", STR_FMT(lit));
-	for (ptrdiff_t at = 0; (at = str_find(lit, ':', (size_t)at)) >= 0;
-	    at++)
-		if (lit.p[at - 1] == '/')
-			return fail_as(load, DIAG_KEY_LATER, r, "path", word,
-			    "parameters are not obeyed yet");
-	if (uri_normalise(a, lit, false, &norm) != FAIL_NONE)
-		return fail_word(load, r, "path", word,
-		    "no request has such a path");
-	*out = prefix ? arena_fmt(a, "%.*s*", STR_FMT(norm)) :
-	    arena_dup(a, norm);
-	return 0;
-}
-
 static int
 read_host(struct conf_load *load, const struct route *r, struct str word,
     struct str *out)
@@ -250,8 +204,6 @@ link_route(struct conf_load *load, struct conf_obj *obj, void *part)
 		rc = -1;
 	if (read_list(load, r, &r->hosts, read_host) == -1)
 		rc = -1;
-	if (read_list(load, r, &r->paths, read_path) == -1)
-		rc = -1;
 	return rc;
 }
 
@@ -291,7 +243,10 @@ is_static(const struct route *r)
 	return str_eq(str_from(r->handler->name), STR("static"));
 }
 
-/* Below 0: a is tried before b; 0: only their order in files decides. */
+/*
+ * Below 0: a is tried before b; 0: only their order in files decides, in
+ * which they are put into the index.
+ */
 static int
 compare(const struct route *a, const struct route *b)
 {
@@ -351,39 +306,66 @@ warn_equal(struct conf_load *load, const struct route *r,
 
 /* Where the route belongs in the set; warns once if another is its equal. */
 static void
-add_route(struct conf_load *load, struct route_set *s, const struct route *r,
-    bool *warned)
+add_route(struct conf_load *load, struct route_index *x, struct str host,
+    const struct route *r, const struct route_path *p, bool *warned)
 {
-	uint32_t	at;
+	struct arena		*a = conf_load_arena(load);
+	struct route_set	*s = route_index_set(a, x, host, p);
+	const struct route	*o;
+	uint32_t		 at;
 
-	for (at = 0; at < s->n && compare(s->v[at], r) <= 0; at++) {
-		if (*warned || s->v[at] == r || compare(s->v[at], r) != 0 ||
-		    !overlaps(s->v[at], r))
+	for (at = 0; at < s->n; at++) {
+		o = s->v[at].route;
+		if (x->first)
 			continue;
-		warn_equal(load, r, s->v[at]);
+		if (compare(o, r) > 0)
+			break;
+		if (*warned || o == r || compare(o, r) != 0 ||
+		    !overlaps(o, r))
+			continue;
+		warn_equal(load, r, o);
 		*warned = true;
 	}
-	(void)route_index_add(conf_load_arena(load), s, at, r);
+	(void)route_index_add(a, s, at, r, p);
+}
+
+/* Each is tried in turn: many of them are slow. */
+static void
+warn_regexes(struct conf_load *load, const struct route *r, struct str host)
+{
+	const struct conf_item	*it = conf_item(load, &r->obj, "path");
+
+	diag_at(conf_load_diags(load), DIAG_REGEXES,
+	    it != NULL ? &it->vspan : NULL, &r->obj, "path",
+	    "%s%.*s has more than %u regular expressions of paths",
+	    host.n > 0 ? "host " : "any host", STR_FMT(host), REGEX_MANY);
+}
+
+static uint32_t
+count_regexes(const struct route_index *x, struct str host)
+{
+	const struct route_host	*h = route_index_host(x, host);
+
+	return h != NULL ? h->nregex : 0;
 }
 
 static void
 index_route(struct conf_load *load, struct route_index *x, struct route *r)
 {
-	struct arena	*a = conf_load_arena(load);
 	size_t		 nhost = r->hosts.n > 0 ? r->hosts.n : 1;
 	bool		 warned = false;
+	uint32_t	 n;
 
 	for (size_t h = 0; h < nhost; h++) {
 		struct str	host = r->hosts.n > 0 ? r->hosts.v[h] :
 		    STR("");
 
 		for (size_t i = 0; i < r->paths.n; i++) {
-			struct str	path = r->paths.v[i];
-			bool		prefix = str_ends(path, STR("*"));
-
-			path.n -= prefix;
-			add_route(load, route_index_set(a, x, host, path,
-			    prefix), r, &warned);
+			n = count_regexes(x, host);
+			add_route(load, x, host, r, &r->paths.v[i], &warned);
+			if (n == REGEX_MANY &&
+			    count_regexes(x, host) > REGEX_MANY)
+				warn_regexes(load, r, host);
 		}
 	}
 }
@@ -393,15 +375,20 @@ finish(struct conf_load *load)
 {
 	struct arena		*a = conf_load_arena(load);
 	struct route_index	*x = route_index_new(a);
+	const struct rewrite	*w;
 	struct conf_objs	 all;
 	struct route		*r;
 
+	x->first = settings_get(conf_load_conf(load))->match == MATCH_FIRST;
 	all = conf_all(conf_load_conf(load), &route_section);
 	for (size_t i = 0; i < all.n; i++) {
 		r = all.v[i]->part[0];
 		r->order = (uint32_t)i;
 		set_checks(a, r);
 		index_route(load, x, r);
+		w = conf_part(&r->obj, &rewrite_group);
+		for (size_t k = 0; k < w->nrule; k++)
+			route_index_regex(a, x, w->rules[k].from.text);
 	}
 	conf_set_data(load, &route_section, x);
 	return 0;
@@ -420,11 +407,15 @@ static const struct conf_row rows[] = {
 		    "below a name; all if it is not set.  An exact name wins "
 		    "over a longer wildcard, that over a shorter one."
 	}, {
-		.key = "path", .type = CONF_LIST, .off = AT(paths),
-		.def = "/*", .flags = CONF_F_COND, .example = "/v1/* /health",
-		.text = "Paths the route is for: exact ones, or with an "
-		    "asterisk at the end all that begin so.  An exact path "
-		    "wins over a longer prefix, that over a shorter one."
+		.key = "path", .type = CONF_CUSTOM, .off = AT(paths),
+		.def = "/*", .flags = CONF_F_COND | CONF_F_MANY,
+		.parse = route_parse_paths,
+		.example = "/v1/* /users/:id",
+		.text = "Paths the route is for: exact ones, with an "
+		    "asterisk at the end all that begin so, with segments "
+		    "like :id that stand for any one segment; or after a "
+		    "tilde one regular expression.  See ROUTES for which of "
+		    "several wins."
 	}, {
 		.key = "not.*", .type = CONF_CUSTOM, .off = AT(nots),
 		.flags = CONF_F_COND | CONF_F_MANY,

@@ -5,6 +5,7 @@
  * what grows doubles, so at most as much is lost as is used.  The tree of
  * prefixes is a radix tree over bytes: a walk compares each byte of the
  * path once, and the way back to shorter prefixes goes by the parents.
+ * What fits any path at all is no prefix: it comes behind all else.
  */
 #include "core/route_index.h"
 
@@ -178,21 +179,19 @@ make_host(struct arena *a, struct route_index *x, struct str name)
 	return h;
 }
 
-struct route_set *
-route_index_set(struct arena *a, struct route_index *x, struct str host,
-    struct str path, bool prefix)
+static struct route_set *
+make_set(struct arena *a, struct route_set **at)
 {
-	struct route_host	*h = make_host(a, x, host);
-	struct route_node	*n;
-	struct route_set	*set;
+	if (*at == NULL)
+		*at = arena_alloc(a, sizeof(**at));
+	return *at;
+}
 
-	if (prefix) {
-		n = put_prefix(a, &h->root, path);
-		if (n->set == NULL)
-			n->set = arena_alloc(a, sizeof(*n->set));
-		return n->set;
-	}
-	set = map_get(&h->exact, path);
+static struct route_set *
+make_exact(struct arena *a, struct route_host *h, struct str path)
+{
+	struct route_set	*set = map_get(&h->exact, path);
+
 	if (set == NULL) {
 		set = arena_alloc(a, sizeof(*set));
 		put_map(a, &h->exact, path, set);
@@ -200,14 +199,71 @@ route_index_set(struct arena *a, struct route_index *x, struct str host,
 	return set;
 }
 
+/* A parameter leads from its literal text to a tree of its own. */
+static struct route_set *
+make_tree(struct arena *a, struct route_host *h, const struct route_path *p)
+{
+	struct route_node	*n = &h->root;
+	struct str		 rest = p->text, lit, name;
+
+	if (p->ncap == 0 && str_eq(rest, STR("/")))
+		return make_set(a, &h->all);
+	while (route_cut_param(&rest, &lit, &name)) {
+		n = put_prefix(a, n, lit);
+		if (n->param == NULL)
+			n->param = arena_alloc(a, sizeof(*n->param));
+		n = n->param;
+	}
+	n = put_prefix(a, n, lit);
+	return make_set(a, p->prefix ? &n->set : &n->end);
+}
+
+static struct route_set *
+make_regex(struct arena *a, struct route_host *h, struct str text)
+{
+	struct route_regex	*v;
+
+	for (uint32_t i = 0; i < h->nregex; i++)
+		if (str_eq(h->regex[i].text, text))
+			return h->regex[i].set;
+	if (h->nregex == h->cap) {
+		h->cap = h->cap == 0 ? 4 : 2 * h->cap;
+		v = arena_alloc(a, h->cap * sizeof(*v));
+		if (h->nregex > 0)
+			memcpy(v, h->regex, h->nregex * sizeof(*v));
+		h->regex = v;
+	}
+	v = &h->regex[h->nregex++];
+	v->text = text;
+	return make_set(a, &v->set);
+}
+
+struct route_set *
+route_index_set(struct arena *a, struct route_index *x, struct str host,
+    const struct route_path *p)
+{
+	struct route_host	*h = make_host(a, x, host);
+
+	switch (p->kind) {
+	case ROUTE_EXACT:
+		return make_exact(a, h, p->text);
+	case ROUTE_TREE:
+		return make_tree(a, h, p);
+	case ROUTE_REGEX:
+		break;
+	}
+	route_index_regex(a, x, p->text);
+	return make_regex(a, h, p->text);
+}
+
 bool
 route_index_add(struct arena *a, struct route_set *s, uint32_t at,
-    const struct route *r)
+    const struct route *r, const struct route_path *p)
 {
-	const struct route	**v;
+	struct route_place	*v;
 
 	for (uint32_t i = 0; i < s->n; i++)
-		if (s->v[i] == r)
+		if (s->v[i].route == r)
 			return false;
 	if (s->n == s->cap) {
 		s->cap = s->cap == 0 ? 1 : 2 * s->cap;
@@ -217,9 +273,24 @@ route_index_add(struct arena *a, struct route_set *s, uint32_t at,
 		s->v = v;
 	}
 	memmove(s->v + at + 1, s->v + at, (s->n - at) * sizeof(*s->v));
-	s->v[at] = r;
+	s->v[at] = (struct route_place){ r, p };
 	s->n++;
 	return true;
+}
+
+void
+route_index_regex(struct arena *a, struct route_index *x, struct str text)
+{
+	struct str	*v;
+
+	if (x->nregex == x->cap) {
+		x->cap = x->cap == 0 ? 4 : 2 * x->cap;
+		v = arena_alloc(a, x->cap * sizeof(*v));
+		if (x->nregex > 0)
+			memcpy(v, x->regex, x->nregex * sizeof(*v));
+		x->regex = v;
+	}
+	x->regex[x->nregex++] = text;
 }
 
 /* --- reading --- */
@@ -237,13 +308,14 @@ route_index_exact(const struct route_host *h, struct str path)
 }
 
 const struct route_node *
-route_index_prefix(const struct route_host *h, struct str path)
+route_index_walk(const struct route_node *n, struct str path, size_t *at)
 {
-	const struct route_node	*n = &h->root;
 	const struct route_node	*kid;
 
+	path = str_sub(path, *at, path.n);
 	while ((kid = get_kid(n, path)) != NULL &&
 	    str_starts(path, kid->label)) {
+		*at += kid->label.n;
 		path = str_sub(path, kid->label.n, path.n);
 		n = kid;
 	}

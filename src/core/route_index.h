@@ -1,5 +1,6 @@
 /*
- * The index of routes: hosts, then exact paths, then a tree of prefixes.
+ * The index of routes: hosts, then exact paths, then a tree of prefixes
+ * in which a parameter leads to another tree, then regular expressions.
  * The builder makes it in the generation; workers read it.  Work per
  * request follows the lengths of host and path, not the number of routes.
  */
@@ -9,11 +10,17 @@
 #include "base/arena.h"
 #include "core/route.h"
 
+/* a route by one of its patterns */
+struct route_place {
+	const struct route	*route;		/* of conf */
+	const struct route_path	*path;		/* of conf */
+};
+
 /* routes of one place (host and path), the first to try in front */
 struct route_set {
-	uint32_t		  n;
-	uint32_t		  cap;
-	const struct route	**v;	/* of conf */
+	uint32_t		 n;
+	uint32_t		 cap;
+	struct route_place	*v;		/* of conf */
 };
 
 /* from texts to pointers: open addressing, at most 3/4 full */
@@ -23,46 +30,65 @@ struct route_map {
 	size_t			 cap;	/* power of two or 0 */
 };
 
-/* a node of the tree of prefixes; the label leads to it */
+/* a node of a tree of literal text; the label leads to it */
 struct route_node {
 	struct str		  label;
 	struct route_node	 *parent;	/* of conf; NULL: the root */
-	struct route_set	 *set;		/* of conf; NULL: none */
+	struct route_set	 *set;		/* of conf; "*" here */
+	struct route_set	 *end;		/* of conf; the path ends */
+	struct route_node	 *param;	/* of conf; the tree behind */
 	struct route_node	**kid;		/* by first byte of label */
 	uint32_t		  nkid;
 	uint32_t		  cap;
 };
 
+struct route_regex {
+	struct str		 text;
+	struct route_set	*set;		/* of conf */
+};
+
 struct route_host {
-	struct str		name;	/* "", "a.example", ".example" */
-	struct route_map	exact;	/* path: struct route_set */
-	struct route_node	root;
+	struct str		 name;	/* "", "a.example", ".example" */
+	struct route_map	 exact;	/* path: struct route_set */
+	struct route_node	 root;
+	struct route_regex	*regex;	/* of conf; in the order of files */
+	uint32_t		 nregex;
+	uint32_t		 cap;
+	struct route_set	*all;	/* of conf; the path is any */
 };
 
 struct route_index {
-	struct route_map	hosts;	/* name: struct route_host */
+	struct route_map	 hosts;	/* name: struct route_host */
 	const struct route_host	*any;	/* of conf; NULL: none */
+	struct str		*regex;	/* of conf: all texts there are */
+	size_t			 nregex;
+	size_t			 cap;
+	bool			 first;	/* [sluice] match = first */
 };
 
 struct route_index *route_index_new(struct arena *);
 
-/* The set of a place, made if it is new; a prefix ends before its '*'. */
+/* The set of a place, made if it is new. */
 struct route_set *route_index_set(struct arena *, struct route_index *,
-    struct str host, struct str path, bool prefix);
+    struct str host, const struct route_path *);
 
-/* Puts a route before element at, unless it is in the set already. */
+/* Puts a place before element at, unless its route is in the set. */
 bool route_index_add(struct arena *, struct route_set *, uint32_t at,
-    const struct route *);
+    const struct route *, const struct route_path *);
+
+/* Notes a regular expression that processes have to compile. */
+void route_index_regex(struct arena *, struct route_index *, struct str);
 
 /*
  * Reading: a host by its name in the index, the set of an exact path, or
- * NULL; the longest prefix, of which the shorter ones are parents.
+ * NULL; the node of the longest text that the path has from *at on, of
+ * which the shorter ones are parents, *at being moved behind it.
  */
 const struct route_host *route_index_host(const struct route_index *,
     struct str name);
 const struct route_set *route_index_exact(const struct route_host *,
     struct str path);
-const struct route_node *route_index_prefix(const struct route_host *,
-    struct str path);
+const struct route_node *route_index_walk(const struct route_node *,
+    struct str path, size_t *at);
 
 #endif

@@ -132,6 +132,12 @@ static const struct conf_row sluice_rows[] = {
 		    "in, those of a glob are sorted bytewise.  A glob may "
 		    "match nothing."
 	}, {
+		.key = "match", .type = CONF_ENUM, .off = AT(match),
+		.def = "specific", .choices = "specific|first",
+		.example = "first",
+		.text = "Which of the routes that fit is taken: the most "
+		    "specific one, or the first in the files."
+	}, {
 		.key = "drain.delay", .type = CONF_TIME, .unit = CONF_SECONDS,
 		.off = AT(drain_delay), .def = "0s", .max = DAY_MS,
 		.example = "5s",

@@ -8,6 +8,9 @@
 #include "base/err.h"
 #include "conf/conf.h"
 
+#define MATCH_SPECIFIC	0
+#define MATCH_FIRST	1
+
 /* [sluice] */
 struct settings {
 	struct conf_obj	obj;
@@ -16,6 +19,7 @@ struct settings {
 	struct str	run_dir;
 	struct str	state_dir;
 	struct conf_list include;	/* read by the reader */
+	int		match;		/* MATCH_ */
 	uint64_t	drain_delay;	/* ms */
 	uint64_t	drain_timeout;
 	uint64_t	drain_streams;

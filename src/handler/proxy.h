@@ -23,8 +23,6 @@ struct proxy_route {
 	struct str			 upstream;	/* name, or "" */
 	struct server_list		 target;
 	struct server_list		 targets;
-	struct str			 strip;		/* "", auto, a prefix */
-	struct str			 add;
 	struct upstream_times		 times;	/* after link: what holds */
 	const struct upstream_conf	*up;		/* of conf */
 };

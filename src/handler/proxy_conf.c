@@ -70,32 +70,6 @@ merge_times(struct conf_load *load, const struct conf_obj *obj,
 		upstream_check_times(load, obj, &r->times);
 }
 
-/* Both are parts of paths: they begin with a slash, and hold nothing odd. */
-static int
-check_prefix(struct conf_load *load, const struct conf_obj *obj,
-    const char *key, struct str *s)
-{
-	bool			 strip = str_eq(str_from(key),
-	    STR("strip_prefix"));
-	const struct conf_item	*it = conf_item(load, obj, key);
-	struct str		 path;
-
-	if (it == NULL || (strip && str_eq(*s, STR("auto"))))
-		return 0;
-	if (!str_starts(*s, STR("/")) || uri_normalise(conf_load_arena(load),
-	    *s, false, &path) != FAIL_NONE || str_find(*s, '?', 0) >= 0) {
-		diag_at(conf_load_diags(load), DIAG_VALUE_PATTERN, &it->vspan,
-		    obj, key, "\"%.*s\" is not the beginning of a path",
-		    STR_FMT(str_sub(*s, 0, 80)));
-		return -1;
-	}
-	/* "/a/" and "/a" mean the same. */
-	while (path.n > 0 && path.p[path.n - 1] == '/')
-		path.n--;
-	*s = arena_dup(conf_load_arena(load), path);
-	return 0;
-}
-
 static int
 link_proxy(struct conf_load *load, struct conf_obj *obj, void *part)
 {
@@ -112,9 +86,7 @@ link_proxy(struct conf_load *load, struct conf_obj *obj, void *part)
 	up->used = true;
 	r->up = up;
 	merge_times(load, obj, r);
-	if (check_prefix(load, obj, "strip_prefix", &r->strip) == -1)
-		return -1;
-	return check_prefix(load, obj, "add_prefix", &r->add);
+	return 0;
 }
 
 static const struct conf_row rows[] = {
@@ -154,16 +126,6 @@ static const struct conf_row rows[] = {
 		.key = "timeout.total", .type = CONF_TIME,
 		.off = AT(times.total), .max = DAY_MS, .example = "5m",
 		.text = "In place of the upstream's timeout.total."
-	}, {
-		.key = "strip_prefix", .type = CONF_STR, .off = AT(strip),
-		.max = 1024, .example = "auto",
-		.text = "What is taken off the front of the path before it "
-		    "is forwarded: a path, or auto for the literal part of "
-		    "the route's path before the asterisk."
-	}, {
-		.key = "add_prefix", .type = CONF_STR, .off = AT(add),
-		.max = 1024, .example = "/app",
-		.text = "What is put before the path, after strip_prefix."
 	},
 	{ .key = NULL }
 };

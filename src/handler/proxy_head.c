@@ -77,44 +77,16 @@ add_ours(struct proxy *p)
 
 /* --- target --- */
 
-/* The path without the prefix that the route wants off, with its slash. */
 static struct str
-strip_path(const struct exchange *x, const struct proxy_route *r)
+make_target(const struct exchange *x)
 {
-	struct str	path = x->path;
-	struct str	rest;
-
-	if (r->strip.n == 0)
-		return path;
-	if (str_eq(r->strip, STR("auto")))
-		rest = route_rest(x->route, path);
-	else if (str_starts(path, r->strip))
-		rest = str_sub(path, r->strip.n, path.n);
-	else
-		return path;
-	if (rest.n > 0 && rest.p[0] == '/')
-		return rest;
-	/* "/app" is no prefix of "/apple"; that of auto ends with a slash. */
-	if (rest.n > 0 && !str_eq(r->strip, STR("auto")))
-		return path;
-	return arena_fmt(x->arena, "/%.*s", STR_FMT(rest));
-}
-
-static struct str
-make_target(const struct exchange *x, const struct proxy_route *r)
-{
-	struct str	path;
-
 	if (x->uri.star)
 		return STR("*");
-	path = strip_path(x, r);
 	/* Nothing changed: the client's own bytes. */
-	if (r->add.n == 0 && path.p == x->req->target.p &&
-	    path.n == x->uri.path.n)
+	if (x->path.p == x->req->target.p && x->path.n == x->uri.path.n)
 		return x->req->target;
-	return arena_fmt(x->arena, "%.*s%.*s%s%.*s", STR_FMT(r->add),
-	    STR_FMT(path), x->uri.has_query ? "?" : "",
-	    STR_FMT(x->uri.query));
+	return arena_fmt(x->arena, "%.*s%s%.*s", STR_FMT(x->path),
+	    x->uri.has_query ? "?" : "", STR_FMT(x->uri.query));
 }
 
 /* --- heads --- */
@@ -144,7 +116,7 @@ proxy_make_request(struct proxy *p, const struct proxy_route *r)
 
 	p->req = *x->req;
 	copy_fields(x->arena, &p->req.hdrs, &x->req->hdrs, true);
-	p->req.target = make_target(x, r);
+	p->req.target = make_target(x);
 	p->req.upgrade = false;
 	p->req.protocol = STR_NONE;
 	/* The generation may be gone when a later attempt needs it. */

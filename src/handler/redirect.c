@@ -5,10 +5,12 @@
 #include "conf/load.h"
 #include "core/handler.h"
 #include "core/route.h"
+#include "core/template.h"
 
 struct redirect {
 	uint64_t	status;
-	struct str	target;
+	struct template	target;
+	bool		other_host;	/* it begins with "//" itself */
 };
 
 static int
@@ -37,9 +39,7 @@ parse_redirect(struct conf_load *load, const struct conf_row *row, void *dst,
 	const struct conf_item	*it = &items[n - 1];
 	struct redirect		*r = dst;
 	struct str		 rest = it->val, word = STR("");
-	ptrdiff_t		 at;
 
-	(void)row;
 	if (!str_word(&rest, " \t", &word) ||
 	    str_to_u64(word, 999, &r->status) == -1)
 		return fail_value(load, DIAG_VALUE_STATUS, it, word,
@@ -51,17 +51,31 @@ parse_redirect(struct conf_load *load, const struct conf_row *row, void *dst,
 	if (rest.n == 0)
 		return fail_value(load, DIAG_VALUE_STATUS, it, it->val,
 		    "the place is missing");
-	for (at = str_find(rest, '$', 0); at >= 0;
-	    at = str_find(rest, '$', (size_t)at + 1))
-		if (str_starts(str_sub(rest, (size_t)at, rest.n), STR("${")))
-			return fail_value(load, DIAG_VALUE_TEMPLATE, it,
-			    str_sub(rest, (size_t)at, rest.n),
-			    "there is no such variable here");
 	if (scan_target(rest) != rest.n)
 		return fail_value(load, DIAG_VALUE_TEXT, it, rest,
 		    "a place has no blanks and no letters beyond ASCII");
-	r->target = arena_dup(conf_load_arena(load), rest);
-	return 0;
+	r->other_host = str_starts(rest, STR("//"));
+	return template_parse(load, row, it, rest, 0, &r->target);
+}
+
+static int
+link_redirect(struct conf_load *load, struct conf_obj *obj, void *part)
+{
+	return template_check(load, obj, "redirect",
+	    &((struct redirect *)part)->target);
+}
+
+/* "//x" would be another host: no path of a request may lead there. */
+static struct str
+make_place(struct exchange *x, const struct redirect *r)
+{
+	struct str	place = template_expand(&r->target, x, NULL, 0);
+
+	if (!r->target.fixed && !r->other_host)
+		while (place.n > 1 && place.p[0] == '/' &&
+		    place.p[1] == '/')
+			place = str_sub(place, 1, place.n);
+	return place;
 }
 
 static void
@@ -72,8 +86,7 @@ start(struct exchange *x)
 
 	exchange_skip_request(x);
 	m = exchange_new_head(x, (unsigned)r->status);
-	hdr_add(x->arena, &m->hdrs, HDR_LOCATION,
-	    arena_dup(x->arena, r->target));
+	hdr_add(x->arena, &m->hdrs, HDR_LOCATION, make_place(x, r));
 	exchange_respond(x, m, WAIST_END);
 	exchange_handler_done(x);
 }
@@ -83,15 +96,16 @@ static const struct conf_row rows[] = {
 		.key = "redirect", .type = CONF_CUSTOM,
 		.off = offsetof(struct redirect, status),
 		.flags = CONF_F_HANDLER, .parse = parse_redirect,
-		.example = "301 https://www.example.com/",
+		.example = "301 https://www.example.com${path}",
 		.text = "Sends the client to another place: a status (301, "
-		    "302, 303, 307 or 308) and a path or an URL."
+		    "302, 303, 307 or 308) and a path or an URL, in which "
+		    "variables stand for what the request has."
 	},
 	{ .key = NULL }
 };
 
 const struct conf_group redirect_group = {
-	"redirect", rows, sizeof(struct redirect), NULL
+	"redirect", rows, sizeof(struct redirect), link_redirect
 };
 
 const struct handler handler_redirect = {

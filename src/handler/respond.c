@@ -4,10 +4,11 @@
 #include "conf/load.h"
 #include "core/handler.h"
 #include "core/route.h"
+#include "core/template.h"
 
 struct respond {
 	uint64_t	status;
-	struct str	text;
+	struct template	text;
 };
 
 static int
@@ -55,7 +56,6 @@ parse_respond(struct conf_load *load, const struct conf_row *row, void *dst,
 	struct respond		*r = dst;
 	struct str		 rest = it->val, word = STR("");
 
-	(void)row;
 	if (!str_word(&rest, " \t\n", &word) ||
 	    str_to_u64(word, 999, &r->status) == -1)
 		return fail_status(load, it, word,
@@ -69,8 +69,15 @@ parse_respond(struct conf_load *load, const struct conf_row *row, void *dst,
 	if (rest.n > 0 && (r->status == 204 || r->status == 304))
 		return fail_status(load, it, word,
 		    "an answer with this status has no text");
-	r->text = arena_dup(conf_load_arena(load), rest);
-	return 0;
+	return template_parse(load, row, it, rest, TEMPLATE_TEXT,
+	    &r->text);
+}
+
+static int
+link_respond(struct conf_load *load, struct conf_obj *obj, void *part)
+{
+	return template_check(load, obj, "respond",
+	    &((struct respond *)part)->text);
 }
 
 /* The generation may go before the text has left. */
@@ -81,7 +88,8 @@ start(struct exchange *x)
 
 	exchange_skip_request(x);
 	exchange_reply(x, (unsigned)r->status,
-	    STR("text/plain; charset=utf-8"), arena_dup(x->arena, r->text));
+	    STR("text/plain; charset=utf-8"), template_expand(&r->text, x, NULL,
+	    0));
 	exchange_handler_done(x);
 }
 
@@ -91,13 +99,14 @@ static const struct conf_row rows[] = {
 		.off = offsetof(struct respond, status),
 		.flags = CONF_F_HANDLER, .parse = parse_respond,
 		.example = "200 It works",
-		.text = "Answers with this status and text."
+		.text = "Answers with this status and text, in which variables "
+		    "stand for what the request has."
 	},
 	{ .key = NULL }
 };
 
 const struct conf_group respond_group = {
-	"respond", rows, sizeof(struct respond), NULL
+	"respond", rows, sizeof(struct respond), link_respond
 };
 
 const struct handler handler_respond = {

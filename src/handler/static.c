@@ -273,7 +273,7 @@ add_slash(struct sending *s)
 	struct msg	*m = exchange_new_head(x, 301);
 
 	hdr_add(x->arena, &m->hdrs, HDR_LOCATION, arena_fmt(x->arena,
-	    "%.*s/%s%.*s", STR_FMT(x->path), x->uri.has_query ? "?" : "",
+	    "%.*s/%s%.*s", STR_FMT(x->asked), x->uri.has_query ? "?" : "",
 	    STR_FMT(x->uri.query)));
 	exchange_respond(x, m, WAIST_END);
 	finish(s);

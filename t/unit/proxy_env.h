@@ -147,7 +147,7 @@ env_init(struct env *t)
 		t->back[i] = env_listen(&t->back_port[i], 64);
 }
 
-/* Replaces $0 .. $2 by addresses of servers. */
+/* Replaces words $0 .. $2 by addresses of servers. */
 static inline void
 env_start(struct env *t, const char *keys)
 {
@@ -159,8 +159,8 @@ env_start(struct env *t, const char *keys)
 
 	text_init(&c);
 	text_fmt(&c, "[listener web]\nbind = 127.0.0.1:%u\n", t->port);
-	for (; *keys != '\0'; keys++)
-		if (*keys == '$') {
+	for (char was = '\0'; *keys != '\0'; was = *keys++)
+		if (*keys == '$' && was == ' ') {
 			keys++;
 			text_fmt(&c, "127.0.0.1:%u",
 			    t->back_port[*keys - '0']);

@@ -125,7 +125,26 @@ static const struct rewrite rewrites[] = {
 	{ "strip_prefix = /app\n", "/*", "/apple", "/apple" },
 	{ "add_prefix = /v1\n", "/*", "/x?y", "/v1/x?y" },
 	{ "strip_prefix = auto\nadd_prefix = /v2/\n", "/v1/*", "/v1/x",
-	    "/v2/x" }
+	    "/v2/x" },
+	{ "strip_prefix = auto\n", "/app", "/app?a", "/?a" },
+	{ "strip_prefix = auto\n", "/u/:id/*", "/u/7/x", "/x" },
+	{ "strip_prefix = auto\n", "~ ^/u/", "/u/7", "/u/7" },
+	{ "rewrite = ^/a/(.*)$$ /b/$1\n", "/*", "/a/c?d", "/b/c?d" },
+	{ "rewrite = ^/a/(.*)$$ /b/$1\n", "/*", "/c/a/b", "/c/a/b" },
+	{ "rewrite = ^/(a) /1$1\nrewrite = ^/ /2\n", "/*", "/ab", "/1a" },
+	{ "rewrite = ^/(a) /1$1\nrewrite = ^/ /2\n", "/*", "/b", "/2" },
+	{ "rewrite = ^/(x)?(.*)$$ /$2?q=$1&${query}\n", "/*", "/xy?z",
+	    "/y?q=x&z" },
+	{ "rewrite = ^ /q?${query}\n", "/*", "/xy", "/q" },
+	{ "rewrite = ^/u /${path.id}/${host}${path}\n", "/u/:id", "/u/7",
+	    "/7/a/u/7" },
+	{ "strip_prefix = auto\nrewrite = ^/(.*) /i/$1\nadd_prefix = /v\n",
+	    "/x/*", "/x/y", "/v/i/y" },
+	/* what is put together is a path again */
+	{ "rewrite = ^/(.)/(.)/ /x/$1$2/y\n", "/*", "/a/b/", "/x/ab/y" },
+	{ "rewrite = ^/d(.*)$$ /x/.$1/y\n", "/*", "/d.", "/y" },
+	{ "encoded_slash = keep\n", "/*", "/a%2fb%5C", "/a%2Fb%5C" },
+	{ "encoded_slash = keep\n", "/a/:id/c", "/a/%2f/c", "/a/%2F/c" }
 };
 
 START_TEST(test_rewrite)
@@ -133,7 +152,7 @@ START_TEST(test_rewrite)
 	const struct rewrite	*r = &rewrites[_i];
 	struct peer		*c;
 	struct peer		*s;
-	char			 text[512];
+	char			 text[768];
 
 	snprintf(text, sizeof(text), "[route r]\npath = %s\ntarget = $0\n%s",
 	    r->path, r->keys);

@@ -99,19 +99,6 @@ START_TEST(test_unnamed)
 }
 END_TEST
 
-START_TEST(test_prefixes)
-{
-	run("[route a]\ntarget = 10.0.0.1:1\nstrip_prefix = auto\n"
-	    "add_prefix = /v1/\n[route b]\ntarget = 10.0.0.1:1\n"
-	    "strip_prefix = /a%41\n");
-	ck_assert(str_eq(part("a")->strip, STR("auto")));
-	ck_assert(str_eq(part("a")->add, STR("/v1")));
-	/* As the path that it is compared with. */
-	ck_assert(str_eq(part("b")->strip, STR("/aA")));
-	ck_assert_uint_eq(part("b")->add.n, 0);
-}
-END_TEST
-
 struct bad {
 	const char	*keys;
 	enum diag_id	 id;
@@ -122,11 +109,7 @@ static const struct bad bad[] = {
 	{ "upstream = users\ntarget = 10.0.0.1:1", DIAG_ROUTE_HANDLERS },
 	{ "target = 10.0.0.1:1\ntargets = 10.0.0.1:1", DIAG_ROUTE_HANDLERS },
 	{ "target = app", DIAG_SERVER_NAME },
-	{ "upstream = users\ntimeout.total = 1s", DIAG_TIME_ORDER },
-	{ "upstream = users\nstrip_prefix = app", DIAG_VALUE_PATTERN },
-	{ "upstream = users\nadd_prefix = auto", DIAG_VALUE_PATTERN },
-	{ "upstream = users\nadd_prefix = /a?b", DIAG_VALUE_PATTERN },
-	{ "upstream = users\nadd_prefix = /../a", DIAG_VALUE_PATTERN }
+	{ "upstream = users\ntimeout.total = 1s", DIAG_TIME_ORDER }
 };
 
 START_TEST(test_bad)
@@ -159,7 +142,6 @@ main(void)
 	tcase_add_checked_fixture(tc, NULL, teardown);
 	tcase_add_test(tc, test_named);
 	tcase_add_test(tc, test_unnamed);
-	tcase_add_test(tc, test_prefixes);
 	tcase_add_loop_test(tc, test_bad, 0, sizeof(bad) / sizeof(bad[0]));
 	suite_add_tcase(s, tc);
 	sr = srunner_create(s);

@@ -226,13 +226,6 @@ handler_part(const struct exchange *x)
 }
 
 struct str
-route_rest(const struct route *r, struct str path)
-{
-	(void)r;
-	return path;
-}
-
-struct str
 exchange_client_ip(struct exchange *x)
 {
 	(void)x;

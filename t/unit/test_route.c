@@ -4,6 +4,8 @@
  */
 #include "serve_env.h"
 
+#include "core/rewrite.h"
+
 #define WEB	"[listener web]\nbind = 127.0.0.1:80\n"
 
 struct world {
@@ -223,16 +225,123 @@ END_TEST
 
 START_TEST(rest_of_a_path)
 {
+	static const struct {
+		const char	*path;
+		struct str	 rest;
+	} t[] = {
+		{ "/e", STR_INIT("") }, { "/x/", STR_INIT("") },
+		{ "/x/a/b", STR_INIT("a/b") }, { "/x/y/b", STR_INIT("b") },
+		{ "/p/1", STR_INIT("") }, { "/p/1/a/b", STR_INIT("a/b") },
+		{ "/other", STR_INIT("other") },
+	};
 	struct world		 w;
-	const struct route	*r;
 
-	setup(&w, ROUTE("r", "path = /e /x/* /x/y/*\n"));
-	is(&w, "", "/x/a", "r");
-	r = conf_find(w.conf, &route_section, STR("r"));
-	ck_assert(str_eq(route_rest(r, STR("/e")), STR("")));
-	ck_assert(str_eq(route_rest(r, STR("/x/")), STR("")));
-	ck_assert(str_eq(route_rest(r, STR("/x/a/b")), STR("a/b")));
-	ck_assert(str_eq(route_rest(r, STR("/x/y/b")), STR("b")));
+	setup(&w, ROUTE("r", "path = /e /x/* /x/y/* /p/:a /p/:a/* /*\n"));
+	for (size_t i = 0; i < sizeof(t) / sizeof(t[0]); i++) {
+		is(&w, "", t[i].path, "r");
+		ck_assert_msg(str_eq(route_rest(&w.x), t[i].rest), "%s",
+		    t[i].path);
+	}
+	teardown(&w);
+}
+END_TEST
+
+/* The values of the parameters, "a,b". */
+static void
+caught(struct world *w, const char *path, const char *route,
+    const char *want)
+{
+	char	got[200] = "";
+	size_t	n = 0;
+
+	is(w, "", path, route);
+	for (uint32_t i = 0; i < w->x.pattern->ncap; i++)
+		n += (size_t)snprintf(got + n, sizeof(got) - n, "%s%.*s",
+		    i == 0 ? "" : ",", STR_FMT(w->x.caps[i]));
+	ck_assert_msg(strcmp(got, want) == 0, "%s: %s, not %s", path, got,
+	    want);
+}
+
+START_TEST(parameters)
+{
+	struct world	w;
+
+	setup(&w,
+	    ROUTE("any", "path = /*\n")
+	    ROUTE("user", "path = /users/:id\n")
+	    ROUTE("me", "path = /users/me\n")
+	    ROUTE("post", "path = /users/:id/posts/:post\n")
+	    ROUTE("mine", "path = /users/me/*\n")
+	    ROUTE("files", "path = /users/:id/files/*\n")
+	    ROUTE("old", "path = /users/:id/files/old/*\n")
+	    ROUTE("under", "path = /users/*\n")
+	    ROUTE("two", "path = /t/:a/:b\n")
+	    ROUTE("rest", "path = /t/:a/*\n")
+	    ROUTE("alice", "path = /users/al*\n"));
+	caught(&w, "/users/42", "user", "42");
+	caught(&w, "/users/me", "me", "");
+	caught(&w, "/users/mee", "user", "mee");
+	caught(&w, "/users/a%2Fb", "user", "a%2Fb");
+	caught(&w, "/users/42/posts/7", "post", "42,7");
+	caught(&w, "/users/me/posts/7", "mine", "");
+	caught(&w, "/users/42/files/", "files", "42");
+	caught(&w, "/users/42/files/x/y", "files", "42");
+	caught(&w, "/users/42/files/old/y", "old", "42");
+	caught(&w, "/users/42/files", "under", "");
+	caught(&w, "/users/", "under", "");
+	caught(&w, "/users//posts/7", "under", "");
+	caught(&w, "/users/alan", "alice", "");
+	caught(&w, "/users/42/posts/", "under", "");
+	caught(&w, "/users/42/posts/7/", "under", "");
+	caught(&w, "/users", "any", "");
+	caught(&w, "/t/1/2", "two", "1,2");
+	caught(&w, "/t/1/2/3", "rest", "1");
+	caught(&w, "/t/1/", "rest", "1");
+	caught(&w, "/t/1", "any", "");
+	teardown(&w);
+}
+END_TEST
+
+/* What was caught on a way that failed is forgotten. */
+START_TEST(parameters_and_conditions)
+{
+	struct world	w;
+
+	setup(&w,
+	    ROUTE("put", "path = /a/:x/b/:y\nmethod = PUT\n")
+	    ROUTE("get", "path = /a/:z/*\nmethod = GET\n")
+	    ROUTE("same", "path = /a/:other/b/:name\nmethod = POST\n"));
+	caught(&w, "/a/1/b/2", "get", "1");
+	ck_assert_str_eq(find(&w, "PUT", "", "/a/1/b/2"), "put");
+	ck_assert_int_eq(route_find_name(w.x.pattern, STR("y")), 1);
+	ck_assert_str_eq(find(&w, "POST", "", "/a/1/b/2"), "same");
+	ck_assert_int_eq(route_find_name(w.x.pattern, STR("y")), -1);
+	ck_assert_str_eq(find(&w, "DELETE", "", "/a/1/b/2"), "-");
+	ck_assert_int_eq(w.why, FAIL_METHOD_NOT_ALLOWED);
+	ck_assert_uint_eq(w.allow, METHOD_BIT(METHOD_GET) |
+	    METHOD_BIT(METHOD_HEAD) | METHOD_BIT(METHOD_PUT) |
+	    METHOD_BIT(METHOD_POST));
+	teardown(&w);
+}
+END_TEST
+
+START_TEST(the_first_of_the_file)
+{
+	struct world	w;
+
+	setup(&w, "[sluice]\nmatch = first\n"
+	    ROUTE("wide", "path = /w/*\nmethod = POST\n")
+	    ROUTE("param", "path = /w/:x\n")
+	    ROUTE("exact", "path = /w/x\npriority = 9\n")
+	    ROUTE("host", "path = /h\nhost = a.example\nmethod = PUT\n")
+	    ROUTE("all", "path = /*\n")
+	    ROUTE("late", "path = /late\nhost = a.example\n"));
+	ck_assert_str_eq(find(&w, "POST", "", "/w/x"), "wide");
+	is(&w, "", "/w/x", "param");
+	is(&w, "", "/w/x/y", "all");
+	is(&w, "a.example", "/late", "all");
+	ck_assert_str_eq(find(&w, "PUT", "a.example", "/h"), "host");
+	is(&w, "a.example", "/h", "all");
 	teardown(&w);
 }
 END_TEST
@@ -323,13 +432,59 @@ START_TEST(nested_prefixes)
 }
 END_TEST
 
+START_TEST(prefixes)
+{
+	struct world		 w;
+	const struct rewrite	*r;
+
+	setup(&w, ROUTE("a", "path = /a/*\nstrip_prefix = auto\n"
+	    "add_prefix = /v1/\n")
+	    ROUTE("b", "path = /b/*\nstrip_prefix = /a%41\n"));
+	is(&w, "", "/a/", "a");
+	r = conf_part(conf_find(w.conf, &route_section, STR("a")),
+	    &rewrite_group);
+	ck_assert(str_eq(r->strip, STR("auto")));
+	ck_assert(str_eq(r->add, STR("/v1")));
+	r = conf_part(conf_find(w.conf, &route_section, STR("b")),
+	    &rewrite_group);
+	/* As the path that it is compared with. */
+	ck_assert(str_eq(r->strip, STR("/aA")));
+	ck_assert_uint_eq(r->add.n, 0);
+	teardown(&w);
+}
+END_TEST
+
 /* --- what is said --- */
+
+START_TEST(rewrites_that_cannot_be)
+{
+	env_says(WEB ROUTE("r", "strip_prefix = a\n"), true, "E0128");
+	env_says(WEB ROUTE("r", "strip_prefix = /a?b\n"), true, "E0128");
+	env_says(WEB ROUTE("r", "add_prefix = auto\n"), true, "E0128");
+	env_says(WEB ROUTE("r", "rewrite = ^/a\n"), true, "E0128");
+	env_says(WEB ROUTE("r", "rewrite = ^/a b\n"), true, "E0128");
+	env_says(WEB ROUTE("r", "rewrite = ^/(a /b\n"), true, "E0134");
+	env_says(WEB ROUTE("r", "rewrite = ^/a /${x}\n"), true, "E0133");
+	env_says(WEB ROUTE("r", "rewrite = ^/a /${path.x}\n"), true,
+	    "E0133");
+	env_says(WEB "[route r]\nstatic = /tmp\nencoded_slash = keep\n",
+	    false, "W0305");
+}
+END_TEST
+
 
 START_TEST(patterns_that_cannot_be)
 {
 	env_says(WEB ROUTE("r", "path = /a*b\n"), true, "E0128");
-	env_says(WEB ROUTE("r", "path = /a/:id\n"), true, "E0110");
-	env_says(WEB ROUTE("r", "path = ~^/a$\n"), true, "E0110");
+	env_says(WEB ROUTE("r", "path = /a/:\n"), true, "E0128");
+	env_says(WEB ROUTE("r", "path = /a/:id.x\n"), true, "E0128");
+	env_says(WEB ROUTE("r", "path = /a/:id*\n"), true, "E0128");
+	env_says(WEB ROUTE("r", "path = /a/:9\n"), true, "E0128");
+	env_says(WEB ROUTE("r", "path = /:a/:a\n"), true, "E0128");
+	env_says(WEB ROUTE("r", "path = /:a/:b/:c/:d/:e/:f/:g/:h/:i\n"),
+	    true, "E0128");
+	env_says(WEB ROUTE("r", "path = ~ ^/a(\n"), true, "E0134");
+	env_says(WEB ROUTE("r", "path = ~\n"), true, "E0134");
 	env_says(WEB ROUTE("r", "path = /../a\n"), true, "E0128");
 	env_says(WEB ROUTE("r", "path = /a%00\n"), true, "E0128");
 	env_says(WEB ROUTE("r", "host = a*.example\n"), true, "E0128");
@@ -351,6 +506,10 @@ START_TEST(handlers_of_a_route)
 	env_says(WEB "[route r]\nredirect = 200 /\n", true, "E0129");
 	env_says(WEB "[route r]\nredirect = 301\n", true, "E0129");
 	env_says(WEB "[route r]\nredirect = 301 /${x}\n", true, "E0133");
+	env_says(WEB "[route r]\nredirect = 301 /${path\n", true, "E0133");
+	env_says(WEB "[route r]\npath = /:a\nredirect = 301 /${path.b}\n",
+	    true, "E0133");
+	env_says(WEB "[route r]\nrespond = 200 ${path.b}\n", true, "E0133");
 	env_says(WEB "[route r]\nstatic = /nowhere\n", true, "E0302");
 	env_says(WEB "[route r]\nstatic = /etc/passwd\n", true, "E0302");
 }
@@ -402,11 +561,16 @@ suite(void)
 	tcase_add_test(tc, method_lets_the_next_try);
 	tcase_add_test(tc, only_the_method_alone);
 	tcase_add_test(tc, rest_of_a_path);
+	tcase_add_test(tc, prefixes);
+	tcase_add_test(tc, parameters);
+	tcase_add_test(tc, parameters_and_conditions);
+	tcase_add_test(tc, the_first_of_the_file);
 	tcase_add_test(tc, ten_thousand_routes);
 	tcase_add_test(tc, nested_prefixes);
 	suite_add_tcase(s, tc);
 	tc = tcase_create("said");
 	tcase_add_test(tc, patterns_that_cannot_be);
+	tcase_add_test(tc, rewrites_that_cannot_be);
 	tcase_add_test(tc, handlers_of_a_route);
 	tcase_add_test(tc, warnings);
 	tcase_add_test(tc, no_warnings);
