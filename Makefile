@@ -132,6 +132,7 @@ SRCS_CORE = \
 	src/core/route.c \
 	src/core/route_conf.c \
 	src/core/route_index.c \
+	src/core/route_lint.c \
 	src/core/route_path.c \
 	src/core/serve.c \
 	src/core/settings.c \

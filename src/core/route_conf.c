@@ -17,7 +17,6 @@
 #include "core/route_index.h"
 #include "core/settings.h"
 
-#define REGEX_MANY	50
 #define AT(member)	offsetof(struct route, member)
 
 /* --- which handler --- */
@@ -243,12 +242,8 @@ is_static(const struct route *r)
 	return str_eq(str_from(r->handler->name), STR("static"));
 }
 
-/*
- * Below 0: a is tried before b; 0: only their order in files decides, in
- * which they are put into the index.
- */
-static int
-compare(const struct route *a, const struct route *b)
+int
+route_compare(const struct route *a, const struct route *b)
 {
 	if (a->nconds != b->nconds)
 		return a->nconds > b->nconds ? -1 : 1;
@@ -257,116 +252,29 @@ compare(const struct route *a, const struct route *b)
 	return (int)is_static(a) - (int)is_static(b);
 }
 
-static bool
-shares_listener(const struct route *a, const struct route *b)
-{
-	if (a->listeners.n == 0 || b->listeners.n == 0)
-		return true;
-	for (size_t i = 0; i < a->listeners.n; i++)
-		for (size_t j = 0; j < b->listeners.n; j++)
-			if (str_eq(a->listeners.v[i], b->listeners.v[j]))
-				return true;
-	return false;
-}
-
-/*
- * True if one request may fit both as far as can be told here: methods
- * are compared, other conditions are taken to differ.
- */
-static bool
-overlaps(const struct route *a, const struct route *b)
-{
-	const struct route_check	*k;
-
-	if (!shares_listener(a, b))
-		return false;
-	if (a->nchecks != b->nchecks)
-		return false;
-	for (uint32_t i = 0; i < a->nchecks; i++) {
-		k = &a->checks[i];
-		if (k->cond->methods == NULL ||
-		    k->cond != b->checks[i].cond ||
-		    (route_methods(k) & route_methods(&b->checks[i])) == 0)
-			return false;
-	}
-	return true;
-}
-
+/* Where the route belongs in the set of a place. */
 static void
-warn_equal(struct conf_load *load, const struct route *r,
-    const struct route *first)
+index_place(struct arena *a, struct route_index *x, struct str host,
+    const struct route *r, const struct route_path *p)
 {
-	struct conf_span	at = conf_obj_span(&r->obj);
-
-	diag_at(conf_load_diags(load), DIAG_ROUTE_EQUAL, &at, &r->obj, "",
-	    "routes \"%.*s\" and \"%.*s\" fit the same requests equally "
-	    "well; the one that stands first is taken",
-	    STR_FMT(first->obj.name), STR_FMT(r->obj.name));
-}
-
-/* Where the route belongs in the set; warns once if another is its equal. */
-static void
-add_route(struct conf_load *load, struct route_index *x, struct str host,
-    const struct route *r, const struct route_path *p, bool *warned)
-{
-	struct arena		*a = conf_load_arena(load);
 	struct route_set	*s = route_index_set(a, x, host, p);
-	const struct route	*o;
-	uint32_t		 at;
+	uint32_t		 at = x->first ? s->n : 0;
 
-	for (at = 0; at < s->n; at++) {
-		o = s->v[at].route;
-		if (x->first)
-			continue;
-		if (compare(o, r) > 0)
-			break;
-		if (*warned || o == r || compare(o, r) != 0 ||
-		    !overlaps(o, r))
-			continue;
-		warn_equal(load, r, o);
-		*warned = true;
-	}
+	while (at < s->n && route_compare(s->v[at].route, r) <= 0)
+		at++;
 	(void)route_index_add(a, s, at, r, p);
 }
 
-/* Each is tried in turn: many of them are slow. */
 static void
-warn_regexes(struct conf_load *load, const struct route *r, struct str host)
+index_route(struct arena *a, struct route_index *x, const struct route *r)
 {
-	const struct conf_item	*it = conf_item(load, &r->obj, "path");
-
-	diag_at(conf_load_diags(load), DIAG_REGEXES,
-	    it != NULL ? &it->vspan : NULL, &r->obj, "path",
-	    "%s%.*s has more than %u regular expressions of paths",
-	    host.n > 0 ? "host " : "any host", STR_FMT(host), REGEX_MANY);
-}
-
-static uint32_t
-count_regexes(const struct route_index *x, struct str host)
-{
-	const struct route_host	*h = route_index_host(x, host);
-
-	return h != NULL ? h->nregex : 0;
-}
-
-static void
-index_route(struct conf_load *load, struct route_index *x, struct route *r)
-{
-	size_t		 nhost = r->hosts.n > 0 ? r->hosts.n : 1;
-	bool		 warned = false;
-	uint32_t	 n;
+	size_t		nhost = r->hosts.n > 0 ? r->hosts.n : 1;
+	struct str	host;
 
 	for (size_t h = 0; h < nhost; h++) {
-		struct str	host = r->hosts.n > 0 ? r->hosts.v[h] :
-		    STR("");
-
-		for (size_t i = 0; i < r->paths.n; i++) {
-			n = count_regexes(x, host);
-			add_route(load, x, host, r, &r->paths.v[i], &warned);
-			if (n == REGEX_MANY &&
-			    count_regexes(x, host) > REGEX_MANY)
-				warn_regexes(load, r, host);
-		}
+		host = r->hosts.n > 0 ? r->hosts.v[h] : STR("");
+		for (size_t i = 0; i < r->paths.n; i++)
+			index_place(a, x, host, r, &r->paths.v[i]);
 	}
 }
 
@@ -385,11 +293,12 @@ finish(struct conf_load *load)
 		r = all.v[i]->part[0];
 		r->order = (uint32_t)i;
 		set_checks(a, r);
-		index_route(load, x, r);
+		index_route(a, x, r);
 		w = conf_part(&r->obj, &rewrite_group);
 		for (size_t k = 0; k < w->nrule; k++)
 			route_index_regex(a, x, w->rules[k].from.text);
 	}
+	route_lint(load, x);
 	conf_set_data(load, &route_section, x);
 	return 0;
 }

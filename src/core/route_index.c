@@ -206,7 +206,7 @@ make_tree(struct arena *a, struct route_host *h, const struct route_path *p)
 	struct route_node	*n = &h->root;
 	struct str		 rest = p->text, lit, name;
 
-	if (p->ncap == 0 && str_eq(rest, STR("/")))
+	if (route_path_is_any(p))
 		return make_set(a, &h->all);
 	while (route_cut_param(&rest, &lit, &name)) {
 		n = put_prefix(a, n, lit);

@@ -76,6 +76,15 @@ struct route_set *route_index_set(struct arena *, struct route_index *,
 bool route_index_add(struct arena *, struct route_set *, uint32_t at,
     const struct route *, const struct route_path *);
 
+/*
+ * Below 0: a is tried before b; 0: only their order in files decides, in
+ * which they are put into the index.
+ */
+int route_compare(const struct route *, const struct route *);
+
+/* Warns of what is odd about all routes. */
+void route_lint(struct conf_load *, struct route_index *);
+
 /* Notes a regular expression that processes have to compile. */
 void route_index_regex(struct arena *, struct route_index *, struct str);
 

@@ -40,6 +40,13 @@ route_find_name(const struct route_path *p, struct str name)
 	return -1;
 }
 
+bool
+route_path_is_any(const struct route_path *p)
+{
+	return p->kind == ROUTE_TREE && p->ncap == 0 &&
+	    str_eq(p->text, STR("/"));
+}
+
 static bool
 is_param_name(struct str s)
 {

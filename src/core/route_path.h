@@ -42,6 +42,9 @@ bool route_cut_param(struct str *rest, struct str *lit, struct str *name);
 /* Index of a name among those that the pattern catches, or -1. */
 int route_find_name(const struct route_path *, struct str name);
 
+/* True for what fits any path at all. */
+bool route_path_is_any(const struct route_path *);
+
 /*
  * A regular expression of a value, checked and dumped to the arena with
  * the names of its groups.  -1 after a report at the place of the fault.

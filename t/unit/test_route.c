@@ -525,6 +525,36 @@ START_TEST(warnings)
 }
 END_TEST
 
+START_TEST(never_reached)
+{
+	static const char *const	t[] = {
+	    ROUTE("a", "path = /x\npriority = 1\n") ROUTE("b", "path = /x\n"),
+	    ROUTE("a", "path = /x/:a\npriority = 1\n")
+	    ROUTE("b", "path = /x/:b\n"),
+	    ROUTE("a", "path = ~ ^/x\npriority = 1\n")
+	    ROUTE("b", "path = ~^/x\n"),
+	    ROUTE("a", "path = /x\nmethod = GET PUT\npriority = 1\n")
+	    ROUTE("b", "path = /x\nmethod = PUT\n"),
+	    ROUTE("a", "path = /x /y\npriority = 1\n")
+	    ROUTE("b", "path = /y /x\n"),
+	    "[route files]\nstatic = /\n[route app]\ntarget = 127.0.0.1:1\n",
+	    "[sluice]\nmatch = first\n" ROUTE("a", "")
+	    ROUTE("b", "path = /x\nmethod = PUT\n"),
+	    "[sluice]\nmatch = first\n" ROUTE("a", "path = /x\n")
+	    ROUTE("b", "path = /x\nfrom = 10.0.0.0/8\n"),
+	};
+
+	for (size_t i = 0; i < sizeof(t) / sizeof(t[0]); i++) {
+		struct text	c;
+
+		text_init(&c);
+		text_fmt(&c, WEB "%s%c", t[i], 0);
+		env_says(c.p, false, "W0301");
+		text_fini(&c);
+	}
+}
+END_TEST
+
 START_TEST(no_warnings)
 {
 	struct arena	a;
@@ -538,8 +568,16 @@ START_TEST(no_warnings)
 	    ROUTE("c", "path = /y\nlistener = web\n")
 	    ROUTE("d", "path = /y\nlistener = two\n")
 	    ROUTE("e", "path = /z\n")
-	    ROUTE("f", "path = /z\npriority = 1\n")
+	    ROUTE("f", "path = /z\nmethod = GET\npriority = 1\n")
+	    ROUTE("f2", "path = /z\nmethod = PURGE\n")
+	    ROUTE("f3", "path = /z /z2\nmethod = PUT GET\n")
+	    ROUTE("f4", "path = /z\nfrom = 10.0.0.1\nfrom = 10.0.0.2\n")
 	    ROUTE("g", "path = /z /z\nhost = a.example\n"), &why));
+	env_lacks(why.p, "W03");
+	text_fini(&why);
+	ck_assert_ptr_nonnull(env_load(&a, "[sluice]\nmatch = first\n" WEB
+	    ROUTE("a", "host = a.example\n") ROUTE("b", "path = /b/*\n")
+	    ROUTE("c", "path = /b/c\n") ROUTE("d", ""), &why));
 	env_lacks(why.p, "W03");
 	text_fini(&why);
 	arena_fini(&a);
@@ -573,6 +611,7 @@ suite(void)
 	tcase_add_test(tc, rewrites_that_cannot_be);
 	tcase_add_test(tc, handlers_of_a_route);
 	tcase_add_test(tc, warnings);
+	tcase_add_test(tc, never_reached);
 	tcase_add_test(tc, no_warnings);
 	suite_add_tcase(s, tc);
 	return s;

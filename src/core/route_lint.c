@@ -1,0 +1,220 @@
+/*
+ * What is odd about the routes as a whole: those that are never reached
+ * (W0301), those between which only their order decides (W0302), hosts
+ * with many regular expressions (W0304).  Builder and tools.
+ *
+ * Routes are compared where they meet: in the sets of the index, and with
+ * match = first with those before them that fit any path.
+ */
+#include "conf/load.h"
+#include "core/route_index.h"
+
+#define REGEX_MANY	50
+#define WIDE_MAX	64
+
+struct lint {
+	struct conf_load	*load;
+	struct route_index	*x;
+	const struct route	*wide[WIDE_MAX]; /* met so far: any path */
+	uint32_t		 nwide;
+};
+
+/* --- two routes --- */
+
+static bool
+has_listener(const struct route *r, struct str name)
+{
+	for (size_t i = 0; i < r->listeners.n; i++)
+		if (str_eq(r->listeners.v[i], name))
+			return true;
+	return r->listeners.n == 0;
+}
+
+static bool
+shares_listener(const struct route *a, const struct route *b)
+{
+	if (a->listeners.n == 0 || b->listeners.n == 0)
+		return true;
+	for (size_t i = 0; i < a->listeners.n; i++)
+		if (has_listener(b, a->listeners.v[i]))
+			return true;
+	return false;
+}
+
+/*
+ * True if one request may fit both as far as can be told here: methods
+ * are compared, other conditions are taken to differ.
+ */
+static bool
+overlaps(const struct route *a, const struct route *b)
+{
+	const struct route_check	*k;
+
+	if (!shares_listener(a, b) || a->nchecks != b->nchecks)
+		return false;
+	for (uint32_t i = 0; i < a->nchecks; i++) {
+		k = &a->checks[i];
+		if (k->cond->methods == NULL ||
+		    k->cond != b->checks[i].cond ||
+		    (route_methods(k) & route_methods(&b->checks[i])) == 0)
+			return false;
+	}
+	return true;
+}
+
+/* True if the check lets through all that one of r's does. */
+static bool
+is_implied(const struct route_check *k, const struct route *r)
+{
+	const struct route_check	*c = r->checks;
+
+	if (k->cond->methods == NULL || k->not)
+		return false;
+	for (; c < r->checks + r->nchecks; c++)
+		if (c->cond == k->cond && !c->not &&
+		    c->cond->others(c->part).n == 0 &&
+		    (route_methods(c) & ~route_methods(k)) == 0)
+			return true;
+	return false;
+}
+
+/*
+ * True if what r is for by its conditions, first is for too.  What an
+ * option made (--root) is meant to be in front.
+ */
+static bool
+covers(const struct route *first, const struct route *r)
+{
+	if (first->obj.line == 0)
+		return false;
+	if (first->listeners.n > 0 && r->listeners.n == 0)
+		return false;
+	for (size_t i = 0; i < r->listeners.n; i++)
+		if (!has_listener(first, r->listeners.v[i]))
+			return false;
+	for (uint32_t i = 0; i < first->nchecks; i++)
+		if (!is_implied(&first->checks[i], r))
+			return false;
+	return true;
+}
+
+/* --- what is said --- */
+
+static void
+warn_equal(struct lint *l, const struct route *r, const struct route *first)
+{
+	struct conf_span	at = conf_obj_span(&r->obj);
+
+	diag_at(conf_load_diags(l->load), DIAG_ROUTE_EQUAL, &at, &r->obj, "",
+	    "routes \"%.*s\" and \"%.*s\" fit the same requests equally "
+	    "well; the one that stands first is taken",
+	    STR_FMT(first->obj.name), STR_FMT(r->obj.name));
+}
+
+static void
+warn_shadowed(struct lint *l, const struct route *r,
+    const struct route *first)
+{
+	struct conf_span	at = conf_obj_span(&r->obj);
+
+	diag_at(conf_load_diags(l->load), DIAG_ROUTE_SHADOWED, &at, &r->obj,
+	    "", "route \"%.*s\" is never reached: route \"%.*s\" (%.*s:%u) "
+	    "is taken for all it is for", STR_FMT(r->obj.name),
+	    STR_FMT(first->obj.name), STR_FMT(first->obj.file),
+	    first->obj.line);
+}
+
+/* Each is tried in turn: many of them are slow. */
+static void
+warn_regexes(struct lint *l, const struct route *r, struct str host)
+{
+	const struct conf_item	*it = conf_item(l->load, &r->obj, "path");
+
+	diag_at(conf_load_diags(l->load), DIAG_REGEXES,
+	    it != NULL ? &it->vspan : NULL, &r->obj, "path",
+	    "%s%.*s has more than %u regular expressions of paths",
+	    host.n > 0 ? "host " : "any host", STR_FMT(host), REGEX_MANY);
+}
+
+/* --- one route --- */
+
+static bool
+has_host(const struct route *r, struct str host)
+{
+	for (size_t i = 0; i < r->hosts.n; i++)
+		if (r->hosts.v[i].n == 0 || str_eq(r->hosts.v[i], host))
+			return true;
+	return r->hosts.n == 0;
+}
+
+static bool
+is_wide(const struct route *r)
+{
+	for (size_t i = 0; i < r->paths.n; i++)
+		if (route_path_is_any(&r->paths.v[i]))
+			return true;
+	return false;
+}
+
+/* Whoever takes all that would come to r here; *equal: as good as r. */
+static const struct route *
+find_cover(struct lint *l, const struct route *r, struct str host,
+    const struct route_path *p, const struct route **equal)
+{
+	struct route_set	*s = route_index_set(
+	    conf_load_arena(l->load), l->x, host, p);
+	const struct route	*o;
+
+	for (uint32_t i = 0; i < s->n && s->v[i].route != r; i++) {
+		o = s->v[i].route;
+		if (!l->x->first && route_compare(o, r) == 0 &&
+		    overlaps(o, r))
+			*equal = o;
+		else if (covers(o, r))
+			return o;
+	}
+	for (uint32_t i = 0; l->x->first && i < l->nwide; i++)
+		if (has_host(l->wide[i], host) && covers(l->wide[i], r))
+			return l->wide[i];
+	return NULL;
+}
+
+static void
+check_route(struct lint *l, const struct route *r)
+{
+	const struct route	*cover = NULL, *equal = NULL, *o;
+	const struct route_host	*h;
+	size_t			 nhost = r->hosts.n > 0 ? r->hosts.n : 1;
+	bool			 open = false;
+	struct str		 host;
+
+	for (size_t i = 0; i < nhost; i++) {
+		host = r->hosts.n > 0 ? r->hosts.v[i] : STR("");
+		for (size_t k = 0; k < r->paths.n; k++) {
+			o = find_cover(l, r, host, &r->paths.v[k], &equal);
+			open |= o == NULL;
+			cover = o != NULL ? o : cover;
+			h = route_index_host(l->x, host);
+			if (h->nregex > REGEX_MANY && h->regex[REGEX_MANY].
+			    set->v[0].path == &r->paths.v[k])
+				warn_regexes(l, r, host);
+		}
+	}
+	if (equal != NULL)
+		warn_equal(l, r, equal);
+	else if (!open && cover != NULL)
+		warn_shadowed(l, r, cover);
+	if (is_wide(r) && l->nwide < WIDE_MAX)
+		l->wide[l->nwide++] = r;
+}
+
+void
+route_lint(struct conf_load *load, struct route_index *x)
+{
+	struct lint	l = { .load = load, .x = x };
+	struct conf_objs all;
+
+	all = conf_all(conf_load_conf(load), &route_section);
+	for (size_t i = 0; i < all.n; i++)
+		check_route(&l, all.v[i]->part[0]);
+}
