@@ -123,6 +123,8 @@ SRCS_CORE = \
 	src/core/exchange_limit.c \
 	src/core/exchange_steps.c \
 	src/core/flight.c \
+	src/core/health.c \
+	src/core/health_config.c \
 	src/core/lease.c \
 	src/core/listener.c \
 	src/core/listener_conf.c \
@@ -150,6 +152,7 @@ SRCS_UP = \
 SRCS_FILTER =
 SRCS_HANDLER = \
 	src/handler/echo.c \
+	src/handler/health_static.c \
 	src/handler/proxy.c \
 	src/handler/proxy_conf.c \
 	src/handler/proxy_head.c \

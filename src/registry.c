@@ -4,6 +4,7 @@
  */
 #include "core/chain.h"
 #include "core/handler.h"
+#include "core/health.h"
 #include "core/lease.h"
 #include "core/listener.h"
 #include "core/regex.h"
@@ -20,6 +21,7 @@ const struct conf_section *const conf_sections[] = {
 	&limits_section,
 	&log_section,
 	&board_section,
+	&health_section,
 	&listener_section,
 	&upstream_section,
 	&route_section,
@@ -55,6 +57,16 @@ const struct handler *const handlers[] = {
 	&handler_redirect,
 	&handler_respond,
 	&handler_echo,
+	NULL
+};
+
+/* --- what can be asked for its health --- */
+
+extern const struct health_part	health_config, health_static;
+
+const struct health_part *const health_parts[] = {
+	&health_config,
+	&health_static,
 	NULL
 };
 

@@ -26,6 +26,7 @@ struct conf {
 	uint64_t		made_ms;	/* wall clock */
 	struct str		file;		/* main one; "": built-in */
 	uint64_t		digest;		/* of all objects */
+	unsigned		warnings;	/* told while loading */
 	struct conf_objs	objs[CONF_NSECTION]; /* as in conf_sections[] */
 	struct conf_names	names[CONF_NSECTION];
 	void			*data[CONF_NSECTION]; /* made by done() */

@@ -212,6 +212,7 @@ conf_load_run(struct conf_load *l, struct arena *out)
 	if (!l->broken)
 		link_all(l);
 	set_digest(l);
+	l->conf->warnings = diag_warnings(l->diags);
 	return diag_errors(l->diags) > 0 || l->broken ? NULL : l->conf;
 }
 

@@ -68,8 +68,10 @@ struct board_global {
 	_Atomic uint64_t nworker;	/* that should run; master */
 	_Atomic uint64_t started_ms;	/* wall clock; master */
 	_Atomic uint64_t accept_kick;	/* ++ when a worker died; master */
+	_Atomic uint64_t failed_ms;	/* last failed reload; master */
+	_Atomic uint64_t pad[7];
 };
-_Static_assert(sizeof(struct board_global) == 64, "board global");
+_Static_assert(sizeof(struct board_global) == 128, "board global");
 
 /* totals: what dead processes counted; totals and globals have one row */
 extern const struct shm_region board_slots, board_panics, board_stats,

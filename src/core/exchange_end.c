@@ -124,6 +124,18 @@ exchange_drop_gen(struct exchange *x)
 /* --- the end --- */
 
 static void
+count_static(unsigned status)
+{
+	stat_add(STAT_STATIC_REQUESTS, 1);
+	if (status == 200 || status == 206 || status == 304)
+		stat_add(STAT_STATIC_SERVED, 1);
+	else if (status == 404)
+		stat_add(STAT_STATIC_NOT_FOUND, 1);
+	else if (status >= 500)
+		stat_add(STAT_STATIC_ERRORS, 1);
+}
+
+static void
 count(struct exchange *x)
 {
 	static const enum stat_id	classes[] = { STAT_STATUS_2XX,
@@ -137,6 +149,8 @@ count(struct exchange *x)
 		stat_add(STAT_ABORTED, 1);
 	if (x->fail != FAIL_NONE)
 		stat_add(STAT_FAIL(x->fail), 1);
+	if (str_eq(x->acc.str[ACCESS_HANDLER], STR("static")))
+		count_static((unsigned)x->acc.num[ACCESS_STATUS]);
 	stat_add(STAT_BYTES_IN, x->acc.num[ACCESS_BYTES_IN]);
 	stat_add(STAT_BYTES_OUT, x->acc.num[ACCESS_BYTES_OUT]);
 }

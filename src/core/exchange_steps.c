@@ -5,6 +5,7 @@
 #include "core/ask.h"
 #include "core/chain.h"
 #include "core/handler.h"
+#include "core/health.h"
 #include "core/int.h"
 #include "core/listener.h"
 #include "core/rewrite.h"
@@ -97,6 +98,20 @@ st_target(struct exchange *x)
 	return why != FAIL_NONE ? fail_with(x, why) : STEP_NEXT;
 }
 
+static void
+take_health(struct exchange *x)
+{
+	x->route = NULL;
+	x->handler = &handler_health;
+}
+
+static void
+take_route(struct exchange *x)
+{
+	x->handler = x->route->handler;
+	x->acc.str[ACCESS_ROUTE] = arena_dup(x->arena, x->route->obj.name);
+}
+
 static enum step_rc
 st_route(struct exchange *x)
 {
@@ -105,12 +120,13 @@ st_route(struct exchange *x)
 	x->handler = x->serve->only;
 	if (x->handler == NULL) {
 		x->route = route_match(x->gen->conf, x, &why, &x->allow);
-		if (x->route == NULL)
+		if (health_takes(x))
+			take_health(x);
+		else if (x->route == NULL)
 			return fail_with(x, x->odd_slash ? FAIL_BAD_PATH :
 			    why);
-		x->handler = x->route->handler;
-		x->acc.str[ACCESS_ROUTE] = arena_dup(x->arena,
-		    x->route->obj.name);
+		else
+			take_route(x);
 	}
 	x->acc.str[ACCESS_HANDLER] = str_from(x->handler->name);
 	return STEP_NEXT;

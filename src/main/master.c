@@ -341,6 +341,7 @@ master_advance(struct master *m)
 	if (m->state == MASTER_STARTING && m->gens.cur != NULL &&
 	    all_ready(m)) {
 		m->state = MASTER_SERVING;
+		m->board.slot->state = SLOT_SERVING;
 		say_ready(m);
 		tell_starter(m, EXIT_OK);
 		if (!m->opts->foreground)
@@ -420,6 +421,7 @@ master_stop(struct master *m, bool now)
 		limit = master_settings(m)->stop;
 	}
 	m->state = MASTER_STOPPING;
+	m->board.slot->state = SLOT_DRAINING;
 	notify_send("STOPPING=1\nSTATUS=draining");
 	log_info(&self->lc, "stop: draining for up to %llu ms",
 	    (unsigned long long)(delay + limit));
@@ -543,7 +545,9 @@ init(struct master *m, struct err *e)
 	self->board = &m->board;
 	m->board.slot->pid = (uint32_t)getpid();
 	m->board.slot->role = (uint32_t)(child_row("master") - procs);
-	m->board.slot->state = SLOT_SERVING;
+	/* an upgrade goes on with the board of one that serves */
+	if (m->board.slot->state != SLOT_SERVING)
+		m->board.slot->state = SLOT_STARTING;
 	ev_set_beat(m->proc.ev, on_beat, m, 1000);
 	return 0;
 }

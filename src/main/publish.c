@@ -467,6 +467,7 @@ end(struct master *m, bool failed)
 		log_err(&self->lc, "start: failed: %s", m->pub.why);
 	} else if (failed) {
 		g->reloads_failed++;
+		g->failed_ms = ev_wall_ms(m->proc.ev);
 		log_err(&self->lc, "reload: failed: %s; generation %llu stays "
 		    "live", m->pub.why, live);
 	} else {
