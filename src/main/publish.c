@@ -332,10 +332,13 @@ publish_fail(struct master *m, const char *fmt, ...)
 void
 publish_stop(struct master *m)
 {
-	if (m->pub.step == PUBLISH_BUILD && m->pub.pid > 0)
+	if (m->pub.step != PUBLISH_BUILD && m->pub.step != PUBLISH_PREPARE)
+		return;
+	/* who asked is told now; the builder is reaped when it has gone */
+	if (m->pub.pid > 0)
 		kill(m->pub.pid, SIGKILL);
-	else if (m->pub.step == PUBLISH_PREPARE)
-		publish_fail(m, "the gateway is stopping");
+	chan_close(&m->pub.chan);
+	publish_fail(m, "the gateway is stopping");
 }
 
 void
