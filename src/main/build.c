@@ -240,6 +240,8 @@ build_reaped(struct master *m, int status)
 	char *buf;
 
 	m->pub.pid = 0;
+	if (m->pub.step != PUBLISH_BUILD)
+		return;
 	ev_timer_off(m->proc.ev, &m->pub.deadline);
 	/* its answer may still lie in the channel */
 	if (!m->pub.answered && chan_is_open(&m->pub.chan)) {
@@ -250,9 +252,7 @@ build_reaped(struct master *m, int status)
 		free(buf);
 	}
 	chan_close(&m->pub.chan);
-	if (m->state > MASTER_SERVING)
-		publish_fail(m, "the gateway is stopping");
-	else if (!m->pub.answered)
+	if (!m->pub.answered)
 		publish_fail(m, "the builder died (%s %d) before it answered",
 		    WIFSIGNALED(status) ? "signal" : "status",
 		    WIFSIGNALED(status) ? WTERMSIG(status) :
