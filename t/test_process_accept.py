@@ -58,6 +58,9 @@ def test_out_of_descriptors(sluice, tmp):
     # whoever was accepted last is served; some of the idle had to go
     assert idle[-1].response().status == 200
     assert http.get(s.port, "/hello").status == 200
+    s.wait_log(r"descriptors: none left for a connection: this process "
+               r"may have 64: raise LimitNOFILE")
+    assert len([r for r in s.log() if "none left" in str(r)]) == 1
     sums = {m["name"]: m["sum"] for m in s.ctl_json("metrics")["metrics"]}
     assert sums["fd_exhausted_total"] > 0
     for c in idle:

@@ -252,7 +252,7 @@ static enum got
 accept_one(struct listener *l)
 {
 	struct sock_addr	peer;
-	int			fd;
+	int			fd, error;
 
 	for (unsigned i = 0; i < RETRIES; i++) {
 		fd = sock_accept(l->fd.fd, &peer);
@@ -262,9 +262,9 @@ accept_one(struct listener *l)
 		}
 		if (errno == EAGAIN || errno == EWOULDBLOCK)
 			return GOT_NONE;
+		error = errno;
 		stat_add(STAT_ACCEPT_ERRORS, 1);
-		if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS ||
-		    errno == ENOMEM)
+		if (serve_is_full(l->serve, error, "a connection"))
 			return GOT_FULL;
 	}
 	return GOT_NONE;
@@ -273,7 +273,6 @@ accept_one(struct listener *l)
 static void
 on_full(struct listener *l)
 {
-	stat_add(STAT_FD_EXHAUSTED, 1);
 	conn_close_idle(l->serve, CLOSE_IDLE);
 	l->back_until = 0;
 	if (l->listening)

@@ -259,6 +259,7 @@ fail_errno(struct sending *s, int error)
 	case EMFILE:
 	case ENFILE:
 	case ENOMEM:
+		(void)serve_is_full(s->x->serve, error, "a file");
 		fail_with(s, FAIL_OVERLOAD, strerror(error));
 		break;
 	default:

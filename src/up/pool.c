@@ -282,8 +282,8 @@ refuse_dial(struct up_conn *c, struct pool_wait *w, const char *what,
     int error)
 {
 	end_conn(c);
-	if (error == EMFILE || error == ENFILE)
-		stat_add(STAT_FD_EXHAUSTED, 1);
+	(void)serve_is_full(w->server->upstream->serve, error,
+	    "a connection to a server");
 	refuse(w, what, error, dial_fail(error));
 }
 
