@@ -80,6 +80,8 @@ def test_board(sluice):
     b = s.ctl_json("board")
     assert {p["name"]: p["pid"] for p in b["slots"]} == \
         {"master": s.pid, **s.roles()}
+    assert {p["generation"] for p in b["slots"]
+            if p["name"] == "master" or "worker" in p["name"]} == {1}
     assert b["global"]["generation"] == 1 and "stats" not in b
     assert sum(p["finished"] for p in b["slots"]
                if p["name"].startswith("worker")) == 1
