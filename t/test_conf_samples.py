@@ -56,6 +56,21 @@ def test_says_what_is_missing_where_there_is_no_site(tmp, sample):
 
 
 @pytest.mark.parametrize("sample", SAMPLES)
+def test_loads_on_a_fresh_machine(tmp, sample):
+    """Nobody made the directory of the site yet: that is a warning."""
+    text = read(sample).replace("/srv/www", f"{tmp}/none")
+    missing = re.search(r"^static = .*/none$", text, re.M) is not None
+    with open(f"{tmp}/sluice.conf", "w", encoding="utf-8") as f:
+        f.write(text)
+    port = [] if os.geteuid() == 0 else ["--port", "8080"]
+    done = run("sluiced", "-t", "-c", f"{tmp}/sluice.conf", *port)
+    assert done.returncode == 0, done.stderr
+    assert ("W0304" in done.stderr) == missing
+    done = run("sluiced", "-t", "-W", "-c", f"{tmp}/sluice.conf", *port)
+    assert done.returncode == (3 if missing else 0), done.stderr
+
+
+@pytest.mark.parametrize("sample", SAMPLES)
 def test_has_plain_words_and_comments(sample):
     text = read(sample)
     assert text.startswith("# ")

@@ -246,7 +246,8 @@ static const struct conf_row rows[] = {
 		.unit = CONF_SECONDS, .off = AT(limits.write_ms),
 		.def = "60s", .min = 1, .max = DAY_MS, .example = "30s",
 		.text = "How long a client may take nothing of an answer; "
-		    "then the connection is closed."
+		    "then the connection is closed, at most a tenth "
+		    "later."
 	}, {
 		.key = "timeout.idle", .type = CONF_TIME,
 		.unit = CONF_SECONDS, .off = AT(limits.idle_ms),
