@@ -50,7 +50,8 @@ def test_loads_without_a_warning(tmp, sample):
 @pytest.mark.parametrize("sample", SAMPLES)
 def test_says_what_is_missing_where_there_is_no_site(tmp, sample):
     where = {"SLUICE_ROOT": f"{tmp}/none"}
-    done = run("sluiced", "-t", "-c", f"{ETC}/{sample}", env=where)
+    done = run("sluiced", "-t", "-c", f"{ETC}/{sample}", "--port", "8080",
+               env=where)
     assert done.returncode == 1
     assert "E0302" in done.stderr and f"{tmp}/none" in done.stderr
 
