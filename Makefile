@@ -61,6 +61,7 @@ SRCS_CONF = \
 	src/conf/expand.c \
 	src/conf/gen.c \
 	src/conf/include.c \
+	src/conf/keys.c \
 	src/conf/lines.c \
 	src/conf/load.c \
 	src/conf/override.c \
