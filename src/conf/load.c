@@ -341,34 +341,32 @@ conf_item(struct conf_load *l, const struct conf_obj *o, const char *key)
 	return NULL;
 }
 
-const struct conf_item *
-conf_item_nth(struct conf_load *l, const struct conf_obj *o,
-    const char *key, size_t n)
+void
+conf_words_init(struct conf_words *w, struct conf_load *l,
+    const struct conf_obj *o, const char *key)
 {
 	struct sect	*s = sect_of(l, o);
-	size_t		 i;
 
-	for (i = 0; i < s->nitem; i++)
-		if (is_key(&s->items[i], str_from(key)) && n-- == 0)
-			return &s->items[i];
-	return NULL;
+	*w = (struct conf_words){
+		.next = s->items, .end = s->items + s->nitem,
+		.key = str_from(key), .rest = STR("")
+	};
 }
 
-const struct conf_item *
-conf_item_word(struct conf_load *l, const struct conf_obj *o,
-    const char *key, struct str word)
+bool
+conf_words_next(struct conf_words *w)
 {
-	const struct conf_item	*it, *last = NULL;
-	struct str		 rest, w;
-
-	for (size_t i = 0; (it = conf_item_nth(l, o, key, i)) != NULL; i++) {
-		last = it;
-		rest = it->val;
-		while (str_word(&rest, CONF_SEPS, &w))
-			if (str_eq(w, word))
-				return it;
+	while (!str_word(&w->rest, CONF_SEPS, &w->word)) {
+		while (w->next < w->end && !is_key(w->next, w->key))
+			w->next++;
+		if (w->next == w->end) {
+			w->it = NULL;
+			return false;
+		}
+		w->it = w->next++;
+		w->rest = w->it->val;
 	}
-	return last;
+	return true;
 }
 
 struct conf_span
