@@ -33,6 +33,7 @@ SRCS_OS = \
 	src/os/fault.c \
 	src/os/log.c \
 	src/os/notify.c \
+	src/os/place.c \
 	src/os/proc.c \
 	src/os/ring.c \
 	src/os/shm.c \

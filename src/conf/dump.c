@@ -147,7 +147,10 @@ put_unset(struct dumper *d, const struct sect *s, const struct conf_row *row,
 	}
 	put_origin(d, NULL);
 	fprintf(d->out, "%s = ", row->key);
-	if (!put_number(d, row, at))
+	/* a path may have become another one where it was linked */
+	if (row->type == CONF_PATH)
+		put_text(d, *(const struct str *)(const void *)at);
+	else if (!put_number(d, row, at))
 		put_text(d, str_from(row->def));
 }
 

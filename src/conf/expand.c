@@ -244,6 +244,26 @@ unquote(struct conf_load *l, const struct conf_item *it, struct raw *r,
 	return -1;
 }
 
+/* Who writes a comment behind a value is told; it may be meant so. */
+static void
+warn_comment(struct conf_load *l, const struct conf_item *it,
+    const struct raw *r)
+{
+	struct conf_span	sp;
+	ptrdiff_t		at = -1;
+
+	while ((at = str_find(r->text, '#', (size_t)(at + 1))) >= 0)
+		if (at == 0 || r->text.p[at - 1] == ' ' ||
+		    r->text.p[at - 1] == '\t')
+			break;
+	if (at < 0 || r->span.line == 0)
+		return;
+	sp = cut_span(r, (size_t)at, r->text.n - (size_t)at);
+	diag_sect(l->diags, DIAG_INLINE_COMMENT, &sp, STR(""), it->key,
+	    "what follows # belongs to the value: comments are lines of "
+	    "their own");
+}
+
 int
 expand_value(struct conf_load *l, struct conf_item *it,
     const struct raw *raws, size_t n)
@@ -262,6 +282,8 @@ expand_value(struct conf_load *l, struct conf_item *it,
 		return -1;
 	for (i = 0; i < n; i++)
 		sum += r[i].text.n;
+	for (i = 0; i < n && !x.literal; i++)
+		warn_comment(l, it, &r[i]);
 	if (sum > CONF_VALUE_MAX)
 		return fail_long(l, it);
 	it->quoted = x.literal;

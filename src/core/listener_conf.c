@@ -220,7 +220,8 @@ static const struct conf_row rows[] = {
 		.flags = CONF_F_REQUIRED | CONF_F_MANY, .parse = parse_bind,
 		.example = "0.0.0.0:80 [::]:80",
 		.text = "Addresses to accept connections on: ADDRESS:PORT, "
-		    "[IPv6]:PORT or unix:PATH, one or several."
+		    "[IPv6]:PORT or unix:PATH, one or several.  A reload "
+		    "may add up to 240."
 	}, {
 		.key = "timeout.header", .type = CONF_TIME,
 		.unit = CONF_SECONDS, .off = AT(limits.header_ms),
@@ -245,7 +246,8 @@ static const struct conf_row rows[] = {
 		.unit = CONF_SECONDS, .off = AT(limits.write_ms),
 		.def = "60s", .min = 1, .max = DAY_MS, .example = "30s",
 		.text = "How long a client may take nothing of an answer; "
-		    "then the connection is closed."
+		    "then the connection is closed, at most a tenth "
+		    "later."
 	}, {
 		.key = "timeout.idle", .type = CONF_TIME,
 		.unit = CONF_SECONDS, .off = AT(limits.idle_ms),

@@ -137,6 +137,33 @@ warn_slash(struct conf_load *load, const struct route *r, struct str word)
 	    "\"%.*s\" is read as \"/%.*s\"", STR_FMT(word), STR_FMT(word));
 }
 
+/* Bytes that no request line may have are shown as they would come. */
+static int
+fail_path(struct conf_load *load, const struct route *r, struct str word)
+{
+	struct text	t;
+	unsigned char	b;
+	bool		high = false;
+
+	text_init(&t);
+	for (size_t i = 0; i < word.n; i++) {
+		b = (unsigned char)word.p[i];
+		high |= b >= 0x80;
+		if (b >= 0x80)
+			text_fmt(&t, "%%%02X", b);
+		else
+			text_c(&t, (char)b);
+	}
+	(void)fail_word(load, r, "path", word, high ?
+	    "a path has only ASCII characters" :
+	    "no request has such a path");
+	if (high)
+		diag_hint(conf_load_diags(load),
+		    "write it percent-encoded: %.*s", STR_FMT(text_str(&t)));
+	text_fini(&t);
+	return -1;
+}
+
 /* Normalises what stands before the asterisk, if there is one. */
 static int
 read_path(struct conf_load *load, const struct route *r, struct str word,
@@ -164,8 +191,7 @@ read_path(struct conf_load *load, const struct route *r, struct str word,
 			return fail_as(load, DIAG_KEY_LATER, r, "path", word,
 			    "parameters are not obeyed yet");
 	if (uri_normalise(a, lit, false, &norm) != FAIL_NONE)
-		return fail_word(load, r, "path", word,
-		    "no request has such a path");
+		return fail_path(load, r, word);
 	*out = prefix ? arena_fmt(a, "%.*s*", STR_FMT(norm)) :
 	    arena_dup(a, norm);
 	return 0;
@@ -375,6 +401,45 @@ index_route(struct conf_load *load, struct route_index *x, struct route *r)
 	}
 }
 
+static bool
+has_route(const struct conf_objs *all, struct str listener)
+{
+	const struct route	*r;
+
+	for (size_t i = 0; i < all->n; i++) {
+		r = all->v[i]->part[0];
+		if (r->listeners.n == 0)
+			return true;
+		for (size_t j = 0; j < r->listeners.n; j++)
+			if (str_eq(r->listeners.v[j], listener))
+				return true;
+	}
+	return false;
+}
+
+/* It listens and answers 404 to all. */
+static void
+warn_unrouted(struct conf_load *load, const struct conf_objs *routes)
+{
+	struct conf_objs	all = conf_all(conf_load_conf(load),
+	    &listener_section);
+	struct conf_span	at;
+
+	if (routes->n == 0) {
+		diag_at(conf_load_diags(load), DIAG_NO_ROUTE, NULL, NULL, "",
+		    "there is no route: every request is answered 404");
+		return;
+	}
+	for (size_t i = 0; i < all.n; i++) {
+		if (has_route(routes, all.v[i]->name))
+			continue;
+		at = conf_obj_span(all.v[i]);
+		diag_at(conf_load_diags(load), DIAG_NO_ROUTE, &at, all.v[i],
+		    "", "no route is for listener \"%.*s\": every request "
+		    "is answered 404", STR_FMT(all.v[i]->name));
+	}
+}
+
 static int
 finish(struct conf_load *load)
 {
@@ -390,6 +455,7 @@ finish(struct conf_load *load)
 		set_conds(a, r);
 		index_route(load, x, r);
 	}
+	warn_unrouted(load, &all);
 	conf_set_data(load, &route_section, x);
 	return 0;
 }

@@ -491,5 +491,5 @@ cut(struct exchange *x, enum fail why)
 }
 
 const struct handler handler_proxy = {
-	"proxy", &proxy_group, start, body, cut
+	"proxy", &proxy_group, start, body, cut, 0
 };
