@@ -116,16 +116,6 @@ str_trim(struct str s)
 	return s;
 }
 
-struct str
-str_sub(struct str s, size_t from, size_t to)
-{
-	if (to > s.n)
-		to = s.n;
-	if (from > to)
-		from = to;
-	return str_make(from == 0 ? s.p : s.p + from, to - from);
-}
-
 bool
 str_word(struct str *rest, const char *seps, struct str *word)
 {
