@@ -312,7 +312,7 @@ help:
 	@echo 'soak       long tests; SOAK_SCALE=0.05 for a short turn'
 	@echo 'lint       rules of the house, man pages, scripts, cppcheck'
 	@echo 'fuzz       every fuzz target for FUZZ_RUNS=$(FUZZ_RUNS) inputs'
-	@echo 'bench      speed, measured with wrk'
+	@echo 'bench      speed next to its peers; BENCH="static-1k" ROUNDS=3'
 	@echo 'cover      line coverage of unit and itest, at least $(COVER_MIN) %'
 	@echo 'install    DESTDIR and PREFIX are honoured; uninstall'
 	@echo 'dist       sluice-VERSION.tar.gz of the last commit'
@@ -444,11 +444,24 @@ do-cover: $(PROGS) $(UNITS) $(FUZZERS)
 do-fuzz: $(FUZZERS)
 	@FUZZ_RUNS=$(FUZZ_RUNS) sh t/fuzz/run.sh $(B) $(FUZZERS)
 
-do-bench: $(PROGS)
-	@for f in t/bench/*.py; do \
-		test -f "$$f" || continue; \
-		$(TESTENV) $(PYTHON) $$f || exit 1; \
-	done
+# the generator, the upstream, and what valgrind wants; BENCH: all of them
+BENCH =
+ROUNDS = 15
+BENCH_SECONDS = 2
+BENCH_TOOLS = $(B)/bench/load $(B)/bench/origin $(B)/bench/openat2.so
+SHARED_openat2.so = -shared -fPIC
+
+bench-tools: $(BENCH_TOOLS)
+
+$(BENCH_TOOLS): contrib/bench/load.c contrib/bench/origin.c \
+		contrib/bench/openat2.c config.mk
+	@mkdir -p $(@D)
+	@$(CC) -std=c11 -D_GNU_SOURCE $(WARN) -O2 $(SHARED_$(@F)) -o $@ \
+	    contrib/bench/`basename $@ .so`.c
+
+do-bench: $(PROGS) $(BENCH_TOOLS)
+	@$(PYTHON) contrib/bench/bench.py --build $(B) --rounds $(ROUNDS) \
+	    --seconds $(BENCH_SECONDS) $(BENCH)
 
 # --- install and the rest -----------------------------------------------
 
@@ -514,4 +527,4 @@ distclean: clean
 
 .PHONY: all all- all-yes help run check unit itest soak cover fuzz bench lint \
 	configured progs do-unit do-itest do-soak do-check do-cover do-fuzz \
-	do-bench install do-install uninstall dist clean distclean
+	do-bench bench-tools install do-install uninstall dist clean distclean

@@ -116,16 +116,6 @@ str_trim(struct str s)
 	return s;
 }
 
-struct str
-str_sub(struct str s, size_t from, size_t to)
-{
-	if (to > s.n)
-		to = s.n;
-	if (from > to)
-		from = to;
-	return str_make(from == 0 ? s.p : s.p + from, to - from);
-}
-
 /* A set of bytes, for one look per byte instead of a search. */
 struct byteset {
 	uint64_t	bits[4];
