@@ -181,7 +181,7 @@ START_TEST(evil)
 
 	memset(subject, 'a', sizeof(subject));
 	a.str[ACCESS_TARGET] = str_make(subject, sizeof(subject));
-	x = expr_new(STR("target ~ ^(a+)+$|^(a*)*b"), &at, &e);
+	x = expr_new(STR("target ~ \"^(a+)+$|^(a*)*b\""), &at, &e);
 	ck_assert_ptr_nonnull(x);
 	(void)expr_match(x, &a);
 	expr_free(&x);
