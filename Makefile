@@ -118,6 +118,7 @@ SRCS_CORE = \
 	src/core/exchange_end.c \
 	src/core/exchange_limit.c \
 	src/core/exchange_steps.c \
+	src/core/expr.c \
 	src/core/flight.c \
 	src/core/lease.c \
 	src/core/listener.c \
