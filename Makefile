@@ -452,7 +452,7 @@ BENCH_SECONDS = 2
 BENCH_TOOLS = $(B)/bench/load $(B)/bench/origin $(B)/bench/openat2.so
 SHARED_openat2.so = -shared -fPIC
 
-bench-tools: $(BENCH_TOOLS)
+do-bench-tools: $(BENCH_TOOLS)
 
 $(BENCH_TOOLS): contrib/bench/load.c contrib/bench/origin.c \
 		contrib/bench/openat2.c config.mk
@@ -528,4 +528,4 @@ distclean: clean
 
 .PHONY: all all- all-yes help run check unit itest soak cover fuzz bench lint \
 	configured progs do-unit do-itest do-soak do-check do-cover do-fuzz \
-	do-bench bench-tools install do-install uninstall dist clean distclean
+	do-bench do-bench-tools install do-install uninstall dist clean distclean
