@@ -245,4 +245,4 @@ def test_many_regexes_warn(tmp):
             f"path = ~ ^/{i}$\n" for i in range(n)))
         done = conf.test(tmp)
         assert done.returncode == 0
-        assert ("W0304" in done.stderr) == said, done.stderr
+        assert ("W0305" in done.stderr) == said, done.stderr

@@ -41,18 +41,19 @@ cond_parse_words(struct conf_load *load, const struct conf_row *row,
 	struct str	 rest, word;
 	const char	*why;
 	size_t		 nword = 0;
+	int		 rc = 0;
 
 	for (size_t i = 0; i < n; i++) {
 		rest = items[i].val;
 		for (; str_word(&rest, " \t\n,", &word); nword++) {
 			why = read(a, dst, word);
 			if (why != NULL)
-				return cond_fail(load, row, &items[i], word,
+				rc = cond_fail(load, row, &items[i], word,
 				    why);
 		}
 	}
 	if (nword > 0)
-		return 0;
+		return rc;
 	return cond_fail_empty(load, row, &items[0]);
 }
 

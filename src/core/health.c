@@ -167,18 +167,19 @@ link_health(struct conf_load *load, struct conf_obj *obj, void *part)
 {
 	struct health		*h = part;
 	struct arena		*a = conf_load_arena(load);
-	const struct conf_item	*it;
+	struct conf_words	 w;
 	struct conf_span	 sp;
 	struct str		*v = arena_alloc(a, (h->paths.n + 1) *
 	    sizeof(*v));
 
+	conf_words_init(&w, load, obj, "path");
 	for (size_t i = 0; i < h->paths.n; i++) {
+		(void)conf_words_next(&w);
 		if (str_find(h->paths.v[i], '*', 0) < 0 &&
 		    uri_normalise(a, h->paths.v[i], false, &v[i]) ==
 		    FAIL_NONE)
 			continue;
-		it = conf_item_word(load, obj, "path", h->paths.v[i]);
-		sp = conf_word_span(it, h->paths.v[i]);
+		sp = conf_word_span(w.it, w.word);
 		diag_at(conf_load_diags(load), DIAG_VALUE_PATTERN, &sp, obj,
 		    "path", "\"%.*s\" is not a path",
 		    STR_FMT(str_sub(h->paths.v[i], 0, 80)));

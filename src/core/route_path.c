@@ -94,6 +94,34 @@ warn_slash(struct conf_load *load, const struct conf_row *row,
 	    "\"%.*s\" is read as \"/%.*s\"", STR_FMT(word), STR_FMT(word));
 }
 
+/* Bytes that no request line may have are shown as they would come. */
+static int
+fail_path(struct conf_load *load, const struct conf_row *row,
+    const struct conf_item *it, struct str word)
+{
+	struct text	t;
+	unsigned char	b;
+	bool		high = false;
+
+	text_init(&t);
+	for (size_t i = 0; i < word.n; i++) {
+		b = (unsigned char)word.p[i];
+		high |= b >= 0x80;
+		if (b >= 0x80)
+			text_fmt(&t, "%%%02X", b);
+		else
+			text_c(&t, (char)b);
+	}
+	(void)cond_fail(load, row, it, word, high ?
+	    "a path has only ASCII characters" :
+	    "no request has such a path");
+	if (high)
+		diag_hint(conf_load_diags(load),
+		    "write it percent-encoded: %.*s", STR_FMT(text_str(&t)));
+	text_fini(&t);
+	return -1;
+}
+
 static int
 read_word(struct conf_load *load, const struct conf_row *row,
     const struct conf_item *it, struct str word, struct route_path *p)
@@ -112,8 +140,7 @@ read_word(struct conf_load *load, const struct conf_row *row,
 	if (lit.n == 0 || lit.p[0] != '/')
 		lit = arena_fmt(a, "/%.*s", STR_FMT(lit));
 	if (uri_normalise(a, lit, true, &norm) != FAIL_NONE)
-		return cond_fail(load, row, it, word,
-		    "no request has such a path");
+		return fail_path(load, row, it, word);
 	p->text = arena_dup(a, norm);
 	why = read_params(a, p);
 	if (why != NULL)
@@ -152,14 +179,15 @@ read_item(struct conf_load *load, const struct conf_row *row,
     const struct conf_item *it, struct vec *v)
 {
 	struct str	rest = str_trim(it->val), word;
+	int		rc = 0;
 
 	if (str_starts(rest, STR("~")))
 		return route_read_regex(load, row, it,
 		    str_trim(str_sub(rest, 1, rest.n)), vec_push(v));
 	while (str_word(&rest, " \t\n,", &word))
 		if (read_word(load, row, it, word, vec_push(v)) == -1)
-			return -1;
-	return 0;
+			rc = -1;
+	return rc;
 }
 
 int

@@ -139,15 +139,15 @@ find_text(struct conf_load *load, const struct conf_obj *obj,
     const char *key, struct str text)
 {
 	struct conf_span	 none = { .file = NULL };
-	const struct conf_item	*it;
-	struct str		 rest;
+	struct conf_words	 w;
+	struct str		 s;
 
-	for (size_t i = 0; (it = conf_item_nth(load, obj, key, i)) != NULL;
-	    i++)
-		for (size_t at = 0; at + text.n <= it->val.n; at++) {
-			rest = str_sub(it->val, at, at + text.n);
-			if (str_eq(rest, text))
-				return conf_word_span(it, rest);
+	conf_words_init(&w, load, obj, key);
+	while (conf_words_next(&w))
+		for (size_t at = 0; at + text.n <= w.word.n; at++) {
+			s = str_sub(w.word, at, at + text.n);
+			if (str_eq(s, text))
+				return conf_word_span(w.it, s);
 		}
 	return none;
 }

@@ -13,21 +13,29 @@
 
 /* The place of the key, or of nothing when the root is a default. */
 static int
-fail_root(struct conf_load *load, struct conf_obj *obj,
-    const struct static_route *r, const char *why)
+tell_root(struct conf_load *load, struct conf_obj *obj,
+    const struct static_route *r, enum diag_id id, const char *why)
 {
 	const struct conf_item	*it = conf_item(load, obj, "static");
 
-	diag_at(conf_load_diags(load), DIAG_STATIC_MISSING,
+	diag_at(conf_load_diags(load), id,
 	    it != NULL ? &it->vspan : NULL, obj, "static", "\"%.*s\": %s",
 	    STR_FMT(r->root), why);
 	return -1;
 }
 
 static int
+fail_root(struct conf_load *load, struct conf_obj *obj,
+    const struct static_route *r, const char *why)
+{
+	return tell_root(load, obj, r, DIAG_STATIC_MISSING, why);
+}
+
+static int
 link_static(struct conf_load *load, struct conf_obj *obj, void *part)
 {
 	struct static_route	*r = part;
+	const struct conf_item	*it;
 	char			 path[PATH_MAX];
 	struct stat		 st;
 
@@ -35,6 +43,14 @@ link_static(struct conf_load *load, struct conf_obj *obj, void *part)
 		return 0;
 	if (str_to_c(r->root, path, sizeof(path)) == -1)
 		return fail_root(load, obj, r, "the path is too long");
+	it = conf_item(load, obj, "static");
+	if (stat(path, &st) == -1 && errno == ENOENT &&
+	    (it == NULL || it->origin != CONF_CLI)) {
+		/* it may come: until then there is nothing below it */
+		(void)tell_root(load, obj, r, DIAG_STATIC_ABSENT,
+		    "there is no such directory: answered 404 until there is");
+		return 0;
+	}
 	if (stat(path, &st) == -1)
 		return fail_root(load, obj, r, strerror(errno));
 	if (!S_ISDIR(st.st_mode))
@@ -48,7 +64,9 @@ static const struct conf_row rows[] = {
 		.min = 1, .max = 1024, .flags = CONF_F_HANDLER,
 		.example = "/srv/www",
 		.text = "Serves the files of this directory.  The path of a "
-		    "request is looked for as it is, nothing is taken off."
+		    "request is looked for as it is, nothing is taken off. "
+		    "A directory that is not there yet is a warning, and "
+		    "404 until it is."
 	}, {
 		.key = "index", .type = CONF_LIST, .off = AT(index),
 		.def = "index.html", .example = "index.html index.htm",

@@ -45,12 +45,15 @@ static struct root *
 make_root(struct serve *s, struct str path)
 {
 	struct root	*r = must_calloc(1, sizeof(*r) + path.n + 1);
+	int		 error;
 
 	memcpy(r->path, path.p, path.n);
 	r->n = path.n;
 	r->fd = open(r->path, O_PATH | O_DIRECTORY | O_CLOEXEC);
 	if (r->fd == -1) {
+		error = errno;
 		free(r);
+		errno = error;
 		return NULL;
 	}
 	r->looked_ms = ev_ms(s->ev);
@@ -103,6 +106,9 @@ prepare(struct serve *s, const struct conf *c, struct err *e)
 		if (r->root.n == 0)
 			continue;
 		root = find_root(s, r->root);
+		/* one that is not there yet is opened when it is asked for */
+		if (root == NULL && errno == ENOENT)
+			continue;
 		if (root == NULL)
 			return err_sys(e, "route \"%.*s\": static \"%.*s\"",
 			    STR_FMT(all.v[i]->name), STR_FMT(r->root));

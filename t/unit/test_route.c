@@ -468,7 +468,7 @@ START_TEST(rewrites_that_cannot_be)
 	env_says(WEB ROUTE("r", "rewrite = ^/a /${path.x}\n"), true,
 	    "E0133");
 	env_says(WEB "[route r]\nstatic = /tmp\nencoded_slash = keep\n",
-	    false, "W0305");
+	    false, "W0306");
 }
 END_TEST
 
@@ -510,7 +510,7 @@ START_TEST(handlers_of_a_route)
 	env_says(WEB "[route r]\npath = /:a\nredirect = 301 /${path.b}\n",
 	    true, "E0133");
 	env_says(WEB "[route r]\nrespond = 200 ${path.b}\n", true, "E0133");
-	env_says(WEB "[route r]\nstatic = /nowhere\n", true, "E0302");
+	env_says(WEB "[route r]\nstatic = /nowhere\n", false, "W0304");
 	env_says(WEB "[route r]\nstatic = /etc/passwd\n", true, "E0302");
 }
 END_TEST
