@@ -121,6 +121,7 @@ SRCS_CORE = \
 	src/core/conn.c \
 	src/core/error.c \
 	src/core/exchange.c \
+	src/core/exchange_debug.c \
 	src/core/exchange_end.c \
 	src/core/exchange_limit.c \
 	src/core/exchange_steps.c \

@@ -22,6 +22,8 @@ static enum step_rc
 st_begin(struct exchange *x)
 {
 	exchange_begin(x);
+	if (x->fail == FAIL_NONE && x->lc.log->level >= LOG_DBG)
+		exchange_debug(x);
 	return x->fail != FAIL_NONE ? STEP_FAIL : STEP_NEXT;
 }
 

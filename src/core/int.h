@@ -27,6 +27,10 @@ void exchange_begin(struct exchange *);
 /* Gives the generation back, unless filters go on needing it. */
 void exchange_drop_gen(struct exchange *);
 
+/* --- exchange_debug.c --- */
+/* A line that tells the request, at debug. */
+void exchange_debug(const struct exchange *);
+
 /* --- exchange_limit.c --- */
 /* A source before the stream's that counts up to max_body. */
 struct source *exchange_limit(struct exchange *);
