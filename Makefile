@@ -123,6 +123,8 @@ SRCS_CORE = \
 	src/core/lease.c \
 	src/core/listener.c \
 	src/core/listener_conf.c \
+	src/core/log_conf.c \
+	src/core/record_format.c \
 	src/core/record_text.c \
 	src/core/route.c \
 	src/core/route_conf.c \

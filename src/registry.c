@@ -6,6 +6,7 @@
 #include "core/handler.h"
 #include "core/lease.h"
 #include "core/listener.h"
+#include "core/log_conf.h"
 #include "core/route.h"
 #include "core/settings.h"
 #include "handler/proxy.h"
@@ -93,6 +94,7 @@ const struct balancer *const balancers[] = {
 /* --- what a process keeps across generations --- */
 
 const struct serve_part *const serve_parts[] = {
+	&log_part,
 	&upstream_part,
 	&static_part,
 	NULL

@@ -13,6 +13,7 @@
 
 #include "conf/load.h"
 #include "config.h"
+#include "core/log_conf.h"
 #include "os/place.h"
 
 #define AT(member)	offsetof(struct settings, member)
@@ -301,7 +302,9 @@ static const struct conf_row log_rows[] = {
 static const struct conf_group log_group = {
 	"log", log_rows, sizeof(struct settings_log), NULL
 };
-static const struct conf_group *const log_groups[] = { &log_group, NULL };
+static const struct conf_group *const log_groups[] = {
+	&log_group, &log_conf_group, NULL
+};
 const struct conf_section log_section = {
 	.type = "log", .groups = log_groups,
 	.text = "Access records and lines."
