@@ -119,8 +119,12 @@ SRCS_CORE = \
 	src/core/exchange_steps.c \
 	src/core/flight.c \
 	src/core/lease.c \
+	src/core/lease_sweep.c \
+	src/core/limit.c \
 	src/core/listener.c \
 	src/core/listener_conf.c \
+	src/core/listener_limit.c \
+	src/core/listener_rows.c \
 	src/core/record_text.c \
 	src/core/route.c \
 	src/core/route_conf.c \
