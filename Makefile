@@ -113,6 +113,7 @@ SRCS_CORE = \
 	src/core/cond_method.c \
 	src/core/conn.c \
 	src/core/error.c \
+	src/core/error_conf.c \
 	src/core/exchange.c \
 	src/core/exchange_end.c \
 	src/core/exchange_limit.c \

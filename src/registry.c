@@ -3,6 +3,7 @@
  * All processes.  The roster of processes is main/procs.c.
  */
 #include "core/chain.h"
+#include "core/error.h"
 #include "core/handler.h"
 #include "core/lease.h"
 #include "core/listener.h"
@@ -69,6 +70,7 @@ const struct route_cond *const route_conds[] = {
 
 const struct conf_group *const route_groups[] = {
 	&route_group,
+	&error_group,
 	&cond_header_group,
 	&cond_method_group,
 	&proxy_group,
