@@ -114,6 +114,7 @@ SRCS_CORE = \
 	src/core/cond_method.c \
 	src/core/conn.c \
 	src/core/error.c \
+	src/core/error_conf.c \
 	src/core/exchange.c \
 	src/core/exchange_end.c \
 	src/core/exchange_limit.c \
@@ -121,8 +122,12 @@ SRCS_CORE = \
 	src/core/expr.c \
 	src/core/flight.c \
 	src/core/lease.c \
+	src/core/lease_sweep.c \
+	src/core/limit.c \
 	src/core/listener.c \
 	src/core/listener_conf.c \
+	src/core/listener_limit.c \
+	src/core/listener_rows.c \
 	src/core/log_conf.c \
 	src/core/record_format.c \
 	src/core/record_text.c \

@@ -3,6 +3,7 @@
  * All processes.  The roster of processes is main/procs.c.
  */
 #include "core/chain.h"
+#include "core/error.h"
 #include "core/handler.h"
 #include "core/lease.h"
 #include "core/listener.h"
@@ -70,6 +71,7 @@ const struct route_cond *const route_conds[] = {
 
 const struct conf_group *const route_groups[] = {
 	&route_group,
+	&error_group,
 	&cond_header_group,
 	&cond_method_group,
 	&proxy_group,
@@ -110,7 +112,10 @@ const struct shm_region *const shm_regions[] = {
 	&board_totals,
 	&board_flights,
 	&board_rings,
+	&lease_heads,
 	&lease_words,
+	&lease_listeners,
+	&lease_addrs,
 	&lease_shadows,
 	&board_servers,
 	&board_servers_live,
