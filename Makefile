@@ -56,6 +56,7 @@ SRCS_SYS_other =
 SRCS_CONF = \
 	src/conf/assign.c \
 	src/conf/conf.c \
+	src/conf/delta.c \
 	src/conf/diag.c \
 	src/conf/diag_print.c \
 	src/conf/dump.c \
@@ -69,6 +70,7 @@ SRCS_CONF = \
 	src/conf/resolve.c \
 	src/conf/rows.c \
 	src/conf/schema.c \
+	src/conf/sheet.c \
 	src/conf/value.c
 
 # io: byte transports
@@ -156,7 +158,7 @@ SRCS_HANDLER = \
 SRCS_CONTROL = \
 	src/control/api.c \
 	src/control/api_order.c \
-	src/control/api_state.c
+	src/control/api_state.c \
 
 # the table of contents
 SRCS_REGISTRY = \

@@ -129,6 +129,9 @@ int conf_val_size(struct str, enum conf_unit bare, uint64_t *, struct err *);
 int conf_val_time(struct str, enum conf_unit bare, uint64_t *, struct err *);
 int conf_val_enum(struct str, const char *choices, int *, struct err *);
 
+/* A scalar as it is in the object; false, nothing added: it is none. */
+bool conf_value_text(const struct conf_row *, const void *at, struct text *);
+
 /* --- printing; all write to a FILE of the caller --- */
 enum conf_dump {
 	CONF_DUMP_ALL,		/* -T: every row with its origin */
