@@ -157,8 +157,10 @@ SRCS_HANDLER = \
 # control: the socket and its API
 SRCS_CONTROL = \
 	src/control/api.c \
+	src/control/api_explain.c \
 	src/control/api_order.c \
 	src/control/api_state.c \
+	src/control/explain.c
 
 # the table of contents
 SRCS_REGISTRY = \
@@ -184,6 +186,7 @@ SRCS_MAIN = \
 	src/main/master.c \
 	src/main/opts.c \
 	src/main/panic.c \
+	src/main/plan.c \
 	src/main/procs.c \
 	src/main/publish.c \
 	src/main/reap.c \
@@ -196,8 +199,11 @@ SRCS_MAIN = \
 # cli: sluicectl
 SRCS_CLI = \
 	src/cli/client.c \
+	src/cli/explain.c \
 	src/cli/peek.c \
 	src/cli/show.c \
+	src/cli/show_explain.c \
+	src/cli/show_plan.c \
 	src/cli/sluicectl.c \
 	src/cli/table.c
 

@@ -9,7 +9,9 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/must.h"
 #include "cli/client.h"
+#include "cli/explain.h"
 #include "cli/peek.h"
 #include "cli/show.h"
 #include "conf/diag.h"
@@ -26,8 +28,8 @@ struct ctl {
 	char		 path[512];	/* else */
 	bool		 json;
 	const char	*word;		/* the command */
-	const char	*arg;		/* its argument, or NULL */
-	const char	*more;		/* the one behind it, or NULL */
+	char		**args;		/* own: what is behind it */
+	size_t		 narg;
 };
 
 struct command {
@@ -38,6 +40,10 @@ struct command {
 	unsigned	 ms;		/* to wait */
 	void		(*show)(struct show *, const json_t *);
 	const char	*text;
+	const char	*usage;		/* of its words, if it reads them */
+	/* reads them: adds to the target, or sets the answer */
+	int		(*read)(char *const *, size_t, struct text *,
+			    json_t **);
 };
 
 #define SHORT_MS	10000	/* control answers at once, or it is hung */
@@ -45,25 +51,32 @@ struct command {
 
 static const struct command commands[] = {
 	{ "status", NULL, "GET", API_STATUS, SHORT_MS, show_status,
-	    "is it serving; its processes" },
+	    "is it serving; its processes", NULL, NULL },
 	{ "version", NULL, "GET", API_VERSION, SHORT_MS, show_version,
-	    "version of the sluiced that runs" },
+	    "version of the sluiced that runs", NULL, NULL },
 	{ "reload", NULL, "POST", API_RELOAD, LONG_MS, show_reload,
-	    "read the configuration anew; waits for the outcome" },
+	    "read the configuration anew; waits for the outcome", NULL,
+	    NULL },
+	{ "reload --plan", NULL, "POST", API_PLAN, LONG_MS, show_plan,
+	    "what that would change; nothing is changed", NULL, NULL },
 	{ "roll", NULL, "POST", API_ROLL, LONG_MS, show_roll,
-	    "replace the workers one by one" },
+	    "replace the workers one by one", NULL, NULL },
+	{ "explain", NULL, "GET", "", SHORT_MS, show_explain,
+	    "which route a request would take, and why",
+	    "[-X METHOD] [-H FIELD] [--from IP] [--config FILE] URL",
+	    explain_read },
 	{ "generations", NULL, "GET", API_GENERATIONS, SHORT_MS,
-	    show_generations, "configurations in use, by process" },
+	    show_generations, "configurations in use, by process", NULL,
+	    NULL },
 	{ "metrics", NULL, "GET", API_METRICS, SHORT_MS, show_metrics,
-	    "every counter, summed" },
+	    "every counter, summed", NULL, NULL },
 	{ "board", "--dump", "GET", API_BOARD, SHORT_MS, show_board,
-	    "processes straight from shared memory" },
-	{ .name = "top" }, { .name = "explain" }, { .name = "upstreams" },
-	{ .name = "why" }, { .name = "server" }, { .name = "certs" },
-	{ .name = "log" }, { .name = "history" }, { .name = "diff" },
-	{ .name = "rollback" }, { .name = "get" }, { .name = "set" },
-	{ .name = "trace" }, { .name = "errors" }, { .name = "backup" },
-	{ .name = "restore" },
+	    "processes straight from shared memory", NULL, NULL },
+	{ .name = "top" }, { .name = "upstreams" }, { .name = "why" },
+	{ .name = "server" }, { .name = "certs" }, { .name = "log" },
+	{ .name = "history" }, { .name = "diff" }, { .name = "rollback" },
+	{ .name = "get" }, { .name = "set" }, { .name = "trace" },
+	{ .name = "errors" }, { .name = "backup" }, { .name = "restore" },
 };
 #define NCOMMAND	(sizeof(commands) / sizeof(commands[0]))
 
@@ -84,6 +97,8 @@ usage(FILE *f)
 		    c->arg != NULL ? " [" : "", c->arg != NULL ? c->arg : "",
 		    c->arg != NULL ? "]" : "");
 		fprintf(f, "  %-16s  %s\n", name, c->text);
+		if (c->usage != NULL)
+			fprintf(f, "  %-16s  %s\n", "", c->usage);
 	}
 	fprintf(f, "  %-16s  %s\n\n", "help", "this text");
 	fprintf(f, "  -s SOCKET         control socket; also SLUICE_SOCKET\n"
@@ -154,10 +169,8 @@ parse(struct ctl *c, char **argv)
 			return wrong("unknown option", argv[i]);
 		else if (c->word == NULL)
 			c->word = argv[i];
-		else if (c->arg == NULL)
-			c->arg = argv[i];
 		else
-			c->more = argv[i];
+			c->args[c->narg++] = argv[i];
 	}
 	if (c->word == NULL) {
 		usage(stderr);
@@ -230,7 +243,7 @@ look_at_board(const struct ctl *c, const struct answer *a, json_t *hello)
 	json_t *j = NULL;
 
 	if (a->nfd == 2)
-		j = peek_board(a->fds, hello, c->arg != NULL, &e);
+		j = peek_board(a->fds, hello, c->narg > 0, &e);
 	json_decref(hello);
 	if (j == NULL)
 		fprintf(stderr, "sluicectl: %s\n", e.text);
@@ -261,14 +274,24 @@ print_text(void (*show)(struct show *, const json_t *), const json_t *j,
 	text_fini(&s.out);
 }
 
-/* 409: sluiced tried and it did not do; anything else: it could not try. */
+/*
+ * 409: sluiced tried and it did not do; 400: it was asked wrongly; anything
+ * else: it could not try.  A plan says which exit code it is.
+ */
 static int
-tell_error(const struct ctl *c, const struct answer *a, const json_t *j)
+tell_error(const struct ctl *c, const struct command *cmd,
+    const struct answer *a, const json_t *j)
 {
+	json_int_t code = json_integer_value(json_object_get(j, "code"));
+
 	if (c->json)
 		print_json(a, NULL);
 	else
 		print_text(show_error, j, stderr);
+	if (cmd->show == show_plan && code == NOBODY)
+		return NOBODY;
+	if (a->status == 400)
+		return USAGE;
 	return a->status == 409 ? FAILED : NOBODY;
 }
 
@@ -286,7 +309,7 @@ tell(const struct ctl *c, const struct command *cmd, const struct answer *a)
 		return NOBODY;
 	}
 	if (a->status != 200) {
-		code = tell_error(c, a, j);
+		code = tell_error(c, cmd, a, j);
 		json_decref(j);
 		return code;
 	}
@@ -302,19 +325,51 @@ tell(const struct ctl *c, const struct command *cmd, const struct answer *a)
 	return code;
 }
 
+/* Found without asking anybody. */
+static void
+tell_own(const struct ctl *c, const struct command *cmd, json_t *j)
+{
+	if (c->json) {
+		json_dumpf(j, stdout, JSON_COMPACT);
+		putchar('\n');
+	} else
+		print_text(cmd->show, j, stdout);
+	json_decref(j);
+}
+
 static int
-run(struct ctl *c, const struct command *cmd)
+ask(struct ctl *c, const struct command *cmd, const char *target)
 {
 	struct answer a;
 	struct err e;
 	int code;
 
 	find_socket(c);
-	if (client_ask(c->sock, cmd->meth, cmd->target, cmd->ms, &a, &e) < 0)
+	if (client_ask(c->sock, cmd->meth, target, cmd->ms, &a, &e) < 0)
 		code = say_nobody(c, &a, &e);
 	else
 		code = tell(c, cmd, &a);
 	client_free(&a);
+	return code;
+}
+
+static int
+run(struct ctl *c, const struct command *cmd)
+{
+	json_t *j = NULL;
+	struct text target;
+	int code = DONE;
+
+	text_init(&target);
+	text_add(&target, str_from(cmd->target));
+	if (cmd->read != NULL)
+		code = cmd->read(c->args, c->narg, &target, &j);
+	text_c(&target, '\0');
+	if (j != NULL)
+		tell_own(c, cmd, j);
+	else if (code == DONE)
+		code = ask(c, cmd, target.p);
+	text_fini(&target);
 	if (fflush(stdout) != 0) {
 		fprintf(stderr, "sluicectl: writing: %s\n", strerror(errno));
 		code = NOBODY;
@@ -322,49 +377,64 @@ run(struct ctl *c, const struct command *cmd)
 	return code;
 }
 
+/* "reload --plan" is a row of its own; its second word is taken off. */
+static const struct command *
+find(struct ctl *c)
+{
+	size_t i, n = strlen(c->word);
+
+	for (i = 0; i < NCOMMAND && c->narg > 0; i++)
+		if (strncmp(commands[i].name, c->word, n) == 0 &&
+		    commands[i].name[n] == ' ' &&
+		    strcmp(commands[i].name + n + 1, c->args[0]) == 0) {
+			c->args++;
+			c->narg--;
+			return &commands[i];
+		}
+	for (i = 0; i < NCOMMAND; i++)
+		if (strcmp(commands[i].name, c->word) == 0)
+			return &commands[i];
+	return NULL;
+}
+
 /* The row of the command, and whether its argument is one. */
 static int
 choose(struct ctl *c)
 {
-	const struct command *cmd = commands;
+	const struct command *cmd = find(c);
+	size_t most;
 
-	while (cmd < commands + NCOMMAND && strcmp(cmd->name, c->word) != 0)
-		cmd++;
-	if (cmd == commands + NCOMMAND)
+	if (cmd == NULL)
 		return wrong("unknown command", c->word);
-	if (cmd->target == NULL || (c->arg != NULL &&
-	    strcmp(c->word, "reload") == 0 &&
-	    strcmp(c->arg, "--plan") == 0)) {
-		fprintf(stderr, "sluicectl: %s%s%s: not in this version\n",
-		    c->word, cmd->target == NULL ? "" : " ",
-		    cmd->target == NULL ? "" : c->arg);
+	if (cmd->target == NULL) {
+		fprintf(stderr, "sluicectl: %s: not in this version\n",
+		    c->word);
 		return USAGE;
 	}
-	if (c->arg != NULL && (cmd->arg == NULL ||
-	    strcmp(c->arg, cmd->arg) != 0))
-		return wrong("the command does not take", c->arg);
-	if (c->more != NULL)
-		return wrong("the command does not take", c->more);
+	most = cmd->arg != NULL ? 1 : 0;
+	if (cmd->read == NULL && c->narg > 0 && (most == 0 ||
+	    strcmp(c->args[0], cmd->arg) != 0))
+		return wrong("the command does not take", c->args[0]);
+	if (cmd->read == NULL && c->narg > most)
+		return wrong("the command does not take", c->args[most]);
 	return run(c, cmd);
 }
 
 int
 main(int argc, char **argv)
 {
-	struct ctl c = { 0 };
+	struct ctl c = { .args = must_calloc((size_t)argc + 1,
+	    sizeof(*argv)) };
+	char **args = c.args;
 	int code;
 
-	(void)argc;
 	code = parse(&c, argv);
-	if (code != 0)
-		return code;
-	if (strcmp(c.word, "help") == 0) {
+	if (code == 0 && strcmp(c.word, "help") == 0)
 		usage(stdout);
-		return DONE;
-	}
-	if (strcmp(c.word, "-V") == 0) {
+	else if (code == 0 && strcmp(c.word, "-V") == 0)
 		printf("sluicectl %s\n", SL_VERSION);
-		return DONE;
-	}
-	return choose(&c);
+	else if (code == 0)
+		code = choose(&c);
+	free(args);
+	return code;
 }
