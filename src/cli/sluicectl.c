@@ -80,13 +80,45 @@ static const struct command commands[] = {
 };
 #define NCOMMAND	(sizeof(commands) / sizeof(commands[0]))
 
+struct option {
+	const char	*name;
+	const char	*arg;		/* NULL: none */
+	const char	*text;
+};
+
+static const struct option options[] = {
+	{ "-s", "SOCKET", "control socket; also SLUICE_SOCKET" },
+	{ "-o", "text|json", "for people, or the answer as it came" },
+	{ "-V", NULL, "version of this program" },
+};
+#define NOPTION		(sizeof(options) / sizeof(options[0]))
+
 /* --- the command line --- */
+
+/* For completion: options and commands, one a line, fields between tabs. */
+static void
+dump_words(void)
+{
+	const struct command *c;
+	const struct option *o;
+
+	for (o = options; o < options + NOPTION; o++)
+		printf("option\t%s\t\t%s\t%s\n", o->name,
+		    o->arg != NULL ? o->arg : "", o->text);
+	for (c = commands; c < commands + NCOMMAND; c++)
+		if (c->target != NULL)
+			printf("command\t%s\t%s\t%s\n", c->name,
+			    c->arg != NULL ? c->arg : c->usage != NULL ?
+			    c->usage : "", c->text);
+	printf("command\thelp\t\tthis text\n");
+}
 
 /* What does not exist yet is not shown. */
 static void
 usage(FILE *f)
 {
 	const struct command *c;
+	const struct option *o;
 	char name[64];
 
 	fprintf(f, "usage: sluicectl [-s SOCKET] [-o text|json] COMMAND\n\n");
@@ -101,9 +133,12 @@ usage(FILE *f)
 			fprintf(f, "  %-16s  %s\n", "", c->usage);
 	}
 	fprintf(f, "  %-16s  %s\n\n", "help", "this text");
-	fprintf(f, "  -s SOCKET         control socket; also SLUICE_SOCKET\n"
-	    "  -o text|json      for people, or the answer as it came\n"
-	    "  -V                version of this program\n\n"
+	for (o = options; o < options + NOPTION; o++) {
+		snprintf(name, sizeof(name), "%s %s", o->name,
+		    o->arg != NULL ? o->arg : "");
+		fprintf(f, "  %-16s  %s\n", name, o->text);
+	}
+	fprintf(f, "\n"
 	    "exit status: 0 done, 1 refused by sluiced, 2 usage, 4 nobody "
 	    "answers\n");
 }
@@ -165,6 +200,9 @@ parse(struct ctl *c, char **argv)
 		else if (c->word == NULL && (strcmp(argv[i], "-V") == 0 ||
 		    strcmp(argv[i], "--version") == 0))
 			c->word = "-V";
+		else if (c->word == NULL &&
+		    strcmp(argv[i], "--dump-words") == 0)
+			c->word = "--dump-words";
 		else if (c->word == NULL && argv[i][0] == '-')
 			return wrong("unknown option", argv[i]);
 		else if (c->word == NULL)
@@ -433,6 +471,8 @@ main(int argc, char **argv)
 		usage(stdout);
 	else if (code == 0 && strcmp(c.word, "-V") == 0)
 		printf("sluicectl %s\n", SL_VERSION);
+	else if (code == 0 && strcmp(c.word, "--dump-words") == 0)
+		dump_words();
 	else if (code == 0)
 		code = choose(&c);
 	free(args);

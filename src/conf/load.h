@@ -142,5 +142,7 @@ void conf_dump(struct conf_load *, enum conf_dump, FILE *);
 void conf_dump_schema(FILE *);
 /* The rows as mdoc: the reference part of sluice.conf(5). */
 void conf_dump_mdoc(FILE *);
+/* The keys, one a line: type, named or one, key, choices between tabs. */
+void conf_dump_words(FILE *);
 
 #endif
