@@ -203,7 +203,7 @@ put_sect(struct dumper *d, const struct sect *s)
 		return;
 	fprintf(d->out, "[%s%s%.*s]\n", s->rows->section->type,
 	    s->name.n > 0 ? " " : "", STR_FMT(s->name));
-	for (i = 0; i < s->rows->ngroup; i++) {
+	for (i = 0; i < s->rows->keys->ngroup; i++) {
 		g = s->rows->section->groups[i];
 		for (row = g->rows; row != NULL && row->key != NULL; row++)
 			put_row(d, s, row, i);
@@ -215,14 +215,11 @@ void
 conf_dump(struct conf_load *l, enum conf_dump how, FILE *out)
 {
 	struct dumper	d = { l, how, out };
-	struct vec	*made;
+	struct sect	*s;
 	size_t		 i;
-	size_t		 j;
 
 	must(l->conf != NULL);
-	for (i = 0; i < l->nsect; i++) {
-		made = &l->rows[i].made;
-		for (j = 0; j < made->n; j++)
-			put_sect(&d, *(struct sect **)vec_at(made, j));
-	}
+	for (i = 0; i < l->nsect; i++)
+		for (s = l->rows[i].made.first; s != NULL; s = s->made)
+			put_sect(&d, s);
 }

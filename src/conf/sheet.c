@@ -7,87 +7,109 @@
  */
 #include "conf/sheet.h"
 
+#include "base/must.h"
 #include "conf/int.h"
+
+#define GROUPS_MAX	64
+
+/* the rows of a group, to find a row's */
+struct bounds {
+	const struct conf_row	*from;
+	const struct conf_row	*to;
+};
 
 struct sheet {
 	struct conf_load	*l;
 	const struct sect	*s;
-	struct conf_line	*v;	/* of out */
-	size_t			 n;
+	struct bounds		 group[GROUPS_MAX];
+	size_t			 ngroup;
 };
 
-static struct str
-value_of(struct sheet *sh, const struct conf_item *it, size_t group)
+static void
+find_groups(struct sheet *sh, const struct rows *r)
 {
-	const struct conf_row	*row = it->row;
-	const char		*at;
-	struct str		 out = it->val;
-	struct text		 t;
+	const struct conf_row	*row;
+	size_t			 i;
 
-	at = (const char *)sh->s->obj->part[group] + row->off;
-	text_init(&t);
-	if (row->type == CONF_PATH)
-		out = *(const struct str *)(const void *)at;
-	else if (conf_value_text(row, at, &t))
-		out = text_str(&t);
-	out = arena_dup(sh->l->out, out);
-	text_fini(&t);
-	return out;
+	sh->ngroup = r->keys->ngroup;
+	must(sh->ngroup <= GROUPS_MAX);
+	for (i = 0; i < sh->ngroup; i++) {
+		row = sh->group[i].from = r->section->groups[i]->rows;
+		while (row != NULL && row->key != NULL)
+			row++;
+		sh->group[i].to = row;
+	}
+}
+
+/* The row's member in the object. */
+static const void *
+member(const struct sheet *sh, const struct conf_row *row)
+{
+	size_t	i;
+
+	for (i = 0; i < sh->ngroup; i++)
+		if (row >= sh->group[i].from && row < sh->group[i].to)
+			return (const char *)sh->s->obj->part[i] + row->off;
+	must(!"a row of the section");
+	return NULL;
+}
+
+static struct str
+value_of(struct sheet *sh, const struct conf_item *it)
+{
+	const void	*at = member(sh, it->row);
+	struct text	 t;
+	char		 buf[64];
+
+	text_init_fixed(&t, buf, sizeof(buf));
+	if (it->row->type == CONF_PATH)
+		return *(const struct str *)at;
+	if (!conf_value_text(it->row, at, &t))
+		return arena_dup(sh->l->out, it->val);
+	return arena_dup(sh->l->out, text_str(&t));
 }
 
 static void
-add_line(struct sheet *sh, const struct conf_item *it, size_t group)
+set_line(struct sheet *sh, const struct conf_item *it,
+    struct conf_line *line)
 {
-	struct conf_line	*line = &sh->v[sh->n++];
-	struct str		 key = str_from(it->row->key);
-
 	line->row = it->row;
-	line->key = key;
-	if (str_ends(key, STR(".*")))
+	line->key = str_from(it->row->key);
+	if (str_ends(line->key, STR(".*")))
 		line->key = arena_dup(sh->l->out, it->key);
 	line->val = STR("");
 	if (it->row->flags & CONF_F_SECRET)
 		line->digest = str_hash(it->val, STR_HASH0);
 	else
-		line->val = value_of(sh, it, group);
+		line->val = value_of(sh, it);
 }
 
 static void
-add_group(struct sheet *sh, size_t group)
+fill_sect(struct sheet *sh, const struct sect *s)
 {
-	const struct conf_row	*row;
+	struct conf_line	*v;
 	size_t			 i;
 
-	row = sh->s->rows->section->groups[group]->rows;
-	for (; row != NULL && row->key != NULL; row++)
-		for (i = 0; i < sh->s->nitem; i++)
-			if (sh->s->items[i].row == row)
-				add_line(sh, &sh->s->items[i], group);
-}
-
-static void
-fill_sect(struct conf_load *l, const struct sect *s)
-{
-	struct sheet	sh = { .l = l, .s = s };
-	size_t		i;
-
+	sh->s = s;
 	if (s->nitem == 0)
 		return;
-	sh.v = arena_alloc(l->out, s->nitem * sizeof(*sh.v));
-	for (i = 0; i < s->rows->ngroup; i++)
-		add_group(&sh, i);
-	s->obj->lines = sh.v;
-	s->obj->nlines = sh.n;
+	v = arena_alloc(sh->l->out, s->nitem * sizeof(*v));
+	for (i = 0; i < s->nitem; i++)
+		set_line(sh, &s->items[i], &v[i]);
+	s->obj->lines = v;
+	s->obj->nlines = s->nitem;
 }
 
 void
 sheet_run(struct conf_load *l)
 {
-	size_t	i;
-	size_t	j;
+	struct sheet	 sh = { .l = l };
+	struct sect	*s;
+	size_t		 i;
 
-	for (i = 0; i < l->nsect; i++)
-		for (j = 0; j < l->rows[i].made.n; j++)
-			fill_sect(l, *(struct sect **)vec_at(
-			    &l->rows[i].made, j));
+	for (i = 0; i < l->nsect; i++) {
+		find_groups(&sh, &l->rows[i]);
+		for (s = l->rows[i].made.first; s != NULL; s = s->made)
+			fill_sect(&sh, s);
+	}
 }
