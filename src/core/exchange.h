@@ -138,6 +138,9 @@ void exchange_handler_done(struct exchange *);
 /* Address as X-Forwarded-For has it, of arena. */
 struct str exchange_client_ip(struct exchange *);
 
+/* Sets uri, host and path from x->req and the arena: what routes see. */
+enum fail exchange_target(struct exchange *);
+
 /* Ends all that run here with why (drain's end). */
 void exchange_abort_all(struct serve *, enum fail why);
 /* Logs and ends those that still use a generation (too many are live). */
