@@ -3,10 +3,12 @@
  * All processes.  The roster of processes is main/procs.c.
  */
 #include "core/chain.h"
+#include "core/error.h"
 #include "core/handler.h"
 #include "core/health.h"
 #include "core/lease.h"
 #include "core/listener.h"
+#include "core/log_conf.h"
 #include "core/regex.h"
 #include "core/rewrite.h"
 #include "core/route.h"
@@ -91,6 +93,7 @@ const struct route_cond *const route_conds[] = {
 const struct conf_group *const route_groups[] = {
 	&route_group,
 	&rewrite_group,
+	&error_group,
 	&cond_method_group,
 	&cond_header_group,
 	&cond_query_group,
@@ -119,6 +122,7 @@ const struct balancer *const balancers[] = {
 /* --- what a process keeps across generations --- */
 
 const struct serve_part *const serve_parts[] = {
+	&log_part,
 	&upstream_part,
 	&static_part,
 	&regex_part,
@@ -135,7 +139,10 @@ const struct shm_region *const shm_regions[] = {
 	&board_totals,
 	&board_flights,
 	&board_rings,
+	&lease_heads,
 	&lease_words,
+	&lease_listeners,
+	&lease_addrs,
 	&lease_shadows,
 	&board_servers,
 	&board_servers_live,

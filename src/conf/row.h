@@ -52,6 +52,7 @@ enum conf_class {
 #define CONF_F_ROUTE	0x10	/* of an upstream: a route may override it */
 #define CONF_F_EMPTY	0x20	/* the empty value is a value, not a reset */
 #define CONF_F_MANY	0x40	/* CUSTOM: all assignments count */
+#define CONF_F_LINES	0x80	/* MANY: a line is one value; order counts */
 
 struct conf_list {
 	const struct str	*v;
@@ -122,6 +123,14 @@ struct conf_section {
 	const char		*text;		/* for the reference */
 };
 
+/* an assignment that holds, for showing and comparing; of the generation */
+struct conf_line {
+	const struct conf_row	*row;
+	struct str		 key;	/* the row's, or of a family the word */
+	struct str		 val;	/* as -T shows it; "" if secret */
+	uint64_t		 digest; /* of a secret */
+};
+
 /* First member of every group[0] struct. */
 struct conf_obj {
 	struct str			 name;	/* "" for singletons */
@@ -131,6 +140,8 @@ struct conf_obj {
 	unsigned			 line;
 	unsigned			 set;	/* keys that a user set */
 	uint64_t			 digest; /* of effective values */
+	const struct conf_line		*lines;	/* what was set, in order */
+	size_t				 nlines;
 };
 
 #endif

@@ -1,8 +1,10 @@
 /*
  * A line of the log for each request as it was read, at debug.  Workers
- * and control.  What lets in is not written.
+ * and control.  What lets in is not written, nor what [log] redacts.
  */
 #include "core/int.h"
+
+#include "core/log_conf.h"
 
 static bool
 is_secret(const struct hdr *h)
@@ -17,10 +19,18 @@ is_secret(const struct hdr *h)
 	}
 }
 
+static struct str
+show(struct exchange *x, struct str s)
+{
+	return x->gen == NULL ? s :
+	    log_redact(log_conf(x->gen->conf), x->arena, s);
+}
+
 void
-exchange_debug(const struct exchange *x)
+exchange_debug(struct exchange *x)
 {
 	const struct msg	*m = x->req;
+	struct str		 target = show(x, m->target);
 	struct text		 t;
 
 	text_init(&t);
@@ -30,10 +40,10 @@ exchange_debug(const struct exchange *x)
 		if (h->flags & HDR_F_DEAD)
 			continue;
 		text_fmt(&t, ", %.*s: ", STR_FMT(h->name));
-		text_safe(&t, is_secret(h) ? STR("***") : h->val);
+		text_safe(&t, is_secret(h) ? STR("***") : show(x, h->val));
 	}
 	log_dbg(&x->lc, "request: %.*s %.*s, host: %.*s%.*s",
-	    STR_FMT(m->method), STR_FMT(m->target), STR_FMT(m->authority),
+	    STR_FMT(m->method), STR_FMT(target), STR_FMT(m->authority),
 	    STR_FMT(text_str(&t)));
 	text_fini(&t);
 }

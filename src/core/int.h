@@ -29,7 +29,7 @@ void exchange_drop_gen(struct exchange *);
 
 /* --- exchange_debug.c --- */
 /* A line that tells the request, at debug. */
-void exchange_debug(const struct exchange *);
+void exchange_debug(struct exchange *);
 
 /* --- exchange_limit.c --- */
 /* A source before the stream's that counts up to max_body. */

@@ -77,6 +77,18 @@ regex_check(struct arena *a, struct str text, struct str *names,
 
 /* --- of a process --- */
 
+static void
+init_pool(struct regexes *p, uint64_t seed)
+{
+	map_init(&p->by_text, seed);
+	p->limits = pcre2_match_context_create(NULL);
+	p->data = pcre2_match_data_create(ROUTE_CAPS + 1, NULL);
+	must(p->limits != NULL && p->data != NULL);
+	pcre2_set_match_limit(p->limits, MATCH_STEPS);
+	pcre2_set_depth_limit(p->limits, MATCH_DEPTH);
+	pcre2_set_heap_limit(p->limits, MATCH_KB);
+}
+
 static struct regexes *
 get_pool(struct serve *s)
 {
@@ -86,13 +98,7 @@ get_pool(struct serve *s)
 	if (p != NULL)
 		return p;
 	p = must_calloc(1, sizeof(*p));
-	map_init(&p->by_text, rand_next(&s->rand));
-	p->limits = pcre2_match_context_create(NULL);
-	p->data = pcre2_match_data_create(ROUTE_CAPS + 1, NULL);
-	must(p->limits != NULL && p->data != NULL);
-	pcre2_set_match_limit(p->limits, MATCH_STEPS);
-	pcre2_set_depth_limit(p->limits, MATCH_DEPTH);
-	pcre2_set_heap_limit(p->limits, MATCH_KB);
+	init_pool(p, rand_next(&s->rand));
 	*at = p;
 	return p;
 }
@@ -171,6 +177,15 @@ commit(struct serve *s, const struct conf *c)
 }
 
 static void
+fini_pool(struct regexes *p)
+{
+	sweep(p);
+	map_fini(&p->by_text);
+	pcre2_match_context_free(p->limits);
+	pcre2_match_data_free(p->data);
+}
+
+static void
 fini(struct serve *s)
 {
 	void		**at = serve_state(s, &regex_part);
@@ -178,10 +193,7 @@ fini(struct serve *s)
 
 	if (p == NULL)
 		return;
-	sweep(p);
-	map_fini(&p->by_text);
-	pcre2_match_context_free(p->limits);
-	pcre2_match_data_free(p->data);
+	fini_pool(p);
 	free(p);
 	*at = NULL;
 }
@@ -205,11 +217,10 @@ set_groups(const struct regexes *p, int found, struct str subject,
 	}
 }
 
-bool
-regex_match(struct serve *s, struct str text, struct str subject,
+static bool
+match(struct regexes *p, struct str text, struct str subject,
     struct str *groups, uint32_t n)
 {
-	struct regexes		*p = get_pool(s);
 	const struct regex	*r = map_find(&p->by_text, text);
 	int			 rc;
 
@@ -223,4 +234,21 @@ regex_match(struct serve *s, struct str text, struct str subject,
 		return false;
 	set_groups(p, rc == 0 ? ROUTE_CAPS + 1 : rc, subject, groups, n);
 	return true;
+}
+
+bool
+regex_match(struct serve *s, struct str text, struct str subject,
+    struct str *groups, uint32_t n)
+{
+	struct regexes	tmp;
+	struct err	e;
+	bool		fits;
+
+	if (s != NULL)
+		return match(get_pool(s), text, subject, groups, n);
+	init_pool(&tmp, 0);
+	fits = add(&tmp, text, &e) == 0 &&
+	    match(&tmp, text, subject, groups, n);
+	fini_pool(&tmp);
+	return fits;
 }

@@ -19,7 +19,8 @@ int regex_check(struct arena *, struct str text, struct str *names,
 
 /*
  * Matches a text that the current generation has; sets up to n groups,
- * "" for those that took no part.  False too if a limit was hit.
+ * "" for those that took no part.  False too if a limit was hit.  Without
+ * a process that serves (tools) it is compiled each time.
  */
 bool regex_match(struct serve *, struct str text, struct str subject,
     struct str *groups, uint32_t n);

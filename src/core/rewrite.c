@@ -199,7 +199,7 @@ static const struct conf_row rows[] = {
 		    "before the asterisk of the route's path."
 	}, {
 		.key = "rewrite", .type = CONF_CUSTOM, .off = 0,
-		.flags = CONF_F_MANY, .parse = parse_rewrite,
+		.flags = CONF_F_MANY | CONF_F_LINES, .parse = parse_rewrite,
 		.example = "^/old/(.*)$ /new/$1",
 		.text = "A regular expression, and the path that takes the "
 		    "place of one that fits, after strip_prefix; of several "

@@ -23,6 +23,7 @@ struct fit {
 
 struct search {
 	struct exchange	*x;
+	struct route_trace *trace;	/* ref, or NULL */
 	struct fit	 now;		/* what is being tried */
 	struct fit	 best;
 	bool		 first;		/* the order of files decides */
@@ -78,15 +79,27 @@ note_methods(struct search *s, const struct route_check *k)
 	text_add(&s->more, more);
 }
 
+/* Of several that are told of, the first one is the route. */
 static void
 take(struct search *s, const struct route_place *p)
 {
+	if (s->best.place != NULL && (!s->first ||
+	    s->best.place->route->order < p->route->order))
+		return;
 	s->best.place = p;
 	s->best.fixed = s->now.fixed;
 	s->best.ncap = s->now.ncap;
 	memcpy(s->best.caps, s->now.caps, s->now.ncap *
 	    sizeof(s->now.caps[0]));
-	s->done = !s->first;
+	/* who is told wants to know the rest too */
+	s->done = !s->first && s->trace == NULL;
+}
+
+static void
+tell(struct search *s, const struct route *r, const char *failed)
+{
+	if (s->trace != NULL)
+		s->trace->on(s->trace, r, failed);
 }
 
 /* Takes the route if its conditions hold. */
@@ -98,17 +111,22 @@ try_place(struct search *s, const struct route_place *p)
 	const struct route_check	*alone = NULL;
 	unsigned			 failed = 0;
 
-	if (s->best.place != NULL && s->best.place->route->order < r->order)
+	if (s->first && s->trace == NULL && s->best.place != NULL &&
+	    s->best.place->route->order < r->order)
 		return;
-	if (!is_listener(r, s->x->acc.str[ACCESS_LISTENER]))
+	if (!is_listener(r, s->x->acc.str[ACCESS_LISTENER])) {
+		tell(s, r, "listener");
 		return;
+	}
 	for (k = r->checks; k < r->checks + r->nchecks; k++) {
 		if (k->cond->match(k->part, s->x) != k->not)
 			continue;
-		failed++;
+		if (failed++ == 0)
+			tell(s, r, k->cond->name);
 		alone = k;
 	}
 	if (failed == 0) {
+		tell(s, r, NULL);
 		take(s, p);
 		return;
 	}
@@ -207,7 +225,7 @@ try_regexes(struct search *s, const struct route_host *h)
 	const struct route_regex	*r = h->regex;
 
 	s->now.fixed = 0;
-	for (; r < h->regex + h->nregex && s->x->serve != NULL; r++) {
+	for (; r < h->regex + h->nregex; r++) {
 		s->now.ncap = r->set->v[0].path->ncap;
 		if (regex_match(s->x->serve, r->text, s->x->path,
 		    s->now.caps, s->now.ncap) && try_set(s, r->set))
@@ -267,11 +285,19 @@ const struct route *
 route_match(const struct conf *c, struct exchange *x, enum fail *why,
     uint32_t *allow)
 {
+	return route_explain(c, x, why, allow, NULL);
+}
+
+const struct route *
+route_explain(const struct conf *c, struct exchange *x, enum fail *why,
+    uint32_t *allow, struct route_trace *trace)
+{
 	const struct route_index	*idx = conf_data(c, &route_section);
 	struct search			 s;
 	char				 buf[MORE_MAX];
 
 	s.x = x;
+	s.trace = trace;
 	s.best.place = NULL;
 	s.first = idx->first;
 	s.done = false;

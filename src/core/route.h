@@ -80,6 +80,18 @@ const struct route *route_match(const struct conf *, struct exchange *,
 /* The methods that a check which knows them lets through. */
 uint32_t route_methods(const struct route_check *);
 
+/* who wants to know what was tried */
+struct route_trace {
+	/* failed: the first condition that did, "listener" or its name, or
+	 * NULL; the first route of NULL is the one, those behind it were
+	 * not tried otherwise.  One may come twice. */
+	void	(*on)(struct route_trace *, const struct route *,
+		    const char *failed);
+};
+/* route_match, which tells what it tries if trace is not NULL. */
+const struct route *route_explain(const struct conf *, struct exchange *,
+    enum fail *why, uint32_t *allow, struct route_trace *trace);
+
 /*
  * What the path has behind what the route's pattern fixed: "" or "a/b" of
  * "/x/ *"; all of it for a regular expression.

@@ -371,7 +371,8 @@ static const struct conf_row rows[] = {
 		    "over a longer wildcard, that over a shorter one."
 	}, {
 		.key = "path", .type = CONF_CUSTOM, .off = AT(paths),
-		.def = "/*", .flags = CONF_F_COND | CONF_F_MANY,
+		.def = "/*",
+		.flags = CONF_F_COND | CONF_F_MANY | CONF_F_LINES,
 		.parse = route_parse_paths,
 		.example = "/v1/* /users/:id",
 		.text = "Paths the route is for: exact ones, with an "

@@ -463,7 +463,7 @@ START_TEST(rewrites_that_cannot_be)
 	env_says(WEB ROUTE("r", "add_prefix = auto\n"), true, "E0128");
 	env_says(WEB ROUTE("r", "rewrite = ^/a\n"), true, "E0128");
 	env_says(WEB ROUTE("r", "rewrite = ^/a b\n"), true, "E0128");
-	env_says(WEB ROUTE("r", "rewrite = ^/(a /b\n"), true, "E0134");
+	env_says(WEB ROUTE("r", "rewrite = ^/(a /b\n"), true, "E0135");
 	env_says(WEB ROUTE("r", "rewrite = ^/a /${x}\n"), true, "E0133");
 	env_says(WEB ROUTE("r", "rewrite = ^/a /${path.x}\n"), true,
 	    "E0133");
@@ -483,8 +483,8 @@ START_TEST(patterns_that_cannot_be)
 	env_says(WEB ROUTE("r", "path = /:a/:a\n"), true, "E0128");
 	env_says(WEB ROUTE("r", "path = /:a/:b/:c/:d/:e/:f/:g/:h/:i\n"),
 	    true, "E0128");
-	env_says(WEB ROUTE("r", "path = ~ ^/a(\n"), true, "E0134");
-	env_says(WEB ROUTE("r", "path = ~\n"), true, "E0134");
+	env_says(WEB ROUTE("r", "path = ~ ^/a(\n"), true, "E0135");
+	env_says(WEB ROUTE("r", "path = ~\n"), true, "E0135");
 	env_says(WEB ROUTE("r", "path = /../a\n"), true, "E0128");
 	env_says(WEB ROUTE("r", "path = /a%00\n"), true, "E0128");
 	env_says(WEB ROUTE("r", "host = a*.example\n"), true, "E0128");
