@@ -84,7 +84,7 @@ pass_on(struct ask *a, struct question *q)
 	for (n = 0; n < ASK_PEERS; n++) {
 		i = (a->next + n) % ASK_PEERS;
 		if (a->peer[i] == NULL || chan_send(&a->peer[i]->chan, &h,
-		    q->payload.p, NULL, 0) == -1)
+		    q->payload.p, q->fd, q->fd != NULL) == -1)
 			continue;
 		q->peer = i;
 		a->next = i + 1;
