@@ -114,12 +114,6 @@ answer(struct sending *s, struct static_file *const file[CODING_N],
 }
 
 static void
-on_sent(struct static_body *b)
-{
-	(void)b;
-}
-
-static void
 body(struct exchange *x)
 {
 	struct sending	*s = of(x);
@@ -128,7 +122,6 @@ body(struct exchange *x)
 	s->body.file = static_file_ref(s->chosen);
 	s->body.v = s->answer.v;
 	s->body.n = s->answer.n;
-	s->body.done = on_sent;
 	static_body_start(&s->body);
 }
 

@@ -38,7 +38,7 @@ struct static_route {
 extern const struct conf_group static_group;
 extern const struct handler handler_static;
 
-#define STATIC_SMALL	65536		/* such files are held in memory */
+#define STATIC_SMALL	131072		/* such files are held in memory */
 #define STATIC_LOOK_MS	500		/* what was found holds so long */
 #define STATIC_ASK_MS	10000
 

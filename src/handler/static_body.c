@@ -4,7 +4,8 @@
  *
  * sendfile(2) waits for the disk, so before a piece of a file is given
  * away it is seen to that the kernel has it in memory; a helper reads it
- * there if not.  What was all there holds for a while.
+ * there if not.  What was all there holds for a while.  The file is held
+ * until the stream is closed, so its bytes go as constant ones.
  */
 #include "handler/static_file.h"
 
@@ -21,8 +22,6 @@ finish(struct static_body *b)
 {
 	b->n = 0;
 	ask_cancel(&b->q);
-	static_file_unref(&b->file);
-	b->done(b);
 }
 
 /* Takes n bytes off the front; true if that was the last of all. */
@@ -41,31 +40,24 @@ advance(struct static_body *b, uint64_t n)
 }
 
 static struct chunk
-cut_chunk(struct static_body *b, uint64_t credit)
+cut_chunk(struct static_body *b)
 {
 	struct static_part	*p = &b->v[b->at];
 	struct chunk		 c = { .n = p->n };
 
-	if (p->text.p == NULL && b->file->page == NULL) {
-		/* holds no memory: more than the credit is allowed */
-		if (c.n > STEP)
-			c.n = STEP;
-		c.kind = CHUNK_FILE;
-		c.u.file.file = b->file->file;
-		b->file->file->refs++;
-		c.u.file.off = p->off;
+	/* no kind holds memory of its own: all of it may go at once */
+	if (p->text.p != NULL || b->file->page != NULL) {
+		c.kind = CHUNK_CONST;
+		c.u.mem.p = p->text.p != NULL ? p->text.p :
+		    b->file->page->data + p->off;
 		return c;
 	}
-	if (c.n > credit)
-		c.n = credit;
-	if (p->text.p != NULL) {
-		c.kind = CHUNK_CONST;
-		c.u.mem.p = p->text.p;
-	} else {
-		c.kind = CHUNK_PAGE;
-		c.u.mem.page = page_ref(b->file->page);
-		c.u.mem.p = b->file->page->data + p->off;
-	}
+	if (c.n > STEP)
+		c.n = STEP;
+	c.kind = CHUNK_FILE;
+	c.u.file.file = b->file->file;
+	b->file->file->refs++;
+	c.u.file.off = p->off;
 	return c;
 }
 
@@ -102,7 +94,7 @@ pump(struct static_body *b, bool warm)
 		if (!warm && !is_warm(b))
 			return;
 		warm = false;
-		c = cut_chunk(b, (uint64_t)to->credit);
+		c = cut_chunk(b);
 		last = advance(b, c.n);
 		to->ops->data(to, c, last ? WAIST_END : 0);
 		if (last)

@@ -1,6 +1,9 @@
 /*
  * A representation of a file: its fields, made once, and its bytes, in
  * memory if they are few, else an open descriptor.  Workers.
+ *
+ * [M] 100 KiB sent from memory cost 20 us of processor time, by sendfile
+ * 31; so what is held in memory is bounded by what it may hold.
  */
 #include "handler/static_file.h"
 

@@ -116,10 +116,9 @@ struct static_body {
 	unsigned		 at;
 	struct question		 q;		/* is it in memory? */
 	struct str		 asked;		/* payload of q, of arena */
-	void			(*done)(struct static_body *);
 };
 
-/* Sends the parts; done() when all is given away or nobody wants it. */
+/* Sends the parts; what is set above stays until the stream is closed. */
 void static_body_start(struct static_body *);
 void static_body_cancel(struct static_body *);
 
