@@ -93,9 +93,14 @@ link_static(struct conf_load *load, struct conf_obj *obj, void *part)
 	return check_fallback(load, obj, r);
 }
 
+/* as in "[static] directory = ./public" */
+static const struct conf_alias directory[] = {
+	{ "directory", CONF_COUNT, NULL }, { NULL, CONF_COUNT, NULL }
+};
+
 static const struct conf_row rows[] = {
 	{
-		.key = "static", .type = CONF_PATH, .off = AT(root),
+		.key = "static", .aliases = directory, .type = CONF_PATH, .off = AT(root),
 		.min = 1, .max = 1024, .flags = CONF_F_HANDLER,
 		.example = "/srv/www",
 		.text = "Serves the files of this directory.  The path of a "

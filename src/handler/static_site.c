@@ -18,6 +18,7 @@
 #include <unistd.h>
 
 #include "base/must.h"
+#include "os/fault.h"
 #include "os/fs.h"
 
 #define RECENT	64		/* power of two */
@@ -120,6 +121,7 @@ set_root(struct static_site *site, int fd)
 	}
 	close(site->fd);
 	site->fd = fd;
+	static_cache_drop(static_site_cache(site->serve), site);
 }
 
 static void
@@ -279,6 +281,11 @@ static_site_open(struct serve *s, struct static_site *site,
 		flags |= FS_NO_LINKS;
 	if (r->links == ASK_LINKS_FOLLOW)
 		flags |= FS_ANYWHERE;
+	if (s->ask != NULL && FAULT("static_cold") &&
+	    str_starts(str_from(path), STR("cold"))) {
+		errno = EAGAIN;
+		return -1;
+	}
 	fd = fs_open_below(site->fd, path, flags);
 	if (fd == -1 && errno == EXDEV && s->ask != NULL &&
 	    r->links == ASK_LINKS_INSIDE)

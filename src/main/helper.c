@@ -146,8 +146,10 @@ on_question(struct chan *c, struct frame *f)
 		drop(p);
 		return;
 	}
-	if (f->head.flags == 0 && is_late(f))
+	if (f->head.flags == 0 && is_late(f)) {
+		answer(p, f, CHAN_F_ERROR, STR_NONE, NULL);
 		return;
+	}
 	if (f->head.flags == 0 && (f->head.op == CHAN_OPEN ||
 	    f->head.op == CHAN_LIST)) {
 		rc = answer_open(p, f);

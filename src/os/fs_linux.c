@@ -40,13 +40,8 @@ fs_open_below(int dir, const char *path, unsigned flags)
 		how.resolve |= RESOLVE_NO_SYMLINKS;
 	if (flags & FS_PATH)
 		how.flags = PLACE;
-	if (flags & FS_CACHED) {
+	if (flags & FS_CACHED)
 		how.resolve |= RESOLVE_CACHED;
-		if (FAULT("fs_cold")) {
-			errno = EAGAIN;
-			return -1;
-		}
-	}
 	fd = (int)syscall(SYS_openat2, dir, path, &how, sizeof(how));
 	/* a rename somewhere is enough: once more */
 	if (fd == -1 && errno == EAGAIN && (flags & FS_CACHED))
