@@ -4,7 +4,8 @@
 # testing (check), make lint (lint), fuzz, cover and bench need.  As root
 # it installs what is missing and says so in one line; as anybody else it
 # prints the command and exits 4.  On other systems it does nothing:
-# configure then names what is missing.
+# configure then names what is missing.  The servers that bench compares
+# with are not started as services, neither now nor at the next boot.
 
 set -u
 
@@ -22,7 +23,8 @@ for what; do
 	lint)	want="$want python3 mandoc shellcheck cppcheck" ;;
 	fuzz)	want="$want clang libclang-rt-dev" ;;
 	cover)	want="$want gcovr" ;;
-	bench)	want="$want python3 wrk" ;;
+	bench)	want="$want python3 nginx-light h2o lighttpd haproxy"
+		want="$want strace valgrind" ;;
 	*)	echo "deps.sh: unknown set $what" >&2
 		exit 2 ;;
 	esac
@@ -38,8 +40,8 @@ for pkg in $want; do
 	*" $pkg=installed "*) continue ;;
 	esac
 	case $pkg in
-	make|pkg-config|mandoc|shellcheck|cppcheck|clang|gcovr|wrk)
-		command -v "$pkg" >/dev/null 2>&1 && continue ;;
+	make|pkg-config|mandoc|shellcheck|cppcheck|clang|gcovr|nginx-light)
+		command -v "${pkg%-light}" >/dev/null 2>&1 && continue ;;
 	esac
 	case " $missing " in
 	*" $pkg "*) ;;
@@ -56,7 +58,17 @@ if [ "$(id -u)" != 0 ]; then
 fi
 
 log=$(mktemp "${TMPDIR:-/tmp}/deps.XXXXXX") || exit 4
-trap 'rm -f "$log"' EXIT
+policy=
+trap 'rm -f "$log" $policy' EXIT
+case " $missing " in
+*" nginx-light "*|*" h2o "*|*" lighttpd "*|*" haproxy "*)
+	# what Debian's packages ask before they start a service
+	if [ ! -e /usr/sbin/policy-rc.d ]; then
+		policy=/usr/sbin/policy-rc.d
+		printf '#!/bin/sh\nexit 101\n' >"$policy"
+		chmod 755 "$policy"
+	fi ;;
+esac
 echo "installing$missing" >&2
 DEBIAN_FRONTEND=noninteractive
 export DEBIAN_FRONTEND
@@ -66,3 +78,12 @@ $cmd -qq >"$log" 2>&1 ||
 	echo "deps.sh: that failed; try: apt-get update && $cmd" >&2
 	exit 4
 }
+if command -v systemctl >/dev/null 2>&1; then
+	for pkg in $missing; do
+		case $pkg in
+		nginx-light|h2o|lighttpd|haproxy)
+			systemctl disable -q "${pkg%-light}" 2>/dev/null ;;
+		esac
+	done
+fi
+exit 0

@@ -152,7 +152,7 @@ def test_a_file_in_utf16(tmp):
 # --- values ---
 
 @pytest.mark.parametrize("text,want", [
-    ("200 a ; b # c", "200 a ; b # c"),
+    ("200 a ; b#c", "200 a ; b#c"),
     ('"200 a  b"', "200 a  b"),
     ('"200 ;a # $x ${env:HOME} $$ "', "200 ;a # $x ${env:HOME} $$ "),
     ('200 "a" b', '200 "a" b'),
@@ -168,6 +168,12 @@ def test_values(tmp, text, want):
     write(tmp, site(text))
     loads(tmp)
     assert answer(tmp) == want
+
+
+def test_what_looks_like_a_comment_is_kept_and_warns(tmp):
+    write(tmp, site("200 a ; b # c"))
+    assert "warning[W0313]" in loads(tmp, warns=True)
+    assert answer(tmp) == "200 a ; b # c"
 
 
 @pytest.mark.parametrize("text,env,want", [

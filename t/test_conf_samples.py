@@ -50,9 +50,25 @@ def test_loads_without_a_warning(tmp, sample):
 @pytest.mark.parametrize("sample", SAMPLES)
 def test_says_what_is_missing_where_there_is_no_site(tmp, sample):
     where = {"SLUICE_ROOT": f"{tmp}/none"}
-    done = run("sluiced", "-t", "-c", f"{ETC}/{sample}", env=where)
+    done = run("sluiced", "-t", "-c", f"{ETC}/{sample}", "--port", "8080",
+               env=where)
     assert done.returncode == 1
     assert "E0302" in done.stderr and f"{tmp}/none" in done.stderr
+
+
+@pytest.mark.parametrize("sample", SAMPLES)
+def test_loads_on_a_fresh_machine(tmp, sample):
+    """Nobody made the directory of the site yet: that is a warning."""
+    text = read(sample).replace("/srv/www", f"{tmp}/none")
+    missing = re.search(r"^static = .*/none$", text, re.M) is not None
+    with open(f"{tmp}/sluice.conf", "w", encoding="utf-8") as f:
+        f.write(text)
+    port = [] if os.geteuid() == 0 else ["--port", "8080"]
+    done = run("sluiced", "-t", "-c", f"{tmp}/sluice.conf", *port)
+    assert done.returncode == 0, done.stderr
+    assert ("W0304" in done.stderr) == missing
+    done = run("sluiced", "-t", "-W", "-c", f"{tmp}/sluice.conf", *port)
+    assert done.returncode == (3 if missing else 0), done.stderr
 
 
 @pytest.mark.parametrize("sample", SAMPLES)

@@ -80,6 +80,8 @@ def test_board(sluice):
     b = s.ctl_json("board")
     assert {p["name"]: p["pid"] for p in b["slots"]} == \
         {"master": s.pid, **s.roles()}
+    assert {p["generation"] for p in b["slots"]
+            if p["name"] == "master" or "worker" in p["name"]} == {1}
     assert b["global"]["generation"] == 1 and "stats" not in b
     assert sum(p["finished"] for p in b["slots"]
                if p["name"].startswith("worker")) == 1
@@ -157,7 +159,42 @@ def test_socket_of_a_user(tmp):
     assert f"{tmp}/sluice" not in before
     with socket.socket(socket.AF_UNIX) as own:
         own.bind(f"{tmp}/sluice/control.sock")
+    assert f'"{tmp}/sluice" belongs to user 0, not to 65534' in told()
+    os.chown(f"{tmp}/sluice", 65534, 65534)
+    os.chmod(f"{tmp}/sluice", 0o775)
+    assert "others may write to directory" in told()
+    os.chmod(f"{tmp}/sluice", 0o755)
+    assert "not looked at" not in told()
     assert f"{tmp}/sluice/control.sock" in told()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs another user")
+def test_place_of_a_user(tmp):
+    """The folder of one's own: shown by -T, refused if it is not."""
+    os.makedirs(f"{tmp}/run/sluice")
+    os.chmod(tmp, 0o755)
+    os.chown(f"{tmp}/run", 65534, 65534)
+
+    def told(*args):
+        try:
+            return subprocess.run(
+                [f"{BIN}/sluiced", *args, "--set",
+                 f"sluice.state_dir={tmp}/run/state", "--port", "0"],
+                capture_output=True, text=True, user=65534, group=65534,
+                extra_groups=[], check=False, cwd=f"{tmp}/run",
+                env={"XDG_RUNTIME_DIR": f"{tmp}/run"}, timeout=net.WAIT)
+        except PermissionError:
+            return pytest.skip("the programs lie where others cannot reach")
+
+    assert f"\nrun_dir = {tmp}/run/sluice\n" in told("-T").stdout
+    done = told("-f", "--root", f"{tmp}/run")
+    assert done.returncode == 4, done.stderr
+    assert f'"{tmp}/run/sluice" belongs to user 0' in done.stderr
+    os.chown(f"{tmp}/run/sluice", 65534, 65534)
+    os.chmod(f"{tmp}/run/sluice", 0o777)
+    done = told("-f", "--root", f"{tmp}/run")
+    assert done.returncode == 4, done.stderr
+    assert "others may write" in done.stderr
 
 
 def on_terminal(args, env):

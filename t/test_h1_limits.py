@@ -347,7 +347,7 @@ def test_write_timeout(timed):
         assert c.head().status == 200
         record = wire.record(timed, target="/big.bin?stalled")
         assert record["fail"] == "write_timeout"
-        assert record["duration_us"] >= 380000
+        assert 380000 <= record["duration_us"] < 600000 * net.SCALE
         try:
             got = len(c.rest())
         except http.Closed:

@@ -19,6 +19,32 @@ def test_six_at_once(sluice, tmp, ev, workers):
             c.close()
 
 
+def accepted(s):
+    return [p["accepts"] for p in s.ctl_json("status")["processes"]
+            if p["name"].startswith("worker")]
+
+
+def test_burst_is_shared(sluice, tmp):
+    """From the first connections on: who is ahead is woken last."""
+    site.write(tmp)
+    s = sluice(site.CONF)
+    least = []
+    for _ in range(5):
+        before = accepted(s)
+        conns = []
+        for _ in range(50):
+            c = http.Client(s.port)
+            conns.append(c)
+            c.send(http.request("GET", "/hello"))
+            assert c.response().status == 200
+        got = [a - b for a, b in zip(accepted(s), before)]
+        assert sum(got) == 50
+        least.append(min(got))
+        for c in conns:
+            c.close()
+    assert sorted(least)[2] >= 15, least
+
+
 def test_out_of_descriptors(sluice, tmp):
     """At the limit idle connections go, and new ones are served."""
     site.write(tmp)
@@ -32,6 +58,9 @@ def test_out_of_descriptors(sluice, tmp):
     # whoever was accepted last is served; some of the idle had to go
     assert idle[-1].response().status == 200
     assert http.get(s.port, "/hello").status == 200
+    s.wait_log(r"descriptors: none left for a connection: this process "
+               r"may have 64: raise LimitNOFILE")
+    assert len([r for r in s.log() if "none left" in str(r)]) == 1
     sums = {m["name"]: m["sum"] for m in s.ctl_json("metrics")["metrics"]}
     assert sums["fd_exhausted_total"] > 0
     for c in idle:

@@ -232,3 +232,27 @@ def test_stop_before_the_commit(sluice, tmp):
     assert s.wait() == 0
     assert not [r for r in s.log() if "is live after" in r.get("text", "")
                 and "generation 2" in r["text"]]
+
+
+def test_many_new_addresses(sluice, tmp):
+    """240 go in one reload; more, which no channel takes, are refused."""
+    os.makedirs(f"{tmp}/s")
+    paths = [f"{tmp}/s/{i}" for i in range(481)]
+    many = [site.CONF + "[listener many]\n" +
+            "".join(f"bind = unix:{p}\n" for p in paths[:n])
+            for n in (240, 481)]
+    s = start(sluice, tmp)
+    workers = s.workers()
+    s.write(many[0])
+    s.ctl("reload")
+    for p in paths[:240]:
+        assert http.get(p, "/hello").body == b"hello"
+    s.write(many[1])
+    done = s.ctl("reload", ok=False)
+    assert done.returncode == 1
+    assert "241 new addresses: a reload may add 240" in \
+        done.stdout + done.stderr
+    assert s.ctl_json("status")["generation"] == 2
+    assert not os.path.exists(paths[240])
+    assert http.get(paths[239], "/hello").body == b"hello"
+    assert s.workers() == workers

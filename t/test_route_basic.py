@@ -152,6 +152,13 @@ def test_method_not_allowed(methods, method, path, least):
         assert c.get("/m").text == "get"
 
 
+def test_trace_allows_what_the_path_does(methods):
+    with http.Client(methods.port) as c:
+        one, other = c.ask("TRACE", "/m"), c.ask("POST", "/m")
+        assert one.status == other.status == 405
+        assert allowed(one) == allowed(other)
+
+
 def test_head_where_get_is(methods):
     with http.Client(methods.port) as c:
         r = c.ask("HEAD", "/m")

@@ -415,3 +415,21 @@ static = @dir@/www
                    "/sub/./private/../..//sub//private/a.txt",
                    "/sub/%2fprivate/a.txt"):
         assert http.get(s.port, target).status in (400, 404), target
+
+
+# --- the directory itself ---
+
+def test_directory_that_comes_later(sluice, tmp):
+    """As with others: it starts, and answers 404 until it is there."""
+    s = sluice(f"""
+[listener web]
+bind = 127.0.0.1:@port@
+[route site]
+path = /*
+static = {tmp}/later
+""")
+    assert http.get(s.port, "/a.txt").status == 404
+    os.mkdir(f"{tmp}/later")
+    with open(f"{tmp}/later/a.txt", "w", encoding="ascii") as f:
+        f.write("here")
+    assert http.get(s.port, "/a.txt").body == b"here"

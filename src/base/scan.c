@@ -4,7 +4,8 @@
  * Values and targets are ranges, so sixteen bytes are judged at once with
  * unsigned compares (SSE2 has them as a minimum and an equality).  Tokens
  * are short and no range: a table does.  Nothing is read past the slice:
- * the rest below sixteen bytes goes through the table too.
+ * the rest below sixteen bytes is looked at as the last sixteen, some of
+ * them again; of less than sixteen the first and the last eight.
  */
 #include "base/scan.h"
 
@@ -13,24 +14,25 @@
 #endif
 
 #define STEP	16
+#define HALF	8
 
 static const uint8_t classes[256] = {
-	0, 0, 0, 0, 0, 0, 0, 0, 0, 2, 0, 0, 0, 0, 0, 0,	/* 00 */
-	0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,	/* 10 */
-	2, 7, 6, 7, 7, 7, 7, 7, 6, 6, 7, 7, 6, 7, 7, 6,	/* 20 */
-	7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 6, 6, 6, 6, 6, 6,	/* 30 */
-	6, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7,	/* 40 */
-	7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 6, 6, 6, 7, 7,	/* 50 */
-	7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7,	/* 60 */
-	7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 6, 7, 6, 7, 0,	/* 70 */
-	2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2,	/* 80 */
-	2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2,	/* 90 */
-	2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2,	/* a0 */
-	2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2,	/* b0 */
-	2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2,	/* c0 */
-	2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2,	/* d0 */
-	2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2,	/* e0 */
-	2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2,	/* f0 */
+	0, 0, 0, 0, 0, 0, 0, 0, 0, 2, 0, 0, 0, 0, 0, 0, /* 00 */
+	0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, /* 10 */
+	2, 7, 6, 7, 7, 7, 7, 7, 6, 6, 7, 7, 6, 15, 15, 6, /* 20 */
+	15, 15, 15, 15, 15, 15, 15, 15, 15, 15, 6, 6, 6, 6, 6, 6, /* 30 */
+	6, 15, 15, 15, 15, 15, 15, 15, 15, 15, 15, 15, 15, 15, 15, 15, /* 40 */
+	15, 15, 15, 15, 15, 15, 15, 15, 15, 15, 15, 6, 6, 6, 7, 15, /* 50 */
+	7, 15, 15, 15, 15, 15, 15, 15, 15, 15, 15, 15, 15, 15, 15, 15, /* 60 */
+	15, 15, 15, 15, 15, 15, 15, 15, 15, 15, 15, 6, 7, 6, 15, 0, /* 70 */
+	2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, /* 80 */
+	2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, /* 90 */
+	2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, /* a0 */
+	2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, /* b0 */
+	2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, /* c0 */
+	2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, /* d0 */
+	2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, /* e0 */
+	2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, /* f0 */
 };
 
 bool
@@ -54,6 +56,12 @@ size_t
 scan_token(struct str s)
 {
 	return scan_plain(s, SCAN_TOKEN);
+}
+
+size_t
+scan_name(struct str s)
+{
+	return scan_plain(s, SCAN_NAME);
 }
 
 #ifdef __SSE2__
@@ -88,16 +96,45 @@ load(const char *p)
 	return _mm_loadu_si128((const __m128i *)(const void *)p);
 }
 
+/* The first and the last eight bytes of eight to fifteen. */
+static __m128i
+load_ends(struct str s)
+{
+	uint64_t	a;
+	uint64_t	b;
+
+	memcpy(&a, s.p, HALF);
+	memcpy(&b, s.p + s.n - HALF, HALF);
+	return _mm_set_epi64x((long long)b, (long long)a);
+}
+
+/* Where in s the lowest bit of load_ends stands. */
+static size_t
+place(struct str s, unsigned stop)
+{
+	size_t	i = (size_t)__builtin_ctz(stop);
+
+	return i < HALF ? i : s.n - STEP + i;
+}
+
 size_t
 scan_value(struct str s)
 {
 	size_t		i;
 	unsigned	stop;
 
+	if (s.n < HALF)
+		return scan_plain(s, SCAN_VALUE);
+	if (s.n < STEP) {
+		stop = stop_value(load_ends(s));
+		return stop == 0 ? s.n : place(s, stop);
+	}
 	for (i = 0; i + STEP <= s.n; i += STEP)
 		if ((stop = stop_value(load(s.p + i))) != 0)
 			return i + (size_t)__builtin_ctz(stop);
-	return i + scan_plain(str_sub(s, i, s.n), SCAN_VALUE);
+	if (i == s.n || (stop = stop_value(load(s.p + s.n - STEP))) == 0)
+		return s.n;
+	return s.n - STEP + (size_t)__builtin_ctz(stop);
 }
 
 size_t
@@ -106,10 +143,18 @@ scan_target(struct str s)
 	size_t		i;
 	unsigned	stop;
 
+	if (s.n < HALF)
+		return scan_plain(s, SCAN_TARGET);
+	if (s.n < STEP) {
+		stop = stop_target(load_ends(s));
+		return stop == 0 ? s.n : place(s, stop);
+	}
 	for (i = 0; i + STEP <= s.n; i += STEP)
 		if ((stop = stop_target(load(s.p + i))) != 0)
 			return i + (size_t)__builtin_ctz(stop);
-	return i + scan_plain(str_sub(s, i, s.n), SCAN_TARGET);
+	if (i == s.n || (stop = stop_target(load(s.p + s.n - STEP))) == 0)
+		return s.n;
+	return s.n - STEP + (size_t)__builtin_ctz(stop);
 }
 #else
 size_t

@@ -36,6 +36,17 @@ str_eq(struct str a, struct str b)
 	return a.n == b.n && (a.n == 0 || memcmp(a.p, b.p, a.n) == 0);
 }
 
+/* The part from from to to (exclusive); both are cut to the length. */
+static inline struct str
+str_sub(struct str s, size_t from, size_t to)
+{
+	if (to > s.n)
+		to = s.n;
+	if (from > to)
+		from = to;
+	return str_make(from == 0 ? s.p : s.p + from, to - from);
+}
+
 /* Slice of a NUL-terminated string from libc or argv; NULL gives STR_NONE. */
 struct str str_from(const char *);
 
@@ -55,9 +66,6 @@ ptrdiff_t str_find(struct str, char c, size_t from);
 
 /* Slice without leading and trailing SP and HTAB. */
 struct str str_trim(struct str);
-
-/* The part from from to to (exclusive); both are cut to the length. */
-struct str str_sub(struct str, size_t from, size_t to);
 
 /*
  * Takes the next word of *rest, words being split at any byte of seps;

@@ -98,6 +98,18 @@ text_add(struct text *t, struct str s)
 	t->n += n;
 }
 
+char *
+text_room(struct text *t, size_t n)
+{
+	char	*p;
+
+	if (make_room(t, n) != n)
+		return NULL;
+	p = t->p + t->n;
+	t->n += n;
+	return p;
+}
+
 void
 text_c(struct text *t, char c)
 {
@@ -109,10 +121,10 @@ text_c(struct text *t, char c)
 static void
 add_whole(struct text *t, struct str s)
 {
-	if (make_room(t, s.n) != s.n)
-		return;
-	memcpy(t->p + t->n, s.p, s.n);
-	t->n += s.n;
+	char	*p = text_room(t, s.n);
+
+	if (p != NULL && s.n > 0)
+		memcpy(p, s.p, s.n);
 }
 
 void

@@ -25,6 +25,11 @@ void text_fini(struct text *);
 struct str text_str(const struct text *);
 
 void text_add(struct text *, struct str);
+/*
+ * n bytes that count as added and that the caller fills, all of them;
+ * NULL, with cut set, where they do not fit.
+ */
+char *text_room(struct text *, size_t n);
 /* Adds one byte. */
 void text_c(struct text *, char);
 /* Add a number in decimal. */

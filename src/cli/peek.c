@@ -102,6 +102,8 @@ stat_of(const struct peek *p, uint32_t slot, enum stat_id id)
 static json_t *
 read_slot(const struct peek *p, const struct board_slot *s, uint32_t i)
 {
+	const struct board_global *g = shm_view_row(p->dir,
+	    board_globals.name, 0);
 	uint64_t beat = s->beat_ms;
 	json_t *j = json_object();
 
@@ -112,7 +114,9 @@ read_slot(const struct peek *p, const struct board_slot *s, uint32_t i)
 	set_num(j, "tag", s->tag);
 	set_num(j, "started_ms", s->started_ms);
 	set_num(j, "beat_age_ms", p->now_ms > beat ? p->now_ms - beat : 0);
-	set_num(j, "generation", s->generation);
+	/* the master, the first, takes none: what is live is its word */
+	set_num(j, "generation", i == 0 && g != NULL ? g->generation :
+	    s->generation);
 	set_num(j, "generations", s->generations);
 	set_num(j, "accepts", s->accepts);
 	set_num(j, "accept_rate", s->accept_rate);

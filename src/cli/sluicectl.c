@@ -15,6 +15,7 @@
 #include "conf/diag.h"
 #include "config.h"
 #include "control/api.h"
+#include "os/place.h"
 
 /* exit codes; those of sluiced, as far as they occur here */
 enum { DONE = 0, FAILED = 1, USAGE = 2, NOBODY = 4 };
@@ -165,26 +166,42 @@ parse(struct ctl *c, char **argv)
 	return 0;
 }
 
+/* Is there a socket in one's own folder, where nobody else may write? */
+static bool
+find_own(struct ctl *c, struct str xdg)
+{
+	struct err e;
+	char dir[sizeof(c->path) - sizeof("/control.sock")];
+
+	if (place_run_dir(dir, sizeof(dir), xdg) == -1)
+		return false;
+	snprintf(c->path, sizeof(c->path), "%s/control.sock", dir);
+	if (access(c->path, F_OK) != 0)
+		return false;
+	if (place_check(dir, &e) == 0)
+		return true;
+	fprintf(stderr, "sluicectl: not looked at: %s\n", e.text);
+	return false;
+}
+
 /*
  * Where sluiced listens: as root below the run directory; as anybody else
- * below one's own, if there is one, for one's own sluiced.
+ * where one's own sluiced puts it, if there is a socket.
  */
 static void
 find_socket(struct ctl *c)
 {
 	const char *dir = getenv("XDG_RUNTIME_DIR");
-	int n = 0;
 
 	if (c->sock == NULL)
 		c->sock = getenv("SLUICE_SOCKET");
 	if (c->sock != NULL && *c->sock != '\0')
 		return;
 	c->sock = SL_RUNDIR "/control.sock";
-	if (geteuid() == 0 || dir == NULL || *dir == '\0')
+	if (geteuid() == 0)
 		return;
-	n = snprintf(c->path, sizeof(c->path), "%s/sluice/control.sock", dir);
-	if (n > 0 && (size_t)n < sizeof(c->path) &&
-	    access(c->path, F_OK) == 0)
+	if ((dir != NULL && find_own(c, str_from(dir))) ||
+	    find_own(c, STR("")))
 		c->sock = c->path;
 }
 

@@ -244,6 +244,26 @@ unquote(struct conf_load *l, const struct conf_item *it, struct raw *r,
 	return -1;
 }
 
+/* Who writes a comment behind a value is told; it may be meant so. */
+static void
+warn_comment(struct conf_load *l, const struct conf_item *it,
+    const struct raw *r)
+{
+	struct conf_span	sp;
+	ptrdiff_t		at = -1;
+
+	while ((at = str_find(r->text, '#', (size_t)(at + 1))) >= 0)
+		if (at == 0 || r->text.p[at - 1] == ' ' ||
+		    r->text.p[at - 1] == '\t')
+			break;
+	if (at < 0 || r->span.line == 0)
+		return;
+	sp = cut_span(r, (size_t)at, r->text.n - (size_t)at);
+	diag_sect(l->diags, DIAG_INLINE_COMMENT, &sp, STR(""), it->key,
+	    "what follows # belongs to the value: comments are lines of "
+	    "their own");
+}
+
 int
 expand_value(struct conf_load *l, struct conf_item *it,
     const struct raw *raws, size_t n)
@@ -262,6 +282,8 @@ expand_value(struct conf_load *l, struct conf_item *it,
 		return -1;
 	for (i = 0; i < n; i++)
 		sum += r[i].text.n;
+	for (i = 0; i < n && !x.literal; i++)
+		warn_comment(l, it, &r[i]);
 	if (sum > CONF_VALUE_MAX)
 		return fail_long(l, it);
 	it->quoted = x.literal;
@@ -323,6 +345,24 @@ find_word(struct str val, struct str *word)
 	return false;
 }
 
+/* The piece that has the byte: the last that does not begin behind it. */
+static size_t
+find_piece(const struct conf_item *it, size_t off)
+{
+	size_t	lo = 0;
+	size_t	hi = it->npieces;
+	size_t	mid;
+
+	while (hi - lo > 1) {
+		mid = lo + (hi - lo) / 2;
+		if (it->pieces[mid].from <= off)
+			lo = mid;
+		else
+			hi = mid;
+	}
+	return lo;
+}
+
 struct conf_span
 conf_word_span(const struct conf_item *it, struct str word)
 {
@@ -334,11 +374,11 @@ conf_word_span(const struct conf_item *it, struct str word)
 	if (!find_word(it->val, &word))
 		return sp;
 	off = (size_t)(word.p - it->val.p);
-	for (i = 0; i < it->npieces; i++)
-		if (off - it->pieces[i].from < it->pieces[i].n)
-			return cut_pieces(it, i, off - it->pieces[i].from,
-			    word.n);
-	if (it->npieces == 0 && word.p >= line->p &&
+	if (it->npieces > 0) {
+		i = find_piece(it, off);
+		return cut_pieces(it, i, off - it->pieces[i].from, word.n);
+	}
+	if (word.p >= line->p &&
 	    word.p + word.n <= line->p + line->n) {
 		sp.col = (unsigned)(word.p - line->p) + 1;
 		sp.len = (unsigned)word.n;

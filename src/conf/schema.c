@@ -279,7 +279,8 @@ put_notes(FILE *out, const struct conf_row *r)
 	if (r->reload == CONF_ROLL)
 		fputs("A change replaces the workers one by one.\n", out);
 	else if (r->reload == CONF_UPGRADE)
-		fputs("A change needs an upgrade or a restart.\n", out);
+		fputs("A change needs a stop and a start; a reload "
+		    "warns of it.\n", out);
 	put_aliases(out, r);
 }
 

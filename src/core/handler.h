@@ -26,6 +26,8 @@ struct handler {
 	 * call exchange_handler_done, now or later.  NULL: holds nothing.
 	 */
 	void			(*abort)(struct exchange *, enum fail);
+	/* What it answers, METHOD_BITs for Allow; 0: every method. */
+	uint32_t		methods;
 };
 
 extern const struct handler *const handlers[];	/* NULL at the end */

@@ -5,8 +5,10 @@
  * The socket is shared by all workers and watched level-triggered with
  * EPOLLEXCLUSIVE, so an arrival wakes few of them.  A worker that is woken
  * always accepts one first: it may be the only one that was told.  Then,
- * if it has had more than its share of the last second, it takes its
- * sockets out of the loop for a moment and the others are told instead.
+ * if it is ahead of the others, it goes to the end of the kernel's queue,
+ * so that the next arrival wakes another one; if that does not help and it
+ * has more than its share of the work too, it takes the socket out of the
+ * loop for a moment.
  */
 #include "core/listener.h"
 
@@ -21,8 +23,9 @@
 #define BATCH		4	/* accepts of one wake-up at a high rate */
 #define RATE_HIGH	200	/* connections a second */
 #define BACK_MS		20
+#define BACK_LOOK_MS	1	/* is it still over its share? */
 #define EPOCH_MS	250	/* over which shares are compared */
-#define SLACK		4	/* accepts that nobody minds */
+#define SLACK		16	/* accepts that nobody minds */
 #define BACK_FULL_MS	100	/* out of descriptors */
 #define CLOSE_IDLE	16	/* idle connections closed then */
 #define REST		1024	/* taken when listening ends */
@@ -59,28 +62,6 @@ end_back(struct listener *l)
 		return;
 	ev_timer_off(l->serve->ev, &l->back);
 	l->serve->nback--;
-	tell_stepped(l->serve);
-}
-
-static void
-on_back(struct timer *t)
-{
-	struct listener	*l = container_of(t, struct listener, back);
-
-	l->serve->nback--;
-	tell_stepped(l->serve);
-	if (l->listening)
-		watch(l);
-}
-
-static void
-step_back(struct listener *l, uint64_t ms)
-{
-	if (timer_is_armed(&l->back))
-		return;
-	ev_del(l->serve->ev, &l->fd, false);
-	ev_timer(l->serve->ev, &l->back, ms);
-	l->serve->nback++;
 	tell_stepped(l->serve);
 }
 
@@ -144,32 +125,111 @@ add_share(const struct board_slot *slot, uint64_t *sums)
 	sums[SUM_BUSY] += in_epoch(slot->epoch_busy_us, sums[SUM_EPOCH]);
 }
 
-/*
- * By load of the running epoch: more than 9/8 of the mean in connections
- * and in work.  Only while at least half of the workers go on listening.
- * The kernel wakes in a fixed order: by figures of a whole second one
- * worker would have it all for a second, then the next.
- */
+struct share {
+	uint64_t	mine;		/* accepts */
+	uint64_t	busy;		/* of this one, us */
+	uint64_t	sums[NSUM];
+};
+
+/* False: there is nothing to compare. */
 static bool
-is_over_share(struct serve *s)
+sum_up(struct serve *s, struct share *sh)
 {
 	const struct board	*b = board_self();
-	uint64_t		 sums[NSUM] = { epoch_of(s) }, mine, busy;
 
 	if (b == NULL)
 		return false;
-	mine = in_epoch(b->slot->epoch_accepts, sums[SUM_EPOCH]);
-	busy = in_epoch(b->slot->epoch_busy_us, sums[SUM_EPOCH]);
-	if (mine <= SLACK)
+	*sh = (struct share){ .sums = { epoch_of(s) } };
+	sh->mine = in_epoch(b->slot->epoch_accepts, sh->sums[SUM_EPOCH]);
+	sh->busy = in_epoch(b->slot->epoch_busy_us, sh->sums[SUM_EPOCH]);
+	if (sh->mine <= 1)
 		return false;
-	each_peer(s, add_share, sums);
-	if ((mine - SLACK) * 8 * sums[SUM_N] <= sums[SUM_ACCEPTS] * 9 ||
-	    busy * 8 * sums[SUM_N] <= sums[SUM_BUSY] * 9)
-		return false;
-	/* This one listens no longer, if it was counted. */
+	each_peer(s, add_share, sh->sums);
+	return true;
+}
+
+/* By more than one connection; only a hint, so it costs little. */
+static bool
+is_ahead(const struct share *sh)
+{
+	return sh->mine * sh->sums[SUM_N] >
+	    sh->sums[SUM_ACCEPTS] + sh->sums[SUM_N];
+}
+
+/*
+ * By load of the running epoch: more than 9/8 of the mean in connections
+ * and in work.  By figures of a whole second one worker would have it all
+ * for a second, then the next.
+ */
+static bool
+is_over_share(const struct share *sh)
+{
+	const uint64_t	*sums = sh->sums;
+
+	return sh->mine > SLACK &&
+	    (sh->mine - SLACK) * 8 * sums[SUM_N] > sums[SUM_ACCEPTS] * 9 &&
+	    sh->busy * 8 * sums[SUM_N] > sums[SUM_BUSY] * 9;
+}
+
+/* Would at least half of the workers go on listening without this one? */
+static bool
+may_leave(const struct share *sh)
+{
+	const struct board	*b = board_self();
+	uint64_t		 n = sh->sums[SUM_LISTEN];
+
 	if (b->slot->stepped == 0)
-		sums[SUM_LISTEN]--;
-	return 2 * sums[SUM_LISTEN] >= sums[SUM_N];
+		n--;
+	return 2 * n >= sh->sums[SUM_N];
+}
+
+/*
+ * The others may catch up within a millisecond, and while this one is away
+ * the last half of them cannot step back themselves: it does not stay away
+ * longer than it is over its share.
+ */
+static void
+on_back(struct timer *t)
+{
+	struct listener	*l = container_of(t, struct listener, back);
+	struct share	 sh;
+
+	if (l->listening && ev_ms(l->serve->ev) < l->back_until &&
+	    sum_up(l->serve, &sh) && is_over_share(&sh)) {
+		ev_timer(l->serve->ev, &l->back, BACK_LOOK_MS);
+		return;
+	}
+	l->serve->nback--;
+	tell_stepped(l->serve);
+	if (l->listening)
+		watch(l);
+}
+
+static void
+step_back(struct listener *l, uint64_t ms)
+{
+	if (timer_is_armed(&l->back))
+		return;
+	ev_del(l->serve->ev, &l->fd, false);
+	ev_timer(l->serve->ev, &l->back, ms);
+	l->serve->nback++;
+	tell_stepped(l->serve);
+}
+
+static void
+give_way(struct listener *l)
+{
+	struct share	sh;
+
+	if (!sum_up(l->serve, &sh))
+		return;
+	if (is_over_share(&sh) && may_leave(&sh)) {
+		l->back_until = ev_ms(l->serve->ev) + BACK_MS;
+		step_back(l, BACK_LOOK_MS);
+	} else if (is_ahead(&sh)) {
+		ev_del(l->serve->ev, &l->fd, false);
+		watch(l);
+	}
 }
 
 /* --- accepting --- */
@@ -192,7 +252,7 @@ static enum got
 accept_one(struct listener *l)
 {
 	struct sock_addr	peer;
-	int			fd;
+	int			fd, error;
 
 	for (unsigned i = 0; i < RETRIES; i++) {
 		fd = sock_accept(l->fd.fd, &peer);
@@ -202,9 +262,9 @@ accept_one(struct listener *l)
 		}
 		if (errno == EAGAIN || errno == EWOULDBLOCK)
 			return GOT_NONE;
+		error = errno;
 		stat_add(STAT_ACCEPT_ERRORS, 1);
-		if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS ||
-		    errno == ENOMEM)
+		if (serve_is_full(l->serve, error, "a connection"))
 			return GOT_FULL;
 	}
 	return GOT_NONE;
@@ -213,8 +273,8 @@ accept_one(struct listener *l)
 static void
 on_full(struct listener *l)
 {
-	stat_add(STAT_FD_EXHAUSTED, 1);
 	conn_close_idle(l->serve, CLOSE_IDLE);
+	l->back_until = 0;
 	if (l->listening)
 		step_back(l, BACK_FULL_MS);
 }
@@ -236,8 +296,8 @@ on_accept(struct ev_fd *fd, unsigned what)
 		on_full(l);
 	else if (n == 1 && got == GOT_NONE)
 		stat_add(STAT_ACCEPT_EMPTY, 1);
-	else if (is_over_share(l->serve))
-		step_back(l, BACK_MS);
+	else
+		give_way(l);
 }
 
 void

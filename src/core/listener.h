@@ -5,9 +5,10 @@
  * no generation; its settings are copied at each commit.
  *
  * Accept rules: level-triggered with EPOLLEXCLUSIVE.  Whoever is woken
- * accepts at least one, up to 4 when the last second's rate was high;
- * only then may it step back, for at most 20 ms, by load (connections
- * accepted in the last second and busy time both above 9/8 of the mean),
+ * accepts at least one, up to 4 when the last second's rate was high.
+ * Who is ahead of the mean by more than one is put at the end of those
+ * whom the kernel wakes; who is 16 ahead may step back, for at most 20 ms,
+ * by load (connections accepted and busy time both above 9/8 of the mean),
  * never by open connections, never when fewer than half of the workers
  * listen.  After a worker's death the others try accept once.  On EMFILE:
  * step back 100 ms, close idle connections, count fd_exhausted.
@@ -48,7 +49,8 @@ struct listener {
 	bool			 listening:1;	/* in the loop */
 	bool			 retired:1;	/* no longer configured */
 	/* accounting of the accept rules */
-	struct timer		 back;		/* stepped back until */
+	struct timer		 back;		/* stepped back */
+	uint64_t		 back_until;	/* ms, at most */
 	uint64_t		 kick;		/* accept_kick last seen */
 };
 

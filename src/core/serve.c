@@ -4,6 +4,11 @@
  */
 #include "core/serve.h"
 
+#include <sys/resource.h>
+
+#include <errno.h>
+#include <string.h>
+
 #include "base/must.h"
 #include "core/ask.h"
 #include "core/board.h"
@@ -15,6 +20,7 @@
 #define KEEP_ARENAS	256
 #define KEEP_CONNS	1024
 #define SECOND_MS	1000
+#define FULL_MS		10000	/* between two words of that */
 #define LAST_TURNS	64	/* for what is freed at the end of a turn */
 
 /* --- time --- */
@@ -52,6 +58,35 @@ on_second(struct timer *t)
 }
 
 /* --- parts --- */
+
+bool
+serve_is_full(struct serve *s, int error, const char *what)
+{
+	struct rlimit	r = { .rlim_cur = 0 };
+	uint64_t	now = ev_ms(s->ev);
+
+	if (error != EMFILE && error != ENFILE && error != ENOBUFS &&
+	    error != ENOMEM)
+		return false;
+	stat_add(STAT_FD_EXHAUSTED, 1);
+	if (s->full_ms != 0 && now - s->full_ms < FULL_MS)
+		return true;
+	s->full_ms = now;
+	(void)getrlimit(RLIMIT_NOFILE, &r);
+	if (error == EMFILE)
+		log_err(&self->lc, "descriptors: none left for %s: this "
+		    "process may have %llu: raise LimitNOFILE (systemd) or "
+		    "ulimit -n, then restart", what,
+		    (unsigned long long)r.rlim_cur);
+	else if (error == ENFILE)
+		log_err(&self->lc, "descriptors: none left for %s in the "
+		    "whole system: raise sysctl fs.file-max", what);
+	else
+		log_err(&self->lc, "kernel memory: none left for %s: %s: "
+		    "raise the memory limit of the service", what,
+		    strerror(error));
+	return true;
+}
 
 void **
 serve_state(struct serve *s, const struct serve_part *p)

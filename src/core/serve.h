@@ -59,6 +59,7 @@ struct serve {
 	char			date[DATE_LEN];	/* refreshed each second */
 	struct timer		second;
 	uint64_t		conn_no;
+	uint64_t		full_ms;	/* said then; 0: never */
 	struct rand		rand;		/* of request ids */
 };
 
@@ -75,6 +76,13 @@ struct serve_part {
 	void		(*fini)(struct serve *);
 };
 extern const struct serve_part *const serve_parts[];	/* NULL at the end */
+
+/*
+ * The kernel gave no descriptor or no memory for one: counted, and said
+ * with what to raise, at once and then at most each 10 seconds.  True if
+ * error is of that kind.
+ */
+bool serve_is_full(struct serve *, int error, const char *what);
 
 /* Where a part keeps its state; NULL at first. */
 void **serve_state(struct serve *, const struct serve_part *);

@@ -13,6 +13,7 @@
 
 #include "conf/load.h"
 #include "config.h"
+#include "os/place.h"
 
 #define AT(member)	offsetof(struct settings, member)
 #define AT_LIMITS(member)	offsetof(struct settings_limits, member)
@@ -66,11 +67,12 @@ set_places(struct conf_load *load, struct settings *s)
 	struct str	 run = find_env(load, STR("XDG_RUNTIME_DIR"));
 	struct str	 state = find_env(load, STR("XDG_STATE_HOME"));
 	struct str	 home = find_env(load, STR("HOME"));
+	char		 buf[512];
 
-	if (!conf_is_set(load, &s->obj, "run_dir"))
-		s->run_dir = run.n > 0 ?
-		    arena_fmt(a, "%.*s/sluice", STR_FMT(run)) :
-		    arena_fmt(a, "/tmp/sluice-%u", (unsigned)getuid());
+	/* one that is too long is refused where the socket is bound */
+	if (!conf_is_set(load, &s->obj, "run_dir") &&
+	    place_run_dir(buf, sizeof(buf), run) == 0)
+		s->run_dir = arena_dup(a, str_from(buf));
 	if (conf_is_set(load, &s->obj, "state_dir"))
 		return;
 	if (state.n > 0)
@@ -80,7 +82,7 @@ set_places(struct conf_load *load, struct settings *s)
 		    STR_FMT(home));
 	else
 		s->state_dir = arena_fmt(a, "/tmp/sluice-%u/state",
-		    (unsigned)getuid());
+		    (unsigned)geteuid());
 }
 
 static int
@@ -117,13 +119,16 @@ static const struct conf_row sluice_rows[] = {
 		.def = SL_RUNDIR, .min = 1, .max = 90,
 		.reload = CONF_UPGRADE, .example = "/run/sluice2",
 		.text = "Directory of the control socket and the pid file. "
-		    "Without root: sluice below XDG_RUNTIME_DIR."
+		    "Without root: sluice below XDG_RUNTIME_DIR, or "
+		    "/tmp/sluice-UID where that is not set; both must be "
+		    "the user's own, and nobody else may write there."
 	}, {
 		.key = "state_dir", .type = CONF_PATH, .off = AT(state_dir),
 		.def = SL_STATEDIR, .min = 1, .max = 1024,
 		.reload = CONF_UPGRADE, .example = "/srv/sluice",
 		.text = "Directory of what outlives the daemon. "
-		    "Without root: sluice below XDG_STATE_HOME."
+		    "Without root: sluice below XDG_STATE_HOME, or "
+		    ".local/state/sluice below HOME."
 	}, {
 		.key = "include", .type = CONF_LINES, .off = AT(include),
 		.example = "conf.d/*.conf",

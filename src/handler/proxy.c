@@ -268,7 +268,8 @@ run(struct proxy *p)
 	must(!p->running);
 	p->running = true;
 	do {
-		log_dbg(&p->x->lc, "proxy: %s", step_names[p->step]);
+		if (p->x->lc.log != NULL && p->x->lc.log->level >= LOG_DBG)
+			log_dbg(&p->x->lc, "proxy: %s", step_names[p->step]);
 		rc = steps[p->step](p);
 		if (rc == STEP_NEXT)
 			p->step++;
@@ -491,5 +492,5 @@ cut(struct exchange *x, enum fail why)
 }
 
 const struct handler handler_proxy = {
-	"proxy", &proxy_group, start, body, cut
+	"proxy", &proxy_group, start, body, cut, 0
 };

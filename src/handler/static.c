@@ -17,6 +17,7 @@
 #include "core/stat.h"
 #include "handler/static_file.h"
 
+#define METHODS		(METHOD_BIT(METHOD_GET) | METHOD_BIT(METHOD_HEAD))
 #define STATIC_MAGIC	0x73746174U
 
 /* what is being opened */
@@ -295,6 +296,7 @@ fail_errno(struct sending *s, int error)
 	case EMFILE:
 	case ENFILE:
 	case ENOMEM:
+		(void)serve_is_full(s->x->serve, error, "a file");
 		fail_with(s, FAIL_OVERLOAD, strerror(error));
 		break;
 	default:
@@ -638,7 +640,7 @@ start(struct exchange *x)
 	x->hctx = s;
 	exchange_skip_request(x);
 	if (x->req->meth != METHOD_GET && x->req->meth != METHOD_HEAD) {
-		x->allow = METHOD_BIT(METHOD_GET) | METHOD_BIT(METHOD_HEAD);
+		x->allow = METHODS;
 		fail_with(s, FAIL_METHOD_NOT_ALLOWED, "");
 	} else
 		find(s);
@@ -657,5 +659,5 @@ cut(struct exchange *x, enum fail why)
 }
 
 const struct handler handler_static = {
-	"static", &static_group, start, body, cut
+	"static", &static_group, start, body, cut, METHODS
 };

@@ -14,12 +14,12 @@
 
 /* The place of the key, or of nothing when the root is a default. */
 static int
-fail_root(struct conf_load *load, struct conf_obj *obj,
-    const struct static_route *r, const char *why)
+tell_root(struct conf_load *load, struct conf_obj *obj,
+    const struct static_route *r, enum diag_id id, const char *why)
 {
 	const struct conf_item	*it = conf_item(load, obj, "static");
 
-	diag_at(conf_load_diags(load), DIAG_STATIC_MISSING,
+	diag_at(conf_load_diags(load), id,
 	    it != NULL ? &it->vspan : NULL, obj, "static", "\"%.*s\": %s",
 	    STR_FMT(r->root), why);
 	return -1;
@@ -74,23 +74,49 @@ make_key(struct conf_load *load, struct static_route *r)
 }
 
 static int
-link_static(struct conf_load *load, struct conf_obj *obj, void *part)
+fail_root(struct conf_load *load, struct conf_obj *obj,
+    const struct static_route *r, const char *why)
 {
-	struct static_route	*r = part;
+	return tell_root(load, obj, r, DIAG_STATIC_MISSING, why);
+}
+
+/* 1: it is not there, but may come. */
+static int
+check_root(struct conf_load *load, struct conf_obj *obj,
+    const struct static_route *r)
+{
+	const struct conf_item	*it = conf_item(load, obj, "static");
 	char			 path[PATH_MAX];
 	struct stat		 st;
 
-	if (r->root.n == 0)
-		return 0;
 	if (str_to_c(r->root, path, sizeof(path)) == -1)
 		return fail_root(load, obj, r, "the path is too long");
+	if (stat(path, &st) == -1 && errno == ENOENT &&
+	    (it == NULL || it->origin != CONF_CLI)) {
+		/* until then there is nothing below it */
+		(void)tell_root(load, obj, r, DIAG_STATIC_ABSENT,
+		    "there is no such directory: answered 404 until there is");
+		return 1;
+	}
 	if (stat(path, &st) == -1)
 		return fail_root(load, obj, r, strerror(errno));
 	if (!S_ISDIR(st.st_mode))
 		return fail_root(load, obj, r, "this is no directory");
+	return 0;
+}
+
+static int
+link_static(struct conf_load *load, struct conf_obj *obj, void *part)
+{
+	struct static_route	*r = part;
+	int			 rc;
+
+	if (r->root.n == 0)
+		return 0;
 	trim_fallback(r);
 	make_key(load, r);
-	return check_fallback(load, obj, r);
+	rc = check_root(load, obj, r);
+	return rc != 0 ? rc == 1 ? 0 : -1 : check_fallback(load, obj, r);
 }
 
 /* as in "[static] directory = ./public" */
@@ -104,7 +130,9 @@ static const struct conf_row rows[] = {
 		.min = 1, .max = 1024, .flags = CONF_F_HANDLER,
 		.example = "/srv/www",
 		.text = "Serves the files of this directory.  The path of a "
-		    "request is looked for as it is, nothing is taken off."
+		    "request is looked for as it is, nothing is taken off. "
+		    "A directory that is not there yet is a warning, and "
+		    "404 until it is."
 	}, {
 		.key = "index", .type = CONF_LIST, .off = AT(index),
 		.def = "index.html", .example = "index.html index.htm",

@@ -78,6 +78,7 @@ make_site(struct serve *s, const struct static_route *r)
 {
 	struct static_site	*site = must_calloc(1, sizeof(*site) +
 	    r->root.n + r->key.n + 2);
+	int			 error;
 
 	memcpy(site->text, r->root.p, r->root.n);
 	memcpy(site->text + r->root.n + 1, r->key.p, r->key.n);
@@ -85,7 +86,9 @@ make_site(struct serve *s, const struct static_route *r)
 	site->key = str_make(site->text + r->root.n + 1, r->key.n);
 	site->fd = fs_open_below(AT_FDCWD, site->root.p, ROOT);
 	if (site->fd == -1) {
+		error = errno;
 		free(site);
+		errno = error;
 		return NULL;
 	}
 	site->serve = s;
@@ -199,6 +202,9 @@ prepare(struct serve *s, const struct conf *c, struct err *e)
 		if (r->root.n == 0)
 			continue;
 		site = static_site(s, r);
+		/* one that is not there yet is opened when it is asked for */
+		if (site == NULL && errno == ENOENT)
+			continue;
 		if (site == NULL)
 			return err_sys(e, "route \"%.*s\": static \"%.*s\"",
 			    STR_FMT(all.v[i]->name), STR_FMT(r->root));

@@ -17,12 +17,14 @@
 
 struct row {
 	struct str	name;
+	struct str	wire;
 	unsigned	flags;
 };
 
 static const struct row rows[HDR_N] = {
-	[HDR_OTHER] = { STR_INIT(""), 0 },
-#define HDR(id, name, flags)	[HDR_##id] = { STR_INIT(name), flags },
+	[HDR_OTHER] = { STR_INIT(""), STR_INIT(""), 0 },
+#define HDR(id, name, wire, flags)					\
+	[HDR_##id] = { STR_INIT(name), STR_INIT(wire), flags },
 #include "http/hdr.tbl"
 #undef HDR
 };
@@ -81,6 +83,13 @@ hdr_name(enum hdr_id id)
 {
 	must((unsigned)id < HDR_N);
 	return rows[id].name;
+}
+
+struct str
+hdr_wire_name(enum hdr_id id)
+{
+	must((unsigned)id < HDR_N);
+	return rows[id].wire;
 }
 
 unsigned

@@ -16,7 +16,7 @@ enum http_method {
 	METHOD_PATCH, METHOD_N
 };
 
-/* fields that somebody looks at: HDR(ID, "name", flags) */
+/* fields that somebody looks at, see hdr.tbl */
 #define HDR_F_HOP	0x01	/* hop-by-hop, never forwarded (9110 7.6.1) */
 #define HDR_F_FRAME	0x02	/* written anew by the codec */
 #define HDR_F_ONE	0x04	/* a second one is refused (request) */
@@ -24,7 +24,7 @@ enum http_method {
 
 enum hdr_id {
 	HDR_OTHER,
-#define HDR(id, name, flags)	HDR_##id,
+#define HDR(id, name, wire, flags)	HDR_##id,
 #include "http/hdr.tbl"
 #undef HDR
 	HDR_N
@@ -86,6 +86,8 @@ struct str msg_reason(unsigned status);
 /* Id of a field name, HDR_OTHER if it is none of ours. */
 enum hdr_id hdr_find_id(struct str name);
 struct str hdr_name(enum hdr_id);
+/* The name as HTTP/1.1 writes it: "Content-Type". */
+struct str hdr_wire_name(enum hdr_id);
 unsigned hdr_flags(enum hdr_id);
 
 /* Appends; the slices are borrowed. */

@@ -117,12 +117,11 @@ is_name(struct str s)
 
 	if (s.n == 0 || s.n > HOST_MAX)
 		return false;
-	for (i = 0; i < s.n; i++) {
-		if (!is_unreserved(s.p[i]))
+	if (scan_name(s) != s.n || s.p[0] == '.')
+		return false;
+	for (i = 1; i < s.n; i++)
+		if (s.p[i] == '.' && s.p[i - 1] == '.')
 			return false;
-		if (s.p[i] == '.' && (i == 0 || s.p[i - 1] == '.'))
-			return false;
-	}
 	return true;
 }
 

@@ -1,5 +1,6 @@
 /*
- * The outcome of a connect, tcp or unix.  Workers.
+ * The outcome of a connect, tcp or unix; whether a connection that was
+ * idle is still good.  Workers.
  *
  * A socket becomes writable when its connect is through, either way; why
  * it failed is in SO_ERROR, which reading clears.
@@ -7,6 +8,23 @@
 #include "io/io.h"
 
 #include <errno.h>
+
+/* Events tell the same, but only once a turn. */
+bool
+io_is_quiet(const struct io *io)
+{
+	ssize_t	n;
+	char	c;
+
+	if (!io->open)
+		return false;
+	if (io->fd.fd < 0)
+		return true;
+	do
+		n = recv(io->fd.fd, &c, 1, MSG_PEEK | MSG_DONTWAIT);
+	while (n == -1 && errno == EINTR);
+	return n == -1 && (errno == EAGAIN || errno == EWOULDBLOCK);
+}
 
 int
 io_dialled(struct io *io)

@@ -126,6 +126,12 @@ void io_close(struct io *, bool reset);
  */
 size_t io_unsent(const struct io *);
 
+/*
+ * False if the peer ended or said something that nobody has read, be it
+ * that the loop does not know yet; of an idle connection.
+ */
+bool io_is_quiet(const struct io *);
+
 /* Descriptor for splice and getsockname, -1 if there is none. */
 int io_fd(const struct io *);
 

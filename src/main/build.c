@@ -78,6 +78,32 @@ answer(int fd, struct built *b, struct diags *d, const int *files)
 	text_fini(&j);
 }
 
+/* Such a key is obeyed at the start alone (reload class upgrade). */
+static void
+warn_moved(struct conf_load *cl, const struct conf_obj *obj, const char *key,
+    struct str now, const char *was)
+{
+	const struct conf_item *it = conf_item(cl, obj, key);
+
+	if (str_eq(now, str_from(was)))
+		return;
+	diag_at(conf_load_diags(cl), DIAG_START_ONLY,
+	    it != NULL ? &it->kspan : NULL, obj, key,
+	    "a reload does not change %s: \"%s\" stays in use", key, was);
+}
+
+static void
+warn_start_only(const struct master *m, struct conf_load *cl,
+    const struct conf *conf)
+{
+	const struct settings *s = settings_get(conf);
+
+	if (m->gens.cur == NULL)
+		return;
+	warn_moved(cl, &s->obj, "run_dir", s->run_dir, m->run_dir);
+	warn_moved(cl, &s->obj, "state_dir", s->state_dir, m->state_dir);
+}
+
 /* Makes the two files of a generation; -1 if it has errors. */
 static int
 compile(struct master *m, struct conf_load *cl, jmp_buf *full, int *files)
@@ -98,6 +124,7 @@ compile(struct master *m, struct conf_load *cl, jmp_buf *full, int *files)
 	conf = conf_load_run(cl, &a);
 	if (conf == NULL || budget_check(cl, conf) < 0)
 		return -1;
+	warn_start_only(m, cl, conf);
 	conf->number = m->pub.number;
 	gen_finish(&m->gens, m->pub.slot, &a, conf);
 	gen_finish_keys(&m->gens, files[1], m->pub.slot, &keys,
@@ -240,6 +267,8 @@ build_reaped(struct master *m, int status)
 	char *buf;
 
 	m->pub.pid = 0;
+	if (m->pub.step != PUBLISH_BUILD)
+		return;
 	ev_timer_off(m->proc.ev, &m->pub.deadline);
 	/* its answer may still lie in the channel */
 	if (!m->pub.answered && chan_is_open(&m->pub.chan)) {
@@ -250,9 +279,7 @@ build_reaped(struct master *m, int status)
 		free(buf);
 	}
 	chan_close(&m->pub.chan);
-	if (m->state > MASTER_SERVING)
-		publish_fail(m, "the gateway is stopping");
-	else if (!m->pub.answered)
+	if (!m->pub.answered)
 		publish_fail(m, "the builder died (%s %d) before it answered",
 		    WIFSIGNALED(status) ? "signal" : "status",
 		    WIFSIGNALED(status) ? WTERMSIG(status) :

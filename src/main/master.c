@@ -20,6 +20,7 @@
 #include "main/panic.h"
 #include "os/fault.h"
 #include "os/notify.h"
+#include "os/place.h"
 
 #define DEFAULT_USER	"sluice"
 #define FALLBACK_USER	"nobody"
@@ -119,6 +120,23 @@ open_pid_file(struct master *m, enum diag_id *id, struct err *e)
 	return 0;
 }
 
+/* One that the user did not name must be safe from others. */
+static int
+make_run_dir(struct master *m, struct err *e)
+{
+	const char *xdg = getenv("XDG_RUNTIME_DIR");
+	char own[sizeof(m->run_dir)];
+
+	if (priv_is_root())
+		return priv_make_dir(m->run_dir, &m->user, 0775, e);
+	if (priv_make_dir(m->run_dir, &m->user, 0755, e) < 0)
+		return -1;
+	if (place_run_dir(own, sizeof(own), str_from(xdg != NULL ? xdg :
+	    "")) == -1 || strcmp(own, m->run_dir) != 0)
+		return 0;
+	return place_check(m->run_dir, e);
+}
+
 int
 master_first(struct master *m, const struct conf *conf, enum diag_id *id,
     struct err *e)
@@ -141,7 +159,7 @@ master_first(struct master *m, const struct conf *conf, enum diag_id *id,
 	if (settings_log_dir(conf, log_dir, sizeof(log_dir), e) < 0)
 		return -1;
 	/* the master goes on making and removing files there, as group */
-	if (priv_make_dir(m->run_dir, &m->user, 0775, e) < 0 ||
+	if (make_run_dir(m, e) < 0 ||
 	    priv_make_dir(m->state_dir, &m->user, 0750, e) < 0 ||
 	    priv_make_dir(log_dir, &m->user, 0750, e) < 0)
 		return -1;

@@ -19,6 +19,8 @@
 #include "up/upstream.h"
 
 #define PREPARE_MS	10000
+/* sockets in one publish: less than a channel queues, so all else has room */
+#define FRESH_MAX	240
 
 static void finish(struct master *);
 
@@ -248,20 +250,43 @@ send_sockets(struct master *m, struct child *c)
 	return 0;
 }
 
+static bool
+takes_sockets(const struct child *c)
+{
+	return c->row->count == 0 && !c->old && !c->draining;
+}
+
+/* To every worker; refuses the generation when one does not get them. */
 static void
-begin_prepare(struct master *m)
+send_all_sockets(struct master *m)
 {
 	struct list *l;
 	struct child *c;
+	unsigned fresh = 0;
 
-	m->pub.step = PUBLISH_PREPARE;
+	list_each(l, &m->bound)
+		fresh += container_of(l, struct bound, node)->fresh;
 	list_each(l, &m->children) {
 		c = container_of(l, struct child, node);
-		if (c->row->count == 0 && !c->old && !c->draining &&
-		    send_sockets(m, c) < 0)
+		if (m->pub.refused || !takes_sockets(c))
+			continue;
+		if (fresh > FRESH_MAX) {
+			snprintf(m->pub.why, sizeof(m->pub.why), "%u new "
+			    "addresses: a reload may add %d; add the others "
+			    "by another", fresh, FRESH_MAX);
+			m->pub.refused = true;
+		} else if (send_sockets(m, c) < 0) {
 			refuse(m, c, "could not be sent the sockets of new "
-			    "addresses (a reload may add 250)");
+			    "addresses");
+		}
 	}
+}
+
+static void
+begin_prepare(struct master *m)
+{
+	m->pub.step = PUBLISH_PREPARE;
+	send_all_sockets(m);
 	ev_timer(m->proc.ev, &m->pub.deadline, PREPARE_MS);
 	if (!m->pub.refused)
 		ask_all(m);
@@ -345,10 +370,13 @@ refuse_with(struct master *m, const struct child *c, struct str why)
 void
 publish_stop(struct master *m)
 {
-	if (m->pub.step == PUBLISH_BUILD && m->pub.pid > 0)
+	if (m->pub.step != PUBLISH_BUILD && m->pub.step != PUBLISH_PREPARE)
+		return;
+	/* who asked is told now; the builder is reaped when it has gone */
+	if (m->pub.pid > 0)
 		kill(m->pub.pid, SIGKILL);
-	else if (m->pub.step == PUBLISH_PREPARE)
-		publish_fail(m, "the gateway is stopping");
+	chan_close(&m->pub.chan);
+	publish_fail(m, "the gateway is stopping");
 }
 
 void

@@ -282,8 +282,8 @@ refuse_dial(struct up_conn *c, struct pool_wait *w, const char *what,
     int error)
 {
 	end_conn(c);
-	if (error == EMFILE || error == ENFILE)
-		stat_add(STAT_FD_EXHAUSTED, 1);
+	(void)serve_is_full(w->server->upstream->serve, error,
+	    "a connection to a server");
 	refuse(w, what, error, dial_fail(error));
 }
 
@@ -350,17 +350,27 @@ pool_init(struct server *s)
 	timer_init(&s->idle_end, on_idle_end);
 }
 
-static void
+/* The one used last that its server has not closed; false: none. */
+static bool
 take_idle(struct server *s, struct pool_wait *w)
 {
-	struct up_conn	*c = container_of(s->idle.next, struct up_conn, node);
+	struct up_conn	*c;
 
+	for (;;) {
+		if (s->nidle == 0)
+			return false;
+		c = container_of(s->idle.next, struct up_conn, node);
+		if (io_is_quiet(&c->io))
+			break;
+		close_conn(c);
+	}
 	leave_idle(c);
 	c->wait = w;
 	w->conn = c;
 	w->reused = true;
 	stat_add(STAT_UP_REUSED, 1);
 	answer(w, FAIL_NONE);
+	return true;
 }
 
 void
@@ -377,11 +387,8 @@ pool_get(struct server *s, struct pool_wait *w, uint64_t connect_ms,
 	w->waiting = true;
 	timer_init(&w->deadline, on_deadline);
 	ev_task_init(&w->wake, on_answer);
-	if (!fresh && s->nidle > 0) {
-		take_idle(s, w);
-		return;
-	}
-	start_dial(w);
+	if (fresh || !take_idle(s, w))
+		start_dial(w);
 }
 
 static void

@@ -86,7 +86,8 @@ class Stage:
         # who is nobody may not be let into the checkout
         self.bin = os.path.join(directory, "bin")
         os.mkdir(self.bin, 0o755)
-        shutil.copy(f"{BIN}/sluiced", self.bin)
+        for name in ("sluiced", "sluicectl"):
+            shutil.copy(f"{BIN}/{name}", self.bin)
         self.taken = socket.create_server(("127.0.0.1", 0))
         self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         self.sock.bind(os.path.join(directory, "sock"))

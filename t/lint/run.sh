@@ -62,7 +62,7 @@ passed=$(echo "$last" | cut -d' ' -f2)
 failed=$(echo "$last" | cut -d' ' -f4)
 
 sources=$(find src -name '*.c' ! -name 'ev_kqueue.c' | sort)
-tests=$(present t/unit/*.c t/fuzz/*.c)
+tests=$(present t/unit/*.c t/fuzz/*.c contrib/bench/*.c)
 # the names hold no blanks
 # shellcheck disable=SC2086
 compile gcc 'gcc -Werror' $sources $tests

@@ -65,7 +65,12 @@ START_TEST(plain)
 	    "continues the value above\n"
 	    "    7 |  path  =  /b /c \n"
 	    "      |  ^^^^^^^^^^^^^^ remove the indentation, or quote the "
-	    "value\n1 warning\n");
+	    "value\n"
+	    "t.conf:9:15: warning[W0313]: what follows # belongs to the "
+	    "value: comments are lines of their own\n"
+	    "    9 | title = a ; b # c\n"
+	    "      |               ^^^ put the comment on a line of its own, "
+	    "or quote the value; see sluice.conf(5) title\n2 warnings\n");
 	r = route(&t, "a");
 	ck_assert_uint_eq(r->paths.n, 5);
 	ck_slice(r->paths.v[4], "/c");

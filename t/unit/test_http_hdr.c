@@ -280,6 +280,9 @@ START_TEST(scan_table)
 		    c == '\t' || (c >= ' ' && c != 127));
 		ck_assert_int_eq(scan_is((char)c, SCAN_TARGET),
 		    c > ' ' && c < 127);
+		ck_assert_int_eq(scan_is((char)c, SCAN_NAME), c < 128 &&
+		    c != 0 && (isalnum((int)c) ||
+		    strchr("-._~", (int)c) != NULL));
 	}
 }
 END_TEST

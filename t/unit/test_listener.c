@@ -175,7 +175,7 @@ START_TEST(steps_back_after_one)
 
 	env_init(&t);
 	env_conf(&t, HELLO);
-	set_load(&t, add_peer(&t, 1, false), 100, 500000);
+	set_load(&t, add_peer(&t, 1, false), 130, 500000);
 	c[0] = arrive(&t);
 	ck_assert_uint_eq(t.serve.nback, 1);
 	ck_assert_uint_eq(t.board.slot->stepped, 1);
@@ -207,17 +207,17 @@ START_TEST(reasons_to_stay)
 	env_conf(&t, HELLO);
 	peer = add_peer(&t, 1, false);
 	/* not above 9/8 of the mean, with the one that comes and the slack */
-	set_load(&t, peer, 84, 500000);
+	set_load(&t, peer, 112, 500000);
 	stays(&t);
 	/* many, but no work */
-	set_load(&t, peer, 100, 200000);
+	set_load(&t, peer, 130, 200000);
 	stays(&t);
 	/* fewer than half would listen */
-	set_load(&t, peer, 100, 500000);
+	set_load(&t, peer, 130, 500000);
 	peer->stepped = 1;
 	stays(&t);
 	/* another role does not count: alone it stays */
-	set_load(&t, peer, 100, 500000);
+	set_load(&t, peer, 130, 500000);
 	peer->stepped = 0;
 	peer->role = 7;
 	stays(&t);

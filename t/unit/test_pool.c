@@ -254,6 +254,32 @@ START_TEST(test_idle_ends)
 }
 END_TEST
 
+/* Before the loop has heard of it. */
+START_TEST(test_closed_is_not_given)
+{
+	struct fix	*f = setup(64, 0);
+	struct up_conn	*a = get(f, 0, false);
+	struct up_conn	*b = get(f, 1, false);
+	int		 one = take(f), two = take(f);
+
+	pool_put(a, true);
+	pool_put(b, true);
+	close(two);
+	ask(f, 2, f->server, 3000, false);
+	ck_assert_uint_eq(f->server->nidle, 0);
+	wait_calls(f, 2, 1);
+	ck_assert_ptr_eq(f->wish[2].conn, a);
+	ck_assert(f->wish[2].w.reused);
+	pool_put(a, true);
+	close(one);
+	a = get(f, 3, false);
+	ck_assert(!f->wish[3].w.reused);
+	pool_put(a, false);
+	wait_open(f, f->server, 0);
+	teardown(f);
+}
+END_TEST
+
 START_TEST(test_too_many)
 {
 	struct fix	*f = setup(128, 0);
@@ -454,6 +480,7 @@ main(void)
 	tcase_set_timeout(tc, 30);
 	tcase_add_test(tc, test_reuse);
 	tcase_add_test(tc, test_idle_ends);
+	tcase_add_test(tc, test_closed_is_not_given);
 	tcase_add_test(tc, test_too_many);
 	tcase_add_test(tc, test_refused);
 	tcase_add_test(tc, test_timeout);

@@ -351,7 +351,7 @@ START_TEST(handlers_of_a_route)
 	env_says(WEB "[route r]\nredirect = 200 /\n", true, "E0129");
 	env_says(WEB "[route r]\nredirect = 301\n", true, "E0129");
 	env_says(WEB "[route r]\nredirect = 301 /${x}\n", true, "E0133");
-	env_says(WEB "[route r]\nstatic = /nowhere\n", true, "E0302");
+	env_says(WEB "[route r]\nstatic = /nowhere\n", false, "W0304");
 	env_says(WEB "[route r]\nstatic = /etc/passwd\n", true, "E0302");
 }
 END_TEST

@@ -2,6 +2,8 @@
  * A whole process in one: configuration text, a generation, a listener
  * on the loopback, requests over plain sockets; reload and drain.
  */
+#include <fcntl.h>
+
 #include "serve_env.h"
 
 #define HELLO	"[route hello]\npath = /hello\nrespond = 200 hi there\n"
@@ -158,6 +160,7 @@ START_TEST(a_refused_generation_changes_nothing)
 	struct err	 e;
 	struct gen	*g;
 	char		 dir[] = "/tmp/sl-serve-XXXXXX";
+	int		 fd;
 
 	env_init(&t);
 	env_conf(&t, HELLO);
@@ -168,7 +171,11 @@ START_TEST(a_refused_generation_changes_nothing)
 	g = env_make(&t, conf.p);
 	text_fini(&conf);
 	ck_assert_int_eq(rmdir(dir), 0);
+	fd = open(dir, O_CREAT | O_EXCL | O_WRONLY, 0600);
+	ck_assert_int_ne(fd, -1);
+	close(fd);
 	ck_assert_int_eq(serve_prepare(&t.serve, g, &e), -1);
+	ck_assert_int_eq(unlink(dir), 0);
 	env_has(e.text, dir);
 	gen_cancel(&t.gens);
 	env_has(env_ask(&t, "GET /hello", ""), "hi there");

@@ -18,6 +18,7 @@
 
 #define LINGER_MS	2000		/* after an answer */
 #define LINGER_BYTES	(256 * 1024)
+#define WRITE_LOOKS	16	/* of a limit: how late a stall is noticed */
 
 static struct h1c *
 of(struct codec_conn *cc)
@@ -243,6 +244,17 @@ waits_for_body(const struct h1s *s)
 	return s->wait_ms != 0 && (!s->head_sent || answered);
 }
 
+/* After ms without progress: when to look again, or 0 if that is enough. */
+static uint64_t
+next_look(uint64_t limit, uint64_t ms)
+{
+	uint64_t	step = limit / WRITE_LOOKS + 1;
+
+	if (ms >= limit)
+		return 0;
+	return limit - ms < step ? limit - ms : step;
+}
+
 /* Writing comes first: a client that takes nothing is not asked for more. */
 static void
 arm(struct h1c *c, struct h1s *s)
@@ -258,10 +270,12 @@ arm(struct h1c *c, struct h1s *s)
 		return;
 	s->timer = (uint8_t)want;
 	s->moved = false;
-	if (want == H1S_WRITE)
+	if (want == H1S_WRITE) {
 		s->unsent = io_unsent(c->io);
-	set_timer(c, want == H1S_NONE ? 0 :
-	    want == H1S_WRITE ? lim->write_ms : lim->body_ms);
+		s->took_ms = ev_ms(c->env->ev);
+	}
+	set_timer(c, want == H1S_NONE ? 0 : want == H1S_WRITE ?
+	    next_look(lim->write_ms, 0) : lim->body_ms);
 }
 
 void
@@ -362,21 +376,27 @@ on_body_time(struct h1c *c)
 
 /*
  * The kernel may hold megabytes and ask for more only when a third of
- * them is gone: a client that takes some of them has not stalled.
+ * them is gone: a client that takes some of them has not stalled.  Nobody
+ * tells of that, so it is looked at now and then: a stall is noticed at
+ * most one step late, and never early.
  */
 static void
 on_write_time(struct h1c *c)
 {
 	struct h1s	*s = c->s;
+	uint64_t	 now = ev_ms(c->env->ev), next;
 	size_t		 left = io_unsent(c->io);
 
-	if (left >= s->unsent) {
+	if (left < s->unsent)
+		s->took_ms = now;
+	s->unsent = left;
+	next = next_look(c->env->limits.write_ms, now - s->took_ms);
+	if (next == 0) {
 		h1_server_fail(c, FAIL_WRITE_TIMEOUT, true);
 		return;
 	}
-	s->unsent = left;
 	s->timer = H1S_WRITE;
-	set_timer(c, c->env->limits.write_ms);
+	set_timer(c, next);
 }
 
 static void

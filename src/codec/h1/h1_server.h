@@ -62,7 +62,8 @@ struct h1s {
 	uint64_t		 wait_ms;	/* waiting for body since; 0 */
 	uint64_t		 waited_ms;	/* for body, in all */
 	uint64_t		 skip_from;	/* body.got, when dropped */
-	size_t			 unsent;	/* when H1S_WRITE began */
+	size_t			 unsent;	/* at H1S_WRITE's last look */
+	uint64_t		 took_ms;	/* the client, last seen */
 	enum fail		 broken;	/* of the response: cut it */
 	enum fail		 in_fail;	/* of the request's body */
 	uint8_t			 timer;		/* enum h1s_timer */

@@ -15,30 +15,28 @@
 
 static const char upper_hex[] = "0123456789ABCDEF";
 
-/* "content-type" as "Content-Type". */
-static void
-put_own_name(struct text *t, enum hdr_id id)
+static char *
+copy(char *p, struct str s)
 {
-	struct str	s = hdr_name(id);
-	char		name[32];
-	bool		first = true;
-	size_t		i;
-
-	must(s.n <= sizeof(name));
-	for (i = 0; i < s.n; i++) {
-		name[i] = first ? (char)(s.p[i] & ~0x20) : s.p[i];
-		first = s.p[i] == '-';
-	}
-	text_add(t, id == HDR_ETAG ? STR("ETag") : str_make(name, s.n));
+	if (s.n > 0)
+		memcpy(p, s.p, s.n);
+	return p + s.n;
 }
 
+/* One line in one piece of room: a head has ten of them. */
 static void
 put_line(struct text *t, struct str name, struct str val)
 {
-	text_add(t, name);
-	text_add(t, STR(": "));
-	text_add(t, val);
-	text_add(t, STR("\r\n"));
+	char	*p = text_room(t, name.n + val.n + 4);
+
+	if (p == NULL)
+		return;
+	p = copy(p, name);
+	*p++ = ':';
+	*p++ = ' ';
+	p = copy(p, val);
+	*p++ = '\r';
+	*p = '\n';
 }
 
 /* A name that has a row needs no second look. */
@@ -49,10 +47,9 @@ put_field(struct text *t, const struct hdr *h)
 		return;
 	if (h->id == HDR_OTHER && !hdr_is_token(h->name))
 		return;
-	if (h->id != HDR_OTHER && h->name.p == hdr_name(h->id).p) {
-		put_own_name(t, h->id);
-		put_line(t, STR(""), h->val);
-	} else
+	if (h->id != HDR_OTHER && h->name.p == hdr_name(h->id).p)
+		put_line(t, hdr_wire_name(h->id), h->val);
+	else
 		put_line(t, h->name, h->val);
 }
 

@@ -1,0 +1,605 @@
+/*
+ * load: asks one HTTP/1.1 server over many connections and checks every
+ * answer.  One thread, epoll.
+ *
+ * Three ways: as fast as it goes (every connection has one request under
+ * way), at a fixed rate (-r: requests are due by the clock, and latency
+ * counts from when one was due, so that a server that stalls cannot hide
+ * it), and held (-H, -B: connections are kept until standard input ends).
+ * Bodies are thrown away in the kernel (MSG_TRUNC): what is measured is
+ * the server.  The last line of the output is one JSON object.
+ */
+#include <sys/epoll.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+
+#include <arpa/inet.h>
+#include <err.h>
+#include <errno.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+#include <time.h>
+#include <unistd.h>
+
+enum { HEAD_MAX = 2048, BATCH = 256, LINEAR = 64, BUCKETS = 64 * LINEAR };
+
+enum state { CLOSED, CONNECTING, FREE, HEAD, BODY, ENDING };
+
+struct conn {
+	int		fd;
+	enum state	state;
+	bool		last;		/* the server will close */
+	bool		used;		/* has had an answer */
+	uint64_t	due;		/* when its request was due */
+	uint64_t	left;		/* of the body */
+	size_t		n;		/* of head */
+	char		head[HEAD_MAX];
+};
+
+static struct {
+	/* set once */
+	struct sockaddr_in addr;
+	const char	*path;
+	const char	*host;
+	unsigned	conns;
+	unsigned	paths;		/* number put for a % in the path */
+	uint64_t	total;		/* requests, 0: by time */
+	uint64_t	length;		/* of each body */
+	double		seconds;
+	double		rate;
+	bool		fresh;		/* a connection for each request */
+	bool		hold;
+	bool		burst;
+
+	/* state */
+	int		ep;
+	struct conn	*conn;
+	struct conn	**idle;		/* stack of free connections */
+	unsigned	nidle;
+	unsigned	busy;
+	bool		ready;		/* all are connected */
+	bool		stopping;
+	uint64_t	start;
+	uint64_t	sent;
+	uint64_t	done;
+	uint64_t	bytes;
+	uint64_t	reconnects;
+	uint64_t	errors;
+	char		why[160];
+	uint64_t	seed;
+	uint64_t	hist[BUCKETS];
+	uint64_t	slowest;
+} g;
+
+static char	junk[65536];
+
+static void	open_conn(struct conn *);
+
+static uint64_t
+now(void)
+{
+	struct timespec	ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return (uint64_t)ts.tv_sec * 1000000000 + (uint64_t)ts.tv_nsec;
+}
+
+/* Buckets of 1/64 of their value: below 2 % wrong. */
+static void
+note(uint64_t ns)
+{
+	unsigned	shift = 0;
+	uint64_t	v = ns;
+
+	if (ns > g.slowest)
+		g.slowest = ns;
+	while (v >= 2 * LINEAR) {
+		v >>= 1;
+		shift++;
+	}
+	g.hist[shift * LINEAR + v < BUCKETS ? shift * LINEAR + v :
+	    BUCKETS - 1]++;
+}
+
+static double
+quantile(double q)
+{
+	uint64_t	want = (uint64_t)((double)g.done * q), seen = 0;
+	unsigned	i, shift;
+
+	for (i = 0; i < BUCKETS; i++)
+		if ((seen += g.hist[i]) > want)
+			break;
+	shift = i < 2 * LINEAR ? 0 : i / LINEAR - 1;
+	return (double)(((uint64_t)(i - shift * LINEAR) << shift)) / 1000;
+}
+
+static void
+failed(struct conn *c, const char *what)
+{
+	if (g.errors++ == 0)
+		snprintf(g.why, sizeof(g.why), "%s%s%.60s", what,
+		    c->n > 0 ? ": " : "", c->n > 0 ? c->head : "");
+}
+
+static bool
+over(void)
+{
+	if (g.total > 0)
+		return g.sent >= g.total;
+	return now() - g.start >= (uint64_t)(g.seconds * 1e9);
+}
+
+static void
+close_conn(struct conn *c)
+{
+	if (c->fd >= 0)
+		close(c->fd);
+	c->fd = -1;
+	if (c->state == HEAD || c->state == BODY || c->state == ENDING)
+		g.busy--;
+	c->state = CLOSED;
+}
+
+/* The connection is lost; another one takes its place. */
+static void
+lose(struct conn *c, const char *what)
+{
+	if (what != NULL)
+		failed(c, what);
+	close_conn(c);
+	if (g.errors > 1000)
+		g.stopping = true;
+	if (!g.stopping && !g.hold)
+		open_conn(c);
+}
+
+static void
+send_request(struct conn *c, uint64_t due)
+{
+	char		buf[1024], path[512];
+	const char	*mark = strchr(g.path, '%');
+	int		n;
+
+	if (mark != NULL) {
+		g.seed = g.seed * 6364136223846793005 + 1442695040888963407;
+		snprintf(path, sizeof(path), "%.*s%u%s",
+		    (int)(mark - g.path), g.path,
+		    (unsigned)((g.seed >> 33) % g.paths), mark + 1);
+	}
+	n = snprintf(buf, sizeof(buf), "GET %s HTTP/1.1\r\nHost: %s\r\n"
+	    "User-Agent: load\r\nAccept: */*\r\n%s\r\n",
+	    mark != NULL ? path : g.path, g.host,
+	    g.fresh ? "Connection: close\r\n" : "");
+	c->state = HEAD;
+	c->n = 0;
+	c->due = due;
+	c->last = false;
+	g.sent++;
+	g.busy++;
+	if (send(c->fd, buf, (size_t)n, MSG_NOSIGNAL) != n) {
+		/* an idle connection may be closed under our hands */
+		if (c->used && (errno == EPIPE || errno == ECONNRESET)) {
+			g.sent--;
+			g.reconnects++;
+			lose(c, NULL);
+		} else {
+			lose(c, "send");
+		}
+	}
+}
+
+static void
+set_free(struct conn *c)
+{
+	c->state = FREE;
+	if (g.stopping)
+		return;
+	if (g.rate > 0 || g.burst) {
+		g.idle[g.nidle++] = c;
+	} else if (g.hold) {
+		if (!c->used)
+			send_request(c, now());
+	} else if (over()) {
+		g.stopping = true;
+	} else {
+		send_request(c, now());
+	}
+}
+
+static void
+open_conn(struct conn *c)
+{
+	struct epoll_event	ev = { .data.ptr = c };
+	struct sockaddr_in	from = { .sin_family = AF_INET };
+	int			one = 1, small = 4096;
+	static unsigned		turn;
+
+	c->used = false;
+	c->n = 0;
+	c->fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC,
+	    0);
+	if (c->fd < 0)
+		err(1, "socket");
+	setsockopt(c->fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
+	if (g.burst)	/* what is not read must wait in the server */
+		setsockopt(c->fd, SOL_SOCKET, SO_RCVBUF, &small,
+		    sizeof(small));
+	/* eight addresses: ports do not run out */
+	from.sin_addr.s_addr = htonl(0x7f000002 + turn++ % 8);
+	setsockopt(c->fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, &one,
+	    sizeof(one));
+	if (bind(c->fd, (struct sockaddr *)&from, sizeof(from)) == -1)
+		err(1, "bind");
+	c->state = CONNECTING;
+	if (connect(c->fd, (struct sockaddr *)&g.addr, sizeof(g.addr)) == -1
+	    && errno != EINPROGRESS) {
+		warn("connect");
+		lose(c, "connect");
+		return;
+	}
+	ev.events = EPOLLIN | EPOLLOUT | EPOLLET | EPOLLRDHUP;
+	if (epoll_ctl(g.ep, EPOLL_CTL_ADD, c->fd, &ev) == -1)
+		err(1, "epoll_ctl");
+}
+
+static void
+answered(struct conn *c)
+{
+	uint64_t	t = now();
+
+	note(t - c->due);
+	g.done++;
+	c->used = true;
+	if (g.fresh) {	/* the server closes: it is the one that said so */
+		c->state = ENDING;
+		return;
+	}
+	g.busy--;
+	if (c->last) {
+		g.reconnects++;
+		c->state = FREE;
+		lose(c, NULL);
+	} else {
+		set_free(c);
+	}
+}
+
+/* Looks for a field in a head that ends with an empty line. */
+static const char *
+field(const char *head, const char *name)
+{
+	size_t		n = strlen(name);
+	const char	*p = head;
+
+	while ((p = strstr(p, "\r\n")) != NULL) {
+		p += 2;
+		if (strncasecmp(p, name, n) == 0)
+			return p + n + strspn(p + n, " ");
+	}
+	return NULL;
+}
+
+/* Returns false when the connection is gone. */
+static bool
+take_head(struct conn *c, size_t got)
+{
+	char		*end;
+	const char	*len, *how;
+	size_t		body;
+
+	c->n += got;
+	c->head[c->n] = '\0';
+	end = strstr(c->head, "\r\n\r\n");
+	if (end == NULL) {
+		if (c->n < HEAD_MAX - 1)
+			return true;
+		lose(c, "head too long");
+		return false;
+	}
+	body = c->n - (size_t)(end + 4 - c->head);
+	end[2] = '\0';
+	len = field(c->head, "content-length:");
+	how = field(c->head, "connection:");
+	c->last = how != NULL && strncasecmp(how, "close", 5) == 0;
+	if (strncmp(c->head, "HTTP/1.1 200 ", 13) != 0) {
+		lose(c, "status");
+		return false;
+	}
+	c->left = len == NULL ? 0 : strtoull(len, NULL, 10);
+	if (len == NULL || c->left != g.length || body > c->left) {
+		lose(c, "length");
+		return false;
+	}
+	g.bytes += c->left;
+	c->left -= body;
+	c->state = BODY;
+	return true;
+}
+
+static void
+ended(struct conn *c)
+{
+	if (c->state == ENDING) {
+		lose(c, NULL);
+	} else if (c->state == FREE || (c->state == HEAD && c->used &&
+	    c->n == 0)) {
+		g.reconnects++;
+		lose(c, g.hold ? "closed while idle" : NULL);
+	} else {
+		lose(c, c->state == CONNECTING ? "connect" : "cut off");
+	}
+}
+
+static void
+drop_idle(const struct conn *c)
+{
+	unsigned	i;
+
+	for (i = 0; i < g.nidle; i++)
+		if (g.idle[i] == c) {
+			g.idle[i] = g.idle[--g.nidle];
+			return;
+		}
+}
+
+static void
+read_conn(struct conn *c)
+{
+	ssize_t	got;
+	bool	in_head;
+
+	while (c->fd >= 0) {
+		in_head = c->state == HEAD;
+		if (c->state == FREE || c->state == ENDING)
+			got = recv(c->fd, junk, 1, 0);
+		else if (in_head)
+			got = recv(c->fd, c->head + c->n,
+			    HEAD_MAX - 1 - c->n, 0);
+		else
+			got = recv(c->fd, junk, c->left > 1 << 20 ? 1 << 20 :
+			    (size_t)c->left, MSG_TRUNC);
+		if (got == -1 && errno == EAGAIN)
+			return;
+		if (got <= 0) {
+			if (c->state == FREE)
+				drop_idle(c);
+			ended(c);
+			return;
+		}
+		if (c->state == FREE || c->state == ENDING) {
+			lose(c, "more than was asked for");
+			return;
+		}
+		if (in_head && !take_head(c, (size_t)got))
+			return;
+		if (!in_head)
+			c->left -= (uint64_t)got;
+		if (c->state == BODY && c->left == 0) {
+			answered(c);
+			/* what came was all; the next answer is an event */
+			if (c->state != ENDING)
+				return;
+		}
+	}
+}
+
+static void
+on_event(struct conn *c, uint32_t events)
+{
+	if (c->state == CONNECTING) {
+		int		e = 0;
+		socklen_t	n = sizeof(e);
+
+		getsockopt(c->fd, SOL_SOCKET, SO_ERROR, &e, &n);
+		if (e != 0 || (events & (EPOLLERR | EPOLLHUP)) != 0) {
+			errno = e;
+			warn("connect");
+			lose(c, "connect");
+			return;
+		}
+		if ((events & EPOLLOUT) == 0)
+			return;
+		set_free(c);
+	}
+	if (c->fd >= 0 && (events & (EPOLLIN | EPOLLRDHUP | EPOLLHUP |
+	    EPOLLERR)) != 0)
+		read_conn(c);
+}
+
+/* Sends what is due; returns how long the next one may be waited for. */
+static struct timespec
+pace(void)
+{
+	struct timespec	ts = { 0, 10000000 };
+	uint64_t	due, t;
+
+	if (g.rate <= 0 || g.stopping || !g.ready)
+		return ts;
+	if (over()) {
+		g.stopping = true;
+		return ts;
+	}
+	for (;;) {
+		due = g.start + (uint64_t)((double)g.sent * 1e9 / g.rate);
+		t = now();
+		if (due > t) {
+			if (due - t < 10000000)
+				ts.tv_nsec = (long)(due - t);
+			return ts;
+		}
+		if (g.nidle == 0)
+			return ts;
+		send_request(g.idle[--g.nidle], due);
+	}
+}
+
+static void
+turn(void)
+{
+	struct epoll_event	ev[BATCH];
+	struct timespec		ts = pace();
+	int			i, n;
+
+	n = epoll_pwait2(g.ep, ev, BATCH, &ts, NULL);
+	if (n == -1 && errno != EINTR)
+		err(1, "epoll_wait");
+	for (i = 0; i < n; i++)
+		on_event(ev[i].data.ptr, ev[i].events);
+	if (!g.stopping && g.rate <= 0 && !g.hold && g.ready && over())
+		g.stopping = true;
+}
+
+static void
+run_load(void)
+{
+	unsigned	i;
+	uint64_t	end;
+
+	for (i = 0; i < g.conns; i++)
+		open_conn(&g.conn[i]);
+	if (g.rate > 0) {	/* the clock starts with all connected */
+		end = now() + 5000000000;
+		while (g.nidle < g.conns && now() < end) {
+			turn();
+		}
+	}
+	g.start = now();
+	g.ready = true;
+	while (!g.stopping)
+		turn();
+	end = now() + 10000000000;
+	while (g.busy > 0 && now() < end)
+		turn();
+	if (g.busy > 0)
+		for (i = 0; i < g.conns; i++)
+			if (g.conn[i].state >= HEAD) {
+				failed(&g.conn[i], "no answer, or no end");
+				break;
+			}
+}
+
+static void
+wait_input(void)
+{
+	char	c;
+
+	fflush(stdout);
+	while (read(0, &c, 1) > 0)
+		;
+}
+
+static void	report(void);
+
+/* Opens 200 at a time, so that no listen queue overflows. */
+static void
+run_held(void)
+{
+	unsigned	i, n;
+	uint64_t	end = now() + 60000000000;
+
+	for (i = 0; i < g.conns && g.errors == 0;) {
+		for (n = 0; n < 200 && i < g.conns; n++)
+			open_conn(&g.conn[i++]);
+		while ((g.burst ? g.nidle : g.done) < i && g.errors == 0 &&
+		    now() < end)
+			turn();
+	}
+	if (g.burst) {
+		/* all ask, nobody reads for a second */
+		g.burst = false;
+		while (g.nidle > 0)
+			send_request(g.idle[--g.nidle], now());
+		sleep(1);
+		while (g.busy > 0 && g.errors == 0 && now() < end)
+			turn();
+	}
+	if (g.done != g.conns && g.errors == 0)
+		failed(&g.conn[0], "not all were answered");
+	report();
+	wait_input();
+}
+
+static void
+report(void)
+{
+	printf("{\"requests\": %llu, \"errors\": %llu, \"why\": \"",
+	    (unsigned long long)g.done, (unsigned long long)g.errors);
+	for (const char *p = g.why; *p != '\0'; p++)
+		putchar(*p < ' ' || *p == '"' || *p == '\\' ? ' ' : *p);
+	printf("\", \"seconds\": %.6f, \"bytes\": %llu, \"reconnects\": %llu,"
+	    " \"p50_us\": %.1f, \"p99_us\": %.1f, \"max_us\": %.1f}\n",
+	    (double)(now() - g.start) / 1e9, (unsigned long long)g.bytes,
+	    (unsigned long long)g.reconnects, quantile(0.5), quantile(0.99),
+	    (double)g.slowest / 1000);
+}
+
+static void
+usage(void)
+{
+	fprintf(stderr, "usage: load [-BHk] [-c conns] [-d seconds]"
+	    " [-n requests] [-r rate]\n\t[-p paths] -l length port path\n"
+	    "-H hold idle connections  -B all ask at once, then hold\n"
+	    "-k a connection for each request  -p a %% in path becomes"
+	    " 0..paths-1\n");
+	exit(2);
+}
+
+int
+main(int argc, char **argv)
+{
+	int		opt;
+	unsigned	i;
+	struct rlimit	rl;
+	static char	host[32];
+
+	g.conns = 64;
+	g.seconds = 2;
+	g.paths = 1;
+	while ((opt = getopt(argc, argv, "BHkc:d:n:r:p:l:")) != -1)
+		switch (opt) {
+		case 'B': g.burst = g.hold = true; break;
+		case 'H': g.hold = true; break;
+		case 'k': g.fresh = true; break;
+		case 'c': g.conns = (unsigned)strtoul(optarg, NULL, 10); break;
+		case 'd': g.seconds = strtod(optarg, NULL); break;
+		case 'n': g.total = strtoull(optarg, NULL, 10); break;
+		case 'r': g.rate = strtod(optarg, NULL); break;
+		case 'p': g.paths = (unsigned)strtoul(optarg, NULL, 10); break;
+		case 'l': g.length = strtoull(optarg, NULL, 10); break;
+		default: usage();
+		}
+	if (argc - optind != 2 || g.conns == 0 || g.paths == 0)
+		usage();
+	g.addr.sin_family = AF_INET;
+	g.addr.sin_port = htons((uint16_t)strtoul(argv[optind], NULL, 10));
+	g.addr.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+	g.path = argv[optind + 1];
+	snprintf(host, sizeof(host), "127.0.0.1:%.5s", argv[optind]);
+	g.host = host;
+	if (getrlimit(RLIMIT_NOFILE, &rl) == 0) {
+		rl.rlim_cur = rl.rlim_max;
+		setrlimit(RLIMIT_NOFILE, &rl);
+	}
+	g.conn = calloc(g.conns, sizeof(*g.conn));
+	g.idle = calloc(g.conns, sizeof(struct conn *));
+	g.ep = epoll_create1(EPOLL_CLOEXEC);
+	if (g.conn == NULL || g.idle == NULL || g.ep < 0)
+		err(1, "set-up");
+	for (i = 0; i < g.conns; i++)
+		g.conn[i].fd = -1;
+	g.start = now();
+	if (g.hold) {
+		run_held();
+	} else {
+		run_load();
+		report();
+	}
+	return g.errors > 0 || g.done == 0;
+}
