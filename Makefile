@@ -116,6 +116,7 @@ SRCS_CORE = \
 	src/core/cond_method.c \
 	src/core/conn.c \
 	src/core/error.c \
+	src/core/error_conf.c \
 	src/core/exchange.c \
 	src/core/exchange_end.c \
 	src/core/exchange_limit.c \
@@ -123,8 +124,14 @@ SRCS_CORE = \
 	src/core/expr.c \
 	src/core/flight.c \
 	src/core/lease.c \
+	src/core/lease_sweep.c \
+	src/core/limit.c \
 	src/core/listener.c \
 	src/core/listener_conf.c \
+	src/core/listener_limit.c \
+	src/core/listener_rows.c \
+	src/core/log_conf.c \
+	src/core/record_format.c \
 	src/core/record_text.c \
 	src/core/route.c \
 	src/core/route_conf.c \
@@ -151,9 +158,14 @@ SRCS_HANDLER = \
 	src/handler/redirect.c \
 	src/handler/respond.c \
 	src/handler/static.c \
+	src/handler/static_answer.c \
+	src/handler/static_body.c \
+	src/handler/static_cache.c \
+	src/handler/static_coding.c \
 	src/handler/static_cond.c \
 	src/handler/static_conf.c \
-	src/handler/static_open.c \
+	src/handler/static_file.c \
+	src/handler/static_site.c \
 	src/handler/static_type.c
 
 # control: the socket and its API
@@ -179,6 +191,7 @@ SRCS_MAIN = \
 	src/main/handover.c \
 	src/main/health.c \
 	src/main/helper.c \
+	src/main/helper_list.c \
 	src/main/helper_open.c \
 	src/main/logger.c \
 	src/main/logger_console.c \

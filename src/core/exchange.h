@@ -73,6 +73,7 @@ struct exchange {
 	bool			 cut:1;		/* so was the handler told */
 	bool			 log_it:1;	/* [log] access, at begin */
 	bool			 log_block:1;	/* [log] overflow */
+	uint32_t		 log_sample;	/* [log] sample */
 	struct timer		 deadline;	/* of whoever waits */
 	struct ev_task		 wake;		/* goes on with the steps */
 	struct ev_task		 free;
