@@ -126,7 +126,8 @@ static const struct conf_alias directory[] = {
 
 static const struct conf_row rows[] = {
 	{
-		.key = "static", .aliases = directory, .type = CONF_PATH, .off = AT(root),
+		.key = "static", .aliases = directory,
+		.type = CONF_PATH, .off = AT(root),
 		.min = 1, .max = 1024, .flags = CONF_F_HANDLER,
 		.example = "/srv/www",
 		.text = "Serves the files of this directory.  The path of a "
