@@ -126,7 +126,7 @@ struct conf_section {
 	/* Runs once when all objects are linked; builds indexes. */
 	int			(*done)(struct conf_load *);
 	const char		*text;		/* for the reference */
-	const struct conf_section_alias	*aliases; /* ends with NULL */
+	const struct conf_section_alias *aliases; /* ends with NULL */
 };
 
 /* an assignment that holds, for showing and comparing; of the generation */
@@ -146,7 +146,7 @@ struct conf_obj {
 	unsigned			 line;
 	unsigned			 set;	/* keys that a user set */
 	uint64_t			 digest; /* of effective values */
-	const struct conf_line		*lines;	/* what somebody set, in order */
+	const struct conf_line		*lines;	/* set by someone, in order */
 	size_t				 nlines;
 };
 
