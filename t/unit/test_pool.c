@@ -265,6 +265,7 @@ START_TEST(test_closed_is_not_given)
 	pool_put(a, true);
 	pool_put(b, true);
 	close(two);
+	f->wish[2].w.careful = f->wish[3].w.careful = true;
 	ask(f, 2, f->server, 3000, false);
 	ck_assert_uint_eq(f->server->nidle, 0);
 	wait_calls(f, 2, 1);
