@@ -147,6 +147,7 @@ ask(struct fix *f, unsigned i, struct server *s, uint64_t ms, bool fresh)
 {
 	f->wish[i] = (struct wish){ .calls = 0 };
 	f->wish[i].w.on = on_given;
+	f->wish[i].w.careful = true;
 	pool_get(s, &f->wish[i].w, ms, fresh);
 	/* Never from within. */
 	ck_assert_uint_eq(f->wish[i].calls, 0);
@@ -265,7 +266,6 @@ START_TEST(test_closed_is_not_given)
 	pool_put(a, true);
 	pool_put(b, true);
 	close(two);
-	f->wish[2].w.careful = f->wish[3].w.careful = true;
 	ask(f, 2, f->server, 3000, false);
 	ck_assert_uint_eq(f->server->nidle, 0);
 	wait_calls(f, 2, 1);
