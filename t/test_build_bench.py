@@ -16,7 +16,7 @@ PEERS = {"static-1k": {"nginx", "h2o", "lighttpd"},
 
 def tools():
     env = {k: v for k, v in os.environ.items() if not k.startswith("MAKE")}
-    subprocess.run(["make", "-s", "SAN=", f"V={KIND}", "bench-tools"],
+    subprocess.run(["make", "-s", "SAN=", f"V={KIND}", "do-bench-tools"],
                    cwd=TOP, env=env, check=True)
 
 

@@ -116,19 +116,41 @@ str_trim(struct str s)
 	return s;
 }
 
+/* A set of bytes, for one look per byte instead of a search. */
+struct byteset {
+	uint64_t	bits[4];
+};
+
+static struct byteset
+make_set(const char *bytes)
+{
+	struct byteset	set = { { 0 } };
+	const char	*p;
+
+	for (p = bytes; *p != '\0'; p++)
+		set.bits[(unsigned char)*p / 64] |=
+		    1ULL << (unsigned char)*p % 64;
+	return set;
+}
+
+static bool
+set_has(const struct byteset *set, char c)
+{
+	return set->bits[(unsigned char)c / 64] >> (unsigned char)c % 64 & 1;
+}
+
 bool
 str_word(struct str *rest, const char *seps, struct str *word)
 {
-	const char	*p = rest->p;
-	size_t		 nseps = strlen(seps);
-	size_t		 from = 0;
-	size_t		 to;
+	const struct byteset	set = make_set(seps);
+	const char		*p = rest->p;
+	size_t			 from = 0;
+	size_t			 to;
 
-	while (from < rest->n && memchr(seps, p[from], nseps) != NULL)
+	while (from < rest->n && set_has(&set, p[from]))
 		from++;
-	for (to = from; to < rest->n; to++)
-		if (memchr(seps, p[to], nseps) != NULL)
-			break;
+	for (to = from; to < rest->n && !set_has(&set, p[to]);)
+		to++;
 	*rest = str_sub(*rest, to, rest->n);
 	if (from == to)
 		return false;
@@ -176,9 +198,13 @@ min3(unsigned a, unsigned b, unsigned c)
 	return m < c ? m : c;
 }
 
-/* One row of the matrix is kept; diag is the value up and to the left. */
-unsigned
-str_distance(struct str a, struct str b, unsigned max)
+/*
+ * One row of the matrix is kept; diag is the value up and to the left.
+ * Only the band that at most max edits can reach is looked at: what lies
+ * beside it has more.
+ */
+static unsigned
+measure(struct str a, struct str b, unsigned max)
 {
 	unsigned	row[65];
 	unsigned	diag;
@@ -186,23 +212,33 @@ str_distance(struct str a, struct str b, unsigned max)
 	size_t		i;
 	size_t		j;
 
-	if (max > 64)
-		max = 64;
-	if (a.n > 64 || b.n > 64)
-		return max + 1;
 	for (j = 0; j <= b.n; j++)
 		row[j] = (unsigned)j;
 	for (i = 1; i <= a.n; i++) {
-		diag = row[0];
-		row[0] = (unsigned)i;
-		for (j = 1; j <= b.n; j++) {
+		j = i > max ? i - max : 1;
+		diag = row[j - 1];
+		row[j - 1] = j == 1 ? (unsigned)i : max + 1;
+		for (; j <= b.n && j <= i + max; j++) {
 			up = row[j];
 			row[j] = min3(up + 1, row[j - 1] + 1,
 			    diag + (a.p[i - 1] != b.p[j - 1]));
 			diag = up;
 		}
 	}
-	return row[b.n] > max ? max + 1 : row[b.n];
+	return row[b.n];
+}
+
+unsigned
+str_distance(struct str a, struct str b, unsigned max)
+{
+	unsigned	d;
+
+	if (max > 64)
+		max = 64;
+	if (a.n > 64 || b.n > 64 || a.n > b.n + max || b.n > a.n + max)
+		return max + 1;
+	d = measure(a, b, max);
+	return d > max ? max + 1 : d;
 }
 
 uint64_t

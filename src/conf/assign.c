@@ -215,6 +215,14 @@ check_text(const struct assign *a, const struct conf_item *it, struct str s)
 	return true;
 }
 
+/* The default itself: what is constant needs no copy. */
+static bool
+is_constant(const struct assign *a, const struct conf_item *it)
+{
+	return a->row->def != NULL && it->val.p == a->row->def &&
+	    !(a->row->flags & CONF_F_SECRET);
+}
+
 static bool
 assign_str(const struct assign *a, void *dst)
 {
@@ -226,8 +234,11 @@ assign_str(const struct assign *a, void *dst)
 	if (it->val.n < (uint64_t)r->min ||
 	    (r->max > 0 && it->val.n > (uint64_t)r->max))
 		return fail_range(a, it);
-	*(struct str *)dst = arena_dup((a->row->flags & CONF_F_SECRET) &&
-	    a->l->keys != NULL ? a->l->keys : a->l->out, it->val);
+	if (is_constant(a, it))
+		*(struct str *)dst = it->val;
+	else
+		*(struct str *)dst = arena_dup((r->flags & CONF_F_SECRET) &&
+		    a->l->keys != NULL ? a->l->keys : a->l->out, it->val);
 	return true;
 }
 
@@ -240,7 +251,9 @@ assign_path(const struct assign *a, void *dst)
 
 	if (!check_text(a, it, it->val))
 		return false;
-	if (it->val.n > 0)
+	if (is_constant(a, it) && str_starts(it->val, STR("/")))
+		path = it->val;
+	else if (it->val.n > 0)
 		path = conf_path(a->l, it);
 	/* Of defaults configure is the judge. */
 	if (it->origin != CONF_DEFAULT && (path.n < (uint64_t)r->min ||

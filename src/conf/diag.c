@@ -18,6 +18,7 @@
 #define KEEP_MAX	1000	/* kept; the others are only counted */
 #define WINDOW		100	/* bytes of a line that are shown */
 #define BEFORE		40	/* of these before the caret, if cut */
+#define TOLD_MIN	32	/* places for hashes */
 #define SECRET_MIN	4	/* shorter ones are not looked for */
 
 static const struct {
@@ -50,6 +51,7 @@ diag_free(struct diags **dp)
 		return;
 	vec_fini(&d->v);
 	vec_fini(&d->secrets);
+	free(d->told);
 	arena_fini(&d->arena);
 	free(d);
 }
@@ -160,23 +162,50 @@ set_place(struct diags *d, struct diag *g, const struct conf_span *at)
 		set_window(d, g, at);
 }
 
-static bool
-is_same(const struct diag *a, const struct diag *b)
+static uint64_t
+hash_diag(const struct diag *g)
 {
-	return a->id == b->id && a->line == b->line && a->col == b->col &&
-	    str_eq(a->key, b->key) && str_eq(a->text, b->text) &&
-	    str_eq(a->file, b->file);
+	uint64_t	n[] = { g->id, g->line, g->col, g->key.n, g->text.n };
+	uint64_t	h = str_hash(str_make((const char *)n, sizeof(n)),
+	    STR_HASH0);
+
+	h = str_hash(g->file, str_hash(g->text, str_hash(g->key, h)));
+	return h == 0 ? 1 : h;
+}
+
+/* Where the hash is, or where it would go. */
+static uint64_t *
+find_told(const struct diags *d, uint64_t hash)
+{
+	size_t	i = (size_t)hash & (d->cap - 1);
+
+	while (d->told[i] != 0 && d->told[i] != hash)
+		i = (i + 1) & (d->cap - 1);
+	return &d->told[i];
 }
 
 static bool
-is_told(const struct diags *d, const struct diag *g)
+is_told(const struct diags *d, uint64_t hash)
 {
-	size_t	i;
+	return d->cap > 0 && *find_told(d, hash) != 0;
+}
 
-	for (i = 0; i < d->v.n; i++)
-		if (is_same(vec_at(&d->v, i), g))
-			return true;
-	return false;
+/* At most half of the places are taken. */
+static void
+set_told(struct diags *d, uint64_t hash)
+{
+	struct diags	old = *d;
+	size_t		i;
+
+	if (++d->ntold * 2 > d->cap) {
+		d->cap = d->cap == 0 ? TOLD_MIN : d->cap * 2;
+		d->told = must_calloc(d->cap, sizeof(*d->told));
+		for (i = 0; i < old.cap; i++)
+			if (old.told[i] != 0)
+				*find_told(d, old.told[i]) = old.told[i];
+		free(old.told);
+	}
+	*find_told(d, hash) = hash;
 }
 
 static void
@@ -224,15 +253,18 @@ static void
 add(struct diags *d, struct diag *g)
 {
 	struct diag	*to;
+	uint64_t	 hash;
 
 	d->open = false;
 	g->text = scrub(d, g->text);
-	if (is_told(d, g))
+	hash = hash_diag(g);
+	if (is_told(d, hash))
 		return;
 	count(d, g->id);
 	to = find_place(d, g->id);
 	if (to == NULL)
 		return;
+	set_told(d, hash);
 	g->seq = d->errors + d->warnings + d->notices;
 	*to = *g;
 	d->open = true;

@@ -26,6 +26,9 @@ struct diags {
 	struct arena	 arena;
 	struct vec	 v;		/* struct diag */
 	struct vec	 secrets;	/* struct str, of arena */
+	uint64_t	*told;		/* own; hashes, 0: free; or NULL */
+	size_t		 ntold;
+	size_t		 cap;		/* of told, a power of two */
 	unsigned	 errors;
 	unsigned	 warnings;
 	unsigned	 notices;

@@ -49,8 +49,9 @@ put_number(struct dumper *d, const struct conf_row *row, const void *at)
 {
 	struct text	t;
 	struct str	w = STR("");
+	char		buf[32];
 
-	text_init(&t);
+	text_init_fixed(&t, buf, sizeof(buf));
 	switch (row->type) {
 	case CONF_BOOL:
 		w = *(const bool *)at ? STR("on") : STR("off");
@@ -70,12 +71,9 @@ put_number(struct dumper *d, const struct conf_row *row, const void *at)
 		value_choice(row->choices, (size_t)*(const int *)at, &w);
 		break;
 	default:
-		text_fini(&t);
 		return false;
 	}
-	text_add(&t, w);
-	put_text(d, text_str(&t));
-	text_fini(&t);
+	put_text(d, t.n > 0 ? text_str(&t) : w);
 	return true;
 }
 
@@ -194,7 +192,7 @@ put_sect(struct dumper *d, const struct sect *s)
 		return;
 	fprintf(d->out, "[%s%s%.*s]\n", s->rows->section->type,
 	    s->name.n > 0 ? " " : "", STR_FMT(s->name));
-	for (i = 0; i < s->rows->ngroup; i++) {
+	for (i = 0; i < s->rows->keys->ngroup; i++) {
 		g = s->rows->section->groups[i];
 		for (row = g->rows; row != NULL && row->key != NULL; row++)
 			put_row(d, s, row, i);
@@ -206,14 +204,11 @@ void
 conf_dump(struct conf_load *l, enum conf_dump how, FILE *out)
 {
 	struct dumper	d = { l, how, out };
-	struct vec	*made;
+	struct sect	*s;
 	size_t		 i;
-	size_t		 j;
 
 	must(l->conf != NULL);
-	for (i = 0; i < l->nsect; i++) {
-		made = &l->rows[i].made;
-		for (j = 0; j < made->n; j++)
-			put_sect(&d, *(struct sect **)vec_at(made, j));
-	}
+	for (i = 0; i < l->nsect; i++)
+		for (s = l->rows[i].made.first; s != NULL; s = s->made)
+			put_sect(&d, s);
 }

@@ -345,6 +345,24 @@ find_word(struct str val, struct str *word)
 	return false;
 }
 
+/* The piece that has the byte: the last that does not begin behind it. */
+static size_t
+find_piece(const struct conf_item *it, size_t off)
+{
+	size_t	lo = 0;
+	size_t	hi = it->npieces;
+	size_t	mid;
+
+	while (hi - lo > 1) {
+		mid = lo + (hi - lo) / 2;
+		if (it->pieces[mid].from <= off)
+			lo = mid;
+		else
+			hi = mid;
+	}
+	return lo;
+}
+
 struct conf_span
 conf_word_span(const struct conf_item *it, struct str word)
 {
@@ -356,11 +374,11 @@ conf_word_span(const struct conf_item *it, struct str word)
 	if (!find_word(it->val, &word))
 		return sp;
 	off = (size_t)(word.p - it->val.p);
-	for (i = 0; i < it->npieces; i++)
-		if (off - it->pieces[i].from < it->pieces[i].n)
-			return cut_pieces(it, i, off - it->pieces[i].from,
-			    word.n);
-	if (it->npieces == 0 && word.p >= line->p &&
+	if (it->npieces > 0) {
+		i = find_piece(it, off);
+		return cut_pieces(it, i, off - it->pieces[i].from, word.n);
+	}
+	if (word.p >= line->p &&
 	    word.p + word.n <= line->p + line->n) {
 		sp.col = (unsigned)(word.p - line->p) + 1;
 		sp.len = (unsigned)word.n;

@@ -11,6 +11,7 @@
 #include "base/text.h"
 #include "base/vec.h"
 #include "conf/load.h"
+#include "conf/rows.h"
 
 #define CONF_FILE_MAX	(16UL << 20)	/* bytes of one file */
 #define CONF_VALUE_MAX	65536
@@ -19,25 +20,6 @@
 #define CONF_DEPTH_MAX	8		/* of include */
 #define CONF_LIKE_MAX	16		/* of like */
 #define CONF_SEPS	" \t,"		/* between words of a list */
-
-/* where a key leads */
-struct rowref {
-	const struct conf_row	*row;
-	const struct conf_alias	*alias;	/* NULL: the row's own word */
-};
-
-/* a section type made fit for looking up */
-struct rows {
-	const struct conf_section	*section;
-	size_t				 index;	/* in the table */
-	size_t				 ngroup;
-	struct map			 keys;	/* to struct rowref, of arena */
-	struct vec			 fams;	/* struct rowref, "header.*" */
-	struct map			 objs;	/* name to struct sect */
-	void				**tmpl;	/* groups with their defaults */
-	struct vec			 made;	/* struct sect *, in order */
-	size_t				 cap;	/* of conf->objs[index].v */
-};
 
 /* a file that was read; all of the load's arena */
 struct cfile {
@@ -56,6 +38,7 @@ struct cfile {
 /* an assignment in a raw section */
 struct node {
 	struct conf_item	 item;
+	unsigned		 nth;	/* row of the section */
 	struct node		*next;
 };
 
@@ -71,28 +54,31 @@ struct sect {
 	struct node		*head;
 	struct node		**tail;
 	struct conf_item	*like;		/* or NULL */
+	struct sect		*next;		/* in load->order */
 	/* resolved */
 	struct conf_obj		*obj;
 	struct conf_item	*items;		/* what holds, in order */
 	size_t			 nitem;
+	struct sect		*made;		/* the next in rows->made */
+	struct sect		*queued;	/* the next in load->queue */
 };
 
 struct conf_load {
 	/* set once */
 	struct conf_opts			 opts;
 	const struct conf_section *const	*sections;
+	struct keytab				*keytab;
 	size_t					 nsect;
 	struct rows				 rows[CONF_NSECTION];
-	struct map				 types;	/* type to rows */
 	/* while it runs */
 	struct arena	 arena;		/* files, spans, items */
 	struct arena	*out;		/* ref: the generation's */
 	struct arena	*keys;		/* ref: of secret values; or NULL */
 	struct diags	*diags;		/* own */
 	struct conf	*conf;		/* of out */
-	struct map	 sects;		/* "type name" to struct sect */
-	struct vec	 order;		/* struct sect *, as files have them */
-	struct vec	 queue;		/* struct sect *, to be linked */
+	struct sect	*recent;	/* whose items were asked for last */
+	struct sects	 order;		/* as files have them */
+	struct sects	 queue;		/* to be linked */
 	struct vec	 files;		/* struct cfile * */
 	struct map	 ids;		/* cfile.id to struct cfile */
 	struct str	 cwd;		/* "/srv/", for relative paths */
@@ -112,22 +98,6 @@ struct conf_piece {
 	struct conf_span	 span;
 	bool			 exact;	/* byte by byte, else as a whole */
 };
-
-/* --- rows.c --- */
-void rows_init(struct rows *, const struct conf_section *, struct arena *);
-void rows_fini(struct rows *);
-/* The row of a key, families included, or NULL. */
-const struct rowref *rows_find(struct rows *, struct str key);
-/* The key that an environment variable means, of arena, or STR_NONE. */
-struct str rows_find_env(struct rows *, struct str canon, struct arena *);
-struct rows *rows_type(struct conf_load *, struct str type);
-/* True if keys.md's later.tbl has the key (key.n 0: the section). */
-bool rows_is_later(struct str type, struct str key);
-/* Reports a key or a section that no table knows, with a suggestion. */
-void rows_unknown_key(struct conf_load *, const struct sect *,
-    const struct conf_item *);
-void rows_unknown_type(struct conf_load *, struct str type,
-    const struct conf_span *);
 
 /* --- include.c --- */
 /* Reads a file wholly; -1 after reporting at why (NULL: nowhere). */

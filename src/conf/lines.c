@@ -138,7 +138,7 @@ looks_like_own(const struct lines *l, struct str s)
 	    rest.p[0] != '=')
 		return false;
 	return s.p[i] != '=' || (l->rows != NULL &&
-	    rows_find(l->rows, str_sub(s, 0, i)) != NULL);
+	    keys_find(l->rows->keys, str_sub(s, 0, i)) != NULL);
 }
 
 static void
@@ -148,7 +148,7 @@ warn_indented(struct lines *s, const struct line *ln, struct str part)
 	const struct rowref	*ref = NULL;
 
 	if (s->rows != NULL)
-		ref = rows_find(s->rows, s->key);
+		ref = keys_find(s->rows->keys, s->key);
 	if (ref != NULL && (ref->row->flags & CONF_F_SECRET))
 		sp.col = 0;
 	diag_sect(s->l->diags, DIAG_INDENTED, &sp, STR(""), STR(""),

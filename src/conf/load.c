@@ -19,16 +19,12 @@
 static void
 add_types(struct conf_load *l)
 {
-	struct rows	*r;
+	size_t	i;
 
-	for (l->nsect = 0; l->sections[l->nsect] != NULL; l->nsect++) {
-		must(l->nsect < CONF_NSECTION);
-		r = &l->rows[l->nsect];
-		r->index = l->nsect;
-		rows_init(r, l->sections[l->nsect], &l->arena);
-		must(map_add(&l->types, str_from(r->section->type),
-		    r) == NULL);
-	}
+	l->keytab = keytab_get(l->sections);
+	l->nsect = l->keytab->n;
+	for (i = 0; i < l->nsect; i++)
+		rows_init(&l->rows[i], &l->keytab->v[i], i);
 }
 
 struct conf_load *
@@ -41,11 +37,7 @@ conf_load_new(const struct conf_opts *opts)
 	    conf_sections;
 	arena_init(&l->arena, NULL);
 	l->diags = diag_new();
-	map_init(&l->types, 0);
-	map_init(&l->sects, 0);
 	map_init(&l->ids, 0);
-	vec_init(&l->order, sizeof(struct sect *));
-	vec_init(&l->queue, sizeof(struct sect *));
 	vec_init(&l->files, sizeof(struct cfile *));
 	add_types(l);
 	return l;
@@ -65,13 +57,10 @@ conf_load_free(struct conf_load **lp)
 	for (i = 0; i < l->files.n; i++)
 		vec_fini(&(*(struct cfile **)vec_at(&l->files, i))->includes);
 	vec_fini(&l->files);
-	vec_fini(&l->order);
-	vec_fini(&l->queue);
-	map_fini(&l->types);
-	map_fini(&l->sects);
 	map_fini(&l->ids);
 	diag_free(&l->diags);
 	arena_fini(&l->arena);
+	keytab_put(&l->keytab);
 	free(l);
 }
 
@@ -161,10 +150,11 @@ link_one(struct conf_load *l, struct sect *s)
 static void
 link_all(struct conf_load *l)
 {
-	size_t	i;
+	struct sect	*s;
+	size_t		 i;
 
-	for (i = 0; i < l->queue.n; i++)
-		link_one(l, *(struct sect **)vec_at(&l->queue, i));
+	for (s = l->queue.first; s != NULL; s = s->queued)
+		link_one(l, s);
 	/* Indexes of what is not sound would only confuse. */
 	if (diag_errors(l->diags) > 0)
 		return;
@@ -248,27 +238,28 @@ conf_load_conf(struct conf_load *l)
 static struct rows *
 rows_of(struct conf_load *l, const struct conf_section *s)
 {
-	struct rows	*r = rows_type(l, str_from(s->type));
+	size_t	i;
 
-	must(r != NULL && r->section == s);
-	return r;
+	for (i = 0; i < l->nsect && l->sections[i] != s; i++)
+		;
+	must(i < l->nsect);
+	return &l->rows[i];
 }
 
 static struct sect *
 sect_of(struct conf_load *l, const struct conf_obj *o)
 {
-	struct sect	*s = map_find(&rows_of(l, o->section)->objs,
-	    o->name);
-
-	must(s != NULL && s->obj == o);
-	return s;
+	if (l->recent == NULL || l->recent->obj != o)
+		l->recent = rows_sect(rows_of(l, o->section), o->name);
+	must(l->recent != NULL && l->recent->obj == o);
+	return l->recent;
 }
 
 void *
 conf_ref(struct conf_load *l, const struct conf_section *sec,
     struct str name)
 {
-	struct sect	*s = map_find(&rows_of(l, sec)->objs, name);
+	struct sect	*s = rows_sect(rows_of(l, sec), name);
 
 	return s != NULL ? s->obj : NULL;
 }
@@ -282,13 +273,14 @@ hint_names(struct conf_load *l, const struct rows *r, struct str word)
 	struct text	t;
 	unsigned	best = NEAR + 1;
 	unsigned	d;
-	size_t		i;
+	struct sect	*s;
+	size_t		i = 0;
 
 	text_init(&t);
-	for (i = 0; i < r->made.n; i++) {
-		name = (*(struct sect **)vec_at(&r->made, i))->name;
-		if (i < NAMES_SHOWN)
-			text_fmt(&t, "%s%.*s", i == 0 ? "" : ", ",
+	for (s = r->made.first; s != NULL; s = s->made) {
+		name = s->name;
+		if (i++ < NAMES_SHOWN)
+			text_fmt(&t, "%s%.*s", i == 1 ? "" : ", ",
 			    STR_FMT(name));
 		if (word.n > CONF_NAME_MAX)
 			continue;
@@ -349,34 +341,32 @@ conf_item(struct conf_load *l, const struct conf_obj *o, const char *key)
 	return NULL;
 }
 
-const struct conf_item *
-conf_item_nth(struct conf_load *l, const struct conf_obj *o,
-    const char *key, size_t n)
+void
+conf_words_init(struct conf_words *w, struct conf_load *l,
+    const struct conf_obj *o, const char *key)
 {
 	struct sect	*s = sect_of(l, o);
-	size_t		 i;
 
-	for (i = 0; i < s->nitem; i++)
-		if (is_key(&s->items[i], str_from(key)) && n-- == 0)
-			return &s->items[i];
-	return NULL;
+	*w = (struct conf_words){
+		.next = s->items, .end = s->items + s->nitem,
+		.key = str_from(key), .rest = STR("")
+	};
 }
 
-const struct conf_item *
-conf_item_word(struct conf_load *l, const struct conf_obj *o,
-    const char *key, struct str word)
+bool
+conf_words_next(struct conf_words *w)
 {
-	const struct conf_item	*it, *last = NULL;
-	struct str		 rest, w;
-
-	for (size_t i = 0; (it = conf_item_nth(l, o, key, i)) != NULL; i++) {
-		last = it;
-		rest = it->val;
-		while (str_word(&rest, CONF_SEPS, &w))
-			if (str_eq(w, word))
-				return it;
+	while (!str_word(&w->rest, CONF_SEPS, &w->word)) {
+		while (w->next < w->end && !is_key(w->next, w->key))
+			w->next++;
+		if (w->next == w->end) {
+			w->it = NULL;
+			return false;
+		}
+		w->it = w->next++;
+		w->rest = w->it->val;
 	}
-	return last;
+	return true;
 }
 
 struct conf_span
@@ -401,7 +391,7 @@ conf_make(struct conf_load *l, const struct conf_section *sec,
 	struct conf_span	 none = { .file = NULL };
 	struct sect		*s;
 
-	if (map_find(&r->objs, name) != NULL)
+	if (rows_sect(r, name) != NULL)
 		return NULL;
 	s = reader_sect(l, r, false, name,
 	    because != NULL ? &because->kspan : &none);

@@ -50,6 +50,16 @@ struct conf_item {
 	bool			quoted;	/* "": a value that is empty */
 };
 
+/* a walk over the words of a key */
+struct conf_words {
+	const struct conf_item	*it;	/* that has the word */
+	struct str		 word;	/* a slice of its value */
+	const struct conf_item	*next;	/* of those of the object */
+	const struct conf_item	*end;
+	struct str		 key;
+	struct str		 rest;
+};
+
 struct conf_opts {
 	const char	*file;		/* NULL: built-in defaults only */
 	bool		 file_given;	/* -c: absence is an error */
@@ -96,12 +106,14 @@ void *conf_ref_at(struct conf_load *, const struct conf_obj *,
 /* The last assignment of a key of an object, or NULL if it has its default. */
 const struct conf_item *conf_item(struct conf_load *,
     const struct conf_obj *, const char *key);
-/* The nth assignment that holds, in order; NULL behind the last. */
-const struct conf_item *conf_item_nth(struct conf_load *,
-    const struct conf_obj *, const char *key, size_t n);
-/* The one whose value has the word; the last one if none has. */
-const struct conf_item *conf_item_word(struct conf_load *,
-    const struct conf_obj *, const char *key, struct str word);
+/*
+ * Goes through the words of all assignments of a list, in order, which is
+ * how the list has them: for carets.  False behind the last, and at once
+ * if the key has its default; it is NULL then.
+ */
+void conf_words_init(struct conf_words *, struct conf_load *,
+    const struct conf_obj *, const char *key);
+bool conf_words_next(struct conf_words *);
 /* True when the user set the key, by whatever origin above default. */
 bool conf_is_set(struct conf_load *, const struct conf_obj *,
     const char *key);

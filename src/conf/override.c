@@ -42,7 +42,7 @@ put(struct override *o, struct sect *s, struct str key, struct str kpart,
     struct str val)
 {
 	struct conf_load	*l = o->l;
-	const struct rowref	*ref = rows_find(s->rows, key);
+	const struct rowref	*ref = keys_find(s->rows->keys, key);
 	struct raw		 raw = { val, span_of(o, val) };
 	struct conf_item	 it = {
 		.key = key, .val = val, .kspan = span_of(o, kpart),
@@ -169,12 +169,10 @@ find_name(struct conf_load *l, const struct rows *rows, struct str word)
 	struct sect	*s;
 	char		*p;
 
-	for (i = 0; i < l->order.n; i++) {
-		s = *(struct sect **)vec_at(&l->order, i);
+	for (s = l->order.first; s != NULL; s = s->next)
 		if (s->rows == rows && !s->defaults &&
 		    s->name.n == word.n && canon_starts(s->name, word))
 			return s->name;
-	}
 	p = arena_text(&l->arena, word.n);
 	for (i = 0; i < word.n; i++)
 		p[i] = word.p[i] >= 'A' && word.p[i] <= 'Z' ?
@@ -241,7 +239,7 @@ find_env(struct override *o, struct str var, struct sect **s,
 	if (rows == NULL)
 		return false;
 	var = str_sub(var, word.n + 2, var.n);
-	*key = rows_find_env(rows, var, &o->l->arena);
+	*key = keys_find_env(rows->keys, var, &o->l->arena);
 	if (str_eq(var, STR("LIKE")) && rows->section->named)
 		*key = STR("like");
 	if (key->p == NULL)
@@ -314,15 +312,12 @@ sect_has(const struct sect *s, const char *key, const char *val)
 static struct sect *
 find_site(struct conf_load *l, const struct rows *routes)
 {
-	size_t		 i;
 	struct sect	*s;
 
-	for (i = 0; i < l->order.n; i++) {
-		s = *(struct sect **)vec_at(&l->order, i);
+	for (s = l->order.first; s != NULL; s = s->next)
 		if (s->rows == routes && !s->defaults &&
 		    sect_has(s, "static", NULL) && sect_has(s, "path", "/*"))
 			return s;
-	}
 	return NULL;
 }
 

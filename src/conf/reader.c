@@ -5,7 +5,7 @@
  * libinih cuts lines at 200 bytes and names at 49, eats what follows a
  * semicolon, tells no line numbers and keeps quiet about empty sections.
  * So it gets one canonical short line for each of ours, "[#12]" or
- * "k7 = #345", numbers being indexes into the tables below; behind each
+ * "k = #345", numbers being indexes into the tables below; behind each
  * header an "o = #12" makes it speak even if the section is empty.  The
  * handler finds words, places and any length through the indexes.
  */
@@ -24,15 +24,12 @@ struct head {
 	struct line	line;
 };
 
-/* a key; its value is in the table beside */
+/* an assignment */
 struct key {
-	struct str		text;
-	struct conf_span	span;
-};
-
-struct value {
-	struct raw	*raws;		/* of the load's arena */
-	size_t		 n;
+	struct str		 text;
+	struct conf_span	 span;
+	struct raw		*raws;	/* of the value; of the load's arena */
+	size_t			 n;
 };
 
 struct reader {
@@ -41,7 +38,6 @@ struct reader {
 	struct lines		 lines;
 	struct vec		 heads;
 	struct vec		 keys;
-	struct vec		 values;
 	bool			 opening;	/* "o" comes next */
 	bool			 outside;	/* before the first header */
 	struct sect		*sect;		/* NULL: keys are dropped */
@@ -51,14 +47,28 @@ static void
 push_key(struct reader *r)
 {
 	struct key	*k = vec_push(&r->keys);
-	struct value	*v = vec_push(&r->values);
 	struct vec	*raws = &r->lines.raws;
 
 	k->text = r->lines.key;
 	k->span = r->lines.kspan;
-	v->n = raws->n;
-	v->raws = arena_alloc(&r->l->arena, v->n * sizeof(*v->raws));
-	memcpy(v->raws, raws->p, v->n * sizeof(*v->raws));
+	k->n = raws->n;
+	k->raws = arena_alloc(&r->l->arena, k->n * sizeof(*k->raws));
+	memcpy(k->raws, raws->p, k->n * sizeof(*k->raws));
+}
+
+static char *
+put_line(char *buf, int size, const char *before, size_t n,
+    const char *behind)
+{
+	struct text	t;
+
+	text_init_fixed(&t, buf, (size_t)size);
+	text_add(&t, str_from(before));
+	text_u64(&t, n);
+	text_add(&t, str_from(behind));
+	text_c(&t, '\0');
+	must(!t.cut);
+	return buf;
 }
 
 /* Gives libinih its next line. */
@@ -67,26 +77,21 @@ feed(char *buf, int size, void *ctx)
 {
 	struct reader	*r = ctx;
 	struct head	*h;
-	size_t		 n = (size_t)size;
 
 	if (r->opening) {
 		r->opening = false;
-		snprintf(buf, n, "o = #%zu\n", r->heads.n - 1);
-		return buf;
+		return put_line(buf, size, "o = #", r->heads.n - 1, "\n");
 	}
 	switch (lines_next(&r->lines)) {
 	case LINE_HEAD:
 		h = vec_push(&r->heads);
 		h->text = r->lines.key;
 		h->line = r->lines.at;
-		snprintf(buf, n, "[#%zu]\n", r->heads.n - 1);
 		r->opening = true;
-		return buf;
+		return put_line(buf, size, "[#", r->heads.n - 1, "]\n");
 	case LINE_KEY:
 		push_key(r);
-		snprintf(buf, n, "k%zu = #%zu\n", r->keys.n - 1,
-		    r->values.n - 1);
-		return buf;
+		return put_line(buf, size, "k = #", r->keys.n - 1, "\n");
 	default:
 		return NULL;
 	}
@@ -177,21 +182,11 @@ check_name(struct reader *r, const struct head *h, const struct rows *rows,
 	return true;
 }
 
-/* The key of the map of raw sections, of arena. */
-static struct str
-sect_key(struct conf_load *l, const struct rows *r, bool defaults,
-    struct str name)
-{
-	return arena_fmt(&l->arena, "%s%s %.*s", defaults ? "defaults " : "",
-	    r->section->type, STR_FMT(name));
-}
-
 struct sect *
 reader_sect(struct conf_load *l, struct rows *r, bool defaults,
     struct str name, const struct conf_span *sp)
 {
-	struct str	 key = sect_key(l, r, defaults, name);
-	struct sect	*s = map_find(&l->sects, key);
+	struct sect	*s = defaults ? r->defs : rows_sect(r, name);
 
 	if (s != NULL)
 		return s;
@@ -201,8 +196,15 @@ reader_sect(struct conf_load *l, struct rows *r, bool defaults,
 	s->defaults = defaults;
 	s->span = *sp;
 	s->tail = &s->head;
-	map_add(&l->sects, key, s);
-	*(struct sect **)vec_push(&l->order) = s;
+	if (defaults)
+		r->defs = s;
+	else
+		rows_add_sect(r, s);
+	if (l->order.n++ == 0)
+		l->order.first = s;
+	else
+		l->order.last->next = s;
+	l->order.last = s;
 	return s;
 }
 
@@ -334,7 +336,7 @@ take_alias(struct conf_load *l, const struct sect *s, struct conf_item *it)
 void
 reader_assign(struct conf_load *l, struct sect *s, struct conf_item *it)
 {
-	const struct rowref	*ref = rows_find(s->rows, it->key);
+	const struct rowref	*ref = keys_find(s->rows->keys, it->key);
 	struct node		*n;
 
 	if (take_own(l, s, it))
@@ -353,6 +355,7 @@ reader_assign(struct conf_load *l, struct sect *s, struct conf_item *it)
 		return;
 	n = arena_alloc(&l->arena, sizeof(*n));
 	n->item = *it;
+	n->nth = ref->nth;
 	*s->tail = n;
 	s->tail = &n->next;
 }
@@ -371,7 +374,7 @@ note_include(struct reader *r, const struct conf_item *it)
 }
 
 static void
-take_key(struct reader *r, const struct key *k, const struct value *v)
+take_key(struct reader *r, const struct key *k)
 {
 	const struct rowref	*ref;
 	struct conf_item	 it = {
@@ -386,10 +389,10 @@ take_key(struct reader *r, const struct key *k, const struct value *v)
 	}
 	if (r->sect == NULL)
 		return;
-	ref = rows_find(r->sect->rows, k->text);
+	ref = keys_find(r->sect->rows->keys, k->text);
 	if (ref != NULL && (ref->row->flags & CONF_F_SECRET))
-		reader_mask(r->l, &it, v->raws, v->n);
-	if (expand_value(r->l, &it, v->raws, v->n) != 0) {
+		reader_mask(r->l, &it, k->raws, k->n);
+	if (expand_value(r->l, &it, k->raws, k->n) != 0) {
 		r->sect->bad = true;
 		return;
 	}
@@ -409,8 +412,7 @@ on_line(void *ctx, const char *section, const char *name, const char *value)
 		must(parse_index(section) == i);
 		open_section(r, vec_at(&r->heads, i));
 	} else
-		take_key(r, vec_at(&r->keys, parse_index(name)),
-		    vec_at(&r->values, i));
+		take_key(r, vec_at(&r->keys, i));
 	return 1;
 }
 
@@ -424,10 +426,8 @@ reader_file(struct conf_load *l, struct cfile *f)
 	lines_init(&r.lines, l, f);
 	vec_init(&r.heads, sizeof(struct head));
 	vec_init(&r.keys, sizeof(struct key));
-	vec_init(&r.values, sizeof(struct value));
 	must(ini_parse_stream(feed, &r, on_line, &r) == 0);
 	vec_fini(&r.heads);
 	vec_fini(&r.keys);
-	vec_fini(&r.values);
 	lines_fini(&r.lines);
 }

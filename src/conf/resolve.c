@@ -15,15 +15,24 @@
 /* an assignment of some layer */
 struct layered {
 	const struct conf_item	*item;
+	unsigned		 nth;	/* row of the section */
 	enum conf_origin	 origin;
 	bool			 cuts;	/* clears what came before it */
 	bool			 kept;
+};
+
+/* what is known of a row of the section that is filled */
+struct rowstate {
+	bool	closed;		/* what is weaker does not count */
+	size_t	n;		/* its items */
+	size_t	first;		/* the first of them */
 };
 
 struct resolver {
 	struct conf_load	*l;
 	struct vec		 all;	/* struct layered, weakest first */
 	struct vec		 row;	/* struct conf_item of one row */
+	struct vec		 state;	/* struct rowstate, by row */
 };
 
 static void
@@ -73,6 +82,97 @@ add_obj(struct conf_load *l, struct rows *r, struct conf_obj *o)
 	add_name(l, &l->conf->names[r->index], objs->n, o);
 }
 
+/* The item that a row's default would be. */
+static struct conf_item
+default_item(const struct conf_row *row)
+{
+	return (struct conf_item){
+		.key = str_from(row->key), .val = str_from(row->def),
+		.origin = CONF_DEFAULT, .row = row
+	};
+}
+
+static void
+assign_default(struct conf_load *l, struct rows *r,
+    const struct conf_row *row, void *group)
+{
+	struct conf_item	it = default_item(row);
+	struct sect		none = { .rows = r };
+
+	must(assign_row(l, &none, row, (char *)group + row->off, &it, 1));
+}
+
+/* True if the default is more than what the tables hold. */
+static bool
+needs_memory(const struct conf_row *row)
+{
+	switch (row->type) {
+	case CONF_LIST:
+	case CONF_LINES:
+	case CONF_PAIRS:
+		return true;
+	case CONF_STR:
+		return (row->flags & CONF_F_SECRET) != 0;
+	case CONF_PATH:
+		return row->def[0] != '/';
+	default:
+		return false;
+	}
+}
+
+/* The groups with the defaults that are the same in all loads. */
+static void
+make_constant(struct conf_load *l, struct rows *r)
+{
+	struct keys		*k = r->keys;
+	const struct conf_group	*g;
+	const struct conf_row	*row;
+	size_t			 i;
+
+	k->tmpl = arena_alloc(&l->keytab->arena,
+	    k->ngroup * sizeof(*k->tmpl));
+	for (i = 0; i < k->ngroup; i++) {
+		g = r->section->groups[i];
+		k->tmpl[i] = arena_alloc(&l->keytab->arena, g->size);
+		for (row = g->rows; row != NULL && row->key != NULL; row++) {
+			/* CUSTOM may need the object: see fill_row */
+			if (row->def == NULL || row->type == CONF_CUSTOM)
+				continue;
+			if (needs_memory(row))
+				*(struct laterow *)vec_push(&k->late) =
+				    (struct laterow){ row, i };
+			else
+				assign_default(l, r, row, k->tmpl[i]);
+		}
+	}
+}
+
+/* The groups with their defaults, for all objects of the section. */
+static void
+make_template(struct conf_load *l, struct rows *r)
+{
+	const struct keys	*k = r->keys;
+	const struct laterow	*late;
+	size_t			 size;
+	size_t			 i;
+
+	if (k->tmpl == NULL)
+		make_constant(l, r);
+	r->tmpl = k->tmpl;
+	if (k->late.n == 0)
+		return;
+	r->tmpl = arena_alloc(&l->arena, k->ngroup * sizeof(*r->tmpl));
+	for (i = 0; i < k->ngroup; i++) {
+		size = r->section->groups[i]->size;
+		r->tmpl[i] = arena_alloc(&l->arena, size);
+		memcpy(r->tmpl[i], k->tmpl[i], size);
+	}
+	for (i = 0; i < k->late.n; i++) {
+		late = vec_at(&k->late, i);
+		assign_default(l, r, late->row, r->tmpl[late->group]);
+	}
+}
+
 void
 resolve_make(struct conf_load *l, struct sect *s)
 {
@@ -82,8 +182,10 @@ resolve_make(struct conf_load *l, struct sect *s)
 	void				**part;
 	size_t				  i;
 
-	part = arena_alloc(l->out, r->ngroup * sizeof(*part));
-	for (i = 0; i < r->ngroup; i++) {
+	if (r->tmpl == NULL)
+		make_template(l, r);
+	part = arena_alloc(l->out, r->keys->ngroup * sizeof(*part));
+	for (i = 0; i < r->keys->ngroup; i++) {
 		part[i] = arena_alloc(l->out, g[i]->size);
 		memcpy(part[i], r->tmpl[i], g[i]->size);
 	}
@@ -96,46 +198,23 @@ resolve_make(struct conf_load *l, struct sect *s)
 		o->file = arena_dup(l->out, str_from(s->span.file));
 	o->line = s->span.line;
 	s->obj = o;
-	*(struct sect **)vec_push(&r->made) = s;
-	map_add(&r->objs, o->name, s);
-	*(struct sect **)vec_push(&l->queue) = s;
+	if (r->made.n++ == 0)
+		r->made.first = s;
+	else
+		r->made.last->made = s;
+	r->made.last = s;
+	if (l->queue.n++ == 0)
+		l->queue.first = s;
+	else
+		l->queue.last->queued = s;
+	l->queue.last = s;
 	add_obj(l, r, o);
 }
 
-/* The item that a row's default would be. */
-static struct conf_item
-default_item(const struct conf_row *row)
+static bool
+is_family(const struct conf_row *row)
 {
-	return (struct conf_item){
-		.key = str_from(row->key), .val = str_from(row->def),
-		.origin = CONF_DEFAULT, .row = row
-	};
-}
-
-/* The groups with their defaults, for all objects of the section. */
-static void
-make_template(struct conf_load *l, struct rows *r)
-{
-	const struct conf_group	*g;
-	const struct conf_row	*row;
-	struct conf_item	 it;
-	struct sect		 none = { .rows = r };
-	size_t			 i;
-	char			*mem;
-
-	r->tmpl = arena_alloc(&l->arena, r->ngroup * sizeof(*r->tmpl));
-	for (i = 0; i < r->ngroup; i++) {
-		g = r->section->groups[i];
-		mem = r->tmpl[i] = arena_alloc(&l->arena, g->size);
-		for (row = g->rows; row != NULL && row->key != NULL; row++) {
-			/* CUSTOM may need the object: see fill_row */
-			if (row->def == NULL || row->type == CONF_CUSTOM)
-				continue;
-			it = default_item(row);
-			must(assign_row(l, &none, row, mem + row->off, &it,
-			    1));
-		}
-	}
+	return str_ends(str_from(row->key), STR(".*"));
 }
 
 static bool
@@ -164,9 +243,7 @@ is_reset(const struct conf_item *it)
 static struct str
 identity(const struct conf_item *it)
 {
-	struct str	key = str_from(it->row->key);
-
-	return str_ends(key, STR(".*")) ? it->key : key;
+	return is_family(it->row) ? it->key : str_from(it->row->key);
 }
 
 /* Does an override say anything of the key before n? */
@@ -195,6 +272,7 @@ add_nodes(struct resolver *r, const struct sect *s, enum conf_origin from,
 			continue;
 		ly = vec_push(&r->all);
 		ly->item = &n->item;
+		ly->nth = n->nth;
 		ly->origin = n->item.origin;
 		ly->cuts = from >= CONF_ENV && is_first(s->head, n);
 	}
@@ -268,7 +346,7 @@ walk_like(struct conf_load *l, struct sect *s, struct sect **chain)
 		}
 		if (next->like == NULL)
 			return n + 1;
-		next = map_find(&s->rows->objs, next->like->val);
+		next = rows_sect(s->rows, next->like->val);
 		/* Told where it stands, by the section that has the line. */
 		if (next == NULL && n == 0) {
 			conf_ref_at(l, s->obj, s->like, s->like->val,
@@ -286,16 +364,11 @@ static void
 add_layers(struct resolver *r, struct sect *s)
 {
 	struct sect		*chain[CONF_LIKE_MAX + 1];
-	struct sect		*def;
-	struct str		 key;
 	size_t			 n;
 
 	r->all.n = 0;
-	key = arena_fmt(&r->l->arena, "defaults %s ",
-	    s->rows->section->type);
-	def = map_find(&r->l->sects, key);
-	if (def != NULL)
-		add_layer(r, def, CONF_DEFAULTS);
+	if (s->rows->defs != NULL)
+		add_layer(r, s->rows->defs, CONF_DEFAULTS);
 	n = walk_like(r->l, s, chain);
 	while (n-- > 1)
 		add_layer(r, chain[n], CONF_LIKE);
@@ -306,22 +379,29 @@ add_layers(struct resolver *r, struct sect *s)
 static size_t
 keep(struct resolver *r)
 {
-	struct map	 closed;
+	struct map	 closed;	/* keys of families */
 	struct layered	*ly;
-	struct str	 id;
+	struct rowstate	*st;
+	bool		 family;
 	size_t		 i;
 	size_t		 n = 0;
 
 	map_init(&closed, 0);
 	for (i = r->all.n; i-- > 0;) {
 		ly = vec_at(&r->all, i);
-		id = identity(ly->item);
-		if (map_find(&closed, id) != NULL)
+		st = vec_at(&r->state, ly->nth);
+		family = is_family(ly->item->row);
+		if (family ? map_find(&closed, ly->item->key) != NULL :
+		    st->closed)
 			continue;
 		ly->kept = !is_reset(ly->item);
 		n += ly->kept;
-		if (!ly->kept || ly->cuts || is_scalar(ly->item->row))
-			map_add(&closed, id, ly);
+		if (ly->kept && !ly->cuts && !is_scalar(ly->item->row))
+			continue;
+		if (family)
+			map_add(&closed, ly->item->key, ly);
+		else
+			st->closed = true;
 	}
 	map_fini(&closed);
 	return n;
@@ -331,6 +411,7 @@ static void
 collect(struct resolver *r, struct sect *s)
 {
 	struct layered		*ly;
+	struct rowstate		*st;
 	struct conf_item	*it;
 	size_t			 i;
 
@@ -340,36 +421,40 @@ collect(struct resolver *r, struct sect *s)
 		ly = vec_at(&r->all, i);
 		if (!ly->kept)
 			continue;
+		st = vec_at(&r->state, ly->nth);
+		if (st->n++ == 0)
+			st->first = s->nitem;
 		it = &s->items[s->nitem++];
 		*it = *ly->item;
 		it->origin = ly->origin;
 	}
 }
 
-/* The items of a row into r->row. */
-static size_t
-pick_row(struct resolver *r, const struct sect *s,
-    const struct conf_row *row)
+/* The items of a row, one behind the other. */
+static const struct conf_item *
+pick_row(struct resolver *r, const struct sect *s, const struct rowstate *st)
 {
-	size_t	i;
+	const struct conf_item	*it = &s->items[st->first];
 
+	if (st->n == 1)
+		return it;
 	r->row.n = 0;
-	for (i = 0; i < s->nitem; i++)
-		if (s->items[i].row == row)
-			*(struct conf_item *)vec_push(&r->row) = s->items[i];
-	return r->row.n;
+	for (; r->row.n < st->n; it++)
+		if (it->row == s->items[st->first].row)
+			*(struct conf_item *)vec_push(&r->row) = *it;
+	return r->row.p;
 }
 
 static void
 fill_row(struct resolver *r, struct sect *s, const struct conf_row *row,
-    void *dst)
+    const struct rowstate *st, void *dst)
 {
 	struct conf_item	it;
-	size_t			n = pick_row(r, s, row);
 
-	if (n > 0) {
+	if (st->n > 0) {
 		s->obj->set++;
-		if (!assign_row(r->l, s, row, dst, r->row.p, n))
+		if (!assign_row(r->l, s, row, dst, pick_row(r, s, st),
+		    st->n))
 			s->bad = true;
 		return;
 	}
@@ -420,18 +505,39 @@ hash_obj(struct conf_load *l, struct sect *s)
 }
 
 static void
+start(struct resolver *r, struct conf_load *l)
+{
+	r->l = l;
+	vec_init(&r->all, sizeof(struct layered));
+	vec_init(&r->row, sizeof(struct conf_item));
+	vec_init(&r->state, sizeof(struct rowstate));
+}
+
+static void
+finish(struct resolver *r)
+{
+	vec_fini(&r->all);
+	vec_fini(&r->row);
+	vec_fini(&r->state);
+}
+
+static void
 fill(struct resolver *r, struct sect *s)
 {
 	const struct conf_group	*g;
 	const struct conf_row	*row;
+	size_t			 nth = 0;
 	size_t			 i;
 
+	r->state.n = 0;
+	for (i = 0; i < s->rows->keys->nrow; i++)
+		vec_push(&r->state);
 	add_layers(r, s);
 	collect(r, s);
-	for (i = 0; i < s->rows->ngroup; i++) {
+	for (i = 0; i < s->rows->keys->ngroup; i++) {
 		g = s->rows->section->groups[i];
 		for (row = g->rows; row != NULL && row->key != NULL; row++)
-			fill_row(r, s, row,
+			fill_row(r, s, row, vec_at(&r->state, nth++),
 			    (char *)s->obj->part[i] + row->off);
 	}
 	hash_obj(r->l, s);
@@ -440,13 +546,11 @@ fill(struct resolver *r, struct sect *s)
 void
 resolve_fill(struct conf_load *l, struct sect *s)
 {
-	struct resolver	r = { .l = l };
+	struct resolver	r;
 
-	vec_init(&r.all, sizeof(struct layered));
-	vec_init(&r.row, sizeof(struct conf_item));
+	start(&r, l);
 	fill(&r, s);
-	vec_fini(&r.all);
-	vec_fini(&r.row);
+	finish(&r);
 }
 
 /* Singletons exist even if no file names them. */
@@ -461,22 +565,19 @@ make_singleton(struct conf_load *l, struct rows *r)
 void
 resolve_run(struct conf_load *l)
 {
+	struct resolver	 r;
 	struct sect	*s;
 	size_t		 i;
 
-	for (i = 0; i < l->nsect; i++) {
-		make_template(l, &l->rows[i]);
+	for (i = 0; i < l->nsect; i++)
 		if (!l->rows[i].section->named)
 			make_singleton(l, &l->rows[i]);
-	}
-	for (i = 0; i < l->order.n; i++) {
-		s = *(struct sect **)vec_at(&l->order, i);
+	for (s = l->order.first; s != NULL; s = s->next)
 		if (!s->defaults)
 			resolve_make(l, s);
-	}
-	for (i = 0; i < l->order.n; i++) {
-		s = *(struct sect **)vec_at(&l->order, i);
+	start(&r, l);
+	for (s = l->order.first; s != NULL; s = s->next)
 		if (!s->defaults)
-			resolve_fill(l, s);
-	}
+			fill(&r, s);
+	finish(&r);
 }

@@ -33,17 +33,18 @@ static int
 link_method(struct conf_load *load, struct conf_obj *obj, void *part)
 {
 	struct cond_method	*c = part;
-	const struct conf_item	*it;
+	struct conf_words	 w;
 	struct conf_span	 sp;
 	int			 rc = 0;
 
+	conf_words_init(&w, load, obj, "method");
 	for (size_t i = 0; i < c->names.n; i++) {
+		(void)conf_words_next(&w);
 		if (hdr_is_token(c->names.v[i])) {
 			add_method(conf_load_arena(load), c, c->names.v[i]);
 			continue;
 		}
-		it = conf_item_word(load, obj, "method", c->names.v[i]);
-		sp = conf_word_span(it, c->names.v[i]);
+		sp = conf_word_span(w.it, w.word);
 		diag_at(conf_load_diags(load), DIAG_VALUE_PATTERN, &sp, obj,
 		    "method", "\"%.*s\" is not the name of a method",
 		    STR_FMT(str_sub(c->names.v[i], 0, 80)));

@@ -77,25 +77,18 @@ parse_bind(struct conf_load *load, const struct conf_row *row, void *dst,
 	return rc;
 }
 
-/* The nth word of the bind lines and where it stands. */
-static struct str
+/* Where the nth word of the bind lines stands. */
+static void
 find_word(struct conf_load *load, const struct conf_obj *obj, size_t n,
     struct conf_span *at)
 {
-	const struct conf_item	*it;
-	struct str		 rest, word;
+	struct conf_words	w;
 
-	for (size_t i = 0; (it = conf_item_nth(load, obj, "bind", i)) != NULL;
-	    i++) {
-		rest = it->val;
-		while (str_word(&rest, SEPS, &word))
-			if (n-- == 0) {
-				*at = conf_word_span(it, word);
-				return word;
-			}
-	}
-	must(!"a word per address");
-	return STR("");
+	conf_words_init(&w, load, obj, "bind");
+	do
+		must(conf_words_next(&w));
+	while (n-- > 0);
+	*at = conf_word_span(w.it, w.word);
 }
 
 static unsigned
@@ -116,21 +109,23 @@ static int
 check_ports(struct conf_load *load, const struct listener_conf *l)
 {
 	unsigned		first, port;
+	struct conf_words	w;
 	struct conf_span	at;
-	struct str		word;
 	int			rc = 0;
 
 	if (conf_load_opts(load)->as_root)
 		return 0;
 	first = priv_first_port();
+	conf_words_init(&w, load, &l->obj, "bind");
 	for (size_t i = 0; i < l->nbind; i++) {
+		must(conf_words_next(&w));
 		port = port_of(&l->bind[i]);
 		if (port == 0 || port >= first)
 			continue;
-		word = find_word(load, &l->obj, i, &at);
+		at = conf_word_span(w.it, w.word);
 		diag_at(conf_load_diags(load), DIAG_PRIVILEGE, &at, &l->obj,
 		    "bind", "\"%.*s\": ports below %u are for root",
-		    STR_FMT(str_sub(word, 0, 80)), first);
+		    STR_FMT(str_sub(w.word, 0, 80)), first);
 		rc = -1;
 	}
 	return rc;

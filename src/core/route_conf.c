@@ -101,45 +101,55 @@ choose_handler(struct conf_load *load, struct route *r)
 
 /* --- patterns --- */
 
-static int
-fail_as(struct conf_load *load, enum diag_id id, const struct route *r,
-    const char *key, struct str word, const char *why)
-{
-	const struct conf_item	*it = conf_item_word(load, &r->obj, key,
-	    word);
-	struct conf_span	 sp;
+/* a list of patterns being read */
+struct pattern {
+	struct conf_load	*load;
+	const struct route	*route;
+	const char		*key;
+	struct conf_words	 at;	/* where the word stands */
+};
 
-	if (it != NULL)
-		sp = conf_word_span(it, word);
-	diag_at(conf_load_diags(load), id, it != NULL ? &sp : NULL, &r->obj,
-	    key, "\"%.*s\": %s", STR_FMT(str_sub(word, 0, 80)), why);
+/* Its place; NULL if it is of a default. */
+static const struct conf_span *
+place_of(const struct pattern *p, struct conf_span *sp)
+{
+	if (p->at.it == NULL)
+		return NULL;
+	*sp = conf_word_span(p->at.it, p->at.word);
+	return sp;
+}
+
+static int
+fail_as(const struct pattern *p, enum diag_id id, struct str word,
+    const char *why)
+{
+	struct conf_span	sp;
+
+	diag_at(conf_load_diags(p->load), id, place_of(p, &sp),
+	    &p->route->obj, p->key, "\"%.*s\": %s",
+	    STR_FMT(str_sub(word, 0, 80)), why);
 	return -1;
 }
 
 static int
-fail_word(struct conf_load *load, const struct route *r, const char *key,
-    struct str word, const char *why)
+fail_word(const struct pattern *p, struct str word, const char *why)
 {
-	return fail_as(load, DIAG_VALUE_PATTERN, r, key, word, why);
+	return fail_as(p, DIAG_VALUE_PATTERN, word, why);
 }
 
 static void
-warn_slash(struct conf_load *load, const struct route *r, struct str word)
+warn_slash(const struct pattern *p, struct str word)
 {
-	const struct conf_item	*it = conf_item_word(load, &r->obj, "path",
-	    word);
-	struct conf_span	 sp;
+	struct conf_span	sp;
 
-	if (it != NULL)
-		sp = conf_word_span(it, word);
-	diag_at(conf_load_diags(load), DIAG_PATH_SLASH,
-	    it != NULL ? &sp : NULL, &r->obj, "path",
-	    "\"%.*s\" is read as \"/%.*s\"", STR_FMT(word), STR_FMT(word));
+	diag_at(conf_load_diags(p->load), DIAG_PATH_SLASH, place_of(p, &sp),
+	    &p->route->obj, p->key, "\"%.*s\" is read as \"/%.*s\"",
+	    STR_FMT(word), STR_FMT(word));
 }
 
 /* Bytes that no request line may have are shown as they would come. */
 static int
-fail_path(struct conf_load *load, const struct route *r, struct str word)
+fail_path(const struct pattern *p, struct str word)
 {
 	struct text	t;
 	unsigned char	b;
@@ -154,11 +164,11 @@ fail_path(struct conf_load *load, const struct route *r, struct str word)
 		else
 			text_c(&t, (char)b);
 	}
-	(void)fail_word(load, r, "path", word, high ?
+	(void)fail_word(p, word, high ?
 	    "a path has only ASCII characters" :
 	    "no request has such a path");
 	if (high)
-		diag_hint(conf_load_diags(load),
+		diag_hint(conf_load_diags(p->load),
 		    "write it percent-encoded: %.*s", STR_FMT(text_str(&t)));
 	text_fini(&t);
 	return -1;
@@ -166,43 +176,41 @@ fail_path(struct conf_load *load, const struct route *r, struct str word)
 
 /* Normalises what stands before the asterisk, if there is one. */
 static int
-read_path(struct conf_load *load, const struct route *r, struct str word,
-    struct str *out)
+read_path(const struct pattern *p, struct str word, struct str *out)
 {
-	struct arena	*a = conf_load_arena(load);
+	struct arena	*a = conf_load_arena(p->load);
 	struct str	 lit = word, norm;
 	bool		 prefix = str_ends(word, STR("*"));
 
 	if (prefix)
 		lit.n--;
 	if (str_find(lit, '*', 0) >= 0)
-		return fail_word(load, r, "path", word,
+		return fail_word(p, word,
 		    "an asterisk may only be the last character");
 	if (lit.n > 0 && lit.p[0] == '~')
-		return fail_as(load, DIAG_KEY_LATER, r, "path", word,
+		return fail_as(p, DIAG_KEY_LATER, word,
 		    "regular expressions are not obeyed yet");
 	if (lit.n > 0 && lit.p[0] != '/')
-		warn_slash(load, r, word);
+		warn_slash(p, word);
 	if (lit.n == 0 || lit.p[0] != '/')
 		lit = arena_fmt(a, "/%.*s", STR_FMT(lit));
 	for (ptrdiff_t at = 0; (at = str_find(lit, ':', (size_t)at)) >= 0;
 	    at++)
 		if (lit.p[at - 1] == '/')
-			return fail_as(load, DIAG_KEY_LATER, r, "path", word,
+			return fail_as(p, DIAG_KEY_LATER, word,
 			    "parameters are not obeyed yet");
 	if (uri_normalise(a, lit, false, &norm) != FAIL_NONE)
-		return fail_path(load, r, word);
+		return fail_path(p, word);
 	*out = prefix ? arena_fmt(a, "%.*s*", STR_FMT(norm)) :
 	    arena_dup(a, norm);
 	return 0;
 }
 
 static int
-read_host(struct conf_load *load, const struct route *r, struct str word,
-    struct str *out)
+read_host(const struct pattern *p, struct str word, struct str *out)
 {
 	struct str	name = word, host;
-	char		*p;
+	char		*lower;
 	int		port;
 
 	if (str_eq(word, STR("*"))) {
@@ -212,36 +220,39 @@ read_host(struct conf_load *load, const struct route *r, struct str word,
 	if (str_starts(word, STR("*.")))
 		name = str_sub(word, 2, word.n);
 	if (str_find(name, '*', 0) >= 0)
-		return fail_word(load, r, "host", word,
+		return fail_word(p, word,
 		    "an asterisk may only be the first label");
 	if (uri_parse_host(name, &host, &port) != FAIL_NONE)
-		return fail_word(load, r, "host", word, "no host has such "
-		    "a name");
+		return fail_word(p, word, "no host has such a name");
 	if (port >= 0)
-		return fail_word(load, r, "host", word,
+		return fail_word(p, word,
 		    "a host has no port here; name a listener");
 	if (name.n < word.n)
 		name = str_sub(word, 1, word.n);
-	p = arena_text(conf_load_arena(load), name.n);
+	lower = arena_text(conf_load_arena(p->load), name.n);
 	for (size_t i = 0; i < name.n; i++)
-		p[i] = name.p[i] >= 'A' && name.p[i] <= 'Z' ?
+		lower[i] = name.p[i] >= 'A' && name.p[i] <= 'Z' ?
 		    (char)(name.p[i] | 0x20) : name.p[i];
-	*out = str_make(p, name.n);
+	*out = str_make(lower, name.n);
 	return 0;
 }
 
 static int
-read_list(struct conf_load *load, const struct route *r,
-    struct conf_list *list, int (*read)(struct conf_load *,
-    const struct route *, struct str, struct str *))
+read_list(struct conf_load *load, const struct route *r, const char *key,
+    struct conf_list *list, int (*read)(const struct pattern *, struct str,
+    struct str *))
 {
+	struct pattern	 p = { load, r, key, { .it = NULL } };
 	struct str	*v;
 	int		 rc = 0;
 
+	conf_words_init(&p.at, load, &r->obj, key);
 	v = arena_alloc(conf_load_arena(load), (list->n + 1) * sizeof(*v));
-	for (size_t i = 0; i < list->n; i++)
-		if (read(load, r, list->v[i], &v[i]) == -1)
+	for (size_t i = 0; i < list->n; i++) {
+		(void)conf_words_next(&p.at);
+		if (read(&p, list->v[i], &v[i]) == -1)
 			rc = -1;
+	}
 	list->v = v;
 	return rc;
 }
@@ -249,16 +260,14 @@ read_list(struct conf_load *load, const struct route *r,
 static int
 check_listeners(struct conf_load *load, const struct route *r)
 {
-	const struct conf_item	*it;
-	int			 rc = 0;
+	struct conf_words	w;
+	int			rc = 0;
 
-	for (size_t i = 0; i < r->listeners.n; i++) {
-		it = conf_item_word(load, &r->obj, "listener",
-		    r->listeners.v[i]);
-		if (it != NULL && conf_ref_at(load, &r->obj, it,
-		    r->listeners.v[i], &listener_section) == NULL)
+	conf_words_init(&w, load, &r->obj, "listener");
+	while (conf_words_next(&w))
+		if (conf_ref_at(load, &r->obj, w.it, w.word,
+		    &listener_section) == NULL)
 			rc = -1;
-	}
 	return rc;
 }
 
@@ -274,9 +283,9 @@ link_route(struct conf_load *load, struct conf_obj *obj, void *part)
 		rc = -1;
 	if (check_listeners(load, r) == -1)
 		rc = -1;
-	if (read_list(load, r, &r->hosts, read_host) == -1)
+	if (read_list(load, r, "host", &r->hosts, read_host) == -1)
 		rc = -1;
-	if (read_list(load, r, &r->paths, read_path) == -1)
+	if (read_list(load, r, "path", &r->paths, read_path) == -1)
 		rc = -1;
 	return rc;
 }

@@ -3,7 +3,8 @@
 # run.sh BUILD FUZZER ...: runs each libFuzzer program for FUZZ_RUNS inputs,
 # as many at a time as there are processors.  New inputs go to
 # BUILD/corpus/X, which the next run starts from besides t/fuzz/corpus/X;
-# findings to BUILD/found/.  A dictionary is t/fuzz/X.dict.
+# findings to BUILD/found/.  A dictionary is t/fuzz/X.dict; t/fuzz/X.max
+# has the bytes that an input may have at most.
 
 set -u
 
@@ -18,6 +19,8 @@ one()
 	    "$1/corpus/$name"
 	[ ! -d "t/fuzz/corpus/$name" ] || set -- "$@" "t/fuzz/corpus/$name"
 	[ ! -f "t/fuzz/$name.dict" ] || set -- "-dict=t/fuzz/$name.dict" "$@"
+	[ ! -f "t/fuzz/$name.max" ] ||
+		set -- "-max_len=$(cat "t/fuzz/$name.max")" "$@"
 	if "$prog" "$@" >"$log" 2>&1; then
 		echo "$name: $(sed -n 's/^Done \([0-9]* runs.*\)/\1/p' "$log")"
 		return 0

@@ -219,6 +219,55 @@ START_TEST(distance_counts_edits)
 }
 END_TEST
 
+/* The whole matrix, by the book. */
+static unsigned
+count_edits(struct str a, struct str b)
+{
+	unsigned	m[17][17];
+
+	for (size_t i = 0; i <= a.n; i++)
+		for (size_t j = 0; j <= b.n; j++) {
+			unsigned	best = i == 0 ? (unsigned)j :
+			    m[i - 1][j] + 1;
+
+			if (i > 0 && j == 0)
+				best = (unsigned)i;
+			if (j > 0 && m[i][j - 1] + 1 < best)
+				best = m[i][j - 1] + 1;
+			if (i > 0 && j > 0 && m[i - 1][j - 1] +
+			    (a.p[i - 1] != b.p[j - 1]) < best)
+				best = m[i - 1][j - 1] +
+				    (a.p[i - 1] != b.p[j - 1]);
+			m[i][j] = best;
+		}
+	return m[a.n][b.n];
+}
+
+START_TEST(distance_of_any_words)
+{
+	uint64_t	x = 1;
+	char		buf[2][16];
+	size_t		n[2];
+
+	for (int i = 0; i < 20000; i++) {
+		struct str	a, b;
+		unsigned	want, max = (unsigned)i % 6;
+
+		for (int k = 0; k < 2; k++) {
+			x = x * 6364136223846793005ULL + 1442695040888963407ULL;
+			n[k] = (size_t)(x >> 60);
+			for (size_t j = 0; j < n[k]; j++)
+				buf[k][j] = (char)('a' + (x >> (8 + j)) % 3);
+		}
+		a = str_make(buf[0], n[0]);
+		b = str_make(buf[1], n[1]);
+		want = count_edits(a, b);
+		ck_assert_uint_eq(str_distance(a, b, max),
+		    want > max ? max + 1 : want);
+	}
+}
+END_TEST
+
 /* Values of the FNV authors' own test vectors. */
 START_TEST(hash_is_fnv1a)
 {
@@ -255,6 +304,7 @@ main(void)
 	tcase_add_loop_test(tc, to_u64_digits_only, 0, 11);
 	tcase_add_test(tc, to_c_fits_or_not);
 	tcase_add_test(tc, distance_counts_edits);
+	tcase_add_test(tc, distance_of_any_words);
 	tcase_add_test(tc, hash_is_fnv1a);
 	srunner_run_all(r, CK_ENV);
 	failed = srunner_ntests_failed(r);
