@@ -113,6 +113,12 @@ struct conf_group {
 				    void *part);
 };
 
+/* "[word]", read as "[TYPE name]" of the section (W0410 says so) */
+struct conf_section_alias {
+	const char	*word;
+	const char	*name;
+};
+
 struct conf_section {
 	const char		*type;
 	bool			 named;		/* else a singleton */
@@ -120,6 +126,15 @@ struct conf_section {
 	/* Runs once when all objects are linked; builds indexes. */
 	int			(*done)(struct conf_load *);
 	const char		*text;		/* for the reference */
+	const struct conf_section_alias	*aliases; /* ends with NULL */
+};
+
+/* an assignment that holds, for showing and comparing; of the generation */
+struct conf_line {
+	const struct conf_row	*row;
+	struct str		 key;	/* the row's, or of a family the word */
+	struct str		 val;	/* as -T shows it; "" if secret */
+	uint64_t		 digest; /* of a secret */
 };
 
 /* First member of every group[0] struct. */
@@ -131,6 +146,8 @@ struct conf_obj {
 	unsigned			 line;
 	unsigned			 set;	/* keys that a user set */
 	uint64_t			 digest; /* of effective values */
+	const struct conf_line		*lines;	/* what somebody set, in order */
+	size_t				 nlines;
 };
 
 #endif

@@ -138,6 +138,9 @@ log_dbg(const struct logctx *lc, const char *fmt, ...)
 {
 	va_list	ap;
 
+	/* asked ten times a request, nearly always in vain */
+	if (lc->log == NULL || lc->log->level < LOG_DBG)
+		return;
 	va_start(ap, fmt);
 	line(lc, LOG_DBG, fmt, ap);
 	va_end(ap);
