@@ -44,6 +44,12 @@ struct settings_log {
 	bool		access;
 	int		level;		/* enum log_level */
 	struct str	directory;
+	struct str	pattern;
+	int		rotation;	/* both, size, time, none */
+	int64_t		file_size;	/* MiB */
+	uint64_t	retention;	/* ms */
+	int64_t		max_rotated;
+	bool		compress;
 	int		output_mode;	/* both, file, console */
 	int		overflow;	/* drop, block */
 };
