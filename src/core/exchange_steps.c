@@ -241,7 +241,7 @@ exchange_step(struct exchange *x)
 	enum step_rc			 rc = steps[x->step].run(x);
 
 	/* looked at here: ten calls that say nothing cost 600 instructions */
-	if (x->lc.log != NULL && x->lc.log->level >= LOG_DBG)
+	if (LOG_DEBUGS(x->lc.log))
 		log_dbg(&x->lc, "step %s: %s", name, answers[rc]);
 	return rc;
 }
