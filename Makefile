@@ -56,6 +56,7 @@ SRCS_SYS_other =
 SRCS_CONF = \
 	src/conf/assign.c \
 	src/conf/conf.c \
+	src/conf/delta.c \
 	src/conf/diag.c \
 	src/conf/diag_print.c \
 	src/conf/dump.c \
@@ -70,6 +71,7 @@ SRCS_CONF = \
 	src/conf/resolve.c \
 	src/conf/rows.c \
 	src/conf/schema.c \
+	src/conf/sheet.c \
 	src/conf/value.c
 
 # io: byte transports
@@ -114,6 +116,7 @@ SRCS_CORE = \
 	src/core/cond_method.c \
 	src/core/conn.c \
 	src/core/error.c \
+	src/core/error_conf.c \
 	src/core/exchange.c \
 	src/core/exchange_end.c \
 	src/core/exchange_limit.c \
@@ -121,8 +124,14 @@ SRCS_CORE = \
 	src/core/expr.c \
 	src/core/flight.c \
 	src/core/lease.c \
+	src/core/lease_sweep.c \
+	src/core/limit.c \
 	src/core/listener.c \
 	src/core/listener_conf.c \
+	src/core/listener_limit.c \
+	src/core/listener_rows.c \
+	src/core/log_conf.c \
+	src/core/record_format.c \
 	src/core/record_text.c \
 	src/core/route.c \
 	src/core/route_conf.c \
@@ -158,8 +167,10 @@ SRCS_HANDLER = \
 # control: the socket and its API
 SRCS_CONTROL = \
 	src/control/api.c \
+	src/control/api_explain.c \
 	src/control/api_order.c \
-	src/control/api_state.c
+	src/control/api_state.c \
+	src/control/explain.c
 
 # the table of contents
 SRCS_REGISTRY = \
@@ -185,6 +196,7 @@ SRCS_MAIN = \
 	src/main/master.c \
 	src/main/opts.c \
 	src/main/panic.c \
+	src/main/plan.c \
 	src/main/procs.c \
 	src/main/publish.c \
 	src/main/reap.c \
@@ -197,8 +209,11 @@ SRCS_MAIN = \
 # cli: sluicectl
 SRCS_CLI = \
 	src/cli/client.c \
+	src/cli/explain.c \
 	src/cli/peek.c \
 	src/cli/show.c \
+	src/cli/show_explain.c \
+	src/cli/show_plan.c \
 	src/cli/sluicectl.c \
 	src/cli/table.c
 
@@ -276,6 +291,7 @@ LIB_CLI = $(B)/libcli.a
 # the registry names what main/ runs, and main/ uses everything
 LIBS_ALL = $(LIB) $(LIB_MAIN) $(LIB)
 PROGS = $(B)/sluiced $(B)/sluicectl
+COMPLETION = $(B)/complete.bash $(B)/complete.zsh
 UNITS = $(UNIT_C:%.c=$(B)/%)
 FUZZERS = $(FUZZ_C:%.c=$(B)/%)
 
@@ -367,7 +383,7 @@ config.mk: configure
 
 # --- how it is made -----------------------------------------------------
 
-progs: $(PROGS)
+progs: $(PROGS) $(COMPLETION)
 
 # the source is the object's own name without B/
 $(OBJS_ALL): config.mk
@@ -394,6 +410,16 @@ $(B)/sluiced: $(OBJS_MAIN) $(LIB)
 $(B)/sluicectl: $(OBJS_CLI) $(LIB) $(LIB_MAIN)
 	@echo "LD $@"
 	@$(CC_$(V)) -o $@ $(OBJS_CLI) $(LIBS_ALL) $(ALL_LDFLAGS) $(LDLIBS)
+
+# from the programs' tables; where these do not run (a cross build), none
+$(COMPLETION): $(PROGS) contrib/completion.sh
+	@echo "GEN $@"
+	@shell=$@; if $(B)/sluiced -V >/dev/null 2>&1; then \
+		sh contrib/completion.sh $${shell##*.} $(B)/sluiced \
+		    $(B)/sluicectl >$@.tmp && mv $@.tmp $@; \
+	else \
+		: >$@; \
+	fi
 
 # a test brings its own main, so those of the programs stay out
 $(UNITS): $(OBJS_UNIT) $(LIB) $(LIB_MAIN) $(LIB_CLI)
@@ -474,26 +500,24 @@ install: all
 SHAREDIR = $(PREFIX)/share/doc/sluice
 UNITDIR = $(PREFIX)/lib/systemd/system
 USERDIR = $(PREFIX)/lib/sysusers.d
+BASHDIR = $(PREFIX)/share/bash-completion/completions
+ZSHDIR = $(PREFIX)/share/zsh/site-functions
 STATEDIR = sed -n 's/^\#define SL_STATEDIR "\(.*\)"$$/\1/p' config.h
 FILL = sed -e 's|@SBINDIR@|$(SBINDIR)|g' -e "s|@STATEDIR@|`$(STATEDIR)`|g"
 
-do-install: $(PROGS)
-	$(INSTALL) -d $(DESTDIR)$(SBINDIR) $(DESTDIR)$(SYSCONFDIR)/sluice
+do-install: $(PROGS) $(COMPLETION)
+	$(INSTALL) -d $(DESTDIR)$(SBINDIR)
 	$(INSTALL) -m 755 $(B)/sluiced $(B)/sluicectl $(DESTDIR)$(SBINDIR)
 	@for f in man/*.[1-9]; do \
 		d=$(DESTDIR)$(MANDIR)/man$${f##*.}; \
 		$(INSTALL) -d "$$d" && $(INSTALL) -m 644 "$$f" "$$d" || exit 1; \
 		echo "$$f -> $$d"; \
 	done
-	@d=$(DESTDIR)$(SYSCONFDIR)/sluice; for f in etc/sluice.conf*; do \
-		to=$${f#etc/}; test "$$f" != etc/sluice.conf || \
-		    test ! -f "$$d/$$to" || to=$$to.sample; \
-		$(INSTALL) -m 644 "$$f" "$$d/$$to" || exit 1; \
-		echo "$$f -> $$d/$$to"; \
-	done
+	@INSTALL="$(INSTALL)" sh contrib/conffiles.sh install etc \
+	    $(DESTDIR)$(SYSCONFDIR)/sluice $(DESTDIR)$(SHAREDIR)/examples
 	$(INSTALL) -d -m 750 "$(DESTDIR)`$(STATEDIR)`"
-	$(INSTALL) -d $(DESTDIR)$(SHAREDIR) $(DESTDIR)$(UNITDIR) \
-	    $(DESTDIR)$(USERDIR)
+	$(INSTALL) -d $(DESTDIR)$(SHAREDIR)/cookbook $(DESTDIR)$(UNITDIR) \
+	    $(DESTDIR)$(USERDIR) $(DESTDIR)$(BASHDIR) $(DESTDIR)$(ZSHDIR)
 	$(FILL) contrib/systemd/sluice.service \
 	    >$(DESTDIR)$(UNITDIR)/sluice.service
 	$(INSTALL) -m 644 contrib/systemd/sysusers.conf \
@@ -501,21 +525,34 @@ do-install: $(PROGS)
 	$(FILL) contrib/logrotate.conf >$(DESTDIR)$(SHAREDIR)/logrotate.conf
 	@chmod 644 $(DESTDIR)$(UNITDIR)/sluice.service \
 	    $(DESTDIR)$(SHAREDIR)/logrotate.conf
+	$(INSTALL) -m 644 README $(DESTDIR)$(SHAREDIR)
+	$(INSTALL) -m 644 doc/cookbook/*.md $(DESTDIR)$(SHAREDIR)/cookbook
+	@if test -s $(B)/complete.bash; then \
+		for p in sluiced sluicectl; do \
+			$(INSTALL) -m 644 $(B)/complete.bash \
+			    $(DESTDIR)$(BASHDIR)/$$p || exit 1; \
+		done; \
+		$(INSTALL) -m 644 $(B)/complete.zsh $(DESTDIR)$(ZSHDIR)/_sluice; \
+	fi
 
-# what the operator may have changed stays: sluice.conf and the state
+# what the operator has changed stays: configurations and the state
 uninstall:
 	rm -f $(DESTDIR)$(SBINDIR)/sluiced $(DESTDIR)$(SBINDIR)/sluicectl
-	@for f in sample simple full production; do \
-		rm -f $(DESTDIR)$(SYSCONFDIR)/sluice/sluice.conf.$$f; \
-	done
+	@sh contrib/conffiles.sh remove etc $(DESTDIR)$(SYSCONFDIR)/sluice \
+	    $(DESTDIR)$(SHAREDIR)/examples
 	@for f in man/*.[1-9]; do \
 		rm -f "$(DESTDIR)$(MANDIR)/man$${f##*.}/$${f##*/}"; \
 	done
+	@for f in doc/cookbook/*.md; do \
+		rm -f "$(DESTDIR)$(SHAREDIR)/cookbook/$${f##*/}"; \
+	done
 	rm -f $(DESTDIR)$(UNITDIR)/sluice.service \
 	    $(DESTDIR)$(USERDIR)/sluice.conf \
-	    $(DESTDIR)$(SHAREDIR)/logrotate.conf
-	@rmdir $(DESTDIR)$(SHAREDIR) $(DESTDIR)$(SYSCONFDIR)/sluice \
-	    2>/dev/null || :
+	    $(DESTDIR)$(SHAREDIR)/logrotate.conf $(DESTDIR)$(SHAREDIR)/README \
+	    $(DESTDIR)$(BASHDIR)/sluiced $(DESTDIR)$(BASHDIR)/sluicectl \
+	    $(DESTDIR)$(ZSHDIR)/_sluice
+	@rmdir $(DESTDIR)$(SHAREDIR)/cookbook $(DESTDIR)$(SHAREDIR) \
+	    "$(DESTDIR)`$(STATEDIR)`" 2>/dev/null || :
 
 dist:
 	git archive --prefix=sluice-$(VERSION)/ \

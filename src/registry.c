@@ -3,9 +3,11 @@
  * All processes.  The roster of processes is main/procs.c.
  */
 #include "core/chain.h"
+#include "core/error.h"
 #include "core/handler.h"
 #include "core/lease.h"
 #include "core/listener.h"
+#include "core/log_conf.h"
 #include "core/route.h"
 #include "core/settings.h"
 #include "handler/proxy.h"
@@ -69,6 +71,7 @@ const struct route_cond *const route_conds[] = {
 
 const struct conf_group *const route_groups[] = {
 	&route_group,
+	&error_group,
 	&cond_header_group,
 	&cond_method_group,
 	&proxy_group,
@@ -93,6 +96,7 @@ const struct balancer *const balancers[] = {
 /* --- what a process keeps across generations --- */
 
 const struct serve_part *const serve_parts[] = {
+	&log_part,
 	&upstream_part,
 	&static_part,
 	NULL
@@ -108,7 +112,10 @@ const struct shm_region *const shm_regions[] = {
 	&board_totals,
 	&board_flights,
 	&board_rings,
+	&lease_heads,
 	&lease_words,
+	&lease_listeners,
+	&lease_addrs,
 	&lease_shadows,
 	&board_servers,
 	&board_servers_live,

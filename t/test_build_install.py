@@ -6,18 +6,26 @@ import subprocess
 
 import pytest
 
+from lib import http
 from lib.cmd import KIND
+from lib.proc import Sluice
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 PREFIX = "/opt/sl"
+CONFS = ["sluice.conf", "sluice.conf.full", "sluice.conf.production",
+         "sluice.conf.simple"]
 FILES = {
     "sbin/sluiced", "sbin/sluicectl",
-    "etc/sluice/sluice.conf", "etc/sluice/sluice.conf.simple",
-    "etc/sluice/sluice.conf.full", "etc/sluice/sluice.conf.production",
+    *(f"etc/sluice/{name}" for name in CONFS),
+    *(f"share/doc/sluice/examples/{name}" for name in CONFS),
     "share/man/man5/sluice.conf.5", "share/man/man8/sluiced.8",
     "share/man/man8/sluicectl.8",
     "lib/systemd/system/sluice.service", "lib/sysusers.d/sluice.conf",
-    "share/doc/sluice/logrotate.conf",
+    "share/doc/sluice/logrotate.conf", "share/doc/sluice/README",
+    "share/doc/sluice/cookbook/from-nginx-static-site.md",
+    "share/bash-completion/completions/sluiced",
+    "share/bash-completion/completions/sluicectl",
+    "share/zsh/site-functions/_sluice",
 }
 
 
@@ -67,26 +75,86 @@ def test_words_are_filled_in(tmp):
         assert not re.search(r"@[A-Z]+@", read(tmp, name)), name
 
 
-def test_keeps_a_sluice_conf_that_exists(tmp):
+def test_words_of_completion(tmp):
     install(tmp)
-    mine = f"{tmp}{PREFIX}/etc/sluice/sluice.conf"
-    with open(mine, "w", encoding="utf-8") as f:
-        f.write("# mine\n")
+    bash = read(tmp, "share/bash-completion/completions/sluicectl")
+    assert "complete -F _sluicectl sluicectl\n" in bash
+    assert "complete -F _sluiced sluiced\n" in bash
+    assert read(tmp, "share/zsh/site-functions/_sluice").startswith(
+        "#compdef sluiced sluicectl\n")
+
+
+def change(tmp, name, text):
+    with open(f"{tmp}{PREFIX}/{name}", "w", encoding="utf-8") as f:
+        f.write(text)
+
+
+def test_keeps_what_was_changed(tmp):
     install(tmp)
-    assert read(tmp, "etc/sluice/sluice.conf") == "# mine\n"
-    with open(f"{ROOT}/etc/sluice.conf", encoding="utf-8") as f:
-        assert read(tmp, "etc/sluice/sluice.conf.sample") == f.read()
+    for name in CONFS:
+        change(tmp, f"etc/sluice/{name}", f"# mine: {name}\n")
+    install(tmp)
+    for name in CONFS:
+        assert read(tmp, f"etc/sluice/{name}") == f"# mine: {name}\n"
+        with open(f"{ROOT}/etc/{name}", encoding="utf-8") as f:
+            assert read(tmp, f"etc/sluice/{name}.new") == f.read()
+    # the operator takes the new one over
+    os.rename(f"{tmp}{PREFIX}/etc/sluice/sluice.conf.new",
+              f"{tmp}{PREFIX}/etc/sluice/sluice.conf")
+    install(tmp)
+    assert "etc/sluice/sluice.conf.new" not in files(tmp)
+    assert "etc/sluice/sluice.conf.full.new" in files(tmp)
+
+
+def test_renews_what_was_not_changed(tmp):
+    """A sample of an older version that nobody touched."""
+    install(tmp)
+    for place in "etc/sluice", "share/doc/sluice/examples":
+        change(tmp, f"{place}/sluice.conf.simple", "# older\n")
+    install(tmp)
+    assert files(tmp) == FILES
+    assert "# older" not in read(tmp, "etc/sluice/sluice.conf.simple")
 
 
 def test_uninstall_leaves_the_operators_file(tmp):
     install(tmp)
+    change(tmp, "etc/sluice/sluice.conf", "# mine\n")
+    change(tmp, "etc/sluice/own.conf", "# mine too\n")
+    install(tmp)
+    assert "etc/sluice/sluice.conf.new" in files(tmp)
+    install(tmp, "uninstall")
+    assert files(tmp) == {"etc/sluice/sluice.conf", "etc/sluice/own.conf"}
+
+
+def test_uninstall_leaves_nothing(tmp):
+    install(tmp)
     install(tmp)
     install(tmp, "uninstall")
-    assert files(tmp) == {"etc/sluice/sluice.conf"}
-    os.unlink(f"{tmp}{PREFIX}/etc/sluice/sluice.conf")
-    install(tmp, "uninstall")
-    assert not os.path.exists(f"{tmp}{PREFIX}/etc/sluice")
-    assert not os.path.exists(f"{tmp}{PREFIX}/share/doc/sluice")
+    assert files(tmp) == set()
+    left = [top for top, _, _ in os.walk(tmp) if top.endswith("/sluice")]
+    assert not left
+
+
+def test_starts_with_the_sample(tmp):
+    """As it was installed; only the places and the port are others'."""
+    install(tmp)
+    s = Sluice(tmp)
+    s.program = f"{tmp}{PREFIX}/sbin/sluiced"
+    s.conf_path = f"{tmp}{PREFIX}/etc/sluice/sluice.conf"
+    before = read(tmp, "etc/sluice/sluice.conf")
+    try:
+        s.start(args=["--port", str(s.port), "--set",
+                      f"sluice.run_dir={tmp}/run", "--set",
+                      f"sluice.state_dir={tmp}/state"])
+        assert "sluice runs" in http.get(s.port).text
+        done = subprocess.run(
+            [f"{tmp}{PREFIX}/sbin/sluicectl", "-s", s.control, "status"],
+            capture_output=True, text=True, check=True)
+        assert done.stdout.startswith("serving: generation 1")
+        assert s.stop() == 0
+    finally:
+        s.close()
+    assert read(tmp, "etc/sluice/sluice.conf") == before
 
 
 def test_installed_program_runs(tmp):

@@ -93,7 +93,10 @@ def test_full_has_every_section_and_key():
             if type_ == "route" and (row.get("handler") or
                                      row.get("condition")):
                 continue
-            assert row["key"] in used[type_], f"[{type_}] {row['key']}"
+            family = row["key"].removesuffix("*")
+            assert any(k == row["key"] or family != row["key"] and
+                       k.startswith(family) for k in used[type_]), \
+                f"[{type_}] {row['key']}"
     assert {"host", "path", "method", "upstream", "static", "redirect",
             "respond"} <= used["route"]
 

@@ -157,6 +157,35 @@ def test_body_of_a_route_without_server(gate):
         wire.ends(c)
 
 
+@pytest.mark.parametrize("status,key,data", [
+    (414, b"limits.target ",
+     b"GET /" + b"a" * 512 + b" HTTP/1.1\r\nHost: a\r\n"),
+    (414, b"limits.target ", b"GET /" + b"a" * 5000),
+    (431, b"limits.header_bytes ",
+     head(*[b"A: " + b"a" * 900] * 5)[:-2]),
+    (431, b"limits.header_field ", head(b"A: " + b"a" * 1022)[:-2]),
+    (431, b"limits.header_count ", head(*[b"A: b"] * 20)[:-2]),
+    (413, b"limits.body, or max_body of the route, ",
+     b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1001\r\n"),
+    (413, b"limits.body, or max_body of the route, ",
+     b"POST /narrow HTTP/1.1\r\nHost: a\r\nContent-Length: 11\r\n"),
+])
+@pytest.mark.parametrize("accept", ["text/plain", "text/html",
+                                    "application/json"])
+def test_names_the_key(gate, status, key, data, accept):
+    """Who is refused is told which limit it was, in each form."""
+    if status == 413:
+        data += b"Accept: " + accept.encode() + b"\r\n"
+    with http.Client(gate.port) as c:
+        c.send(data + b"\r\n")
+        r = c.response()
+    assert r.status == status
+    assert key in r.body
+    if status == 413:
+        kind = r["content-type"].partition(";")[0]
+        assert kind == accept.replace("/json", "/problem+json")
+
+
 @pytest.mark.parametrize("status,data", [
     (400, b"GET / HTTP/1.1\r\n\r\n"),
     (405, b"CONNECT a:80 HTTP/1.1\r\nHost: a\r\n\r\n"),

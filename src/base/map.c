@@ -54,10 +54,10 @@ absorb(struct sip *s, uint64_t w)
 
 /*
  * The second half of the key is the seed turned over.  Words are read in
- * the machine's own order: the hash never leaves the process.
+ * the machine's own order: the hash never leaves the machine.
  */
-static uint64_t
-hash_key(uint64_t seed, struct str key)
+uint64_t
+map_hash(uint64_t seed, struct str key)
 {
 	uint64_t	k1 = ~rotl(seed, 32);
 	struct sip	s = {
@@ -135,7 +135,7 @@ map_find(const struct map *m, struct str key)
 {
 	if (m->n == 0)
 		return NULL;
-	return probe(m, key, hash_key(m->seed, key))->val;
+	return probe(m, key, map_hash(m->seed, key))->val;
 }
 
 void *
@@ -147,7 +147,7 @@ map_add(struct map *m, struct str key, void *val)
 
 	if (m->n + 1 > m->cap / 4 * 3)
 		grow(m);
-	hash = hash_key(m->seed, key);
+	hash = map_hash(m->seed, key);
 	e = probe(m, key, hash);
 	old = e->val;
 	m->n += e->key.p == NULL;
@@ -190,7 +190,7 @@ map_del(struct map *m, struct str key)
 
 	if (m->n == 0)
 		return NULL;
-	e = probe(m, key, hash_key(m->seed, key));
+	e = probe(m, key, map_hash(m->seed, key));
 	if (e->key.p == NULL)
 		return NULL;
 	old = e->val;

@@ -23,6 +23,8 @@ struct map {
 };
 
 void map_init(struct map *, uint64_t seed);
+/* SipHash-1-3 of a key, for tables elsewhere. */
+uint64_t map_hash(uint64_t seed, struct str key);
 void map_fini(struct map *);
 
 /* The value, or NULL. */

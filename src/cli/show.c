@@ -8,18 +8,16 @@
 #include <string.h>
 #include <time.h>
 
+#include "cli/int.h"
 #include "cli/table.h"
 
 #define BEAT_LATE	3000	/* ms; the master acts at 10 s */
 #define AGE_MAX		48
 
-enum paint { PLAIN, GOOD, BAD };
-
 /* --- values --- */
 
-/* A member's text; "" if it is none. */
-static struct str
-text_of(const json_t *j, const char *name)
+struct str
+show_str(const json_t *j, const char *name)
 {
 	const json_t *v = json_object_get(j, name);
 
@@ -28,8 +26,8 @@ text_of(const json_t *j, const char *name)
 	return str_make(json_string_value(v), json_string_length(v));
 }
 
-static unsigned long long
-num_of(const json_t *j, const char *name)
+unsigned long long
+show_num(const json_t *j, const char *name)
 {
 	json_int_t v = json_integer_value(json_object_get(j, name));
 
@@ -42,21 +40,20 @@ is_true(const json_t *j, const char *name)
 	return json_is_true(json_object_get(j, name));
 }
 
-static void
-add_safe(struct show *s, const json_t *j, const char *name)
+void
+show_safe(struct show *s, const json_t *j, const char *name)
 {
-	text_safe(&s->out, text_of(j, name));
+	text_safe(&s->out, show_str(j, name));
 }
 
-/* A word in colour, if there is any; the rest of a line stays plain. */
-static void
-painted(struct show *s, enum paint p, struct str word)
+void
+show_paint(struct show *s, enum show_color p, struct str word)
 {
-	if (s->color && p != PLAIN)
-		text_add(&s->out, p == GOOD ? STR("\033[1;32m") :
+	if (s->color && p != SHOW_PLAIN)
+		text_add(&s->out, p == SHOW_GOOD ? STR("\033[1;32m") :
 		    STR("\033[1;31m"));
 	text_safe(&s->out, word);
-	if (s->color && p != PLAIN)
+	if (s->color && p != SHOW_PLAIN)
 		text_add(&s->out, STR("\033[0m"));
 }
 
@@ -113,7 +110,7 @@ cell_age(struct table *t, unsigned long long ms)
 static void
 cell_num(struct table *t, const json_t *j, const char *name)
 {
-	table_fmt(t, "%llu", num_of(j, name));
+	table_fmt(t, "%llu", show_num(j, name));
 }
 
 static void
@@ -131,15 +128,15 @@ show_version(struct show *s, const json_t *j)
 	json_t *each = (json_t *)(uintptr_t)libs;
 	void *it;
 
-	add_safe(s, j, "program");
+	show_safe(s, j, "program");
 	text_c(&s->out, ' ');
-	add_safe(s, j, "version");
+	show_safe(s, j, "version");
 	for (it = json_object_iter(each); it != NULL;
 	    it = json_object_iter_next(each, it)) {
 		text_add(&s->out, STR(", "));
 		text_safe(&s->out, str_from(json_object_iter_key(it)));
 		text_c(&s->out, ' ');
-		text_safe(&s->out, text_of(libs, json_object_iter_key(it)));
+		text_safe(&s->out, show_str(libs, json_object_iter_key(it)));
 	}
 	text_c(&s->out, '\n');
 }
@@ -152,22 +149,22 @@ add_verdict(struct show *s, const json_t *j)
 {
 	const json_t *workers = json_object_get(j, "workers");
 	bool ready = is_true(j, "ready");
-	bool all = num_of(workers, "serving") >= num_of(workers, "wanted");
+	bool all = show_num(workers, "serving") >= show_num(workers, "wanted");
 	char up[AGE_MAX];
 
-	age(up, num_of(j, "uptime_ms"));
-	painted(s, ready && all ? GOOD : BAD, ready ? STR("serving") :
-	    STR("NOT serving"));
+	age(up, show_num(j, "uptime_ms"));
+	show_paint(s, ready && all ? SHOW_GOOD : SHOW_BAD,
+	    ready ? STR("serving") : STR("NOT serving"));
 	if (!ready) {
 		text_add(&s->out, STR(" ("));
-		add_safe(s, j, "state");
+		show_safe(s, j, "state");
 		text_c(&s->out, ')');
 	}
 	text_fmt(&s->out, ": generation %llu, up %s since ",
-	    num_of(j, "generation"), up);
-	add_time(&s->out, num_of(j, "started_ms"));
-	text_fmt(&s->out, ", pid %llu, sluice ", num_of(j, "pid"));
-	add_safe(s, j, "version");
+	    show_num(j, "generation"), up);
+	add_time(&s->out, show_num(j, "started_ms"));
+	text_fmt(&s->out, ", pid %llu, sluice ", show_num(j, "pid"));
+	show_safe(s, j, "version");
 	text_c(&s->out, '\n');
 }
 
@@ -175,14 +172,14 @@ static void
 add_config(struct show *s, const json_t *j)
 {
 	const json_t *r = json_object_get(j, "reloads");
-	struct str file = text_of(j, "file");
+	struct str file = show_str(j, "file");
 
 	text_add(&s->out, STR("config    loaded "));
-	add_time(&s->out, num_of(j, "generation_ms"));
+	add_time(&s->out, show_num(j, "generation_ms"));
 	text_add(&s->out, STR(" from "));
 	text_safe(&s->out, file.n > 0 ? file : STR("built-in defaults"));
 	text_fmt(&s->out, "; %llu published, %llu failed\n",
-	    num_of(r, "published"), num_of(r, "failed"));
+	    show_num(r, "published"), show_num(r, "failed"));
 }
 
 /* In flight is what began and neither ended nor was lost. */
@@ -191,15 +188,15 @@ add_load(struct show *s, const json_t *j)
 {
 	const json_t *w = json_object_get(j, "workers");
 	const json_t *sum = json_object_get(j, "sums");
-	unsigned long long begun = num_of(sum, "requests_started_total");
-	unsigned long long done = num_of(sum, "requests_total");
-	unsigned long long lost = num_of(sum, "requests_worker_lost_total");
+	unsigned long long begun = show_num(sum, "requests_started_total");
+	unsigned long long done = show_num(sum, "requests_total");
+	unsigned long long lost = show_num(sum, "requests_worker_lost_total");
 
 	text_fmt(&s->out, "workers   %llu of %llu serving; processes "
-	    "restarted: %llu\n", num_of(w, "serving"), num_of(w, "wanted"),
-	    num_of(j, "restarts"));
+	    "restarted: %llu\n", show_num(w, "serving"), show_num(w, "wanted"),
+	    show_num(j, "restarts"));
 	text_fmt(&s->out, "load      %llu connections; %llu requests done, "
-	    "%llu in flight, %llu lost\n\n", num_of(sum, "connections"),
+	    "%llu in flight, %llu lost\n\n", show_num(sum, "connections"),
 	    done, begun > done + lost ? begun - done - lost : 0, lost);
 }
 
@@ -207,17 +204,17 @@ add_load(struct show *s, const json_t *j)
 static void
 cell_note(struct table *t, const json_t *p)
 {
-	struct str state = text_of(p, "state");
+	struct str state = show_str(p, "state");
 
-	if (num_of(p, "beat_age_ms") > BEAT_LATE)
+	if (show_num(p, "beat_age_ms") > BEAT_LATE)
 		table_str(t, STR("no heartbeat"));
 	else if (!str_eq(state, STR("serving")))
 		table_str(t, STR(""));
 	else if (is_true(p, "stepped_back"))
 		table_str(t, STR("steps back from accepting"));
-	else if (num_of(p, "generations") > 1)
+	else if (show_num(p, "generations") > 1)
 		table_fmt(t, "still uses %llu older",
-		    num_of(p, "generations") - 1);
+		    show_num(p, "generations") - 1);
 	else
 		table_str(t, STR(""));
 }
@@ -235,13 +232,13 @@ add_processes(struct show *s, const json_t *all)
 	table_init(&t, head);
 	for (i = 0; i < json_array_size(all); i++) {
 		p = json_array_get(all, i);
-		table_str(&t, text_of(p, "name"));
+		table_str(&t, show_str(p, "name"));
 		cell_num(&t, p, "pid");
-		table_str(&t, text_of(p, "state"));
+		table_str(&t, show_str(p, "state"));
 		cell_num(&t, p, "generation");
-		cell_age(&t, num_of(p, "uptime_ms"));
-		cell_age(&t, num_of(p, "beat_age_ms"));
-		cell_percent(&t, num_of(p, "busy_permille"));
+		cell_age(&t, show_num(p, "uptime_ms"));
+		cell_age(&t, show_num(p, "beat_age_ms"));
+		cell_percent(&t, show_num(p, "busy_permille"));
 		cell_num(&t, p, "connections");
 		cell_num(&t, p, "requests");
 		cell_num(&t, p, "in_flight");
@@ -272,14 +269,14 @@ show_generations(struct show *s, const json_t *j)
 	size_t i;
 
 	text_fmt(&s->out, "generation %llu is live since ",
-	    num_of(j, "generation"));
-	add_time(&s->out, num_of(j, "generation_ms"));
+	    show_num(j, "generation"));
+	add_time(&s->out, show_num(j, "generation_ms"));
 	text_fmt(&s->out, "; a process may use %llu at a time\n\n",
-	    num_of(j, "max"));
+	    show_num(j, "max"));
 	table_init(&t, head);
 	for (i = 0; i < json_array_size(all); i++) {
 		p = json_array_get(all, i);
-		table_str(&t, text_of(p, "name"));
+		table_str(&t, show_str(p, "name"));
 		cell_num(&t, p, "pid");
 		cell_num(&t, p, "generation");
 		cell_num(&t, p, "generations");
@@ -302,9 +299,9 @@ show_metrics(struct show *s, const json_t *j)
 	table_init(&t, head);
 	for (i = 0; i < json_array_size(all); i++) {
 		m = json_array_get(all, i);
-		table_str(&t, text_of(m, "name"));
+		table_str(&t, show_str(m, "name"));
 		cell_num(&t, m, "sum");
-		table_str(&t, text_of(m, "help"));
+		table_str(&t, show_str(m, "help"));
 	}
 	table_print(&t, 0, &s->out);
 	table_fini(&t);
@@ -312,9 +309,8 @@ show_metrics(struct show *s, const json_t *j)
 
 /* --- reload, roll, errors --- */
 
-/* Lines stay lines; whatever else is in them is escaped. */
-static void
-add_lines(struct show *s, struct str text)
+void
+show_lines(struct show *s, struct str text)
 {
 	struct str line;
 
@@ -329,31 +325,31 @@ show_reload(struct show *s, const json_t *j)
 {
 	/* without any there is but a line that says so */
 	if (json_array_size(json_object_get(j, "diagnostics")) > 0)
-		add_lines(s, text_of(j, "text"));
-	painted(s, GOOD, STR("reloaded"));
+		show_lines(s, show_str(j, "text"));
+	show_paint(s, SHOW_GOOD, STR("reloaded"));
 	text_fmt(&s->out, ": generation %llu is live\n",
-	    num_of(j, "generation"));
+	    show_num(j, "generation"));
 }
 
 void
 show_roll(struct show *s, const json_t *j)
 {
 	(void)j;
-	painted(s, GOOD, STR("rolled"));
+	show_paint(s, SHOW_GOOD, STR("rolled"));
 	text_add(&s->out, STR(": every worker was replaced\n"));
 }
 
 void
 show_error(struct show *s, const json_t *j)
 {
-	add_lines(s, text_of(j, "text"));
+	show_lines(s, show_str(j, "text"));
 	text_add(&s->out, STR("sluicectl: "));
-	painted(s, BAD, text_of(j, "error"));
+	show_paint(s, SHOW_BAD, show_str(j, "error"));
 	text_add(&s->out, STR(": "));
-	add_safe(s, j, "why");
-	if (num_of(j, "generation") > 0)
+	show_safe(s, j, "why");
+	if (show_num(j, "generation") > 0)
 		text_fmt(&s->out, "; generation %llu stays live",
-		    num_of(j, "generation"));
+		    show_num(j, "generation"));
 	text_c(&s->out, '\n');
 }
 
@@ -373,13 +369,13 @@ add_slots(struct show *s, const json_t *all)
 	for (i = 0; i < json_array_size(all); i++) {
 		p = json_array_get(all, i);
 		cell_num(&t, p, "slot");
-		table_str(&t, text_of(p, "name"));
+		table_str(&t, show_str(p, "name"));
 		cell_num(&t, p, "pid");
-		table_str(&t, text_of(p, "state"));
+		table_str(&t, show_str(p, "state"));
 		cell_num(&t, p, "generation");
 		cell_num(&t, p, "generations");
-		cell_age(&t, num_of(p, "beat_age_ms"));
-		cell_percent(&t, num_of(p, "busy_permille"));
+		cell_age(&t, show_num(p, "beat_age_ms"));
+		cell_percent(&t, show_num(p, "busy_permille"));
 		cell_num(&t, p, "accepts");
 		cell_num(&t, p, "started");
 		cell_num(&t, p, "finished");
@@ -400,11 +396,11 @@ add_regions(struct show *s, const json_t *all)
 	table_init(&t, head);
 	for (i = 0; i < json_array_size(all); i++) {
 		r = json_array_get(all, i);
-		table_str(&t, text_of(r, "name"));
-		table_str(&t, text_of(r, "segment"));
+		table_str(&t, show_str(r, "name"));
+		table_str(&t, show_str(r, "segment"));
 		cell_num(&t, r, "rows");
 		cell_num(&t, r, "stride");
-		table_str(&t, text_of(r, "text"));
+		table_str(&t, show_str(r, "text"));
 	}
 	text_c(&s->out, '\n');
 	table_print(&t, 0, &s->out);
@@ -423,8 +419,8 @@ add_stats(struct show *s, const json_t *all)
 	table_init(&t, head);
 	for (i = 0; i < json_array_size(all); i++) {
 		r = json_array_get(all, i);
-		table_str(&t, text_of(r, "name"));
-		table_str(&t, text_of(r, "process"));
+		table_str(&t, show_str(r, "name"));
+		table_str(&t, show_str(r, "process"));
 		cell_num(&t, r, "value");
 	}
 	text_c(&s->out, '\n');
@@ -439,9 +435,9 @@ show_board(struct show *s, const json_t *j)
 
 	text_fmt(&s->out, "board: generation %llu, %llu published, %llu "
 	    "failed; %llu workers wanted, %llu restarts\n\n",
-	    num_of(g, "generation"), num_of(g, "reloads"),
-	    num_of(g, "reloads_failed"), num_of(g, "nworker"),
-	    num_of(g, "restarts"));
+	    show_num(g, "generation"), show_num(g, "reloads"),
+	    show_num(g, "reloads_failed"), show_num(g, "nworker"),
+	    show_num(g, "restarts"));
 	add_slots(s, json_object_get(j, "slots"));
 	if (json_object_get(j, "regions") == NULL)
 		return;

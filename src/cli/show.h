@@ -22,6 +22,8 @@ void show_status(struct show *, const json_t *);
 void show_generations(struct show *, const json_t *);
 void show_metrics(struct show *, const json_t *);
 void show_reload(struct show *, const json_t *);
+void show_plan(struct show *, const json_t *);
+void show_explain(struct show *, const json_t *);
 void show_roll(struct show *, const json_t *);
 void show_board(struct show *, const json_t *);
 

@@ -9,7 +9,9 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/must.h"
 #include "cli/client.h"
+#include "cli/explain.h"
 #include "cli/peek.h"
 #include "cli/show.h"
 #include "conf/diag.h"
@@ -26,8 +28,8 @@ struct ctl {
 	char		 path[512];	/* else */
 	bool		 json;
 	const char	*word;		/* the command */
-	const char	*arg;		/* its argument, or NULL */
-	const char	*more;		/* the one behind it, or NULL */
+	char		**args;		/* own: what is behind it */
+	size_t		 narg;
 };
 
 struct command {
@@ -38,6 +40,10 @@ struct command {
 	unsigned	 ms;		/* to wait */
 	void		(*show)(struct show *, const json_t *);
 	const char	*text;
+	const char	*usage;		/* of its words, if it reads them */
+	/* reads them: adds to the target, or sets the answer */
+	int		(*read)(char *const *, size_t, struct text *,
+			    json_t **);
 };
 
 #define SHORT_MS	10000	/* control answers at once, or it is hung */
@@ -45,35 +51,74 @@ struct command {
 
 static const struct command commands[] = {
 	{ "status", NULL, "GET", API_STATUS, SHORT_MS, show_status,
-	    "is it serving; its processes" },
+	    "is it serving; its processes", NULL, NULL },
 	{ "version", NULL, "GET", API_VERSION, SHORT_MS, show_version,
-	    "version of the sluiced that runs" },
+	    "version of the sluiced that runs", NULL, NULL },
 	{ "reload", NULL, "POST", API_RELOAD, LONG_MS, show_reload,
-	    "read the configuration anew; waits for the outcome" },
+	    "read the configuration anew; waits for the outcome", NULL,
+	    NULL },
+	{ "reload --plan", NULL, "POST", API_PLAN, LONG_MS, show_plan,
+	    "what that would change; nothing is changed", NULL, NULL },
 	{ "roll", NULL, "POST", API_ROLL, LONG_MS, show_roll,
-	    "replace the workers one by one" },
+	    "replace the workers one by one", NULL, NULL },
+	{ "explain", NULL, "GET", "", SHORT_MS, show_explain,
+	    "which route a request would take, and why",
+	    "[-X METHOD] [-H FIELD] [--from IP] [--config FILE] URL",
+	    explain_read },
 	{ "generations", NULL, "GET", API_GENERATIONS, SHORT_MS,
-	    show_generations, "configurations in use, by process" },
+	    show_generations, "configurations in use, by process", NULL,
+	    NULL },
 	{ "metrics", NULL, "GET", API_METRICS, SHORT_MS, show_metrics,
-	    "every counter, summed" },
+	    "every counter, summed", NULL, NULL },
 	{ "board", "--dump", "GET", API_BOARD, SHORT_MS, show_board,
-	    "processes straight from shared memory" },
-	{ .name = "top" }, { .name = "explain" }, { .name = "upstreams" },
-	{ .name = "why" }, { .name = "server" }, { .name = "certs" },
-	{ .name = "log" }, { .name = "history" }, { .name = "diff" },
-	{ .name = "rollback" }, { .name = "get" }, { .name = "set" },
-	{ .name = "trace" }, { .name = "errors" }, { .name = "backup" },
-	{ .name = "restore" },
+	    "processes straight from shared memory", NULL, NULL },
+	{ .name = "top" }, { .name = "upstreams" }, { .name = "why" },
+	{ .name = "server" }, { .name = "certs" }, { .name = "log" },
+	{ .name = "history" }, { .name = "diff" }, { .name = "rollback" },
+	{ .name = "get" }, { .name = "set" }, { .name = "trace" },
+	{ .name = "errors" }, { .name = "backup" }, { .name = "restore" },
 };
 #define NCOMMAND	(sizeof(commands) / sizeof(commands[0]))
 
+struct option {
+	const char	*name;
+	const char	*arg;		/* NULL: none */
+	const char	*text;
+};
+
+static const struct option options[] = {
+	{ "-s", "SOCKET", "control socket; also SLUICE_SOCKET" },
+	{ "-o", "text|json", "for people, or the answer as it came" },
+	{ "-V", NULL, "version of this program" },
+};
+#define NOPTION		(sizeof(options) / sizeof(options[0]))
+
 /* --- the command line --- */
+
+/* For completion: options and commands, one a line, fields between tabs. */
+static void
+dump_words(void)
+{
+	const struct command *c;
+	const struct option *o;
+
+	for (o = options; o < options + NOPTION; o++)
+		printf("option\t%s\t\t%s\t%s\n", o->name,
+		    o->arg != NULL ? o->arg : "", o->text);
+	for (c = commands; c < commands + NCOMMAND; c++)
+		if (c->target != NULL)
+			printf("command\t%s\t%s\t%s\n", c->name,
+			    c->arg != NULL ? c->arg : c->usage != NULL ?
+			    c->usage : "", c->text);
+	printf("command\thelp\t\tthis text\n");
+}
 
 /* What does not exist yet is not shown. */
 static void
 usage(FILE *f)
 {
 	const struct command *c;
+	const struct option *o;
 	char name[64];
 
 	fprintf(f, "usage: sluicectl [-s SOCKET] [-o text|json] COMMAND\n\n");
@@ -84,11 +129,16 @@ usage(FILE *f)
 		    c->arg != NULL ? " [" : "", c->arg != NULL ? c->arg : "",
 		    c->arg != NULL ? "]" : "");
 		fprintf(f, "  %-16s  %s\n", name, c->text);
+		if (c->usage != NULL)
+			fprintf(f, "  %-16s  %s\n", "", c->usage);
 	}
 	fprintf(f, "  %-16s  %s\n\n", "help", "this text");
-	fprintf(f, "  -s SOCKET         control socket; also SLUICE_SOCKET\n"
-	    "  -o text|json      for people, or the answer as it came\n"
-	    "  -V                version of this program\n\n"
+	for (o = options; o < options + NOPTION; o++) {
+		snprintf(name, sizeof(name), "%s %s", o->name,
+		    o->arg != NULL ? o->arg : "");
+		fprintf(f, "  %-16s  %s\n", name, o->text);
+	}
+	fprintf(f, "\n"
 	    "exit status: 0 done, 1 refused by sluiced, 2 usage, 4 nobody "
 	    "answers\n");
 }
@@ -150,14 +200,15 @@ parse(struct ctl *c, char **argv)
 		else if (c->word == NULL && (strcmp(argv[i], "-V") == 0 ||
 		    strcmp(argv[i], "--version") == 0))
 			c->word = "-V";
+		else if (c->word == NULL &&
+		    strcmp(argv[i], "--dump-words") == 0)
+			c->word = "--dump-words";
 		else if (c->word == NULL && argv[i][0] == '-')
 			return wrong("unknown option", argv[i]);
 		else if (c->word == NULL)
 			c->word = argv[i];
-		else if (c->arg == NULL)
-			c->arg = argv[i];
 		else
-			c->more = argv[i];
+			c->args[c->narg++] = argv[i];
 	}
 	if (c->word == NULL) {
 		usage(stderr);
@@ -230,7 +281,7 @@ look_at_board(const struct ctl *c, const struct answer *a, json_t *hello)
 	json_t *j = NULL;
 
 	if (a->nfd == 2)
-		j = peek_board(a->fds, hello, c->arg != NULL, &e);
+		j = peek_board(a->fds, hello, c->narg > 0, &e);
 	json_decref(hello);
 	if (j == NULL)
 		fprintf(stderr, "sluicectl: %s\n", e.text);
@@ -261,14 +312,24 @@ print_text(void (*show)(struct show *, const json_t *), const json_t *j,
 	text_fini(&s.out);
 }
 
-/* 409: sluiced tried and it did not do; anything else: it could not try. */
+/*
+ * 409: sluiced tried and it did not do; 400: it was asked wrongly; anything
+ * else: it could not try.  A plan says which exit code it is.
+ */
 static int
-tell_error(const struct ctl *c, const struct answer *a, const json_t *j)
+tell_error(const struct ctl *c, const struct command *cmd,
+    const struct answer *a, const json_t *j)
 {
+	json_int_t code = json_integer_value(json_object_get(j, "code"));
+
 	if (c->json)
 		print_json(a, NULL);
 	else
 		print_text(show_error, j, stderr);
+	if (cmd->show == show_plan && code == NOBODY)
+		return NOBODY;
+	if (a->status == 400)
+		return USAGE;
 	return a->status == 409 ? FAILED : NOBODY;
 }
 
@@ -286,7 +347,7 @@ tell(const struct ctl *c, const struct command *cmd, const struct answer *a)
 		return NOBODY;
 	}
 	if (a->status != 200) {
-		code = tell_error(c, a, j);
+		code = tell_error(c, cmd, a, j);
 		json_decref(j);
 		return code;
 	}
@@ -302,19 +363,51 @@ tell(const struct ctl *c, const struct command *cmd, const struct answer *a)
 	return code;
 }
 
+/* Found without asking anybody. */
+static void
+tell_own(const struct ctl *c, const struct command *cmd, json_t *j)
+{
+	if (c->json) {
+		json_dumpf(j, stdout, JSON_COMPACT);
+		putchar('\n');
+	} else
+		print_text(cmd->show, j, stdout);
+	json_decref(j);
+}
+
 static int
-run(struct ctl *c, const struct command *cmd)
+ask(struct ctl *c, const struct command *cmd, const char *target)
 {
 	struct answer a;
 	struct err e;
 	int code;
 
 	find_socket(c);
-	if (client_ask(c->sock, cmd->meth, cmd->target, cmd->ms, &a, &e) < 0)
+	if (client_ask(c->sock, cmd->meth, target, cmd->ms, &a, &e) < 0)
 		code = say_nobody(c, &a, &e);
 	else
 		code = tell(c, cmd, &a);
 	client_free(&a);
+	return code;
+}
+
+static int
+run(struct ctl *c, const struct command *cmd)
+{
+	json_t *j = NULL;
+	struct text target;
+	int code = DONE;
+
+	text_init(&target);
+	text_add(&target, str_from(cmd->target));
+	if (cmd->read != NULL)
+		code = cmd->read(c->args, c->narg, &target, &j);
+	text_c(&target, '\0');
+	if (j != NULL)
+		tell_own(c, cmd, j);
+	else if (code == DONE)
+		code = ask(c, cmd, target.p);
+	text_fini(&target);
 	if (fflush(stdout) != 0) {
 		fprintf(stderr, "sluicectl: writing: %s\n", strerror(errno));
 		code = NOBODY;
@@ -322,49 +415,66 @@ run(struct ctl *c, const struct command *cmd)
 	return code;
 }
 
+/* "reload --plan" is a row of its own; its second word is taken off. */
+static const struct command *
+find(struct ctl *c)
+{
+	size_t i, n = strlen(c->word);
+
+	for (i = 0; i < NCOMMAND && c->narg > 0; i++)
+		if (strncmp(commands[i].name, c->word, n) == 0 &&
+		    commands[i].name[n] == ' ' &&
+		    strcmp(commands[i].name + n + 1, c->args[0]) == 0) {
+			c->args++;
+			c->narg--;
+			return &commands[i];
+		}
+	for (i = 0; i < NCOMMAND; i++)
+		if (strcmp(commands[i].name, c->word) == 0)
+			return &commands[i];
+	return NULL;
+}
+
 /* The row of the command, and whether its argument is one. */
 static int
 choose(struct ctl *c)
 {
-	const struct command *cmd = commands;
+	const struct command *cmd = find(c);
+	size_t most;
 
-	while (cmd < commands + NCOMMAND && strcmp(cmd->name, c->word) != 0)
-		cmd++;
-	if (cmd == commands + NCOMMAND)
+	if (cmd == NULL)
 		return wrong("unknown command", c->word);
-	if (cmd->target == NULL || (c->arg != NULL &&
-	    strcmp(c->word, "reload") == 0 &&
-	    strcmp(c->arg, "--plan") == 0)) {
-		fprintf(stderr, "sluicectl: %s%s%s: not in this version\n",
-		    c->word, cmd->target == NULL ? "" : " ",
-		    cmd->target == NULL ? "" : c->arg);
+	if (cmd->target == NULL) {
+		fprintf(stderr, "sluicectl: %s: not in this version\n",
+		    c->word);
 		return USAGE;
 	}
-	if (c->arg != NULL && (cmd->arg == NULL ||
-	    strcmp(c->arg, cmd->arg) != 0))
-		return wrong("the command does not take", c->arg);
-	if (c->more != NULL)
-		return wrong("the command does not take", c->more);
+	most = cmd->arg != NULL ? 1 : 0;
+	if (cmd->read == NULL && c->narg > 0 && (most == 0 ||
+	    strcmp(c->args[0], cmd->arg) != 0))
+		return wrong("the command does not take", c->args[0]);
+	if (cmd->read == NULL && c->narg > most)
+		return wrong("the command does not take", c->args[most]);
 	return run(c, cmd);
 }
 
 int
 main(int argc, char **argv)
 {
-	struct ctl c = { 0 };
+	struct ctl c = { .args = must_calloc((size_t)argc + 1,
+	    sizeof(*argv)) };
+	char **args = c.args;
 	int code;
 
-	(void)argc;
 	code = parse(&c, argv);
-	if (code != 0)
-		return code;
-	if (strcmp(c.word, "help") == 0) {
+	if (code == 0 && strcmp(c.word, "help") == 0)
 		usage(stdout);
-		return DONE;
-	}
-	if (strcmp(c.word, "-V") == 0) {
+	else if (code == 0 && strcmp(c.word, "-V") == 0)
 		printf("sluicectl %s\n", SL_VERSION);
-		return DONE;
-	}
-	return choose(&c);
+	else if (code == 0 && strcmp(c.word, "--dump-words") == 0)
+		dump_words();
+	else if (code == 0)
+		code = choose(&c);
+	free(args);
+	return code;
 }

@@ -43,29 +43,25 @@ put_origin(struct dumper *d, const struct conf_item *it)
 		    it->kspan.file, it->kspan.line);
 }
 
-/* The value of a scalar as it is in the object. */
-static bool
-put_number(struct dumper *d, const struct conf_row *row, const void *at)
+bool
+conf_value_text(const struct conf_row *row, const void *at, struct text *t)
 {
-	struct text	t;
 	struct str	w = STR("");
-	char		buf[32];
 
-	text_init_fixed(&t, buf, sizeof(buf));
 	switch (row->type) {
 	case CONF_BOOL:
 		w = *(const bool *)at ? STR("on") : STR("off");
 		break;
 	case CONF_INT:
-		text_i64(&t, *(const int64_t *)at);
+		text_i64(t, *(const int64_t *)at);
 		if (row->unit == CONF_PERCENT)
-			text_c(&t, '%');
+			text_c(t, '%');
 		break;
 	case CONF_SIZE:
-		text_size(&t, *(const uint64_t *)at);
+		text_size(t, *(const uint64_t *)at);
 		break;
 	case CONF_TIME:
-		text_time(&t, *(const uint64_t *)at);
+		text_time(t, *(const uint64_t *)at);
 		break;
 	case CONF_ENUM:
 		value_choice(row->choices, (size_t)*(const int *)at, &w);
@@ -73,8 +69,23 @@ put_number(struct dumper *d, const struct conf_row *row, const void *at)
 	default:
 		return false;
 	}
-	put_text(d, t.n > 0 ? text_str(&t) : w);
+	text_add(t, w);
 	return true;
+}
+
+/* The value of a scalar as it is in the object. */
+static bool
+put_number(struct dumper *d, const struct conf_row *row, const void *at)
+{
+	struct text	t;
+	bool		done;
+
+	text_init(&t);
+	done = conf_value_text(row, at, &t);
+	if (done)
+		put_text(d, text_str(&t));
+	text_fini(&t);
+	return done;
 }
 
 static size_t

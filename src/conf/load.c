@@ -12,6 +12,7 @@
 
 #include "base/must.h"
 #include "conf/int.h"
+#include "conf/sheet.h"
 
 #define NAMES_SHOWN	8	/* in "defined upstreams: ..." */
 #define NEAR		2
@@ -202,6 +203,8 @@ conf_load_run(struct conf_load *l, struct arena *out)
 	if (!l->broken)
 		link_all(l);
 	set_digest(l);
+	if (diag_errors(l->diags) == 0 && !l->broken)
+		sheet_run(l);
 	return diag_errors(l->diags) > 0 || l->broken ? NULL : l->conf;
 }
 

@@ -141,6 +141,9 @@ int conf_val_size(struct str, enum conf_unit bare, uint64_t *, struct err *);
 int conf_val_time(struct str, enum conf_unit bare, uint64_t *, struct err *);
 int conf_val_enum(struct str, const char *choices, int *, struct err *);
 
+/* A scalar as it is in the object; false, nothing added: it is none. */
+bool conf_value_text(const struct conf_row *, const void *at, struct text *);
+
 /* --- printing; all write to a FILE of the caller --- */
 enum conf_dump {
 	CONF_DUMP_ALL,		/* -T: every row with its origin */
@@ -151,5 +154,7 @@ void conf_dump(struct conf_load *, enum conf_dump, FILE *);
 void conf_dump_schema(FILE *);
 /* The rows as mdoc: the reference part of sluice.conf(5). */
 void conf_dump_mdoc(FILE *);
+/* The keys, one a line: type, named or one, key, choices between tabs. */
+void conf_dump_words(FILE *);
 
 #endif

@@ -122,6 +122,14 @@ struct conf_section {
 	const char		*text;		/* for the reference */
 };
 
+/* an assignment that holds, for showing and comparing; of the generation */
+struct conf_line {
+	const struct conf_row	*row;
+	struct str		 key;	/* the row's, or of a family the word */
+	struct str		 val;	/* as -T shows it; "" if secret */
+	uint64_t		 digest; /* of a secret */
+};
+
 /* First member of every group[0] struct. */
 struct conf_obj {
 	struct str			 name;	/* "" for singletons */
@@ -131,6 +139,8 @@ struct conf_obj {
 	unsigned			 line;
 	unsigned			 set;	/* keys that a user set */
 	uint64_t			 digest; /* of effective values */
+	const struct conf_line		*lines;	/* what somebody set, in order */
+	size_t				 nlines;
 };
 
 #endif

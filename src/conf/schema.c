@@ -339,3 +339,31 @@ conf_dump_mdoc(FILE *out)
 {
 	schema_mdoc(conf_sections, out);
 }
+
+static void
+put_words(FILE *out, const struct conf_section *s, const struct conf_row *r)
+{
+	struct str	w;
+
+	fprintf(out, "key\t%s\t%s\t%s\t", s->type,
+	    s->named ? "named" : "one", r->key);
+	if (r->type == CONF_BOOL)
+		fputs("on off", out);
+	for (size_t i = 0; r->choices != NULL &&
+	    value_choice(r->choices, i, &w); i++)
+		fprintf(out, "%s%.*s", i > 0 ? " " : "", STR_FMT(w));
+	fputc('\n', out);
+}
+
+void
+conf_dump_words(FILE *out)
+{
+	const struct conf_section	*s;
+	const struct conf_row		*r;
+
+	for (size_t i = 0; (s = conf_sections[i]) != NULL; i++)
+		for (size_t j = 0; s->groups[j] != NULL; j++)
+			for (r = s->groups[j]->rows; r != NULL &&
+			    r->key != NULL; r++)
+				put_words(out, s, r);
+}

@@ -1,8 +1,8 @@
 /*
  * The control API's handler: which path does what, and the form of
  * answers.  Control process.  One table of paths; an answer is one JSON
- * object.  Queries are refused: what this version does not know must not
- * be taken for the plain request (a reload that was to be planned only).
+ * object.  Queries are refused where none are known: what this version
+ * does not know must not be taken for the plain request.
  */
 #include "control/api.h"
 
@@ -16,18 +16,21 @@ struct path {
 	struct str		 path;
 	enum http_method	 meth;
 	void			(*run)(struct exchange *);
+	bool			 query;		/* it knows some */
 };
 
 static void hand_out(struct exchange *);
 
 static const struct path paths[] = {
-	{ STR_INIT(API_VERSION), METHOD_GET, api_state_version },
-	{ STR_INIT(API_STATUS), METHOD_GET, api_state_status },
-	{ STR_INIT(API_GENERATIONS), METHOD_GET, api_state_gens },
-	{ STR_INIT(API_RELOAD), METHOD_POST, api_order_reload },
-	{ STR_INIT(API_ROLL), METHOD_POST, api_order_roll },
-	{ STR_INIT(API_METRICS), METHOD_GET, api_state_metrics },
-	{ STR_INIT(API_BOARD), METHOD_GET, hand_out },
+	{ STR_INIT(API_VERSION), METHOD_GET, api_state_version, false },
+	{ STR_INIT(API_STATUS), METHOD_GET, api_state_status, false },
+	{ STR_INIT(API_GENERATIONS), METHOD_GET, api_state_gens, false },
+	{ STR_INIT(API_RELOAD), METHOD_POST, api_order_reload, false },
+	{ STR_INIT(API_PLAN), METHOD_POST, api_order_plan, false },
+	{ STR_INIT(API_ROLL), METHOD_POST, api_order_roll, false },
+	{ STR_INIT(API_METRICS), METHOD_GET, api_state_metrics, false },
+	{ STR_INIT(API_BOARD), METHOD_GET, hand_out, false },
+	{ STR_INIT(API_EXPLAIN), METHOD_GET, api_explain, true },
 };
 #define NPATH	(sizeof(paths) / sizeof(paths[0]))
 
@@ -170,7 +173,7 @@ start(struct exchange *x)
 		    "There is no such path; see sluicectl(8).");
 	else if (!is_method(x, &paths[i]))
 		refuse_method(x, &paths[i]);
-	else if (x->uri.has_query)
+	else if (x->uri.has_query && !paths[i].query)
 		api_error(x, 400, "bad_query",
 		    "This version knows no query on this path.");
 	else

@@ -6,8 +6,10 @@
  *	GET  /v1/status       processes, generation, sums of counters
  *	GET  /v1/generations  those in use, by whom
  *	POST /v1/reload       200 with the generation or 409 with diagnostics
+ *	POST /v1/plan         what a reload would change; changes nothing
  *	POST /v1/roll         replaces the workers one by one
  *	GET  /v1/metrics      the stat rows as JSON
+ *	GET  /v1/explain      ?url= &method= &field= (many) &from=: the route
  *	GET  /v1/board        names; descriptors of dir and live, read-only
  *
  * An error is {"v":1,"error":NAME,"why":SENTENCE}.  The descriptors come
@@ -23,9 +25,11 @@
 #define API_STATUS	"/v1/status"
 #define API_GENERATIONS	"/v1/generations"
 #define API_RELOAD	"/v1/reload"
+#define API_PLAN	"/v1/plan"
 #define API_ROLL	"/v1/roll"
 #define API_METRICS	"/v1/metrics"
 #define API_BOARD	"/v1/board"
+#define API_EXPLAIN	"/v1/explain"
 
 #define API_ORDERS	16	/* reloads and rolls waited for at a time */
 
@@ -38,7 +42,7 @@ struct api {
 	const int	*ro_fd;		/* ref: dir, live */
 };
 
-/* what became of a reload or roll */
+/* what became of a reload, roll or plan */
 struct api_outcome {
 	uint64_t	id;
 	uint64_t	generation;	/* live now */
@@ -46,6 +50,7 @@ struct api_outcome {
 	struct str	why;
 	struct str	text;		/* diagnostics for people */
 	struct str	json;		/* the same as diag_json has them */
+	int		fd;		/* ref: of a plan; -1: none */
 };
 
 extern const struct handler api_handler;

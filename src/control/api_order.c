@@ -1,5 +1,6 @@
 /*
- * Orders: reload and roll, which the master carries out.  Control process.
+ * Orders: reload, roll and plan, which the master carries out.  Control
+ * process.
  * An order is a frame to the master with an id; its exchange waits until
  * the master's report comes back with that id, for ORDER_MS at most.  The
  * master lets one reload run and merges those that come meanwhile into
@@ -8,8 +9,11 @@
  */
 #include "control/int.h"
 
+#include <unistd.h>
+
 #include "os/proc.h"
 
+#define PLAN_MAX	(64UL << 20)
 #define ORDER_MS	90000	/* the builder has 60 s, prepare 10 s */
 
 /* an exchange that waits; its hctx */
@@ -102,6 +106,15 @@ api_order_roll(struct exchange *x)
 }
 
 void
+api_order_plan(struct exchange *x)
+{
+	if (is_ordered(api_of(x), CHAN_ASK_PLAN))
+		api_error(x, 409, "planning", "A plan is being made already.");
+	else
+		give(x, CHAN_ASK_PLAN);
+}
+
+void
 api_order_forget(struct exchange *x)
 {
 	if (x->hctx != NULL)
@@ -123,6 +136,57 @@ add_diagnostics(json_t *answer, const struct api_outcome *r)
 	    json_is_array(v) ? json_incref(v) : json_array());
 	json_object_set_new(answer, "text", api_text(r->text));
 	json_decref(all);
+}
+
+/* The builder's file, as it is; the answer if it is none. */
+static json_t *
+read_plan(int fd)
+{
+	struct text t;
+	json_t *j;
+	char buf[16384];
+	ssize_t n;
+
+	text_init(&t);
+	while (fd >= 0 && t.n < PLAN_MAX && (n = pread(fd, buf, sizeof(buf),
+	    (off_t)t.n)) > 0)
+		text_add(&t, str_make(buf, (size_t)n));
+	j = json_loadb(t.p == NULL ? "" : t.p, t.n, 0, NULL);
+	text_fini(&t);
+	return j;
+}
+
+/* Whom it would touch: those of workers that end. */
+static void
+add_conns(json_t *j)
+{
+	const json_t *w = json_object_get(j, "workers");
+	json_int_t n = json_integer_value(json_object_get(w, "new"));
+	uint64_t all, ends;
+
+	api_state_conns(n < 0 || n > UINT16_MAX ? UINT16_MAX : (unsigned)n,
+	    &all, &ends);
+	json_object_set_new(j, "connections", json_pack("{s:o, s:o}",
+	    "open", api_num(all), "drained", api_num(ends)));
+}
+
+static void
+answer_plan(struct order *o, const struct api_outcome *r)
+{
+	struct exchange *x = take(o);
+	json_t *j = r->code == 0 ? read_plan(r->fd) : NULL;
+
+	if (json_is_object(j)) {
+		add_conns(j);
+	} else {
+		json_decref(j);
+		j = json_pack("{s:i, s:o, s:s, s:o, s:i}", "v", 1,
+		    "generation", api_num(r->generation), "error",
+		    "plan_failed", "why", api_text(r->why), "code",
+		    r->code == 0 ? 4 : r->code);
+	}
+	add_diagnostics(j, r);
+	api_answer(x, json_object_get(j, "error") == NULL ? 200 : 409, j);
 }
 
 static void
@@ -148,12 +212,17 @@ answer(struct order *o, const struct api_outcome *r)
 void
 api_report(struct api *a, const struct api_outcome *r)
 {
+	struct order *o;
 	struct list *l;
 
 	list_each(l, &a->orders) {
 		if (container_of(l, struct order, node)->id != r->id)
 			continue;
-		answer(container_of(l, struct order, node), r);
+		o = container_of(l, struct order, node);
+		if (o->op == CHAN_ASK_PLAN)
+			answer_plan(o, r);
+		else
+			answer(o, r);
 		return;
 	}
 }

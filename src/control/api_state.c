@@ -251,6 +251,24 @@ api_state_status(struct exchange *x)
 	api_answer(x, 200, j);
 }
 
+void
+api_state_conns(unsigned nth, uint64_t *all, uint64_t *of_nth)
+{
+	uint32_t i, n = shm_rows(self->shm, &board_slots);
+	struct seen p;
+	uint64_t v;
+
+	*all = *of_nth = 0;
+	for (i = 0; i < n; i++) {
+		if (!look(i, &p) || !is_worker(&p))
+			continue;
+		v = count(i, STAT_CONNS);
+		*all += v;
+		if (p.index > nth)
+			*of_nth += v;
+	}
+}
+
 /* The entry of a generation by number, made when it is the first. */
 static json_t *
 find_gen(json_t *gens, uint64_t number)

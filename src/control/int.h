@@ -36,11 +36,18 @@ void api_state_status(struct exchange *);
 void api_state_gens(struct exchange *);
 void api_state_metrics(struct exchange *);
 
+/* Open connections: all, and of workers from the nth on. */
+void api_state_conns(unsigned nth, uint64_t *all, uint64_t *of_nth);
+
+/* --- api_explain.c --- */
+void api_explain(struct exchange *);
+
 /* --- api_order.c: what the master does --- */
 
 /* Tells the master; the exchange waits for its report. */
 void api_order_reload(struct exchange *);
 void api_order_roll(struct exchange *);
+void api_order_plan(struct exchange *);
 /* The client has gone: nobody waits any more. */
 void api_order_forget(struct exchange *);
 

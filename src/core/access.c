@@ -259,7 +259,7 @@ record_read_line(struct str record, struct rec_line *r, struct rec_words *w)
 }
 
 static int
-access_json(struct text *t, struct str record)
+access_json(struct text *t, struct str record, bool no_times)
 {
 	struct rec_access	r;
 	struct str		str[ACCESS_N];
@@ -267,7 +267,9 @@ access_json(struct text *t, struct str record)
 	if (record_read_access(record, &r, str) == -1)
 		return -1;
 	for (unsigned i = 0; i < ACCESS_N; i++)
-		add_field(t, &r, i, str[i]);
+		if (!no_times || (i != ACCESS_DURATION && i != ACCESS_CONNECT &&
+		    i != ACCESS_FIRST_BYTE))
+			add_field(t, &r, i, str[i]);
 	return 0;
 }
 
@@ -319,7 +321,7 @@ line_json(struct text *t, struct str record)
 }
 
 int
-record_json(struct text *t, struct str record)
+record_json(struct text *t, struct str record, bool no_times)
 {
 	char		copy[RECORD_MAX];
 	struct str	own;
@@ -331,7 +333,7 @@ record_json(struct text *t, struct str record)
 	own = str_make(copy, record.n);
 	switch (record_kind(own)) {
 	case RECORD_ACCESS:
-		rc = access_json(t, own);
+		rc = access_json(t, own, no_times);
 		break;
 	case RECORD_LINE:
 		rc = line_json(t, own);

@@ -65,9 +65,9 @@ bool record_put_line(struct ring *, const struct record_line *);
 enum record_kind record_kind(struct str record);
 
 /*
- * Logger: one record as a JSON line with its newline.  -1 if the record
- * is malformed (nothing is added).
+ * Logger: one record as a JSON line with its newline, without durations
+ * if not wanted.  -1 if the record is malformed (nothing is added).
  */
-int record_json(struct text *, struct str record);
+int record_json(struct text *, struct str record, bool no_times);
 
 #endif

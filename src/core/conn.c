@@ -12,6 +12,7 @@
 
 #include "base/must.h"
 #include "core/board.h"
+#include "core/listener_limit.h"
 
 static void
 on_free(struct ev_task *t)
@@ -65,11 +66,13 @@ conn_on_gone(void *ctx, enum fail why)
 	list_del(&c->node);
 	if (is_counted(c))
 		stat_sub(STAT_CONNS, 1);
+	listener_give(c->listener, &c->hold);
 	ev_post(c->listener->serve->ev, EV_FREE, &c->free);
 }
 
 void
-conn_open(struct listener *l, int fd, const struct sock_addr *peer)
+conn_open(struct listener *l, int fd, const struct sock_addr *peer,
+    struct listener_hold hold)
 {
 	struct serve	*s = l->serve;
 	struct conn	*c = slab_get(&s->conns);
@@ -81,10 +84,12 @@ conn_open(struct listener *l, int fd, const struct sock_addr *peer)
 	if (io_sock_open(&c->io, s->ev, fd, caps, NULL, NULL) == -1) {
 		slab_put(&s->conns, c);
 		close(fd);
+		listener_give(l, &hold);
 		stat_add(STAT_ACCEPT_ERRORS, 1);
 		return;
 	}
 	c->listener = l;
+	c->hold = hold;
 	c->no = ++s->conn_no;
 	sock_peer(&c->peer, peer);
 	ev_task_init(&c->free, on_free);

@@ -15,12 +15,14 @@ struct conn {
 	struct sock_peer	 peer;
 	uint64_t		 no;		/* number in this process */
 	struct ev_task		 free;
+	struct listener_hold	 hold;		/* own */
 	bool			 idle:1;
 	bool			 draining:1;	/* its codec was told */
 };
 
-/* Takes the descriptor; starts the listener's codec on it. */
-void conn_open(struct listener *, int fd, const struct sock_addr *peer);
+/* Takes descriptor and hold; starts the listener's codec on it. */
+void conn_open(struct listener *, int fd, const struct sock_addr *peer,
+    struct listener_hold);
 
 /* Finish the request under way, then close (Connection: close). */
 void conn_drain(struct conn *);

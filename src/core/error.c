@@ -1,12 +1,18 @@
 /*
- * Built-in errors.  Workers and control.
+ * Error pages.  Workers and control.
  *
- * JSON (RFC 9457), HTML or text, as Accept prefers (RFC 9110 12.5.1);
- * text if it does not say.  Each has the status, the row of the fail
- * table and the request id, and nothing that a client sent.
+ * A page of the configuration (error_page.STATUS of the route, then of
+ * [sluice]) unless Accept refuses its type; else a built-in one: JSON
+ * (RFC 9457), HTML or text, as Accept prefers (RFC 9110 12.5.1); text if
+ * it does not say.  Those have the status, the row of the fail table and
+ * the request id, and nothing that a client sent.
  */
+#include "core/error.h"
+
 #include "base/text.h"
 #include "core/int.h"
+#include "core/route.h"
+#include "core/settings.h"
 
 enum kind { KIND_TEXT, KIND_JSON, KIND_HTML, KIND_N };
 
@@ -104,7 +110,133 @@ choose(const struct hdrs *hs)
 	return best;
 }
 
-/* --- what is said --- */
+/* How well a range fits a type: 0 not, 3 exactly. */
+static unsigned
+fits(struct str range, struct str type)
+{
+	ptrdiff_t	slash = str_find(type, '/', 0);
+
+	if (str_eq(range, STR("*/*")))
+		return 1;
+	if (str_eq_fold(range, type))
+		return 3;
+	return slash > 0 && range.n == (size_t)slash + 2 &&
+	    range.p[slash + 1] == '*' && str_eq_fold(str_sub(range, 0,
+	    (size_t)slash + 1), str_sub(type, 0, (size_t)slash + 1)) ? 2 : 0;
+}
+
+/* What the closest range says; who does not say takes all. */
+static bool
+accepts(const struct hdrs *hs, struct str type)
+{
+	const struct hdr	*h = hdr_get(hs, HDR_ACCEPT);
+	struct str		 rest, word;
+	unsigned		 weight, best = h == NULL, near = 0, fit;
+
+	for (; h != NULL; h = hdr_next(hs, HDR_ACCEPT, h)) {
+		rest = h->val;
+		while (str_word(&rest, ",", &word)) {
+			word = read_range(word, &weight);
+			fit = fits(word, type);
+			if (fit == 0 || fit < near)
+				continue;
+			best = fit > near || weight > best ? weight : best;
+			near = fit;
+		}
+	}
+	return best > 0;
+}
+
+/* --- what is configured --- */
+
+static const struct error_page *
+find_in(const struct error_pages *p, unsigned status)
+{
+	for (size_t i = 0; i < p->n; i++)
+		if (p->v[i].status == status)
+			return &p->v[i];
+	for (size_t i = 0; i < p->n; i++)
+		if (p->v[i].status == status / 100)
+			return &p->v[i];
+	return NULL;
+}
+
+static const struct error_page *
+find_page(const struct exchange *x, unsigned status)
+{
+	const struct error_page	*p = NULL;
+	struct str		 type;
+	ptrdiff_t		 semi;
+
+	if (x->gen == NULL || x->serve->only != NULL)
+		return NULL;
+	if (x->route != NULL)
+		p = find_in(conf_part(&x->route->obj, &error_group), status);
+	if (p == NULL)
+		p = find_in(&settings_get(x->gen->conf)->error_pages, status);
+	if (p == NULL)
+		return NULL;
+	semi = str_find(p->type, ';', 0);
+	type = semi < 0 ? p->type : str_sub(p->type, 0, (size_t)semi);
+	return accepts(&x->req->hdrs, type) ? p : NULL;
+}
+
+static void
+write_value(struct text *t, enum error_form form, struct str s)
+{
+	struct text	j;
+
+	switch (form) {
+	case ERROR_PLAIN:
+		text_add(t, s);
+		return;
+	case ERROR_MARKUP:
+		text_html(t, s);
+		return;
+	case ERROR_JSON:
+		/* the template has the quotes */
+		text_init(&j);
+		text_json(&j, s);
+		text_add(t, str_sub(text_str(&j), 1, j.n - 1));
+		text_fini(&j);
+		return;
+	}
+}
+
+static struct str
+value_of(const struct exchange *x, const struct fail_row *r,
+    enum error_var var)
+{
+	switch (var) {
+	case ERROR_VAR_NONE:
+		return STR("");
+	case ERROR_VAR_STATUS:
+		return arena_fmt(x->arena, "%u", r->status);
+	case ERROR_VAR_REASON:
+		return msg_reason(r->status);
+	case ERROR_VAR_FAIL:
+		return str_from(r->name);
+	case ERROR_VAR_ID:
+		return x->id;
+	case ERROR_VAR_HOST:
+		return x->host;
+	}
+	return STR("");
+}
+
+static void
+write_page(struct text *t, const struct exchange *x,
+    const struct error_page *p)
+{
+	const struct fail_row	*r = fail_row(x->fail);
+
+	for (size_t i = 0; i < p->n; i++) {
+		text_add(t, p->v[i].text);
+		write_value(t, p->form, value_of(x, r, p->v[i].var));
+	}
+}
+
+/* --- what is built in --- */
 
 static void
 write_json(struct text *t, const struct fail_row *r, struct str id)
@@ -171,8 +303,9 @@ add_fields(struct exchange *x, struct hdrs *hs)
 		    "sluice; error=%s", fail_row(x->fail)->proxy));
 }
 
-void
-error_page(struct exchange *x)
+/* Writes the page; its type. */
+static struct str
+write_body(struct text *t, const struct exchange *x)
 {
 	static void	(*const writers[KIND_N])(struct text *,
 	    const struct fail_row *, struct str) = {
@@ -180,18 +313,33 @@ error_page(struct exchange *x)
 		[KIND_HTML] = write_html
 	};
 	const struct fail_row	*r = fail_row(x->fail);
-	enum kind		 k = choose(&x->req->hdrs);
-	struct msg		*m = exchange_new_head(x, r->status);
-	struct text		 t;
+	const struct error_page	*p = find_page(x, r->status);
+	enum kind		 k;
+
+	if (p != NULL) {
+		write_page(t, x, p);
+		return p->type;
+	}
+	k = choose(&x->req->hdrs);
+	writers[k](t, r, x->id);
+	return types[k];
+}
+
+void
+error_page(struct exchange *x)
+{
+	struct msg	*m = exchange_new_head(x, fail_row(x->fail)->status);
+	struct str	 type;
+	struct text	 t;
 
 	text_init(&t);
-	writers[k](&t, r, x->id);
+	type = write_body(&t, x);
 	x->reply = arena_dup(x->arena, text_str(&t));
 	text_fini(&t);
 	m->body = (int64_t)x->reply.n;
-	hdr_add(x->arena, &m->hdrs, HDR_CONTENT_TYPE, types[k]);
+	hdr_add(x->arena, &m->hdrs, HDR_CONTENT_TYPE, type);
 	add_fields(x, &m->hdrs);
 	x->res = m;
-	x->res_flags = 0;
+	x->res_flags = x->reply.n == 0 ? WAIST_END : 0;
 	x->error_page = true;
 }

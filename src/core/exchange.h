@@ -73,6 +73,7 @@ struct exchange {
 	bool			 cut:1;		/* so was the handler told */
 	bool			 log_it:1;	/* [log] access, at begin */
 	bool			 log_block:1;	/* [log] overflow */
+	uint32_t		 log_sample;	/* [log] sample */
 	struct timer		 deadline;	/* of whoever waits */
 	struct ev_task		 wake;		/* goes on with the steps */
 	struct ev_task		 free;
@@ -136,6 +137,9 @@ void exchange_handler_done(struct exchange *);
 
 /* Address as X-Forwarded-For has it, of arena. */
 struct str exchange_client_ip(struct exchange *);
+
+/* Sets uri, host and path from x->req and the arena: what routes see. */
+enum fail exchange_target(struct exchange *);
 
 /* Ends all that run here with why (drain's end). */
 void exchange_abort_all(struct serve *, enum fail why);

@@ -14,6 +14,7 @@
 #include "core/chain.h"
 #include "core/int.h"
 #include "core/listener.h"
+#include "core/log_conf.h"
 #include "core/route.h"
 #include "core/settings.h"
 
@@ -76,11 +77,26 @@ fill_access(struct exchange *x)
 		a->num[ACCESS_WORKER] = self->index;
 }
 
+/* What nobody is to read stands in no record. */
+static void
+redact(struct exchange *x)
+{
+	struct gen		*g = x->serve->gens->cur;
+	struct str		*v = x->acc.str;
+	const struct log_conf	*c;
+
+	if (g == NULL)
+		return;
+	c = log_conf(g->conf);
+	v[ACCESS_TARGET] = log_redact(c, x->arena, v[ACCESS_TARGET]);
+	v[ACCESS_REFERER] = log_redact(c, x->arena, v[ACCESS_REFERER]);
+}
+
 static void
 open_flight(struct exchange *x)
 {
 	struct flight_text	t = { x->id, x->req->method,
-	    x->req->authority, x->req->target };
+	    x->req->authority, x->acc.str[ACCESS_TARGET] };
 	struct board_flight	f;
 
 	memset(&f, 0, sizeof(f));
@@ -100,6 +116,7 @@ exchange_begin(struct exchange *x)
 	x->id = make_id(x);
 	x->lc.ids.request = x->id;
 	fill_access(x);
+	redact(x);
 	/* what asks the control API is no traffic */
 	if (x->serve->only == NULL)
 		open_flight(x);
@@ -110,6 +127,7 @@ exchange_begin(struct exchange *x)
 	l = settings_log(x->gen->conf);
 	x->log_it = l->access && x->serve->only == NULL;
 	x->log_block = l->overflow != 0;
+	x->log_sample = (uint32_t)log_conf(x->gen->conf)->sample;
 }
 
 void
@@ -164,7 +182,7 @@ put_record(struct exchange *x)
 	struct board	*b = board_self();
 	size_t		 n;
 
-	if (b != NULL && x->log_it) {
+	if (b != NULL && log_wants(x)) {
 		if (x->log_block)
 			wait_room(b);
 		if (access_put(&b->ring, &x->acc, &n)) {

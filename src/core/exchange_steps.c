@@ -71,17 +71,31 @@ set_host(struct exchange *x)
 	return FAIL_NONE;
 }
 
+enum fail
+exchange_target(struct exchange *x)
+{
+	enum fail	why;
+
+	if (x->req->meth == METHOD_CONNECT)
+		return FAIL_CONNECT_REFUSED;
+	why = uri_parse_target(x->req->target, false, &x->uri);
+	if (why == FAIL_NONE)
+		why = set_host(x);
+	if (why != FAIL_NONE || x->uri.star)
+		return why;
+	/* An absolute-form may have no path (RFC 9112 3.2.2). */
+	if (x->uri.path.n == 0)
+		x->uri.path = STR("/");
+	return uri_normalise(x->arena, x->uri.path, false, &x->path);
+}
+
 static enum step_rc
 st_target(struct exchange *x)
 {
 	enum fail	why;
 
 	x->allow = METHODS_ALL;
-	if (x->req->meth == METHOD_CONNECT)
-		return fail_with(x, FAIL_CONNECT_REFUSED);
-	why = uri_parse_target(x->req->target, false, &x->uri);
-	if (why == FAIL_NONE)
-		why = set_host(x);
+	why = exchange_target(x);
 	if (why != FAIL_NONE)
 		return fail_with(x, why);
 	if (x->uri.star && x->req->meth == METHOD_TRACE)
@@ -89,11 +103,7 @@ st_target(struct exchange *x)
 	if (x->uri.star)
 		return x->req->meth == METHOD_OPTIONS ? answer_star(x) :
 		    fail_with(x, FAIL_BAD_TARGET);
-	/* An absolute-form may have no path (RFC 9112 3.2.2). */
-	if (x->uri.path.n == 0)
-		x->uri.path = STR("/");
-	why = uri_normalise(x->arena, x->uri.path, false, &x->path);
-	return why != FAIL_NONE ? fail_with(x, why) : STEP_NEXT;
+	return STEP_NEXT;
 }
 
 /* Never offered; Allow says what the path's route would answer. */

@@ -19,6 +19,7 @@
 #include "base/must.h"
 #include "core/board.h"
 #include "core/conn.h"
+#include "core/listener_limit.h"
 
 #define BATCH		4	/* accepts of one wake-up at a high rate */
 #define RATE_HIGH	200	/* connections a second */
@@ -31,7 +32,9 @@
 #define REST		1024	/* taken when listening ends */
 #define RETRIES		16	/* arrivals that were gone again */
 
-enum got { GOT_ONE, GOT_NONE, GOT_FULL };
+#define BACK_LIMIT_MS	20	/* max_conns: others may have ended */
+
+enum got { GOT_ONE, GOT_NONE, GOT_FULL, GOT_LIMIT };
 
 /* --- stepping back --- */
 
@@ -235,39 +238,49 @@ give_way(struct listener *l)
 /* --- accepting --- */
 
 static void
-take(struct listener *l, int fd, const struct sock_addr *peer)
+take(struct listener *l, int fd, const struct sock_addr *peer,
+    struct listener_hold hold)
 {
 	struct board	*b = board_self();
 
 	if (b != NULL)
 		count_accept(l->serve, b->slot);
-	if (l->admit != NULL && !l->admit(l, fd)) {
+	if ((l->admit != NULL && !l->admit(l, fd)) ||
+	    !listener_admits(l, peer, &hold)) {
 		close(fd);
+		listener_give(l, &hold);
 		return;
 	}
-	conn_open(l, fd, peer);
+	conn_open(l, fd, peer, hold);
 }
 
 static enum got
 accept_one(struct listener *l)
 {
+	struct listener_hold	hold;
 	struct sock_addr	peer;
+	enum got		got = GOT_NONE;
 	int			fd, error;
 
+	if (!listener_enter(l, &hold))
+		return GOT_LIMIT;
 	for (unsigned i = 0; i < RETRIES; i++) {
 		fd = sock_accept(l->fd.fd, &peer);
 		if (fd >= 0) {
-			take(l, fd, &peer);
+			take(l, fd, &peer, hold);
 			return GOT_ONE;
 		}
 		if (errno == EAGAIN || errno == EWOULDBLOCK)
-			return GOT_NONE;
+			break;
 		error = errno;
 		stat_add(STAT_ACCEPT_ERRORS, 1);
-		if (serve_is_full(l->serve, error, "a connection"))
-			return GOT_FULL;
+		if (serve_is_full(l->serve, error, "a connection")) {
+			got = GOT_FULL;
+			break;
+		}
 	}
-	return GOT_NONE;
+	listener_give(l, &hold);
+	return got;
 }
 
 static void
@@ -277,6 +290,15 @@ on_full(struct listener *l)
 	l->back_until = 0;
 	if (l->listening)
 		step_back(l, BACK_FULL_MS);
+}
+
+/* Who waits is taken by whoever sees room, at the latest this later. */
+static void
+on_limit(struct listener *l)
+{
+	l->back_until = 0;
+	if (l->listening)
+		step_back(l, BACK_LIMIT_MS);
 }
 
 static void
@@ -294,6 +316,8 @@ on_accept(struct ev_fd *fd, unsigned what)
 		got = accept_one(l);
 	if (got == GOT_FULL)
 		on_full(l);
+	else if (got == GOT_LIMIT)
+		on_limit(l);
 	else if (n == 1 && got == GOT_NONE)
 		stat_add(STAT_ACCEPT_EMPTY, 1);
 	else
@@ -311,6 +335,29 @@ listener_kick(struct serve *s)
 		if (l->listening && accept_one(l) == GOT_FULL)
 			on_full(l);
 	}
+}
+
+static void
+on_room(struct ev_task *t)
+{
+	struct listener	*l = container_of(t, struct listener, room);
+	enum got	 got;
+
+	if (!l->listening)
+		return;
+	got = accept_one(l);
+	if (got == GOT_FULL) {
+		on_full(l);
+	} else if (got != GOT_LIMIT && timer_is_armed(&l->back)) {
+		end_back(l);
+		watch(l);
+	}
+}
+
+void
+listener_resume(struct listener *l)
+{
+	ev_post(l->serve->ev, EV_WAKE, &l->room);
 }
 
 /* --- each second --- */
@@ -373,13 +420,14 @@ set_conf(struct listener *l, const struct listener_conf *c)
 	char	*p;
 
 	l->env.limits = c->limits;
-	if (str_eq(l->name, c->obj.name))
-		return;
-	free((void *)(uintptr_t)l->name.p);
-	p = must_alloc(c->obj.name.n + 1);
-	if (c->obj.name.n > 0)
-		memcpy(p, c->obj.name.p, c->obj.name.n);
-	l->name = str_make(p, c->obj.name.n);
+	if (!str_eq(l->name, c->obj.name)) {
+		free((void *)(uintptr_t)l->name.p);
+		p = must_alloc(c->obj.name.n + 1);
+		if (c->obj.name.n > 0)
+			memcpy(p, c->obj.name.p, c->obj.name.n);
+		l->name = str_make(p, c->obj.name.n);
+	}
+	listener_set_limits(l, &c->share);
 }
 
 static const struct server_codec *
@@ -441,6 +489,7 @@ listener_attach(struct serve *s, const struct listen_addr *la, int fd,
 	l->codec = find_codec();
 	ev_fd_init(&l->fd, fd, on_accept);
 	timer_init(&l->back, on_back);
+	ev_task_init(&l->room, on_room);
 	set_env(l, s);
 	set_conf(l, la->conf);
 	if (b != NULL)
@@ -466,6 +515,7 @@ listener_stop(struct listener *l)
 		return;
 	l->listening = false;
 	end_back(l);
+	ev_cancel(&l->room);
 	/* Other processes hold the socket: it must be taken out. */
 	ev_del(l->serve->ev, &l->fd, false);
 }

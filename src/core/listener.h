@@ -16,7 +16,28 @@
 #ifndef SL_CORE_LISTENER_H
 #define SL_CORE_LISTENER_H
 
+#include "core/limit.h"
 #include "core/serve.h"
+
+/* "20/s burst=40": new connections per time */
+struct listener_rate {
+	uint64_t		 n;		/* 0: no limit */
+	uint64_t		 span_ms;
+	uint64_t		 burst;		/* that may come at once */
+};
+
+/* what is shared with all processes; 0: no limit */
+struct listener_share {
+	int64_t			 conns;		/* max_conns */
+	int64_t			 per_ip;	/* max_conns_per_ip */
+	struct listener_rate	 rate;		/* max_new_conns_per_ip */
+};
+
+/* what a connection holds of them: words + 1; 0: nothing */
+struct listener_hold {
+	uint32_t		 row;		/* of its listener */
+	uint32_t		 addr;		/* of its address */
+};
 
 /* [listener NAME] in a generation */
 struct listener_conf {
@@ -24,6 +45,7 @@ struct listener_conf {
 	struct sock_addr	*bind;		/* of conf */
 	size_t			 nbind;
 	struct codec_limits	 limits;	/* with [limits] merged in */
+	struct listener_share	 share;
 };
 extern const struct conf_section listener_section;
 
@@ -48,6 +70,12 @@ struct listener {
 	unsigned		 refs;		/* connections + 1 if listed */
 	bool			 listening:1;	/* in the loop */
 	bool			 retired:1;	/* no longer configured */
+	bool			 full:1;	/* max_conns are open */
+	/* limits (listener_limit.c) */
+	struct listener_share	 share;		/* of the current conf */
+	struct limit_rule	 rule;		/* the same, of an address */
+	uint32_t		 row;		/* its word + 1; 0: none */
+	struct ev_task		 room;		/* one of its own ended */
 	/* accounting of the accept rules */
 	struct timer		 back;		/* stepped back */
 	uint64_t		 back_until;	/* ms, at most */
@@ -73,6 +101,8 @@ void listener_unref(struct listener *);
 void listener_commit(struct serve *, const struct conf *);
 /* Called each second: rates, kicks. */
 void listener_second(struct serve *);
+/* One of the connections of a full listener ended: accept again. */
+void listener_resume(struct listener *);
 /* A worker died: every listener tries to accept once. */
 void listener_kick(struct serve *);
 

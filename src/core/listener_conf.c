@@ -12,6 +12,8 @@
 
 #define SEPS		" \t,"
 #define AT(member)	offsetof(struct listener_conf, member)
+#define CONNS_MAX	10000000
+#define RATE_MAX	1000000
 #define DAY_MS		(24 * 3600 * INT64_C(1000))
 
 /* section data */
@@ -75,6 +77,65 @@ parse_bind(struct conf_load *load, const struct conf_row *row, void *dst,
 	}
 	vec_fini(&v);
 	return rc;
+}
+
+/* --- max_new_conns_per_ip --- */
+
+static int
+fail_rate(struct conf_load *load, const struct conf_row *row,
+    const struct conf_item *it, struct str word, const char *why)
+{
+	struct conf_span	sp = conf_word_span(it, word);
+
+	diag_at(conf_load_diags(load), DIAG_VALUE_RATE, &sp, NULL, row->key,
+	    "\"%.*s\" %s", STR_FMT(str_sub(word, 0, 80)), why);
+	return -1;
+}
+
+/* "20", "20/s", "600/m": how many in which time. */
+static int
+read_rate(struct str word, struct listener_rate *r)
+{
+	static const struct {
+		struct str	unit;
+		uint64_t	ms;
+	} units[] = {
+		{ STR_INIT(""), 1000 }, { STR_INIT("/s"), 1000 },
+		{ STR_INIT("/m"), 60000 }, { STR_INIT("/h"), 3600000 }
+	};
+	ptrdiff_t	at = str_find(word, '/', 0);
+	size_t		n = at < 0 ? word.n : (size_t)at;
+
+	if (str_to_u64(str_sub(word, 0, n), RATE_MAX, &r->n) == -1)
+		return -1;
+	for (size_t i = 0; i < sizeof(units) / sizeof(units[0]); i++)
+		if (str_eq(str_sub(word, n, word.n), units[i].unit)) {
+			r->span_ms = units[i].ms;
+			return 0;
+		}
+	return -1;
+}
+
+static int
+parse_rate(struct conf_load *load, const struct conf_row *row, void *dst,
+    const struct conf_item *items, size_t n)
+{
+	const struct conf_item	*it = &items[n - 1];
+	struct listener_rate	*r = dst;
+	struct str		 rest = it->val, word;
+
+	*r = (struct listener_rate){ 0, 0, 0 };
+	if (!str_word(&rest, SEPS, &word) || read_rate(word, r) == -1)
+		return fail_rate(load, row, it, it->val, "is no number of "
+		    "connections per time");
+	r->burst = r->n;
+	while (str_word(&rest, SEPS, &word))
+		if (!str_starts(word, STR("burst=")) ||
+		    str_to_u64(str_sub(word, 6, word.n), RATE_MAX,
+		    &r->burst) == -1 || r->burst == 0)
+			return fail_rate(load, row, it, word, "is not "
+			    "burst= and a number from 1");
+	return 0;
 }
 
 /* Where the nth word of the bind lines stands. */
@@ -217,6 +278,30 @@ static const struct conf_row rows[] = {
 		.text = "Addresses to accept connections on: ADDRESS:PORT, "
 		    "[IPv6]:PORT or unix:PATH, one or several.  A reload "
 		    "may add up to 240."
+	}, {
+		.key = "max_conns", .type = CONF_INT, .off = AT(share.conns),
+		.def = "0", .max = CONNS_MAX, .example = "10000",
+		.text = "Connections that may be open at a time, over all "
+		    "workers.  Who comes next waits, unanswered, in the "
+		    "kernel's queue until one ends.  0 is no limit."
+	}, {
+		.key = "max_conns_per_ip", .type = CONF_INT,
+		.off = AT(share.per_ip), .def = "0", .max = CONNS_MAX,
+		.example = "100",
+		.text = "Connections of one client address that may be open "
+		    "at a time, over all workers; one more is closed at "
+		    "once, without an answer.  IPv6 addresses count by "
+		    "their /64.  0 is no limit."
+	}, {
+		.key = "max_new_conns_per_ip", .type = CONF_CUSTOM,
+		.off = AT(share.rate), .parse = parse_rate, .def = "0",
+		.example = "20/s burst=40",
+		.text = "New connections of one client address per time: "
+		    "a number with /s (or nothing), /m or /h, counted over "
+		    "all workers; one more is closed at once, without an "
+		    "answer.  burst= says how many may come at once, if not "
+		    "that number; each is made good after a share of the "
+		    "time.  0 is no limit."
 	}, {
 		.key = "timeout.header", .type = CONF_TIME,
 		.unit = CONF_SECONDS, .off = AT(limits.header_ms),

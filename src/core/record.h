@@ -52,6 +52,36 @@ int record_read_access(struct str record, struct rec_access *,
 int record_read_line(struct str record, struct rec_line *,
     struct rec_words *);
 
+/* how a record becomes a line of a file */
+enum record_form {
+	FORM_JSON, FORM_LOGFMT, FORM_COMMON, FORM_COMBINED, FORM_PLAIN,
+	FORM_TEMPLATE
+};
+
+struct record_style {
+	enum record_form	form;
+	struct str		tmpl;		/* of FORM_TEMPLATE; ref */
+	bool			no_times;	/* no durations */
+};
+
+/*
+ * Adds a record as a line of a file, with its newline; the same record
+ * and style give the same bytes at any time.  Access records follow the
+ * form; lines of processes, for which COMMON, COMBINED and TEMPLATE have
+ * no place, stand there as in PLAIN.  -1 if the record is malformed
+ * (nothing is added).
+ */
+int record_write(struct text *, struct str record,
+    const struct record_style *);
+
+/*
+ * The next piece of a template: a text as it stands, or the field of a
+ * "${name}" (*field >= 0).  False at the end, or with *why set at what is
+ * wrong: it begins at *rest then.
+ */
+bool record_template_next(struct str *rest, struct str *piece, int *field,
+    const char **why);
+
 /*
  * Adds a record as one line for people, without the newline: no control
  * byte of it reaches a terminal, colours do if wanted.  The time is local.

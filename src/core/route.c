@@ -13,6 +13,7 @@
 
 struct search {
 	struct exchange		*x;
+	struct route_trace	*trace;	/* ref, or NULL */
 	const struct route	*found;
 	enum fail		 why;	/* NO_ROUTE, or what alone failed */
 	uint32_t		 allow;
@@ -49,6 +50,13 @@ note_methods(struct search *s, const struct route_cond *c, const void *part)
 	text_add(&s->more, more);
 }
 
+static void
+tell(struct search *s, const struct route *r, const char *failed)
+{
+	if (s->trace != NULL)
+		s->trace->on(s->trace, r, failed);
+}
+
 /* Sets found if the route's conditions hold. */
 static bool
 try_route(struct search *s, const struct route *r)
@@ -58,18 +66,25 @@ try_route(struct search *s, const struct route *r)
 	void			*part;
 	unsigned		 failed = 0;
 
-	if (!is_listener(r, s->x->acc.str[ACCESS_LISTENER]))
+	if (!is_listener(r, s->x->acc.str[ACCESS_LISTENER])) {
+		tell(s, r, "listener");
 		return false;
+	}
 	for (c = r->conds; *c != NULL; c++) {
 		part = conf_part(&r->obj, (*c)->group);
 		if (!(*c)->match(part, s->x)) {
+			if (failed == 0)
+				tell(s, r, (*c)->name);
 			failed++;
 			alone = *c;
 		}
 	}
 	if (failed == 0) {
-		s->found = r;
-		return true;
+		tell(s, r, NULL);
+		if (s->found == NULL)
+			s->found = r;
+		/* who is told wants to know the rest too */
+		return s->trace == NULL;
 	}
 	if (failed == 1 && alone->fail != FAIL_NONE) {
 		s->why = alone->fail;
@@ -124,11 +139,19 @@ const struct route *
 route_match(const struct conf *c, struct exchange *x, enum fail *why,
     uint32_t *allow)
 {
-	struct search	s = { .x = x, .why = FAIL_NO_ROUTE };
+	return route_explain(c, x, why, allow, NULL);
+}
+
+const struct route *
+route_explain(const struct conf *c, struct exchange *x, enum fail *why,
+    uint32_t *allow, struct route_trace *trace)
+{
+	struct search	s = { .x = x, .trace = trace, .why = FAIL_NO_ROUTE };
 	char		buf[MORE_MAX];
 
 	text_init_fixed(&s.more, buf, sizeof(buf));
-	if (try_hosts(&s, conf_data(c, &route_section)))
+	(void)try_hosts(&s, conf_data(c, &route_section));
+	if (s.found != NULL)
 		return s.found;
 	*why = s.why;
 	*allow = s.allow;

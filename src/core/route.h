@@ -59,6 +59,18 @@ extern const struct conf_group route_group;
 const struct route *route_match(const struct conf *, struct exchange *,
     enum fail *why, uint32_t *allow);
 
+/* who wants to know what was tried */
+struct route_trace {
+	/* failed: the first condition that did, "listener" or its name, or
+	 * NULL; the first route of NULL is the one, those behind it were
+	 * not tried otherwise.  One may come twice. */
+	void	(*on)(struct route_trace *, const struct route *,
+		    const char *failed);
+};
+/* route_match, which tells what it tries if trace is not NULL. */
+const struct route *route_explain(const struct conf *, struct exchange *,
+    enum fail *why, uint32_t *allow, struct route_trace *trace);
+
 /* What the path left after the literal prefix: "" or "a/b" of "/x/ *". */
 struct str route_rest(const struct route *, struct str path);
 

@@ -13,6 +13,7 @@
 #include "core/ask.h"
 #include "core/board.h"
 #include "core/exchange.h"
+#include "core/lease.h"
 #include "core/listener.h"
 
 #define ARENA_CHUNK	8192
@@ -196,6 +197,7 @@ serve_init(struct serve *s, struct ev *ev, struct shm *shm,
 	s->shm = shm;
 	s->gens = gens;
 	s->log = log;
+	s->lease = lease_open(shm, self->slot);
 	rand_seed(&s->rand);
 	page_pool_init(&s->pages, KEEP_PAGES);
 	slab_init(&s->arenas, ARENA_CHUNK, KEEP_ARENAS);
@@ -234,6 +236,7 @@ serve_fini(struct serve *s)
 	ask_free(&s->ask);
 	ev_cancel(&s->drain_done);
 	map_fini(&s->upstreams);
+	lease_free(&s->lease);
 	slab_fini(&s->codecs);
 	slab_fini(&s->conns);
 	slab_fini(&s->arenas);

@@ -15,6 +15,7 @@
 #include "os/proc.h"
 
 struct handler;
+struct lease;
 struct listener;
 struct ask;
 
@@ -28,6 +29,7 @@ struct serve {
 	struct log		*log;		/* ref */
 	const struct handler	*only;		/* const: control's api; NULL */
 	struct ask		*ask;		/* own: helpers; NULL: none */
+	struct lease		*lease;		/* own */
 	/* pools */
 	struct page_pool	pages;
 	struct slab		arenas;		/* 8 KiB chunks */

@@ -13,6 +13,7 @@
 
 #include "conf/load.h"
 #include "config.h"
+#include "core/log_conf.h"
 #include "os/place.h"
 
 #define AT(member)	offsetof(struct settings, member)
@@ -158,6 +159,17 @@ static const struct conf_row sluice_rows[] = {
 		.off = AT(stop), .def = "30s", .max = DAY_MS,
 		.example = "10s",
 		.text = "How long requests may go on when the daemon stops."
+	}, {
+		.key = "error_page.*", .type = CONF_CUSTOM,
+		.off = AT(error_pages), .flags = CONF_F_MANY,
+		.parse = error_parse_pages,
+		.example = "html:<h1>${reason}</h1>",
+		.text = "What is sent in place of the built-in page of a "
+		    "status: error_page.404, or error_page.4xx and .5xx for "
+		    "those without one of their own.  A file (.html, .json, "
+		    ".txt, .xml, .svg; at most 256 KiB), or html:, json: or "
+		    "text: and the text itself; Errors of the gateway above "
+		    "says more."
 	},
 	{ .key = NULL }
 };
@@ -307,7 +319,9 @@ static const struct conf_row log_rows[] = {
 static const struct conf_group log_group = {
 	"log", log_rows, sizeof(struct settings_log), NULL
 };
-static const struct conf_group *const log_groups[] = { &log_group, NULL };
+static const struct conf_group *const log_groups[] = {
+	&log_group, &log_conf_group, NULL
+};
 const struct conf_section log_section = {
 	.type = "log", .groups = log_groups,
 	.text = "Access records and lines."

@@ -7,6 +7,7 @@
 
 #include "base/err.h"
 #include "conf/conf.h"
+#include "core/error.h"
 #include "os/log.h"
 
 /* [sluice] */
@@ -21,6 +22,7 @@ struct settings {
 	uint64_t	drain_timeout;
 	uint64_t	drain_streams;
 	uint64_t	stop;
+	struct error_pages error_pages;
 };
 extern const struct conf_section settings_section;
 

@@ -7,7 +7,7 @@
 
 /* What log_module_of makes of the files that log; a test keeps it so. */
 #define MODULES	"child control exchange health helper listener log logger " \
-    "master proxy publish reap roll serve skeleton upgrade worker"
+    "master plan proxy publish reap roll serve skeleton upgrade worker"
 
 #define LEVELS	"error,err|warning,warn|info|debug"
 

@@ -6,6 +6,7 @@
 #include "main/budget.h"
 
 #include "core/lease.h"
+#include "core/listener_limit.h"
 #include "core/settings.h"
 #include "os/proc.h"
 #include "up/upstream.h"
@@ -17,7 +18,7 @@ budget_check(struct conf_load *cl, const struct conf *conf)
 	const struct conf_item *it;
 	const struct proc_row *r;
 	unsigned others = 0, workers = 2 * settings_workers(conf);
-	uint64_t slots, leases, servers, sum;
+	uint64_t slots, leases, servers, addrs, sum;
 	struct text t;
 
 	for (r = procs; r->name != NULL; r++)
@@ -25,15 +26,18 @@ budget_check(struct conf_load *cl, const struct conf *conf)
 	slots = board_cost(workers, others);
 	leases = shm_cost(&lease_shadows, workers + others);
 	servers = upstream_cost(conf);
-	sum = slots + leases + servers;
+	addrs = listener_cost(conf);
+	sum = slots + leases + servers + addrs;
 	if (b->max == 0 || sum <= b->max)
 		return 0;
 	text_init(&t);
 	text_fmt(&t, "the board needs %llu MiB: processes with their logs and "
-	    "requests in flight %llu, leases %llu, servers %llu; max is ",
+	    "requests in flight %llu, leases %llu, servers %llu, "
+	    "listeners %llu; max is ",
 	    (unsigned long long)(sum >> 20), (unsigned long long)(slots >> 20),
 	    (unsigned long long)(leases >> 20),
-	    (unsigned long long)(servers >> 20));
+	    (unsigned long long)(servers >> 20),
+	    (unsigned long long)(addrs >> 20));
 	text_size(&t, b->max);
 	it = conf_item(cl, &b->obj, "max");
 	diag_at(conf_load_diags(cl), DIAG_BOARD_MAX,

@@ -3,7 +3,8 @@
  * right to read files but no network and 60 seconds; it loads the
  * configuration, compiles it into a memory file at the slot it was given
  * and hands the file and the diagnostics back.  Being a fork of the
- * master it sees the same tables at the same addresses.
+ * master it sees the same tables at the same addresses.  A builder that
+ * plans (main/plan.c) hands out what would change in place of the files.
  */
 #include "main/master.h"
 
@@ -12,12 +13,14 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "base/must.h"
+#include "conf/delta.h"
 #include "core/settings.h"
 #include "main/budget.h"
 #include "os/fault.h"
@@ -41,9 +44,10 @@ on_full(void *ctx)
 	longjmp(*(jmp_buf *)ctx, 1);
 }
 
-/* Sends diagnostics and, if there are any, the generation's two files. */
+/* Sends diagnostics and, if there are any, files. */
 static void
-answer(int fd, struct built *b, struct diags *d, const int *files)
+answer(int fd, struct built *b, struct diags *d, const int *files,
+    unsigned nfile)
 {
 	struct text t, j;
 	struct frame_head h = { .op = CHAN_BUILT };
@@ -71,7 +75,8 @@ answer(int fd, struct built *b, struct diags *d, const int *files)
 	h.len = (uint32_t)sizeof(*b) + b->text_n + b->json_n;
 	ev = ev_new(NULL, NULL);
 	if (ev == NULL || chan_open(&ch, ev, fd, NULL, NULL, NULL) < 0 ||
-	    chan_send(&ch, &h, buf, files, b->exit_code == EXIT_OK ? 2 : 0) < 0)
+	    chan_send(&ch, &h, buf, files,
+	    b->exit_code == EXIT_OK ? nfile : 0) < 0)
 		_exit(EXIT_ENV);
 	free(buf);
 	text_fini(&t);
@@ -104,6 +109,31 @@ warn_start_only(const struct master *m, struct conf_load *cl,
 	warn_moved(cl, &s->obj, "state_dir", s->state_dir, m->state_dir);
 }
 
+/* What would change, as a file of its own. */
+static int
+write_plan(struct master *m, struct conf_load *cl, const struct conf *conf)
+{
+	const struct conf *live = m->gens.cur->conf;
+	unsigned was = settings_workers(live), want = settings_workers(conf);
+	int fd = memfd_create("sluice-plan", MFD_CLOEXEC);
+	struct text t;
+
+	text_init(&t);
+	text_add(&t, STR("{\"v\":1,"));
+	delta_write(live, conf, &t);
+	text_fmt(&t, ",\"workers\":{\"old\":%u,\"new\":%u},\"restarts\":%u}\n",
+	    was, want, was > want ? was - want : 0);
+	if (fd < 0 || write(fd, t.p, t.n) != (ssize_t)t.n) {
+		diag_at(conf_load_diags(cl), DIAG_FILE_OPEN, NULL, NULL, "",
+		    "the memory file of a plan: %s", strerror(errno));
+		if (fd >= 0)
+			close(fd);
+		fd = -1;
+	}
+	text_fini(&t);
+	return fd;
+}
+
 /* Makes the two files of a generation; -1 if it has errors. */
 static int
 compile(struct master *m, struct conf_load *cl, jmp_buf *full, int *files)
@@ -126,6 +156,10 @@ compile(struct master *m, struct conf_load *cl, jmp_buf *full, int *files)
 		return -1;
 	warn_start_only(m, cl, conf);
 	conf->number = m->pub.number;
+	if (m->plan.inside) {
+		files[0] = write_plan(m, cl, conf);
+		return files[0] < 0 ? -1 : 0;
+	}
 	gen_finish(&m->gens, m->pub.slot, &a, conf);
 	gen_finish_keys(&m->gens, files[1], m->pub.slot, &keys,
 	    conf->number);
@@ -155,7 +189,7 @@ build(struct master *m, int fd)
 		    "does not fit into %lu MiB", GEN_SLOT_BYTES >> 20);
 	if (diag_errors(d) > 0 || rc < 0)
 		b.exit_code = diag_is_env(d) ? EXIT_ENV : EXIT_CONFIG;
-	answer(fd, &b, d, files);
+	answer(fd, &b, d, files, m->plan.inside ? 1 : 2);
 }
 
 static void
@@ -190,24 +224,36 @@ builder_main(struct master *m, int fd, pid_t parent)
 
 /* --- in the master --- */
 
+bool
+build_read(const struct frame *f, struct build_answer *a)
+{
+	struct built b;
+
+	if (f == NULL || f->head.op != CHAN_BUILT || f->head.len < sizeof(b))
+		return false;
+	memcpy(&b, f->data, sizeof(b));
+	if ((uint64_t)b.text_n + b.json_n + sizeof(b) != f->head.len)
+		return false;
+	a->exit_code = b.exit_code;
+	a->warnings = b.warnings;
+	a->text = str_make(f->data + sizeof(b), b.text_n);
+	a->json = str_make(f->data + sizeof(b) + b.text_n, b.json_n);
+	return true;
+}
+
 static void
 on_built(struct chan *ch, struct frame *f)
 {
 	struct master *m = ch->ctx;
-	struct built b;
+	struct build_answer a;
 
-	if (f == NULL || f->head.op != CHAN_BUILT ||
-	    f->head.len < sizeof(b) || m->pub.answered)
-		return;
-	memcpy(&b, f->data, sizeof(b));
-	if ((uint64_t)b.text_n + b.json_n + sizeof(b) != f->head.len)
+	if (m->pub.answered || !build_read(f, &a))
 		return;
 	m->pub.answered = true;
-	m->pub.exit_code = b.exit_code;
-	m->pub.warnings = b.warnings;
-	text_add(&m->pub.diags, str_make(f->data + sizeof(b), b.text_n));
-	text_add(&m->pub.json, str_make(f->data + sizeof(b) + b.text_n,
-	    b.json_n));
+	m->pub.exit_code = a.exit_code;
+	m->pub.warnings = a.warnings;
+	text_add(&m->pub.diags, a.text);
+	text_add(&m->pub.json, a.json);
 	if (f->nfd == 2) {
 		m->pub.fd = f->fds[0];
 		m->pub.keys_fd = f->fds[1];
@@ -216,30 +262,43 @@ on_built(struct chan *ch, struct frame *f)
 	/* the file may be sealed only when the builder's mapping is gone */
 }
 
-int
-build_start(struct master *m, struct err *e)
+pid_t
+build_fork(struct master *m, bool plan, int *fd, struct err *e)
 {
-	pid_t parent = getpid();
+	pid_t pid, parent = getpid();
 	int fds[2];
 
 	if (sock_pair(fds, e) < 0)
-		return -1;
-	m->pub.answered = false;
-	m->pub.fd = m->pub.keys_fd = -1;
-	m->pub.pid = sig_fork();
-	if (m->pub.pid == 0) {
+		return 0;
+	pid = sig_fork();
+	if (pid == 0) {
 		close(fds[0]);
+		if (plan)
+			plan_enter(m);
 		builder_main(m, fds[1], parent);
 	}
 	close(fds[1]);
-	if (m->pub.pid < 0) {
-		close(fds[0]);
-		m->pub.pid = 0;
-		return err_sys(e, "cannot fork the builder");
-	}
+	*fd = fds[0];
+	if (pid > 0)
+		return pid;
+	close(fds[0]);
+	err_sys(e, "cannot fork the builder");
+	return 0;
+}
+
+int
+build_start(struct master *m, struct err *e)
+{
+	int fd;
+
+	m->pub.answered = false;
+	m->pub.fd = m->pub.keys_fd = -1;
+	m->pub.pid = build_fork(m, false, &fd, e);
+	if (m->pub.pid == 0)
+		return -1;
 	if (FAULT("builder_chan"))
-		dup2(STDIN_FILENO, fds[0]);
-	if (chan_open(&m->pub.chan, m->proc.ev, fds[0], on_built, m, e) < 0) {
+		dup2(STDIN_FILENO, fd);
+	if (chan_open(&m->pub.chan, m->proc.ev, fd, on_built, m, e) < 0) {
 		build_kill(m);
 		return -1;
 	}

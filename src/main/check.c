@@ -172,28 +172,42 @@ read_pid(const char *path)
 	return (pid_t)pid;
 }
 
+/* what -s takes */
+static const struct {
+	const char	*word;
+	int		 signo;
+} words[] = {
+	{ "reload", SIGHUP }, { "drain", SIGTERM }, { "stop", SIGTERM },
+	{ "reopen", SIGUSR1 }, { "upgrade", SIGUSR2 },
+};
+#define NWORD	(sizeof(words) / sizeof(words[0]))
+
+static int
+dump_words(void)
+{
+	size_t i;
+
+	opts_words();
+	for (i = 0; i < NWORD; i++)
+		printf("signal\t%s\n", words[i].word);
+	conf_dump_words(stdout);
+	return EXIT_OK;
+}
+
 static int
 send_signal(const struct opts *o)
 {
-	static const struct {
-		const char	*word;
-		int		 signo;
-	} words[] = {
-		{ "reload", SIGHUP }, { "drain", SIGTERM },
-		{ "stop", SIGTERM }, { "reopen", SIGUSR1 },
-		{ "upgrade", SIGUSR2 },
-	};
 	char path[512];
 	struct conf_load *cl;
 	struct arena a;
 	struct conf *conf;
-	size_t i, n = sizeof(words) / sizeof(words[0]);
+	size_t i;
 	pid_t pid;
 
-	for (i = 0; i < n; i++)
+	for (i = 0; i < NWORD; i++)
 		if (strcmp(o->signal, words[i].word) == 0)
 			break;
-	if (i == n) {
+	if (i == NWORD) {
 		fprintf(stderr, "sluiced: -s takes reload, drain, stop, "
 		    "reopen or upgrade, not \"%s\"\n", o->signal);
 		return EXIT_USAGE;
@@ -257,6 +271,8 @@ check_run(const struct opts *o)
 	case MODE_DUMP_MDOC:
 		conf_dump_mdoc(stdout);
 		return EXIT_OK;
+	case MODE_DUMP_WORDS:
+		return dump_words();
 	case MODE_SIGNAL:
 		return send_signal(o);
 	case MODE_HANDOVER:

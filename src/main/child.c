@@ -403,6 +403,10 @@ child_on_frame(struct chan *ch, struct frame *f)
 		if (c->row == child_row("control"))
 			roll_start(c->m, f->head.id);
 		break;
+	case CHAN_ASK_PLAN:
+		if (c->row == child_row("control"))
+			plan_start(c->m, f->head.id);
+		break;
 	default:
 		log_warn(&self->lc, "%s: sent frame %u, which the master "
 		    "does not take", c->name, f->head.op);

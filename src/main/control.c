@@ -91,6 +91,7 @@ on_report(struct api *a, const struct frame *f)
 	o.why = str_sub(rest, 0, r.why_n);
 	o.text = str_sub(rest, r.why_n, r.why_n + r.text_n);
 	o.json = str_sub(rest, r.why_n + r.text_n, rest.n);
+	o.fd = f->nfd == 1 ? f->fds[0] : -1;
 	api_report(a, &o);
 }
 

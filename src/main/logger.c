@@ -20,6 +20,7 @@
 #include <unistd.h>
 
 #include "base/must.h"
+#include "core/log_conf.h"
 #include "core/settings.h"
 #include "main/roles.h"
 #include "main/skel.h"
@@ -82,6 +83,7 @@ static void
 set_modes(struct logger *l, const struct conf *conf)
 {
 	l->to_file = wants_file(conf);
+	log_style(conf, &l->text.style);
 	l->to_console = wants_console(conf);
 	l->text.colour = l->to_console &&
 	    logger_console_colours(l->console.fd);

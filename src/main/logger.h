@@ -8,6 +8,7 @@
 
 #include "base/text.h"
 #include "core/board.h"
+#include "core/record.h"
 
 #define LOGGER_BATCH	(64U << 10)	/* bytes of one write */
 #define LOGGER_TURN	(2U << 20)	/* and of all writes of one turn */
@@ -18,6 +19,7 @@
 /* a batch; the memory is kept for the next one */
 struct logger_text {
 	struct text	 json;		/* own */
+	struct record_style style;	/* of the file; refs */
 	struct text	 human;		/* own: the same lines for people */
 	bool		 wants_human:1;
 	bool		 colour:1;

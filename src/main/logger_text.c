@@ -52,7 +52,7 @@ logger_text_fill(struct logger_text *t, struct ring *r, uint64_t end,
 	t->pos = pos;
 	while (pos != end && ring_next(r, &pos, &record)) {
 		n = t->json.n;
-		if (record_json(&t->json, record) == -1)
+		if (record_write(&t->json, record, &t->style) == -1)
 			t->bad++;
 		if (t->json.n > max && n != 0) {
 			t->json.n = n;

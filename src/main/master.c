@@ -586,6 +586,7 @@ static void
 leave(struct master *m)
 {
 	build_kill(m);
+	plan_kill(m);
 	if (m->pid_fd >= 0)
 		(void)unlink(m->pid_file);
 	bind_close(m);

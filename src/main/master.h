@@ -7,6 +7,7 @@
  *	reap.c		deaths, hangs, back-off, settling the board
  *	skeleton.c	what each child does before its own run()
  *	build.c		the builder, from fork to its answer
+ *	plan.c		what a reload would change
  *	publish.c	reload: build, rows, sockets, prepare, commit
  *	bind.c		listening sockets, held as long as configured
  *	roll.c		replaces workers one by one; how many there are
@@ -75,6 +76,7 @@ struct master {
 	uint64_t		 slot_number[GEN_SLOTS]; /* last put there */
 	int			 keys_fd;	/* own: of the live one */
 	struct publish		 pub;
+	struct plan_run		 plan;
 	struct timer		 watch;		/* heartbeats, each second */
 	/* roll */
 	bool			 rolling:1;

@@ -16,8 +16,9 @@
 
 enum opt_id {
 	OPT_CONFIG, OPT_FOREGROUND, OPT_TEST, OPT_STRICT, OPT_JSON, OPT_DUMP,
-	OPT_DUMP_SET, OPT_DUMP_SCHEMA, OPT_DUMP_MDOC, OPT_ROOT, OPT_PORT,
-	OPT_SET, OPT_SIGNAL, OPT_PIDFILE, OPT_VERSION, OPT_HANDOVER, OPT_HELP
+	OPT_DUMP_SET, OPT_DUMP_SCHEMA, OPT_DUMP_MDOC, OPT_DUMP_WORDS,
+	OPT_ROOT, OPT_PORT, OPT_SET, OPT_SIGNAL, OPT_PIDFILE,
+	OPT_VERSION, OPT_HANDOVER, OPT_HELP
 };
 
 struct opt_row {
@@ -45,6 +46,8 @@ static const struct opt_row rows[] = {
 	    "print all keys, types and bounds as JSON" },
 	{ OPT_DUMP_MDOC, NULL, "--dump-mdoc", NULL,
 	    "print the reference part of sluice.conf(5)" },
+	{ OPT_DUMP_WORDS, NULL, "--dump-words", NULL,
+	    "print options and keys (used by completion)" },
 	{ OPT_ROOT, NULL, "--root", "DIR", "serve this directory" },
 	{ OPT_PORT, NULL, "--port", "N", "listen on this port" },
 	{ OPT_SET, NULL, "--set", "SECTION.KEY=VALUE",
@@ -79,6 +82,17 @@ opts_usage(void)
 	    "sluice.conf(5).\n");
 }
 
+void
+opts_words(void)
+{
+	size_t i;
+
+	for (i = 0; i < NROW; i++)
+		printf("option\t%s\t%s\t%s\t%s\n",
+		    rows[i].shrt != NULL ? rows[i].shrt : "", rows[i].lng,
+		    rows[i].arg != NULL ? rows[i].arg : "", rows[i].text);
+}
+
 /* Row of an argument; *val: what follows '=' of a long one. */
 static const struct opt_row *
 find(const char *arg, const char **val)
@@ -110,6 +124,7 @@ apply(struct opts *o, enum opt_id id, const char *val)
 		[OPT_DUMP_SET] = MODE_DUMP_SET,
 		[OPT_DUMP_SCHEMA] = MODE_DUMP_SCHEMA,
 		[OPT_DUMP_MDOC] = MODE_DUMP_MDOC,
+		[OPT_DUMP_WORDS] = MODE_DUMP_WORDS,
 		[OPT_SIGNAL] = MODE_SIGNAL, [OPT_VERSION] = MODE_VERSION,
 		[OPT_HANDOVER] = MODE_HANDOVER, [OPT_HELP] = MODE_HELP,
 	};

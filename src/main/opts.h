@@ -19,7 +19,8 @@
 
 enum opts_mode {
 	MODE_RUN, MODE_TEST, MODE_DUMP, MODE_DUMP_SET, MODE_DUMP_SCHEMA,
-	MODE_DUMP_MDOC, MODE_SIGNAL, MODE_VERSION, MODE_HANDOVER, MODE_HELP
+	MODE_DUMP_MDOC, MODE_DUMP_WORDS, MODE_SIGNAL, MODE_VERSION,
+	MODE_HANDOVER, MODE_HELP
 };
 
 struct opts {
@@ -42,6 +43,8 @@ struct opts {
 int opts_parse(struct opts *, int argc, char **argv);
 void opts_fini(struct opts *);
 void opts_usage(void);
+/* The options, one a line: short, long, argument, text between tabs. */
+void opts_words(void);
 
 /* The options that loading needs; file defaults are applied. */
 void opts_conf(const struct opts *, struct conf_opts *);

@@ -11,7 +11,7 @@
 #include <unistd.h>
 
 #include "base/must.h"
-#include "core/listener.h"
+#include "core/listener_limit.h"
 #include "core/settings.h"
 #include "main/master.h"
 #include "os/fault.h"
@@ -330,6 +330,8 @@ publish_built(struct master *m)
 	id = DIAG_BOARD_MAX;
 	if (master_first(m, m->pub.gen->conf, &id, &e) < 0 ||
 	    upstream_link_rows(m->proc.shm, m->pub.gen->conf,
+	    oldest_held(m), &e) < 0 ||
+	    listener_link_rows(m->proc.shm, m->pub.gen->conf,
 	    oldest_held(m), &e) < 0 ||
 	    bind_all(m, m->pub.gen->conf, &id, &e) < 0) {
 		publish_say(m, id, e.text);

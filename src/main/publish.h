@@ -62,12 +62,47 @@ struct publish {
 	struct publish_askers	 later;
 };
 
+/* a plan: a builder that says what a reload would change */
+struct plan_run {
+	bool			 inside:1;	/* in that builder */
+	bool			 answered:1;
+	uint64_t		 asker;		/* 0: none is under way */
+	pid_t			 pid;
+	struct chan		 chan;
+	struct timer		 deadline;
+	int			 fd;		/* own: what it wrote */
+	int			 exit_code;
+	struct text		 diags;
+	struct text		 json;
+};
+
+/* what a builder answered; slices of the frame */
+struct build_answer {
+	int			 exit_code;
+	uint32_t		 warnings;
+	struct str		 text;
+	struct str		 json;
+};
+
 /* --- build.c --- */
+/* A builder with the other end of *fd; its pid, or 0. */
+pid_t build_fork(struct master *, bool plan, int *fd, struct err *);
+/* False if the frame is no builder's answer. */
+bool build_read(const struct frame *, struct build_answer *);
 int build_start(struct master *, struct err *);
 /* Called by reap when the builder's pid has gone. */
 void build_reaped(struct master *, int status);
 /* Ends the builder, if there is one, and waits for that. */
 void build_kill(struct master *);
+
+/* --- plan.c --- */
+/* Control asks what a reload would change; its report says it. */
+void plan_start(struct master *, uint64_t asker);
+/* In the builder: what the plan is made in is nobody else's. */
+void plan_enter(struct master *);
+void plan_reaped(struct master *, int status);
+/* Ends the builder, if there is one, and waits for that. */
+void plan_kill(struct master *);
 
 /* --- publish.c --- */
 /* asker 0: a signal. */

@@ -238,6 +238,10 @@ reap_all(struct master *m)
 			build_reaped(m, status);
 			continue;
 		}
+		if (pid == m->plan.pid) {
+			plan_reaped(m, status);
+			continue;
+		}
 		if (pid == m->check_pid) {
 			upgrade_checked(m, status);
 			continue;

@@ -177,7 +177,8 @@ on_retry(struct timer *t)
 
 	if (m->state != MASTER_SERVING)
 		return;
-	if (m->pub.step != PUBLISH_IDLE || m->rolling)
+	if (m->pub.step != PUBLISH_IDLE || m->rolling ||
+	    m->plan.asker != 0)
 		ev_timer(m->proc.ev, &m->check_kill, RETRY_MS);
 	else
 		hand_over(m);

@@ -27,7 +27,7 @@ enum frame_op {
 	CHAN_DRAIN,	/* stop accepting, finish what runs, exit */
 	CHAN_REOPEN,	/* logs */
 	CHAN_SLOT,	/* logger: a slot begins or ends being written */
-	CHAN_REPORT,	/* control: the outcome of a reload it asked for */
+	CHAN_REPORT,	/* control: the outcome of an order; fd: plan */
 	/* child to master */
 	CHAN_READY,	/* serving */
 	CHAN_PREPARED,	/* payload: u32 0, or 1 and the reason */
@@ -35,6 +35,7 @@ enum frame_op {
 	CHAN_RELEASED,	/* generation: no more use of it here */
 	CHAN_RELOAD,	/* control asks for a reload */
 	CHAN_ASK_ROLL,	/* control asks for a roll */
+	CHAN_ASK_PLAN,	/* control asks what a reload would change */
 	CHAN_BUILT,	/* builder: struct built, text, JSON; fd: file */
 	/* asking, worker to role; answered with CHAN_F_REPLY and the same id */
 	CHAN_OPEN,	/* open a file below a root: payload struct ask_open */

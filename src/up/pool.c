@@ -90,8 +90,7 @@ end_conn(struct up_conn *c)
 	c->server->nopen--;
 	stat_sub(STAT_UP_CONNS, 1);
 	if (c->lease != 0)
-		lease_give(c->upstream->serve->shm, self->slot,
-		    c->lease - 1);
+		lease_give(c->upstream->serve->lease, c->lease - 1);
 	c->wait = NULL;
 	if (!c->given)
 		ev_post(loop_of(c->server), EV_FREE, &c->free);
@@ -301,7 +300,7 @@ start_dial(struct pool_wait *w)
 	if (w->connect_ms > 0)
 		ev_timer(serve->ev, &w->deadline, w->connect_ms);
 	lease = atomic_load_explicit(&s->board->lease, memory_order_relaxed);
-	if (lease != 0 && !lease_take(serve->shm, self->slot, lease - 1)) {
+	if (lease != 0 && !lease_take(serve->lease, lease - 1)) {
 		refuse(w, "connect", 0, FAIL_DIAL_LIMIT);
 		return;
 	}

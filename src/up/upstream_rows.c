@@ -177,7 +177,7 @@ free_word(struct shm *shm, struct board_server *s)
 	if (lease == 0)
 		return true;
 	w = shm_row(shm, &lease_words, lease - 1);
-	if (atomic_load(&w->taken) != 0)
+	if (lease_count(&w->taken) != 0)
 		return false;
 	atomic_store(&s->lease, 0);
 	atomic_store(&w->limit, 0);

@@ -30,6 +30,8 @@ def environment():
     env = dict(os.environ)
     env.setdefault("ASAN_OPTIONS", "detect_leaks=1:abort_on_error=0")
     env.setdefault("UBSAN_OPTIONS", "print_stacktrace=1")
+    # four seconds are soon gone on a machine that does other things too
+    env.setdefault("CK_DEFAULT_TIMEOUT", "30")
     if SLOW:
         env.setdefault("CK_TIMEOUT_MULTIPLIER", "5")
     return env

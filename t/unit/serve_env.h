@@ -17,7 +17,7 @@
 #include "base/must.h"
 #include "core/ask.h"
 #include "core/handler.h"
-#include "core/listener.h"
+#include "core/listener_limit.h"
 #include "core/route.h"
 #include "core/settings.h"
 #include "up/upstream.h"
@@ -127,6 +127,8 @@ env_make(struct env *t, const char *text)
 	ck_assert_msg(g != NULL, "%s", e.text);
 	close(fd);
 	ck_assert_msg(upstream_link_rows(t->shm, g->conf, t->number, &e) ==
+	    0, "%s", e.text);
+	ck_assert_msg(listener_link_rows(t->shm, g->conf, t->number, &e) ==
 	    0, "%s", e.text);
 	return g;
 }

@@ -46,7 +46,7 @@ static void
 check_line(struct str rec, const char *want)
 {
 	out.n = 0;
-	ck_assert_int_eq(record_json(&out, rec), 0);
+	ck_assert_int_eq(record_json(&out, rec, false), 0);
 	text_c(&out, '\0');
 	ck_assert_str_eq(out.p, want);
 }
@@ -131,7 +131,7 @@ START_TEST(cut)
 	a.str[ACCESS_TARGET] = str_make(big, sizeof(big));
 	a.str[ACCESS_USER_AGENT] = STR("tail");
 	put(&a);
-	ck_assert_int_eq(record_json(&out, take()), 0);
+	ck_assert_int_eq(record_json(&out, take(), false), 0);
 	ck_assert_uint_gt(out.n, RECORD_STR_MAX);
 	ck_assert_uint_lt(out.n, RECORD_STR_MAX + 400);
 	text_c(&out, '\0');
@@ -141,7 +141,7 @@ START_TEST(cut)
 	a.str[ACCESS_USER_AGENT] = STR("tail");
 	put(&a);
 	out.n = 0;
-	ck_assert_int_eq(record_json(&out, take()), 0);
+	ck_assert_int_eq(record_json(&out, take(), false), 0);
 	text_c(&out, '\0');
 	ck_assert_ptr_nonnull(strstr(out.p, "\"user_agent\":\"tail\""));
 }
@@ -195,20 +195,22 @@ spoil(struct str rec)
 
 	for (size_t n = 0; n < rec.n; n++) {
 		memcpy(copy, rec.p, n);
-		ck_assert_int_eq(record_json(&out, str_make(copy, n)), -1);
+		ck_assert_int_eq(record_json(&out, str_make(copy, n),
+		    false), -1);
 		ck_assert_uint_eq(out.n, was);
 	}
 	for (size_t i = 0; i < rec.n; i++) {
 		memcpy(copy, rec.p, rec.n);
 		copy[i] ^= (char)(1 + random() % 255);
-		if (record_json(&out, str_make(copy, rec.n)) == -1)
+		if (record_json(&out, str_make(copy, rec.n), false) == -1)
 			ck_assert_uint_eq(out.n, was);
 		else
 			ck_assert_int_eq(out.p[out.n - 1], '\n');
 		out.n = was;
 	}
 	memset(copy, 0, sizeof(copy));
-	ck_assert_int_eq(record_json(&out, str_make(copy, sizeof(copy))), -1);
+	ck_assert_int_eq(record_json(&out, str_make(copy, sizeof(copy)),
+	    false), -1);
 	ck_assert_int_eq(record_kind(str_make(copy, sizeof(copy))),
 	    RECORD_NONE);
 }
@@ -225,7 +227,7 @@ START_TEST(no_records)
 	ck_assert(record_put_line(&ring, &l));
 	spoil(take());
 	ck_assert(str_eq(text_str(&out), STR("before")));
-	ck_assert_int_eq(record_json(&out, STR_NONE), -1);
+	ck_assert_int_eq(record_json(&out, STR_NONE, false), -1);
 }
 END_TEST
 

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "base/must.h"
+#include "control/int.h"
 #include "os/proc.h"
 
 static const struct shm_region *const table[] = {
@@ -48,6 +49,13 @@ void
 exchange_skip_request(struct exchange *x)
 {
 	x->skipped = true;
+}
+
+/* The real one needs routes, and those the real exchange. */
+void
+api_explain(struct exchange *x)
+{
+	api_error(x, 400, "bad_query", "Not here.");
 }
 
 void

@@ -117,6 +117,56 @@ START_TEST(fields_by_status)
 }
 END_TEST
 
+/* --- pages of the configuration --- */
+
+static void
+check_page(struct world *w, struct conf *c, enum fail why, const char *type,
+    const char *body)
+{
+	struct serve	serve = { .only = NULL };
+	struct gen	gen = { .conf = c };
+
+	setup(w, why);
+	w->x.serve = &serve;
+	w->x.gen = &gen;
+	w->x.id = STR("i<\"");
+	w->x.host = STR("a&'\"<\\");
+	error_page(&w->x);
+	ck_assert_msg(str_eq(w->x.reply, str_from(body)), "%.*s",
+	    STR_FMT(w->x.reply));
+	ck_assert(str_eq(hdr_val(&w->x.res->hdrs, HDR_CONTENT_TYPE),
+	    str_from(type)));
+	ck_assert_int_eq((w->x.res_flags & WAIST_END) != 0,
+	    body[0] == '\0');
+	arena_fini(&w->a);
+}
+
+START_TEST(values_are_escaped)
+{
+	struct arena	 out;
+	struct conf	*c;
+	struct world	 w;
+
+	arena_init(&out, NULL);
+	c = env_load(&out, "[sluice]\n"
+	    "error_page.404 = html:<p>${host}${request_id}\n"
+	    "error_page.405 = json:{\"h\":\"${host}\",\"i\":"
+	    "\"${request_id}\"}\n"
+	    "error_page.5xx = text: ${status} ${reason} ${fail} ${host}\n"
+	    "error_page.503 = text:\n"
+	    "[listener web]\nbind = 127.0.0.1:1\n"
+	    "[route all]\nrespond = 200 x\n", NULL);
+	check_page(&w, c, FAIL_NOT_FOUND, "text/html; charset=utf-8",
+	    "<p>a&amp;&#39;&quot;&lt;\\i&lt;&quot;");
+	check_page(&w, c, FAIL_METHOD_NOT_ALLOWED, "application/json",
+	    "{\"h\":\"a&'\\\"<\\\\\",\"i\":\"i<\\\"\"}");
+	check_page(&w, c, FAIL_INTERNAL, "text/plain; charset=utf-8",
+	    "500 Internal Server Error internal a&'\"<\\");
+	check_page(&w, c, FAIL_OVERLOAD, "text/plain; charset=utf-8", "");
+	arena_fini(&out);
+}
+END_TEST
+
 static Suite *
 suite(void)
 {
@@ -127,6 +177,7 @@ suite(void)
 	tcase_add_test(tc, what_accept_prefers);
 	tcase_add_test(tc, what_is_in_it);
 	tcase_add_test(tc, fields_by_status);
+	tcase_add_test(tc, values_are_escaped);
 	suite_add_tcase(s, tc);
 	return s;
 }

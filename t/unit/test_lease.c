@@ -13,13 +13,15 @@
 #define NWORD	8
 
 static const struct shm_region *const table[] = {
-	&lease_words, &lease_shadows, NULL
+	&lease_heads, &lease_words, &lease_listeners, &lease_addrs,
+	&lease_shadows, NULL
 };
 
 struct shared {
 	_Atomic uint64_t	turns;
 	_Atomic uint64_t	over;	/* times the limit was passed */
 	struct shm		*shm;
+	struct lease		*own[NSLOT];	/* of each slot */
 	unsigned		slot;
 	bool			holds;
 };
@@ -34,6 +36,8 @@ make(uint32_t limit)
 	s->shm = shm_new(table, &e);
 	ck_assert_msg(s->shm != NULL, "%s", e.text);
 	ck_assert_int_eq(lease_grow(s->shm, NSLOT, NWORD, &e), 0);
+	for (unsigned i = 0; i < NSLOT; i++)
+		s->own[i] = lease_open(s->shm, i);
 	for (uint32_t i = 0; i < NWORD; i++) {
 		w = shm_row(s->shm, &lease_words, i);
 		atomic_store(&w->limit, limit);
@@ -42,12 +46,29 @@ make(uint32_t limit)
 	return s;
 }
 
+static void
+drop(struct shared *s)
+{
+	for (unsigned i = 0; i < NSLOT; i++)
+		lease_free(&s->own[i]);
+	shm_free(&s->shm);
+}
+
+/* The slot's process is another one. */
+static void
+again(struct shared *s, unsigned slot)
+{
+	lease_return(s->shm, slot);
+	lease_free(&s->own[slot]);
+	s->own[slot] = lease_open(s->shm, slot);
+}
+
 static uint32_t
 taken(const struct shared *s, uint32_t word)
 {
 	const struct lease_word	*w = shm_row(s->shm, &lease_words, word);
 
-	return atomic_load(&w->taken);
+	return lease_count(&w->taken);
 }
 
 START_TEST(limit)
@@ -55,24 +76,24 @@ START_TEST(limit)
 	struct shared		*s = make(3);
 	struct lease_word	*w = shm_row(s->shm, &lease_words, 5);
 
-	ck_assert(lease_take(s->shm, 0, 5));
-	ck_assert(lease_take(s->shm, 1, 5));
-	ck_assert(lease_take(s->shm, 0, 5));
-	ck_assert(!lease_take(s->shm, 1, 5));
+	ck_assert(lease_take(s->own[0], 5));
+	ck_assert(lease_take(s->own[1], 5));
+	ck_assert(lease_take(s->own[0], 5));
+	ck_assert(!lease_take(s->own[1], 5));
 	ck_assert_uint_eq(atomic_load(&w->refused), 1);
-	ck_assert(lease_take(s->shm, 1, 6));
-	lease_give(s->shm, 0, 5);
-	ck_assert(lease_take(s->shm, 1, 5));
+	ck_assert(lease_take(s->own[1], 6));
+	lease_give(s->own[0], 5);
+	ck_assert(lease_take(s->own[1], 5));
 	ck_assert_uint_eq(taken(s, 5), 3);
 	ck_assert_uint_eq(taken(s, 6), 1);
 	ck_assert_uint_eq(lease_sweep(s->shm), 0);
-	lease_return(s->shm, 1);
+	again(s, 1);
 	ck_assert_uint_eq(taken(s, 5), 1);
 	ck_assert_uint_eq(taken(s, 6), 0);
 	atomic_store(&w->limit, 0);
 	for (int i = 0; i < 1000; i++)
-		ck_assert(lease_take(s->shm, 1, 5));
-	shm_free(&s->shm);
+		ck_assert(lease_take(s->own[1], 5));
+	drop(s);
 }
 END_TEST
 
@@ -80,8 +101,8 @@ START_TEST(give_of_nothing)
 {
 	struct shared	*s = make(3);
 
-	ck_assert(lease_take(s->shm, 0, 5));
-	lease_give(s->shm, 1, 5);
+	ck_assert(lease_take(s->own[0], 5));
+	lease_give(s->own[1], 5);
 }
 END_TEST
 
@@ -94,24 +115,24 @@ START_TEST(many_words)
 
 	ck_assert_int_eq(lease_grow(s->shm, NSLOT, n, &e), 0);
 	for (uint32_t i = 0; i < n; i++) {
-		ck_assert(lease_take(s->shm, 2, i));
+		ck_assert(lease_take(s->own[2], i));
 		if (i % 8 != 0)
-			lease_give(s->shm, 2, i);
+			lease_give(s->own[2], i);
 	}
 	for (uint32_t i = 0; i < n; i++)
 		ck_assert_uint_eq(taken(s, i), i % 8 == 0);
 	/* as many as there are rows, and no more */
 	for (uint32_t i = 1; i < n; i++)
 		if (i % 8 != 0)
-			ck_assert(lease_take(s->shm, 2, i) ==
+			ck_assert(lease_take(s->own[2], i) ==
 			    (i - i / 8 + n / 8 <= LEASE_SHADOWS));
 	ck_assert_uint_eq(lease_sweep(s->shm), 0);
 	for (uint32_t i = 0; i < n; i += 8)
-		lease_give(s->shm, 2, i);
+		lease_give(s->own[2], i);
 	lease_return(s->shm, 2);
 	for (uint32_t i = 0; i < n; i++)
 		ck_assert_uint_eq(taken(s, i), 0);
-	shm_free(&s->shm);
+	drop(s);
 }
 END_TEST
 
@@ -128,7 +149,7 @@ START_TEST(no_tag)
 	atomic_store(&w->tag, 1);
 	ck_assert_uint_eq(lease_sweep(s->shm), 1);
 	ck_assert_uint_eq(taken(s, 5), 0);
-	shm_free(&s->shm);
+	drop(s);
 }
 END_TEST
 
@@ -138,18 +159,48 @@ START_TEST(lies)
 	struct shared		*s = make(3);
 	struct lease_shadow	*sh = shm_row(s->shm, &lease_shadows, 1);
 
-	ck_assert(lease_take(s->shm, 0, 5));
+	ck_assert(lease_take(s->own[0], 5));
+	ck_assert(lease_take(s->own[1], 7));
+	atomic_store(&sh->top, UINT32_MAX);
+	atomic_store(&sh->locking, UINT32_MAX);
 	atomic_store(&sh->row[9].word, 6);
 	atomic_store(&sh->row[9].held, UINT32_MAX);
 	atomic_store(&sh->row[10].word, UINT32_MAX);
 	atomic_store(&sh->row[10].held, 9);
+	atomic_store(&sh->row[11].word, LEASE_ADDR + 1);
+	atomic_store(&sh->row[11].held, 9);
+	atomic_store(&sh->row[12].word, LEASE_LISTENER + 1);
+	atomic_store(&sh->row[12].held, 9);
+	atomic_store(&sh->row[13].word, UINT32_MAX - 7);
+	atomic_store(&sh->row[13].intent, 1);
+	ck_assert_uint_eq(lease_sweep(s->shm), 0);
 	lease_return(s->shm, 1);
 	ck_assert_uint_eq(taken(s, 5), 0);
 	ck_assert_uint_eq(lease_sweep(s->shm), 1);
 	ck_assert_uint_eq(taken(s, 5), 1);
 	for (unsigned i = 0; i < LEASE_SHADOWS; i++)
 		ck_assert_uint_eq(atomic_load(&sh->row[i].word), 0);
-	shm_free(&s->shm);
+	drop(s);
+}
+END_TEST
+
+/* Rows that hold nothing are used again: few words need few rows. */
+START_TEST(dense)
+{
+	struct shared		*s = make(0);
+	struct lease_shadow	*sh = shm_row(s->shm, &lease_shadows, 1);
+
+	for (uint32_t i = 0; i < 1000; i++) {
+		ck_assert(lease_take(s->own[1], i % NWORD));
+		ck_assert(lease_take(s->own[1], (i + 1) % NWORD));
+		lease_give(s->own[1], i % NWORD);
+		ck_assert_uint_eq(lease_used(s->own[1]), 1);
+		lease_give(s->own[1], (i + 1) % NWORD);
+	}
+	ck_assert_uint_eq(lease_used(s->own[1]), 0);
+	ck_assert_uint_eq(atomic_load(&sh->top), 2);
+	ck_assert_uint_eq(lease_sweep(s->shm), 0);
+	drop(s);
 }
 END_TEST
 
@@ -166,7 +217,7 @@ take_one(void *ctx)
 {
 	struct shared	*s = ctx;
 
-	lease_take(s->shm, 1, 3);
+	lease_take(s->own[1], 3);
 }
 
 static void
@@ -180,7 +231,7 @@ give_one(void *ctx)
 {
 	struct shared	*s = ctx;
 
-	lease_give(s->shm, 1, 3);
+	lease_give(s->own[1], 3);
 }
 
 /* Another process holds one; the word is never below what is held. */
@@ -201,10 +252,10 @@ START_TEST(killed_each)
 {
 	struct shared	*s = make(9);
 
-	ck_assert(lease_take(s->shm, 0, 3));
+	ck_assert(lease_take(s->own[0], 3));
 	kill_each(nothing, take_one, check_dead, s);
 	kill_each(take_first, give_one, check_dead, s);
-	shm_free(&s->shm);
+	drop(s);
 }
 END_TEST
 
@@ -218,12 +269,12 @@ loop(void *ctx)
 
 	for (;;) {
 		word = (word + 1) % 2;
-		if (!lease_take(s->shm, s->slot, word))
+		if (!lease_take(s->own[s->slot], word))
 			continue;
 		if (taken(s, word) > 2)
 			atomic_fetch_add(&s->over, 1);
 		atomic_fetch_add(&s->turns, 1);
-		lease_give(s->shm, s->slot, word);
+		lease_give(s->own[s->slot], word);
 	}
 }
 
@@ -245,8 +296,8 @@ START_TEST(killed_soon)
 
 		prctl(PR_SET_PDEATHSIG, SIGKILL);
 		for (uint32_t word = 0; ; word = !word)
-			if (lease_take(mine.shm, 0, word))
-				lease_give(mine.shm, 0, word);
+			if (lease_take(mine.own[0], word))
+				lease_give(mine.own[0], word);
 	}
 	s->slot = 1;
 	for (int round = 0; round < 300; round++) {
@@ -260,7 +311,7 @@ START_TEST(killed_soon)
 	ck_assert_uint_eq(taken(s, 0), 0);
 	ck_assert_uint_eq(taken(s, 1), 0);
 	ck_assert_uint_eq(atomic_load(&s->over), 0);
-	shm_free(&s->shm);
+	drop(s);
 }
 END_TEST
 
@@ -279,8 +330,8 @@ START_TEST(sweep_of_the_living)
 
 			prctl(PR_SET_PDEATHSIG, SIGKILL);
 			for (uint32_t word = 0; ; word = (word + 1) % 3)
-				if (lease_take(mine.shm, i, word))
-					lease_give(mine.shm, i, word);
+				if (lease_take(mine.own[i], word))
+					lease_give(mine.own[i], word);
 		}
 	}
 	for (int n = 0; n < 3000; n++)
@@ -288,7 +339,7 @@ START_TEST(sweep_of_the_living)
 	for (unsigned i = 0; i < 2; i++)
 		kill_reap(pid[i]);
 	ck_assert_uint_eq(repaired, 0);
-	shm_free(&s->shm);
+	drop(s);
 }
 END_TEST
 
@@ -304,6 +355,7 @@ suite(void)
 	tcase_add_test(c, many_words);
 	tcase_add_test(c, no_tag);
 	tcase_add_test(c, lies);
+	tcase_add_test(c, dense);
 	tcase_add_test(c, killed_each);
 	tcase_add_test(c, killed_soon);
 	tcase_add_test(c, sweep_of_the_living);

@@ -16,7 +16,7 @@
 
 static const struct shm_region *const regions[] = {
 	&board_servers, &board_servers_live, &board_upstreams, &lease_words,
-	&lease_shadows, NULL
+	&lease_shadows, &lease_heads, &lease_listeners, &lease_addrs, NULL
 };
 
 /* a wish and what came of it */
@@ -97,6 +97,7 @@ setup(int backlog, uint64_t max_conns)
 	f->serve.shm = shm_new(regions, &e);
 	ck_assert_ptr_nonnull(f->serve.shm);
 	ck_assert_int_eq(lease_grow(f->serve.shm, 1, 8, &e), 0);
+	f->serve.lease = lease_open(f->serve.shm, 0);
 	page_pool_init(&f->serve.pages, 16);
 	slab_init(&f->serve.arenas, 8192, 4);
 	slab_init(&f->serve.codecs, CODEC_CONN_MAX, 4);
@@ -126,6 +127,8 @@ teardown(struct fix *f)
 	slab_fini(&f->serve.codecs);
 	slab_fini(&f->serve.arenas);
 	page_pool_fini(&f->serve.pages);
+	lease_free(&f->serve.lease);
+	lease_free(&f->serve.lease);
 	shm_free(&f->serve.shm);
 	close(f->fd);
 	self = NULL;
@@ -387,18 +390,18 @@ START_TEST(test_limit)
 
 	w = shm_row(f->serve.shm, &lease_words,
 	    atomic_load(&f->server->board->lease) - 1);
-	ck_assert_uint_eq(atomic_load(&w->taken), 1);
+	ck_assert_uint_eq(lease_count(&w->taken), 1);
 	ask(f, 1, f->server, 3000, false);
 	wait_calls(f, 1, 1);
 	ck_assert_ptr_null(f->wish[1].conn);
 	ck_assert_int_eq(f->wish[1].why, FAIL_DIAL_LIMIT);
 	/* An idle one holds its place, and can be had. */
 	pool_put(a, true);
-	ck_assert_uint_eq(atomic_load(&w->taken), 1);
+	ck_assert_uint_eq(lease_count(&w->taken), 1);
 	ck_assert_ptr_eq(get(f, 2, false), a);
 	pool_put(a, false);
 	wait_open(f, f->server, 0);
-	ck_assert_uint_eq(atomic_load(&w->taken), 0);
+	ck_assert_uint_eq(lease_count(&w->taken), 0);
 	pool_put(get(f, 3, false), false);
 	wait_open(f, f->server, 0);
 	/* A dial that fails gives it back. */
@@ -406,7 +409,7 @@ START_TEST(test_limit)
 	ask(f, 4, f->server, 3000, false);
 	wait_calls(f, 4, 1);
 	ck_assert_int_eq(f->wish[4].why, FAIL_DIAL_REFUSED);
-	ck_assert_uint_eq(atomic_load(&w->taken), 0);
+	ck_assert_uint_eq(lease_count(&w->taken), 0);
 	f->fd = -1;
 	teardown(f);
 }

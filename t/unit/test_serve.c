@@ -74,7 +74,7 @@ last_record(struct env *t, struct text *out)
 		if (record_kind(rec) != RECORD_ACCESS)
 			continue;
 		out->n = 0;
-		ck_assert_int_eq(record_json(out, rec), 0);
+		ck_assert_int_eq(record_json(out, rec, false), 0);
 	}
 	text_c(out, '\0');
 }

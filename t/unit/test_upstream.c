@@ -12,7 +12,7 @@ static const struct conf_section *const sections[] = {
 };
 static const struct shm_region *const regions[] = {
 	&board_servers, &board_servers_live, &board_upstreams, &lease_words,
-	&lease_shadows, NULL
+	&lease_shadows, &lease_heads, &lease_listeners, &lease_addrs, NULL
 };
 
 /* a configuration that was loaded */

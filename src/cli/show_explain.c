@@ -1,0 +1,232 @@
+/*
+ * What explain found, as text: a line for each station of the request.
+ * sluicectl.
+ */
+#include "cli/int.h"
+
+#define OTHERS_SHOWN	8
+
+static void
+begin(struct show *s, const char *what)
+{
+	text_fmt(&s->out, "%-10s", what);
+}
+
+static void
+add_request(struct show *s, const json_t *r)
+{
+	begin(s, "request");
+	show_safe(s, r, "method");
+	text_c(&s->out, ' ');
+	show_safe(s, r, "host");
+	show_safe(s, r, "path");
+	if (show_str(r, "query").n > 0) {
+		text_c(&s->out, '?');
+		show_safe(s, r, "query");
+	}
+	text_add(&s->out, STR(" from "));
+	show_safe(s, r, "from");
+	text_c(&s->out, '\n');
+}
+
+static void
+add_listener(struct show *s, const json_t *l)
+{
+	begin(s, "listener");
+	if (!json_is_object(l)) {
+		text_add(&s->out, STR("none\n"));
+		return;
+	}
+	show_safe(s, l, "name");
+	text_c(&s->out, ' ');
+	show_safe(s, l, "address");
+	if (json_is_true(json_object_get(l, "guessed")))
+		text_add(&s->out, STR("   (no listener has the URL's port; "
+		    "this is the first)"));
+	text_c(&s->out, '\n');
+}
+
+/* "legacy: method no" */
+static void
+add_failed(struct show *s, const json_t *c)
+{
+	show_safe(s, c, "route");
+	text_add(&s->out, STR(": "));
+	show_safe(s, c, "failed");
+	text_add(&s->out, STR(" no"));
+}
+
+/* Those that were tried before the route, in that order. */
+static void
+add_tried(struct show *s, const json_t *all)
+{
+	const json_t	*c;
+	size_t		 n = 0;
+
+	for (size_t i = 0; i < json_array_size(all); i++) {
+		c = json_array_get(all, i);
+		if (!json_is_string(json_object_get(c, "failed")))
+			break;
+		if (n++ == 0)
+			begin(s, "tried");
+		else
+			text_add(&s->out, STR(", "));
+		add_failed(s, c);
+	}
+	if (n > 0)
+		text_c(&s->out, '\n');
+}
+
+/* What would come next if the route were not there. */
+static void
+add_later(struct show *s, const json_t *all)
+{
+	size_t	n = 0;
+
+	for (size_t i = 0; i < json_array_size(all); i++) {
+		if (!json_is_true(json_object_get(json_array_get(all, i),
+		    "later")))
+			continue;
+		if (n++ == 0)
+			begin(s, "fits too");
+		else
+			text_add(&s->out, STR(", "));
+		show_safe(s, json_array_get(all, i), "route");
+	}
+	if (n > 0)
+		text_c(&s->out, '\n');
+}
+
+static void
+add_others(struct show *s, const json_t *all)
+{
+	size_t	n = json_array_size(all);
+
+	if (n == 0)
+		return;
+	begin(s, "others");
+	for (size_t i = 0; i < n && i < OTHERS_SHOWN; i++) {
+		if (i > 0)
+			text_add(&s->out, STR(", "));
+		add_failed(s, json_array_get(all, i));
+	}
+	if (n > OTHERS_SHOWN)
+		text_fmt(&s->out, " and %zu more", n - OTHERS_SHOWN);
+	text_c(&s->out, '\n');
+}
+
+static void
+add_route(struct show *s, const json_t *r)
+{
+	begin(s, "route");
+	show_paint(s, SHOW_GOOD, show_str(r, "name"));
+	if (show_num(r, "line") > 0) {
+		text_add(&s->out, STR("   ("));
+		show_safe(s, r, "file");
+		text_fmt(&s->out, ":%llu)", show_num(r, "line"));
+	}
+	text_c(&s->out, '\n');
+}
+
+static void
+add_answer(struct show *s, const json_t *a)
+{
+	begin(s, "route");
+	show_paint(s, SHOW_BAD, STR("none"));
+	text_c(&s->out, '\n');
+	begin(s, "answer");
+	text_fmt(&s->out, "%llu ", show_num(a, "status"));
+	show_safe(s, a, "fail");
+	text_add(&s->out, STR(": "));
+	show_safe(s, a, "text");
+	if (show_str(a, "allow").n > 0) {
+		text_add(&s->out, STR(" (Allow: "));
+		show_safe(s, a, "allow");
+		text_c(&s->out, ')');
+	}
+	text_c(&s->out, '\n');
+}
+
+static void
+add_filters(struct show *s, const json_t *all)
+{
+	const json_t	*f;
+
+	if (json_array_size(all) == 0)
+		return;
+	begin(s, "use");
+	for (size_t i = 0; i < json_array_size(all); i++) {
+		f = json_array_get(all, i);
+		if (i > 0)
+			text_add(&s->out, STR(" -> "));
+		show_safe(s, f, "filter");
+		if (show_str(f, "name").n > 0) {
+			text_c(&s->out, ':');
+			show_safe(s, f, "name");
+		}
+	}
+	text_c(&s->out, '\n');
+}
+
+static void
+add_handler(struct show *s, const json_t *h)
+{
+	const json_t	*all = json_object_get(h, "settings"), *one;
+
+	begin(s, "handler");
+	show_safe(s, h, "name");
+	for (size_t i = 0; i < json_array_size(all); i++) {
+		one = json_array_get(all, i);
+		text_add(&s->out, i == 0 ? STR(": ") : STR(", "));
+		show_safe(s, one, "key");
+		text_add(&s->out, STR(" = "));
+		show_safe(s, one, "value");
+	}
+	text_c(&s->out, '\n');
+}
+
+static void
+add_upstream(struct show *s, const json_t *u)
+{
+	const json_t	*all = json_object_get(u, "servers");
+
+	if (!json_is_object(u))
+		return;
+	begin(s, "upstream");
+	show_safe(s, u, "name");
+	text_add(&s->out, STR("   "));
+	show_safe(s, u, "balance");
+	text_add(&s->out, STR(": "));
+	for (size_t i = 0; i < json_array_size(all); i++) {
+		const char	*p = json_string_value(json_array_get(all, i));
+
+		if (i > 0)
+			text_add(&s->out, STR(", "));
+		text_safe(&s->out, str_from(p != NULL ? p : ""));
+	}
+	if (show_str(u, "next").n > 0) {
+		text_add(&s->out, STR(" -> "));
+		show_safe(s, u, "next");
+	}
+	text_c(&s->out, '\n');
+}
+
+void
+show_explain(struct show *s, const json_t *j)
+{
+	const json_t	*route = json_object_get(j, "route");
+	const json_t	*tried = json_object_get(j, "candidates");
+
+	add_request(s, json_object_get(j, "request"));
+	add_listener(s, json_object_get(j, "listener"));
+	add_tried(s, tried);
+	if (json_is_object(route)) {
+		add_route(s, route);
+		add_filters(s, json_object_get(j, "filters"));
+		add_handler(s, json_object_get(j, "handler"));
+		add_upstream(s, json_object_get(j, "upstream"));
+	} else
+		add_answer(s, json_object_get(j, "answer"));
+	add_later(s, tried);
+	add_others(s, json_object_get(j, "others"));
+}

@@ -1,0 +1,467 @@
+/*
+ * Explain: a request is written as a client would send it, read with the
+ * parser of the server and routed with route_match itself, which tells
+ * what it tries.  Control process; sluicectl, offline.
+ *
+ * Which listener would take it follows from the port of the URL.
+ */
+#include "control/explain.h"
+
+#include <stdlib.h>
+
+#include "base/must.h"
+#include "codec/h1/h1.h"
+#include "control/int.h"
+#include "core/chain.h"
+#include "core/handler.h"
+#include "core/route.h"
+#include "handler/proxy.h"
+
+#define OTHERS_MAX	100
+
+/* a question being answered */
+struct search {
+	struct route_trace	 trace;		/* of this */
+	const struct conf	*conf;
+	const struct shm	*shm;		/* ref, or NULL */
+	struct exchange		 x;
+	struct conn		 conn;		/* of x */
+	struct listener		 listener;	/* of conn */
+	const struct listen_addr *addr;		/* of conf; NULL: none */
+	bool			 guessed;	/* no listener has the port */
+	struct msg		 req;
+	struct map		 seen;		/* own: routes that were met */
+	json_t			*tried;		/* own */
+	const struct route	*found;
+	bool			 routed;	/* it was fit for that */
+};
+
+/* --- the request --- */
+
+static unsigned
+port_of(const struct sock_addr *a)
+{
+	switch (a->u.sa.sa_family) {
+	case AF_INET:
+		return ntohs(a->u.in4.sin_port);
+	case AF_INET6:
+		return ntohs(a->u.in6.sin6_port);
+	default:
+		return 0;
+	}
+}
+
+/* "scheme://authority" off the URL; what is left is the target. */
+static int
+cut_url(struct str *url, struct str *authority, unsigned *port,
+    struct err *e)
+{
+	struct str	host;
+	ptrdiff_t	at;
+	size_t		end = 0;
+	int		given;
+
+	*authority = STR("localhost");
+	*port = 0;
+	at = str_find(*url, '#', 0);
+	if (at >= 0)
+		url->n = (size_t)at;
+	if (str_starts(*url, STR("/")) || str_eq(*url, STR("*")))
+		return 0;
+	*port = str_starts(*url, STR("https://")) ? 443 : 80;
+	if (str_starts(*url, STR("http://")))
+		*url = str_sub(*url, 7, url->n);
+	else if (str_starts(*url, STR("https://")))
+		*url = str_sub(*url, 8, url->n);
+	while (end < url->n && url->p[end] != '/' && url->p[end] != '?')
+		end++;
+	*authority = str_sub(*url, 0, end);
+	*url = str_sub(*url, end, url->n);
+	if (authority->n == 0 || uri_parse_host(*authority, &host, &given) !=
+	    FAIL_NONE)
+		return err_set(e, "\"%.*s\" is no URL: http://HOST/PATH or "
+		    "/PATH", STR_FMT(str_sub(*authority, 0, 200)));
+	if (given >= 0)
+		*port = (unsigned)given;
+	return 0;
+}
+
+/* The address with that port, else the first one. */
+static void
+find_listener(struct search *s, unsigned port)
+{
+	const struct listen_addr	*v;
+	size_t				 n;
+
+	v = listener_addrs(s->conf, &n);
+	s->addr = n > 0 ? &v[0] : NULL;
+	s->guessed = port != 0;
+	for (size_t i = 0; i < n; i++) {
+		if (port == 0 || port_of(v[i].addr) != port)
+			continue;
+		s->addr = &v[i];
+		s->guessed = false;
+		return;
+	}
+}
+
+static int
+write_head(const struct explain *q, struct str authority, struct str target,
+    struct text *t, struct err *e)
+{
+	struct str	meth = q->method.n > 0 ? q->method : STR("GET");
+	bool		host = false;
+
+	text_fmt(t, "%.*s %s%.*s HTTP/1.1\r\n", STR_FMT(meth),
+	    target.n == 0 || target.p[0] == '?' ? "/" : "",
+	    STR_FMT(target));
+	for (unsigned i = 0; i < q->nfield; i++) {
+		struct str	f = q->field[i];
+		ptrdiff_t	at = str_find(f, ':', 0);
+
+		if (at <= 0 || str_find(f, '\n', 0) >= 0)
+			return err_set(e, "\"%.*s\" is no field: NAME: VALUE",
+			    STR_FMT(str_sub(f, 0, 200)));
+		host |= str_eq_fold(str_sub(f, 0, (size_t)at), STR("host"));
+		text_fmt(t, "%.*s\r\n", STR_FMT(f));
+	}
+	if (!host)
+		text_fmt(t, "Host: %.*s\r\n", STR_FMT(authority));
+	text_add(t, STR("\r\n"));
+	return 0;
+}
+
+static int
+set_peer(struct search *s, struct str from, struct err *e)
+{
+	struct sock_addr	a;
+	struct text		t;
+	int			rc;
+
+	text_init(&t);
+	text_fmt(&t, str_find(from, ':', 0) >= 0 ? "[%.*s]" : "%.*s",
+	    STR_FMT(from));
+	rc = sock_parse(from.n > 0 ? text_str(&t) : STR("127.0.0.1"), 1, &a,
+	    NULL);
+	if (rc == -1 || a.u.sa.sa_family == AF_UNIX ||
+	    port_of(&a) != 1)
+		rc = err_set(e, "\"%.*s\" is no address of a client",
+		    STR_FMT(str_sub(from, 0, 200)));
+	else
+		sock_peer(&s->x.acc.peer, &a);
+	text_fini(&t);
+	s->conn.peer = s->x.acc.peer;
+	return rc;
+}
+
+/* Reads what a client would send; the row it fails with. */
+static enum fail
+read_head(struct search *s, struct str head)
+{
+	static const struct codec_limits	none = {
+		.header_bytes = 65536, .header_field = 65536,
+		.header_count = 256, .target = 65536
+	};
+	const struct codec_limits	*limits = &none;
+	struct h1_framing		 f = { .length = 0 };
+	size_t				 seen = 0, used = 0;
+	enum fail			 why = FAIL_NONE;
+	enum h1_rc			 rc;
+
+	if (s->addr != NULL)
+		limits = &s->addr->conf->limits;
+	rc = h1_find_head(head, limits, true, &seen, &used, &why);
+	if (rc == H1_DONE && used == head.n)
+		why = h1_parse_request(head, limits, s->x.arena, &s->req, &f);
+	else if (rc != H1_BAD)
+		why = FAIL_BAD_TARGET;
+	s->x.req = &s->req;
+	return why != FAIL_NONE ? why : exchange_target(&s->x);
+}
+
+/* --- the route --- */
+
+static void
+on_tried(struct route_trace *t, const struct route *r, const char *failed)
+{
+	struct search	*s = container_of(t, struct search, trace);
+	json_t		*j;
+
+	if (map_add(&s->seen, r->obj.name, (void *)(uintptr_t)r) != NULL)
+		return;
+	j = json_pack("{s:o, s:s?}", "route", api_text(r->obj.name),
+	    "failed", failed);
+	if (failed == NULL && s->found != NULL)
+		json_object_set_new(j, "later", json_true());
+	else if (failed == NULL)
+		s->found = r;
+	json_array_append_new(s->tried, j);
+}
+
+static bool
+has_host(const struct route *r, struct str host)
+{
+	struct str	want;
+
+	for (size_t i = 0; i < r->hosts.n; i++) {
+		want = r->hosts.v[i];
+		if (want.n == 0 || str_eq(want, host) ||
+		    (want.p[0] == '.' && host.n > want.n &&
+		    str_ends(host, want)))
+			return true;
+	}
+	return r->hosts.n == 0;
+}
+
+/* Those whose host or path is another one; none if no route was looked for. */
+static json_t *
+list_others(struct search *s)
+{
+	struct conf_objs	 all = conf_all(s->conf, &route_section);
+	const struct route	*r;
+	json_t			*j = json_array();
+
+	for (size_t i = 0; s->routed && i < all.n; i++) {
+		r = all.v[i]->part[0];
+		if (map_find(&s->seen, r->obj.name) != NULL)
+			continue;
+		if (json_array_size(j) == OTHERS_MAX)
+			break;
+		json_array_append_new(j, json_pack("{s:o, s:s}", "route",
+		    api_text(r->obj.name), "failed",
+		    has_host(r, s->x.host) ? "path" : "host"));
+	}
+	return j;
+}
+
+/* --- what it leads to --- */
+
+/* The words of the route on a handler's keys. */
+static json_t *
+list_settings(const struct route *r)
+{
+	const struct conf_group	*g = r->handler->group;
+	const struct conf_row	*row;
+	json_t			*j = json_array();
+
+	for (size_t i = 0; i < r->obj.nlines; i++)
+		for (row = g->rows; row->key != NULL; row++)
+			if (row == r->obj.lines[i].row)
+				json_array_append_new(j, json_pack(
+				    "{s:o, s:o}", "key",
+				    api_text(r->obj.lines[i].key), "value",
+				    row->flags & CONF_F_SECRET ?
+				    json_string("***") :
+				    api_text(r->obj.lines[i].val)));
+	return j;
+}
+
+static json_t *
+list_filters(const struct route *r)
+{
+	const struct chain_link	*l;
+	const struct conf_obj	*o;
+	json_t			*j = json_array();
+
+	for (uint32_t i = 0; r->chain != NULL && i < r->chain->n; i++) {
+		l = &r->chain->link[i];
+		o = l->filter->section != NULL ? l->conf : NULL;
+		json_array_append_new(j, json_pack("{s:s, s:o}", "filter",
+		    l->filter->name, "name",
+		    api_text(o != NULL ? o->name : STR(""))));
+	}
+	return j;
+}
+
+/* Whom the next request gets, where that can be told. */
+static json_t *
+next_server(const struct search *s, const struct upstream_conf *up)
+{
+	struct upstream_rows	 rows;
+	struct board_upstream	*b;
+	int64_t			 at = -1;
+	size_t			 i = 0;
+
+	if (up->servers.n > 1) {
+		if (s->shm == NULL || up->balance != &balancer_round_robin)
+			return json_null();
+		upstream_rows_open(&rows, s->shm);
+		at = upstream_rows_find(&rows, up->obj.name);
+		upstream_rows_close(&rows);
+		if (at < 0)
+			return json_null();
+		b = shm_row(s->shm, &board_upstreams, (uint32_t)at);
+		i = (size_t)(atomic_load(&b->cursor) % up->servers.n);
+	}
+	return api_text(up->servers.v[i].text);
+}
+
+static void
+add_upstream(const struct search *s, const struct route *r, json_t *j)
+{
+	const struct proxy_route	*p;
+	json_t				*all = json_array();
+
+	if (r->handler != &handler_proxy)
+		return;
+	p = conf_part(&r->obj, &proxy_group);
+	if (p == NULL || p->up == NULL || p->up->servers.n == 0) {
+		json_decref(all);
+		return;
+	}
+	for (size_t i = 0; i < p->up->servers.n; i++)
+		json_array_append_new(all,
+		    api_text(p->up->servers.v[i].text));
+	json_object_set_new(j, "upstream", json_pack("{s:o, s:s, s:o, s:o}",
+	    "name", api_text(p->up->obj.name), "balance",
+	    p->up->balance->name, "servers", all, "next",
+	    next_server(s, p->up)));
+}
+
+static void
+add_route(const struct search *s, json_t *j)
+{
+	const struct route	*r = s->found;
+
+	json_object_set_new(j, "route", json_pack("{s:o, s:o, s:i}", "name",
+	    api_text(r->obj.name), "file", api_text(r->obj.file), "line",
+	    (int)r->obj.line));
+	json_object_set_new(j, "filters", list_filters(r));
+	json_object_set_new(j, "handler", json_pack("{s:s, s:o}", "name",
+	    r->handler->name, "settings", list_settings(r)));
+	add_upstream(s, r, j);
+}
+
+/* No route: the built-in error. */
+static void
+add_answer(const struct search *s, enum fail why, uint32_t allow, json_t *j)
+{
+	const struct fail_row	*row = fail_row(why);
+	struct text		 t;
+
+	text_init(&t);
+	for (unsigned m = METHOD_OTHER + 1; m < METHOD_N; m++)
+		if (row->status == 405 && (allow & METHOD_BIT(m)) != 0)
+			text_fmt(&t, "%s%.*s", t.n > 0 ? ", " : "",
+			    STR_FMT(msg_method_text((enum http_method)m)));
+	if (s->x.allow_more.n > 0)
+		text_fmt(&t, "%s%.*s", t.n > 0 ? ", " : "",
+		    STR_FMT(s->x.allow_more));
+	json_object_set_new(j, "route", json_null());
+	json_object_set_new(j, "answer", json_pack("{s:i, s:s, s:s, s:o}",
+	    "status", why == FAIL_NONE ? 204 : (int)row->status, "fail",
+	    row->name, "text", why == FAIL_NONE ? "for the whole server" :
+	    row->text,
+	    "allow", api_text(text_str(&t))));
+	text_fini(&t);
+}
+
+/* --- all of it --- */
+
+static json_t *
+describe_request(const struct search *s)
+{
+	struct text	t;
+	json_t		*j;
+
+	text_init(&t);
+	sock_peer_text(&t, &s->x.acc.peer);
+	j = json_pack("{s:o, s:o, s:o, s:o, s:o}", "method",
+	    api_text(s->req.method), "host", api_text(s->x.host), "path",
+	    api_text(s->x.path), "query", api_text(s->x.uri.query), "from",
+	    api_text(text_str(&t)));
+	text_fini(&t);
+	return j;
+}
+
+static json_t *
+describe_listener(const struct search *s)
+{
+	struct text	t;
+	json_t		*j;
+
+	if (s->addr == NULL)
+		return json_null();
+	text_init(&t);
+	sock_text(&t, s->addr->addr);
+	j = json_pack("{s:o, s:o, s:b}", "name",
+	    api_text(s->addr->conf->obj.name), "address",
+	    api_text(text_str(&t)), "guessed", s->guessed);
+	text_fini(&t);
+	return j;
+}
+
+static json_t *
+conclude(struct search *s, enum fail why)
+{
+	json_t		*j;
+	uint32_t	 allow = 0;
+
+	if (why == FAIL_NONE && s->req.meth == METHOD_TRACE)
+		why = FAIL_TRACE_REFUSED;
+	else if (why == FAIL_NONE && s->x.uri.star)
+		why = s->req.meth == METHOD_OPTIONS ? FAIL_NONE :
+		    FAIL_BAD_TARGET;
+	else if (why == FAIL_NONE) {
+		s->routed = true;
+		(void)route_explain(s->conf, &s->x, &why, &allow, &s->trace);
+	}
+	j = json_pack("{s:i, s:o, s:o, s:o, s:O, s:o}", "v", 1, "generation",
+	    api_num(s->conf->number), "request", describe_request(s),
+	    "listener", describe_listener(s), "candidates", s->tried,
+	    "others", list_others(s));
+	if (s->found != NULL)
+		add_route(s, j);
+	else
+		add_answer(s, why, allow, j);
+	return j;
+}
+
+/* Sets what is asked; -1 if it is no request. */
+static int
+ask(struct search *s, const struct explain *q, struct text *head,
+    struct err *e)
+{
+	struct str	target = q->url, authority;
+	unsigned	port;
+
+	if (cut_url(&target, &authority, &port, e) == -1 ||
+	    set_peer(s, q->from, e) == -1 ||
+	    write_head(q, authority, target, head, e) == -1)
+		return -1;
+	find_listener(s, port);
+	if (s->addr == NULL)
+		return 0;
+	s->listener.name = s->addr->conf->obj.name;
+	s->listener.addr = *s->addr->addr;
+	s->x.acc.str[ACCESS_LISTENER] = s->listener.name;
+	return 0;
+}
+
+json_t *
+explain_run(const struct conf *conf, const struct explain *q,
+    const struct shm *shm, struct err *e)
+{
+	struct search	*s = must_calloc(1, sizeof(*s));
+	struct text	 head;
+	json_t		*j = NULL;
+
+	s->trace.on = on_tried;
+	s->conf = conf;
+	s->shm = shm;
+	s->conn.listener = &s->listener;
+	s->x.conn = &s->conn;
+	s->x.arena = &s->x.mem;
+	s->tried = json_array();
+	arena_init(&s->x.mem, NULL);
+	map_init(&s->seen, 0);
+	text_init(&head);
+	if (ask(s, q, &head, e) == 0)
+		j = conclude(s, read_head(s, text_str(&head)));
+	text_fini(&head);
+	map_fini(&s->seen);
+	arena_fini(&s->x.mem);
+	json_decref(s->tried);
+	free(s);
+	return j;
+}

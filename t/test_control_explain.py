@@ -1,0 +1,219 @@
+"""sluicectl explain: it says which route the gateway itself would take."""
+import json
+import random
+import re
+
+import pytest
+
+from lib import http
+from lib.cmd import run
+
+CONF = """
+[listener web]
+bind = 127.0.0.1:@port@
+[listener side]
+bind = 127.0.0.1:@port2@
+[upstream two]
+server = 127.0.0.1:7 127.0.0.1:8
+[route beside]
+listener = side
+path = /v1/*
+respond = 200 beside
+[route api]
+host = *.example.com
+path = /v1/*
+method = GET POST
+upstream = two
+[route canary]
+path = /v1/*
+header.X-Env = canary
+respond = 200 canary
+[route site]
+path = /*
+method = GET
+respond = 200 site
+"""
+
+
+def explain(s, *args):
+    return s.ctl_json("explain", *args)
+
+
+def test_text(sluice):
+    s = sluice(CONF)
+    out = s.ctl("explain", f"http://a.example.com:{s.port}/v1/%7eu?q=1",
+                "-H", "X-Env: other").stdout
+    assert re.sub(r"conf:\d+", "conf:N", out).splitlines() == [
+        "request   GET a.example.com/v1/~u?q=1 from 127.0.0.1",
+        f"listener  web 127.0.0.1:{s.port}",
+        f"route     api   ({s.conf_path}:N)",
+        "handler   proxy: upstream = two",
+        "upstream  two   round_robin: 127.0.0.1:7, 127.0.0.1:8 -> "
+        "127.0.0.1:7",
+        "fits too  site",
+    ]
+    out = s.ctl("explain", "-XPUT", f"http://a.example.com:{s.port}/v1/",
+                "--from", "10.1.2.3").stdout
+    assert out.splitlines() == [
+        "request   PUT a.example.com/v1/ from 10.1.2.3",
+        f"listener  web 127.0.0.1:{s.port}",
+        "tried     api: method no, beside: listener no, canary: header no, "
+        "site: method no",
+        "route     none",
+        "answer    405 method_not_allowed: The method is not allowed here. "
+        "(Allow: GET, HEAD, POST)",
+    ]
+
+
+def test_order_and_reasons(sluice):
+    s = sluice(CONF)
+    j = explain(s, "-X", "DELETE",
+                f"http://a.example.com:{s.port}/v1/x")
+    assert [(c["route"], c["failed"]) for c in j["candidates"]] == [
+        ("api", "method"), ("beside", "listener"), ("canary", "header"),
+        ("site", "method")]
+    assert j["route"] is None and j["answer"]["status"] == 405
+    assert j["answer"]["allow"] == "GET, HEAD, POST"
+    j = explain(s, f"http://other.org:{s.value('port2')}/v1/x",
+                "-H", "X-Env: canary")
+    assert j["listener"]["name"] == "side"
+    assert j["route"]["name"] == "beside"
+    assert [c["route"] for c in j["candidates"] if c.get("later")] == \
+        ["canary", "site"]
+    assert j["others"] == [{"route": "api", "failed": "host"}]
+    j = explain(s, "http://other.org/v2")
+    assert j["listener"] == {"name": "web", "guessed": True,
+                             "address": f"127.0.0.1:{s.port}"}
+    assert {o["route"]: o["failed"] for o in j["others"]} == {
+        "api": "host", "canary": "path", "beside": "path"}
+
+
+def test_next_server(sluice):
+    s = sluice(CONF)
+    url = f"http://a.example.com:{s.port}/v1/x"
+    assert explain(s, url)["upstream"]["next"] == "127.0.0.1:7"
+    assert explain(s, url)["upstream"]["next"] == "127.0.0.1:7"
+    http.get(s.port, "/v1/x", headers={"Host": "a.example.com"})
+    up = explain(s, url)["upstream"]
+    assert up["name"] == "two" and up["balance"] == "round_robin"
+    assert up["servers"] == ["127.0.0.1:7", "127.0.0.1:8"]
+    off = json.loads(run("sluicectl", "-o", "json", "explain", "--config",
+                         s.conf_path, url).stdout)
+    assert off["upstream"]["next"] is None
+
+
+def test_what_never_reaches_a_route(sluice):
+    s = sluice(CONF)
+    for args, status, fail in (
+            (["/a/../../b"], 400, "path_above_root"),
+            (["/%00"], 400, "bad_path"),
+            (["-X", "TRACE", "/"], 405, "trace_refused"),
+            (["-X", "OPTIONS", "*"], 204, ""),
+            (["-H", "Host: a b", "/"], 400, "bad_host"),
+            (["-H", "X y: 1", "/"], 400, None)):
+        j = explain(s, *args)
+        assert j["route"] is None and j["others"] == [], args
+        assert j["answer"]["status"] == status, (args, j)
+        if fail is not None:
+            assert j["answer"]["fail"] == fail, (args, j)
+
+
+def test_wrong_words(sluice):
+    s = sluice(CONF)
+    for args in ([], ["/a", "/b"], ["-x", "/a"], ["-X"], ["/a", "--from"],
+                 ["--from", "nobody", "/a"], ["-H", "nocolon", "/a"],
+                 ["http:///a"], ["a b/c"], ["-H", "x: " + "y" * 9000]):
+        done = s.ctl("explain", *args, ok=False)
+        assert done.returncode == 2, (args, done)
+        assert done.stdout == ""
+        done = run("sluicectl", "explain", "--config", s.conf_path, *args)
+        assert done.returncode == 2, (args, done)
+
+
+def test_offline(tmp):
+    path = f"{tmp}/a.conf"
+    with open(path, "w", encoding="utf-8") as f:
+        f.write(CONF.replace("@port@", "8080").replace("@port2@", "8081"))
+    done = run("sluicectl", "explain", f"--config={path}", "-XPOST",
+               "http://x.example.com:8080/v1/")
+    assert done.returncode == 0 and "route     api " in done.stdout
+    with open(path, "a", encoding="utf-8") as f:
+        f.write("nonsense = 1\n")
+    done = run("sluicectl", "explain", "--config", path, "/")
+    assert done.returncode == 1 and "error[E0102]" in done.stderr
+    done = run("sluicectl", "explain", "--config", f"{tmp}/none", "/")
+    assert done.returncode == 4
+
+
+# --- random routes ---
+
+HOSTS = ["", "a.test", "b.a.test", "*.test", "*.a.test", "c.org"]
+WORDS = ["a", "b", "ab", "v1", "x"]
+METHODS = ["GET", "POST", "PUT", "DELETE", "HEAD", "PURGE"]
+
+
+def some_path(rng):
+    return "/" + "/".join(rng.choice(WORDS)
+                          for _ in range(rng.randrange(4)))
+
+
+def some_routes(rng, n):
+    out = []
+    for i in range(n):
+        lines = [f"[route r{i}]"]
+        if host := rng.choice(HOSTS):
+            lines.append(f"host = {host}")
+        path = some_path(rng)
+        lines.append("path = " + path + rng.choice(["", "*", "/*"]))
+        if rng.random() < 0.4:
+            lines.append("method = " + " ".join(rng.sample(
+                METHODS[:4] + METHODS[5:], rng.randrange(1, 4))))
+        for name in rng.sample(["X-A", "X-B"], rng.choice([0, 0, 1, 2])):
+            lines.append(f"header.{name} = {rng.choice('12*')}")
+        if rng.random() < 0.3:
+            lines.append(f"priority = {rng.randrange(5)}")
+        lines.append(f"respond = 200 r{i}")
+        out.append("\n".join(lines) + "\n")
+    return "".join(out)
+
+
+def some_request(rng):
+    fields = [(n, rng.choice("123")) for n in ("X-A", "X-B")
+              if rng.random() < 0.5]
+    host = rng.choice(["a.test", "b.a.test", "z.test", "q.b.a.test",
+                       "c.org", "d.org"])
+    return rng.choice(METHODS), host, some_path(rng), fields
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+def test_agrees_with_the_gateway(sluice, seed):
+    rng = random.Random(seed)
+    s = sluice("[listener web]\nbind = 127.0.0.1:@port@\n" +
+               some_routes(rng, 100))
+    met = set()
+    for _ in range(100):
+        method, host, path, fields = some_request(rng)
+        with http.Client(s.port) as c:
+            got = c.ask(method, path, headers=[("Host", host), *fields])
+        args = ["-X", method, f"http://{host}:{s.port}{path}"]
+        for name, val in fields:
+            args += ["-H", f"{name}: {val}"]
+        off = run("sluicectl", "-o", "json", "explain", "--config",
+                  s.conf_path, *args)
+        for j in explain(s, *args), json.loads(off.stdout):
+            ctx = (args, j["route"], got.status, got.body)
+            if got.status != 200:
+                assert j["route"] is None, ctx
+                assert j["answer"]["status"] == got.status, ctx
+                assert j["answer"]["allow"] == got.get("allow", ""), ctx
+                continue
+            name = j["route"]["name"]
+            if method != "HEAD":
+                assert name == got.text, ctx
+            else:
+                assert len(name) == int(got["content-length"]), ctx
+            met.add(name)
+            fits = [x["route"] for x in j["candidates"]
+                    if x["failed"] is None]
+            assert fits[0] == name, ctx
+    assert len(met) > 10
