@@ -159,9 +159,14 @@ SRCS_HANDLER = \
 	src/handler/redirect.c \
 	src/handler/respond.c \
 	src/handler/static.c \
+	src/handler/static_answer.c \
+	src/handler/static_body.c \
+	src/handler/static_cache.c \
+	src/handler/static_coding.c \
 	src/handler/static_cond.c \
 	src/handler/static_conf.c \
-	src/handler/static_open.c \
+	src/handler/static_file.c \
+	src/handler/static_site.c \
 	src/handler/static_type.c
 
 # control: the socket and its API
@@ -187,6 +192,7 @@ SRCS_MAIN = \
 	src/main/handover.c \
 	src/main/health.c \
 	src/main/helper.c \
+	src/main/helper_list.c \
 	src/main/helper_open.c \
 	src/main/logger.c \
 	src/main/logger_console.c \

@@ -268,8 +268,7 @@ run(struct proxy *p)
 	must(!p->running);
 	p->running = true;
 	do {
-		if (LOG_DEBUGS(p->x->lc.log))
-			log_dbg(&p->x->lc, "proxy: %s", step_names[p->step]);
+		log_dbg(&p->x->lc, "proxy: %s", step_names[p->step]);
 		rc = steps[p->step](p);
 		if (rc == STEP_NEXT)
 			p->step++;

@@ -65,9 +65,10 @@ void log_line(const struct logctx *, enum log_level, const char *file,
 #define log_err(lc, ...)	log_line(lc, LOG_ERR, __FILE__, __VA_ARGS__)
 #define log_warn(lc, ...)	log_line(lc, LOG_WARN, __FILE__, __VA_ARGS__)
 #define log_info(lc, ...)	log_line(lc, LOG_INFO, __FILE__, __VA_ARGS__)
-#define log_dbg(lc, ...)	log_line(lc, LOG_DBG, __FILE__, __VA_ARGS__)
+/* asked ten times a request, nearly always in vain */
+#define log_dbg(lc, ...)	(LOG_DEBUGS((lc)->log) ? \
+	log_line(lc, LOG_DBG, __FILE__, __VA_ARGS__) : (void)0)
 
-/* False if lines of debug level go nowhere: asked before many of them. */
 #define LOG_DEBUGS(l) \
 	((l) != NULL && ((l)->level >= LOG_DBG || (l)->nmodule > 0))
 
