@@ -1,30 +1,5 @@
 """[log] level and level.MODULE, and the flood guard."""
-import os
-import re
-
 from lib import http, site
-
-SRC = os.path.join(os.path.dirname(__file__), "..", "src")
-LOGS = re.compile(r"\blog_(?:err|warn|info|dbg)\(")
-
-
-def test_every_module_that_logs_has_a_name():
-    """The names that settings_level.c knows are those that lines have."""
-    found = set()
-    for top, _, files in os.walk(SRC):
-        for name in files:
-            if not name.endswith(".c") or name in ("log.c",):
-                continue
-            with open(os.path.join(top, name), encoding="utf-8") as f:
-                if LOGS.search(f.read()):
-                    found.add(re.split("[_.]", name)[0])
-    with open(os.path.join(SRC, "core/settings_level.c"),
-              encoding="utf-8") as f:
-        text = re.search(r"#define MODULES(.*?)\n\n", f.read(),
-                         re.S).group(1)
-    names = " ".join(re.findall('"([^"]*)"', text)).split()
-    assert sorted(found | {"log"}) == sorted(names)
-
 
 def test_levels_are_live(sluice, tmp):
     site.write(tmp)

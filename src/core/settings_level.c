@@ -5,21 +5,33 @@
 #include "conf/load.h"
 #include "core/settings.h"
 
-/* What log_module_of makes of the files that log; a test keeps it so. */
-#define MODULES	"child control exchange health helper listener log logger " \
-    "master plan proxy publish reap roll serve skeleton upgrade worker"
+/* what log_module_of makes of the files that may log */
+static const char *const	modules[] = {
+#define MODULE(name)	name,
+#include "core/module.tbl"
+#undef MODULE
+};
+#define NMODULE	(sizeof(modules) / sizeof(modules[0]))
 
 #define LEVELS	"error,err|warning,warn|info|debug"
 
-static bool
-is_module(struct str name)
+/* The module that the name is, or nearly is; *off: by how much. */
+static const char *
+find_module(struct str name, unsigned *off)
 {
-	struct str	rest = STR(MODULES), word;
+	const char	*best = NULL;
+	unsigned	 d;
 
-	while (str_word(&rest, " ", &word))
-		if (str_eq(word, name))
-			return true;
-	return false;
+	*off = 3;
+	for (size_t i = 0; i < NMODULE; i++) {
+		d = str_distance(str_sub(name, 0, 64), str_from(modules[i]),
+		    2);
+		if (d >= *off)
+			continue;
+		*off = d;
+		best = modules[i];
+	}
+	return best;
 }
 
 static int
@@ -27,13 +39,19 @@ read_level(struct diags *ds, const struct conf_item *it,
     struct settings_level *l)
 {
 	const struct conf_span	*sp = &it->kspan;
+	unsigned		 off;
+	const char		*near = find_module(l->module, &off);
 	struct err		 e;
 
-	if (!is_module(l->module)) {
+	if (off > 0) {
 		diag_at(ds, DIAG_KEY_UNKNOWN, sp, NULL, "level.*",
-		    "no module that logs is called \"%.*s\"",
+		    "no module is called \"%.*s\"",
 		    STR_FMT(str_sub(l->module, 0, 60)));
-		diag_hint(ds, "one of %s", MODULES);
+		if (near != NULL)
+			diag_hint(ds, "did you mean level.%s?", near);
+		else
+			diag_hint(ds, "lines of the log name theirs in the "
+			    "field module");
 		return -1;
 	}
 	if (conf_val_enum(it->val, LEVELS, &l->level, &e) == -1) {
