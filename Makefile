@@ -139,6 +139,7 @@ SRCS_CORE = \
 	src/core/serve.c \
 	src/core/settings.c \
 	src/core/settings_cpu.c \
+	src/core/settings_level.c \
 	src/core/stat.c
 SRCS_UP = \
 	src/up/pool.c \

@@ -250,9 +250,7 @@ exchange_step(struct exchange *x)
 	const char			*name = steps[x->step].name;
 	enum step_rc			 rc = steps[x->step].run(x);
 
-	/* looked at here: ten calls that say nothing cost 600 instructions */
-	if (x->lc.log != NULL && x->lc.log->level >= LOG_DBG)
-		log_dbg(&x->lc, "step %s: %s", name, answers[rc]);
+	log_dbg(&x->lc, "step %s: %s", name, answers[rc]);
 	return rc;
 }
 

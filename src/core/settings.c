@@ -329,6 +329,12 @@ static const struct conf_row log_rows[] = {
 		.example = "debug",
 		.text = "The least important lines that are written."
 	}, {
+		.key = "level.*", .type = CONF_CUSTOM, .off = AT_LOG(levels),
+		.flags = CONF_F_MANY, .parse = settings_parse_levels,
+		.example = "debug",
+		.text = "The same for the lines of one module, as named in "
+		    "their field module: level.proxy = debug."
+	}, {
 		.key = "directory", .type = CONF_PATH,
 		.off = AT_LOG(directory), .min = 1, .max = 1024,
 		.example = "/var/log/sluice",

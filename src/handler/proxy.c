@@ -270,8 +270,7 @@ run(struct proxy *p)
 	must(!p->running);
 	p->running = true;
 	do {
-		if (p->x->lc.log != NULL && p->x->lc.log->level >= LOG_DBG)
-			log_dbg(&p->x->lc, "proxy: %s", step_names[p->step]);
+		log_dbg(&p->x->lc, "proxy: %s", step_names[p->step]);
 		rc = steps[p->step](p);
 		if (rc == STEP_NEXT)
 			p->step++;
