@@ -152,6 +152,7 @@ SRCS_CORE = \
 	src/core/serve.c \
 	src/core/settings.c \
 	src/core/settings_cpu.c \
+	src/core/settings_level.c \
 	src/core/stat.c \
 	src/core/template.c
 SRCS_UP = \
@@ -173,9 +174,14 @@ SRCS_HANDLER = \
 	src/handler/redirect.c \
 	src/handler/respond.c \
 	src/handler/static.c \
+	src/handler/static_answer.c \
+	src/handler/static_body.c \
+	src/handler/static_cache.c \
+	src/handler/static_coding.c \
 	src/handler/static_cond.c \
 	src/handler/static_conf.c \
-	src/handler/static_open.c \
+	src/handler/static_file.c \
+	src/handler/static_site.c \
 	src/handler/static_type.c
 
 # control: the socket and its API
@@ -201,11 +207,14 @@ SRCS_MAIN = \
 	src/main/handover.c \
 	src/main/health.c \
 	src/main/helper.c \
+	src/main/helper_list.c \
 	src/main/helper_open.c \
 	src/main/logger.c \
 	src/main/logger_console.c \
 	src/main/logger_drain.c \
 	src/main/logger_file.c \
+	src/main/logger_gzip.c \
+	src/main/logger_rotate.c \
 	src/main/logger_text.c \
 	src/main/master.c \
 	src/main/opts.c \

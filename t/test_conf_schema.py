@@ -11,7 +11,7 @@ TOP = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 SCHEMA = conf.schema()
 ROWS = [(t, row) for t, s in SCHEMA.items() for row in s["keys"]]
 IDS = [f"{t}.{row['key']}" for t, row in ROWS]
-MEMBER = {"error_page.*": "404", "level.*": "core",      # of a family
+MEMBER = {"error_page.*": "404", "level.*": "proxy",     # of a family
           "not.*": "method"}
 
 

@@ -258,9 +258,9 @@ def test_changed_file_has_another_tag(sluice, tmp):
     first = http.get(s.port, "/f.txt")
     wire.put(tmp, "new.txt", b"two")
     os.rename(f"{tmp}/www/new.txt", f"{tmp}/www/f.txt")
-    with http.Client(s.port) as c:
-        r = c.ask("GET", "/f.txt", {"If-None-Match": first["etag"]})
-    assert r.status == 200 and r.body == b"two"
+    r = wire.within(1, s, "/f.txt", lambda r: r.status == 200,
+                    {"If-None-Match": first["etag"]})
+    assert r.body == b"two"
     assert r["etag"] != first["etag"]
 
 
@@ -300,11 +300,6 @@ def test_range_that_is_none(gate, value):
 
 def test_range_of_nothing(gate):
     assert ask(gate, "/empty.txt", Range="bytes=0-").status == 416
-
-
-def test_several_ranges(gate):
-    r = ask(gate, FILE, Range="bytes=0-1,4-5")
-    assert r.status == 200 and r.body == b"0123456789"
 
 
 def test_range_of_big(gate):
@@ -362,7 +357,7 @@ def test_replaced_while_sent(sluice, tmp):
         os.rename(f"{tmp}/www/g.bin", path)
         c.body(r)
     assert r.body == b"old!" * (4 << 20)
-    assert http.get(s.port, "/f.bin").body == b"new"
+    wire.within(1, s, "/f.bin", lambda r: r.body == b"new")
 
 
 def test_switches(sluice, tmp):

@@ -50,6 +50,17 @@ page_new_large(struct page_pool *pool)
 	return set_up(must_alloc(PAGE_LARGE), pool, PAGE_LARGE);
 }
 
+/* The room of a small page tells whose it is, so no other page has it. */
+struct page *
+page_new_sized(struct page_pool *pool, size_t n)
+{
+	size_t	bytes = sizeof(struct page) + n;
+
+	if (bytes == PAGE_BYTES)
+		bytes++;
+	return set_up(must_alloc(bytes), pool, bytes);
+}
+
 void
 page_unref(struct page **pp)
 {
@@ -68,6 +79,6 @@ page_unref(struct page **pp)
 		slab_put(&pool->small, pg);
 		return;
 	}
-	pool->live -= PAGE_LARGE;
+	pool->live -= sizeof(*pg) + pg->cap;
 	free(pg);
 }

@@ -37,6 +37,8 @@ void page_pool_fini(struct page_pool *);
 /* A page with one reference; large: PAGE_LARGE in place of PAGE_BYTES. */
 struct page *page_new(struct page_pool *);
 struct page *page_new_large(struct page_pool *);
+/* One with room for n bytes and not much more, for what stays long. */
+struct page *page_new_sized(struct page_pool *, size_t n);
 
 static inline struct page *
 page_ref(struct page *pg)

@@ -251,6 +251,31 @@ open_defaults(struct reader *r, const struct head *h, struct str type)
 	rows_unknown_type(r->l, type, &sp);
 }
 
+/* The type that "[word]" is another way to write, and its name there. */
+static struct rows *
+find_alias(struct reader *r, const struct head *h, struct str word,
+    struct str *name)
+{
+	const struct conf_section_alias	*a;
+	const struct conf_section	*s;
+	struct conf_span		 sp;
+
+	for (size_t i = 0; i < r->l->nsect; i++) {
+		s = r->l->sections[i];
+		for (a = s->aliases; a != NULL && a->word != NULL; a++) {
+			if (name->n > 0 || !str_eq(word, str_from(a->word)))
+				continue;
+			sp = lines_span(&r->lines, &h->line, word);
+			*name = str_from(a->name);
+			diag_sect(r->l->diags, DIAG_ALIAS, &sp, word,
+			    STR(""), "[%s] is read as [%s %s]", a->word,
+			    s->type, a->name);
+			return rows_type(r->l, str_from(s->type));
+		}
+	}
+	return NULL;
+}
+
 static void
 open_section(struct reader *r, const struct head *h)
 {
@@ -269,6 +294,11 @@ open_section(struct reader *r, const struct head *h)
 		return;
 	}
 	rows = rows_type(r->l, type);
+	if (rows == NULL) {
+		rows = find_alias(r, h, type, &name);
+		if (rows != NULL)
+			type = str_from(rows->section->type);
+	}
 	if (rows == NULL) {
 		r->l->broken = true;
 		sp = lines_span(&r->lines, &h->line, type);

@@ -114,6 +114,12 @@ struct conf_group {
 				    void *part);
 };
 
+/* "[word]", read as "[TYPE name]" of the section (W0410 says so) */
+struct conf_section_alias {
+	const char	*word;
+	const char	*name;
+};
+
 struct conf_section {
 	const char		*type;
 	bool			 named;		/* else a singleton */
@@ -121,6 +127,7 @@ struct conf_section {
 	/* Runs once when all objects are linked; builds indexes. */
 	int			(*done)(struct conf_load *);
 	const char		*text;		/* for the reference */
+	const struct conf_section_alias	*aliases; /* ends with NULL */
 };
 
 /* an assignment that holds, for showing and comparing; of the generation */

@@ -3,7 +3,8 @@
  *
  * Questions in flight stand in a table; the low bits of an id are the
  * place, the high ones count, so that a late answer finds nobody.  Helpers
- * are asked in turn.  When one dies its questions go to another, once:
+ * are asked in turn, but for one that owes more answers than others: it
+ * waits for a disk.  When one dies its questions go to another, once:
  * a question that kills helpers must not kill them all.
  */
 #include "core/ask.h"
@@ -20,6 +21,7 @@ struct peer {
 	struct chan	 chan;
 	struct ev_task	 free;
 	struct ask	*ask;		/* ref */
+	unsigned	 owes;		/* answers */
 };
 
 struct ask {
@@ -73,19 +75,37 @@ on_wake(struct ev_task *t)
 	give_up(container_of(t, struct question, wake));
 }
 
+/* Of those not tried the one that owes least; ASK_PEERS: none is left. */
+static unsigned
+pick(const struct ask *a, unsigned tried)
+{
+	unsigned	best = ASK_PEERS, i;
+
+	for (unsigned n = 0; n < ASK_PEERS; n++) {
+		i = (a->next + n) % ASK_PEERS;
+		if (a->peer[i] == NULL || (tried & 1u << i))
+			continue;
+		if (best == ASK_PEERS ||
+		    a->peer[i]->owes < a->peer[best]->owes)
+			best = i;
+	}
+	return best;
+}
+
 /* False when no helper takes it. */
 static bool
 pass_on(struct ask *a, struct question *q)
 {
 	struct frame_head	h = { .len = (uint32_t)q->payload.n,
 	    .op = (uint16_t)q->op, .id = q->id, .deadline = q->deadline.due };
-	unsigned		i, n;
+	unsigned		i, tried = 0;
 
-	for (n = 0; n < ASK_PEERS; n++) {
-		i = (a->next + n) % ASK_PEERS;
-		if (a->peer[i] == NULL || chan_send(&a->peer[i]->chan, &h,
-		    q->payload.p, NULL, 0) == -1)
+	while ((i = pick(a, tried)) != ASK_PEERS) {
+		tried |= 1u << i;
+		if (chan_send(&a->peer[i]->chan, &h, q->payload.p, q->fd,
+		    q->fd != NULL) == -1)
 			continue;
+		a->peer[i]->owes++;
 		q->peer = i;
 		a->next = i + 1;
 		return true;
@@ -175,6 +195,8 @@ on_frame(struct chan *c, struct frame *m)
 				lose(a, i);
 		return;
 	}
+	if ((m->head.flags & CHAN_F_REPLY) && p->owes > 0)
+		p->owes--;
 	q = a->slot[m->head.id & (ASK_FLIGHT - 1)];
 	if ((m->head.flags & CHAN_F_REPLY) == 0 || q == NULL ||
 	    q->id != m->head.id || q->op != m->head.op)

@@ -24,6 +24,7 @@ struct question {
 	struct ask	*ask;		/* ref; NULL: not asked */
 	enum frame_op	 op;
 	struct str	 payload;	/* of the asker */
+	const int	*fd;		/* of the asker: goes along; or NULL */
 	struct timer	 deadline;
 	struct ev_task	 wake;		/* of a failure at once */
 	unsigned	 peer;
@@ -57,15 +58,22 @@ enum ask_links {
 };
 
 /*
- * Payload of CHAN_OPEN, followed by root and path, each with a NUL that
- * the lengths do not count.  The answer has the descriptor, or with
- * CHAN_F_ERROR the errno in four bytes.
+ * Payload of CHAN_OPEN and CHAN_LIST, followed by root and path, each with
+ * a NUL that the lengths do not count.  The answer has the descriptor, or with
+ * CHAN_F_ERROR the errno in four bytes.  An empty path is the root
+ * itself, as a place (O_PATH).
  */
 struct ask_open {
 	uint32_t	root_n;
 	uint32_t	path_n;		/* relative to the root */
 	uint32_t	flags;		/* enum ask_links */
-	uint32_t	pad;
+	uint32_t	dots;		/* CHAN_LIST: hidden files too */
+};
+
+/* Payload of CHAN_WARM; the descriptor goes along. */
+struct ask_warm {
+	uint64_t	off;
+	uint64_t	n;
 };
 
 #endif

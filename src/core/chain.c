@@ -62,6 +62,8 @@ chain_response(struct exchange *x)
 
 	if (c == NULL)
 		return STEP_NEXT;
+	if (x->res != NULL)
+		x->res->hdrs.nline = 0;	/* a hook may alter them */
 	if (x->chain_res < x->chain_at)
 		x->chain_res = x->chain_at;
 	for (; x->chain_at > 0; x->chain_at--) {

@@ -168,7 +168,6 @@ on_request(struct stream *s)
 	x->max_body = 0;
 	x->step = STEP_BEGIN;
 	x->lc.log = serve->log;
-	x->lc.ids.module = "exchange";
 	x->lc.ids.conn = c->no;
 	timer_init(&x->deadline, on_deadline);
 	ev_task_init(&x->wake, on_wake);

@@ -22,7 +22,7 @@ static enum step_rc
 st_begin(struct exchange *x)
 {
 	exchange_begin(x);
-	if (x->fail == FAIL_NONE && x->lc.log->level >= LOG_DBG)
+	if (x->fail == FAIL_NONE && LOG_DEBUGS(x->lc.log))
 		exchange_debug(x);
 	return x->fail != FAIL_NONE ? STEP_FAIL : STEP_NEXT;
 }
@@ -282,9 +282,7 @@ exchange_step(struct exchange *x)
 	const char			*name = steps[x->step].name;
 	enum step_rc			 rc = steps[x->step].run(x);
 
-	/* looked at here: ten calls that say nothing cost 600 instructions */
-	if (x->lc.log != NULL && x->lc.log->level >= LOG_DBG)
-		log_dbg(&x->lc, "step %s: %s", name, answers[rc]);
+	log_dbg(&x->lc, "step %s: %s", name, answers[rc]);
 	return rc;
 }
 

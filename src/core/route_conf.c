@@ -405,8 +405,13 @@ const struct conf_group route_group = {
 	"route", rows, sizeof(struct route), link_route
 };
 
+static const struct conf_section_alias aliases[] = {
+	{ "static", "static" }, { NULL, NULL }
+};
+
 const struct conf_section route_section = {
-	.type = "route", .named = true, .groups = route_groups,
+	.type = "route", .aliases = aliases, .named = true,
+	.groups = route_groups,
 	.done = finish,
 	.text = "Which requests are answered how.  The most specific host "
 	    "wins, then the most specific path, then the number of further "

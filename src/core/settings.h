@@ -8,6 +8,7 @@
 #include "base/err.h"
 #include "conf/conf.h"
 #include "core/error.h"
+#include "os/log.h"
 
 #define MATCH_SPECIFIC	0
 #define MATCH_FIRST	1
@@ -42,12 +43,30 @@ struct settings_limits {
 };
 extern const struct conf_section limits_section;
 
+/* the last one of a module holds */
+struct settings_level {
+	struct str	module;
+	int		level;		/* enum log_level */
+};
+
+struct settings_levels {
+	const struct settings_level *v;
+	size_t			 n;
+};
+
 /* [log] */
 struct settings_log {
 	struct conf_obj	obj;
 	bool		access;
 	int		level;		/* enum log_level */
+	struct settings_levels levels;	/* level.MODULE */
 	struct str	directory;
+	struct str	pattern;
+	int		rotation;	/* both, size, time, none */
+	int64_t		file_size;	/* MiB */
+	uint64_t	retention;	/* ms */
+	int64_t		max_rotated;
+	bool		compress;
 	int		output_mode;	/* both, file, console */
 	int		overflow;	/* drop, block */
 };
@@ -60,7 +79,6 @@ struct settings_board {
 };
 extern const struct conf_section board_section;
 
-/* The singletons of a configuration. */
 /* The singletons of a generation. */
 const struct settings *settings_get(const struct conf *);
 const struct settings_limits *settings_limits(const struct conf *);
@@ -68,6 +86,12 @@ const struct settings_log *settings_log(const struct conf *);
 /* [log] directory, or STATE_DIR/log, as a C string of size bytes. */
 int settings_log_dir(const struct conf *, char *dir, size_t size,
     struct err *);
+
+/* Builder: level.MODULE names modules and levels that there are. */
+int settings_parse_levels(struct conf_load *, const struct conf_row *,
+    void *dst, const struct conf_item *, size_t n);
+/* The levels of a generation, for a process's log. */
+void settings_set_levels(const struct conf *, struct log *);
 
 /*
  * Workers that should run: the key, or min(affinity, cgroup quota rounded

@@ -196,6 +196,8 @@ st_connect(struct proxy *p)
 	acc->num[ACCESS_CONNECT] = 0;
 	acc->str[ACCESS_SERVER] = arena_dup(p->x->arena, p->server->text);
 	upstream_tried(p->server);
+	p->wait.careful = p->req.body != BODY_NONE ||
+	    !msg_is_idempotent(p->req.meth);
 	pool_get(p->server, &p->wait, p->times.connect, p->fresh);
 	return STEP_WAIT;
 }
@@ -268,8 +270,7 @@ run(struct proxy *p)
 	must(!p->running);
 	p->running = true;
 	do {
-		if (p->x->lc.log != NULL && p->x->lc.log->level >= LOG_DBG)
-			log_dbg(&p->x->lc, "proxy: %s", step_names[p->step]);
+		log_dbg(&p->x->lc, "proxy: %s", step_names[p->step]);
 		rc = steps[p->step](p);
 		if (rc == STEP_NEXT)
 			p->step++;

@@ -10,6 +10,7 @@
 #include "handler/proxy.h"
 
 #include "base/must.h"
+#include "base/text.h"
 
 /* Does the client tell about itself what only we can know? */
 static bool
@@ -80,13 +81,21 @@ add_ours(struct proxy *p)
 static struct str
 make_target(const struct exchange *x)
 {
+	struct text	t;
+	size_t		n;
+
 	if (x->uri.star)
 		return STR("*");
 	/* Nothing changed: the client's own bytes. */
 	if (x->path.p == x->req->target.p && x->path.n == x->uri.path.n)
 		return x->req->target;
-	return arena_fmt(x->arena, "%.*s%s%.*s", STR_FMT(x->path),
-	    x->uri.has_query ? "?" : "", STR_FMT(x->uri.query));
+	n = x->path.n + 1 + x->uri.query.n;
+	text_init_fixed(&t, arena_text(x->arena, n), n);
+	text_add(&t, x->path);
+	if (x->uri.has_query)
+		text_c(&t, '?');
+	text_add(&t, x->uri.query);
+	return text_str(&t);
 }
 
 /* --- heads --- */

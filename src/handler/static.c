@@ -1,46 +1,57 @@
 /*
  * Handler static: files.  Workers.
  *
- * From the path to a descriptor: dot files are refused, escapes decoded,
+ * What is known of a path and no older than STATIC_LOOK_MS is answered at
+ * once.  Else it is found anew: dot files are refused, escapes decoded,
  * the path opened below the root; a directory gets its slash by a
- * redirect, then its index.  Then conditions and ranges decide about the
- * head.  What is small and in memory is read into one page, so that head
- * and body leave in one write; the rest goes by sendfile.
+ * redirect, then its index; what there is not may have a fallback; then
+ * come the siblings that hold the same, compressed.  Each name is one
+ * open, by a helper if the disk had to be asked.
  */
 #include "handler/static.h"
-
-#include <sys/stat.h>
 
 #include <errno.h>
 #include <unistd.h>
 
 #include "base/must.h"
-#include "os/fs.h"
+#include "core/stat.h"
+#include "handler/static_file.h"
 
 #define METHODS		(METHOD_BIT(METHOD_GET) | METHOD_BIT(METHOD_HEAD))
-#define ASK_MS		10000
-#define SMALL_MAX	(PAGE_LARGE - sizeof(struct page))
 #define STATIC_MAGIC	0x73746174U
+
+/* what is being opened */
+enum phase { FIND_PATH, FIND_INDEX, FIND_FALLBACK, FIND_CODING };
 
 struct sending {
 	uint32_t		 magic;
 	struct exchange		*x;		/* ref */
 	const struct static_route *r;		/* of conf, see x->gen */
+	struct logctx		 lc;
 	/* finding it */
+	struct str		 key;		/* of the entry */
 	struct str		 path;		/* of arena; relative */
 	struct str		 name;		/* what is opened, NUL behind */
+	struct str		 found;		/* name of the file itself */
+	enum phase		 phase;
 	size_t			 nindex;	/* indexes tried */
-	bool			 in_index:1;
+	unsigned		 coding;	/* the one looked for */
+	bool			 vary:1;	/* some sibling was found */
 	struct question		 q;
+	struct static_file	*file[CODING_N]; /* ref */
+	unsigned		 loading;	/* of file[], with q */
+	/* siblings as they were opened; -1: none */
+	int			 fd[CODING_N];	/* own */
+	struct stat		 st[CODING_N];
 	/* sending it */
-	struct file		*file;		/* ref, or NULL */
-	struct page		*page;		/* ref, or NULL: by file */
-	struct source		 src;
-	uint64_t		 off;
-	uint64_t		 left;
+	struct static_file	*chosen;	/* ref */
+	struct static_answer	 answer;
+	struct static_body	 body;
 };
 
 static void open_next(struct sending *);
+static void find(struct sending *);
+static void look_for_codings(struct sending *);
 
 static struct sending *
 of(struct exchange *x)
@@ -51,187 +62,224 @@ of(struct exchange *x)
 	return s;
 }
 
-/* Lets go of all; the exchange may end. */
+static struct static_site *
+site_of(struct sending *s)
+{
+	return static_site(s->x->serve, s->r);
+}
+
+/* --- the end --- */
+
 static void
-finish(struct sending *s)
+drop(struct sending *s)
 {
 	ask_cancel(&s->q);
-	file_unref(&s->file);
-	page_unref(&s->page);
-	s->left = 0;
-	exchange_handler_done(s->x);
+	static_body_cancel(&s->body);
+	for (unsigned i = 0; i < CODING_N; i++) {
+		static_file_unref(&s->file[i]);
+		if (s->fd[i] != -1)
+			close(s->fd[i]);
+		s->fd[i] = -1;
+	}
+	static_file_unref(&s->chosen);
 }
 
 static void
 fail_with(struct sending *s, enum fail why, const char *cause)
 {
 	exchange_fail(s->x, why, str_from(cause));
-	finish(s);
 }
 
 /* --- the answer --- */
 
+/* Of all codings there are the one that the client wants. */
 static void
-on_room(struct source *src)
+answer(struct sending *s, struct static_file *const file[CODING_N],
+    unsigned have, const char *cache)
 {
-	struct sending	*s = container_of(src, struct sending, src);
-	struct sink	*to = src->to;
-	struct chunk	 c;
+	struct exchange		*x = s->x;
+	uint64_t		 size[CODING_N] = { 0 };
+	enum static_coding	 best = CODING_NONE;
 
-	while (s->left > 0 && to->credit > 0) {
-		c = (struct chunk){ .n = s->left };
-		if ((uint64_t)to->credit < c.n)
-			c.n = (uint64_t)to->credit;
-		if (s->page != NULL) {
-			c.kind = CHUNK_PAGE;
-			c.u.mem.page = page_ref(s->page);
-			c.u.mem.p = s->page->data + s->off;
-		} else {
-			c.kind = CHUNK_FILE;
-			c.u.file.file = s->file;
-			s->file->refs++;
-			c.u.file.off = s->off;
-		}
-		s->off += c.n;
-		s->left -= c.n;
-		to->ops->data(to, c, s->left == 0 ? WAIST_END : 0);
-		if (s->left == 0)
-			finish(s);
+	if (have != 1u << CODING_NONE) {
+		for (unsigned i = 0; i < CODING_N; i++)
+			size[i] = file[i] != NULL ? file[i]->size : 0;
+		best = static_choose(&x->req->hdrs, have, size);
 	}
+	s->chosen = static_file_ref(file[best]);
+	x->acc.str[ACCESS_CACHE] = str_from(cache);
+	log_dbg(&s->lc, "file: \"%.*s\": %llu bytes, %s, %s",
+	    STR_FMT(x->path), (unsigned long long)s->chosen->size,
+	    static_codings[best].name.p, cache);
+	static_answer_file(x, s->chosen, &s->answer);
 }
-
-static void
-on_stop(struct source *src, enum fail why)
-{
-	(void)why;
-	container_of(src, struct sending, src)->left = 0;
-}
-
-static const struct source_ops source_ops = { on_room, on_stop, NULL };
 
 static void
 body(struct exchange *x)
 {
 	struct sending	*s = of(x);
 
-	waist_join(&s->src, exchange_body(x));
-	on_room(&s->src);
-}
-
-/* -1: the file is not what it was when it was looked at. */
-static int
-read_small(struct sending *s)
-{
-	struct page_pool	*pool = &s->x->serve->pages;
-	size_t			 n = (size_t)s->left;
-	ssize_t			 got;
-
-	s->page = n <= PAGE_ROOM ? page_new(pool) : page_new_large(pool);
-	got = fs_read_cached(s->file->fd, s->page->data, n, s->off);
-	if (got == (ssize_t)n) {
-		s->page->fill = (uint32_t)n;
-		s->off = 0;
-		file_unref(&s->file);
-		return 0;
-	}
-	/* Some of it only: the rest is on the disk, or gone. */
-	page_unref(&s->page);
-	return got == 0 ? -1 : 0;
+	s->body.x = x;
+	s->body.file = static_file_ref(s->chosen);
+	s->body.v = s->answer.v;
+	s->body.n = s->answer.n;
+	static_body_start(&s->body);
 }
 
 static void
-add_fields(struct sending *s, struct msg *m, const struct static_tag *t)
-{
-	struct arena	*a = s->x->arena;
-	char		*date = arena_text(a, DATE_LEN);
-
-	date_format(t->mtime, date);
-	hdr_add(a, &m->hdrs, HDR_LAST_MODIFIED, str_make(date, DATE_LEN));
-	hdr_add(a, &m->hdrs, HDR_ETAG, t->etag);
-}
-
-static void
-respond_same(struct sending *s, const struct static_tag *t)
-{
-	struct msg	*m = exchange_new_head(s->x, 304);
-
-	add_fields(s, m, t);
-	exchange_respond(s->x, m, WAIST_END);
-	finish(s);
-}
-
-/* The page is there at once, so the field can be put on it. */
-static void
-fail_range(struct sending *s, uint64_t size)
+add_slash(struct sending *s)
 {
 	struct exchange	*x = s->x;
+	struct msg	*m = exchange_new_head(x, 301);
 
-	exchange_fail(x, FAIL_RANGE_UNSATISFIABLE, STR(""));
-	if (x->error_page)
-		hdr_add(x->arena, &x->res->hdrs, HDR_CONTENT_RANGE,
-		    arena_fmt(x->arena, "bytes */%llu",
-		    (unsigned long long)size));
-	finish(s);
+	hdr_add(x->arena, &m->hdrs, HDR_LOCATION, arena_fmt(x->arena,
+	    "%.*s/%s%.*s", STR_FMT(x->asked), x->uri.has_query ? "?" : "",
+	    STR_FMT(x->uri.query)));
+	exchange_respond(x, m, WAIST_END);
+}
+
+/* --- what is known --- */
+
+static void
+note(struct sending *s, enum static_kind kind)
+{
+	struct static_site	*site = site_of(s);
+
+	if (site != NULL)
+		static_cache_put(static_site_cache(s->x->serve), s->x->serve,
+		    site, s->key, kind, s->file);
+}
+
+static const struct static_entry *
+known(struct sending *s)
+{
+	struct static_site	*site = site_of(s);
+
+	return site == NULL ? NULL : static_cache_find(
+	    static_site_cache(s->x->serve), site, s->key);
 }
 
 static void
-respond(struct sending *s, uint64_t size, const struct static_tag *t,
-    const struct range *range)
+fall_back(struct sending *s)
+{
+	s->key = STR("fallback");
+	find(s);
+}
+
+/* A page that a helper made; it is nothing to keep. */
+static void
+answer_list(struct sending *s, int fd)
+{
+	struct exchange		*x = s->x;
+	struct stat		 st;
+	struct static_source	 src = { .serve = x->serve, .route = s->r,
+	    .name = STR("list.html"), .fd = fd, .st = &st };
+	struct msg		*m = exchange_new_head(x, 200);
+	struct static_part	*p = arena_alloc(x->arena, sizeof(*p));
+
+	must(fstat(fd, &st) == 0);
+	s->chosen = static_file_new(&src);
+	p->n = s->chosen->size;
+	s->answer = (struct static_answer){ p, 1 };
+	m->body = (int64_t)p->n;
+	hdr_add(x->arena, &m->hdrs, HDR_CONTENT_TYPE, s->chosen->type);
+	hdr_add(x->arena, &m->hdrs, HDR_CACHE_CONTROL, STR("no-cache"));
+	exchange_respond(x, m, x->req->meth == METHOD_HEAD ? WAIST_END : 0);
+}
+
+static void
+on_list(struct question *q, struct frame *m)
+{
+	struct sending	*s = container_of(q, struct sending, q);
+	int		 fd;
+
+	if (m == NULL) {
+		fail_with(s, FAIL_HELPER_GONE, "no answer to list");
+	} else if (m->nfd != 1 || (m->head.flags & CHAN_F_ERROR)) {
+		fail_with(s, FAIL_FORBIDDEN, "it cannot be listed");
+	} else {
+		fd = m->fds[0];
+		m->fds[0] = -1;
+		answer_list(s, fd);
+	}
+}
+
+static void
+ask_list(struct sending *s)
 {
 	struct exchange	*x = s->x;
-	struct msg	*m = exchange_new_head(x, range != NULL ? 206 : 200);
+	struct str	 dir = str_sub(x->path, 1, x->path.n);
 
-	s->off = range != NULL ? range->first : 0;
-	s->left = range != NULL ? range->last - range->first + 1 : size;
-	m->body = (int64_t)s->left;
-	hdr_add(x->arena, &m->hdrs, HDR_CONTENT_TYPE, static_type(s->name));
-	add_fields(s, m, t);
-	hdr_add(x->arena, &m->hdrs, HDR_ACCEPT_RANGES, STR("bytes"));
-	if (range != NULL)
-		hdr_add(x->arena, &m->hdrs, HDR_CONTENT_RANGE,
-		    arena_fmt(x->arena, "bytes %llu-%llu/%llu",
-		    (unsigned long long)range->first,
-		    (unsigned long long)range->last,
-		    (unsigned long long)size));
-	if (s->left == 0 || x->req->meth == METHOD_HEAD) {
-		exchange_respond(x, m, WAIST_END);
-		finish(s);
-	} else if (s->left <= SMALL_MAX && read_small(s) == -1)
-		fail_with(s, FAIL_FILE_ERROR, "it became shorter");
-	else
-		exchange_respond(x, m, 0);
+	if (uri_decode(x->arena, dir, &dir) == -1)
+		dir = STR("");
+	dir = arena_dup(x->arena, dir.n > 0 ? dir : STR("."));
+	s->q.on = on_list;
+	ask_send(x->serve->ask, &s->q, CHAN_LIST,
+	    static_question(x->arena, s->r, dir), STATIC_ASK_MS);
 }
 
 static void
-serve_file(struct sending *s, const struct stat *st)
+no_index(struct sending *s)
 {
-	const struct hdrs	*hs = &s->x->req->hdrs;
-	int64_t			 now;
-	struct static_tag	 t = { .mtime = st->st_mtim.tv_sec };
-	struct range		 range;
-	enum range_rc		 rc = RANGE_NONE;
-	uint64_t		 size = (uint64_t)st->st_size;
-	bool			 same;
-
-	now = (int64_t)(ev_wall_ms(s->x->serve->ev) / 1000);
-	t.etag = arena_fmt(s->x->arena, "\"%llx-%llx\"",
-	    (unsigned long long)size, (unsigned long long)
-	    st->st_mtim.tv_sec * 1000000000 +
-	    (unsigned long long)st->st_mtim.tv_nsec);
-	if (static_check(hs, &t, now, &same) != FAIL_NONE) {
-		fail_with(s, FAIL_PRECONDITION, "");
-		return;
-	}
-	if (same) {
-		respond_same(s, &t);
-		return;
-	}
-	if (s->x->req->meth == METHOD_GET)
-		rc = static_range(hs, &t, now, size, &range);
-	if (rc == RANGE_UNSATISFIABLE)
-		fail_range(s, size);
+	if (s->r->listing && s->x->serve->ask != NULL)
+		ask_list(s);
+	else if (s->r->fallback.n > 0)
+		fall_back(s);
 	else
-		respond(s, size, &t, rc == RANGE_OK ? &range : NULL);
+		fail_with(s, FAIL_FORBIDDEN, "there is no index");
+}
+
+static void
+not_there(struct sending *s)
+{
+	if (s->r->fallback.n > 0 && s->phase != FIND_FALLBACK)
+		fall_back(s);
+	else
+		fail_with(s, FAIL_NOT_FOUND, "");
+}
+
+/*
+ * One in memory is sent as it was; of an open one the length must hold
+ * now.
+ */
+static bool
+is_as_known(const struct static_entry *e)
+{
+	struct stat	st;
+
+	for (unsigned i = 0; i < CODING_N; i++)
+		if (e->file[i] != NULL && e->file[i]->file != NULL &&
+		    (fstat(e->file[i]->file->fd, &st) == -1 ||
+		    !static_file_is(e->file[i], &st)))
+			return false;
+	return true;
+}
+
+/* False if it has to be looked for. */
+static bool
+answer_known(struct sending *s)
+{
+	const struct static_entry	*e = known(s);
+
+	if (e == NULL || ev_ms(s->x->serve->ev) >= e->until_ms ||
+	    !is_as_known(e))
+		return false;
+	stat_add(STAT_STATIC_HITS, 1);
+	switch (e->kind) {
+	case STATIC_FILE:
+		answer(s, e->file, e->have, "HIT");
+		break;
+	case STATIC_SLASH:
+		add_slash(s);
+		break;
+	case STATIC_NONE:
+		not_there(s);
+		break;
+	case STATIC_NO_INDEX:
+		no_index(s);
+		break;
+	}
+	return true;
 }
 
 /* --- finding the file --- */
@@ -240,18 +288,6 @@ static void
 fail_errno(struct sending *s, int error)
 {
 	switch (error) {
-	case ENOENT:
-	case ENOTDIR:
-	case ENAMETOOLONG:
-	case ELOOP:
-	case EXDEV:
-		if (s->in_index && s->nindex < s->r->index.n)
-			open_next(s);
-		else if (s->in_index)
-			fail_with(s, FAIL_FORBIDDEN, "there is no index");
-		else
-			fail_with(s, FAIL_NOT_FOUND, "");
-		break;
 	case EACCES:
 	case EPERM:
 	case ENXIO:
@@ -268,40 +304,83 @@ fail_errno(struct sending *s, int error)
 	}
 }
 
+/* Nothing that may be served stands there. */
 static void
-add_slash(struct sending *s)
+on_nothing(struct sending *s)
 {
-	struct exchange	*x = s->x;
-	struct msg	*m = exchange_new_head(x, 301);
+	switch (s->phase) {
+	case FIND_PATH:
+		note(s, STATIC_NONE);
+		not_there(s);
+		break;
+	case FIND_INDEX:
+		open_next(s);
+		break;
+	case FIND_FALLBACK:
+		not_there(s);
+		break;
+	case FIND_CODING:
+		look_for_codings(s);
+		break;
+	}
+}
 
-	hdr_add(x->arena, &m->hdrs, HDR_LOCATION, arena_fmt(x->arena,
-	    "%.*s/%s%.*s", STR_FMT(x->asked), x->uri.has_query ? "?" : "",
-	    STR_FMT(x->uri.query)));
-	exchange_respond(x, m, WAIST_END);
-	finish(s);
+static void
+on_error(struct sending *s, int error)
+{
+	switch (error) {
+	case ENOENT:
+	case ENOTDIR:
+	case ENAMETOOLONG:
+	case ELOOP:
+	case EXDEV:
+		on_nothing(s);
+		break;
+	default:
+		if (s->phase == FIND_CODING)
+			look_for_codings(s);
+		else
+			fail_errno(s, error);
+	}
+}
+
+static void
+on_directory(struct sending *s)
+{
+	if (s->phase != FIND_PATH) {
+		on_nothing(s);
+	} else if (!str_ends(s->x->path, STR("/"))) {
+		note(s, STATIC_SLASH);
+		add_slash(s);
+	} else {
+		s->phase = FIND_INDEX;
+		open_next(s);
+	}
 }
 
 static void
 on_opened(struct sending *s, int fd)
 {
 	struct stat	st;
+	unsigned	i = s->phase == FIND_CODING ? s->coding : CODING_NONE;
 
-	s->file = file_new(fd);
 	if (fstat(fd, &st) == -1) {
-		fail_errno(s, errno);
+		close(fd);
+		on_error(s, EIO);
 	} else if (S_ISREG(st.st_mode)) {
-		serve_file(s, &st);
-	} else if (!S_ISDIR(st.st_mode)) {
-		fail_with(s, FAIL_FORBIDDEN, "it is no regular file");
-	} else if (s->in_index) {
-		file_unref(&s->file);
-		fail_errno(s, ENOENT);
-	} else if (!str_ends(s->x->path, STR("/"))) {
-		add_slash(s);
+		s->fd[i] = fd;
+		s->st[i] = st;
+		if (i == CODING_NONE)
+			s->found = s->name;
+		look_for_codings(s);
 	} else {
-		file_unref(&s->file);
-		s->in_index = true;
-		fail_errno(s, ENOENT);
+		close(fd);
+		if (S_ISDIR(st.st_mode))
+			on_directory(s);
+		else if (s->phase == FIND_CODING)
+			look_for_codings(s);
+		else
+			fail_with(s, FAIL_FORBIDDEN, "it is no regular file");
 	}
 }
 
@@ -325,32 +404,156 @@ on_answer(struct question *q, struct frame *m)
 	}
 	if (m->head.len == sizeof(error))
 		memcpy(&error, m->data, sizeof(error));
-	fail_errno(s, (int)error);
+	on_error(s, (int)error);
 }
 
 static void
 try_open(struct sending *s)
 {
-	int	fd = static_open(s->x->serve, s->r, s->name.p);
+	struct serve		*serve = s->x->serve;
+	struct static_site	*site = site_of(s);
+	int			 fd = -1;
 
+	if (site != NULL)
+		fd = static_site_open(serve, site, s->r, s->name.p);
 	if (fd >= 0) {
 		on_opened(s, fd);
-	} else if (errno == EAGAIN && s->x->serve->ask != NULL) {
+	} else if (errno == EAGAIN && serve->ask != NULL) {
 		s->q.on = on_answer;
-		ask_send(s->x->serve->ask, &s->q, CHAN_OPEN,
-		    static_question(s->x->arena, s->r, s->name), ASK_MS);
+		ask_send(serve->ask, &s->q, CHAN_OPEN,
+		    static_question(s->x->arena, s->r, s->name),
+		    STATIC_ASK_MS);
 	} else
-		fail_errno(s, errno);
+		on_error(s, errno);
 }
 
 /* The next name of index in this directory. */
 static void
 open_next(struct sending *s)
 {
-	struct str	name = s->r->index.v[s->nindex++];
+	struct str	name;
 
+	if (s->nindex == s->r->index.n) {
+		note(s, STATIC_NO_INDEX);
+		no_index(s);
+		return;
+	}
+	name = s->r->index.v[s->nindex++];
 	s->name = arena_fmt(s->x->arena, "%.*s%.*s", STR_FMT(s->path),
 	    STR_FMT(name));
+	try_open(s);
+}
+
+/* --- its representations --- */
+
+static void load(struct sending *);
+
+/* It was read into the kernel's memory, or never will be. */
+static void
+on_warm(struct question *q, struct frame *m)
+{
+	struct sending	*s = container_of(q, struct sending, q);
+
+	(void)m;
+	(void)static_file_load(s->file[s->loading], s->x->serve);
+	s->loading++;
+	load(s);
+}
+
+/* Takes small files into memory, then answers. */
+static void
+load(struct sending *s)
+{
+	struct static_file	*f;
+	struct ask_warm		*w;
+	unsigned		 have = 0;
+
+	for (; s->loading < CODING_N; s->loading++) {
+		f = s->file[s->loading];
+		if (f == NULL || static_file_load(f, s->x->serve) ||
+		    s->x->serve->ask == NULL)
+			continue;
+		w = arena_alloc(s->x->arena, sizeof(*w));
+		*w = (struct ask_warm){ 0, f->size };
+		s->q.on = on_warm;
+		s->q.fd = &f->file->fd;
+		ask_send(s->x->serve->ask, &s->q, CHAN_WARM,
+		    str_make((const char *)w, sizeof(*w)), STATIC_ASK_MS);
+		return;
+	}
+	for (unsigned i = 0; i < CODING_N; i++)
+		have |= (unsigned)(s->file[i] != NULL) << i;
+	note(s, STATIC_FILE);
+	answer(s, s->file, have, "MISS");
+}
+
+/* What was opened, or, if it has not changed, what is known of it. */
+static struct static_file *
+make_file(struct sending *s, unsigned i, const struct static_entry *e)
+{
+	struct static_source	 src = { s->x->serve, s->r, s->found,
+	    (enum static_coding)i, s->vary, s->fd[i], &s->st[i] };
+	struct static_file	*f = e != NULL ? e->file[i] : NULL;
+
+	if (f != NULL && f->vary == s->vary &&
+	    static_file_is(f, &s->st[i]))
+		f = static_file_ref(f);
+	else {
+		s->fd[i] = -1;
+		f = static_file_new(&src);
+	}
+	return f;
+}
+
+static void
+have_all(struct sending *s)
+{
+	const struct static_entry	*e = known(s);
+
+	stat_add(STAT_STATIC_MISSES, 1);
+	for (unsigned i = 0; i < CODING_N; i++) {
+		if (s->fd[i] == -1)
+			continue;
+		s->file[i] = make_file(s, i, e);
+		if (s->fd[i] != -1)
+			close(s->fd[i]);
+		s->fd[i] = -1;
+	}
+	load(s);
+}
+
+static bool
+is_older(const struct stat *a, const struct stat *b)
+{
+	return a->st_mtim.tv_sec < b->st_mtim.tv_sec;
+}
+
+/* The next sibling, then all is there. */
+static void
+look_for_codings(struct sending *s)
+{
+	bool	packs;
+
+	if (s->phase != FIND_CODING) {
+		s->phase = FIND_CODING;
+		(void)static_type_of(s->r, s->found, &packs);
+		s->coding = packs && s->r->precompressed ? CODING_NONE :
+		    CODING_N - 1;
+	}
+	/* one that is older than the original holds something else */
+	if (s->coding != CODING_NONE && s->fd[s->coding] != -1) {
+		if (is_older(&s->st[s->coding], &s->st[CODING_NONE])) {
+			close(s->fd[s->coding]);
+			s->fd[s->coding] = -1;
+		} else
+			s->vary = true;
+	}
+	if (++s->coding >= CODING_N) {
+		have_all(s);
+		return;
+	}
+	s->name = arena_fmt(s->x->arena, "%.*s.%.*s", STR_FMT(s->found),
+	    STR_FMT(static_codings[s->coding].ext));
 	try_open(s);
 }
 
@@ -398,8 +601,27 @@ set_path(struct sending *s)
 	if (s->r->dot_files == DOTS_DENY && has_dots(path))
 		return false;
 	s->path = arena_dup(s->x->arena, path);
-	s->name = path.n > 0 ? s->path : STR(".");
 	return true;
+}
+
+/* Answers by the entry of key, or looks for what it stands for. */
+static void
+find(struct sending *s)
+{
+	bool	fallback = s->key.p[0] != '/';
+
+	s->phase = fallback ? FIND_FALLBACK : FIND_PATH;
+	if (answer_known(s))
+		return;
+	if (fallback)
+		s->name = arena_dup(s->x->arena, s->r->fallback);
+	else if (set_path(s))
+		s->name = s->path.n > 0 ? s->path : STR(".");
+	else {
+		fail_with(s, FAIL_NOT_FOUND, "");
+		return;
+	}
+	try_open(s);
 }
 
 static void
@@ -410,23 +632,30 @@ start(struct exchange *x)
 	s->magic = STATIC_MAGIC;
 	s->x = x;
 	s->r = handler_part(x);
-	s->src.ops = &source_ops;
+	s->lc = x->lc;
+	s->lc.ids.module = "static";
+	s->key = x->path;
+	for (unsigned i = 0; i < CODING_N; i++)
+		s->fd[i] = -1;
 	x->hctx = s;
 	exchange_skip_request(x);
 	if (x->req->meth != METHOD_GET && x->req->meth != METHOD_HEAD) {
 		x->allow = METHODS;
 		fail_with(s, FAIL_METHOD_NOT_ALLOWED, "");
-	} else if (!set_path(s))
-		fail_with(s, FAIL_NOT_FOUND, "");
-	else
-		try_open(s);
+	} else
+		find(s);
 }
 
+/*
+ * The end of every exchange: until then the head may still be read from
+ * what is held here.
+ */
 static void
 cut(struct exchange *x, enum fail why)
 {
 	(void)why;
-	finish(of(x));
+	drop(of(x));
+	exchange_handler_done(x);
 }
 
 const struct handler handler_static = {

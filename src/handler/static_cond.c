@@ -104,20 +104,13 @@ allows_range(const struct hdrs *hs, const struct static_tag *t, int64_t now)
 
 enum range_rc
 static_range(const struct hdrs *hs, const struct static_tag *t, int64_t now,
-    uint64_t size, struct range *out)
+    uint64_t size, struct range *v, unsigned *n)
 {
 	const struct hdr	*h = hdr_get(hs, HDR_RANGE);
-	struct range		 v[RANGE_MAX];
-	enum range_rc		 rc;
-	unsigned		 n;
 
+	*n = 0;
 	if (h == NULL || hdr_next(hs, HDR_RANGE, h) != NULL ||
 	    !allows_range(hs, t, now))
 		return RANGE_NONE;
-	rc = range_parse(h->val, size, v, &n);
-	if (rc == RANGE_OK && n > 1)
-		return RANGE_NONE;
-	if (rc == RANGE_OK)
-		*out = v[0];
-	return rc;
+	return range_parse(h->val, size, v, n);
 }

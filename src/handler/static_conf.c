@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <limits.h>
 
+#include "base/text.h"
 #include "conf/load.h"
 #include "handler/static.h"
 
@@ -24,6 +25,54 @@ tell_root(struct conf_load *load, struct conf_obj *obj,
 	return -1;
 }
 
+/* Like the root it may come later; until then it is missed. */
+static void
+check_fallback(struct conf_load *load, struct conf_obj *obj,
+    const struct static_route *r)
+{
+	const struct conf_item	*it = conf_item(load, obj, "fallback");
+	char			 path[2 * PATH_MAX];
+	struct stat		 st;
+
+	if (r->fallback.n == 0)
+		return;
+	snprintf(path, sizeof(path), "%.*s/%.*s", STR_FMT(r->root),
+	    STR_FMT(r->fallback));
+	if (stat(path, &st) == 0 && S_ISREG(st.st_mode))
+		return;
+	diag_at(conf_load_diags(load), DIAG_STATIC_ABSENT,
+	    it != NULL ? &it->vspan : NULL, obj, "fallback",
+	    "\"%s\": there is no such file: unknown paths are answered 404 "
+	    "until there is", path);
+}
+
+/* What the fallback is, is taken to be below the root. */
+static void
+trim_fallback(struct static_route *r)
+{
+	while (str_starts(r->fallback, STR("/")))
+		r->fallback = str_sub(r->fallback, 1, r->fallback.n);
+}
+
+/* All of it as text: what is equal serves the same. */
+static void
+make_key(struct conf_load *load, struct static_route *r)
+{
+	struct text	t;
+
+	text_init(&t);
+	text_fmt(&t, "%.*s|%.*s|%.*s|%d%d%d%d", STR_FMT(r->root),
+	    STR_FMT(r->fallback), STR_FMT(r->cache_control), r->dot_files,
+	    r->links, r->listing, r->precompressed);
+	for (size_t i = 0; i < r->index.n; i++)
+		text_fmt(&t, "|%.*s", STR_FMT(r->index.v[i]));
+	for (size_t i = 0; i < r->types.n; i++)
+		text_fmt(&t, "|%.*s=%.*s", STR_FMT(r->types.v[i].key),
+		    STR_FMT(r->types.v[i].val));
+	r->key = arena_dup(conf_load_arena(load), text_str(&t));
+	text_fini(&t);
+}
+
 static int
 fail_root(struct conf_load *load, struct conf_obj *obj,
     const struct static_route *r, const char *why)
@@ -31,25 +80,23 @@ fail_root(struct conf_load *load, struct conf_obj *obj,
 	return tell_root(load, obj, r, DIAG_STATIC_MISSING, why);
 }
 
+/* 1: it is not there, but may come. */
 static int
-link_static(struct conf_load *load, struct conf_obj *obj, void *part)
+check_root(struct conf_load *load, struct conf_obj *obj,
+    const struct static_route *r)
 {
-	struct static_route	*r = part;
-	const struct conf_item	*it;
+	const struct conf_item	*it = conf_item(load, obj, "static");
 	char			 path[PATH_MAX];
 	struct stat		 st;
 
-	if (r->root.n == 0)
-		return 0;
 	if (str_to_c(r->root, path, sizeof(path)) == -1)
 		return fail_root(load, obj, r, "the path is too long");
-	it = conf_item(load, obj, "static");
 	if (stat(path, &st) == -1 && errno == ENOENT &&
 	    (it == NULL || it->origin != CONF_CLI)) {
-		/* it may come: until then there is nothing below it */
+		/* until then there is nothing below it */
 		(void)tell_root(load, obj, r, DIAG_STATIC_ABSENT,
 		    "there is no such directory: answered 404 until there is");
-		return 0;
+		return 1;
 	}
 	if (stat(path, &st) == -1)
 		return fail_root(load, obj, r, strerror(errno));
@@ -58,9 +105,31 @@ link_static(struct conf_load *load, struct conf_obj *obj, void *part)
 	return 0;
 }
 
+static int
+link_static(struct conf_load *load, struct conf_obj *obj, void *part)
+{
+	struct static_route	*r = part;
+	int			 rc;
+
+	if (r->root.n == 0)
+		return 0;
+	trim_fallback(r);
+	make_key(load, r);
+	rc = check_root(load, obj, r);
+	if (rc == 0)
+		check_fallback(load, obj, r);
+	return rc == -1 ? -1 : 0;
+}
+
+/* as in "[static] directory = ./public" */
+static const struct conf_alias directory[] = {
+	{ "directory", CONF_COUNT, NULL }, { NULL, CONF_COUNT, NULL }
+};
+
 static const struct conf_row rows[] = {
 	{
-		.key = "static", .type = CONF_PATH, .off = AT(root),
+		.key = "static", .aliases = directory,
+		.type = CONF_PATH, .off = AT(root),
 		.min = 1, .max = 1024, .flags = CONF_F_HANDLER,
 		.example = "/srv/www",
 		.text = "Serves the files of this directory.  The path of a "
@@ -72,6 +141,33 @@ static const struct conf_row rows[] = {
 		.def = "index.html", .example = "index.html index.htm",
 		.text = "What is served for a directory: the first of these "
 		    "names that exists in it."
+	}, {
+		.key = "fallback", .type = CONF_STR, .off = AT(fallback),
+		.max = 1024, .example = "index.html",
+		.text = "The file below the directory that is served, with "
+		    "status 200, for paths where there is none: what an "
+		    "application of one page needs."
+	}, {
+		.key = "cache_control", .type = CONF_STR,
+		.off = AT(cache_control), .max = 1024,
+		.example = "public, max-age=3600",
+		.text = "Cache-Control of the files that are served."
+	}, {
+		.key = "listing", .type = CONF_BOOL, .off = AT(listing),
+		.def = "off", .example = "on",
+		.text = "Whether a directory without any file of index is "
+		    "answered with a list of what is in it."
+	}, {
+		.key = "precompressed", .type = CONF_BOOL,
+		.off = AT(precompressed), .def = "on", .example = "off",
+		.text = "Whether files of text are served from a sibling "
+		    "FILE.br, FILE.zst or FILE.gz to clients that accept "
+		    "it, unless it is older than the file."
+	}, {
+		.key = "types.*", .type = CONF_PAIRS, .off = AT(types),
+		.example = "application/x-thing",
+		.text = "Content-Type of files with the extension that "
+		    "stands for the asterisk, before those that are known."
 	}, {
 		.key = "dot_files", .type = CONF_ENUM, .off = AT(dot_files),
 		.def = "deny", .choices = "deny|allow", .example = "allow",

@@ -186,8 +186,11 @@ hdr_del(struct hdrs *hs, enum hdr_id id)
 	size_t	i;
 
 	for (i = 0; i < hs->n; i++)
-		if (hs->v[i].id == id)
+		if (hs->v[i].id == id) {
 			hs->v[i].flags |= HDR_F_DEAD;
+			if (i < hs->nline)
+				hs->nline = 0;
+		}
 }
 
 void

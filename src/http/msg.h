@@ -42,6 +42,12 @@ struct hdrs {
 	struct hdr	*v;	/* of the message's arena */
 	uint16_t	 n;
 	uint16_t	 cap;
+	/*
+	 * The first nline fields as HTTP/1 has them, for a codec to copy;
+	 * 0 when one of them may have been changed.
+	 */
+	uint16_t	 nline;
+	struct str	 lines;
 };
 
 /* lengths of a body */

@@ -1,8 +1,9 @@
 /*
  * Range requests (RFC 9110 14.1.2 and 14.2).  Workers; pure.
  *
- * A Range field may always be ignored, so whatever is malformed, too much
- * or asks for more bytes than there are is answered with the whole.
+ * A Range field may always be ignored, so whatever is malformed or too
+ * much is answered with the whole.  Ranges that overlap or touch become
+ * one, so that no byte is sent twice.
  */
 #include "http/range.h"
 
@@ -79,13 +80,52 @@ cut_unit(struct str *s)
 	return true;
 }
 
+/* True if the two share bytes, or one follows the other at once. */
+static bool
+touches(const struct range *a, const struct range *b)
+{
+	const struct range	*lo = a->first <= b->first ? a : b;
+	const struct range	*hi = lo == a ? b : a;
+
+	return hi->first <= lo->last || hi->first == lo->last + 1;
+}
+
+/*
+ * Adds r; what it touches becomes part of it and is taken out, at the
+ * place of the first of them.
+ */
+static void
+merge(struct range *v, unsigned *n, struct range r)
+{
+	unsigned	at = *n, i = 0;
+
+	while (i < *n) {
+		if (!touches(&v[i], &r)) {
+			i++;
+			continue;
+		}
+		if (v[i].first < r.first)
+			r.first = v[i].first;
+		if (v[i].last > r.last)
+			r.last = v[i].last;
+		at = i < at ? i : at;
+		memmove(&v[i], &v[i + 1], (*n - i - 1) * sizeof(*v));
+		--*n;
+		i = 0;	/* it is wider now */
+	}
+	if (at > *n)
+		at = *n;
+	memmove(&v[at + 1], &v[at], (*n - at) * sizeof(*v));
+	v[at] = r;
+	++*n;
+}
+
 enum range_rc
 range_parse(struct str s, uint64_t size, struct range *v, unsigned *n)
 {
 	struct str	word;
 	struct spec	sp;
-	uint64_t	sum = 0;
-	uint64_t	len;
+	struct range	r;
 	unsigned	specs = 0;
 	bool		whole = false;
 
@@ -99,13 +139,8 @@ range_parse(struct str s, uint64_t size, struct range *v, unsigned *n)
 			return RANGE_NONE;
 		/* a suffix of nothing is satisfied by nothing: all of it */
 		whole |= size == 0 && sp.suffix && sp.last > 0;
-		if (!resolve(&sp, size, &v[*n]))
-			continue;
-		len = v[*n].last - v[*n].first + 1;
-		if (len > size - sum)
-			return RANGE_NONE;
-		sum += len;
-		++*n;
+		if (resolve(&sp, size, &r))
+			merge(v, n, r);
 	}
 	if (specs == 0 || whole)
 		return RANGE_NONE;

@@ -21,9 +21,8 @@ enum range_rc {
 
 /*
  * Resolves "bytes=..." against a size; unsatisfiable specs among good
- * ones are left out.  v has room for RANGE_MAX.  Ranges that together
- * have more bytes than there are (they overlap) are ignored, too: no
- * answer is larger than the whole.
+ * ones are left out, those that overlap or touch are made one at the
+ * place of the first.  v has room for RANGE_MAX.
  */
 enum range_rc range_parse(struct str, uint64_t size, struct range *v,
     unsigned *n);

@@ -8,6 +8,7 @@
  * closed, which it takes like this helper's death.
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <time.h>
 #include <unistd.h>
@@ -20,6 +21,8 @@
 
 #define NS_PER_MS	1000000
 #define STALL_S		3
+#define WARM_STEP	65536
+#define WARM_MAX	(16UL << 20)	/* by one question */
 
 struct helper {
 	struct list	peers;		/* own */
@@ -72,6 +75,12 @@ answer(struct peer *p, const struct frame *f, unsigned flags,
 }
 
 static int
+open_root(const char *root)
+{
+	return open(root, O_PATH | O_DIRECTORY | O_CLOEXEC);
+}
+
+static int
 answer_open(struct peer *p, const struct frame *f)
 {
 	struct ask_open	q;
@@ -82,7 +91,12 @@ answer_open(struct peer *p, const struct frame *f)
 	if (helper_open_parse(str_make(f->data, f->head.len), &q, &root,
 	    &path) == -1)
 		return -1;
-	fd = helper_open(root.p, path.p, (enum ask_links)q.flags);
+	if (f->head.op == CHAN_LIST)
+		fd = helper_list(&q, root, path);
+	else if (path.n == 0)
+		fd = open_root(root.p);
+	else
+		fd = helper_open(root.p, path.p, (enum ask_links)q.flags);
 	if (fd == -1) {
 		why = (uint32_t)errno;
 		answer(p, f, CHAN_F_ERROR, str_make((const char *)&why,
@@ -91,6 +105,27 @@ answer_open(struct peer *p, const struct frame *f)
 	}
 	answer(p, f, 0, STR_NONE, &fd);
 	close(fd);
+	return 0;
+}
+
+/* Reads what is asked for, so that it is in the kernel's memory. */
+static int
+answer_warm(struct peer *p, const struct frame *f)
+{
+	struct ask_warm	w;
+	char		buf[WARM_STEP];
+	uint64_t	end;
+	ssize_t		n = 1;
+
+	if (f->head.len != sizeof(w) || f->nfd != 1)
+		return -1;
+	memcpy(&w, f->data, sizeof(w));
+	if (w.off > INT64_MAX || w.n > WARM_MAX)
+		return -1;
+	for (end = w.off + w.n; n > 0 && w.off < end; w.off += (uint64_t)n)
+		n = pread(f->fds[0], buf, end - w.off < sizeof(buf) ?
+		    (size_t)(end - w.off) : sizeof(buf), (off_t)w.off);
+	answer(p, f, 0, STR_NONE, NULL);
 	return 0;
 }
 
@@ -111,10 +146,15 @@ on_question(struct chan *c, struct frame *f)
 		drop(p);
 		return;
 	}
-	if (f->head.flags == 0 && is_late(f))
+	if (f->head.flags == 0 && is_late(f)) {
+		answer(p, f, CHAN_F_ERROR, STR_NONE, NULL);
 		return;
-	if (f->head.flags == 0 && f->head.op == CHAN_OPEN) {
+	}
+	if (f->head.flags == 0 && (f->head.op == CHAN_OPEN ||
+	    f->head.op == CHAN_LIST)) {
 		rc = answer_open(p, f);
+	} else if (f->head.flags == 0 && f->head.op == CHAN_WARM) {
+		rc = answer_warm(p, f);
 	} else if (f->head.flags == 0 && f->head.op == CHAN_ECHO) {
 		answer(p, f, 0, str_make(f->data, f->head.len), NULL);
 		rc = 0;

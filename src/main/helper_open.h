@@ -19,4 +19,10 @@ int helper_open_parse(struct str payload, struct ask_open *,
  */
 int helper_open(const char *root, const char *path, enum ask_links);
 
+/*
+ * A page that lists a directory, as a memory file (helper_list.c); -1
+ * with errno.  Root and path end in NUL.
+ */
+int helper_list(const struct ask_open *, struct str root, struct str path);
+
 #endif

@@ -44,11 +44,8 @@ put_ring(struct log *log, enum log_level level, const struct log_ids *ids,
 static void
 log_to_ring(struct master *m)
 {
-	enum log_level level = m->proc.log.level;
-
 	m->proc.log.put = put_ring;
 	m->proc.log.ctx = m;
-	m->proc.log.level = level;
 }
 
 /* --- places and user, once --- */

@@ -554,6 +554,7 @@ finish(struct master *m)
 	}
 	gen_commit(&m->gens, m->pub.gen);
 	g->nworker = settings_workers(m->gens.cur->conf);
+	settings_set_levels(m->gens.cur->conf, &m->proc.log);
 	gen_unref(&m->gens, &m->pub.gen);
 	/* workers that start later map the keys from here */
 	if (m->keys_fd >= 0)

@@ -130,13 +130,6 @@ put_line(struct log *log, enum log_level level, const struct log_ids *ids,
 	record_put_line(&s->board.ring, &line);
 }
 
-static void
-set_level(struct skel *s, const struct conf *conf)
-{
-	s->proc.log.level =
-	    (enum log_level)settings_log(conf)->level;
-}
-
 /* --- generations --- */
 
 /* Tells the master that a generation's slot is not used here. */
@@ -225,7 +218,7 @@ on_commit(struct skel *s, struct frame *f)
 		s->hooks->commit(s->hooks->ctx, g);
 	gen_commit(gs, g);
 	gen_unref(gs, &g);
-	set_level(s, gs->cur->conf);
+	settings_set_levels(gs->cur->conf, &s->proc.log);
 	count_gens(s);
 	(void)chan_send(&s->proc.master, &h, NULL, NULL, 0);
 }
@@ -372,7 +365,7 @@ set_up(struct skel *s, int chan_fd, struct err *e)
 		return -1;
 	if (gs->cur->keys)
 		close(s->start->m->keys_fd);
-	set_level(s, gs->cur->conf);
+	settings_set_levels(gs->cur->conf, &s->proc.log);
 	count_gens(s);
 	ev_set_beat(s->proc.ev, on_beat, s, 1000);
 	/* it only logs: without it we serve as well */

@@ -39,6 +39,8 @@ enum frame_op {
 	CHAN_BUILT,	/* builder: struct built, text, JSON; fd: file */
 	/* asking, worker to role; answered with CHAN_F_REPLY and the same id */
 	CHAN_OPEN,	/* open a file below a root: payload struct ask_open */
+	CHAN_LIST,	/* a directory as a page: struct ask_open; fd: it */
+	CHAN_WARM,	/* have the kernel read: struct ask_warm; fd: of it */
 	CHAN_ECHO,	/* tests and heartbeats of a channel */
 	CHAN_NOP
 };

@@ -2,10 +2,11 @@
  * Error and event log.  Every process.
  *
  * A line is put together on the stack, so that logging never allocates,
- * and handed to the sink.  Of each level a hundred lines pass in a
- * second; what is held is counted and told when a later second comes, by
- * the next line or by the tick.  A sink that logs itself is not entered
- * twice.
+ * and handed to the sink.  A code is a format string; of each code a
+ * hundred lines pass in a second, what is held is counted and told when a
+ * later second comes, by the next line or by the tick.  Codes that fall
+ * on the same place of the table share their hundred while both are
+ * about.  A sink that logs itself is not entered twice.
  */
 #include "os/log.h"
 
@@ -47,34 +48,90 @@ put(struct log *log, enum log_level level, const struct log_ids *ids,
 	log->inside = false;
 }
 
-static void
-tell_held(struct log *log, enum log_level level)
+/* --- modules --- */
+
+struct str
+log_module_of(const char *file)
 {
-	struct log_flood	*f = &log->flood[level];
-	struct log_ids		 ids = { .module = "" };
-	struct text		 t;
-	char			 buf[80];
+	struct str	s = str_from(file);
+	ptrdiff_t	at;
+
+	while ((at = str_find(s, '/', 0)) >= 0)
+		s = str_sub(s, (size_t)at + 1, s.n);
+	at = str_find(s, '_', 0);
+	if (at < 0)
+		at = str_find(s, '.', 0);
+	return at < 0 ? s : str_sub(s, 0, (size_t)at);
+}
+
+void
+log_forget_modules(struct log *log)
+{
+	log->nmodule = 0;
+}
+
+int
+log_set_module(struct log *log, struct str name, enum log_level level)
+{
+	struct log_module	*m = log->module;
+
+	while (m < log->module + log->nmodule && !str_eq(m->name, name))
+		m++;
+	if (m == log->module + LOG_MODULES || name.n > sizeof(m->text))
+		return -1;
+	if (name.n > 0)
+		memcpy(m->text, name.p, name.n);
+	m->name = str_make(m->text, name.n);
+	m->level = level;
+	if (m == log->module + log->nmodule)
+		log->nmodule++;
+	return 0;
+}
+
+static bool
+is_wanted(const struct log *log, enum log_level level, struct str module)
+{
+	for (unsigned i = 0; i < log->nmodule; i++)
+		if (str_eq(log->module[i].name, module))
+			return level <= log->module[i].level;
+	return level <= log->level;
+}
+
+/* --- floods --- */
+
+static void
+tell_held(struct log *log, struct log_flood *f)
+{
+	struct log_ids	ids = { .module = "log" };
+	struct text	t;
+	char		buf[256];
 
 	if (f->held == 0)
 		return;
 	text_init_fixed(&t, buf, sizeof(buf));
-	text_fmt(&t, "log: suppressed %u lines of level %s", f->held,
-	    log_level_name(level));
+	text_fmt(&t, "log: suppressed %u lines like \"%s\"", f->held, f->fmt);
 	f->held = 0;
-	put(log, level, &ids, text_str(&t));
+	put(log, f->level, &ids, text_str(&t));
 }
 
-/* True if one more line of this level may pass now. */
-static bool
-passes(struct log *log, enum log_level level)
+static struct log_flood *
+find_flood(struct log *log, const char *fmt)
 {
-	struct log_flood	*f = &log->flood[level];
+	uint64_t	h = (uint64_t)(uintptr_t)fmt * 0x9e3779b97f4a7c15ULL;
+
+	return &log->flood[(h >> 32) % LOG_CODES];
+}
+
+/* True if one more line of this code may pass now. */
+static bool
+passes(struct log *log, enum log_level level, const char *fmt)
+{
+	struct log_flood	*f = find_flood(log, fmt);
 	uint64_t		 second = now();
 
 	if (f->second != second) {
-		tell_held(log, level);
-		f->second = second;
-		f->lines = 0;
+		tell_held(log, f);
+		*f = (struct log_flood){ fmt, second, 0, 0, level };
 	}
 	if (f->lines >= LOG_FLOOD) {
 		f->held++;
@@ -84,63 +141,38 @@ passes(struct log *log, enum log_level level)
 	return true;
 }
 
-static void __attribute__((format(printf, 3, 0)))
-line(const struct logctx *lc, enum log_level level, const char *fmt,
-    va_list ap)
+/* --- lines --- */
+
+void
+log_line(const struct logctx *lc, enum log_level level, const char *file,
+    const char *fmt, ...)
 {
 	struct log	*log = lc->log;
-	char		 buf[LOG_TEXT_MAX];
+	struct log_ids	 ids = lc->ids;
+	struct str	 module;
+	char		 name[LOG_MODULE_MAX + 1], buf[LOG_TEXT_MAX];
+	va_list		 ap;
 	int		 n;
 
 	if (log == NULL || log->put == NULL || log->inside ||
-	    level > log->level || !passes(log, level))
+	    (log->nmodule == 0 && level > log->level))
 		return;
+	module = ids.module != NULL && ids.module[0] != '\0' ?
+	    str_from(ids.module) : log_module_of(file);
+	if (!is_wanted(log, level, module) || !passes(log, level, fmt))
+		return;
+	if (str_to_c(str_sub(module, 0, LOG_MODULE_MAX), name,
+	    sizeof(name)) == -1)
+		name[0] = '\0';
+	ids.module = name;
+	va_start(ap, fmt);
 	n = vsnprintf(buf, sizeof(buf), fmt, ap);
+	va_end(ap);
 	if (n < 0)
 		return;
 	if ((size_t)n >= sizeof(buf))
 		n = sizeof(buf) - 1;
-	put(log, level, &lc->ids, str_make(buf, (size_t)n));
-}
-
-void
-log_err(const struct logctx *lc, const char *fmt, ...)
-{
-	va_list	ap;
-
-	va_start(ap, fmt);
-	line(lc, LOG_ERR, fmt, ap);
-	va_end(ap);
-}
-
-void
-log_warn(const struct logctx *lc, const char *fmt, ...)
-{
-	va_list	ap;
-
-	va_start(ap, fmt);
-	line(lc, LOG_WARN, fmt, ap);
-	va_end(ap);
-}
-
-void
-log_info(const struct logctx *lc, const char *fmt, ...)
-{
-	va_list	ap;
-
-	va_start(ap, fmt);
-	line(lc, LOG_INFO, fmt, ap);
-	va_end(ap);
-}
-
-void
-log_dbg(const struct logctx *lc, const char *fmt, ...)
-{
-	va_list	ap;
-
-	va_start(ap, fmt);
-	line(lc, LOG_DBG, fmt, ap);
-	va_end(ap);
+	put(log, level, &ids, str_make(buf, (size_t)n));
 }
 
 void
@@ -150,9 +182,9 @@ log_tick(struct log *log)
 
 	if (log->put == NULL || log->inside)
 		return;
-	for (unsigned i = 0; i < LOG_NLEVEL; i++)
+	for (unsigned i = 0; i < LOG_CODES; i++)
 		if (log->flood[i].second != second)
-			tell_held(log, (enum log_level)i);
+			tell_held(log, &log->flood[i]);
 }
 
 /*

@@ -10,31 +10,44 @@
 
 enum log_level { LOG_ERR, LOG_WARN, LOG_INFO, LOG_DBG, LOG_NLEVEL };
 
-/* whom a line is about; all but log may be empty */
+/* whom a line is about; all may be empty */
 struct log_ids {
-	const char	*module;	/* "proxy"; "" */
+	const char	*module;	/* "proxy"; "": that of the file */
 	struct str	 request;	/* request id */
 	uint64_t	 conn;		/* connection number, 0: none */
 };
 
 #define LOG_TEXT_MAX	2048	/* bytes of a line, cut */
-#define LOG_FLOOD	100	/* lines of a level in a second */
+#define LOG_FLOOD	100	/* lines of a code in a second */
+#define LOG_CODES	64	/* codes that are counted at a time */
+#define LOG_MODULES	32	/* with a level of their own */
+#define LOG_MODULE_MAX	24	/* bytes of a module's name */
 
-/* flood guard of a level */
+/* flood guard of a code, which is a format string */
 struct log_flood {
-	uint64_t	second;		/* monotonic */
-	unsigned	lines;		/* let through in it */
-	unsigned	held;		/* and not */
+	const char	*fmt;
+	uint64_t	 second;	/* monotonic */
+	unsigned	 lines;		/* let through in it */
+	unsigned	 held;		/* and not */
+	enum log_level	 level;
+};
+
+struct log_module {
+	struct str	name;
+	char		text[LOG_MODULE_MAX];
+	enum log_level	level;
 };
 
 /* where lines of a process go and what is let through */
 struct log {
-	enum log_level	level;
+	enum log_level	level;		/* of modules without their own */
 	void		(*put)(struct log *, enum log_level,
 			    const struct log_ids *, struct str text);
 	void		*ctx;
 	/* zeroed by whoever sets it up */
-	struct log_flood flood[LOG_NLEVEL];
+	struct log_module module[LOG_MODULES];
+	unsigned	nmodule;
+	struct log_flood flood[LOG_CODES];
 	bool		 inside:1;	/* put runs; what it logs is lost */
 };
 
@@ -43,15 +56,28 @@ struct logctx {
 	struct log_ids	 ids;
 };
 
-/* One line of that level, cut at LOG_TEXT_MAX. */
-void log_err(const struct logctx *, const char *fmt, ...)
-    __attribute__((format(printf, 2, 3)));
-void log_warn(const struct logctx *, const char *fmt, ...)
-    __attribute__((format(printf, 2, 3)));
-void log_info(const struct logctx *, const char *fmt, ...)
-    __attribute__((format(printf, 2, 3)));
-void log_dbg(const struct logctx *, const char *fmt, ...)
-    __attribute__((format(printf, 2, 3)));
+/*
+ * One line, cut at LOG_TEXT_MAX.  Its module is the stem of the file that
+ * logs, up to the first underscore, unless the ids name another.
+ */
+void log_line(const struct logctx *, enum log_level, const char *file,
+    const char *fmt, ...) __attribute__((format(printf, 4, 5)));
+#define log_err(lc, ...)	log_line(lc, LOG_ERR, __FILE__, __VA_ARGS__)
+#define log_warn(lc, ...)	log_line(lc, LOG_WARN, __FILE__, __VA_ARGS__)
+#define log_info(lc, ...)	log_line(lc, LOG_INFO, __FILE__, __VA_ARGS__)
+/* asked ten times a request, nearly always in vain */
+#define log_dbg(lc, ...)	(LOG_DEBUGS((lc)->log) ? \
+	log_line(lc, LOG_DBG, __FILE__, __VA_ARGS__) : (void)0)
+
+#define LOG_DEBUGS(l) \
+	((l) != NULL && ((l)->level >= LOG_DBG || (l)->nmodule > 0))
+
+/* "src/core/listener_conf.c": "listener" */
+struct str log_module_of(const char *file);
+
+/* A module's own level, the last one said; -1 if it does not fit. */
+int log_set_module(struct log *, struct str name, enum log_level);
+void log_forget_modules(struct log *);
 
 /* Each second: says how many lines the flood guard held, if it did. */
 void log_tick(struct log *);

@@ -25,6 +25,11 @@
 #define ARCH 0
 #endif
 
+/* since Linux 6.5; one number on every system */
+#ifndef SYS_cachestat
+#define SYS_cachestat 451
+#endif
+
 /* what workers, roles and their C library are known to call */
 static const unsigned short calls[] = {
 	SYS_read, SYS_write, SYS_readv, SYS_writev, SYS_pread64, SYS_pwrite64,
@@ -45,7 +50,8 @@ static const unsigned short calls[] = {
 	SYS_ftruncate, SYS_fsync, SYS_fdatasync, SYS_fallocate, SYS_mkdirat,
 	SYS_fchmod, SYS_umask, SYS_prctl, SYS_sched_yield, SYS_prlimit64,
 	SYS_sched_getaffinity, SYS_uname, SYS_rseq, SYS_set_robust_list,
-	SYS_memfd_create,
+	SYS_memfd_create, SYS_cachestat, SYS_flock, SYS_utimensat, SYS_wait4,
+	SYS_clone, SYS_setpriority, SYS_close_range,
 #if defined(__x86_64__)
 	SYS_poll, SYS_epoll_wait, SYS_open, SYS_stat, SYS_unlink, SYS_time,
 	SYS_mkdir, SYS_chown, SYS_rename, SYS_access, SYS_readlink,

@@ -435,6 +435,6 @@ static const struct conf_group group = {
 static const struct conf_group *const groups[] = { &group, NULL };
 
 const struct conf_section upstream_section = {
-	"upstream", true, groups, warn_unused,
-	"Servers that answer the same requests."
+	.type = "upstream", .named = true, .groups = groups,
+	.done = warn_unused, .text = "Servers that answer the same requests."
 };

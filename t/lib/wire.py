@@ -6,6 +6,7 @@ import os
 import re
 import shutil
 import tempfile
+import time
 
 from lib import http, proc
 
@@ -77,6 +78,19 @@ def is_fail(r, name):
     assert row == name and rid == r["x-request-id"], r
     assert not closes or r.closes, r
     return rid
+
+
+def within(seconds, s, target, right, headers=None):
+    """The first response that is right; one must come within the time."""
+    end = time.monotonic() + seconds
+    with http.Client(s.port) as c:
+        while True:
+            late = time.monotonic() > end
+            r = c.ask("GET", target, headers or {})
+            if right(r):
+                return r
+            assert not late, r
+            time.sleep(0.01)
 
 
 def ends(c):

@@ -5,6 +5,9 @@ usage: index.py
 Run it from the top of the tree after adding, renaming or removing a
 source.  A file goes to the group of its folder; os/ev_X.c to the event
 file X, os/*_linux.c and os/*_other.c to the files of that system.
+
+The names of modules that lines of the log have, src/core/module.tbl, are
+made with it.
 """
 import glob
 import os
@@ -25,6 +28,16 @@ def group(path):
     return parts[1].upper()
 
 
+def modules():
+    """src/core/module.tbl: stems up to the first underscore."""
+    names = {re.split("[_.]", os.path.basename(p))[0]
+             for p in glob.glob("src/**/*.c", recursive=True)
+             if not p.startswith("src/base/")}
+    return ("/*\n * Modules, as the lines of the log name them: MODULE("
+            "name).  Written by\n * t/lint/index.py.\n */\n" +
+            "".join(f'MODULE("{n}")\n' for n in sorted(names)))
+
+
 def main():
     groups = {}
     for path in sorted(glob.glob("src/**/*.c", recursive=True)):
@@ -43,6 +56,8 @@ def main():
         print(f"no SRCS_{name} in the Makefile for {files}")
     with open("Makefile", "w", encoding="utf-8") as f:
         f.write(text)
+    with open("src/core/module.tbl", "w", encoding="utf-8") as f:
+        f.write(modules())
     return 1 if groups else 0
 
 

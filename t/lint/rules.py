@@ -3,6 +3,7 @@ import os
 import re
 
 from csrc import TOKEN, matching, split_args
+from index import modules
 
 FLOORS = {
     "base": 0, "os": 1, "conf": 1, "io": 2, "http": 3, "codec": 4,
@@ -323,6 +324,9 @@ def index(tree):
         yield "Makefile", 1, f"{path} is in SRCS but not there"
     for path in sorted({p for p in listed if listed.count(p) > 1}):
         yield "Makefile", 1, f"{path} is in SRCS twice"
+    with open("src/core/module.tbl", encoding="utf-8") as f:
+        if f.read() != modules():
+            yield "src/core/module.tbl", 1, "run t/lint/index.py"
 
 
 def prototype_params(tree):

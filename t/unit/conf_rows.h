@@ -229,13 +229,21 @@ static const struct conf_group *const t_listener_groups[] = {
 	&t_listener_group, NULL };
 
 static const struct conf_section t_sluice = {
-	"sluice", false, t_sluice_groups, NULL, "The whole." };
+	.type = "sluice", .named = false,
+	.groups = t_sluice_groups,
+	.text = "The whole." };
 static const struct conf_section t_listener = {
-	"listener", true, t_listener_groups, NULL, "What is accepted." };
+	.type = "listener", .named = true,
+	.groups = t_listener_groups,
+	.text = "What is accepted." };
 static const struct conf_section t_upstream = {
-	"upstream", true, t_upstream_groups, NULL, "What is dialled." };
+	.type = "upstream", .named = true,
+	.groups = t_upstream_groups,
+	.text = "What is dialled." };
 static const struct conf_section t_route = {
-	"route", true, t_route_groups, t_done_routes, "What is answered." };
+	.type = "route", .named = true,
+	.groups = t_route_groups, .done = t_done_routes,
+	.text = "What is answered." };
 
 /* In place of the program's: the archive's registry stays out. */
 const struct conf_section *const conf_sections[] = {

@@ -291,7 +291,7 @@ END_TEST
 START_TEST(body_chunked)
 {
 	struct hdr	h = { .name = STR("X-A"), .val = STR("b") };
-	struct hdrs	hs = { &h, 1, 1 };
+	struct hdrs	hs = { .v = &h, .n = 1, .cap = 1 };
 
 	begin(4096);
 	ask("POST", BODY_UNKNOWN, 0);

@@ -54,7 +54,7 @@ static void
 reply_chunked(void)
 {
 	struct hdr	h = { .name = STR("X-Sum"), .val = STR("3") };
-	struct hdrs	hs = { &h, 1, 1 };
+	struct hdrs	hs = { .v = &h, .n = 1, .cap = 1 };
 
 	head(200, BODY_UNKNOWN, 0);
 	data(STR("ab"), 0);

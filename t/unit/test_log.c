@@ -4,6 +4,7 @@
 #include "os/log.h"
 
 #include <check.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <time.h>
 #include <unistd.h>
@@ -12,7 +13,7 @@
 struct got {
 	unsigned	n;
 	enum log_level	level;
-	const char	*module;
+	char		module[LOG_MODULE_MAX + 1];
 	size_t		len;
 	char		text[LOG_TEXT_MAX];
 	const struct logctx *again;	/* logs to it from inside */
@@ -26,7 +27,7 @@ on_line(struct log *log, enum log_level level, const struct log_ids *ids,
 
 	g->n++;
 	g->level = level;
-	g->module = ids->module;
+	snprintf(g->module, sizeof(g->module), "%s", ids->module);
 	g->len = text.n;
 	memcpy(g->text, text.p, text.n);
 	if (text.n < sizeof(g->text))
@@ -62,7 +63,7 @@ settle(void)
 static void
 pass(void)
 {
-	for (unsigned i = 0; i < LOG_NLEVEL; i++)
+	for (unsigned i = 0; i < LOG_CODES; i++)
 		sink.flood[i].second--;
 }
 
@@ -84,6 +85,60 @@ START_TEST(levels)
 	ck_assert_int_eq(got.level, LOG_DBG);
 	ck_assert_str_eq(log_level_name(LOG_WARN), "warning");
 	ck_assert_str_eq(log_level_name(LOG_NLEVEL), "");
+}
+END_TEST
+
+static bool
+is_module(const char *file, const char *name)
+{
+	return str_eq(log_module_of(file), str_from(name));
+}
+
+START_TEST(modules)
+{
+	ck_assert(is_module("src/core/listener_conf.c", "listener"));
+	ck_assert(is_module("proxy.c", "proxy"));
+	ck_assert(is_module("a/b", "b"));
+	ck_assert(is_module("", ""));
+	lc.ids.module = NULL;
+	log_info(&lc, "x");
+	ck_assert_str_eq(got.module, "test");
+	lc.ids.module = "mod";
+	ck_assert_int_eq(log_set_module(&sink, STR("mod"), LOG_DBG), 0);
+	ck_assert_int_eq(log_set_module(&sink, STR("calm"), LOG_ERR), 0);
+	log_dbg(&lc, "a");
+	ck_assert_str_eq(got.text, "a");
+	lc.ids.module = "calm";
+	log_warn(&lc, "b");
+	ck_assert_str_eq(got.text, "a");
+	log_err(&lc, "c");
+	ck_assert_str_eq(got.text, "c");
+	lc.ids.module = "";
+	log_dbg(&lc, "d");
+	ck_assert_str_eq(got.text, "c");
+	log_forget_modules(&sink);
+	lc.ids.module = "calm";
+	log_info(&lc, "e");
+	ck_assert_str_eq(got.text, "e");
+}
+END_TEST
+
+START_TEST(modules_bounds)
+{
+	char	name[8];
+
+	ck_assert_int_eq(log_set_module(&sink,
+	    STR("a23456789012345678901234x"), LOG_DBG), -1);
+	for (int i = 0; i < LOG_MODULES; i++) {
+		snprintf(name, sizeof(name), "m%d", i);
+		for (int k = 0; k < 2; k++)
+			ck_assert_int_eq(log_set_module(&sink,
+			    str_from(name), LOG_DBG), 0);
+	}
+	ck_assert_int_eq(log_set_module(&sink, STR("b"), LOG_DBG), -1);
+	lc.ids.module = "a234567890123456789012345678";
+	log_err(&lc, "x");
+	ck_assert_str_eq(got.module, "a23456789012345678901234");
 }
 END_TEST
 
@@ -122,15 +177,15 @@ START_TEST(flood)
 	for (int i = 0; i < LOG_FLOOD + 20; i++)
 		log_warn(&lc, "line %d", i);
 	ck_assert_uint_eq(got.n, LOG_FLOOD);
-	/* other levels have their own hundred */
-	log_err(&lc, "x");
+	/* other codes have their own hundred */
+	log_warn(&lc, "x");
 	ck_assert_uint_eq(got.n, LOG_FLOOD + 1);
 	log_tick(&sink);
 	ck_assert_uint_eq(got.n, LOG_FLOOD + 1);
 	pass();
 	log_tick(&sink);
 	ck_assert_uint_eq(got.n, LOG_FLOOD + 2);
-	ck_assert_str_eq(got.text, "log: suppressed 20 lines of level warning");
+	ck_assert_str_eq(got.text, "log: suppressed 20 lines like \"line %d\"");
 	ck_assert_int_eq(got.level, LOG_WARN);
 	log_tick(&sink);
 	ck_assert_uint_eq(got.n, LOG_FLOOD + 2);
@@ -140,13 +195,15 @@ END_TEST
 /* The next line tells it too, and comes after it. */
 START_TEST(flood_told_by_line)
 {
+	static const char	fmt[] = "x %d";
+
 	settle();
 	for (int i = 0; i < LOG_FLOOD + 1; i++)
-		log_err(&lc, "x");
+		log_err(&lc, fmt, 1);
 	pass();
-	log_err(&lc, "after");
+	log_err(&lc, fmt, 2);
 	ck_assert_uint_eq(got.n, LOG_FLOOD + 2);
-	ck_assert_str_eq(got.text, "after");
+	ck_assert_str_eq(got.text, "x 2");
 }
 END_TEST
 
@@ -185,6 +242,8 @@ suite(void)
 	tcase_set_timeout(c, 30);
 	tcase_add_checked_fixture(c, setup, NULL);
 	tcase_add_test(c, levels);
+	tcase_add_test(c, modules);
+	tcase_add_test(c, modules_bounds);
 	tcase_add_test(c, nowhere);
 	tcase_add_test(c, cut);
 	tcase_add_test(c, sink_that_logs);

@@ -16,8 +16,8 @@ static const struct conf_group		 own = { "route", no_rows,
 	sizeof(struct t_route), NULL };
 static const struct conf_group *const	 groups[] = { &own, &proxy_group,
 	NULL };
-static const struct conf_section	 t_route = { "route", true, groups,
-	NULL, "Routes." };
+static const struct conf_section	 t_route = { .type = "route",
+	.named = true, .groups = groups, .text = "Routes." };
 static const struct conf_section *const	 sections[] = { &t_route,
 	&upstream_section, NULL };
 

@@ -32,8 +32,10 @@ START_TEST(types)
 		{ "a.averyveryverylongone", "application/octet-stream" }
 	};
 
+	bool				packs;
+
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
-		ck_assert(str_eq(static_type(str_from(cases[i][0])),
+		ck_assert(str_eq(static_type(str_from(cases[i][0]), &packs),
 		    str_from(cases[i][1])));
 }
 END_TEST
@@ -52,9 +54,10 @@ judge(const struct cond *c)
 	struct static_tag	 t = { STR("\"a-b\""), MTIME };
 	struct hdrs		 hs = { 0 };
 	struct arena		 a;
-	struct range		 r;
+	struct range		 v[RANGE_MAX];
 	enum range_rc		 rc;
 	enum fail		 why;
+	unsigned		 n;
 	bool			 same;
 
 	arena_init(&a, NULL);
@@ -62,10 +65,10 @@ judge(const struct cond *c)
 		if (c->val[i] != NULL)
 			hdr_add(&a, &hs, c->id[i], str_from(c->val[i]));
 	why = static_check(&hs, &t, NOW, &same);
-	rc = static_range(&hs, &t, NOW, 10, &r);
+	rc = static_range(&hs, &t, NOW, 10, v, &n);
 	arena_fini(&a);
 	return why != FAIL_NONE ? "412" : same ? "304" :
-	    rc == RANGE_OK ? "range" :
+	    rc == RANGE_OK ? n == 1 ? "range" : "ranges" :
 	    rc == RANGE_UNSATISFIABLE ? "416" : "200";
 }
 
@@ -97,7 +100,8 @@ START_TEST(conditions)
 		ONE(IF_UNMODIFIED_SINCE, "soon", "200"),
 		TWO(IF_MATCH, "*", IF_UNMODIFIED_SINCE, OLDER, "200"),
 		ONE(RANGE, "bytes=0-1", "range"),
-		ONE(RANGE, "bytes=0-1,4-5", "200"),
+		ONE(RANGE, "bytes=0-1,4-5", "ranges"),
+		ONE(RANGE, "bytes=0-1,2-5", "range"),
 		ONE(RANGE, "bytes=10-", "416"), ONE(RANGE, "lines=1", "200"),
 		TWO(RANGE, "bytes=0-1", RANGE, "bytes=2-3", "200"),
 		TWO(RANGE, "bytes=0-1", IF_RANGE, "\"a-b\"", "range"),
@@ -112,6 +116,40 @@ START_TEST(conditions)
 		ck_assert_msg(strcmp(judge(&cases[i]), cases[i].want) == 0,
 		    "%zu: %s is %s, not %s", i, cases[i].val[0],
 		    judge(&cases[i]), cases[i].want);
+}
+END_TEST
+
+/* --- codings --- */
+
+START_TEST(codings)
+{
+	static const struct {
+		const char		*accept;
+		unsigned		 have;
+		enum static_coding	 want;
+	}			cases[] = {
+		{ "gzip, br", 0xf, CODING_BR },
+		{ "gzip, br", 1, CODING_NONE },
+		{ "gzip, br", 0x9, CODING_GZIP },
+		{ "zstd;q=0.9, br;q=0.8", 0xf, CODING_ZSTD },
+		{ "*", 0xf, CODING_BR },
+		{ "*;q=0.1, identity", 0xf, CODING_NONE },
+		{ "br;q=0", 0xf, CODING_NONE },
+		{ "", 0xf, CODING_NONE }
+	};
+	static const uint64_t	size[CODING_N] = { 100, 10, 20, 30 };
+	struct arena		a;
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		struct hdrs	hs = { 0 };
+
+		arena_init(&a, NULL);
+		hdr_add(&a, &hs, HDR_ACCEPT_ENCODING,
+		    str_from(cases[i].accept));
+		ck_assert_msg(static_choose(&hs, cases[i].have, size) ==
+		    cases[i].want, "\"%s\"", cases[i].accept);
+		arena_fini(&a);
+	}
 }
 END_TEST
 
@@ -289,6 +327,16 @@ END_TEST
 
 /* --- helpers --- */
 
+/* What is known of files is too old then. */
+static void
+age(struct site *s)
+{
+	uint64_t	end = env_ms() + STATIC_LOOK_MS + 1;
+
+	while (env_ms() < end)
+		ev_turn(s->t.ev, 50);
+}
+
 /* the test as a helper: answers one question with what it was told */
 static void
 serve_question(struct site *s, int end, int fd, uint32_t error)
@@ -356,7 +404,7 @@ START_TEST(helpers_are_asked)
 	struct err	 e;
 	int		 ends[2], fd;
 
-	setup(&s, "");
+	setup(&s, "precompressed = off\n");
 	s.t.serve.ask = ask_new(s.t.ev);
 	ck_assert_int_eq(sock_pair(ends, &e), 0);
 	ck_assert_int_eq(ask_peer(s.t.serve.ask, 0, ends[0], &e), 0);
@@ -369,6 +417,7 @@ START_TEST(helpers_are_asked)
 	cli_end(&s.t, c);
 	env_has(c->buf, "HTTP/1.1 200 ");
 	cli_close(&c);
+	age(&s);
 	c = begin(&s);
 	serve_question(&s, ends[1], -1, EACCES);
 	cli_end(&s.t, c);
@@ -395,7 +444,7 @@ START_TEST(client_leaves_while_asked)
 	struct linger	 reset = { 1, 0 };
 	int		 ends[2];
 
-	setup(&s, "");
+	setup(&s, "precompressed = off\n");
 	s.t.serve.ask = ask_new(s.t.ev);
 	ck_assert_int_eq(sock_pair(ends, &e), 0);
 	ck_assert_int_eq(ask_peer(s.t.serve.ask, 0, ends[0], &e), 0);
@@ -488,6 +537,7 @@ suite(void)
 	tcase_set_timeout(tc, 60);
 	tcase_add_test(tc, types);
 	tcase_add_test(tc, conditions);
+	tcase_add_test(tc, codings);
 	tcase_add_test(tc, what_is_found);
 	tcase_add_test(tc, what_is_not);
 	tcase_add_test(tc, switches);

@@ -18,7 +18,7 @@
 #define COPY_MAX	2048		/* bytes of body worth copying */
 #define HEAD_MIN	1024		/* room in which a head may fit */
 #define IOV_MAX_OURS	16
-#define FILE_STEP	(1024 * 1024)	/* offered by one sendfile */
+#define FILE_STEP	(2048 * 1024)	/* offered by one sendfile */
 
 void
 h1_outq_init(struct h1_outq *q, struct arena *a, struct page_pool *pool)

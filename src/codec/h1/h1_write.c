@@ -60,7 +60,9 @@ put_fields(struct text *t, const struct hdrs *hs, unsigned not)
 	const struct hdr	*h;
 	size_t			 i;
 
-	for (i = 0; i < hs->n; i++) {
+	if (hs->nline > 0)
+		text_add(t, hs->lines);
+	for (i = hs->nline; i < hs->n; i++) {
 		h = &hs->v[i];
 		if ((h->flags & (not | HDR_F_DEAD)) == 0 &&
 		    h->id != HDR_HOST)

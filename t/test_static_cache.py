@@ -1,0 +1,262 @@
+"""What is remembered of files: for how long, how much, and at what cost."""
+import os
+import re
+import shutil
+import signal
+import subprocess
+import threading
+import time
+
+import pytest
+
+from lib import http, net, wire
+
+CONF = """
+[sluice]
+workers = 1
+[listener web]
+bind = 127.0.0.1:@port@
+[route site]
+path = /*
+static = @dir@/www
+"""
+
+
+def is_body(body):
+    return lambda r: r.status == 200 and r.body == body
+
+
+@pytest.mark.parametrize("size", [10, 1000, 100_000, 3_000_000])
+def test_change_in_place(sluice, tmp, size):
+    path = wire.put(tmp, "f.bin", b"a" * size)
+    s = sluice(CONF)
+    for letter in (b"b", b"c", b"d"):
+        assert http.get(s.port, "/f.bin").status == 200
+        with open(path, "r+b") as f:
+            f.write(letter * size)
+        wire.within(1, s, "/f.bin", is_body(letter * size))
+
+
+@pytest.mark.parametrize("size", [10, 100_000, 3_000_000])
+def test_change_by_rename(sluice, tmp, size):
+    path = wire.put(tmp, "f.bin", b"a" * size)
+    s = sluice(CONF)
+    for letter in (b"b", b"c", b"d"):
+        assert http.get(s.port, "/f.bin").status == 200
+        new = wire.put(tmp, "new.bin", letter * size)
+        os.rename(new, path)
+        wire.within(1, s, "/f.bin", is_body(letter * size))
+
+
+def test_other_length(sluice, tmp):
+    """In place, longer and shorter: never a cut or padded answer."""
+    path = wire.put(tmp, "f.bin", b"a" * 1000)
+    s = sluice(CONF)
+    for n in (2000, 10, 300_000, 200_000, 500, 0, 1):
+        http.get(s.port, "/f.bin")
+        with open(path, "r+b") as f:
+            f.truncate(0)
+            f.write(b"z" * n)
+        wire.within(1, s, "/f.bin", is_body(b"z" * n))
+
+
+def test_comes_and_goes(sluice, tmp):
+    wire.put(tmp, "x", b"x")
+    s = sluice(CONF)
+    for _ in range(2):
+        assert http.get(s.port, "/f.txt").status == 404
+        path = wire.put(tmp, "f.txt", b"here")
+        wire.within(1, s, "/f.txt", is_body(b"here"))
+        os.unlink(path)
+        wire.within(1, s, "/f.txt", lambda r: r.status == 404)
+
+
+def test_rights_are_seen(sluice, tmp):
+    if os.environ.get("SLUICE_KIND") == "cover":
+        pytest.skip("there the workers are root")
+    path = wire.put(tmp, "f.txt", b"here")
+    s = sluice(CONF)
+    assert http.get(s.port, "/f.txt").status == 200
+    os.chmod(path, 0)
+    wire.within(1, s, "/f.txt", lambda r: r.status == 403)
+    os.chmod(path, 0o644)
+    wire.within(1, s, "/f.txt", is_body(b"here"))
+
+
+def test_deploy_by_link(sluice, tmp):
+    """current -> releases/N, which is the root."""
+    for n in (1, 2, 3):
+        wire.put(tmp, f"../releases/{n}/f.txt", b"release %d" % n)
+    os.symlink(f"{tmp}/releases/1", f"{tmp}/current")
+    s = sluice(CONF.replace("@dir@/www", "@dir@/current"))
+    for n in (2, 3, 1):
+        assert http.get(s.port, "/f.txt").status == 200
+        os.symlink(f"releases/{n}", f"{tmp}/next")
+        os.rename(f"{tmp}/next", f"{tmp}/current")
+        wire.within(1, s, "/f.txt", is_body(b"release %d" % n))
+
+
+def test_deploy_below_the_root(sluice, tmp):
+    for n in (1, 2):
+        wire.put(tmp, f"releases/{n}/f.txt", b"release %d" % n)
+    os.symlink("releases/1", f"{tmp}/www/current")
+    s = sluice(CONF)
+    assert http.get(s.port, "/current/f.txt").body == b"release 1"
+    os.symlink("releases/2", f"{tmp}/www/next")
+    os.rename(f"{tmp}/www/next", f"{tmp}/www/current")
+    wire.within(1, s, "/current/f.txt", is_body(b"release 2"))
+    os.symlink("/etc", f"{tmp}/www/next")
+    os.rename(f"{tmp}/www/next", f"{tmp}/www/current")
+    wire.within(1, s, "/current/f.txt", lambda r: r.status == 404)
+
+
+def test_reload_changes_what_is_told(sluice, tmp):
+    wire.put(tmp, "f.txt", b"here")
+    s = sluice(CONF)
+    assert http.get(s.port, "/f.txt").get("cache-control") is None
+    s.reload(CONF + "cache_control = max-age=9\n")
+    assert http.get(s.port, "/f.txt")["cache-control"] == "max-age=9"
+    s.reload(CONF + "types.txt = text/x-other\n")
+    r = http.get(s.port, "/f.txt")
+    assert r["content-type"] == "text/x-other"
+    assert r.get("cache-control") is None
+
+
+# --- bounds ---
+
+def test_bounds(sluice, tmp):
+    """More files than it remembers: all are right, the sums hold."""
+    for n in range(300):
+        wire.put(tmp, f"mid/{n}", b"%d " % n * 30_000)
+    for n in range(600):
+        path = wire.put(tmp, f"large/{n}", b"%d" % n)
+        os.truncate(path, 200_000)
+    s = sluice(CONF)
+    with http.Client(s.port) as c:
+        for n in range(300):
+            assert c.ask("GET", f"/mid/{n}").body == b"%d " % n * 30_000
+        for n in range(600):
+            r = c.ask("GET", f"/large/{n}", {"Range": "bytes=0-2"})
+            assert r.body.rstrip(b"\0") == b"%d" % n
+        for n in range(5000):
+            assert c.ask("GET", f"/no/{n}").status == 404
+        now = wire.sums(s)
+        worker = s.roles()["worker 1"]
+        assert len(os.listdir(f"/proc/{worker}/fd")) < 600
+    assert now["static_entries"] <= 4096
+    assert now["static_bytes"] <= 33 << 20
+    assert http.get(s.port, "/mid/7").body == b"7 " * 30_000
+
+
+# --- cost ---
+
+def calls(s, pid, targets):
+    """System calls of a worker for requests over one connection."""
+    if shutil.which("strace") is None:
+        pytest.skip("no strace")
+    out = f"{s.dir}/strace"
+    with http.Client(s.port) as c:
+        for t in targets:
+            c.ask("GET", t)
+        tracer = subprocess.Popen(
+            ["strace", "-f", "-o", out, "-p", str(pid)],
+            stderr=subprocess.PIPE, text=True)
+        try:
+            line = tracer.stderr.readline()
+            if "attached" not in line:
+                pytest.skip("no tracing here")
+            for t in targets:
+                c.ask("GET", t)
+        finally:
+            tracer.send_signal(signal.SIGINT)
+            tracer.wait()
+            tracer.stderr.close()
+    with open(out, encoding="utf-8") as f:
+        names = [m[1] for m in re.finditer(r"^\d+ +(\w+)\(", f.read(), re.M)]
+    return [n for n in names if not n.startswith("epoll_")]
+
+
+@pytest.mark.parametrize("size,most", [(1024, 2), (60_000, 2), (102_400, 2),
+                                       (300_000, 5)])
+def test_calls(sluice, tmp, size, most):
+    """A small file is one recv and one send."""
+    wire.put(tmp, "f.bin", b"x" * size)
+    s = sluice(CONF)
+    worker = s.roles()["worker 1"]
+    n = 200
+    got = calls(s, worker, ["/f.bin"] * n)
+    assert got.count("recvfrom") >= n
+    # what is looked at each half second, and the log, are no part of it
+    assert len(got) <= n * most + 40, sorted(got)
+    if most == 2:
+        assert "sendfile" not in got
+        assert got.count("sendto") + got.count("sendmsg") >= n
+        assert got.count("openat2") < 20
+
+
+# --- slow disks ---
+
+def test_stall_is_its_own(sluice, tmp):
+    """What waits for a disk delays nobody else, cold files included."""
+    for n in range(9):
+        wire.put(tmp, f"cold{n}.bin", b"cold %d" % n)
+    wire.put(tmp, "warm.txt", b"warm")
+    s = sluice(CONF, env={"SLUICE_FAULT": "static_cold,helper_stall:1"})
+    took = {}
+
+    def get(target):
+        begun = time.monotonic()
+        assert http.get(s.port, target).status == 200
+        took[target] = time.monotonic() - begun
+
+    first = threading.Thread(target=get, args=("/cold0.bin",))
+    first.start()
+    deadline = net.Deadline("the first question")
+    while wire.sums(s)["asks_total"] == 0:
+        assert deadline.left() > 0
+    for n in range(1, 9):
+        get(f"/cold{n}.bin")
+        get("/warm.txt")
+    assert first.is_alive()
+    first.join()
+    assert took.pop("/cold0.bin") > 2
+    assert max(took.values()) < 1, took
+
+
+def test_cold_bytes(sluice, tmp):
+    """What is not in memory is read by a helper, then sent."""
+    small, large = os.urandom(50_000), os.urandom(9_000_000)
+    wire.put(tmp, "small", small)
+    wire.put(tmp, "large", large)
+    s = sluice(CONF, env={"SLUICE_FAULT": "fs_cold_read"})
+    assert http.get(s.port, "/small").body == small
+    assert http.get(s.port, "/large").body == large
+    with http.Client(s.port) as c:
+        r = c.ask("GET", "/large", {"Range": "bytes=8000000-8999999"})
+        assert r.body == large[8_000_000:]
+        r = c.ask("GET", "/large", {"Range": "bytes=1-2,5000000-8999999"})
+        assert r.status == 206 and large[5_000_000:] in r.body
+    assert wire.sums(s)["asks_total"] >= 5
+
+
+def test_client_leaves_a_cold_file(sluice, tmp):
+    wire.put(tmp, "cold.bin", bytes(9_000_000))
+    wire.put(tmp, "warm.txt", b"warm")
+    s = sluice(CONF, env={
+        "SLUICE_FAULT": "static_cold,fs_cold_read,helper_stall:1"})
+    with http.Client(s.port) as c:
+        c.send(http.request("GET", "/cold.bin"))
+        c.reset()
+    assert http.get(s.port, "/warm.txt").body == b"warm"
+    assert len(http.get(s.port, "/cold.bin").body) == 9_000_000
+
+
+# --- what is told ---
+
+def test_debug_lines(sluice, tmp):
+    wire.put(tmp, "f.txt", b"12345")
+    s = sluice(CONF + "[log]\nlevel = debug\n")
+    http.get(s.port, "/f.txt")
+    http.get(s.port, "/f.txt")
+    lines = s.wait_log(r'file: .*f\.txt.*5 bytes', count=2)
+    assert "MISS" in lines[0] and "HIT" in lines[1]
