@@ -32,6 +32,7 @@ SRCS_OS = \
 	src/os/ev_poll.c \
 	src/os/fault.c \
 	src/os/log.c \
+	src/os/net.c \
 	src/os/notify.c \
 	src/os/place.c \
 	src/os/proc.c \
@@ -140,7 +141,8 @@ SRCS_CORE = \
 	src/core/settings.c \
 	src/core/settings_cpu.c \
 	src/core/settings_level.c \
-	src/core/stat.c
+	src/core/stat.c \
+	src/core/trust.c
 SRCS_UP = \
 	src/up/pool.c \
 	src/up/round_robin.c \

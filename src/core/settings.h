@@ -8,6 +8,7 @@
 #include "base/err.h"
 #include "conf/conf.h"
 #include "core/error.h"
+#include "core/trust.h"
 #include "os/log.h"
 
 /* [sluice] */
@@ -18,6 +19,7 @@ struct settings {
 	struct str	run_dir;
 	struct str	state_dir;
 	struct conf_list include;	/* read by the reader */
+	struct trust	trusted;	/* trusted_proxies */
 	uint64_t	drain_delay;	/* ms */
 	uint64_t	drain_timeout;
 	uint64_t	drain_streams;
@@ -54,6 +56,7 @@ struct settings_levels {
 struct settings_log {
 	struct conf_obj	obj;
 	bool		access;
+	bool		ids;		/* enable_request_ids */
 	int		level;		/* enum log_level */
 	struct settings_levels levels;	/* level.MODULE */
 	struct str	directory;
