@@ -200,6 +200,8 @@ SRCS_MAIN = \
 	src/main/logger_console.c \
 	src/main/logger_drain.c \
 	src/main/logger_file.c \
+	src/main/logger_gzip.c \
+	src/main/logger_rotate.c \
 	src/main/logger_text.c \
 	src/main/master.c \
 	src/main/opts.c \

@@ -2,6 +2,7 @@
 import json
 import random
 import re
+from urllib.parse import quote, urlencode
 
 import pytest
 
@@ -195,12 +196,16 @@ def test_agrees_with_the_gateway(sluice, seed):
         method, host, path, fields = some_request(rng)
         with http.Client(s.port) as c:
             got = c.ask(method, path, headers=[("Host", host), *fields])
-        args = ["-X", method, f"http://{host}:{s.port}{path}"]
-        for name, val in fields:
-            args += ["-H", f"{name}: {val}"]
+        url = f"http://{host}:{s.port}{path}"
+        lines = [f"{name}: {val}" for name, val in fields]
+        args = ["-X", method, url] + [a for ln in lines
+                                      for a in ("-H", ln)]
+        online = http.get(s.control, "/v1/explain?" + urlencode(
+            [("url", url), ("method", method)] +
+            [("field", ln) for ln in lines], quote_via=quote))
         off = run("sluicectl", "-o", "json", "explain", "--config",
                   s.conf_path, *args)
-        for j in explain(s, *args), json.loads(off.stdout):
+        for j in json.loads(online.body), json.loads(off.stdout):
             ctx = (args, j["route"], got.status, got.body)
             if got.status != 200:
                 assert j["route"] is None, ctx

@@ -1,6 +1,5 @@
 """Nothing outside of the root, whatever is asked for, whatever moves."""
 import os
-import shutil
 import threading
 import time
 
@@ -43,7 +42,7 @@ UP = ["..", "%2e%2e", ".%2e", "%2e.", "%2E%2E", "..%2f..", "..%2F..",
       "%2e%2e/%2e%2e", "..%2f%2e%2e", "..%2f./"]
 LINKS = ["escape.txt", "up.txt", "out/secret.txt", "abs/secret.txt",
          "out/www/../secret.txt", "chain1", "dir/back/secret.txt",
-         "dir/back/../secret.txt", "proc/root/etc/passwd", "proc/cwd/x",
+         "dir/back/../secret.txt", "proc/fd/0", "proc/cwd/x",
          "loop", "loop1", "dangling", "prefix/secret.txt", "sibling.txt",
          "dir/deep/out", "null", "self/self/escape.txt", "magic"]
 
@@ -215,5 +214,4 @@ def test_follow_needs_no_root(gate):
                     b"\r\nConnection: close\r\n\r\n")
     assert data.endswith(SECRET)
     assert ask(gate, "/../secret.txt", "follow")[0] == 400
-    assert ask(gate, "/proc/root/etc/passwd", "follow")[0] in (403, 404)
-    shutil.rmtree(f"{gate.dir}/nothing", ignore_errors=True)
+    assert ask(gate, "/proc/cwd/../etc/passwd", "follow")[0] in (403, 404)

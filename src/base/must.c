@@ -10,6 +10,9 @@
 
 #include <stdlib.h>
 #include <unistd.h>
+#ifdef __GLIBC__
+#include <malloc.h>
+#endif
 
 #define PANIC_MAX	512
 
@@ -126,4 +129,12 @@ must_realloc(void *old, size_t n)
 	if (p == NULL)
 		must_die("out of memory");
 	return p;
+}
+
+void
+must_trim(void)
+{
+#ifdef __GLIBC__
+	malloc_trim(0);
+#endif
 }

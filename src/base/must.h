@@ -28,5 +28,7 @@ void must_set_hook(must_fn);
 void *must_alloc(size_t);
 void *must_calloc(size_t n, size_t size);
 void *must_realloc(void *, size_t);
+/* Gives what is free back to the system; takes as long as that is large. */
+void must_trim(void);
 
 #endif

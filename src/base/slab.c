@@ -39,6 +39,7 @@ slab_init(struct slab *s, size_t size, size_t keep)
 	s->nfree = 0;
 	s->keep = keep;
 	s->nlive = 0;
+	s->most = 0;
 }
 
 /* Objects still out may come back later: with keep 0 they are freed then. */
@@ -54,7 +55,8 @@ slab_get(struct slab *s)
 {
 	void	*p = s->free;
 
-	s->nlive++;
+	if (++s->nlive > s->most)
+		s->most = s->nlive;
 	if (p == NULL)
 		return must_alloc(s->size);
 	unpoison(p, s->size);

@@ -14,6 +14,7 @@ struct slab {
 	size_t	 nfree;
 	size_t	 keep;		/* at most that many stay cached */
 	size_t	 nlive;		/* handed out */
+	size_t	 most;		/* nlive at its highest; owners lower it */
 };
 
 void slab_init(struct slab *, size_t size, size_t keep);

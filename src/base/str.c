@@ -162,6 +162,8 @@ int
 str_to_u64(struct str s, uint64_t max, uint64_t *out)
 {
 	uint64_t	v = 0;
+	uint64_t	most = max / 10;
+	uint64_t	last = max % 10;
 	unsigned	d;
 	size_t		i;
 
@@ -169,7 +171,7 @@ str_to_u64(struct str s, uint64_t max, uint64_t *out)
 		return -1;
 	for (i = 0; i < s.n; i++) {
 		d = (unsigned char)s.p[i] - (unsigned)'0';
-		if (d > 9 || d > max || v > (max - d) / 10)
+		if (d > 9 || v > most || (v == most && d > last))
 			return -1;
 		v = v * 10 + d;
 	}

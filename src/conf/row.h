@@ -146,7 +146,7 @@ struct conf_obj {
 	unsigned			 line;
 	unsigned			 set;	/* keys that a user set */
 	uint64_t			 digest; /* of effective values */
-	const struct conf_line		*lines;	/* what somebody set, in order */
+	const struct conf_line		*lines;	/* what was set, in order */
 	size_t				 nlines;
 };
 

@@ -22,6 +22,7 @@
 #define KEEP_CONNS	1024
 #define SECOND_MS	1000
 #define FULL_MS		10000	/* between two words of that */
+#define TRIM_MIN	(8 << 20)	/* a burst, in bytes */
 #define LAST_TURNS	64	/* for what is freed at the end of a turn */
 
 /* --- time --- */
@@ -45,6 +46,28 @@ arm_second(struct serve *s)
 	ev_timer(s->ev, &s->second, ms < SECOND_MS / 2 ? ms + SECOND_MS : ms);
 }
 
+/*
+ * What a burst took lies free in the allocator's heap and stays there
+ * until it is told: after ten thousand answers 200 MB.
+ */
+static void
+trim(struct serve *s)
+{
+	struct slab	*all[] = { &s->pages.small, &s->arenas, &s->codecs,
+			    &s->conns };
+	size_t		 now = 0, high = 0;
+
+	for (size_t i = 0; i < sizeof(all) / sizeof(all[0]); i++) {
+		now += all[i]->nlive * all[i]->size;
+		high += all[i]->most * all[i]->size;
+	}
+	if (high < TRIM_MIN || now > high / 2)
+		return;
+	for (size_t i = 0; i < sizeof(all) / sizeof(all[0]); i++)
+		all[i]->most = all[i]->nlive;
+	must_trim();
+}
+
 static void
 on_second(struct timer *t)
 {
@@ -52,6 +75,7 @@ on_second(struct timer *t)
 
 	date_format((int64_t)(ev_wall_ms(s->ev) / 1000), s->date);
 	listener_second(s);
+	trim(s);
 	set_stat(STAT_PAGES, s->pages.live);
 	set_stat(STAT_GENERATIONS, gen_count(s->gens));
 	set_stat(STAT_TURNS, ev_counts(s->ev)->turns);

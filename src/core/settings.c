@@ -284,6 +284,47 @@ const struct conf_section limits_section = {
 
 /* --- log --- */
 
+/* Whether s begins with one of the words of file_pattern; its bytes. */
+static size_t
+pattern_word(struct str s)
+{
+	static const struct str	words[] = { STR("{name}"), STR("{date}"),
+	    STR("{pid}"), STR("{hostname}") };
+
+	for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++)
+		if (str_starts(s, words[i]))
+			return words[i].n;
+	return 0;
+}
+
+static int
+link_log(struct conf_load *load, struct conf_obj *obj, void *part)
+{
+	struct str		 s = ((struct settings_log *)part)->pattern;
+	const struct conf_item	*it = conf_item(load, obj, "file_pattern");
+	enum diag_id		 id = DIAG_VALUE_PATTERN;
+	const char		*why = NULL;
+	size_t			 n;
+
+	if (s.n > 0 && s.p[0] == '.')
+		why = "begins with a dot";
+	if (str_find(s, '/', 0) >= 0)
+		why = "names a directory, which the key directory is for";
+	for (size_t i = 0; i < s.n && why == NULL; i += n == 0 ? 1 : n) {
+		n = pattern_word(str_sub(s, i, s.n));
+		if (n != 0 || (s.p[i] != '{' && s.p[i] != '}'))
+			continue;
+		id = DIAG_VALUE_TEMPLATE;
+		why = "has another word in braces than name, date, pid and "
+		    "hostname";
+	}
+	if (why == NULL)
+		return 0;
+	diag_at(conf_load_diags(load), id, it != NULL ? &it->vspan : NULL,
+	    obj, "file_pattern", "file_pattern: \"%.*s\" %s", STR_FMT(s), why);
+	return -1;
+}
+
 static const struct conf_row log_rows[] = {
 	{
 		.key = "access", .type = CONF_BOOL, .off = AT_LOG(access),
@@ -315,6 +356,47 @@ static const struct conf_row log_rows[] = {
 		.text = "Directory of the log files; log below state_dir if "
 		    "it is not set."
 	}, {
+		.key = "file_pattern", .type = CONF_STR,
+		.off = AT_LOG(pattern), .def = "{name}.log", .min = 1,
+		.max = 100, .example = "{name}-{date}.log",
+		.text = "Name of the log file: {name} is sluice, {date} the "
+		    "local day as 2026-01-31, {pid} the master's process id "
+		    "and {hostname} the host's name.  Files of another "
+		    "pattern, and of one before, are never touched."
+	}, {
+		.key = "rotation_strategy", .type = CONF_ENUM,
+		.off = AT_LOG(rotation), .def = "both",
+		.choices = "both|size|time|none", .example = "time",
+		.text = "When a new file is begun: at file_size_mb, at local "
+		    "midnight, at both, or never.  The old one gets a "
+		    "number behind its name, unless {date} gives the new one "
+		    "another name.  With none the files are somebody "
+		    "else's: nothing is compressed or removed either."
+	}, {
+		.key = "file_size_mb", .type = CONF_INT,
+		.off = AT_LOG(file_size), .def = "1", .min = 1,
+		.max = 1048576, .example = "512",
+		.text = "Size, in units of 1048576 bytes, at which a file "
+		    "ends; it may be a little more, for what is written at "
+		    "once stays together."
+	}, {
+		.key = "retention_days", .type = CONF_TIME, .unit = CONF_DAYS,
+		.off = AT_LOG(retention), .def = "30d", .max = 3650 * DAY_MS,
+		.example = "7d",
+		.text = "How long a file is kept after its last line; 0 is "
+		    "for ever."
+	}, {
+		.key = "max_rotated_files", .type = CONF_INT,
+		.off = AT_LOG(max_rotated), .def = "0", .max = 1000000,
+		.example = "20",
+		.text = "Rotated files that are kept, the newest; 0 keeps all "
+		    "within retention_days."
+	}, {
+		.key = "compress_rotated_logs", .type = CONF_BOOL,
+		.off = AT_LOG(compress), .def = "on", .example = "off",
+		.text = "Whether rotated files become .gz, by a process of "
+		    "low priority."
+	}, {
 		.key = "output_mode", .type = CONF_ENUM,
 		.off = AT_LOG(output_mode), .def = "both",
 		.choices = "both|file|console", .example = "file",
@@ -332,7 +414,7 @@ static const struct conf_row log_rows[] = {
 };
 
 static const struct conf_group log_group = {
-	"log", log_rows, sizeof(struct settings_log), NULL
+	"log", log_rows, sizeof(struct settings_log), link_log
 };
 static const struct conf_group *const log_groups[] = {
 	&log_group, &log_conf_group, NULL

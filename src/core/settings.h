@@ -60,6 +60,12 @@ struct settings_log {
 	int		level;		/* enum log_level */
 	struct settings_levels levels;	/* level.MODULE */
 	struct str	directory;
+	struct str	pattern;
+	int		rotation;	/* both, size, time, none */
+	int64_t		file_size;	/* MiB */
+	uint64_t	retention;	/* ms */
+	int64_t		max_rotated;
+	bool		compress;
 	int		output_mode;	/* both, file, console */
 	int		overflow;	/* drop, block */
 };

@@ -196,6 +196,8 @@ st_connect(struct proxy *p)
 	acc->num[ACCESS_CONNECT] = 0;
 	acc->str[ACCESS_SERVER] = arena_dup(p->x->arena, p->server->text);
 	upstream_tried(p->server);
+	p->wait.careful = p->req.body != BODY_NONE ||
+	    !msg_is_idempotent(p->req.meth);
 	pool_get(p->server, &p->wait, p->times.connect, p->fresh);
 	return STEP_WAIT;
 }

@@ -10,6 +10,7 @@
 #include "handler/proxy.h"
 
 #include "base/must.h"
+#include "base/text.h"
 
 /* Does the client tell about itself what only we can know? */
 static bool
@@ -104,6 +105,8 @@ static struct str
 make_target(const struct exchange *x, const struct proxy_route *r)
 {
 	struct str	path;
+	struct text	t;
+	size_t		n;
 
 	if (x->uri.star)
 		return STR("*");
@@ -112,9 +115,14 @@ make_target(const struct exchange *x, const struct proxy_route *r)
 	if (r->add.n == 0 && path.p == x->req->target.p &&
 	    path.n == x->uri.path.n)
 		return x->req->target;
-	return arena_fmt(x->arena, "%.*s%.*s%s%.*s", STR_FMT(r->add),
-	    STR_FMT(path), x->uri.has_query ? "?" : "",
-	    STR_FMT(x->uri.query));
+	n = r->add.n + path.n + 1 + x->uri.query.n;
+	text_init_fixed(&t, arena_text(x->arena, n), n);
+	text_add(&t, r->add);
+	text_add(&t, path);
+	if (x->uri.has_query)
+		text_c(&t, '?');
+	text_add(&t, x->uri.query);
+	return text_str(&t);
 }
 
 /* --- heads --- */

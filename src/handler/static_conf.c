@@ -25,8 +25,8 @@ tell_root(struct conf_load *load, struct conf_obj *obj,
 	return -1;
 }
 
-/* The fallback is there, or will be missed by every unknown path. */
-static int
+/* Like the root it may come later; until then it is missed. */
+static void
 check_fallback(struct conf_load *load, struct conf_obj *obj,
     const struct static_route *r)
 {
@@ -35,15 +35,15 @@ check_fallback(struct conf_load *load, struct conf_obj *obj,
 	struct stat		 st;
 
 	if (r->fallback.n == 0)
-		return 0;
+		return;
 	snprintf(path, sizeof(path), "%.*s/%.*s", STR_FMT(r->root),
 	    STR_FMT(r->fallback));
 	if (stat(path, &st) == 0 && S_ISREG(st.st_mode))
-		return 0;
-	diag_at(conf_load_diags(load), DIAG_STATIC_MISSING,
+		return;
+	diag_at(conf_load_diags(load), DIAG_STATIC_ABSENT,
 	    it != NULL ? &it->vspan : NULL, obj, "fallback",
-	    "\"%s\": there is no such file", path);
-	return -1;
+	    "\"%s\": there is no such file: unknown paths are answered 404 "
+	    "until there is", path);
 }
 
 /* What the fallback is, is taken to be below the root. */
@@ -116,7 +116,9 @@ link_static(struct conf_load *load, struct conf_obj *obj, void *part)
 	trim_fallback(r);
 	make_key(load, r);
 	rc = check_root(load, obj, r);
-	return rc != 0 ? rc == 1 ? 0 : -1 : check_fallback(load, obj, r);
+	if (rc == 0)
+		check_fallback(load, obj, r);
+	return rc == -1 ? -1 : 0;
 }
 
 /* as in "[static] directory = ./public" */
@@ -126,7 +128,8 @@ static const struct conf_alias directory[] = {
 
 static const struct conf_row rows[] = {
 	{
-		.key = "static", .aliases = directory, .type = CONF_PATH, .off = AT(root),
+		.key = "static", .aliases = directory,
+		.type = CONF_PATH, .off = AT(root),
 		.min = 1, .max = 1024, .flags = CONF_F_HANDLER,
 		.example = "/srv/www",
 		.text = "Serves the files of this directory.  The path of a "

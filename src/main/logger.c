@@ -1,10 +1,10 @@
 /*
  * The logger process.  It moves what all processes put into their rings
- * into DIR/sluice.log, one JSON line a record, and with -f to stderr as
+ * into the log's file, one JSON line a record, and with -f to stderr as
  * lines for people.  It looks at the rings at least every 50 ms, and so
  * much more often as they fill faster: a ring with little in it stays in
  * the processors' caches and takes few pages.  Writers never wait for it
- * and never wake it.
+ * and never wake it.  Between two writes the file is rotated.
  *
  * When the file takes nothing (disk full) serving goes on: records stay
  * in the rings, it tries once a second, and what found a full ring
@@ -22,27 +22,35 @@
 #include "base/must.h"
 #include "core/log_conf.h"
 #include "core/settings.h"
+#include "main/logger_rotate.h"
 #include "main/roles.h"
 #include "main/skel.h"
+#include "os/fault.h"
 
 #define PAUSE_MAX	50	/* ms between two looks */
 #define PAUSE_MIN	2
 #define RING_FILL	(32U << 10) /* bytes that a ring should come to */
 #define SECOND_MS	1000
+#define RETRY_MS	10000	/* after a rotation that failed */
+#define SMALL		16384	/* bytes; fault point log_small */
 #define ORPHAN_MS	5000	/* over the limit, for those who die last */
 
 /* as [log] output_mode has them */
 enum { MODE_BOTH, MODE_FILE, MODE_CONSOLE };
+/* as rotation_strategy has them */
+enum { ROTATE_BOTH, ROTATE_SIZE, ROTATE_TIME, ROTATE_NONE };
 
 struct logging {
 	struct logger		 l;
 	struct logger_file	 fresh;		/* of a generation to come */
+	struct logger_rotate	 rotate;
 	struct timer		 tick;
 	struct ev_task		 more;
 	uint64_t		 pause;		/* ms to the next look */
 	uint64_t		 second;	/* ms: each_second is due */
 	uint64_t		 bad;		/* of l.text, told */
 	bool			 said:1;	/* the file takes nothing */
+	bool			 said_kept:1;	/* nor can it be rotated */
 	/* the end */
 	bool			 draining:1;
 	bool			 orphan:1;
@@ -65,18 +73,41 @@ wants_console(const struct conf *conf)
 	    self->start->m->opts->foreground;
 }
 
+/* How files are named and rotated in a generation. */
+static void
+set_rotation(struct logger_rotate *r, const struct conf *conf)
+{
+	const struct settings_log	*s = settings_log(conf);
+
+	must(str_to_c(s->pattern, r->pattern, sizeof(r->pattern)) == 0);
+	r->by_size = s->rotation == ROTATE_BOTH ||
+	    s->rotation == ROTATE_SIZE;
+	r->by_time = s->rotation == ROTATE_BOTH ||
+	    s->rotation == ROTATE_TIME;
+	r->compresses = s->compress;
+	r->size = FAULT("log_small") ? SMALL :
+	    (uint64_t)s->file_size << 20;
+	r->age = s->retention / SECOND_MS;
+	r->keep = (uint64_t)s->max_rotated;
+	r->look_ms = r->retry_ms = 0;
+}
+
 /* Opens the file of a generation, in a folder that is made if need be. */
 static int
-open_file(struct logger_file *f, const struct conf *conf, struct err *e)
+open_file(struct logging *lg, struct logger_file *f, const struct conf *conf,
+    struct err *e)
 {
-	char	dir[sizeof(f->dir)];
+	struct logger_rotate	r = lg->rotate;
+	char			dir[sizeof(f->dir)], name[sizeof(f->name)];
 
-	if (settings_log_dir(conf, dir, sizeof(dir), e) == -1)
+	set_rotation(&r, conf);
+	if (settings_log_dir(conf, dir, sizeof(dir), e) == -1 ||
+	    logger_rotate_name(&r, name, sizeof(name), e) == -1)
 		return -1;
 	if (faccessat(AT_FDCWD, dir, F_OK, 0) == -1 &&
 	    priv_make_dir(dir, &self->start->m->user, 0750, e) == -1)
 		return -1;
-	return logger_file_open(f, dir, e);
+	return logger_file_open(f, dir, name, e);
 }
 
 static void
@@ -101,9 +132,11 @@ prepare(void *ctx, struct gen *g, struct err *e)
 		return 0;
 	if (settings_log_dir(g->conf, dir, sizeof(dir), e) == -1)
 		return -1;
-	if (lg->l.file.fd != -1 && strcmp(dir, lg->l.file.dir) == 0)
+	if (lg->l.file.fd != -1 && strcmp(dir, lg->l.file.dir) == 0 &&
+	    str_eq(settings_log(g->conf)->pattern,
+	    str_from(lg->rotate.pattern)))
 		return 0;
-	return open_file(&lg->fresh, g->conf, e);
+	return open_file(lg, &lg->fresh, g->conf, e);
 }
 
 static void
@@ -115,7 +148,7 @@ cancel(void *ctx, struct gen *g)
 	logger_file_close(&lg->fresh);
 }
 
-/* The folder may be another one: the new file is open before the old goes. */
+/* Folder and name may be others: the new file is open before the old goes. */
 static void
 commit(void *ctx, struct gen *g)
 {
@@ -127,6 +160,7 @@ commit(void *ctx, struct gen *g)
 		logger_file_init(&lg->fresh);
 	}
 	set_modes(&lg->l, g->conf);
+	set_rotation(&lg->rotate, g->conf);
 }
 
 static void
@@ -135,7 +169,7 @@ reopen(struct logging *lg)
 	struct err	e;
 
 	if (lg->l.to_file &&
-	    open_file(&lg->l.file, self->gens->cur->conf, &e) == -1)
+	    open_file(lg, &lg->l.file, self->gens->cur->conf, &e) == -1)
 		log_err(&self->lc, "log: not reopened: %s", e.text);
 }
 
@@ -181,10 +215,34 @@ say_lost(struct logging *lg)
 		logger_told(&lg->l);
 }
 
+/* Only when no ring has a note. */
+static void
+rotate(struct logging *lg)
+{
+	struct logger_rotate	*r = &lg->rotate;
+	uint64_t		 now = ev_ms(self->ev);
+	struct err		 e;
+
+	lg->l.file_max = 0;
+	if (!lg->l.to_file || lg->l.unsettled || now < r->retry_ms)
+		return;
+	if (logger_rotate_is_due(r, &lg->l.file) &&
+	    logger_rotate_run(r, &lg->l.file, &e) == -1) {
+		r->retry_ms = now + RETRY_MS;
+		if (!lg->said_kept)
+			log_err(&self->lc, "log: not rotated: %s", e.text);
+		lg->said_kept = true;
+		return;
+	}
+	lg->said_kept = false;
+	lg->l.file_max = r->by_size ? r->size : 0;
+}
+
 static void
 each_second(struct logging *lg)
 {
 	struct logger	*l = &lg->l;
+	struct err	 e;
 
 	if (ev_ms(self->ev) < lg->second)
 		return;
@@ -196,6 +254,10 @@ each_second(struct logging *lg)
 	lg->bad = l->text.bad;
 	if (l->to_file && !logger_file_is_linked(&l->file))
 		reopen(lg);
+	if (l->to_file && !l->unsettled && !lg->draining &&
+	    logger_rotate_look(&lg->rotate, &l->file, ev_ms(self->ev),
+	    &e) == -1)
+		log_warn(&self->lc, "log: %s", e.text);
 }
 
 static enum logger_rc
@@ -206,13 +268,14 @@ drain_rings(struct logging *lg)
 	enum logger_rc	 rc = LOGGER_FAILED;
 
 	if (!l->to_file || l->file.fd != -1 ||
-	    open_file(&l->file, self->gens->cur->conf, &e) == 0)
+	    open_file(lg, &l->file, self->gens->cur->conf, &e) == 0)
 		rc = logger_drain(l, &e);
 	if (rc == LOGGER_FAILED) {
 		say_failed(lg, &e);
 		return rc;
 	}
 	lg->said = false;
+	rotate(lg);
 	each_second(lg);
 	return rc;
 }
@@ -316,6 +379,8 @@ logger_run(void)
 	/* a file at its limit is a write that fails, not a death */
 	signal(SIGXFSZ, SIG_IGN);
 	logger_init(&lg->l, self->shm);
+	logger_rotate_init(&lg->rotate, getppid());
+	set_rotation(&lg->rotate, self->gens->cur->conf);
 	logger_file_init(&lg->fresh);
 	lg->pause = PAUSE_MAX;
 	timer_init(&lg->tick, on_tick);
@@ -323,6 +388,7 @@ logger_run(void)
 	set_modes(&lg->l, self->gens->cur->conf);
 	ev_timer(self->ev, &lg->tick, 0);
 	status = skel_run(&hooks);
+	logger_rotate_end(&lg->rotate);
 	logger_fini(&lg->l);
 	logger_file_close(&lg->fresh);
 	free(lg);

@@ -6,6 +6,8 @@
 #ifndef SL_MAIN_LOGGER_H
 #define SL_MAIN_LOGGER_H
 
+#include <time.h>
+
 #include "base/text.h"
 #include "core/board.h"
 #include "core/record.h"
@@ -39,13 +41,18 @@ void logger_text_fini(struct logger_text *);
 void logger_text_fill(struct logger_text *, struct ring *, uint64_t end,
     size_t max);
 
-/* --- logger_file.c: DIR/sluice.log --- */
+/* --- logger_file.c: the file that is written --- */
+
+#define LOGGER_NAME	256	/* bytes of a file's name */
 
 struct logger_file {
 	int		 fd;		/* own; -1: none */
 	uint64_t	 dev;
 	uint64_t	 ino;
+	uint64_t	 size;		/* after the last write */
+	time_t		 since;		/* of its last line, when opened */
 	char		 dir[4096];
+	char		 name[LOGGER_NAME];
 	bool		 seen:1;	/* its last byte is a newline */
 };
 
@@ -53,10 +60,11 @@ void logger_file_init(struct logger_file *);
 void logger_file_close(struct logger_file *);
 
 /*
- * Opens or makes DIR/sluice.log; what was open before is closed after
- * that.  -1 leaves everything as it is.
+ * Opens or makes DIR/NAME; what was open before is closed after that.
+ * -1 leaves everything as it is.  A shared lock says that it is in use.
  */
-int logger_file_open(struct logger_file *, const char *dir, struct err *);
+int logger_file_open(struct logger_file *, const char *dir, const char *name,
+    struct err *);
 
 /* False when nobody has a name for the file any more, or none is open. */
 bool logger_file_is_linked(const struct logger_file *);
@@ -110,6 +118,7 @@ struct logger {
 	bool			 to_console:1;
 	bool			 unsettled:1;	/* a write may be unfinished */
 	struct logger_file	 file;
+	uint64_t		 file_max;	/* bytes; 0: any */
 	struct logger_console	 console;
 	struct logger_text	 text;
 	uint32_t		 next;		/* row that has its turn */
@@ -124,7 +133,10 @@ struct logger {
 void logger_init(struct logger *, struct shm *);
 void logger_fini(struct logger *);
 
-/* Moves what stands in the rings to where it belongs, for one turn. */
+/*
+ * Moves what stands in the rings to where it belongs, for one turn; it
+ * comes back early when the file has file_max bytes.
+ */
 enum logger_rc logger_drain(struct logger *, struct err *);
 
 /* True when no ring holds a record. */

@@ -153,6 +153,9 @@ logger_drain(struct logger *l, struct err *e)
 			return LOGGER_MORE;
 		if (drain_row(l, l->next++ % nrow, &rc, e) == -1)
 			return LOGGER_FAILED;
+		if (l->to_file && l->file_max != 0 &&
+		    l->file.size >= l->file_max)
+			return LOGGER_MORE;
 	}
 	return rc;
 }

@@ -22,6 +22,7 @@
  */
 #include "main/logger.h"
 
+#include <sys/file.h>
 #include <sys/stat.h>
 
 #include <dirent.h>
@@ -34,8 +35,8 @@
 #include "base/must.h"
 #include "os/fault.h"
 
-#define NAME	"sluice.log"
 #define MODE	0640
+#define TRIES	3	/* of opening a file that goes away */
 
 void
 logger_file_init(struct logger_file *f)
@@ -51,26 +52,58 @@ logger_file_close(struct logger_file *f)
 	f->fd = -1;
 }
 
+/*
+ * Opens the file and says with a lock that it is in use; 1: it is gone
+ * meanwhile, by somebody who held that lock.
+ */
+static int
+open_locked(struct logger_file *n, const char *path, struct err *e)
+{
+	struct stat	st;
+
+	n->fd = open(path, O_RDWR | O_APPEND | O_CREAT | O_CLOEXEC |
+	    O_NONBLOCK | O_NOCTTY, MODE);
+	if (n->fd == -1)
+		return err_sys(e, "cannot open \"%s\"", path);
+	/* where there are no locks nothing is compressed */
+	if (flock(n->fd, LOCK_SH | LOCK_NB) == -1 && errno == EWOULDBLOCK) {
+		close(n->fd);
+		return err_set(e, "\"%s\" is being compressed", path);
+	}
+	if (fstat(n->fd, &st) == -1 || !S_ISREG(st.st_mode)) {
+		close(n->fd);
+		return err_set(e, "\"%s\" is no regular file", path);
+	}
+	if (st.st_nlink == 0) {
+		close(n->fd);
+		return 1;
+	}
+	n->dev = st.st_dev;
+	n->ino = st.st_ino;
+	n->size = (uint64_t)st.st_size;
+	n->since = st.st_size > 0 ? st.st_mtime : time(NULL);
+	return 0;
+}
+
 int
-logger_file_open(struct logger_file *f, const char *dir, struct err *e)
+logger_file_open(struct logger_file *f, const char *dir, const char *name,
+    struct err *e)
 {
 	struct logger_file	n = { .fd = -1 };
-	struct stat		st;
-	char			path[sizeof(n.dir) + sizeof(NAME)];
+	char			path[sizeof(n.dir) + sizeof(n.name)];
+	int			rc = 1;
 
 	if (str_to_c(str_from(dir), n.dir, sizeof(n.dir)) == -1)
 		return err_set(e, "the path of the log's folder is too long");
-	snprintf(path, sizeof(path), "%s/%s", dir, NAME);
-	n.fd = open(path, O_RDWR | O_APPEND | O_CREAT | O_CLOEXEC |
-	    O_NONBLOCK | O_NOCTTY, MODE);
-	if (n.fd == -1)
-		return err_sys(e, "cannot open \"%s\"", path);
-	if (fstat(n.fd, &st) == -1 || !S_ISREG(st.st_mode)) {
-		close(n.fd);
-		return err_set(e, "\"%s\" is no regular file", path);
-	}
-	n.dev = st.st_dev;
-	n.ino = st.st_ino;
+	if (str_to_c(str_from(name), n.name, sizeof(n.name)) == -1)
+		return err_set(e, "the name of the log file is too long");
+	snprintf(path, sizeof(path), "%s/%s", n.dir, n.name);
+	for (int i = 0; i < TRIES && rc == 1; i++)
+		rc = open_locked(&n, path, e);
+	if (rc == 1)
+		err_set(e, "\"%s\" is taken away again and again", path);
+	if (rc != 0)
+		return -1;
 	logger_file_close(f);
 	*f = n;
 	return 0;
@@ -134,7 +167,7 @@ logger_file_put(struct logger_file *f, struct ring *r, struct str text,
 	struct stat		st;
 
 	if ((!f->seen && end_torn_line(f) == -1) || fstat(f->fd, &st) == -1)
-		return err_sys(e, "cannot write \"%s/%s\"", f->dir, NAME);
+		return err_sys(e, "cannot write \"%s/%s\"", f->dir, f->name);
 	i.dev = st.st_dev;
 	i.ino = st.st_ino;
 	i.off = (uint64_t)st.st_size;
@@ -143,11 +176,12 @@ logger_file_put(struct logger_file *f, struct ring *r, struct str text,
 		kill(getpid(), SIGKILL);
 	if (write_all(f->fd, text) == -1) {
 		f->seen = false;
-		return err_sys(e, "cannot write \"%s/%s\"", f->dir, NAME);
+		return err_sys(e, "cannot write \"%s/%s\"", f->dir, f->name);
 	}
 	if (FAULT("logger_crash"))
 		kill(getpid(), SIGKILL);
 	finish(r, pos);
+	f->size = i.off + i.len;
 	return 0;
 }
 
@@ -248,7 +282,7 @@ logger_file_settle(struct logger_file *f, struct ring *r,
 	logger_text_fill(t, r, i.tail, SIZE_MAX);
 	rc = settle(fd, r, &i, text_str(&t->json));
 	if (rc == -1)
-		err_sys(e, "cannot write \"%s/%s\"", f->dir, NAME);
+		err_sys(e, "cannot write \"%s/%s\"", f->dir, f->name);
 	if (fd != f->fd)
 		close(fd);
 	return rc;

@@ -50,7 +50,8 @@ static const unsigned short calls[] = {
 	SYS_ftruncate, SYS_fsync, SYS_fdatasync, SYS_fallocate, SYS_mkdirat,
 	SYS_fchmod, SYS_umask, SYS_prctl, SYS_sched_yield, SYS_prlimit64,
 	SYS_sched_getaffinity, SYS_uname, SYS_rseq, SYS_set_robust_list,
-	SYS_memfd_create, SYS_cachestat,
+	SYS_memfd_create, SYS_cachestat, SYS_flock, SYS_utimensat, SYS_wait4,
+	SYS_clone, SYS_setpriority, SYS_close_range,
 #if defined(__x86_64__)
 	SYS_poll, SYS_epoll_wait, SYS_open, SYS_stat, SYS_unlink, SYS_time,
 	SYS_mkdir, SYS_chown, SYS_rename, SYS_access, SYS_readlink,

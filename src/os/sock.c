@@ -132,11 +132,26 @@ sock_parse(struct str s, int def_port, struct sock_addr *a, struct err *e)
 	return 0;
 }
 
+/* By hand: each proxied request tells one, and inet_ntop asks sprintf. */
+static void
+add_ip4(struct text *t, const unsigned char *ip)
+{
+	for (int i = 0; i < 4; i++) {
+		if (i > 0)
+			text_c(t, '.');
+		text_u64(t, ip[i]);
+	}
+}
+
 static void
 add_ip(struct text *t, int family, const void *ip)
 {
 	char buf[INET6_ADDRSTRLEN];
 
+	if (family == AF_INET) {
+		add_ip4(t, ip);
+		return;
+	}
 	must(inet_ntop(family, ip, buf, sizeof(buf)) != NULL);
 	text_add(t, str_from(buf));
 }

@@ -349,7 +349,10 @@ pool_init(struct server *s)
 	timer_init(&s->idle_end, on_idle_end);
 }
 
-/* The one used last that its server has not closed; false: none. */
+/*
+ * The one used last that its server has not closed, as far as events have
+ * told; who could not send again has it looked at.  False: none.
+ */
 static bool
 take_idle(struct server *s, struct pool_wait *w)
 {
@@ -359,7 +362,7 @@ take_idle(struct server *s, struct pool_wait *w)
 		if (s->nidle == 0)
 			return false;
 		c = container_of(s->idle.next, struct up_conn, node);
-		if (io_is_quiet(&c->io))
+		if (!w->careful || io_is_quiet(&c->io))
 			break;
 		close_conn(c);
 	}

@@ -18,6 +18,7 @@ struct pool_wait {
 	/* by the caller, before pool_get */
 	/* conn: yours, with room for one request; NULL: why */
 	void		(*on)(struct pool_wait *, struct up_conn *, enum fail);
+	bool		 careful;	/* the request cannot be sent twice */
 	/* of the pool */
 	struct server	*server;	/* ref */
 	struct up_conn	*conn;		/* dialled, or about to be given */

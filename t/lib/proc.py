@@ -22,7 +22,8 @@ from lib.notify import Notify
 DEFAULTS = {
     "sluice": {"run_dir": "@dir@/run", "state_dir": "@dir@/state",
                "workers": "2"},
-    "log": {"directory": "@dir@/log"},
+    # files that are read while they are written stay where they are
+    "log": {"directory": "@dir@/log", "rotation_strategy": "none"},
 }
 if KIND == "cover":     # counts are written by who may write them
     DEFAULTS["sluice"]["user"] = "root"

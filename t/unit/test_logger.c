@@ -87,7 +87,8 @@ done(struct bed *b)
 static void
 open_log(struct bed *b)
 {
-	must(logger_file_open(&b->l.file, b->dir, NULL) == 0);
+	must(logger_file_open(&b->l.file, b->dir,
+	    "sluice.log", NULL) == 0);
 }
 
 /* As another process finds it. */
@@ -703,16 +704,18 @@ START_TEST(test_open)
 	open_log(b);
 	ck_assert(logger_file_is_linked(&b->l.file));
 	fd = b->l.file.fd;
-	ck_assert_int_eq(logger_file_open(&b->l.file, "/nowhere/x", &e), -1);
+	ck_assert_int_eq(logger_file_open(&b->l.file, "/nowhere/x", "x", &e),
+	    -1);
 	memset(twice, 'a', sizeof(twice));
 	twice[sizeof(twice) - 1] = '\0';
-	ck_assert_int_eq(logger_file_open(&b->l.file, twice, &e), -1);
+	ck_assert_int_eq(logger_file_open(&b->l.file, twice, "x", &e), -1);
 	ck_assert_int_eq(b->l.file.fd, fd);
 	path_of(b, 0, path, sizeof(path));
 	ck_assert_int_eq(unlink(path), 0);
 	ck_assert(!logger_file_is_linked(&b->l.file));
 	ck_assert_int_eq(mkfifo(path, 0600), 0);
-	ck_assert_int_eq(logger_file_open(&b->l.file, b->dir, &e), -1);
+	ck_assert_int_eq(logger_file_open(&b->l.file, b->dir,
+	    "sluice.log", &e), -1);
 	ck_assert_ptr_nonnull(strstr(e.text, "no regular file"));
 	ck_assert_int_eq(unlink(path), 0);
 	open_log(b);

@@ -150,6 +150,7 @@ ask(struct fix *f, unsigned i, struct server *s, uint64_t ms, bool fresh)
 {
 	f->wish[i] = (struct wish){ .calls = 0 };
 	f->wish[i].w.on = on_given;
+	f->wish[i].w.careful = true;
 	pool_get(s, &f->wish[i].w, ms, fresh);
 	/* Never from within. */
 	ck_assert_uint_eq(f->wish[i].calls, 0);

@@ -119,6 +119,40 @@ START_TEST(conditions)
 }
 END_TEST
 
+/* --- codings --- */
+
+START_TEST(codings)
+{
+	static const struct {
+		const char		*accept;
+		unsigned		 have;
+		enum static_coding	 want;
+	}			cases[] = {
+		{ "gzip, br", 0xf, CODING_BR },
+		{ "gzip, br", 1, CODING_NONE },
+		{ "gzip, br", 0x9, CODING_GZIP },
+		{ "zstd;q=0.9, br;q=0.8", 0xf, CODING_ZSTD },
+		{ "*", 0xf, CODING_BR },
+		{ "*;q=0.1, identity", 0xf, CODING_NONE },
+		{ "br;q=0", 0xf, CODING_NONE },
+		{ "", 0xf, CODING_NONE }
+	};
+	static const uint64_t	size[CODING_N] = { 100, 10, 20, 30 };
+	struct arena		a;
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		struct hdrs	hs = { 0 };
+
+		arena_init(&a, NULL);
+		hdr_add(&a, &hs, HDR_ACCEPT_ENCODING,
+		    str_from(cases[i].accept));
+		ck_assert_msg(static_choose(&hs, cases[i].have, size) ==
+		    cases[i].want, "\"%s\"", cases[i].accept);
+		arena_fini(&a);
+	}
+}
+END_TEST
+
 /* --- served --- */
 
 struct site {
@@ -503,6 +537,7 @@ suite(void)
 	tcase_set_timeout(tc, 60);
 	tcase_add_test(tc, types);
 	tcase_add_test(tc, conditions);
+	tcase_add_test(tc, codings);
 	tcase_add_test(tc, what_is_found);
 	tcase_add_test(tc, what_is_not);
 	tcase_add_test(tc, switches);

@@ -71,6 +71,7 @@ struct h1s {
 	bool			 expect:1;	/* a 100 is waited for */
 	bool			 in_told:1;	/* in's abort was called */
 	bool			 head_sent:1;
+	bool			 head_alone:1;	/* no body came behind it */
 	bool			 upgraded:1;
 	bool			 last_told:1;
 	bool			 moved:1;	/* written since the timer */

@@ -101,6 +101,7 @@ send_head(struct h1s *s, struct msg *m, unsigned flags)
 	q->left = q->bodyless || upgrade ? BODY_UNKNOWN : m->body;
 	s->upgraded = upgrade;
 	s->head_sent = true;
+	s->head_alone = (flags & WAIST_END) == 0 && !upgrade;
 	if (!render(s, m, &o))
 		s->broken = FAIL_INTERNAL;
 }
@@ -132,6 +133,7 @@ on_data(struct sink *k, struct chunk c, unsigned flags)
 		return FLOW_FULL;
 	}
 	flow = h1_outq_data(&s->q, k, c, flags);
+	s->head_alone = false;
 	h1_server_push(s);
 	return flow;
 }
@@ -255,6 +257,20 @@ must_reset(const struct h1s *s)
 	return s->head_sent && !s->q.chunked && s->q.left == BODY_UNKNOWN;
 }
 
+/*
+ * The body may be at hand, in a read buffer whose owner's task stands
+ * behind this flush: one round of it is waited for, then both leave in
+ * one write.
+ */
+static bool
+waits_for_body(struct h1s *s)
+{
+	bool	alone = s->head_alone && s->broken == FAIL_NONE && !s->q.ended;
+
+	s->head_alone = false;
+	return alone;
+}
+
 void
 h1_server_flush(struct h1s *s)
 {
@@ -263,7 +279,14 @@ h1_server_flush(struct h1s *s)
 	enum io_rc	 rc;
 
 	h1_server_turn(c);
+	if (waits_for_body(s)) {
+		h1_server_push(s);
+		return;
+	}
 	if (s->q.bad || s->broken != FAIL_NONE) {
+		/* the client is told what there was to tell, but no end */
+		if (s->st.sent == 0 && !s->q.ended)
+			write_out(s);
 		h1_server_fail(c, s->broken != FAIL_NONE ? s->broken :
 		    FAIL_INTERNAL, must_reset(s));
 		return;
