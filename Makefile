@@ -175,6 +175,7 @@ SRCS_HANDLER = \
 SRCS_CONTROL = \
 	src/control/api.c \
 	src/control/api_explain.c \
+	src/control/api_log.c \
 	src/control/api_order.c \
 	src/control/api_state.c \
 	src/control/explain.c
@@ -199,6 +200,7 @@ SRCS_MAIN = \
 	src/main/logger.c \
 	src/main/logger_console.c \
 	src/main/logger_drain.c \
+	src/main/logger_feed.c \
 	src/main/logger_file.c \
 	src/main/logger_gzip.c \
 	src/main/logger_rotate.c \
@@ -220,9 +222,11 @@ SRCS_MAIN = \
 SRCS_CLI = \
 	src/cli/client.c \
 	src/cli/explain.c \
+	src/cli/follow.c \
 	src/cli/peek.c \
 	src/cli/show.c \
 	src/cli/show_explain.c \
+	src/cli/show_log.c \
 	src/cli/show_plan.c \
 	src/cli/sluicectl.c \
 	src/cli/table.c

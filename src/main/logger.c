@@ -22,6 +22,7 @@
 #include "base/must.h"
 #include "core/log_conf.h"
 #include "core/settings.h"
+#include "main/logger_feed.h"
 #include "main/logger_rotate.h"
 #include "main/roles.h"
 #include "main/skel.h"
@@ -44,6 +45,7 @@ struct logging {
 	struct logger		 l;
 	struct logger_file	 fresh;		/* of a generation to come */
 	struct logger_rotate	 rotate;
+	struct logger_feed	 feed;
 	struct timer		 tick;
 	struct ev_task		 more;
 	uint64_t		 pause;		/* ms to the next look */
@@ -176,8 +178,14 @@ reopen(struct logging *lg)
 static void
 on_frame(void *ctx, struct frame *f)
 {
+	struct logging	*lg = ctx;
+
 	if (f->head.op == CHAN_REOPEN)
-		reopen(ctx);
+		reopen(lg);
+	if (f->head.op == CHAN_PEER && f->nfd == 1) {
+		logger_feed_join(&lg->feed, f->fds[0]);
+		f->fds[0] = -1;
+	}
 }
 
 /* --- draining the rings --- */
@@ -247,6 +255,7 @@ each_second(struct logging *lg)
 	if (ev_ms(self->ev) < lg->second)
 		return;
 	lg->second = ev_ms(self->ev) + SECOND_MS;
+	logger_feed_age(&lg->feed);
 	say_lost(lg);
 	if (l->text.bad != lg->bad)
 		log_warn(&self->lc, "log: %llu records cannot be read",
@@ -367,6 +376,17 @@ drain(void *ctx, uint64_t delay, uint64_t limit, bool orphan)
 	ev_timer(self->ev, &lg->tick, 0);
 }
 
+static void
+start_feed(struct logging *lg)
+{
+	unsigned	index;
+
+	logger_feed_init(&lg->feed, self->ev);
+	lg->l.feed = &lg->feed;
+	for (int i = 0; i < skel_npeer(); i++)
+		logger_feed_join(&lg->feed, skel_peer(i, &index));
+}
+
 int
 logger_run(void)
 {
@@ -379,6 +399,7 @@ logger_run(void)
 	/* a file at its limit is a write that fails, not a death */
 	signal(SIGXFSZ, SIG_IGN);
 	logger_init(&lg->l, self->shm);
+	start_feed(lg);
 	logger_rotate_init(&lg->rotate, getppid());
 	set_rotation(&lg->rotate, self->gens->cur->conf);
 	logger_file_init(&lg->fresh);
@@ -389,6 +410,7 @@ logger_run(void)
 	ev_timer(self->ev, &lg->tick, 0);
 	status = skel_run(&hooks);
 	logger_rotate_end(&lg->rotate);
+	logger_feed_fini(&lg->feed);
 	logger_fini(&lg->l);
 	logger_file_close(&lg->fresh);
 	free(lg);
