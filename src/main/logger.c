@@ -41,6 +41,12 @@ enum { MODE_BOTH, MODE_FILE, MODE_CONSOLE };
 /* as rotation_strategy has them */
 enum { ROTATE_BOTH, ROTATE_SIZE, ROTATE_TIME, ROTATE_NONE };
 
+/* what an operator wants to know when the disk is full */
+#define NGAUGE	3
+static const enum stat_id	gauges[NGAUGE] = {
+	STAT_LOG_FAILING, STAT_LOG_WAITING, STAT_LOG_UNTOLD
+};
+
 struct logging {
 	struct logger		 l;
 	struct logger_file	 fresh;		/* of a generation to come */
@@ -51,6 +57,7 @@ struct logging {
 	uint64_t		 pause;		/* ms to the next look */
 	uint64_t		 second;	/* ms: each_second is due */
 	uint64_t		 bad;		/* of l.text, told */
+	uint64_t		 gauge[NGAUGE];	/* as the board has them */
 	bool			 said:1;	/* the file takes nothing */
 	bool			 said_kept:1;	/* nor can it be rotated */
 	/* the end */
@@ -207,6 +214,20 @@ say_failed(struct logging *lg, const struct err *e)
 	(void)logger_console_put(&lg->l.console, text_str(&t));
 }
 
+/* What waits while the file takes nothing; each second is enough. */
+static void
+set_gauges(struct logging *lg)
+{
+	uint64_t	now[NGAUGE] = { lg->said, logger_waiting(&lg->l),
+	    logger_lost(&lg->l) };
+
+	for (int i = 0; i < NGAUGE; i++) {
+		stat_sub(gauges[i], lg->gauge[i]);
+		stat_add(gauges[i], now[i]);
+		lg->gauge[i] = now[i];
+	}
+}
+
 static void
 say_lost(struct logging *lg)
 {
@@ -219,8 +240,10 @@ say_lost(struct logging *lg)
 	log_warn(&self->lc, "log: %llu records dropped",
 	    (unsigned long long)n);
 	/* else it found no room itself and is tried again */
-	if (atomic_load(dropped) == was)
-		logger_told(&lg->l);
+	if (atomic_load(dropped) != was)
+		return;
+	logger_told(&lg->l);
+	stat_add(STAT_LOG_DROPPED, n);
 }
 
 /* Only when no ring has a note. */
@@ -257,6 +280,7 @@ each_second(struct logging *lg)
 	lg->second = ev_ms(self->ev) + SECOND_MS;
 	logger_feed_age(&lg->feed);
 	say_lost(lg);
+	set_gauges(lg);
 	if (l->text.bad != lg->bad)
 		log_warn(&self->lc, "log: %llu records cannot be read",
 		    (unsigned long long)(l->text.bad - lg->bad));
@@ -281,8 +305,11 @@ drain_rings(struct logging *lg)
 		rc = logger_drain(l, &e);
 	if (rc == LOGGER_FAILED) {
 		say_failed(lg, &e);
+		set_gauges(lg);
 		return rc;
 	}
+	if (lg->said)
+		log_warn(&self->lc, "log: the file takes records again");
 	lg->said = false;
 	rotate(lg);
 	each_second(lg);

@@ -151,6 +151,9 @@ bool logger_is_empty(const struct logger *);
 void logger_set_mark(struct logger *);
 bool logger_is_past_mark(const struct logger *);
 
+/* Bytes that stand in the rings. */
+uint64_t logger_waiting(const struct logger *);
+
 /* Records that found a full ring and that nobody was told of yet. */
 uint64_t logger_lost(struct logger *);
 /* Those of the last logger_lost were told. */

@@ -180,6 +180,19 @@ logger_is_empty(const struct logger *l)
 	return true;
 }
 
+uint64_t
+logger_waiting(const struct logger *l)
+{
+	uint32_t	nrow = shm_rows(l->shm, &board_rings);
+	uint64_t	sum = 0;
+	struct ring	r;
+
+	for (uint32_t i = 0; i < nrow; i++)
+		if (open_ring(l, &r, i))
+			sum += ring_used(&r);
+	return sum;
+}
+
 void
 logger_set_mark(struct logger *l)
 {
