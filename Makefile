@@ -32,6 +32,7 @@ SRCS_OS = \
 	src/os/ev_poll.c \
 	src/os/fault.c \
 	src/os/log.c \
+	src/os/net.c \
 	src/os/notify.c \
 	src/os/place.c \
 	src/os/proc.c \
@@ -154,7 +155,8 @@ SRCS_CORE = \
 	src/core/settings_cpu.c \
 	src/core/settings_level.c \
 	src/core/stat.c \
-	src/core/template.c
+	src/core/template.c \
+	src/core/trust.c
 SRCS_UP = \
 	src/up/pool.c \
 	src/up/round_robin.c \
@@ -188,6 +190,7 @@ SRCS_HANDLER = \
 SRCS_CONTROL = \
 	src/control/api.c \
 	src/control/api_explain.c \
+	src/control/api_log.c \
 	src/control/api_order.c \
 	src/control/api_state.c \
 	src/control/explain.c
@@ -212,6 +215,7 @@ SRCS_MAIN = \
 	src/main/logger.c \
 	src/main/logger_console.c \
 	src/main/logger_drain.c \
+	src/main/logger_feed.c \
 	src/main/logger_file.c \
 	src/main/logger_gzip.c \
 	src/main/logger_rotate.c \
@@ -233,9 +237,11 @@ SRCS_MAIN = \
 SRCS_CLI = \
 	src/cli/client.c \
 	src/cli/explain.c \
+	src/cli/follow.c \
 	src/cli/peek.c \
 	src/cli/show.c \
 	src/cli/show_explain.c \
+	src/cli/show_log.c \
 	src/cli/show_plan.c \
 	src/cli/sluicectl.c \
 	src/cli/table.c

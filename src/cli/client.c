@@ -33,6 +33,7 @@ struct ask {
 	uint64_t	 end_ns;	/* of waiting */
 	int		 fd;		/* own */
 	bool		 eof;
+	const struct client_follow *to;	/* ref; NULL: to a->body */
 };
 
 void
@@ -120,11 +121,13 @@ wait_for(struct ask *k, struct err *e)
 {
 	struct pollfd p = { .fd = k->fd, .events = POLLIN };
 	uint64_t now = ev_clock_ns();
+	bool ever = k->end_ns == UINT64_MAX;
 	int rc;
 
 	if (now >= k->end_ns)
 		return err_set(e, "no answer in time");
-	rc = poll(&p, 1, (int)((k->end_ns - now) / 1000000) + 1);
+	rc = poll(&p, 1, ever ? -1 :
+	    (int)((k->end_ns - now) / 1000000) + 1);
 	if (rc < 0 && errno != EINTR)
 		return err_sys(e, "poll");
 	return 0;
@@ -204,6 +207,16 @@ read_head(struct ask *k, enum http_method meth, struct h1_framing *f,
 	return 0;
 }
 
+/* Bytes of the body; those of an answer that goes on are not kept. */
+static void
+take(struct ask *k, struct str data)
+{
+	if (k->to == NULL || k->a->status != 200)
+		text_add(&k->a->body, data);
+	else if (data.n > 0)
+		k->to->fn(k->to->ctx, data);
+}
+
 static int
 read_chunked(struct ask *k, struct err *e)
 {
@@ -219,7 +232,7 @@ read_chunked(struct ask *k, struct err *e)
 		rc = h1_chunk_next(&c, text_str(&k->in), &data, &used, &why);
 		if (rc == H1_BAD)
 			return no_http(e, why);
-		text_add(&k->a->body, data);
+		take(k, data);
 		drop(k, used);
 		if (rc == H1_DONE)
 			return 0;
@@ -233,10 +246,15 @@ read_body(struct ask *k, const struct h1_framing *f, struct err *e)
 {
 	if (f->chunked)
 		return read_chunked(k, e);
-	while (f->until_close ? !k->eof : k->in.n < (uint64_t)f->length)
+	while (f->until_close ? !k->eof : k->in.n < (uint64_t)f->length) {
+		if (f->until_close) {
+			take(k, text_str(&k->in));
+			k->in.n = 0;
+		}
 		if (read_more(k, e) < 0)
 			return -1;
-	text_add(&k->a->body, str_make(k->in.p, f->until_close ? k->in.n :
+	}
+	take(k, str_make(k->in.p, f->until_close ? k->in.n :
 	    (size_t)f->length));
 	return 0;
 }
@@ -251,26 +269,54 @@ read_answer(struct ask *k, enum http_method meth, struct err *e)
 		if (read_head(k, meth, &f, e) < 0)
 			return -1;
 	} while (k->a->status < 200);
+	if (k->to != NULL && k->a->status == 200)
+		k->end_ns = UINT64_MAX;
 	return read_body(k, &f, e);
 }
 
-int
-client_ask(const char *path, const char *meth, const char *target,
-    unsigned ms, struct answer *a, struct err *e)
+struct request {
+	const char			*meth;
+	const char			*target;
+	unsigned			 ms;
+	const struct client_follow	*to;
+};
+
+static int
+ask(const char *path, const struct request *q, struct answer *a,
+    struct err *e)
 {
-	struct ask k = { .a = a, .fd = -1 };
+	struct ask k = { .a = a, .fd = -1, .to = q->to };
 	int rc = -1;
 
 	memset(a, 0, sizeof(*a));
 	text_init(&a->body);
 	text_init(&k.in);
 	arena_init(&k.mem, NULL);
-	k.end_ns = ev_clock_ns() + (uint64_t)ms * 1000000;
-	if (dial(&k, path, e) == 0 && send_request(&k, meth, target, e) == 0)
-		rc = read_answer(&k, msg_method(str_from(meth)), e);
+	k.end_ns = ev_clock_ns() + (uint64_t)q->ms * 1000000;
+	if (dial(&k, path, e) == 0 &&
+	    send_request(&k, q->meth, q->target, e) == 0)
+		rc = read_answer(&k, msg_method(str_from(q->meth)), e);
 	arena_fini(&k.mem);
 	text_fini(&k.in);
 	if (k.fd >= 0)
 		close(k.fd);
 	return rc;
+}
+
+int
+client_ask(const char *path, const char *meth, const char *target,
+    unsigned ms, struct answer *a, struct err *e)
+{
+	struct request q = { meth, target, ms, NULL };
+
+	return ask(path, &q, a, e);
+}
+
+int
+client_follow(const char *path, const char *target, unsigned ms,
+    const struct client_follow *to, struct answer *a, struct err *e)
+{
+	struct request q = { "GET", target, ms, to };
+
+	return ask(path, &q, a, e);
 }

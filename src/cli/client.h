@@ -29,4 +29,16 @@ void client_free(struct answer *);
 int client_ask(const char *path, const char *meth, const char *target,
     unsigned ms, struct answer *, struct err *);
 
+/*
+ * The same with GET for an answer that goes on: the bytes of one with
+ * status 200 are given to fn as they come, for as long as they do.
+ */
+typedef void (*client_fn)(void *ctx, struct str bytes);
+struct client_follow {
+	client_fn	 fn;
+	void		*ctx;
+};
+int client_follow(const char *path, const char *target, unsigned ms,
+    const struct client_follow *, struct answer *, struct err *);
+
 #endif

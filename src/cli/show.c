@@ -182,6 +182,23 @@ add_config(struct show *s, const json_t *j)
 	    show_num(r, "published"), show_num(r, "failed"));
 }
 
+/* Only when it is not as it should be. */
+static void
+add_log(struct show *s, const json_t *j)
+{
+	const json_t *l = json_object_get(j, "log");
+
+	if (is_true(l, "failing")) {
+		text_add(&s->out, STR("log       "));
+		show_paint(s, SHOW_BAD, STR("the file takes nothing"));
+		text_fmt(&s->out, "; %llu bytes of records wait in memory, "
+		    "%llu records dropped\n", show_num(l, "waiting_bytes"),
+		    show_num(l, "dropped"));
+	} else if (show_num(l, "dropped") > 0)
+		text_fmt(&s->out, "log       %llu records dropped\n",
+		    show_num(l, "dropped"));
+}
+
 /* In flight is what began and neither ended nor was lost. */
 static void
 add_load(struct show *s, const json_t *j)
@@ -196,7 +213,7 @@ add_load(struct show *s, const json_t *j)
 	    "restarted: %llu\n", show_num(w, "serving"), show_num(w, "wanted"),
 	    show_num(j, "restarts"));
 	text_fmt(&s->out, "load      %llu connections; %llu requests done, "
-	    "%llu in flight, %llu lost\n\n", show_num(sum, "connections"),
+	    "%llu in flight, %llu lost\n", show_num(sum, "connections"),
 	    done, begun > done + lost ? begun - done - lost : 0, lost);
 }
 
@@ -254,6 +271,8 @@ show_status(struct show *s, const json_t *j)
 	add_verdict(s, j);
 	add_config(s, j);
 	add_load(s, j);
+	add_log(s, j);
+	text_c(&s->out, '\n');
 	add_processes(s, json_object_get(j, "processes"));
 }
 

@@ -12,6 +12,7 @@
 #include "base/must.h"
 #include "cli/client.h"
 #include "cli/explain.h"
+#include "cli/follow.h"
 #include "cli/peek.h"
 #include "cli/show.h"
 #include "conf/diag.h"
@@ -65,6 +66,9 @@ static const struct command commands[] = {
 	    "which route a request would take, and why",
 	    "[-X METHOD] [-H FIELD] [--from IP] [--config FILE] URL",
 	    explain_read },
+	{ "log", NULL, "GET", API_LOG, SHORT_MS, show_log,
+	    "what was recorded lately; -f: and what comes",
+	    "[-f] [FILTER]", follow_read },
 	{ "generations", NULL, "GET", API_GENERATIONS, SHORT_MS,
 	    show_generations, "configurations in use, by process", NULL,
 	    NULL },
@@ -73,7 +77,7 @@ static const struct command commands[] = {
 	{ "board", "--dump", "GET", API_BOARD, SHORT_MS, show_board,
 	    "processes straight from shared memory", NULL, NULL },
 	{ .name = "top" }, { .name = "upstreams" }, { .name = "why" },
-	{ .name = "server" }, { .name = "certs" }, { .name = "log" },
+	{ .name = "server" }, { .name = "certs" },
 	{ .name = "history" }, { .name = "diff" }, { .name = "rollback" },
 	{ .name = "get" }, { .name = "set" }, { .name = "trace" },
 	{ .name = "errors" }, { .name = "backup" }, { .name = "restore" },
@@ -383,9 +387,14 @@ ask(struct ctl *c, const struct command *cmd, const char *target)
 	int code;
 
 	find_socket(c);
-	if (client_ask(c->sock, cmd->meth, target, cmd->ms, &a, &e) < 0)
-		code = say_nobody(c, &a, &e);
+	if (cmd->show == show_log)
+		code = follow_run(c->sock, target, c->json, &a, &e);
 	else
+		code = client_ask(c->sock, cmd->meth, target, cmd->ms, &a,
+		    &e);
+	if (code < 0)
+		code = say_nobody(c, &a, &e);
+	else if (cmd->show != show_log || a.status != 200)
 		code = tell(c, cmd, &a);
 	client_free(&a);
 	return code;

@@ -30,6 +30,7 @@ static const struct path paths[] = {
 	{ STR_INIT(API_ROLL), METHOD_POST, api_order_roll, false },
 	{ STR_INIT(API_METRICS), METHOD_GET, api_state_metrics, false },
 	{ STR_INIT(API_BOARD), METHOD_GET, hand_out, false },
+	{ STR_INIT(API_LOG), METHOD_GET, api_log, true },
 	{ STR_INIT(API_EXPLAIN), METHOD_GET, api_explain, true },
 };
 #define NPATH	(sizeof(paths) / sizeof(paths[0]))
@@ -46,6 +47,7 @@ api_init(struct api *a, const int ro_fd[2])
 	a->serve.only = &api_handler;
 	a->ro_fd = ro_fd;
 	list_init(&a->orders);
+	list_init(&a->readers);
 	/*
 	 * The master may still report to the control process before this
 	 * one: ids begin with the tag, which no other life has.
@@ -181,15 +183,26 @@ start(struct exchange *x)
 }
 
 static void
+on_body(struct exchange *x)
+{
+	if (str_eq(x->path, STR(API_LOG)))
+		api_log_body(x);
+}
+
+static void
 on_abort(struct exchange *x, enum fail why)
 {
 	(void)why;
-	api_order_forget(x);
+	if (str_eq(x->path, STR(API_LOG)))
+		api_log_forget(x);
+	else
+		api_order_forget(x);
 	exchange_handler_done(x);
 }
 
 const struct handler api_handler = {
 	.name = "api",
 	.start = start,
+	.body = on_body,
 	.abort = on_abort,
 };

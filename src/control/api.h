@@ -10,6 +10,7 @@
  *	POST /v1/roll         replaces the workers one by one
  *	GET  /v1/metrics      the stat rows as JSON
  *	GET  /v1/explain      ?url= &method= &field= (many) &from=: the route
+ *	GET  /v1/log          ?past= &follow= &q=: records, JSON lines
  *	GET  /v1/board        names; descriptors of dir and live, read-only
  *
  * An error is {"v":1,"error":NAME,"why":SENTENCE}.  The descriptors come
@@ -29,6 +30,7 @@
 #define API_ROLL	"/v1/roll"
 #define API_METRICS	"/v1/metrics"
 #define API_BOARD	"/v1/board"
+#define API_LOG		"/v1/log"
 #define API_EXPLAIN	"/v1/explain"
 
 #define API_ORDERS	16	/* reloads and rolls waited for at a time */
@@ -39,6 +41,9 @@ struct api {
 	struct list	 orders;	/* own by their exchanges */
 	unsigned	 norder;
 	uint64_t	 id;		/* of the last order */
+	struct list	 readers;	/* of the log; own by theirs */
+	unsigned	 nreader;
+	struct chan	 logger;	/* own */
 	const int	*ro_fd;		/* ref: dir, live */
 };
 
@@ -57,6 +62,9 @@ extern const struct handler api_handler;
 
 /* After serve_init; the two descriptors stay the caller's. */
 void api_init(struct api *, const int ro_fd[2]);
+
+/* A channel to a logger, in place of the one before. */
+void api_log_join(struct api *, int fd);
 
 /* Told by the control process: answers whoever waits for it. */
 void api_report(struct api *, const struct api_outcome *);

@@ -230,6 +230,7 @@ api_report(struct api *a, const struct api_outcome *r)
 void
 api_give_up(struct api *a)
 {
+	api_log_give_up(a);
 	while (!list_is_empty(&a->orders))
 		api_error(take(container_of(a->orders.next, struct order,
 		    node)), 503, "draining", "The gateway is stopping.");

@@ -197,6 +197,18 @@ describe_reloads(void)
 	    "failed", api_num(global()->reloads_failed));
 }
 
+static json_t *
+describe_log(void)
+{
+	uint64_t v[STAT_N];
+
+	stat_sums(self->shm, v);
+	return json_pack("{s:b, s:o, s:o}", "failing",
+	    v[STAT_LOG_FAILING] > 0, "waiting_bytes",
+	    api_num(v[STAT_LOG_WAITING]), "dropped",
+	    api_num(v[STAT_LOG_DROPPED] + v[STAT_LOG_UNTOLD]));
+}
+
 /* --- answers --- */
 
 void
@@ -246,6 +258,7 @@ api_state_status(struct exchange *x)
 	    api_num(global()->nworker), "serving", (int)serving));
 	json_object_set_new(j, "reloads", describe_reloads());
 	set_num(j, "restarts", global()->restarts);
+	json_object_set_new(j, "log", describe_log());
 	json_object_set_new(j, "processes", all);
 	json_object_set_new(j, "sums", describe_sums());
 	api_answer(x, 200, j);

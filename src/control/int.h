@@ -42,6 +42,17 @@ void api_state_conns(unsigned nth, uint64_t *all, uint64_t *of_nth);
 /* --- api_explain.c --- */
 void api_explain(struct exchange *);
 
+/* --- api_log.c: records as they come --- */
+
+/* Answers GET /v1/log. */
+void api_log(struct exchange *);
+/* The head is sent. */
+void api_log_body(struct exchange *);
+/* The client has gone. */
+void api_log_forget(struct exchange *);
+/* The answers end. */
+void api_log_give_up(struct api *);
+
 /* --- api_order.c: what the master does --- */
 
 /* Tells the master; the exchange waits for its report. */

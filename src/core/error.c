@@ -247,8 +247,11 @@ write_json(struct text *t, const struct fail_row *r, struct str id)
 	text_json(t, title);
 	text_fmt(t, ",\"status\":%u,\"detail\":", r->status);
 	text_json(t, str_from(r->text));
-	text_fmt(t, ",\"fail\":\"%s\",\"id\":", r->name);
-	text_json(t, id);
+	text_fmt(t, ",\"fail\":\"%s\"", r->name);
+	if (id.n > 0) {
+		text_add(t, STR(",\"id\":"));
+		text_json(t, id);
+	}
 	text_add(t, STR("}\n"));
 }
 
@@ -259,16 +262,18 @@ write_html(struct text *t, const struct fail_row *r, struct str id)
 
 	text_fmt(t, "<!DOCTYPE html>\n<html lang=\"en\">\n<meta "
 	    "charset=\"utf-8\">\n<title>%u %.*s</title>\n"
-	    "<h1>%u %.*s</h1>\n<p>%s</p>\n<p><small>%s %.*s</small></p>\n"
+	    "<h1>%u %.*s</h1>\n<p>%s</p>\n<p><small>%s%s%.*s</small></p>\n"
 	    "</html>\n", r->status, STR_FMT(title), r->status,
-	    STR_FMT(title), r->text, r->name, STR_FMT(id));
+	    STR_FMT(title), r->text, r->name, id.n > 0 ? " " : "",
+	    STR_FMT(id));
 }
 
 static void
 write_text(struct text *t, const struct fail_row *r, struct str id)
 {
-	text_fmt(t, "%u %.*s\n%s\n%s %.*s\n", r->status,
-	    STR_FMT(msg_reason(r->status)), r->text, r->name, STR_FMT(id));
+	text_fmt(t, "%u %.*s\n%s\n%s%s%.*s\n", r->status,
+	    STR_FMT(msg_reason(r->status)), r->text, r->name,
+	    id.n > 0 ? " " : "", STR_FMT(id));
 }
 
 struct str

@@ -19,6 +19,7 @@
 #include "core/settings.h"
 
 #define UUID_LEN	36
+#define ID_MAX		128	/* bytes of an id that is accepted */
 #define NAP_NS		1000000	/* a full ring is looked at each ms */
 
 /* --- the beginning --- */
@@ -49,6 +50,54 @@ make_id(struct exchange *x)
 			*p++ = '-';
 	}
 	return str_make(out, UUID_LEN);
+}
+
+/* 1 to 128 of [A-Za-z0-9._-]: safe in logs, pages, shells and names. */
+static bool
+is_id(struct str s)
+{
+	unsigned char	c;
+
+	for (size_t i = 0; i < s.n; i++) {
+		c = (unsigned char)s.p[i];
+		if ((c < 'a' || c > 'z') && (c < 'A' || c > 'Z') &&
+		    (c < '0' || c > '9') && c != '.' && c != '_' && c != '-')
+			return false;
+	}
+	return s.n > 0 && s.n <= ID_MAX;
+}
+
+/* What a trusted proxy says, if it says one thing. */
+static struct str
+given_id(const struct exchange *x)
+{
+	const struct hdrs	*hs = &x->req->hdrs;
+	struct str		 id = STR("");
+
+	for (size_t i = 0; i < hs->n; i++) {
+		if (hs->v[i].id != HDR_X_REQUEST_ID ||
+		    (hs->v[i].flags & HDR_F_DEAD) != 0)
+			continue;
+		if (id.n > 0 || !is_id(hs->v[i].val))
+			return STR("");
+		id = hs->v[i].val;
+	}
+	return id;
+}
+
+static struct str
+choose_id(struct exchange *x)
+{
+	const struct gen	*g = x->serve->gens->cur;
+	struct str		 id = STR("");
+
+	if (g == NULL || x->serve->only != NULL)
+		return make_id(x);
+	if (!settings_log(g->conf)->ids)
+		return id;
+	if (trust_has(&settings_get(g->conf)->trusted, &x->conn->peer))
+		id = given_id(x);
+	return id.n > 0 ? id : make_id(x);
 }
 
 static void
@@ -113,7 +162,7 @@ exchange_begin(struct exchange *x)
 {
 	const struct settings_log	*l;
 
-	x->id = make_id(x);
+	x->id = choose_id(x);
 	x->lc.ids.request = x->id;
 	fill_access(x);
 	redact(x);
@@ -217,7 +266,7 @@ exchange_end(struct exchange *x)
 	if (x->counted)
 		return;
 	/* A stream that died before its first wake has not begun yet. */
-	if (x->step == STEP_BEGIN && x->id.n == 0)
+	if (x->step == STEP_BEGIN && a->num[ACCESS_TIME] == 0)
 		exchange_begin(x);
 	x->counted = true;
 	a->num[ACCESS_BYTES_IN] = x->client->got;

@@ -236,7 +236,8 @@ st_head(struct exchange *x)
 		x->res->bodyless = true;
 		x->res_flags |= WAIST_END;
 	}
-	hdr_set(x->arena, &x->res->hdrs, HDR_X_REQUEST_ID, x->id);
+	if (x->id.n > 0)
+		hdr_set(x->arena, &x->res->hdrs, HDR_X_REQUEST_ID, x->id);
 	if (x->error_page)
 		x->client->fail = x->fail;
 	x->acc.num[ACCESS_STATUS] = x->res->status;

@@ -8,13 +8,12 @@
 #define PCRE2_CODE_UNIT_WIDTH 8
 #include "core/expr.h"
 
-#include <arpa/inet.h>
-
 #include <pcre2.h>
 #include <stdlib.h>
 
 #include "base/must.h"
 #include "http/date.h"
+#include "os/net.h"
 
 #define MATCH_LIMIT	100000	/* of PCRE2, for one comparison */
 #define WORD_ENDS	"()=!<>~\" \t"
@@ -28,8 +27,7 @@ struct node {
 	uint8_t		 field;		/* enum access_id */
 	uint8_t		 left;		/* nodes of AND, OR, NOT */
 	uint8_t		 right;
-	uint8_t		 bits;		/* of the network, 0 to 128 */
-	uint8_t		 ip[16];
+	struct net	 net;
 	uint64_t	 num;
 	struct str	 str;		/* own, malloc */
 	pcre2_code	*re;		/* own */
@@ -221,33 +219,6 @@ read_number(struct node *n, struct str s)
 	return true;
 }
 
-/* An address, or a network; IPv4 is compared mapped. */
-static bool
-read_network(struct node *n, struct str s)
-{
-	static const uint8_t	mapped[12] = { [10] = 0xff, [11] = 0xff };
-	char			buf[INET6_ADDRSTRLEN];
-	ptrdiff_t		slash = str_find(s, '/', 0);
-	uint64_t		bits, max = 32;
-	struct str		addr = slash < 0 ? s :
-	    str_sub(s, 0, (size_t)slash);
-
-	if (str_to_c(addr, buf, sizeof(buf)) == -1)
-		return false;
-	memcpy(n->ip, mapped, sizeof(mapped));
-	if (inet_pton(AF_INET, buf, n->ip + 12) != 1) {
-		max = 128;
-		if (inet_pton(AF_INET6, buf, n->ip) != 1)
-			return false;
-	}
-	bits = max;
-	if (slash >= 0 && str_to_u64(str_sub(s, (size_t)slash + 1, s.n),
-	    max, &bits) == -1)
-		return false;
-	n->bits = (uint8_t)(128 - max + bits);
-	return true;
-}
-
 static bool
 read_regex(struct reader *r, struct node *n, struct str s, size_t at)
 {
@@ -271,6 +242,7 @@ static bool
 set_value(struct reader *r, struct node *n, struct str s, size_t at)
 {
 	enum access_type	type = access_rows[n->field].type;
+	const char		*why;
 
 	if (n->op == OP_RE && type != ACCESS_NUM_T)
 		return read_regex(r, n, s, at);
@@ -289,8 +261,9 @@ set_value(struct reader *r, struct node *n, struct str s, size_t at)
 		    "use =, != or ~");
 		return false;
 	}
-	if (type == ACCESS_IP_T && !read_network(n, s)) {
-		fail_at(r, at, "this is not an address or a network");
+	why = type == ACCESS_IP_T ? net_parse(s, &n->net) : NULL;
+	if (why != NULL) {
+		fail_at(r, at, why);
 		return false;
 	}
 	n->str = str_make(must_calloc(1, s.n + 1), s.n);
@@ -475,19 +448,6 @@ is_so(enum op op, int cmp)
 }
 
 static bool
-is_within(const struct node *n, const struct sock_peer *p)
-{
-	unsigned	whole = n->bits / 8, rest = n->bits % 8;
-	uint8_t		mask = (uint8_t)(0xff00 >> rest);
-
-	if (p->family != AF_INET && p->family != AF_INET6)
-		return false;
-	if (memcmp(n->ip, p->ip, whole) != 0)
-		return false;
-	return rest == 0 || ((n->ip[whole] ^ p->ip[whole]) & mask) == 0;
-}
-
-static bool
 matches_text(const struct expr *x, const struct node *n, struct str s)
 {
 	if (n->op != OP_RE)
@@ -515,7 +475,7 @@ compare(const struct expr *x, const struct node *n, const struct access *a)
 		return matches_text(x, n, str_make(buf, DATE_ISO_LEN));
 	case ACCESS_IP_T:
 		if (n->op != OP_RE)
-			return is_within(n, &a->peer) == (n->op == OP_EQ);
+			return net_has(&n->net, &a->peer) == (n->op == OP_EQ);
 		text_init_fixed(&t, buf, sizeof(buf));
 		sock_peer_text(&t, &a->peer);
 		return matches_text(x, n, text_str(&t));

@@ -208,15 +208,20 @@ bool
 log_wants(struct exchange *x)
 {
 	const struct log_state	*st = *serve_state(x->serve, &log_part);
+	uint64_t		 hash;
 
 	if (!x->log_it)
 		return false;
 	if (st != NULL && st->filter != NULL &&
 	    !expr_match(st->filter, &x->acc))
 		return false;
-	return x->log_sample <= 1 || x->fail != FAIL_NONE ||
-	    x->acc.num[ACCESS_STATUS] >= 500 ||
-	    str_hash(x->id, STR_HASH0) % x->log_sample == 0;
+	if (x->log_sample <= 1 || x->fail != FAIL_NONE ||
+	    x->acc.num[ACCESS_STATUS] >= 500)
+		return true;
+	/* the same ones in all processes, as far as there are ids */
+	hash = x->id.n > 0 ? str_hash(x->id, STR_HASH0) :
+	    rand_next(&x->serve->rand);
+	return hash % x->log_sample == 0;
 }
 
 /* --- redaction --- */

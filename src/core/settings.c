@@ -144,6 +144,13 @@ static const struct conf_row sluice_rows[] = {
 		.text = "Which of the routes that fit is taken: the most "
 		    "specific one, or the first in the files."
 	}, {
+		.key = "trusted_proxies", .type = CONF_CUSTOM,
+		.off = AT(trusted), .flags = CONF_F_MANY,
+		.parse = trust_parse, .example = "10.0.0.0/8, ::1",
+		.text = "Addresses and networks of proxies that are believed "
+		    "what they say of a request, which so far is its "
+		    "X-Request-ID; unix is whoever comes over a socket file."
+	}, {
 		.key = "drain.delay", .type = CONF_TIME, .unit = CONF_SECONDS,
 		.off = AT(drain_delay), .def = "0s", .max = DAY_MS,
 		.example = "5s",
@@ -329,6 +336,14 @@ static const struct conf_row log_rows[] = {
 		.key = "access", .type = CONF_BOOL, .off = AT_LOG(access),
 		.def = "on", .example = "off",
 		.text = "Whether each request gets an access record."
+	}, {
+		.key = "enable_request_ids", .type = CONF_BOOL,
+		.off = AT_LOG(ids), .def = "on", .example = "off",
+		.text = "Whether each request has an id, which stands in its "
+		    "records and in X-Request-ID of the response and of the "
+		    "request to an upstream.  That of a trusted proxy is "
+		    "kept if it has 1 to 128 letters, digits, dots, "
+		    "underscores and hyphens; others are UUIDs of version 7."
 	}, {
 		.key = "level", .type = CONF_ENUM, .off = AT_LOG(level),
 		.def = "info", .choices = "error,err|warning,warn|info|debug",

@@ -8,6 +8,7 @@
 #include "base/err.h"
 #include "conf/conf.h"
 #include "core/error.h"
+#include "core/trust.h"
 #include "os/log.h"
 
 #define MATCH_SPECIFIC	0
@@ -22,6 +23,7 @@ struct settings {
 	struct str	state_dir;
 	struct conf_list include;	/* read by the reader */
 	int		match;		/* MATCH_ */
+	struct trust	trusted;	/* trusted_proxies */
 	uint64_t	drain_delay;	/* ms */
 	uint64_t	drain_timeout;
 	uint64_t	drain_streams;
@@ -58,6 +60,7 @@ struct settings_levels {
 struct settings_log {
 	struct conf_obj	obj;
 	bool		access;
+	bool		ids;		/* enable_request_ids */
 	int		level;		/* enum log_level */
 	struct settings_levels levels;	/* level.MODULE */
 	struct str	directory;

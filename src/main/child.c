@@ -131,6 +131,14 @@ asks(const struct child *c)
 	return c->row->count == 0;
 }
 
+static bool
+is_peer(const struct child *a, const struct child *b)
+{
+	return (asks(a) && is_asked(b)) || (is_asked(a) && asks(b)) ||
+	    (a->row != b->row &&
+	    (a->row->flags & b->row->flags & PROC_F_FEED) != 0);
+}
+
 /* Pairs with every process that c asks or is asked by. */
 static void
 plan_peers(struct master *m, struct child *c, struct plan *p,
@@ -145,7 +153,7 @@ plan_peers(struct master *m, struct child *c, struct plan *p,
 	list_each(l, &m->children) {
 		o = container_of(l, struct child, node);
 		if (o->old || o->draining || p->n == START_PEERS ||
-		    !((asks(c) && is_asked(o)) || (is_asked(c) && asks(o))))
+		    !is_peer(c, o))
 			continue;
 		if (sock_pair(fds, NULL) < 0)
 			return;

@@ -100,6 +100,10 @@ on_frame(void *ctx, struct frame *f)
 {
 	if (f->head.op == CHAN_REPORT)
 		on_report(ctx, f);
+	if (f->head.op == CHAN_PEER && f->nfd == 1) {
+		api_log_join(ctx, f->fds[0]);
+		f->fds[0] = -1;
+	}
 }
 
 /* --- start --- */
@@ -110,12 +114,15 @@ start(struct api *a, struct err *e)
 	struct sock_addr addr;
 	struct listen_addr la = { .conf = &limits, .addr = &addr };
 	struct listener *l;
-	int fd = self->start->m->ctl_fd;
+	int fd = self->start->m->ctl_fd, i;
+	unsigned index;
 
 	if (serve_init(&a->serve, self->ev, self->shm, self->gens,
 	    &self->log, e) < 0)
 		return -1;
 	api_init(a, self->start->ro_fd);
+	for (i = 0; i < skel_npeer(); i++)
+		api_log_join(a, skel_peer(i, &index));
 	if (sock_local(fd, &addr) < 0)
 		return err_sys(e, "control socket");
 	l = listener_attach(&a->serve, &la, fd, e);

@@ -22,6 +22,7 @@
 #include "base/must.h"
 #include "core/log_conf.h"
 #include "core/settings.h"
+#include "main/logger_feed.h"
 #include "main/logger_rotate.h"
 #include "main/roles.h"
 #include "main/skel.h"
@@ -40,15 +41,23 @@ enum { MODE_BOTH, MODE_FILE, MODE_CONSOLE };
 /* as rotation_strategy has them */
 enum { ROTATE_BOTH, ROTATE_SIZE, ROTATE_TIME, ROTATE_NONE };
 
+/* what an operator wants to know when the disk is full */
+#define NGAUGE	3
+static const enum stat_id	gauges[NGAUGE] = {
+	STAT_LOG_FAILING, STAT_LOG_WAITING, STAT_LOG_UNTOLD
+};
+
 struct logging {
 	struct logger		 l;
 	struct logger_file	 fresh;		/* of a generation to come */
 	struct logger_rotate	 rotate;
+	struct logger_feed	 feed;
 	struct timer		 tick;
 	struct ev_task		 more;
 	uint64_t		 pause;		/* ms to the next look */
 	uint64_t		 second;	/* ms: each_second is due */
 	uint64_t		 bad;		/* of l.text, told */
+	uint64_t		 gauge[NGAUGE];	/* as the board has them */
 	bool			 said:1;	/* the file takes nothing */
 	bool			 said_kept:1;	/* nor can it be rotated */
 	/* the end */
@@ -176,8 +185,14 @@ reopen(struct logging *lg)
 static void
 on_frame(void *ctx, struct frame *f)
 {
+	struct logging	*lg = ctx;
+
 	if (f->head.op == CHAN_REOPEN)
-		reopen(ctx);
+		reopen(lg);
+	if (f->head.op == CHAN_PEER && f->nfd == 1) {
+		logger_feed_join(&lg->feed, f->fds[0]);
+		f->fds[0] = -1;
+	}
 }
 
 /* --- draining the rings --- */
@@ -199,6 +214,20 @@ say_failed(struct logging *lg, const struct err *e)
 	(void)logger_console_put(&lg->l.console, text_str(&t));
 }
 
+/* What waits while the file takes nothing; each second is enough. */
+static void
+set_gauges(struct logging *lg)
+{
+	uint64_t	now[NGAUGE] = { lg->said, logger_waiting(&lg->l),
+	    logger_lost(&lg->l) };
+
+	for (int i = 0; i < NGAUGE; i++) {
+		stat_sub(gauges[i], lg->gauge[i]);
+		stat_add(gauges[i], now[i]);
+		lg->gauge[i] = now[i];
+	}
+}
+
 static void
 say_lost(struct logging *lg)
 {
@@ -211,8 +240,10 @@ say_lost(struct logging *lg)
 	log_warn(&self->lc, "log: %llu records dropped",
 	    (unsigned long long)n);
 	/* else it found no room itself and is tried again */
-	if (atomic_load(dropped) == was)
-		logger_told(&lg->l);
+	if (atomic_load(dropped) != was)
+		return;
+	logger_told(&lg->l);
+	stat_add(STAT_LOG_DROPPED, n);
 }
 
 /* Only when no ring has a note. */
@@ -247,7 +278,9 @@ each_second(struct logging *lg)
 	if (ev_ms(self->ev) < lg->second)
 		return;
 	lg->second = ev_ms(self->ev) + SECOND_MS;
+	logger_feed_age(&lg->feed);
 	say_lost(lg);
+	set_gauges(lg);
 	if (l->text.bad != lg->bad)
 		log_warn(&self->lc, "log: %llu records cannot be read",
 		    (unsigned long long)(l->text.bad - lg->bad));
@@ -272,8 +305,11 @@ drain_rings(struct logging *lg)
 		rc = logger_drain(l, &e);
 	if (rc == LOGGER_FAILED) {
 		say_failed(lg, &e);
+		set_gauges(lg);
 		return rc;
 	}
+	if (lg->said)
+		log_warn(&self->lc, "log: the file takes records again");
 	lg->said = false;
 	rotate(lg);
 	each_second(lg);
@@ -367,6 +403,17 @@ drain(void *ctx, uint64_t delay, uint64_t limit, bool orphan)
 	ev_timer(self->ev, &lg->tick, 0);
 }
 
+static void
+start_feed(struct logging *lg)
+{
+	unsigned	index;
+
+	logger_feed_init(&lg->feed, self->ev);
+	lg->l.feed = &lg->feed;
+	for (int i = 0; i < skel_npeer(); i++)
+		logger_feed_join(&lg->feed, skel_peer(i, &index));
+}
+
 int
 logger_run(void)
 {
@@ -379,6 +426,7 @@ logger_run(void)
 	/* a file at its limit is a write that fails, not a death */
 	signal(SIGXFSZ, SIG_IGN);
 	logger_init(&lg->l, self->shm);
+	start_feed(lg);
 	logger_rotate_init(&lg->rotate, getppid());
 	set_rotation(&lg->rotate, self->gens->cur->conf);
 	logger_file_init(&lg->fresh);
@@ -389,6 +437,7 @@ logger_run(void)
 	ev_timer(self->ev, &lg->tick, 0);
 	status = skel_run(&hooks);
 	logger_rotate_end(&lg->rotate);
+	logger_feed_fini(&lg->feed);
 	logger_fini(&lg->l);
 	logger_file_close(&lg->fresh);
 	free(lg);

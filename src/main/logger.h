@@ -12,6 +12,8 @@
 #include "core/board.h"
 #include "core/record.h"
 
+struct logger_feed;
+
 #define LOGGER_BATCH	(64U << 10)	/* bytes of one write */
 #define LOGGER_TURN	(2U << 20)	/* and of all writes of one turn */
 #define LOGGER_LINE	4096		/* of the console; PIPE_BUF */
@@ -23,7 +25,9 @@ struct logger_text {
 	struct text	 json;		/* own */
 	struct record_style style;	/* of the file; refs */
 	struct text	 human;		/* own: the same lines for people */
+	struct text	 raw;		/* own: records, see core/feed.h */
 	bool		 wants_human:1;
+	bool		 wants_raw:1;
 	bool		 colour:1;
 	bool		 full:1;	/* there are more */
 	uint64_t	 pos;		/* behind the last record */
@@ -121,6 +125,7 @@ struct logger {
 	uint64_t		 file_max;	/* bytes; 0: any */
 	struct logger_console	 console;
 	struct logger_text	 text;
+	struct logger_feed	*feed;		/* ref; NULL: none */
 	uint32_t		 next;		/* row that has its turn */
 	uint64_t		 moved;		/* bytes, this turn */
 	uint64_t		 waited;	/* in the fullest ring */
@@ -145,6 +150,9 @@ bool logger_is_empty(const struct logger *);
 /* True when all is written that stood in the rings at set_mark. */
 void logger_set_mark(struct logger *);
 bool logger_is_past_mark(const struct logger *);
+
+/* Bytes that stand in the rings. */
+uint64_t logger_waiting(const struct logger *);
 
 /* Records that found a full ring and that nobody was told of yet. */
 uint64_t logger_lost(struct logger *);

@@ -12,6 +12,8 @@
 #include <signal.h>
 #include <unistd.h>
 
+#include "main/logger_feed.h"
+
 void
 logger_init(struct logger *l, struct shm *shm)
 {
@@ -35,9 +37,12 @@ open_ring(const struct logger *l, struct ring *r, uint32_t row)
 	return row < SLOT_MAX && board_ring(r, l->shm, row);
 }
 
+/* What was written is shown to those who look on. */
 static void
 show(struct logger *l)
 {
+	if (l->feed != NULL && l->text.raw.n != 0)
+		logger_feed_put(l->feed, text_str(&l->text.raw));
 	if (l->to_console && l->text.human.n != 0)
 		(void)logger_console_put(&l->console,
 		    text_str(&l->text.human));
@@ -96,6 +101,8 @@ to_console(struct logger *l, struct ring *r)
 		    t->human.n)
 			return false;
 		ring_release(r, t->pos);
+		if (l->feed != NULL && t->raw.n != 0)
+			logger_feed_put(l->feed, text_str(&t->raw));
 		sum += t->human.n;
 	} while (t->full && sum < LOGGER_BATCH);
 	return true;
@@ -143,10 +150,11 @@ logger_drain(struct logger *l, struct err *e)
 
 	if (l->to_file && l->file.fd == -1)
 		return LOGGER_FAILED;
+	l->text.wants_human = l->to_console;
+	l->text.wants_raw = l->feed != NULL;
+	l->console.keeps = !l->to_file;
 	if (l->unsettled && settle_all(l, e) == -1)
 		return LOGGER_FAILED;
-	l->text.wants_human = l->to_console;
-	l->console.keeps = !l->to_file;
 	l->moved = l->waited = 0;
 	for (uint32_t i = 0; i < nrow; i++) {
 		if (l->moved > LOGGER_TURN)
@@ -170,6 +178,19 @@ logger_is_empty(const struct logger *l)
 		if (open_ring(l, &r, i) && ring_used(&r) != 0)
 			return false;
 	return true;
+}
+
+uint64_t
+logger_waiting(const struct logger *l)
+{
+	uint32_t	nrow = shm_rows(l->shm, &board_rings);
+	uint64_t	sum = 0;
+	struct ring	r;
+
+	for (uint32_t i = 0; i < nrow; i++)
+		if (open_ring(l, &r, i))
+			sum += ring_used(&r);
+	return sum;
 }
 
 void

@@ -16,6 +16,7 @@ logger_text_init(struct logger_text *t)
 	*t = (struct logger_text){ .wants_human = false };
 	text_init(&t->json);
 	text_init(&t->human);
+	text_init(&t->raw);
 }
 
 void
@@ -23,6 +24,7 @@ logger_text_fini(struct logger_text *t)
 {
 	text_fini(&t->json);
 	text_fini(&t->human);
+	text_fini(&t->raw);
 }
 
 /* A line of the console is cut where a pipe would tear it. */
@@ -39,6 +41,17 @@ add_human(struct logger_text *t, struct str record)
 	text_c(&t->human, '\n');
 }
 
+static void
+add_raw(struct logger_text *t, struct str record)
+{
+	uint32_t	n = (uint32_t)record.n;
+
+	if (record.n > RECORD_MAX)
+		return;
+	text_add(&t->raw, str_make((const char *)&n, sizeof(n)));
+	text_add(&t->raw, record);
+}
+
 void
 logger_text_fill(struct logger_text *t, struct ring *r, uint64_t end,
     size_t max)
@@ -47,7 +60,7 @@ logger_text_fill(struct logger_text *t, struct ring *r, uint64_t end,
 	struct str	record;
 	size_t		n;
 
-	t->json.n = t->human.n = 0;
+	t->json.n = t->human.n = t->raw.n = 0;
 	t->full = false;
 	t->pos = pos;
 	while (pos != end && ring_next(r, &pos, &record)) {
@@ -61,6 +74,8 @@ logger_text_fill(struct logger_text *t, struct ring *r, uint64_t end,
 		}
 		if (t->wants_human)
 			add_human(t, record);
+		if (t->wants_raw)
+			add_raw(t, record);
 		t->pos = pos;
 	}
 	/* a ring that did not hold was emptied: its tail is elsewhere */

@@ -41,6 +41,7 @@ enum frame_op {
 	CHAN_OPEN,	/* open a file below a root: payload struct ask_open */
 	CHAN_LIST,	/* a directory as a page: struct ask_open; fd: it */
 	CHAN_WARM,	/* have the kernel read: struct ask_warm; fd: of it */
+	CHAN_LOG,	/* logger and control: records, see core/feed.h */
 	CHAN_ECHO,	/* tests and heartbeats of a channel */
 	CHAN_NOP
 };

@@ -51,11 +51,35 @@ exchange_skip_request(struct exchange *x)
 	x->skipped = true;
 }
 
-/* The real one needs routes, and those the real exchange. */
+/* The real ones need routes and bodies, and those the real exchange. */
 void
 api_explain(struct exchange *x)
 {
 	api_error(x, 400, "bad_query", "Not here.");
+}
+
+void
+api_log(struct exchange *x)
+{
+	api_error(x, 400, "bad_query", "Not here.");
+}
+
+void
+api_log_body(struct exchange *x)
+{
+	(void)x;
+}
+
+void
+api_log_forget(struct exchange *x)
+{
+	(void)x;
+}
+
+void
+api_log_give_up(struct api *a)
+{
+	(void)a;
 }
 
 void

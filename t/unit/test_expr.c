@@ -122,7 +122,7 @@ static const struct {
 	{ "method < GET", 9, "=, != or ~" },
 	{ "client > 10.0.0.1", 9, "=, != or ~" },
 	{ "client = here", 9, "address" },
-	{ "client = 10.0.0.0/33", 9, "address" },
+	{ "client = 10.0.0.0/33", 9, "0 to 32" },
 	{ "host ~ \"(\"", 7, "parenthesis" },
 	{ "host = \"x", 7, "quote" },
 	{ "(status=1", 0, "parenthesis" },
