@@ -177,19 +177,21 @@ def calls(s, pid, targets):
 
 
 @pytest.mark.parametrize("size,most", [(1024, 2), (60_000, 2), (102_400, 2),
-                                       (300_000, 5)])
+                                       (300_000, 3)])
 def test_calls(sluice, tmp, size, most):
-    """A small file is one recv and one send."""
+    """A small file is one recv and one send.  How many sendfile calls a
+    large one takes is up to how fast its client reads."""
     wire.put(tmp, "f.bin", b"x" * size)
     s = sluice(CONF)
     worker = s.roles()["worker 1"]
     n = 200
     got = calls(s, worker, ["/f.bin"] * n)
     assert got.count("recvfrom") >= n
+    sent = got.count("sendfile")
+    assert sent >= n if most == 3 else sent == 0
     # what is looked at each half second, and the log, are no part of it
-    assert len(got) <= n * most + 40, sorted(got)
+    assert len(got) - sent <= n * most + 40, sorted(got)
     if most == 2:
-        assert "sendfile" not in got
         assert got.count("sendto") + got.count("sendmsg") >= n
         assert got.count("openat2") < 20
 
