@@ -29,9 +29,9 @@ enc_unhex(char c)
 static uint64_t
 hex8(const unsigned char *p)
 {
-	uint64_t	w = (uint32_t)p[0] << 24 | p[1] << 16 | p[2] << 8 | p[3];
-	uint64_t	above;
+	uint64_t	above, w;
 
+	w = (uint32_t)p[0] << 24 | p[1] << 16 | p[2] << 8 | p[3];
 	w = (w | w << 16) & 0x0000ffff0000ffffULL;
 	w = (w | w << 8) & 0x00ff00ff00ff00ffULL;
 	w = (w | w << 4) & 0x0f0f0f0f0f0f0f0fULL;
