@@ -183,16 +183,18 @@ read_head(struct search *s, struct str head)
 /* --- the route --- */
 
 static void
-on_tried(struct route_trace *t, const struct route *r, const char *failed)
+on_tried(struct route_trace *t, const struct route *r, const char *failed,
+    bool not)
 {
 	struct search	*s = container_of(t, struct search, trace);
-	json_t		*j;
+	json_t		*why = json_null();
 
 	if (map_add(&s->seen, r->obj.name, (void *)(uintptr_t)r) != NULL)
 		return;
-	j = json_pack("{s:o, s:s?}", "route", api_text(r->obj.name),
-	    "failed", failed);
-	json_array_append_new(s->tried, j);
+	if (failed != NULL)
+		why = json_sprintf("%s%s", not ? "not." : "", failed);
+	json_array_append_new(s->tried, json_pack("{s:o, s:o}", "route",
+	    api_text(r->obj.name), "failed", why));
 }
 
 static bool
