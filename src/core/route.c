@@ -255,6 +255,10 @@ try_hosts(struct search *s, const struct route_index *idx)
 	struct str	host = s->x->host;
 	ptrdiff_t	dot;
 
+	if (idx->hosts.n == 0) {
+		try_host(s, idx->any);
+		return;
+	}
 	if (host.n > 0 && try_host(s, route_index_host(idx, host)))
 		return;
 	for (dot = str_find(host, '.', 1); dot >= 0;
