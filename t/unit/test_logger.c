@@ -87,7 +87,7 @@ done(struct bed *b)
 static void
 open_log(struct bed *b)
 {
-	must(logger_file_open(&b->l.file, b->dir,
+	must(logger_file_open(&b->l.file[0], b->dir,
 	    "sluice.log", NULL) == 0);
 }
 
@@ -467,8 +467,8 @@ leave_note(struct bed *b, size_t written)
 {
 	struct ring		*r = &b->b[0].ring;
 	struct logger_text	 t;
-	struct ring_intent	 i = { .dev = b->l.file.dev,
-	    .ino = b->l.file.ino, .off = (uint64_t)file_size(b) };
+	struct ring_intent	 i = { .dev = b->l.file[0].dev,
+	    .ino = b->l.file[0].ino, .off = (uint64_t)file_size(b) };
 
 	logger_text_init(&t);
 	logger_text_fill(&t, r, UINT64_MAX, SIZE_MAX);
@@ -476,7 +476,7 @@ leave_note(struct bed *b, size_t written)
 	i.tail = t.pos;
 	if (written > t.json.n)
 		written = t.json.n;
-	ck_assert_int_eq(write(b->l.file.fd, t.json.p, written), written);
+	ck_assert_int_eq(write(b->l.file[0].fd, t.json.p, written), written);
 	ring_intent_set(r, &i);
 	logger_text_fini(&t);
 	return i;
@@ -540,7 +540,7 @@ START_TEST(test_note_foreign)
 	enter(b, 0, RING_BYTES);
 	ck_assert(put_line(&b->b[0].ring, 1, 0));
 	leave_note(b, 0);
-	ck_assert_int_eq(write(b->l.file.fd, "{\"torn\":", 8), 8);
+	ck_assert_int_eq(write(b->l.file[0].fd, "{\"torn\":", 8), 8);
 	b->l.unsettled = true;
 	drain_now(b);
 	path_of(b, 0, path, sizeof(path));
@@ -700,21 +700,21 @@ START_TEST(test_open)
 	char		 path[128], twice[8192];
 	int		 fd;
 
-	ck_assert(!logger_file_is_linked(&b->l.file));
+	ck_assert(!logger_file_is_linked(&b->l.file[0]));
 	open_log(b);
-	ck_assert(logger_file_is_linked(&b->l.file));
-	fd = b->l.file.fd;
-	ck_assert_int_eq(logger_file_open(&b->l.file, "/nowhere/x", "x", &e),
+	ck_assert(logger_file_is_linked(&b->l.file[0]));
+	fd = b->l.file[0].fd;
+	ck_assert_int_eq(logger_file_open(&b->l.file[0], "/nowhere/x", "x", &e),
 	    -1);
 	memset(twice, 'a', sizeof(twice));
 	twice[sizeof(twice) - 1] = '\0';
-	ck_assert_int_eq(logger_file_open(&b->l.file, twice, "x", &e), -1);
-	ck_assert_int_eq(b->l.file.fd, fd);
+	ck_assert_int_eq(logger_file_open(&b->l.file[0], twice, "x", &e), -1);
+	ck_assert_int_eq(b->l.file[0].fd, fd);
 	path_of(b, 0, path, sizeof(path));
 	ck_assert_int_eq(unlink(path), 0);
-	ck_assert(!logger_file_is_linked(&b->l.file));
+	ck_assert(!logger_file_is_linked(&b->l.file[0]));
 	ck_assert_int_eq(mkfifo(path, 0600), 0);
-	ck_assert_int_eq(logger_file_open(&b->l.file, b->dir,
+	ck_assert_int_eq(logger_file_open(&b->l.file[0], b->dir,
 	    "sluice.log", &e), -1);
 	ck_assert_ptr_nonnull(strstr(e.text, "no regular file"));
 	ck_assert_int_eq(unlink(path), 0);
