@@ -27,10 +27,12 @@ def start(sluice, tmp, fault=None, **keys):
     return sluice(conf(**keys), env={"SLUICE_FAULT": fault} if fault else {})
 
 
-def send(s, first, count):
+def send(s, first, count, pad=""):
+    """With debug each has a line, too, as large as pad makes it."""
     with http.Client(s.port) as c:
         for n in range(first, first + count):
-            c.send(http.request("GET", f"/hello?n={n}&{FILL}"))
+            c.send(http.request("GET", f"/hello?n={n}&{FILL}",
+                                {"X-Pad": pad}))
             assert c.response().status == 200
     return first + count
 
@@ -53,10 +55,11 @@ def lines(s, like):
 
 
 def numbers(s, like="access"):
-    """What was requested, once each and nothing else in these files."""
+    """What was requested; there is nothing else in these files."""
     got = lines(s, like)
     assert all(CLF.match(ln) for ln in got)
-    return sorted(int(re.search(r"n=(\d+)&", ln)[1]) for ln in got)
+    return sorted(int(m[1]) for ln in got
+                  if (m := re.search(r"n=(\d+)&", ln)))
 
 
 def events(s, like="error"):
@@ -106,12 +109,13 @@ def settled(s):
     "", ",rotate_crash:3", ",gzip_crash:1", ",gzip_crash_renamed:1",
     ",logger_crash:20+1", ",logger_crash_before:20+1"])
 def test_rotates_while_killed(sluice, tmp, fault):
-    """Each request is there once; lines of debug come between them."""
+    """Each request is there once; lines of debug come between them, of
+    which so many are written in a second."""
     s = start(sluice, tmp, "log_small" + fault, level="debug",
               rotation_strategy="size")
     n = 0
     for _ in range(4):
-        n = send(s, n, 100)
+        n = send(s, n, 100, FILL * 2)
         if not fault:
             pid = s.kill("logger")
             s.wait_role("logger", other_than=pid)
@@ -120,16 +124,18 @@ def test_rotates_while_killed(sluice, tmp, fault):
     assert numbers(s) == list(range(n))
     got = [m[1] for ln in events(s)
            if (m := re.search(r"/hello\?n=(\d+)&", ln))]
-    assert len(got) == len(set(got)) == n
+    assert len(got) == len(set(got)) >= 100
 
 
 def test_retention(sluice, tmp):
     """So many rotated files of each."""
     s = start(sluice, tmp, "log_small", level="debug", max_rotated_files=2,
               rotation_strategy="size", compress_rotated_logs="off")
-    n = 0
-    while not {"access.log.5", "error.log.5"} <= set(names(s)):
-        n = send(s, n, 50)
+    n, most = 0, {}
+    while min(most.get("access", 0), most.get("error", 0)) < 5:
+        for m in re.finditer(r"(\w+)\.log\.(\d+)", " ".join(names(s))):
+            most[m[1]] = max(most.get(m[1], 0), int(m[2]))
+        n = send(s, n, 50, FILL * 8)
         assert n < 3000
     until(s, "two of each", lambda: len(names(s)) == 6)
 
@@ -161,6 +167,7 @@ def test_form_changes(sluice, tmp):
     each in one of the files."""
     s = start(sluice, tmp, format="json")
     n = send(s, 0, 5)
+    s.wait_log(f"n={n - 1}&")
     for form in "common", "json", "combined", "logfmt":
         s.reload(conf(format=form))
         n = send(s, n, 5)
@@ -174,7 +181,8 @@ def test_form_changes(sluice, tmp):
 
 
 def test_full_for_a_while(sluice, tmp):
-    s = start(sluice, tmp, level="debug")
+    # stderr is a file, too
+    s = start(sluice, tmp, level="debug", output_mode="file")
     n = send(s, 0, 10)
     s.wait_log(f"n={n - 1}&")
     limit(s, 6000)
@@ -184,16 +192,12 @@ def test_full_for_a_while(sluice, tmp):
     for _ in range(2):
         pid = s.kill("logger")
         s.wait_role("logger", other_than=pid)
-        until(s, "all lines", lambda: len(
-            re.findall(r"n=\d+&", "\n".join(lines(s, "access")))) == n)
+        until(s, "all lines", lambda: len(numbers(s)) == n)
         limit(s, 6000)
         n = send(s, n, 50)
     limit(s, None)
-    until(s, "all lines", lambda: len(
-        re.findall(r"n=\d+&", "\n".join(lines(s, "access")))) == n)
-    got = [ln for ln in lines(s, "access") if "n=" in ln]
-    assert sorted(int(re.search(r"n=(\d+)&", ln)[1])
-                  for ln in got) == list(range(n))
+    until(s, "all lines", lambda: len(numbers(s)) == n)
+    assert numbers(s) == list(range(n))
     told = [m[1] for ln in events(s)
             if (m := re.search(r"/hello\?n=(\d+)&", ln))]
     assert len(told) == len(set(told))
