@@ -206,7 +206,7 @@ commit(void *ctx, struct gen *g)
 	set_modes(&lg->l, g->conf);
 	for (int i = 0; i < LOGGER_NFILE; i++) {
 		set_rotation(&lg->rotate[i], g->conf, i);
-		if (lg->fresh[i].fd == -1 && i < lg->l.nfile)
+		if (i < lg->l.nfile && lg->fresh[i].fd == -1)
 			continue;
 		logger_file_close(&lg->l.file[i]);
 		lg->l.file[i] = lg->fresh[i];
