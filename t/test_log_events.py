@@ -46,7 +46,8 @@ def test_config_refused(sluice, tmp):
     site.write(tmp)
     s = sluice(site.CONF)
     bad = site.CONF.replace("respond = 200 hello", "respnd = 200 hello")
-    s.write(bad.replace("path = /*", "path = everything*") + "[log]\nformat = jason\n")
+    s.write(bad.replace("path = /*", "path = everything*") +
+            "[log]\nformat = jason\n")
     assert s.ctl("reload", ok=False).returncode != 0
     s.wait_log("generation 1 stays live")
     got = [r for r in s.log() if r.get("module") == "config"]
