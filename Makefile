@@ -226,6 +226,7 @@ SRCS_MAIN = \
 	src/main/plan.c \
 	src/main/procs.c \
 	src/main/publish.c \
+	src/main/publish_log.c \
 	src/main/reap.c \
 	src/main/roll.c \
 	src/main/skeleton.c \

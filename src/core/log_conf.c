@@ -89,7 +89,10 @@ static const struct conf_row rows[] = {
 		.text = "How a request stands in the file: json, logfmt, "
 		    "common or combined (as httpd writes them; the size is "
 		    "that of the whole response), or a template with fields "
-		    "of the access record such as ${client} ${status}."
+		    "of the access record such as ${client} ${status}.  "
+		    "With common and combined the lines of processes stand "
+		    "in a file of their own, see file_pattern; with a "
+		    "template they are plain text between the others."
 	}, {
 		.key = "structured_logging", .type = CONF_BOOL,
 		.off = AT(structured), .def = "on", .example = "off",
