@@ -128,6 +128,7 @@ body(struct exchange *x)
 	static_body_start(&s->body);
 }
 
+/* A path that begins with "//" would be a host (RFC 3986 4.2). */
 static void
 add_slash(struct sending *s)
 {
@@ -135,7 +136,8 @@ add_slash(struct sending *s)
 	struct msg	*m = exchange_new_head(x, 301);
 
 	hdr_add(x->arena, &m->hdrs, HDR_LOCATION, arena_fmt(x->arena,
-	    "%.*s/%s%.*s", STR_FMT(x->asked), x->uri.has_query ? "?" : "",
+	    "%s%.*s/%s%.*s", str_starts(x->asked, STR("//")) ? "/." : "",
+	    STR_FMT(x->asked), x->uri.has_query ? "?" : "",
 	    STR_FMT(x->uri.query)));
 	exchange_respond(x, m, WAIST_END);
 }
