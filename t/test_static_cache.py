@@ -7,6 +7,7 @@ import signal
 import subprocess
 import threading
 import time
+from email.utils import parsedate_to_datetime
 
 import pytest
 
@@ -304,3 +305,15 @@ def test_debug_lines(sluice, tmp):
     http.get(s.port, "/f.txt")
     lines = s.wait_log(r'file: .*f\.txt.*5 bytes', count=2)
     assert "MISS" in lines[0] and "HIT" in lines[1]
+
+
+def test_time_to_come(sluice, tmp):
+    """A file of tomorrow: its date is never after that of the answer."""
+    path = wire.put(tmp, "f.txt", b"here")
+    os.utime(path, (time.time() + 86400,) * 2)
+    s = sluice(CONF)
+    r = http.get(s.port, "/f.txt")
+    said = r["Last-Modified"]
+    assert parsedate_to_datetime(said) <= parsedate_to_datetime(r["Date"])
+    r = http.get(s.port, "/f.txt", headers={"If-Modified-Since": said})
+    assert r.status == 304
