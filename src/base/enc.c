@@ -7,6 +7,8 @@
  */
 #include "base/enc.h"
 
+#include <endian.h>
+
 int
 enc_unhex(char c)
 {
@@ -20,16 +22,37 @@ enc_unhex(char c)
 	return -1;
 }
 
+/*
+ * Eight digits of four bytes: each half of a byte gets a byte of its own,
+ * the first one topmost; those above nine are moved on to the letters.
+ */
+static uint64_t
+hex8(const unsigned char *p)
+{
+	uint64_t	above, w;
+
+	w = (uint32_t)p[0] << 24 | p[1] << 16 | p[2] << 8 | p[3];
+	w = (w | w << 16) & 0x0000ffff0000ffffULL;
+	w = (w | w << 8) & 0x00ff00ff00ff00ffULL;
+	w = (w | w << 4) & 0x0f0f0f0f0f0f0f0fULL;
+	above = (w + 0x0606060606060606ULL) >> 4 & 0x0101010101010101ULL;
+	return w + 0x3030303030303030ULL + above * ('a' - '0' - 10);
+}
+
 void
 enc_hex(const void *mem, size_t n, char *out)
 {
 	static const char	 digits[] = "0123456789abcdef";
 	const unsigned char	*p = mem;
-	size_t			 i;
+	uint64_t		 w;
 
-	for (i = 0; i < n; i++) {
-		*out++ = digits[p[i] >> 4];
-		*out++ = digits[p[i] & 15];
+	for (; n >= 4; n -= 4, p += 4, out += 8) {
+		w = htobe64(hex8(p));
+		memcpy(out, &w, sizeof(w));
+	}
+	for (; n > 0; n--, p++) {
+		*out++ = digits[*p >> 4];
+		*out++ = digits[*p & 15];
 	}
 }
 

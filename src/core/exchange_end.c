@@ -8,6 +8,7 @@
  * request as finished.  All of it before the last bytes of the answer go
  * to the kernel, so no client has an answer that was not counted.
  */
+#include <endian.h>
 #include <time.h>
 
 #include "base/enc.h"
@@ -28,27 +29,25 @@
 static struct str
 make_id(struct exchange *x)
 {
-	static const uint8_t	 cuts[] = { 4, 6, 8, 10, 16 };
-	char			*out = arena_text(x->arena, UUID_LEN), *p = out;
-	uint64_t		 ms = ev_wall_ms(x->serve->ev);
-	uint64_t		 a = rand_next(&x->serve->rand);
-	uint64_t		 b = rand_next(&x->serve->rand);
-	uint8_t			 u[16];
-	size_t			 at = 0;
+	char		*out = arena_text(x->arena, UUID_LEN);
+	uint64_t	 ms = ev_wall_ms(x->serve->ev);
+	uint64_t	 a = rand_next(&x->serve->rand);
+	uint64_t	 b = rand_next(&x->serve->rand);
+	uint64_t	 u[2];
+	char		 hex[2 * sizeof(u)];
 
-	for (int i = 0; i < 6; i++)
-		u[i] = (uint8_t)(ms >> (40 - 8 * i));
-	memcpy(u + 6, &a, 2);
-	memcpy(u + 8, &b, 8);
-	u[6] = (u[6] & 0x0f) | 0x70;
-	u[8] = (u[8] & 0x3f) | 0x80;
-	for (size_t i = 0; i < sizeof(cuts); i++) {
-		enc_hex(u + at, cuts[i] - at, p);
-		p += 2 * (cuts[i] - at);
-		at = cuts[i];
-		if (i + 1 < sizeof(cuts))
-			*p++ = '-';
-	}
+	u[0] = htobe64(ms << 16 | 0x7000 | (a & 0x0fff));
+	u[1] = htobe64(b >> 2 | 1ULL << 63);
+	enc_hex(u, sizeof(u), hex);
+	memcpy(out, hex, 8);
+	out[8] = '-';
+	memcpy(out + 9, hex + 8, 4);
+	out[13] = '-';
+	memcpy(out + 14, hex + 12, 4);
+	out[18] = '-';
+	memcpy(out + 19, hex + 16, 4);
+	out[23] = '-';
+	memcpy(out + 24, hex + 20, 12);
 	return str_make(out, UUID_LEN);
 }
 
@@ -86,16 +85,15 @@ given_id(const struct exchange *x)
 }
 
 static struct str
-choose_id(struct exchange *x)
+choose_id(struct exchange *x, const struct settings_log *l)
 {
-	const struct gen	*g = x->serve->gens->cur;
-	struct str		 id = STR("");
+	struct str	id = STR("");
 
-	if (g == NULL || x->serve->only != NULL)
+	if (x->serve->only != NULL)
 		return make_id(x);
-	if (!settings_log(g->conf)->ids)
+	if (!l->ids)
 		return id;
-	if (trust_has(&settings_get(g->conf)->trusted, &x->conn->peer))
+	if (trust_has(&settings_get(x->gen->conf)->trusted, &x->conn->peer))
 		id = given_id(x);
 	return id.n > 0 ? id : make_id(x);
 }
@@ -128,15 +126,10 @@ fill_access(struct exchange *x)
 
 /* What nobody is to read stands in no record. */
 static void
-redact(struct exchange *x)
+redact(struct exchange *x, const struct log_conf *c)
 {
-	struct gen		*g = x->serve->gens->cur;
-	struct str		*v = x->acc.str;
-	const struct log_conf	*c;
+	struct str	*v = x->acc.str;
 
-	if (g == NULL)
-		return;
-	c = log_conf(g->conf);
 	v[ACCESS_TARGET] = log_redact(c, x->arena, v[ACCESS_TARGET]);
 	v[ACCESS_REFERER] = log_redact(c, x->arena, v[ACCESS_REFERER]);
 }
@@ -144,39 +137,57 @@ redact(struct exchange *x)
 static void
 open_flight(struct exchange *x)
 {
-	struct flight_text	t = { x->id, x->req->method,
+	struct board_flight	*f = flight_take();
+	struct flight_text	 t = { x->id, x->req->method,
 	    x->req->authority, x->acc.str[ACCESS_TARGET] };
-	struct board_flight	f;
 
-	memset(&f, 0, sizeof(f));
-	f.begun_ms = x->acc.num[ACCESS_TIME];
-	memcpy(f.ip, x->acc.peer.ip, sizeof(f.ip));
-	f.port = x->acc.peer.port;
-	f.family = x->acc.peer.family;
-	flight_set(&f, &t);
-	x->flight = flight_open(&f);
+	if (f != NULL) {
+		f->begun_ms = x->acc.num[ACCESS_TIME];
+		memcpy(f->ip, x->acc.peer.ip, sizeof(f->ip));
+		f->port = x->acc.peer.port;
+		f->family = x->acc.peer.family;
+		flight_set(f, &t);
+	}
+	flight_open(f);
+	x->flight = f;
+}
+
+/* A request of a process that has no configuration yet. */
+static void
+begin_bare(struct exchange *x)
+{
+	x->id = make_id(x);
+	x->lc.ids.request = x->id;
+	fill_access(x);
+	if (x->serve->only == NULL)
+		open_flight(x);
 }
 
 void
 exchange_begin(struct exchange *x)
 {
+	struct gen			*g = x->serve->gens->cur;
 	const struct settings_log	*l;
+	const struct log_conf		*c;
 
-	x->id = choose_id(x);
+	if (g == NULL) {
+		begin_bare(x);
+		return;
+	}
+	x->gen = gen_ref(g);
+	l = settings_log(g->conf);
+	c = log_conf_of(l);
+	x->id = choose_id(x, l);
 	x->lc.ids.request = x->id;
 	fill_access(x);
-	redact(x);
+	redact(x, c);
+	x->acc.num[ACCESS_GENERATION] = g->number;
 	/* what asks the control API is no traffic */
 	if (x->serve->only == NULL)
 		open_flight(x);
-	if (x->serve->gens->cur == NULL)
-		return;
-	x->gen = gen_ref(x->serve->gens->cur);
-	x->acc.num[ACCESS_GENERATION] = x->gen->number;
-	l = settings_log(x->gen->conf);
 	x->log_it = l->access && x->serve->only == NULL;
 	x->log_block = l->overflow != 0;
-	x->log_sample = (uint32_t)log_conf(x->gen->conf)->sample;
+	x->log_sample = (uint32_t)c->sample;
 }
 
 void

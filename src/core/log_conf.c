@@ -130,9 +130,15 @@ const struct conf_group log_conf_group = {
 };
 
 const struct log_conf *
+log_conf_of(const struct settings_log *l)
+{
+	return conf_part(&l->obj, &log_conf_group);
+}
+
+const struct log_conf *
 log_conf(const struct conf *c)
 {
-	return conf_part(&settings_log(c)->obj, &log_conf_group);
+	return log_conf_of(settings_log(c));
 }
 
 void
