@@ -173,6 +173,21 @@ def test_what_never_reaches_a_route(sluice):
             assert j["answer"]["fail"] == fail, (args, j)
 
 
+def test_health(sluice):
+    """What [health] answers is told as that, not as the route behind."""
+    s = sluice(CONF + "[route named]\npath = /ping\nrespond = 200 mine\n")
+    j = explain(s, "/health")
+    assert j["route"] is None and j["handler"]["name"] == "health"
+    assert [c["route"] for c in j["candidates"] if c.get("later")] == ["site"]
+    assert json.loads(http.get(s.port, "/health").body)["status"] == "ok"
+    assert explain(s, "/ping")["route"]["name"] == "named"
+    assert explain(s, "/static/health")["handler"]["name"] == "health"
+    j = explain(s, "--from", "192.0.2.1", "/static/health")
+    assert j["route"]["name"] == "site"
+    text = s.ctl("explain", "/health").stdout
+    assert "route     none\nhandler   health\n" in text
+
+
 def test_wrong_words(sluice):
     s = sluice(CONF)
     for args in ([], ["/a", "/b"], ["-x", "/a"], ["-X"], ["/a", "--from"],

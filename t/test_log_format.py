@@ -122,6 +122,7 @@ def test_redact(sluice):
         ("/?token=geheim&x=1", {}), ("/?x=1&API_KEY=geheim", {}),
         ("/?token", {}), ("/?xtoken=1", {}), ("/?token=geheim&token=geheim",
                                               {}),
+        ("/?%74oken=geheim&tok%65n%zz=1&access%5Ftoken=geheim", {}),
         ("/", {"Referer": "https://a.example/in?password=geheim#x"}),
         ("/", {"Authorization": "Bearer geheim", "Cookie": "a=geheim"}),
     ]
@@ -130,8 +131,9 @@ def test_redact(sluice):
     access = access_of(got)
     assert [g["target"] for g in access] == [
         "/?token=***&x=1", "/?x=1&API_KEY=***", "/?token", "/?xtoken=1",
-        "/?token=***&token=***", "/", "/"]
-    assert access[5]["referer"] == "https://a.example/in?password=***"
+        "/?token=***&token=***",
+        "/?%74oken=***&tok%65n%zz=1&access%5Ftoken=***", "/", "/"]
+    assert access[6]["referer"] == "https://a.example/in?password=***"
 
 
 def test_redact_what_the_operator_names(sluice):

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import threading
 import time
+from email.utils import parsedate_to_datetime
 
 import pytest
 
@@ -265,6 +266,39 @@ def test_client_leaves_a_cold_file(sluice, tmp):
     assert len(http.get(s.port, "/cold.bin").body) == 9_000_000
 
 
+def test_bytes_that_come_late(sluice, tmp):
+    """A file that became one of memory later is counted as what it is."""
+    for name in ("a", "b", "c"):
+        path = wire.put(tmp, name, name.encode() * 50_000)
+        os.utime(path, (1, 1))
+    time.sleep(0.3)
+    s = sluice(CONF, env={"SLUICE_FAULT": "fs_cold_read:2"})
+    assert http.get(s.port, "/a").body == b"a" * 50_000
+    assert wire.sums(s)["static_bytes"] < 50_000
+    time.sleep(0.6)
+    for name in ("a", "b", "c"):
+        assert http.get(s.port, "/" + name).status == 200
+    sums = wire.sums(s)
+    assert sums["static_entries"] == 3
+    assert 150_000 < sums["static_bytes"] < 160_000
+
+
+def test_long_names(sluice, tmp):
+    """What is not there is remembered within the same bounds."""
+    wire.put(tmp, "f.txt", b"x")
+    s = sluice(CONF + """
+[limits]
+target = 56k
+header_bytes = 60k
+""")
+    with http.Client(s.port) as c:
+        for n in range(800):
+            assert c.get(f"/{n:04d}" + "x" * 56_000).status == 404
+    sums = wire.sums(s)
+    assert sums["static_bytes"] <= 32 << 20
+    assert 0 < sums["static_entries"] < 700
+
+
 # --- what is told ---
 
 def test_debug_lines(sluice, tmp):
@@ -274,3 +308,15 @@ def test_debug_lines(sluice, tmp):
     http.get(s.port, "/f.txt")
     lines = s.wait_log(r'file: .*f\.txt.*5 bytes', count=2)
     assert "MISS" in lines[0] and "HIT" in lines[1]
+
+
+def test_time_to_come(sluice, tmp):
+    """A file of tomorrow: its date is never after that of the answer."""
+    path = wire.put(tmp, "f.txt", b"here")
+    os.utime(path, (time.time() + 86400,) * 2)
+    s = sluice(CONF)
+    r = http.get(s.port, "/f.txt")
+    said = r["Last-Modified"]
+    assert parsedate_to_datetime(said) <= parsedate_to_datetime(r["Date"])
+    r = http.get(s.port, "/f.txt", headers={"If-Modified-Since": said})
+    assert r.status == 304

@@ -143,7 +143,7 @@ st_route(struct exchange *x)
 	x->handler = x->serve->only;
 	if (x->handler == NULL) {
 		x->route = route_match(x->gen->conf, x, &why, &x->allow);
-		if (health_takes(x))
+		if (health_takes(x->gen->conf, x))
 			take_health(x);
 		else if (x->route == NULL)
 			return fail_with(x, x->odd_slash ? FAIL_BAD_PATH :

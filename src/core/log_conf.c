@@ -235,9 +235,11 @@ log_wants(struct exchange *x)
 
 /* --- redaction --- */
 
+/* Whoever reads the parameter decodes its name: "%6bey" is "key". */
 static bool
-is_hidden(const struct log_conf *c, struct str name)
+is_hidden(const struct log_conf *c, struct arena *a, struct str name)
 {
+	(void)uri_decode(a, name, &name);
 	for (size_t i = 0; i < c->redact.n; i++)
 		if (str_eq_fold(name, c->redact.v[i]))
 			return true;
@@ -249,7 +251,8 @@ is_hidden(const struct log_conf *c, struct str name)
  * if there was one.
  */
 static bool
-add_query(const struct log_conf *c, struct text *t, struct str query)
+add_query(const struct log_conf *c, struct arena *a, struct text *t,
+    struct str query)
 {
 	struct str	param;
 	ptrdiff_t	end, eq;
@@ -260,7 +263,8 @@ add_query(const struct log_conf *c, struct text *t, struct str query)
 		param = str_sub(query, 0, end < 0 ? query.n : (size_t)end);
 		query = str_sub(query, param.n + 1, query.n);
 		eq = str_find(param, '=', 0);
-		if (eq >= 0 && is_hidden(c, str_sub(param, 0, (size_t)eq))) {
+		if (eq >= 0 && is_hidden(c, a,
+		    str_sub(param, 0, (size_t)eq))) {
 			text_add(t, str_sub(param, 0, (size_t)eq + 1));
 			text_add(t, HIDDEN);
 			any = true;
@@ -282,7 +286,7 @@ log_redact(const struct log_conf *c, struct arena *a, struct str s)
 		return s;
 	text_init(&t);
 	text_add(&t, str_sub(s, 0, (size_t)mark + 1));
-	if (add_query(c, &t, str_sub(s, (size_t)mark + 1, s.n)))
+	if (add_query(c, a, &t, str_sub(s, (size_t)mark + 1, s.n)))
 		s = arena_dup(a, text_str(&t));
 	text_fini(&t);
 	return s;
