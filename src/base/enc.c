@@ -20,14 +20,43 @@ enc_unhex(char c)
 	return -1;
 }
 
+static uint64_t
+le64(uint64_t v)
+{
+	return __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__ ? v :
+	    __builtin_bswap64(v);
+}
+
+/*
+ * Eight digits at once.  The four bytes are spread to one half byte in
+ * each of eight; what is above nine then becomes a letter.
+ */
+static void
+hex_four(const unsigned char *p, char *out)
+{
+	const uint64_t	each = 0x0101010101010101;
+	uint64_t	v = 0, letters;
+
+	memcpy(&v, p, 4);
+	v = le64(v);
+	v = (v | v << 16) & 0x0000ffff0000ffff;
+	v = (v | v << 8) & 0x00ff00ff00ff00ff;
+	v = (v >> 4 | v << 8) & 0x0f0f0f0f0f0f0f0f;
+	letters = (v + 6 * each) >> 4 & each;
+	v = le64(v + '0' * each + letters * ('a' - '0' - 10));
+	memcpy(out, &v, 8);
+}
+
 void
 enc_hex(const void *mem, size_t n, char *out)
 {
 	static const char	 digits[] = "0123456789abcdef";
 	const unsigned char	*p = mem;
-	size_t			 i;
+	size_t			 i = 0;
 
-	for (i = 0; i < n; i++) {
+	for (; n - i >= 4; i += 4, out += 8)
+		hex_four(p + i, out);
+	for (; i < n; i++) {
 		*out++ = digits[p[i] >> 4];
 		*out++ = digits[p[i] & 15];
 	}

@@ -76,6 +76,16 @@ next_bit(uint64_t *bits)
 	return i;
 }
 
+/* The builtin is a call where the processor is not known to count. */
+static size_t
+count_bits(uint64_t v)
+{
+	v -= v >> 1 & 0x5555555555555555;
+	v = (v & 0x3333333333333333) + (v >> 2 & 0x3333333333333333);
+	v = (v + (v >> 4)) & 0x0f0f0f0f0f0f0f0f;
+	return v * 0x0101010101010101 >> 56;
+}
+
 /* Which of the fields are to be recorded; unrolled by the table. */
 static uint64_t
 find_set(const struct access *a)
@@ -110,13 +120,12 @@ measure(uint64_t set, const struct access *a, size_t max, uint16_t *len)
 	return sum;
 }
 
-/* What stands behind the fixed part. */
+/* What stands behind the fixed part; n: lengths. */
 static void
 put_fields(char *p, uint64_t set, const struct access *a,
-    const uint16_t *len)
+    const uint16_t *len, size_t n)
 {
 	uint64_t	bits = set & ~texts;
-	size_t		n = (size_t)__builtin_popcountll(set & texts);
 
 	for (; bits != 0; p += sizeof(a->num[0]))
 		memcpy(p, &a->num[next_bit(&bits)], sizeof(a->num[0]));
@@ -132,13 +141,13 @@ access_put(struct ring *ring, const struct access *a, size_t *n)
 	struct rec_fixed	f = { .head = { .kind = RECORD_ACCESS,
 	    .version = TABLE_VERSION }, .peer = a->peer };
 	uint16_t		len[ACCESS_N];
-	size_t			max = RECORD_STR_MAX, fixed;
+	size_t			max = RECORD_STR_MAX, fixed, ntext;
 	char			*p;
 
 	f.set = find_set(a);
-	fixed = FIXED + sizeof(len[0]) *
-	    (size_t)__builtin_popcountll(f.set & texts) +
-	    sizeof(a->num[0]) * (size_t)__builtin_popcountll(f.set & ~texts);
+	ntext = count_bits(f.set & texts);
+	fixed = FIXED + sizeof(len[0]) * ntext +
+	    sizeof(a->num[0]) * count_bits(f.set & ~texts);
 	/* the longest give way first */
 	while ((*n = fixed + measure(f.set, a, max, len)) > RECORD_MAX)
 		max /= 2;
@@ -147,7 +156,7 @@ access_put(struct ring *ring, const struct access *a, size_t *n)
 		return false;
 	f.head.n = (uint32_t)*n;
 	memcpy(p, &f, FIXED);
-	put_fields(p + FIXED, f.set, a, len);
+	put_fields(p + FIXED, f.set, a, len, ntext);
 	return true;
 }
 
@@ -241,51 +250,50 @@ add_time(struct text *t, uint64_t ms)
 	text_json(t, str_make(buf, sizeof(buf)));
 }
 
-static bool
-take(struct str *rest, void *to, size_t n)
-{
-	if (rest->n < n)
-		return false;
-	memcpy(to, cut(rest, n).p, n);
-	return true;
-}
-
 /* The texts of these fields, which are all that is left. */
 static int
-read_texts(struct str rest, uint64_t bits, struct str str[ACCESS_N])
+read_texts(const char *p, const char *end, uint64_t bits,
+    struct str str[ACCESS_N])
 {
-	uint16_t	len[ACCESS_N];
-	size_t		n = (size_t)__builtin_popcountll(bits);
-	unsigned	i;
+	size_t		 n = count_bits(bits) * sizeof(uint16_t);
+	const char	*text;
+	uint16_t	 len;
 
-	if (!take(&rest, len, n * sizeof(len[0])))
+	if ((size_t)(end - p) < n)
 		return -1;
-	for (n = 0; bits != 0; n++) {
-		i = next_bit(&bits);
-		if (len[n] > rest.n)
+	text = p + n;
+	for (; bits != 0; text += len) {
+		memcpy(&len, p, sizeof(len));
+		p += sizeof(len);
+		if (len > end - text)
 			return -1;
-		str[i] = cut(&rest, len[n]);
+		str[next_bit(&bits)] = str_make(text, len);
 	}
-	return rest.n == 0 ? 0 : -1;
+	return text == end ? 0 : -1;
 }
 
 int
 record_read_access(struct str record, struct rec_access *r,
     struct str str[ACCESS_N])
 {
-	struct rec_fixed	f;
-	uint64_t		bits;
+	const char		*p = record.p + FIXED, *end;
+	struct rec_fixed	 f;
+	uint64_t		 bits;
 
-	if (!take(&record, &f, sizeof(f)) || (f.set & ips) != 0 ||
-	    f.set >= BIT(ACCESS_N))
+	if (record.n < FIXED)
+		return -1;
+	memcpy(&f, record.p, FIXED);
+	if ((f.set & ips) != 0 || f.set >= BIT(ACCESS_N))
 		return -1;
 	*r = (struct rec_access){ .set = f.set, .peer = f.peer };
 	memset(str, 0, ACCESS_N * sizeof(*str));
-	for (bits = f.set & ~texts; bits != 0;)
-		if (!take(&record, &r->num[next_bit(&bits)],
-		    sizeof(r->num[0])))
+	end = record.p + record.n;
+	for (bits = f.set & ~texts; bits != 0; p += sizeof(r->num[0])) {
+		if ((size_t)(end - p) < sizeof(r->num[0]))
 			return -1;
-	return read_texts(record, f.set & texts, str);
+		memcpy(&r->num[next_bit(&bits)], p, sizeof(r->num[0]));
+	}
+	return read_texts(p, end, f.set & texts, str);
 }
 
 int

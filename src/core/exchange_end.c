@@ -11,6 +11,7 @@
 #include <time.h>
 
 #include "base/enc.h"
+#include "base/put.h"
 #include "core/chain.h"
 #include "core/int.h"
 #include "core/listener.h"
@@ -28,13 +29,12 @@
 static struct str
 make_id(struct exchange *x)
 {
-	static const uint8_t	 cuts[] = { 4, 6, 8, 10, 16 };
-	char			*out = arena_text(x->arena, UUID_LEN), *p = out;
-	uint64_t		 ms = ev_wall_ms(x->serve->ev);
-	uint64_t		 a = rand_next(&x->serve->rand);
-	uint64_t		 b = rand_next(&x->serve->rand);
-	uint8_t			 u[16];
-	size_t			 at = 0;
+	char		*out = arena_text(x->arena, UUID_LEN), *p = out;
+	uint64_t	 ms = ev_wall_ms(x->serve->ev);
+	uint64_t	 a = rand_next(&x->serve->rand);
+	uint64_t	 b = rand_next(&x->serve->rand);
+	uint8_t		 u[16];
+	char		 hex[32];
 
 	for (int i = 0; i < 6; i++)
 		u[i] = (uint8_t)(ms >> (40 - 8 * i));
@@ -42,13 +42,12 @@ make_id(struct exchange *x)
 	memcpy(u + 8, &b, 8);
 	u[6] = (u[6] & 0x0f) | 0x70;
 	u[8] = (u[8] & 0x3f) | 0x80;
-	for (size_t i = 0; i < sizeof(cuts); i++) {
-		enc_hex(u + at, cuts[i] - at, p);
-		p += 2 * (cuts[i] - at);
-		at = cuts[i];
-		if (i + 1 < sizeof(cuts))
-			*p++ = '-';
-	}
+	enc_hex(u, sizeof(u), hex);
+	p = put_c(put_str(p, str_make(hex, 8)), '-');
+	p = put_c(put_str(p, str_make(hex + 8, 4)), '-');
+	p = put_c(put_str(p, str_make(hex + 12, 4)), '-');
+	p = put_c(put_str(p, str_make(hex + 16, 4)), '-');
+	put_str(p, str_make(hex + 20, 12));
 	return str_make(out, UUID_LEN);
 }
 
@@ -85,19 +84,21 @@ given_id(const struct exchange *x)
 	return id;
 }
 
+/* l: of the generation; NULL: there is none. */
 static struct str
-choose_id(struct exchange *x)
+choose_id(struct exchange *x, const struct settings_log *l)
 {
-	const struct gen	*g = x->serve->gens->cur;
-	struct str		 id = STR("");
+	struct str	id;
 
-	if (g == NULL || x->serve->only != NULL)
+	if (l == NULL || x->serve->only != NULL)
 		return make_id(x);
-	if (!settings_log(g->conf)->ids)
+	if (!l->ids)
+		return STR("");
+	id = given_id(x);
+	if (id.n > 0 && trust_has(&settings_get(x->serve->gens->cur->conf)->
+	    trusted, &x->conn->peer))
 		return id;
-	if (trust_has(&settings_get(g->conf)->trusted, &x->conn->peer))
-		id = given_id(x);
-	return id.n > 0 ? id : make_id(x);
+	return make_id(x);
 }
 
 static void
@@ -128,15 +129,10 @@ fill_access(struct exchange *x)
 
 /* What nobody is to read stands in no record. */
 static void
-redact(struct exchange *x)
+redact(struct exchange *x, const struct log_conf *c)
 {
-	struct gen		*g = x->serve->gens->cur;
-	struct str		*v = x->acc.str;
-	const struct log_conf	*c;
+	struct str	*v = x->acc.str;
 
-	if (g == NULL)
-		return;
-	c = log_conf(g->conf);
 	v[ACCESS_TARGET] = log_redact(c, x->arena, v[ACCESS_TARGET]);
 	v[ACCESS_REFERER] = log_redact(c, x->arena, v[ACCESS_REFERER]);
 }
@@ -160,23 +156,29 @@ open_flight(struct exchange *x)
 void
 exchange_begin(struct exchange *x)
 {
-	const struct settings_log	*l;
+	const struct gen		*g = x->serve->gens->cur;
+	const struct settings_log	*l = NULL;
+	const struct log_conf		*c = NULL;
 
-	x->id = choose_id(x);
+	if (g != NULL) {
+		l = settings_log(g->conf);
+		c = conf_part(&l->obj, &log_conf_group);
+	}
+	x->id = choose_id(x, l);
 	x->lc.ids.request = x->id;
 	fill_access(x);
-	redact(x);
+	if (c != NULL)
+		redact(x, c);
 	/* what asks the control API is no traffic */
 	if (x->serve->only == NULL)
 		open_flight(x);
-	if (x->serve->gens->cur == NULL)
+	if (g == NULL)
 		return;
 	x->gen = gen_ref(x->serve->gens->cur);
 	x->acc.num[ACCESS_GENERATION] = x->gen->number;
-	l = settings_log(x->gen->conf);
 	x->log_it = l->access && x->serve->only == NULL;
 	x->log_block = l->overflow != 0;
-	x->log_sample = (uint32_t)log_conf(x->gen->conf)->sample;
+	x->log_sample = (uint32_t)c->sample;
 }
 
 void
