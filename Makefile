@@ -18,6 +18,7 @@ SRCS_BASE = \
 	src/base/map.c \
 	src/base/must.c \
 	src/base/page.c \
+	src/base/put.c \
 	src/base/rand.c \
 	src/base/scan.c \
 	src/base/slab.c \

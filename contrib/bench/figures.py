@@ -44,7 +44,7 @@ def best_of(servers, names, key):
 def compare(servers, bar, own="sluice"):
     """The verdicts of a scenario with rounds: CPU, and p99 at equal rate."""
     out = []
-    best = best_of(servers, bar["peers"], "cpu_us")
+    best = bar and best_of(servers, bar["peers"], "cpu_us")
     if best is None:
         return out
     ratios = [a / b for a, b in zip(servers[own]["cpu_us"],

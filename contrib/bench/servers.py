@@ -92,14 +92,16 @@ class Server:
     """One server with one configuration, written by the template NAME.conf.
 
     values fills @name@; `@log ` at the start of a line keeps it only with
-    the access log on, `@nolog ` only with it off.
+    the access log on, `@nolog ` only with it off.  log is its format,
+    where the server has several.
     """
 
-    def __init__(self, name, top, values, log=False, label=None):
+    def __init__(self, name, top, values, log=None, label=None):
         self.name = name
         self.label = label or name
         self.dir = os.path.join(top, self.label)
-        self.values = {"dir": self.dir, "routes": "", **values}
+        self.values = {"dir": self.dir, "routes": "", "format": log,
+                       **values}
         self.log = log
         self.proc = None
 

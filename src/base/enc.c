@@ -134,3 +134,9 @@ enc_is_utf8(struct str s)
 	}
 	return true;
 }
+
+bool
+enc_is_c1(struct str s)
+{
+	return s.n > 1 && s.p[0] == '\xc2' && (s.p[1] & 0xe0) == 0x80;
+}

@@ -18,4 +18,7 @@ bool enc_is_utf8(struct str);
 /* Length of the UTF-8 sequence at s.p (1 to 4), 0 if malformed. */
 size_t enc_utf8_len(struct str s);
 
+/* True if it begins with a control of C1: terminals may obey those. */
+bool enc_is_c1(struct str);
+
 #endif

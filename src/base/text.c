@@ -14,8 +14,10 @@
 
 #include "base/enc.h"
 #include "base/must.h"
+#include "base/put.h"
 
 #define CAP_MIN	256
+#define DIRECT	4096	/* room for the worst that is made of so much */
 
 #define FOR_JSON	1
 #define FOR_HTML	2
@@ -130,15 +132,9 @@ add_whole(struct text *t, struct str s)
 void
 text_u64(struct text *t, uint64_t v)
 {
-	char	 buf[20];
-	char	*end = buf + sizeof(buf);
-	char	*p = end;
+	char	buf[PUT_U64_MAX];
 
-	do {
-		*--p = (char)('0' + v % 10);
-		v /= 10;
-	} while (v != 0);
-	text_add(t, str_make(p, (size_t)(end - p)));
+	text_add(t, str_make(buf, (size_t)(put_u64(buf, v) - buf)));
 }
 
 void
@@ -193,13 +189,6 @@ add_hex(struct text *t, struct str pre, unsigned char c)
 	add_whole(t, str_make(buf, pre.n + 2));
 }
 
-/* A control character of C1: to some terminals it opens a command. */
-static bool
-is_c1(struct str s)
-{
-	return s.n > 1 && s.p[0] == '\xc2' && (s.p[1] & 0xe0) == 0x80;
-}
-
 /* A character of several bytes, copied; 0 if there is none. */
 static size_t
 copy_wide(struct text *t, struct str s)
@@ -213,46 +202,20 @@ copy_wide(struct text *t, struct str s)
 }
 
 static size_t
-escape_wide_json(struct text *t, struct str s)
-{
-	size_t	n;
-
-	if (is_c1(s)) {
-		add_hex(t, STR("\\u00"), (unsigned char)s.p[1]);
-		return 2;
-	}
-	n = copy_wide(t, s);
-	if (n != 0)
-		return n;
-	add_whole(t, STR("\xef\xbf\xbd"));
-	return 1;
-}
-
-/* DEL and C1 could stand as they are, but lines are read on terminals. */
-static size_t
 escape_json(struct text *t, struct str s)
 {
-	static const char	from[] = "\"\\\b\f\n\r\t";
-	static const char	to[] = "\"\\bfnrt";
-	unsigned char		c = (unsigned char)*s.p;
-	const char		*at;
-	char			 buf[2] = { '\\', 0 };
+	char	buf[8];
+	size_t	used;
+	char	*end = put_json_escape(buf, s, &used);
 
-	if (c >= 0x80)
-		return escape_wide_json(t, s);
-	at = memchr(from, c, sizeof(from) - 1);
-	if (at != NULL) {
-		buf[1] = to[at - from];
-		add_whole(t, str_make(buf, sizeof(buf)));
-	} else
-		add_hex(t, STR("\\u00"), c);
-	return 1;
+	add_whole(t, str_make(buf, (size_t)(end - buf)));
+	return used;
 }
 
 static size_t
 escape_safe(struct text *t, struct str s)
 {
-	size_t	n = is_c1(s) ? 0 : copy_wide(t, s);
+	size_t	n = enc_is_c1(s) ? 0 : copy_wide(t, s);
 
 	if (n != 0)
 		return n;
@@ -317,6 +280,12 @@ add_escaped(struct text *t, struct str s, unsigned reader, escape_fn escape)
 void
 text_json(struct text *t, struct str s)
 {
+	size_t	most = PUT_JSON_MAX(s.n);
+
+	if (s.n <= DIRECT && !t->cut && (t->grows || most <= t->cap - t->n)) {
+		t->n = (size_t)(put_json(text_room(t, most), s) - t->p);
+		return;
+	}
 	text_c(t, '"');
 	add_escaped(t, s, FOR_JSON, escape_json);
 	text_c(t, '"');

@@ -1,22 +1,23 @@
 /*
  * Records in the log rings.  Put by every process, rendered by the logger.
  *
- * A record is a head with kind and version, then all numbers, then the
- * lengths of the texts, then the texts without anything between them.
- * The version is made from the table of fields, so a logger that knows
- * other fields refuses a record rather than misread it.
+ * An access record is a head with kind and version, the client, a bit for
+ * each field that is neither zero nor empty, then these fields' numbers,
+ * the lengths of their texts, and the texts, without anything between
+ * them.  The version is made from the table of fields, so a logger that
+ * knows other fields refuses a record rather than misread it.
  *
  * The logger copies a record before it looks at it: the memory is shared
  * with its writer, and what was checked must be what is rendered.
  */
 #include "core/access.h"
 
-#include "base/must.h"
+#include "base/put.h"
 #include "core/record.h"
 #include "http/date.h"
 
 enum {
-	TABLE_VERSION = (1
+	TABLE_VERSION = (2
 #define ACCESS(id, name, type, text) \
 	+ ((int)ACCESS_##id + 7) * \
 	((int)sizeof(name) + 31 * (int)ACCESS_##type##_T)
@@ -34,52 +35,128 @@ const struct access_row access_rows[] = {
 #undef ACCESS
 };
 
-_Static_assert(sizeof(struct rec_access) + ACCESS_N * 512 <= RECORD_MAX,
+/* how an access record begins */
+struct rec_fixed {
+	struct rec_head	 head;
+	struct sock_peer peer;
+	uint32_t	 pad;
+	uint64_t	 set;
+};
+
+/* Bits of the fields of a type. */
+#define ACCESS(id, name, type, text)					\
+	| (uint64_t)(ACCESS_##type##_T == TYPE) << ACCESS_##id
+#define TYPE	ACCESS_STR_T
+static const uint64_t texts = 0
+#include "core/access.tbl"
+;
+#undef TYPE
+#define TYPE	ACCESS_IP_T
+static const uint64_t ips = 0
+#include "core/access.tbl"
+;
+#undef TYPE
+#undef ACCESS
+
+#define FIXED	sizeof(struct rec_fixed)
+#define BIT(i)	(1ULL << (i))
+
+_Static_assert(ACCESS_N < 64, "a bit for each field");
+_Static_assert(FIXED == 40, "no holes");
+_Static_assert(FIXED + ACCESS_N * (8 + 512) <= RECORD_MAX,
     "512 bytes of each text always have room");
+
+/* Takes the lowest bit; its number. */
+static unsigned
+next_bit(uint64_t *bits)
+{
+	unsigned	i = (unsigned)__builtin_ctzll(*bits);
+
+	*bits &= *bits - 1;
+	return i;
+}
+
+/* The builtin is a call where the processor is not known to count. */
+static size_t
+count_bits(uint64_t v)
+{
+	v -= v >> 1 & 0x5555555555555555;
+	v = (v & 0x3333333333333333) + (v >> 2 & 0x3333333333333333);
+	v = (v + (v >> 4)) & 0x0f0f0f0f0f0f0f0f;
+	return v * 0x0101010101010101 >> 56;
+}
+
+/* Which of the fields are to be recorded; unrolled by the table. */
+static uint64_t
+find_set(const struct access *a)
+{
+	uint64_t	set = 0;
+
+#define ACCESS(id, name, type, text)					\
+	if (ACCESS_##type##_T == ACCESS_STR_T)				\
+		set |= (uint64_t)(a->str[ACCESS_##id].n != 0) <<	\
+		    ACCESS_##id;					\
+	else if (ACCESS_##type##_T != ACCESS_IP_T)			\
+		set |= (uint64_t)(a->num[ACCESS_##id] != 0) <<		\
+		    ACCESS_##id;
+#include "core/access.tbl"
+#undef ACCESS
+	return set;
+}
 
 /* Length of each text when none may have more than max; the sum. */
 static size_t
-measure(struct rec_access *r, const struct access *a, size_t max)
+measure(uint64_t set, const struct access *a, size_t max, uint16_t *len)
 {
-	size_t	sum = sizeof(*r);
+	uint64_t	bits = set & texts;
+	size_t		sum = 0, n;
 
-	for (unsigned i = 0; i < ACCESS_N; i++) {
-		if (access_rows[i].type != ACCESS_STR_T)
-			continue;
-		r->len[i] = (uint16_t)str_sub(a->str[i], 0, max).n;
-		sum += r->len[i];
+	while (bits != 0) {
+		n = a->str[next_bit(&bits)].n;
+		n = n < max ? n : max;
+		*len++ = (uint16_t)n;
+		sum += n;
 	}
 	return sum;
+}
+
+/* What stands behind the fixed part; n: lengths. */
+static void
+put_fields(char *p, uint64_t set, const struct access *a,
+    const uint16_t *len, size_t n)
+{
+	uint64_t	bits = set & ~texts;
+
+	for (; bits != 0; p += sizeof(a->num[0]))
+		memcpy(p, &a->num[next_bit(&bits)], sizeof(a->num[0]));
+	memcpy(p, len, n * sizeof(*len));
+	p += n * sizeof(*len);
+	for (bits = set & texts; bits != 0; len++)
+		p = put_str(p, str_make(a->str[next_bit(&bits)].p, *len));
 }
 
 bool
 access_put(struct ring *ring, const struct access *a, size_t *n)
 {
-	struct rec_access	r = { .head = { .kind = RECORD_ACCESS } };
-	size_t			max = RECORD_STR_MAX;
+	struct rec_fixed	f = { .head = { .kind = RECORD_ACCESS,
+	    .version = TABLE_VERSION }, .peer = a->peer };
+	uint16_t		len[ACCESS_N];
+	size_t			max = RECORD_STR_MAX, fixed, ntext;
 	char			*p;
 
+	f.set = find_set(a);
+	ntext = count_bits(f.set & texts);
+	fixed = FIXED + sizeof(len[0]) * ntext +
+	    sizeof(a->num[0]) * count_bits(f.set & ~texts);
 	/* the longest give way first */
-	while ((*n = measure(&r, a, max)) > RECORD_MAX)
+	while ((*n = fixed + measure(f.set, a, max, len)) > RECORD_MAX)
 		max /= 2;
 	p = ring_reserve(ring, *n);
 	if (p == NULL)
 		return false;
-	r.head.version = TABLE_VERSION;
-	r.head.n = (uint32_t)*n;
-	for (unsigned i = 0; i < ACCESS_N; i++)
-		if (access_rows[i].type == ACCESS_NUM_T ||
-		    access_rows[i].type == ACCESS_TIME_T)
-			r.num[i] = a->num[i];
-	r.peer = a->peer;
-	memcpy(p, &r, sizeof(r));
-	p += sizeof(r);
-	for (unsigned i = 0; i < ACCESS_N; i++) {
-		if (r.len[i] == 0)
-			continue;
-		memcpy(p, a->str[i].p, r.len[i]);
-		p += r.len[i];
-	}
+	f.head.n = (uint32_t)*n;
+	memcpy(p, &f, FIXED);
+	put_fields(p + FIXED, f.set, a, len, ntext);
 	return true;
 }
 
@@ -173,73 +250,50 @@ add_time(struct text *t, uint64_t ms)
 	text_json(t, str_make(buf, sizeof(buf)));
 }
 
-static void
-add_peer(struct text *t, const struct sock_peer *peer)
+/* The texts of these fields, which are all that is left. */
+static int
+read_texts(const char *p, const char *end, uint64_t bits,
+    struct str str[ACCESS_N])
 {
-	struct text	addr;
-	char		buf[128];
+	size_t		 n = count_bits(bits) * sizeof(uint16_t);
+	const char	*text;
+	uint16_t	 len;
 
-	text_init_fixed(&addr, buf, sizeof(buf));
-	sock_peer_text(&addr, peer);
-	text_json(t, text_str(&addr));
-}
-
-/* Numbers that are told even when they are zero. */
-static bool
-is_always_told(unsigned i)
-{
-	return i == ACCESS_STATUS || i == ACCESS_BYTES_IN ||
-	    i == ACCESS_BYTES_OUT || i == ACCESS_DURATION;
-}
-
-static void
-add_field(struct text *t, const struct rec_access *r, unsigned i,
-    struct str value)
-{
-	bool	first = i == 0;
-
-	switch (access_rows[i].type) {
-	case ACCESS_TIME_T:
-		add_name(t, access_rows[i].name, first);
-		add_time(t, r->num[i]);
-		break;
-	case ACCESS_IP_T:
-		add_name(t, access_rows[i].name, first);
-		add_peer(t, &r->peer);
-		break;
-	case ACCESS_NUM_T:
-		if (r->num[i] == 0 && !is_always_told(i))
-			break;
-		add_name(t, access_rows[i].name, first);
-		text_u64(t, r->num[i]);
-		break;
-	case ACCESS_STR_T:
-		if (value.n == 0)
-			break;
-		add_name(t, access_rows[i].name, first);
-		text_json(t, value);
-		break;
+	if ((size_t)(end - p) < n)
+		return -1;
+	text = p + n;
+	for (; bits != 0; text += len) {
+		memcpy(&len, p, sizeof(len));
+		p += sizeof(len);
+		if (len > end - text)
+			return -1;
+		str[next_bit(&bits)] = str_make(text, len);
 	}
+	return text == end ? 0 : -1;
 }
-
-_Static_assert(ACCESS_TIME == 0, "the first field is always told");
 
 int
 record_read_access(struct str record, struct rec_access *r,
     struct str str[ACCESS_N])
 {
-	size_t	sum = sizeof(*r);
+	const char		*p = record.p + FIXED, *end;
+	struct rec_fixed	 f;
+	uint64_t		 bits;
 
-	if (record.n < sizeof(*r))
+	if (record.n < FIXED)
 		return -1;
-	memcpy(r, cut(&record, sizeof(*r)).p, sizeof(*r));
-	for (unsigned i = 0; i < ACCESS_N; i++)
-		sum += r->len[i];
-	if (sum != r->head.n)
+	memcpy(&f, record.p, FIXED);
+	if ((f.set & ips) != 0 || f.set >= BIT(ACCESS_N))
 		return -1;
-	for (unsigned i = 0; i < ACCESS_N; i++)
-		str[i] = cut(&record, r->len[i]);
-	return 0;
+	*r = (struct rec_access){ .set = f.set, .peer = f.peer };
+	memset(str, 0, ACCESS_N * sizeof(*str));
+	end = record.p + record.n;
+	for (bits = f.set & ~texts; bits != 0; p += sizeof(r->num[0])) {
+		if ((size_t)(end - p) < sizeof(r->num[0]))
+			return -1;
+		memcpy(&r->num[next_bit(&bits)], p, sizeof(r->num[0]));
+	}
+	return read_texts(p, end, f.set & texts, str);
 }
 
 int
@@ -258,18 +312,77 @@ record_read_line(struct str record, struct rec_line *r, struct rec_words *w)
 	return 0;
 }
 
+/* --- JSON --- */
+
+/* how a member begins; copied as a whole, n bytes of it count */
+struct key {
+	char	p[24];
+	size_t	n;
+};
+
+static const struct key keys[] = {
+#define ACCESS(id, name, type, text)					\
+	{ ",\"" name "\":", sizeof(",\"" name "\":") - 1 },
+#include "core/access.tbl"
+#undef ACCESS
+};
+#define ACCESS(id, name, type, text)					\
+	_Static_assert(sizeof(",\"" name "\":") <= sizeof(keys[0].p), name);
+#include "core/access.tbl"
+#undef ACCESS
+
+/* Fields that are told even when they are zero, and the durations. */
+#define ALWAYS	(BIT(ACCESS_TIME) | BIT(ACCESS_CLIENT) |		\
+	BIT(ACCESS_STATUS) | BIT(ACCESS_BYTES_IN) |			\
+	BIT(ACCESS_BYTES_OUT) | BIT(ACCESS_DURATION))
+#define TIMES	(BIT(ACCESS_DURATION) | BIT(ACCESS_CONNECT) |		\
+	BIT(ACCESS_FIRST_BYTE))
+
+static char *
+put_value(char *p, const struct rec_access *r, unsigned i, struct str value)
+{
+	switch (access_rows[i].type) {
+	case ACCESS_TIME_T:
+		p = put_c(p, '"');
+		date_iso(r->num[i], p);
+		return put_c(p + DATE_ISO_LEN, '"');
+	case ACCESS_IP_T:
+		p = sock_peer_put(put_c(p, '"'), &r->peer);
+		return put_c(p, '"');
+	case ACCESS_NUM_T:
+		return put_u64(p, r->num[i]);
+	case ACCESS_STR_T:
+		return put_json(p, value);
+	}
+	return p;
+}
+
+_Static_assert(ACCESS_TIME == 0, "the first field is always told");
+
 static int
 access_json(struct text *t, struct str record, bool no_times)
 {
 	struct rec_access	r;
 	struct str		str[ACCESS_N];
+	uint64_t		bits;
+	size_t			was = t->n;
+	char			*p;
+	unsigned		i;
 
 	if (record_read_access(record, &r, str) == -1)
 		return -1;
-	for (unsigned i = 0; i < ACCESS_N; i++)
-		if (!no_times || (i != ACCESS_DURATION && i != ACCESS_CONNECT &&
-		    i != ACCESS_FIRST_BYTE))
-			add_field(t, &r, i, str[i]);
+	p = text_room(t, PUT_JSON_MAX(record.n) +
+	    ACCESS_N * (sizeof(keys[0]) + SOCK_PEER_MAX));
+	if (p == NULL)
+		return -1;
+	bits = (r.set | ALWAYS) & ~(no_times ? TIMES : 0);
+	while (bits != 0) {
+		i = next_bit(&bits);
+		memcpy(p, keys[i].p, sizeof(keys[i].p));
+		p = put_value(p + keys[i].n, &r, i, str[i]);
+	}
+	t->p[was] = '{';
+	t->n = (size_t)(p - t->p);
 	return 0;
 }
 

@@ -87,15 +87,17 @@ given_id(const struct exchange *x)
 static struct str
 choose_id(struct exchange *x, const struct settings_log *l)
 {
-	struct str	id = STR("");
+	struct str	id;
 
 	if (x->serve->only != NULL)
 		return make_id(x);
 	if (!l->ids)
+		return STR("");
+	id = given_id(x);
+	if (id.n > 0 && trust_has(&settings_get(x->gen->conf)->trusted,
+	    &x->conn->peer))
 		return id;
-	if (trust_has(&settings_get(x->gen->conf)->trusted, &x->conn->peer))
-		id = given_id(x);
-	return id.n > 0 ? id : make_id(x);
+	return make_id(x);
 }
 
 static void

@@ -16,13 +16,11 @@ struct rec_head {
 	uint32_t	n;		/* of the record */
 };
 
-/* texts follow in this order */
+/* an access record, taken apart */
 struct rec_access {
-	struct rec_head	 head;
+	uint64_t	 set;		/* bits of fields that are not zero */
 	uint64_t	 num[ACCESS_N];	/* 0 where the row is no number */
 	struct sock_peer peer;
-	uint16_t	 len[ACCESS_N];	/* 0 where the row is no text */
-	uint16_t	 pad;
 };
 
 /* role, module, request and text follow */

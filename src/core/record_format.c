@@ -10,8 +10,7 @@
  */
 #include "core/record.h"
 
-#include <time.h>
-
+#include "base/put.h"
 #include "http/date.h"
 
 /* Durations, which a style may leave out. */
@@ -35,18 +34,10 @@ add_iso(struct text *t, uint64_t ms)
 static void
 add_escaped(struct text *t, struct str s)
 {
-	unsigned char	c;
+	char	*p = text_room(t, PUT_SAFE_MAX(s.n));
 
-	for (size_t i = 0; i < s.n; i++) {
-		c = (unsigned char)s.p[i];
-		if (c == '"' || c == '\\') {
-			text_c(t, '\\');
-			text_c(t, (char)c);
-		} else if (c < 0x20 || c >= 0x7f)
-			text_fmt(t, "\\x%02x", c);
-		else
-			text_c(t, (char)c);
-	}
+	if (p != NULL)
+		t->n = (size_t)(put_safe(p, s) - t->p);
 }
 
 /* The value of a field, "" if it has none. */
@@ -149,56 +140,56 @@ line_logfmt(struct text *t, const struct rec_line *r,
 
 /* --- common and combined --- */
 
-static void
-add_clf_time(struct text *t, uint64_t ms)
-{
-	static const char	months[] =
-	    "JanFebMarAprMayJunJulAugSepOctNovDec";
-	time_t			s = (time_t)(ms / 1000);
-	struct tm		tm;
+#define COMMON_MAX	(SOCK_PEER_MAX + DATE_CLF_LEN + 2 * PUT_U64_MAX + 64)
 
-	if (gmtime_r(&s, &tm) == NULL)
-		tm = (struct tm){ .tm_mday = 1, .tm_year = 70 };
-	text_fmt(t, "[%02d/%.3s/%04d:%02d:%02d:%02d +0000]", tm.tm_mday,
-	    months + 3 * tm.tm_mon, tm.tm_year + 1900, tm.tm_hour, tm.tm_min,
-	    tm.tm_sec);
+/* A text, "-" if there is none. */
+static char *
+put_or_dash(char *p, struct str s)
+{
+	return s.n > 0 ? put_safe(p, s) : put_c(p, '-');
 }
 
-/* A quoted text, "-" if there is none. */
-static void
-add_quoted(struct text *t, struct str s)
+static char *
+put_request(char *p, const struct str str[ACCESS_N])
 {
-	text_add(t, STR(" \""));
-	add_escaped(t, s.n > 0 ? s : STR("-"));
-	text_c(t, '"');
+	if (str[ACCESS_METHOD].n == 0)
+		return put_c(p, '-');
+	p = put_c(put_safe(p, str[ACCESS_METHOD]), ' ');
+	p = put_str(put_safe(p, str[ACCESS_TARGET]), STR(" HTTP/"));
+	return put_safe(p, str[ACCESS_VERSION]);
 }
 
+static char *
+put_common(char *p, const struct rec_access *r,
+    const struct str str[ACCESS_N])
+{
+	p = put_str(sock_peer_put(p, &r->peer), STR(" - - "));
+	date_clf(r->num[ACCESS_TIME] / 1000, p);
+	p = put_str(p + DATE_CLF_LEN, STR(" \""));
+	p = put_str(put_request(p, str), STR("\" "));
+	p = put_c(put_u64(p, r->num[ACCESS_STATUS]), ' ');
+	if (r->num[ACCESS_BYTES_OUT] == 0)
+		return put_c(p, '-');
+	return put_u64(p, r->num[ACCESS_BYTES_OUT]);
+}
+
+/* Room for the worst of a record of n bytes is taken once. */
 static void
 access_common(struct text *t, const struct rec_access *r,
-    const struct str str[ACCESS_N], bool combined)
+    const struct str str[ACCESS_N], size_t n, bool combined)
 {
-	sock_peer_text(t, &r->peer);
-	text_add(t, STR(" - - "));
-	add_clf_time(t, r->num[ACCESS_TIME]);
-	text_add(t, STR(" \""));
-	if (str[ACCESS_METHOD].n == 0)
-		text_c(t, '-');
-	else {
-		add_escaped(t, str[ACCESS_METHOD]);
-		text_c(t, ' ');
-		add_escaped(t, str[ACCESS_TARGET]);
-		text_add(t, STR(" HTTP/"));
-		add_escaped(t, str[ACCESS_VERSION]);
-	}
-	text_fmt(t, "\" %u ", (unsigned)r->num[ACCESS_STATUS]);
-	if (r->num[ACCESS_BYTES_OUT] == 0)
-		text_c(t, '-');
-	else
-		text_u64(t, r->num[ACCESS_BYTES_OUT]);
-	if (!combined)
+	char	*p = text_room(t, COMMON_MAX + PUT_SAFE_MAX(n));
+
+	if (p == NULL)
 		return;
-	add_quoted(t, str[ACCESS_REFERER]);
-	add_quoted(t, str[ACCESS_USER_AGENT]);
+	p = put_common(p, r, str);
+	if (combined) {
+		p = put_or_dash(put_str(p, STR(" \"")), str[ACCESS_REFERER]);
+		p = put_or_dash(put_str(p, STR("\" \"")),
+		    str[ACCESS_USER_AGENT]);
+		p = put_c(p, '"');
+	}
+	t->n = (size_t)(p - t->p);
 }
 
 /* --- templates --- */
@@ -330,7 +321,8 @@ write_access(struct text *t, struct str record, const struct record_style *s)
 		break;
 	case FORM_COMMON:
 	case FORM_COMBINED:
-		access_common(t, &r, str, s->form == FORM_COMBINED);
+		access_common(t, &r, str, record.n,
+		    s->form == FORM_COMBINED);
 		break;
 	case FORM_PLAIN:
 		access_plain(t, &r, str, s->no_times);

@@ -8,6 +8,8 @@
  */
 #include "http/date.h"
 
+#include "base/put.h"
+
 #define DAY		86400
 #define TIME_MIN	(-62135596800LL)	/* 0001-01-01 00:00:00 */
 #define TIME_MAX	253402300799LL		/* 9999-12-31 23:59:59 */
@@ -74,32 +76,18 @@ split(int64_t t, struct parts *d)
 }
 
 static char *
-put_number(char *p, int v, int width)
+put_name(char *p, const char *names, int i)
 {
-	int	i;
-
-	for (i = width - 1; i >= 0; i--) {
-		p[i] = (char)('0' + v % 10);
-		v /= 10;
-	}
-	return p + width;
-}
-
-static char *
-put_text(char *p, const char *s, size_t n)
-{
-	memcpy(p, s, n);
-	return p + n;
+	memcpy(p, names + i * 3, 3);
+	return p + 3;
 }
 
 static char *
 put_time(char *p, const struct parts *d)
 {
-	p = put_number(p, d->hour, 2);
-	*p++ = ':';
-	p = put_number(p, d->min, 2);
-	*p++ = ':';
-	return put_number(p, d->sec, 2);
+	p = put_two(p, (unsigned)d->hour);
+	p = put_two(put_c(p, ':'), (unsigned)d->min);
+	return put_two(put_c(p, ':'), (unsigned)d->sec);
 }
 
 void
@@ -109,16 +97,26 @@ date_format(int64_t seconds, char *out)
 	char		*p = out;
 
 	split(seconds, &d);
-	p = put_text(p, days + d.wday * 3, 3);
-	p = put_text(p, ", ", 2);
-	p = put_number(p, d.day, 2);
-	*p++ = ' ';
-	p = put_text(p, months + d.mon * 3, 3);
-	*p++ = ' ';
-	p = put_number(p, d.year, 4);
-	*p++ = ' ';
-	p = put_time(p, &d);
-	put_text(p, " GMT", 4);
+	p = put_name(p, days, d.wday);
+	p = put_two(put_str(p, STR(", ")), (unsigned)d.day);
+	p = put_name(put_c(p, ' '), months, d.mon);
+	p = put_four(put_c(p, ' '), (unsigned)d.year);
+	p = put_time(put_c(p, ' '), &d);
+	put_str(p, STR(" GMT"));
+}
+
+void
+date_clf(uint64_t seconds, char *out)
+{
+	struct parts	 d;
+	char		*p = out;
+
+	split(seconds > TIME_MAX ? TIME_MAX : (int64_t)seconds, &d);
+	p = put_two(put_c(p, '['), (unsigned)d.day);
+	p = put_name(put_c(p, '/'), months, d.mon);
+	p = put_four(put_c(p, '/'), (unsigned)d.year);
+	p = put_time(put_c(p, ':'), &d);
+	put_str(p, STR(" +0000]"));
 }
 
 void
@@ -130,16 +128,12 @@ date_iso(uint64_t ms, char *out)
 	if (ms > TIME_MAX * 1000ULL + 999)
 		ms = TIME_MAX * 1000ULL + 999;
 	split((int64_t)(ms / 1000), &d);
-	p = put_number(p, d.year, 4);
-	*p++ = '-';
-	p = put_number(p, d.mon + 1, 2);
-	*p++ = '-';
-	p = put_number(p, d.day, 2);
-	*p++ = 'T';
-	p = put_time(p, &d);
-	*p++ = '.';
-	p = put_number(p, (int)(ms % 1000), 3);
-	*p = 'Z';
+	p = put_four(p, (unsigned)d.year);
+	p = put_two(put_c(p, '-'), (unsigned)d.mon + 1);
+	p = put_two(put_c(p, '-'), (unsigned)d.day);
+	p = put_time(put_c(p, 'T'), &d);
+	p = put_c(put_c(p, '.'), (char)('0' + ms % 1000 / 100));
+	put_c(put_two(p, (unsigned)(ms % 100)), 'Z');
 }
 
 /* Each take_ cuts its piece off the front of *s, or answers false. */

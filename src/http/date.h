@@ -18,4 +18,8 @@ int date_parse(struct str, int64_t now, int64_t *seconds);
 #define DATE_ISO_LEN	24
 void date_iso(uint64_t ms, char *out);
 
+/* Writes "[21/Nov/2026:08:49:37 +0000]" (28 bytes), as httpd's logs. */
+#define DATE_CLF_LEN	28
+void date_clf(uint64_t seconds, char *out);
+
 #endif

@@ -39,7 +39,7 @@
 #define HEAD_BYTES	sizeof(struct rec)
 #define PAGE		((uintptr_t)4096)
 #define SKIP		UINT32_MAX	/* go on at the beginning */
-#define SEG		32768	/* pages go back in pieces of this */
+#define SEG		65536	/* pages come and go in pieces of this */
 #define SEAL		0x736c6f67U
 
 /* before each record */
@@ -139,6 +139,7 @@ ring_attach(struct ring *r, void *mem, size_t bytes, size_t size)
 	store(&r->h->head, head);
 	r->pos = head;
 	r->clean = tail;
+	r->ahead = head + SEG;
 }
 
 bool
@@ -193,6 +194,31 @@ give_back(struct ring *r, uint64_t end)
 }
 
 /*
+ * Asks for the pages of the next SEG bytes at once: a fault for each costs
+ * more than all else that a record does.  Not for the first ones of a
+ * process, since few write so much.
+ */
+static void
+fetch(struct ring *r, uint64_t end)
+{
+#ifdef MADV_POPULATE_WRITE
+	uint64_t	n = rest(r, r->at) < SEG ? rest(r, r->at) : SEG;
+	uintptr_t	p = ((uintptr_t)at(r, r->at) + PAGE - 1) & ~(PAGE - 1);
+	uintptr_t	q = ((uintptr_t)at(r, r->at) + n) & ~(PAGE - 1);
+
+	if (end <= r->ahead)
+		return;
+	/* where it is not known pages come one by one */
+	if (p < q && madvise((void *)p, q - p, MADV_POPULATE_WRITE) == -1)
+		n = UINT64_MAX / 2;
+	r->ahead = r->at + n;
+#else
+	(void)r;
+	(void)end;
+#endif
+}
+
+/*
  * Records of more than half of the data have no room at some positions
  * even in an empty ring, so they never have.
  */
@@ -218,6 +244,7 @@ ring_reserve(struct ring *r, size_t n)
 	r->room = n;
 	r->open = true;
 	give_back(r, r->at + need);
+	fetch(r, r->at + need);
 	return at(r, r->at) + HEAD_BYTES;
 }
 

@@ -50,6 +50,7 @@ struct ring {
 	uint64_t		 at;	/* the reservation's record */
 	uint64_t		 room;	/* bytes of it */
 	uint64_t		 clean;	/* given back up to here */
+	uint64_t		 ahead;	/* pages are there up to here */
 	bool			 open:1; /* there is a reservation */
 };
 

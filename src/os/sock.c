@@ -18,6 +18,7 @@
 #include <unistd.h>
 
 #include "base/must.h"
+#include "base/put.h"
 
 #define UN_HEAD		offsetof(struct sockaddr_un, sun_path)
 /* The longest text: "unix:" and a path. */
@@ -132,28 +133,31 @@ sock_parse(struct str s, int def_port, struct sock_addr *a, struct err *e)
 	return 0;
 }
 
-/* By hand: each proxied request tells one, and inet_ntop asks sprintf. */
-static void
-add_ip4(struct text *t, const unsigned char *ip)
+/* By hand: each request tells one, and inet_ntop asks sprintf. */
+static char *
+put_ip4(char *p, const unsigned char *ip)
 {
-	for (int i = 0; i < 4; i++) {
-		if (i > 0)
-			text_c(t, '.');
-		text_u64(t, ip[i]);
-	}
+	p = put_u64(p, ip[0]);
+	for (int i = 1; i < 4; i++)
+		p = put_u64(put_c(p, '.'), ip[i]);
+	return p;
+}
+
+static char *
+put_ip(char *p, int family, const void *ip)
+{
+	if (family == AF_INET)
+		return put_ip4(p, ip);
+	must(inet_ntop(family, ip, p, SOCK_PEER_MAX) != NULL);
+	return p + strlen(p);
 }
 
 static void
 add_ip(struct text *t, int family, const void *ip)
 {
-	char buf[INET6_ADDRSTRLEN];
+	char buf[SOCK_PEER_MAX];
 
-	if (family == AF_INET) {
-		add_ip4(t, ip);
-		return;
-	}
-	must(inet_ntop(family, ip, buf, sizeof(buf)) != NULL);
-	text_add(t, str_from(buf));
+	text_add(t, str_make(buf, (size_t)(put_ip(buf, family, ip) - buf)));
 }
 
 /* The path as bytes: empty when unnamed, with a NUL first when abstract. */
@@ -240,15 +244,22 @@ sock_peer(struct sock_peer *p, const struct sock_addr *a)
 	}
 }
 
+char *
+sock_peer_put(char *to, const struct sock_peer *p)
+{
+	if (p->family == AF_INET)
+		return put_ip(to, AF_INET, p->ip + 12);
+	if (p->family == AF_INET6)
+		return put_ip(to, AF_INET6, p->ip);
+	return put_str(to, STR("unix"));
+}
+
 void
 sock_peer_text(struct text *t, const struct sock_peer *p)
 {
-	if (p->family == AF_INET)
-		add_ip(t, AF_INET, p->ip + 12);
-	else if (p->family == AF_INET6)
-		add_ip(t, AF_INET6, p->ip);
-	else
-		text_add(t, STR("unix"));
+	char buf[SOCK_PEER_MAX];
+
+	text_add(t, str_make(buf, (size_t)(sock_peer_put(buf, p) - buf)));
 }
 
 /* Closes fd and returns -1 with "cannot VERB ADDRESS: why" from errno. */

@@ -45,6 +45,9 @@ bool sock_eq(const struct sock_addr *, const struct sock_addr *);
 void sock_peer(struct sock_peer *, const struct sock_addr *);
 /* The address without port, as X-Forwarded-For has it; "unix" for AF_UNIX. */
 void sock_peer_text(struct text *, const struct sock_peer *);
+/* Writes the same, of at most SOCK_PEER_MAX bytes; the place behind it. */
+#define SOCK_PEER_MAX	46
+char *sock_peer_put(char *, const struct sock_peer *);
 
 /*
  * A bound, listening socket with SO_REUSEADDR, TCP_NODELAY (inherited by

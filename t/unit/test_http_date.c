@@ -121,6 +121,19 @@ START_TEST(iso)
 }
 END_TEST
 
+START_TEST(clf)
+{
+	char	got[DATE_CLF_LEN + 1] = "";
+
+	date_clf(0, got);
+	ck_assert_str_eq(got, "[01/Jan/1970:00:00:00 +0000]");
+	date_clf(784111777, got);
+	ck_assert_str_eq(got, "[06/Nov/1994:08:49:37 +0000]");
+	date_clf(UINT64_MAX, got);
+	ck_assert_str_eq(got, "[31/Dec/9999:23:59:59 +0000]");
+}
+END_TEST
+
 int
 main(void)
 {
@@ -135,6 +148,7 @@ main(void)
 	tcase_add_test(tc, format);
 	tcase_add_test(tc, format_edges);
 	tcase_add_test(tc, iso);
+	tcase_add_test(tc, clf);
 	srunner_run_all(r, CK_ENV);
 	failed = srunner_ntests_failed(r);
 	srunner_free(r);

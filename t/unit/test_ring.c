@@ -181,7 +181,7 @@ START_TEST(takes_few_pages)
 		}
 		drain(s);
 		ck_assert_int_eq(fstat(fd, &st), 0);
-		ck_assert_int_le(st.st_blocks * 512, 48 << 10);
+		ck_assert_int_le(st.st_blocks * 512, 160 << 10);
 	}
 	ck_assert_uint_eq(s->next, n);
 	munmap(mem, bytes);
