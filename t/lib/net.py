@@ -1,6 +1,8 @@
 """Loopback ports, events of files and processes, deadlines."""
 import ctypes
+import errno
 import os
+import random
 import re
 import select
 import socket
@@ -40,15 +42,23 @@ def wait_fd(fd, seconds):
 
 
 def free_port(host="127.0.0.1"):
-    """A port nobody has now and that this run does not give out again."""
+    """A port nobody has now and that this run does not give out again.  It
+    is below those that the system takes for connections: one of these may
+    be gone by the time a listener wants it."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     while True:
+        port = random.randrange(16384, 32768)
+        if port in _given:
+            continue
         with socket.socket(family, socket.SOCK_STREAM) as s:
-            s.bind((host, 0))
-            port = s.getsockname()[1]
-        if port not in _given:
-            _given.add(port)
-            return port
+            try:
+                s.bind((host, port))
+            except OSError as e:
+                if e.errno != errno.EADDRINUSE:
+                    raise
+                continue
+        _given.add(port)
+        return port
 
 
 def connect(addr, timeout=None, rcvbuf=0):
