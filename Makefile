@@ -227,6 +227,7 @@ SRCS_MAIN = \
 	src/main/plan.c \
 	src/main/procs.c \
 	src/main/publish.c \
+	src/main/publish_log.c \
 	src/main/reap.c \
 	src/main/roll.c \
 	src/main/skeleton.c \
@@ -277,7 +278,9 @@ CC_cover = $(CC)
 CC_fuzz = $(FUZZ_CC)
 
 SANITIZE = -fsanitize=address,undefined -fno-sanitize-recover=all
-CF_plain = $(CFLAGS_OPT)
+# over all files at once: an eighth fewer instructions; CFLAGS=-fno-lto
+# leaves it out
+CF_plain = $(CFLAGS_OPT) $(CFLAGS_LTO)
 CF_test = $(CFLAGS_OPT) -DSL_FAULTS=1
 CF_asan = -O1 -g $(SANITIZE) -DSL_FAULTS=1
 CF_cover = -O0 -g --coverage -fprofile-update=atomic -DSL_FAULTS=1 -DSL_COVER=1
@@ -285,6 +288,8 @@ CF_cover = -O0 -g --coverage -fprofile-update=atomic -DSL_FAULTS=1 -DSL_COVER=1
 # they take a third of the time; memcmp still tells libFuzzer its words
 CF_fuzz = -O1 -g -fsanitize=fuzzer-no-link,address,undefined \
 	-fno-sanitize-coverage=trace-cmp -fno-sanitize-recover=all -DSL_FAULTS=1
+# as the objects were made: the link compiles once more
+LF_plain = $(CFLAGS_OPT) $(CFLAGS_LTO)
 LF_asan = $(SANITIZE)
 LF_cover = --coverage
 LF_fuzz = -fsanitize=fuzzer,address,undefined

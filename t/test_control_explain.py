@@ -89,6 +89,23 @@ def test_order_and_reasons(sluice):
         "api": "host", "canary": "path", "beside": "path"}
 
 
+def test_what_must_not_hold(sluice):
+    s = sluice("""
+[listener web]
+bind = 127.0.0.1:@port@
+[route safe]
+not.method = POST
+not.header.X-No = *
+respond = 200 safe
+""")
+    url = f"http://a.example:{s.port}/"
+    for args, failed in ((["-X", "POST"], "not.method"),
+                         (["-H", "X-No: 1"], "not.header")):
+        j = explain(s, *args, url)
+        assert [c["failed"] for c in j["candidates"]] == [failed]
+    assert explain(s, url)["route"]["name"] == "safe"
+
+
 PATTERNS = r"""
 [sluice]
 match = {match}
@@ -156,6 +173,21 @@ def test_what_never_reaches_a_route(sluice):
             assert j["answer"]["fail"] == fail, (args, j)
 
 
+def test_health(sluice):
+    """What [health] answers is told as that, not as the route behind."""
+    s = sluice(CONF + "[route named]\npath = /ping\nrespond = 200 mine\n")
+    j = explain(s, "/health")
+    assert j["route"] is None and j["handler"]["name"] == "health"
+    assert [c["route"] for c in j["candidates"] if c.get("later")] == ["site"]
+    assert json.loads(http.get(s.port, "/health").body)["status"] == "ok"
+    assert explain(s, "/ping")["route"]["name"] == "named"
+    assert explain(s, "/static/health")["handler"]["name"] == "health"
+    j = explain(s, "--from", "192.0.2.1", "/static/health")
+    assert j["route"]["name"] == "site"
+    text = s.ctl("explain", "/health").stdout
+    assert "route     none\nhandler   health\n" in text
+
+
 def test_wrong_words(sluice):
     s = sluice(CONF)
     for args in ([], ["/a", "/b"], ["-x", "/a"], ["-X"], ["/a", "--from"],
@@ -187,6 +219,13 @@ def test_offline(tmp):
 
 HOSTS = ["", "a.test", "b.a.test", "*.test", "*.a.test", "c.org"]
 WORDS = ["a", "b", "ab", "v1", "x"]
+# beside the conditions that every other route has
+FURTHER = {
+    "query.q": ["1", "2", "*"], "cookie.c": ["1", "*"],
+    "from": ["127.0.0.0/8", "10.0.0.0/8"], "not.method": ["GET", "POST"],
+    "not.header.X-A": ["1", "*"], "not.query.q": ["1"],
+    "not.from": ["10.0.0.0/8", "127.0.0.1"], "not.cookie.c": ["*"],
+}
 METHODS = ["GET", "POST", "PUT", "DELETE", "HEAD", "PURGE"]
 
 
@@ -202,12 +241,17 @@ def some_routes(rng, n):
         if host := rng.choice(HOSTS):
             lines.append(f"host = {host}")
         path = some_path(rng)
-        lines.append("path = " + path + rng.choice(["", "*", "/*"]))
+        lines.append("path = " + rng.choice([
+            path, path + "*", path + "/*", path + "/*",
+            path.replace("v1", ":ver", 1).replace("x", ":x", 1),
+            "~ ^" + path + rng.choice([r"(/\w+)?$", "", ".*1"])]))
         if rng.random() < 0.4:
             lines.append("method = " + " ".join(rng.sample(
                 METHODS[:4] + METHODS[5:], rng.randrange(1, 4))))
         for name in rng.sample(["X-A", "X-B"], rng.choice([0, 0, 1, 2])):
             lines.append(f"header.{name} = {rng.choice('12*')}")
+        for key in rng.sample(sorted(FURTHER), rng.choice([0, 0, 0, 1])):
+            lines.append(f"{key} = {rng.choice(FURTHER[key])}")
         if rng.random() < 0.3:
             lines.append(f"priority = {rng.randrange(5)}")
         lines.append(f"respond = 200 r{i}")
@@ -220,7 +264,10 @@ def some_request(rng):
               if rng.random() < 0.5]
     host = rng.choice(["a.test", "b.a.test", "z.test", "q.b.a.test",
                        "c.org", "d.org"])
-    return rng.choice(METHODS), host, some_path(rng), fields
+    if rng.random() < 0.3:
+        fields.append(("Cookie", f"b=1; c={rng.choice('12')}"))
+    query = f"?q={rng.choice('12')}" if rng.random() < 0.4 else ""
+    return rng.choice(METHODS), host, some_path(rng) + query, fields
 
 
 @pytest.mark.parametrize("seed", [1, 2])

@@ -5,6 +5,7 @@ import re
 import signal
 import socket
 import subprocess
+import time
 import urllib.parse
 
 import pytest
@@ -201,6 +202,34 @@ def test_slow_reader_is_told(sluice, tmp):
             lost = sum(json.loads(ln).get("dropped", 0)
                        for ln in lines[:-1])
         assert 0 < got and 0 < lost and got + lost == total
+
+
+def test_end_of_the_past_is_lost(sluice, tmp):
+    """More of the past than the channel takes: what comes is shown yet."""
+    s = start(sluice, tmp)
+    roles = s.roles()
+    logger, control = roles["logger"], roles["control"]
+    for i in range(100):
+        send(s, i, 1)
+        time.sleep(0.05)
+    os.kill(logger, signal.SIGSTOP)
+    all_ = [ask(s, "follow=1&q=" + urllib.parse.quote("target ~ late"))
+            for _ in range(8)]
+    for c in all_:
+        assert c.recv(15) == b"HTTP/1.1 200 OK"
+    os.kill(control, signal.SIGSTOP)
+    os.kill(logger, signal.SIGCONT)
+    time.sleep(1)
+    os.kill(control, signal.SIGCONT)
+    time.sleep(10)
+    send(s, 0, 1, "/late")
+    deadline = Deadline("the record")
+    for c in all_:
+        data = b""
+        while b"/late" not in data:
+            c.settimeout(deadline.left())
+            data += c.recv(1 << 16)
+        c.close()
 
 
 def test_stop_ends_it(sluice, tmp):

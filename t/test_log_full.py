@@ -1,27 +1,13 @@
 """The disk is full for a while: serving goes on, records wait, the state
 is seen, and afterwards nothing is missing or there twice."""
-import os
 import re
-import subprocess
 import threading
 
 import pytest
 
 from lib import http, net, site
+from lib.disk import limit
 from lib.net import Deadline
-
-
-def limit(s, size):
-    """The most that the logger may write to one file: then EFBIG.  Only
-    the user that a process runs as may limit it."""
-    pid = s.roles()["logger"]
-    with open(f"/proc/{pid}/status", encoding="utf-8") as f:
-        uid, gid = (int(v) for v in
-                    re.findall(r"^[UG]id:\t(\d+)", f.read(), re.M))
-    ids = {"user": uid, "group": gid, "extra_groups": []}
-    soft = "unlimited" if size is None else size
-    subprocess.run(["prlimit", f"--pid={pid}", f"--fsize={soft}:"],
-                   check=True, **(ids if os.getuid() == 0 else {}))
 
 
 def send(s, first, count, pad=""):

@@ -81,6 +81,24 @@ def test_host(hosts, host, want):
     assert who(hosts, "/", host) == want
 
 
+def test_host_with_the_dot_of_the_root(sluice):
+    s = sluice("""
+[listener web]
+bind = 127.0.0.1:@port@
+[route one]
+host = a.example.
+respond = 200 one
+[route below]
+host = *.A.example.
+respond = 200 below
+[route any]
+respond = 200 any
+""")
+    for host, want in (("a.example", "one"), ("a.example.", "one"),
+                       ("b.a.example", "below"), ("other.", "any")):
+        assert who(s, "/", host) == want
+
+
 def test_host_before_path(hosts):
     assert who(hosts, "/long/path/x", "a.example") == "exact"
     assert who(hosts, "/long/path/x", "other") == "long"

@@ -215,3 +215,41 @@ def test_follow_needs_no_root(gate):
     assert data.endswith(SECRET)
     assert ask(gate, "/../secret.txt", "follow")[0] == 400
     assert ask(gate, "/proc/cwd/../etc/passwd", "follow")[0] in (403, 404)
+
+
+def test_slash_names_no_host(sluice, tmp):
+    """The redirect of a directory stays here, whatever was asked for."""
+    wire.put(tmp, "dir/index.html", b"dir")
+    s = sluice("""
+[listener web]
+bind = 127.0.0.1:@port@
+[route all]
+path = /*
+static = @dir@/www
+rewrite = ^/.*$ /dir
+""")
+    with http.Client(s.port) as c:
+        r = c.get("//evil.example")
+    assert r.status == 301
+    assert r["Location"] == "/.//evil.example/"
+
+
+def test_sites_are_told_apart(sluice, tmp):
+    """Two routes whose words are one text when put together."""
+    for top in ("a", "a|b"):
+        wire.put(tmp, f"{top}/f.txt", top.encode())
+    s = sluice("""
+[listener web]
+bind = 127.0.0.1:@port@
+[route long]
+host = long
+static = @dir@/www/a|b
+[route short]
+host = short
+static = @dir@/www/a
+fallback = b
+cache_control = |
+""")
+    for host, want in (("long", b"a|b"), ("short", b"a")):
+        r = http.get(s.port, "/f.txt", host=host)
+        assert r.status == 200 and r.body == want

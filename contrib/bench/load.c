@@ -7,7 +7,9 @@
  * counts from when one was due, so that a server that stalls cannot hide
  * it), and held (-H, -B: connections are kept until standard input ends).
  * Bodies are thrown away in the kernel (MSG_TRUNC): what is measured is
- * the server.  The last line of the output is one JSON object.
+ * the server.  With -s each request has a number of its own in its path,
+ * and those are told that had no whole answer.  The last line of the
+ * output is one JSON object.
  */
 #include <sys/epoll.h>
 #include <sys/resource.h>
@@ -27,7 +29,8 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { HEAD_MAX = 2048, BATCH = 256, LINEAR = 64, BUCKETS = 64 * LINEAR };
+enum { HEAD_MAX = 2048, BATCH = 256, LINEAR = 64, BUCKETS = 64 * LINEAR,
+    LOST_MAX = 4096 };
 
 enum state { CLOSED, CONNECTING, FREE, HEAD, BODY, ENDING };
 
@@ -38,6 +41,7 @@ struct conn {
 	bool		used;		/* has had an answer */
 	uint64_t	due;		/* when its request was due */
 	uint64_t	left;		/* of the body */
+	uint64_t	number;		/* of its request */
 	size_t		n;		/* of head */
 	char		head[HEAD_MAX];
 };
@@ -56,6 +60,7 @@ static struct {
 	bool		fresh;		/* a connection for each request */
 	bool		hold;
 	bool		burst;
+	bool		numbers;	/* a number of its own for a % */
 
 	/* state */
 	int		ep;
@@ -73,6 +78,9 @@ static struct {
 	uint64_t	errors;
 	char		why[160];
 	uint64_t	seed;
+	uint64_t	number;		/* the next one */
+	uint64_t	lost[LOST_MAX];	/* numbers without an answer */
+	unsigned	nlost;
 	uint64_t	hist[BUCKETS];
 	uint64_t	slowest;
 } g;
@@ -153,6 +161,8 @@ lose(struct conn *c, const char *what)
 {
 	if (what != NULL)
 		failed(c, what);
+	if ((c->state == HEAD || c->state == BODY) && g.nlost < LOST_MAX)
+		g.lost[g.nlost++] = c->number;
 	close_conn(c);
 	if (g.errors > 1000)
 		g.stopping = true;
@@ -169,9 +179,10 @@ send_request(struct conn *c, uint64_t due)
 
 	if (mark != NULL) {
 		g.seed = g.seed * 6364136223846793005 + 1442695040888963407;
-		snprintf(path, sizeof(path), "%.*s%u%s",
+		c->number = g.numbers ? g.number++ : (g.seed >> 33) % g.paths;
+		snprintf(path, sizeof(path), "%.*s%llu%s",
 		    (int)(mark - g.path), g.path,
-		    (unsigned)((g.seed >> 33) % g.paths), mark + 1);
+		    (unsigned long long)c->number, mark + 1);
 	}
 	n = snprintf(buf, sizeof(buf), "GET %s HTTP/1.1\r\nHost: %s\r\n"
 	    "User-Agent: load\r\nAccept: */*\r\n%s\r\n",
@@ -534,20 +545,29 @@ report(void)
 	for (const char *p = g.why; *p != '\0'; p++)
 		putchar(*p < ' ' || *p == '"' || *p == '\\' ? ' ' : *p);
 	printf("\", \"seconds\": %.6f, \"bytes\": %llu, \"reconnects\": %llu,"
-	    " \"p50_us\": %.1f, \"p99_us\": %.1f, \"max_us\": %.1f}\n",
+	    " \"p50_us\": %.1f, \"p99_us\": %.1f, \"max_us\": %.1f",
 	    (double)(now() - g.start) / 1e9, (unsigned long long)g.bytes,
 	    (unsigned long long)g.reconnects, quantile(0.5), quantile(0.99),
 	    (double)g.slowest / 1000);
+	if (g.numbers) {
+		printf(", \"numbers\": %llu, \"unanswered\": [",
+		    (unsigned long long)g.number);
+		for (unsigned i = 0; i < g.nlost; i++)
+			printf("%s%llu", i > 0 ? ", " : "",
+			    (unsigned long long)g.lost[i]);
+		printf("]");
+	}
+	printf("}\n");
 }
 
 static void
 usage(void)
 {
-	fprintf(stderr, "usage: load [-BHk] [-c conns] [-d seconds]"
+	fprintf(stderr, "usage: load [-BHks] [-c conns] [-d seconds]"
 	    " [-n requests] [-r rate]\n\t[-p paths] -l length port path\n"
 	    "-H hold idle connections  -B all ask at once, then hold\n"
 	    "-k a connection for each request  -p a %% in path becomes"
-	    " 0..paths-1\n");
+	    " 0..paths-1\n-s a %% in path becomes the request's number\n");
 	exit(2);
 }
 
@@ -562,11 +582,12 @@ main(int argc, char **argv)
 	g.conns = 64;
 	g.seconds = 2;
 	g.paths = 1;
-	while ((opt = getopt(argc, argv, "BHkc:d:n:r:p:l:")) != -1)
+	while ((opt = getopt(argc, argv, "BHksc:d:n:r:p:l:")) != -1)
 		switch (opt) {
 		case 'B': g.burst = g.hold = true; break;
 		case 'H': g.hold = true; break;
 		case 'k': g.fresh = true; break;
+		case 's': g.numbers = true; break;
 		case 'c': g.conns = (unsigned)strtoul(optarg, NULL, 10); break;
 		case 'd': g.seconds = strtod(optarg, NULL); break;
 		case 'n': g.total = strtoull(optarg, NULL, 10); break;

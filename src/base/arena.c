@@ -131,22 +131,33 @@ alloc_new_chunk(struct arena *a, size_t n)
 	return p;
 }
 
-void *
-arena_alloc(struct arena *a, size_t n)
+static void *
+take(struct arena *a, size_t n)
 {
 	size_t	 skip = count_pad(a->cur);
 	size_t	 room = (size_t)(a->end - a->cur);
 	char	*p;
 
-	/* Nothing is a byte, so that no two answers are the same. */
+	if (n > room || skip > room - n)
+		return alloc_new_chunk(a, n);
+	p = a->cur + skip;
+	a->cur = p + n;
+	a->used += skip + n;
+	return p;
+}
+
+/* Nothing is a byte, so that no two answers are the same. */
+void *
+arena_alloc(struct arena *a, size_t n)
+{
 	n += n == 0;
-	if (n <= room && skip <= room - n) {
-		p = a->cur + skip;
-		a->cur = p + n;
-		a->used += skip + n;
-	} else
-		p = alloc_new_chunk(a, n);
-	return memset(p, 0, n);
+	return memset(take(a, n), 0, n);
+}
+
+void *
+arena_room(struct arena *a, size_t n)
+{
+	return take(a, n + (n == 0));
 }
 
 char *

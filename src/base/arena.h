@@ -39,6 +39,9 @@ void arena_fini(struct arena *);
 /* n bytes, zeroed, aligned to 16.  Never NULL. */
 void *arena_alloc(struct arena *, size_t n);
 
+/* The same, not zeroed: for what is written before it is read. */
+void *arena_room(struct arena *, size_t n);
+
 /* The same, not zeroed and not aligned: for text. */
 char *arena_text(struct arena *, size_t n);
 

@@ -7,6 +7,8 @@
  */
 #include "base/enc.h"
 
+#include <endian.h>
+
 int
 enc_unhex(char c)
 {
@@ -20,31 +22,21 @@ enc_unhex(char c)
 	return -1;
 }
 
-static uint64_t
-le64(uint64_t v)
-{
-	return __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__ ? v :
-	    __builtin_bswap64(v);
-}
-
 /*
- * Eight digits at once.  The four bytes are spread to one half byte in
- * each of eight; what is above nine then becomes a letter.
+ * Eight digits of four bytes: each half of a byte gets a byte of its own,
+ * the first one topmost; those above nine are moved on to the letters.
  */
-static void
-hex_four(const unsigned char *p, char *out)
+static uint64_t
+hex8(const unsigned char *p)
 {
-	const uint64_t	each = 0x0101010101010101;
-	uint64_t	v = 0, letters;
+	uint64_t	above, w;
 
-	memcpy(&v, p, 4);
-	v = le64(v);
-	v = (v | v << 16) & 0x0000ffff0000ffff;
-	v = (v | v << 8) & 0x00ff00ff00ff00ff;
-	v = (v >> 4 | v << 8) & 0x0f0f0f0f0f0f0f0f;
-	letters = (v + 6 * each) >> 4 & each;
-	v = le64(v + '0' * each + letters * ('a' - '0' - 10));
-	memcpy(out, &v, 8);
+	w = (uint32_t)p[0] << 24 | p[1] << 16 | p[2] << 8 | p[3];
+	w = (w | w << 16) & 0x0000ffff0000ffffULL;
+	w = (w | w << 8) & 0x00ff00ff00ff00ffULL;
+	w = (w | w << 4) & 0x0f0f0f0f0f0f0f0fULL;
+	above = (w + 0x0606060606060606ULL) >> 4 & 0x0101010101010101ULL;
+	return w + 0x3030303030303030ULL + above * ('a' - '0' - 10);
 }
 
 void
@@ -52,13 +44,15 @@ enc_hex(const void *mem, size_t n, char *out)
 {
 	static const char	 digits[] = "0123456789abcdef";
 	const unsigned char	*p = mem;
-	size_t			 i = 0;
+	uint64_t		 w;
 
-	for (; n - i >= 4; i += 4, out += 8)
-		hex_four(p + i, out);
-	for (; i < n; i++) {
-		*out++ = digits[p[i] >> 4];
-		*out++ = digits[p[i] & 15];
+	for (; n >= 4; n -= 4, p += 4, out += 8) {
+		w = htobe64(hex8(p));
+		memcpy(out, &w, sizeof(w));
+	}
+	for (; n > 0; n--, p++) {
+		*out++ = digits[*p >> 4];
+		*out++ = digits[*p & 15];
 	}
 }
 

@@ -14,23 +14,51 @@ str_from(const char *s)
 	return s == NULL ? STR_NONE : str_make(s, strlen(s));
 }
 
+static uint64_t
+read8(const char *p)
+{
+	uint64_t	w;
+
+	memcpy(&w, p, sizeof(w));
+	return w;
+}
+
+static uint64_t
+read4(const char *p)
+{
+	uint32_t	w;
+
+	memcpy(&w, p, sizeof(w));
+	return w;
+}
+
 /*
  * Lower case of eight bytes at once.  Two sums set the top bit of a byte
  * that is at least 'A' and of one that is past 'Z'; where they differ and
  * the byte is ASCII, that bit moved to 0x20 is the one to set.
  */
 static uint64_t
-fold8(const char *p)
+fold_word(uint64_t w)
 {
-	uint64_t	w;
-	uint64_t	low;
+	uint64_t	low = w & BYTES(0x7f);
 	uint64_t	upper;
 
-	memcpy(&w, p, sizeof(w));
-	low = w & BYTES(0x7f);
 	upper = (low + BYTES(0x80 - 'A')) ^ (low + BYTES(0x7f - 'Z'));
 	upper &= ~w & BYTES(0x80);
 	return w | upper >> 2;
+}
+
+static uint64_t
+fold8(const char *p)
+{
+	return fold_word(read8(p));
+}
+
+/* Of four to seven bytes: the first four, and the last four. */
+static uint64_t
+fold4(const char *p, size_t n)
+{
+	return fold_word(read4(p) | read4(p + n - 4) << 32);
 }
 
 static bool
@@ -49,7 +77,9 @@ str_eq_fold(struct str a, struct str b)
 
 	if (a.n != b.n)
 		return false;
-	if (a.n < 8) {
+	if (a.n >= 4 && a.n < 8)
+		return fold4(a.p, a.n) == fold4(b.p, b.n);
+	if (a.n < 4) {
 		for (i = 0; i < a.n; i++)
 			if (!is_same_fold((unsigned char)a.p[i],
 			    (unsigned char)b.p[i]))
@@ -241,14 +271,43 @@ str_distance(struct str a, struct str b, unsigned max)
 	return d > max ? max + 1 : d;
 }
 
+/* The odd number next to 2^64 over the golden ratio. */
+static uint64_t
+stir(uint64_t h, uint64_t w)
+{
+	h = (h ^ w) * 0x9e3779b97f4a7c15ULL;
+	return h ^ h >> 32;
+}
+
+/* Eight bytes at a time; the rest is looked at as str_eq_fold does. */
 uint64_t
 str_hash(struct str s, uint64_t seed)
 {
+	uint64_t	h = stir(seed, s.n);
+	size_t		i;
+
+	if (s.n >= 8) {
+		for (i = 0; i + 8 < s.n; i += 8)
+			h = stir(h, read8(s.p + i));
+		return stir(h, read8(s.p + s.n - 8));
+	}
+	if (s.n >= 4)
+		return stir(h, read4(s.p) | read4(s.p + s.n - 4) << 32);
+	for (i = 0; i < s.n; i++)
+		h = stir(h, (unsigned char)s.p[i]);
+	return h;
+}
+
+bool
+str_has_upper(struct str s)
+{
 	size_t	i;
 
-	for (i = 0; i < s.n; i++) {
-		seed ^= (unsigned char)s.p[i];
-		seed *= 1099511628211ULL;
-	}
-	return seed;
+	for (i = 0; i + 8 <= s.n; i += 8)
+		if (fold8(s.p + i) != read8(s.p + i))
+			return true;
+	for (; i < s.n; i++)
+		if ((unsigned char)(s.p[i] - 'A') < 26)
+			return true;
+	return false;
 }

@@ -88,7 +88,13 @@ int str_to_c(struct str, char *dst, size_t size);
 /* Edit distance (Levenshtein), cut off at max + 1; names of <= 64 bytes. */
 unsigned str_distance(struct str, struct str, unsigned max);
 
-/* 64-bit FNV-1a, for tables of our own names; start with STR_HASH0. */
+/* Whether there is one of A to Z. */
+bool str_has_upper(struct str);
+
+/*
+ * 64 bits, for tables of our own names; start with STR_HASH0.  The same on
+ * one machine only.
+ */
 #define STR_HASH0	14695981039346656037ULL
 uint64_t str_hash(struct str, uint64_t seed);
 

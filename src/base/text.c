@@ -90,7 +90,7 @@ make_room(struct text *t, size_t n)
 }
 
 void
-text_add(struct text *t, struct str s)
+text_add_slow(struct text *t, struct str s)
 {
 	size_t	n = make_room(t, s.n);
 

@@ -24,7 +24,20 @@ void text_fini(struct text *);
 /* What was written so far; valid until the next addition. */
 struct str text_str(const struct text *);
 
-void text_add(struct text *, struct str);
+/* What text_add does where s does not fit. */
+void text_add_slow(struct text *, struct str);
+
+static inline void
+text_add(struct text *t, struct str s)
+{
+	if (s.n > t->cap - t->n || t->cut) {
+		text_add_slow(t, s);
+		return;
+	}
+	if (s.n > 0)
+		memcpy(t->p + t->n, s.p, s.n);
+	t->n += s.n;
+}
 /*
  * n bytes that count as added and that the caller fills, all of them;
  * NULL, with cut set, where they do not fit.

@@ -128,12 +128,18 @@ add_route(struct show *s, const json_t *r)
 	text_c(&s->out, '\n');
 }
 
+/* Health answers without a route, too. */
+static void
+add_none(struct show *s, bool bad)
+{
+	begin(s, "route");
+	show_paint(s, bad ? SHOW_BAD : SHOW_PLAIN, STR("none"));
+	text_c(&s->out, '\n');
+}
+
 static void
 add_answer(struct show *s, const json_t *a)
 {
-	begin(s, "route");
-	show_paint(s, SHOW_BAD, STR("none"));
-	text_c(&s->out, '\n');
 	begin(s, "answer");
 	text_fmt(&s->out, "%llu ", show_num(a, "status"));
 	show_safe(s, a, "fail");
@@ -216,6 +222,7 @@ show_explain(struct show *s, const json_t *j)
 {
 	const json_t	*route = json_object_get(j, "route");
 	const json_t	*tried = json_object_get(j, "candidates");
+	const json_t	*handler = json_object_get(j, "handler");
 
 	add_request(s, json_object_get(j, "request"));
 	add_listener(s, json_object_get(j, "listener"));
@@ -223,10 +230,15 @@ show_explain(struct show *s, const json_t *j)
 	if (json_is_object(route)) {
 		add_route(s, route);
 		add_filters(s, json_object_get(j, "filters"));
-		add_handler(s, json_object_get(j, "handler"));
+		add_handler(s, handler);
 		add_upstream(s, json_object_get(j, "upstream"));
-	} else
+	} else if (json_is_object(handler)) {
+		add_none(s, false);
+		add_handler(s, handler);
+	} else {
+		add_none(s, true);
 		add_answer(s, json_object_get(j, "answer"));
+	}
 	add_later(s, tried);
 	add_others(s, json_object_get(j, "others"));
 }

@@ -281,6 +281,7 @@ api_log_join(struct api *a, int fd)
 		if (r->part == PART_LAST)
 			continue;
 		r->part = PART_PAST;
+		ev_timer(a->serve.ev, &r->limit, PAST_MS);
 		(void)ask(a, r->id, FEED_PAST_ALL, r->follows);
 	}
 }
@@ -323,16 +324,17 @@ api_log_give_up(struct api *a)
 	}
 }
 
-/* What has come is the answer then: the logger may be stuck. */
+/*
+ * The logger may be stuck, or the channel had no room for the end of the
+ * past: what has come is all of it then.
+ */
 static void
 on_limit(struct timer *t)
 {
 	struct reader	*r = container_of(t, struct reader, limit);
 
-	if (r->part == PART_PAST && !r->follows) {
-		r->part = PART_LAST;
-		pump(r);
-	}
+	if (r->part == PART_PAST)
+		end_past(r);
 }
 
 static void

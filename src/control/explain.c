@@ -14,6 +14,7 @@
 #include "control/int.h"
 #include "core/chain.h"
 #include "core/handler.h"
+#include "core/health.h"
 #include "core/rewrite.h"
 #include "core/route.h"
 #include "handler/proxy.h"
@@ -35,6 +36,7 @@ struct search {
 	json_t			*tried;		/* own */
 	const struct route	*found;
 	bool			 routed;	/* it was fit for that */
+	bool			 health;	/* [health] answers */
 };
 
 /* --- the request --- */
@@ -183,16 +185,18 @@ read_head(struct search *s, struct str head)
 /* --- the route --- */
 
 static void
-on_tried(struct route_trace *t, const struct route *r, const char *failed)
+on_tried(struct route_trace *t, const struct route *r, const char *failed,
+    bool not)
 {
 	struct search	*s = container_of(t, struct search, trace);
-	json_t		*j;
+	json_t		*why = json_null();
 
 	if (map_add(&s->seen, r->obj.name, (void *)(uintptr_t)r) != NULL)
 		return;
-	j = json_pack("{s:o, s:s?}", "route", api_text(r->obj.name),
-	    "failed", failed);
-	json_array_append_new(s->tried, j);
+	if (failed != NULL)
+		why = json_sprintf("%s%s", not ? "not." : "", failed);
+	json_array_append_new(s->tried, json_pack("{s:o, s:o}", "route",
+	    api_text(r->obj.name), "failed", why));
 }
 
 static bool
@@ -315,6 +319,15 @@ add_upstream(const struct search *s, const struct route *r, json_t *j)
 	    next_server(s, p->up)));
 }
 
+/* [health] goes before routes of any path, and has no keys of a route. */
+static void
+add_health(json_t *j)
+{
+	json_object_set_new(j, "route", json_null());
+	json_object_set_new(j, "handler", json_pack("{s:s, s:[]}", "name",
+	    handler_health.name, "settings"));
+}
+
 static void
 add_route(const struct search *s, json_t *j)
 {
@@ -401,6 +414,16 @@ check_slash(struct search *s, enum fail *why)
 	*why = FAIL_BAD_PATH;
 }
 
+/* What the steps of an exchange ask behind the route. */
+static void
+check_health(struct search *s)
+{
+	s->x.route = s->found;
+	s->health = health_takes(s->conf, &s->x);
+	if (s->health)
+		s->found = NULL;
+}
+
 /* Routes that fit and stand behind the one that was found. */
 static void
 mark_later(struct search *s)
@@ -431,6 +454,7 @@ conclude(struct search *s, enum fail why)
 		s->routed = true;
 		s->found = route_explain(s->conf, &s->x, &why, &allow,
 		    &s->trace);
+		check_health(s);
 		check_slash(s, &why);
 		mark_later(s);
 	}
@@ -440,6 +464,8 @@ conclude(struct search *s, enum fail why)
 	    "others", list_others(s));
 	if (s->found != NULL)
 		add_route(s, j);
+	else if (s->health)
+		add_health(j);
 	else
 		add_answer(s, why, allow, j);
 	return j;

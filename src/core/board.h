@@ -150,10 +150,12 @@ void flight_set(struct board_flight *, const struct flight_text *);
 bool flight_get(const struct board_flight *, struct flight_text *);
 
 /*
- * A request begins: it is counted as started and gets a row, or NULL
- * when all are taken (counted too).  NULL is good for what follows.
+ * A row for a request that begins, or NULL when all are taken, which is
+ * counted and good for what follows.  The caller fills it in and opens it.
  */
-struct board_flight *flight_open(const struct board_flight *what);
+struct board_flight *flight_take(void);
+/* The request of a row, or of none, is counted as started. */
+void flight_open(struct board_flight *);
 /*
  * pos: where the access record will stand (ring_pos).  Then the caller
  * commits it and closes; no other request ends in between.

@@ -8,10 +8,10 @@
  * request as finished.  All of it before the last bytes of the answer go
  * to the kernel, so no client has an answer that was not counted.
  */
+#include <endian.h>
 #include <time.h>
 
 #include "base/enc.h"
-#include "base/put.h"
 #include "core/chain.h"
 #include "core/int.h"
 #include "core/listener.h"
@@ -29,25 +29,25 @@
 static struct str
 make_id(struct exchange *x)
 {
-	char		*out = arena_text(x->arena, UUID_LEN), *p = out;
+	char		*out = arena_text(x->arena, UUID_LEN);
 	uint64_t	 ms = ev_wall_ms(x->serve->ev);
 	uint64_t	 a = rand_next(&x->serve->rand);
 	uint64_t	 b = rand_next(&x->serve->rand);
-	uint8_t		 u[16];
-	char		 hex[32];
+	uint64_t	 u[2];
+	char		 hex[2 * sizeof(u)];
 
-	for (int i = 0; i < 6; i++)
-		u[i] = (uint8_t)(ms >> (40 - 8 * i));
-	memcpy(u + 6, &a, 2);
-	memcpy(u + 8, &b, 8);
-	u[6] = (u[6] & 0x0f) | 0x70;
-	u[8] = (u[8] & 0x3f) | 0x80;
+	u[0] = htobe64(ms << 16 | 0x7000 | (a & 0x0fff));
+	u[1] = htobe64(b >> 2 | 1ULL << 63);
 	enc_hex(u, sizeof(u), hex);
-	p = put_c(put_str(p, str_make(hex, 8)), '-');
-	p = put_c(put_str(p, str_make(hex + 8, 4)), '-');
-	p = put_c(put_str(p, str_make(hex + 12, 4)), '-');
-	p = put_c(put_str(p, str_make(hex + 16, 4)), '-');
-	put_str(p, str_make(hex + 20, 12));
+	memcpy(out, hex, 8);
+	out[8] = '-';
+	memcpy(out + 9, hex + 8, 4);
+	out[13] = '-';
+	memcpy(out + 14, hex + 12, 4);
+	out[18] = '-';
+	memcpy(out + 19, hex + 16, 4);
+	out[23] = '-';
+	memcpy(out + 24, hex + 20, 12);
 	return str_make(out, UUID_LEN);
 }
 
@@ -90,13 +90,13 @@ choose_id(struct exchange *x, const struct settings_log *l)
 {
 	struct str	id;
 
-	if (l == NULL || x->serve->only != NULL)
+	if (x->serve->only != NULL)
 		return make_id(x);
 	if (!l->ids)
 		return STR("");
 	id = given_id(x);
-	if (id.n > 0 && trust_has(&settings_get(x->serve->gens->cur->conf)->
-	    trusted, &x->conn->peer))
+	if (id.n > 0 && trust_has(&settings_get(x->gen->conf)->trusted,
+	    &x->conn->peer))
 		return id;
 	return make_id(x);
 }
@@ -140,42 +140,54 @@ redact(struct exchange *x, const struct log_conf *c)
 static void
 open_flight(struct exchange *x)
 {
-	struct flight_text	t = { x->id, x->req->method,
+	struct board_flight	*f = flight_take();
+	struct flight_text	 t = { x->id, x->req->method,
 	    x->req->authority, x->acc.str[ACCESS_TARGET] };
-	struct board_flight	f;
 
-	memset(&f, 0, sizeof(f));
-	f.begun_ms = x->acc.num[ACCESS_TIME];
-	memcpy(f.ip, x->acc.peer.ip, sizeof(f.ip));
-	f.port = x->acc.peer.port;
-	f.family = x->acc.peer.family;
-	flight_set(&f, &t);
-	x->flight = flight_open(&f);
+	if (f != NULL) {
+		f->begun_ms = x->acc.num[ACCESS_TIME];
+		memcpy(f->ip, x->acc.peer.ip, sizeof(f->ip));
+		f->port = x->acc.peer.port;
+		f->family = x->acc.peer.family;
+		flight_set(f, &t);
+	}
+	flight_open(f);
+	x->flight = f;
+}
+
+/* A request of a process that has no configuration yet. */
+static void
+begin_bare(struct exchange *x)
+{
+	x->id = make_id(x);
+	x->lc.ids.request = x->id;
+	fill_access(x);
+	if (x->serve->only == NULL)
+		open_flight(x);
 }
 
 void
 exchange_begin(struct exchange *x)
 {
-	const struct gen		*g = x->serve->gens->cur;
-	const struct settings_log	*l = NULL;
-	const struct log_conf		*c = NULL;
+	struct gen			*g = x->serve->gens->cur;
+	const struct settings_log	*l;
+	const struct log_conf		*c;
 
-	if (g != NULL) {
-		l = settings_log(g->conf);
-		c = conf_part(&l->obj, &log_conf_group);
+	if (g == NULL) {
+		begin_bare(x);
+		return;
 	}
+	x->gen = gen_ref(g);
+	l = settings_log(g->conf);
+	c = log_conf_of(l);
 	x->id = choose_id(x, l);
 	x->lc.ids.request = x->id;
 	fill_access(x);
-	if (c != NULL)
-		redact(x, c);
+	redact(x, c);
+	x->acc.num[ACCESS_GENERATION] = g->number;
 	/* what asks the control API is no traffic */
 	if (x->serve->only == NULL)
 		open_flight(x);
-	if (g == NULL)
-		return;
-	x->gen = gen_ref(x->serve->gens->cur);
-	x->acc.num[ACCESS_GENERATION] = x->gen->number;
 	x->log_it = l->access && x->serve->only == NULL;
 	x->log_block = l->overflow != 0;
 	x->log_sample = (uint32_t)c->sample;

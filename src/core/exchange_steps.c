@@ -47,27 +47,22 @@ answer_star(struct exchange *x)
 }
 
 /* Lower case, without port and without the dot of the DNS root. */
-static enum fail
+static void
 set_host(struct exchange *x)
 {
-	struct str	from = x->req->authority, host;
-	enum fail	why;
+	struct str	host = x->req->host;
 	char		*p;
-	int		port;
 
-	if (from.n == 0)
-		return FAIL_NONE;
-	why = uri_parse_host(from, &host, &port);
-	if (why != FAIL_NONE)
-		return why;
 	if (host.n > 1 && host.p[host.n - 1] == '.')
 		host.n--;
+	x->host = host;
+	if (!str_has_upper(host))
+		return;
 	p = arena_text(x->arena, host.n);
 	for (size_t i = 0; i < host.n; i++)
 		p[i] = host.p[i] >= 'A' && host.p[i] <= 'Z' ?
 		    (char)(host.p[i] | 0x20) : host.p[i];
 	x->host = str_make(p, host.n);
-	return FAIL_NONE;
 }
 
 enum fail
@@ -77,14 +72,10 @@ exchange_target(struct exchange *x)
 
 	if (x->req->meth == METHOD_CONNECT)
 		return FAIL_CONNECT_REFUSED;
-	why = uri_parse_target(x->req->target, false, &x->uri);
-	if (why == FAIL_NONE)
-		why = set_host(x);
-	if (why != FAIL_NONE || x->uri.star)
-		return why;
-	/* An absolute-form may have no path (RFC 9112 3.2.2). */
-	if (x->uri.path.n == 0)
-		x->uri.path = STR("/");
+	uri_split(x->req->target, &x->uri);
+	set_host(x);
+	if (x->uri.star)
+		return FAIL_NONE;
 	why = uri_normalise(x->arena, x->uri.path, false, &x->path);
 	if (why != FAIL_BAD_PATH || (x->serve != NULL &&
 	    x->serve->only != NULL))
@@ -152,7 +143,7 @@ st_route(struct exchange *x)
 	x->handler = x->serve->only;
 	if (x->handler == NULL) {
 		x->route = route_match(x->gen->conf, x, &why, &x->allow);
-		if (health_takes(x))
+		if (health_takes(x->gen->conf, x))
 			take_health(x);
 		else if (x->route == NULL)
 			return fail_with(x, x->odd_slash ? FAIL_BAD_PATH :

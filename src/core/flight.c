@@ -75,13 +75,18 @@ flight_get(const struct board_flight *f, struct flight_text *t)
 }
 
 /* The master looks no further than flight_top: pages behind it are holes. */
-static struct board_flight *
-take_row(struct board *b)
+struct board_flight *
+flight_take(void)
 {
-	unsigned	i;
+	struct board	*b = board_self();
+	unsigned	 i;
 
-	if (b->nfree == 0)
+	if (b == NULL)
 		return NULL;
+	if (b->nfree == 0) {
+		stat_add(STAT_FLIGHT_FULL, 1);
+		return NULL;
+	}
 	i = b->flight_free[--b->nfree];
 	if (i >= b->flight_top) {
 		b->flight_top = i + 1;
@@ -90,46 +95,22 @@ take_row(struct board *b)
 	return &b->flight[i];
 }
 
-static void
-fill(struct board_flight *f, const struct board_flight *what)
+void
+flight_open(struct board_flight *f)
 {
-	struct flight_text	t;
-
-	must(flight_get(what, &t));
-	f->method_n = what->method_n;
-	f->begun_ms = what->begun_ms;
-	memcpy(f->ip, what->ip, sizeof(f->ip));
-	f->port = what->port;
-	f->family = what->family;
-	f->id_n = what->id_n;
-	f->target_n = what->target_n;
-	f->host_n = what->host_n;
-	memcpy(f->text, what->text, (size_t)f->id_n + f->method_n +
-	    f->host_n + f->target_n);
-}
-
-struct board_flight *
-flight_open(const struct board_flight *what)
-{
-	struct board		*b = board_self();
-	struct board_flight	*f;
-	uint64_t		 no;
+	struct board	*b = board_self();
+	uint64_t	 no;
 
 	if (b == NULL)
-		return NULL;
-	f = take_row(b);
+		return;
 	no = get(&b->stat[STAT_STARTED]) + 1;
-	if (f == NULL)
-		stat_add(STAT_FLIGHT_FULL, 1);
-	else {
-		fill(f, what);
+	if (f != NULL) {
 		put(&f->fin_no, 0);
 		put(&f->start_no, no);
 		atomic_store_explicit(&f->state, FLIGHT_OPEN,
 		    memory_order_release);
 	}
 	put(&b->stat[STAT_STARTED], no);
-	return f;
 }
 
 void

@@ -72,7 +72,7 @@ is_path(const struct health *h, struct str path)
 }
 
 bool
-health_takes(const struct exchange *x)
+health_takes(const struct conf *c, const struct exchange *x)
 {
 	const struct health	*h;
 	bool			 status;
@@ -81,7 +81,7 @@ health_takes(const struct exchange *x)
 		return false;
 	if (x->req->meth != METHOD_GET && x->req->meth != METHOD_HEAD)
 		return false;
-	h = conf_one(x->gen->conf, &health_section);
+	h = conf_one(c, &health_section);
 	if (is_path(h, x->path))
 		return true;
 	if (h->parts == PARTS_OFF || find_part(x->path, &status) == NULL)

@@ -25,7 +25,7 @@ extern const struct conf_section health_section;
 extern const struct handler handler_health;
 
 /* True if the request is one for handler_health; the route was chosen. */
-bool health_takes(const struct exchange *);
+bool health_takes(const struct conf *, const struct exchange *);
 
 /* ,"name":number */
 void health_num(struct text *, const char *name, uint64_t);

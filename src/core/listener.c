@@ -68,20 +68,42 @@ end_back(struct listener *l)
 	tell_stepped(l->serve);
 }
 
-/* Calls fn with the slot of each process that serves in this role. */
+/* This process itself, or one that serves in the same role. */
+static bool
+is_peer(const struct board_slot *slot)
+{
+	const struct board_slot	*me = board_self()->slot;
+
+	return slot == me || (slot->state == SLOT_SERVING &&
+	    slot->role == me->role);
+}
+
+/* The board has more rows than there are workers: each second will do. */
+static void
+find_peers(struct serve *s)
+{
+	uint32_t		 n = shm_rows(s->shm, &board_slots);
+	const struct board_slot	*slot;
+
+	s->peers = must_realloc(s->peers, n * sizeof(s->peers[0]));
+	s->npeer = 0;
+	for (uint32_t i = 0; i < n; i++) {
+		slot = shm_row(s->shm, &board_slots, i);
+		if (is_peer(slot))
+			s->peers[s->npeer++] = slot;
+	}
+}
+
+/* Calls fn with the slot of each that serves now. */
 static void
 each_peer(struct serve *s, void (*fn)(const struct board_slot *, uint64_t *),
     uint64_t *sums)
 {
-	const struct board_slot	*me = board_self()->slot, *slot;
-	uint32_t		 n = shm_rows(s->shm, &board_slots);
-
-	for (uint32_t i = 0; i < n; i++) {
-		slot = shm_row(s->shm, &board_slots, i);
-		if (slot == me || (slot->state == SLOT_SERVING &&
-		    slot->role == me->role))
-			fn(slot, sums);
-	}
+	if (s->npeer == 0)
+		find_peers(s);
+	for (uint32_t i = 0; i < s->npeer; i++)
+		if (is_peer(s->peers[i]))
+			fn(s->peers[i], sums);
 }
 
 /* --- shares --- */
@@ -399,6 +421,7 @@ listener_second(struct serve *s)
 	if (b == NULL)
 		return;
 	tell_load(s, b->slot);
+	find_peers(s);
 	each_peer(s, add_load, sums);
 	s->mean_rate = sums[0] > 0 ? sums[1] / sums[0] : 0;
 	s->mean_busy = sums[0] > 0 ? sums[2] / sums[0] : 0;

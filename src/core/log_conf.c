@@ -89,7 +89,10 @@ static const struct conf_row rows[] = {
 		.text = "How a request stands in the file: json, logfmt, "
 		    "common or combined (as httpd writes them; the size is "
 		    "that of the whole response), or a template with fields "
-		    "of the access record such as ${client} ${status}."
+		    "of the access record such as ${client} ${status}.  "
+		    "With common and combined the lines of processes stand "
+		    "in a file of their own, see file_pattern; with a "
+		    "template they are plain text between the others."
 	}, {
 		.key = "structured_logging", .type = CONF_BOOL,
 		.off = AT(structured), .def = "on", .example = "off",
@@ -130,9 +133,15 @@ const struct conf_group log_conf_group = {
 };
 
 const struct log_conf *
+log_conf_of(const struct settings_log *l)
+{
+	return conf_part(&l->obj, &log_conf_group);
+}
+
+const struct log_conf *
 log_conf(const struct conf *c)
 {
-	return conf_part(&settings_log(c)->obj, &log_conf_group);
+	return log_conf_of(settings_log(c));
 }
 
 void
@@ -226,9 +235,11 @@ log_wants(struct exchange *x)
 
 /* --- redaction --- */
 
+/* Whoever reads the parameter decodes its name: "%6bey" is "key". */
 static bool
-is_hidden(const struct log_conf *c, struct str name)
+is_hidden(const struct log_conf *c, struct arena *a, struct str name)
 {
+	(void)uri_decode(a, name, &name);
 	for (size_t i = 0; i < c->redact.n; i++)
 		if (str_eq_fold(name, c->redact.v[i]))
 			return true;
@@ -240,7 +251,8 @@ is_hidden(const struct log_conf *c, struct str name)
  * if there was one.
  */
 static bool
-add_query(const struct log_conf *c, struct text *t, struct str query)
+add_query(const struct log_conf *c, struct arena *a, struct text *t,
+    struct str query)
 {
 	struct str	param;
 	ptrdiff_t	end, eq;
@@ -251,7 +263,8 @@ add_query(const struct log_conf *c, struct text *t, struct str query)
 		param = str_sub(query, 0, end < 0 ? query.n : (size_t)end);
 		query = str_sub(query, param.n + 1, query.n);
 		eq = str_find(param, '=', 0);
-		if (eq >= 0 && is_hidden(c, str_sub(param, 0, (size_t)eq))) {
+		if (eq >= 0 && is_hidden(c, a,
+		    str_sub(param, 0, (size_t)eq))) {
 			text_add(t, str_sub(param, 0, (size_t)eq + 1));
 			text_add(t, HIDDEN);
 			any = true;
@@ -273,7 +286,7 @@ log_redact(const struct log_conf *c, struct arena *a, struct str s)
 		return s;
 	text_init(&t);
 	text_add(&t, str_sub(s, 0, (size_t)mark + 1));
-	if (add_query(c, &t, str_sub(s, (size_t)mark + 1, s.n)))
+	if (add_query(c, a, &t, str_sub(s, (size_t)mark + 1, s.n)))
 		s = arena_dup(a, text_str(&t));
 	text_fini(&t);
 	return s;

@@ -22,6 +22,10 @@ struct log_conf {
 };
 extern const struct conf_group log_conf_group;
 
+struct settings_log;
+
+/* Those keys beside the others of [log]. */
+const struct log_conf *log_conf_of(const struct settings_log *);
 /* Those keys of a generation. */
 const struct log_conf *log_conf(const struct conf *);
 

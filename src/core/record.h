@@ -63,6 +63,12 @@ struct record_style {
 };
 
 /*
+ * False if those who read files of that form take nothing else: lines of
+ * processes then need a file of their own.
+ */
+bool record_form_has_lines(enum record_form);
+
+/*
  * Adds a record as a line of a file, with its newline; the same record
  * and style give the same bytes at any time.  Access records follow the
  * form; lines of processes, for which COMMON, COMBINED and TEMPLATE have

@@ -300,6 +300,12 @@ line_plain(struct text *t, const struct rec_line *r,
 
 /* --- all of them --- */
 
+bool
+record_form_has_lines(enum record_form form)
+{
+	return form != FORM_COMMON && form != FORM_COMBINED;
+}
+
 static int
 write_access(struct text *t, struct str record, const struct record_style *s)
 {

@@ -28,8 +28,10 @@ strip(const struct exchange *x, const struct rewrite *r)
 
 	if (r->strip.n == 0)
 		return path;
+	/* of "/app//x" it is "//x": a slash more is another path */
 	if (str_eq(r->strip, STR("auto")))
-		rest = route_rest(x);
+		rest = x->fixed > 0 && path.p[x->fixed - 1] == '/' ?
+		    str_sub(path, x->fixed - 1, path.n) : route_rest(x);
 	else if (str_starts(path, r->strip))
 		rest = str_sub(path, r->strip.n, path.n);
 	else

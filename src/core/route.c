@@ -96,10 +96,10 @@ take(struct search *s, const struct route_place *p)
 }
 
 static void
-tell(struct search *s, const struct route *r, const char *failed)
+tell(struct search *s, const struct route *r, const char *failed, bool not)
 {
 	if (s->trace != NULL)
-		s->trace->on(s->trace, r, failed);
+		s->trace->on(s->trace, r, failed, not);
 }
 
 /* Takes the route if its conditions hold. */
@@ -115,18 +115,18 @@ try_place(struct search *s, const struct route_place *p)
 	    s->best.place->route->order < r->order)
 		return;
 	if (!is_listener(r, s->x->acc.str[ACCESS_LISTENER])) {
-		tell(s, r, "listener");
+		tell(s, r, "listener", false);
 		return;
 	}
 	for (k = r->checks; k < r->checks + r->nchecks; k++) {
 		if (k->cond->match(k->part, s->x) != k->not)
 			continue;
 		if (failed++ == 0)
-			tell(s, r, k->cond->name);
+			tell(s, r, k->cond->name, k->not);
 		alone = k;
 	}
 	if (failed == 0) {
-		tell(s, r, NULL);
+		tell(s, r, NULL, false);
 		take(s, p);
 		return;
 	}
@@ -255,6 +255,10 @@ try_hosts(struct search *s, const struct route_index *idx)
 	struct str	host = s->x->host;
 	ptrdiff_t	dot;
 
+	if (idx->hosts.n == 0) {
+		try_host(s, idx->any);
+		return;
+	}
 	if (host.n > 0 && try_host(s, route_index_host(idx, host)))
 		return;
 	for (dot = str_find(host, '.', 1); dot >= 0;

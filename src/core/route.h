@@ -84,9 +84,10 @@ uint32_t route_methods(const struct route_check *);
 struct route_trace {
 	/* failed: the first condition that did, "listener" or its name, or
 	 * NULL; the first route of NULL is the one, those behind it were
-	 * not tried otherwise.  One may come twice. */
+	 * not tried otherwise.  One may come twice.  not: it held, but must
+	 * not. */
 	void	(*on)(struct route_trace *, const struct route *,
-		    const char *failed);
+		    const char *failed, bool not);
 };
 /* route_match, which tells what it tries if trace is not NULL. */
 const struct route *route_explain(const struct conf *, struct exchange *,

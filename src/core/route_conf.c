@@ -143,13 +143,15 @@ read_host(const struct pattern *p, struct str word, struct str *out)
 {
 	struct str	name = word, host;
 	char		*lower;
+	bool		below;
 	int		port;
 
 	if (str_eq(word, STR("*"))) {
 		*out = STR("");
 		return 0;
 	}
-	if (str_starts(word, STR("*.")))
+	below = str_starts(word, STR("*."));
+	if (below)
 		name = str_sub(word, 2, word.n);
 	if (str_find(name, '*', 0) >= 0)
 		return fail_word(p, word,
@@ -159,8 +161,11 @@ read_host(const struct pattern *p, struct str word, struct str *out)
 	if (port >= 0)
 		return fail_word(p, word,
 		    "a host has no port here; name a listener");
-	if (name.n < word.n)
-		name = str_sub(word, 1, word.n);
+	/* the dot of the DNS root, which no request is left with */
+	if (name.n > 1 && name.p[name.n - 1] == '.')
+		name.n--;
+	if (below)
+		name = str_make(name.p - 1, name.n + 1);
 	lower = arena_text(conf_load_arena(p->load), name.n);
 	for (size_t i = 0; i < name.n; i++)
 		lower[i] = name.p[i] >= 'A' && name.p[i] <= 'Z' ?

@@ -49,7 +49,8 @@ grow_map(struct arena *a, struct route_map *m)
 static void
 put_map(struct arena *a, struct route_map *m, struct str key, void *val)
 {
-	if (m->n + 1 > m->cap - m->cap / 4)
+	/* half empty: most that is looked up is not there */
+	if (m->n + 1 > m->cap / 2)
 		grow_map(a, m);
 	*find_slot(m, key) = (struct route_slot){ key, val };
 	m->n++;
@@ -165,17 +166,24 @@ route_index_new(struct arena *a)
 }
 
 static struct route_host *
+find_host(const struct route_index *x, struct str name)
+{
+	return name.n == 0 ? x->any : map_get(&x->hosts, name);
+}
+
+static struct route_host *
 make_host(struct arena *a, struct route_index *x, struct str name)
 {
-	struct route_host	*h = map_get(&x->hosts, name);
+	struct route_host	*h = find_host(x, name);
 
 	if (h != NULL)
 		return h;
 	h = arena_alloc(a, sizeof(*h));
 	h->name = name;
-	put_map(a, &x->hosts, name, h);
 	if (name.n == 0)
 		x->any = h;
+	else
+		put_map(a, &x->hosts, name, h);
 	return h;
 }
 
@@ -298,7 +306,7 @@ route_index_regex(struct arena *a, struct route_index *x, struct str text)
 const struct route_host *
 route_index_host(const struct route_index *x, struct str name)
 {
-	return map_get(&x->hosts, name);
+	return find_host(x, name);
 }
 
 const struct route_set *

@@ -59,7 +59,7 @@ struct route_host {
 
 struct route_index {
 	struct route_map	 hosts;	/* name: struct route_host */
-	const struct route_host	*any;	/* of conf; NULL: none */
+	struct route_host	*any;	/* of conf; NULL: none */
 	struct str		*regex;	/* of conf: all texts there are */
 	size_t			 nregex;
 	size_t			 cap;

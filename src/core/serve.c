@@ -7,6 +7,7 @@
 #include <sys/resource.h>
 
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/must.h"
@@ -248,6 +249,9 @@ serve_fini(struct serve *s)
 	s->drained = NULL;
 	ev_timer_off(s->ev, &s->second);
 	ev_timer_off(s->ev, &s->drain_end);
+	free(s->peers);
+	s->peers = NULL;
+	s->npeer = 0;
 	exchange_abort_all(s, FAIL_DRAINING);
 	conn_close_all(s, FAIL_DRAINING);
 	for (size_t i = 0; (p = serve_parts[i]) != NULL; i++)

@@ -56,6 +56,8 @@ struct serve {
 	uint64_t		last_busy_ns;
 	uint64_t		last_ns;
 	uint64_t		epoch_busy_ns;	/* when the epoch began */
+	const struct board_slot	**peers;	/* own; as of the last second */
+	uint32_t		npeer;
 	unsigned		nback;		/* listeners stepped back */
 	/* time */
 	char			date[DATE_LEN];	/* refreshed each second */

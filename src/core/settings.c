@@ -368,7 +368,11 @@ static const struct conf_row log_rows[] = {
 		.text = "Name of the log file: {name} is sluice, {date} the "
 		    "local day as 2026-01-31, {pid} the master's process id "
 		    "and {hostname} the host's name.  Files of another "
-		    "pattern, and of one before, are never touched."
+		    "pattern, and of one before, are never touched.  With "
+		    "format common or combined there are two: {name} is "
+		    "access for requests and error for lines of processes; "
+		    "a pattern without {name} has -error before its last "
+		    "suffix for these."
 	}, {
 		.key = "rotation_strategy", .type = CONF_ENUM,
 		.off = AT_LOG(rotation), .def = "both",

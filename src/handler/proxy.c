@@ -195,6 +195,11 @@ st_connect(struct proxy *p)
 	acc->num[ACCESS_ATTEMPTS]++;
 	acc->num[ACCESS_CONNECT] = 0;
 	acc->str[ACCESS_SERVER] = arena_dup(p->x->arena, p->server->text);
+	log_dbg(&p->x->lc, "server \"%.*s\": chosen by %s of \"%.*s\", "
+	    "attempt %llu, connections here %u open, %u idle",
+	    STR_FMT(p->server->text), p->up->balance->name,
+	    STR_FMT(p->up->name), (unsigned long long)
+	    acc->num[ACCESS_ATTEMPTS], p->server->nopen, p->server->nidle);
 	upstream_tried(p->server);
 	p->wait.careful = p->req.body != BODY_NONE ||
 	    !msg_is_idempotent(p->req.meth);

@@ -38,6 +38,7 @@ struct sending {
 	unsigned		 coding;	/* the one looked for */
 	bool			 vary:1;	/* some sibling was found */
 	struct question		 q;
+	struct file		*warm;		/* ref: goes with q */
 	struct static_file	*file[CODING_N]; /* ref */
 	unsigned		 loading;	/* of file[], with q */
 	/* siblings as they were opened; -1: none */
@@ -74,6 +75,7 @@ static void
 drop(struct sending *s)
 {
 	ask_cancel(&s->q);
+	file_unref(&s->warm);
 	static_body_cancel(&s->body);
 	for (unsigned i = 0; i < CODING_N; i++) {
 		static_file_unref(&s->file[i]);
@@ -126,6 +128,7 @@ body(struct exchange *x)
 	static_body_start(&s->body);
 }
 
+/* A path that begins with "//" would be a host (RFC 3986 4.2). */
 static void
 add_slash(struct sending *s)
 {
@@ -133,7 +136,8 @@ add_slash(struct sending *s)
 	struct msg	*m = exchange_new_head(x, 301);
 
 	hdr_add(x->arena, &m->hdrs, HDR_LOCATION, arena_fmt(x->arena,
-	    "%.*s/%s%.*s", STR_FMT(x->asked), x->uri.has_query ? "?" : "",
+	    "%s%.*s/%s%.*s", str_starts(x->asked, STR("//")) ? "/." : "",
+	    STR_FMT(x->asked), x->uri.has_query ? "?" : "",
 	    STR_FMT(x->uri.query)));
 	exchange_respond(x, m, WAIST_END);
 }
@@ -455,12 +459,16 @@ on_warm(struct question *q, struct frame *m)
 	struct sending	*s = container_of(q, struct sending, q);
 
 	(void)m;
+	file_unref(&s->warm);
 	(void)static_file_load(s->file[s->loading], s->x->serve);
 	s->loading++;
 	load(s);
 }
 
-/* Takes small files into memory, then answers. */
+/*
+ * Takes small files into memory, then answers.  Another request may load
+ * the file meanwhile, which ends its descriptor: one is held for q.
+ */
 static void
 load(struct sending *s)
 {
@@ -476,7 +484,8 @@ load(struct sending *s)
 		w = arena_alloc(s->x->arena, sizeof(*w));
 		*w = (struct ask_warm){ 0, f->size };
 		s->q.on = on_warm;
-		s->q.fd = &f->file->fd;
+		s->warm = file_ref(f->file);
+		s->q.fd = &s->warm->fd;
 		ask_send(s->x->serve->ask, &s->q, CHAN_WARM,
 		    str_make((const char *)w, sizeof(*w)), STATIC_ASK_MS);
 		return;

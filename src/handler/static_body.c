@@ -22,6 +22,7 @@ finish(struct static_body *b)
 {
 	b->n = 0;
 	ask_cancel(&b->q);
+	file_unref(&b->warm);
 }
 
 /* Takes n bytes off the front; true if that was the last of all. */
@@ -55,8 +56,7 @@ cut_chunk(struct static_body *b)
 	if (c.n > STEP)
 		c.n = STEP;
 	c.kind = CHUNK_FILE;
-	c.u.file.file = b->file->file;
-	b->file->file->refs++;
+	c.u.file.file = file_ref(b->file->file);
 	c.u.file.off = p->off;
 	return c;
 }
@@ -106,20 +106,23 @@ pump(struct static_body *b, bool warm)
 static void
 on_warm(struct question *q, struct frame *m)
 {
+	struct static_body	*b = container_of(q, struct static_body, q);
+
 	(void)m;
-	pump(container_of(q, struct static_body, q), true);
+	file_unref(&b->warm);
+	pump(b, true);
 }
 
 static void
 ask_helper(struct static_body *b, uint64_t off, uint64_t n)
 {
-	struct ask_warm	*w = arena_alloc(b->x->arena, sizeof(*w));
-
-	*w = (struct ask_warm){ off, n };
+	b->asked = (struct ask_warm){ off, n };
 	b->q.on = on_warm;
-	b->q.fd = &b->file->file->fd;
+	b->warm = file_ref(b->file->file);
+	b->q.fd = &b->warm->fd;
 	ask_send(b->x->serve->ask, &b->q, CHAN_WARM,
-	    str_make((const char *)w, sizeof(*w)), STATIC_ASK_MS);
+	    str_make((const char *)&b->asked, sizeof(b->asked)),
+	    STATIC_ASK_MS);
 }
 
 static void
@@ -139,8 +142,7 @@ on_stop(struct source *src, enum fail why)
 	    src);
 
 	(void)why;
-	b->n = 0;
-	ask_cancel(&b->q);
+	finish(b);
 }
 
 static const struct source_ops body_ops = { on_room, on_stop, NULL };
@@ -156,7 +158,6 @@ static_body_start(struct static_body *b)
 void
 static_body_cancel(struct static_body *b)
 {
-	b->n = 0;
-	ask_cancel(&b->q);
+	finish(b);
 	static_file_unref(&b->file);
 }

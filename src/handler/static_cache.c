@@ -43,34 +43,37 @@ static_cache_new(void)
 	return c;
 }
 
-/* Adds what a file holds to the sums, or takes it off them. */
+/* Notes what the entry and its files hold now, for these may load later. */
 static void
-account(struct static_cache *c, const struct static_file *f, bool add)
+account(struct static_cache *c, struct static_entry *e)
 {
-	size_t	n = sizeof(*f);
+	const struct static_file	*f;
 
-	if (f->page != NULL)
-		n += (size_t)f->size;
-	if (add) {
-		c->bytes += n;
-		c->fds += f->file != NULL;
-		stat_add(STAT_STATIC_BYTES, n);
-	} else {
-		c->bytes -= n;
-		c->fds -= f->file != NULL;
-		stat_sub(STAT_STATIC_BYTES, n);
+	e->bytes = sizeof(*e) + e->key.n;
+	e->fds = 0;
+	for (unsigned i = 0; i < CODING_N; i++) {
+		f = e->file[i];
+		if (f == NULL)
+			continue;
+		e->bytes += sizeof(*f) + (f->page != NULL ? f->size : 0);
+		e->fds += f->file != NULL;
 	}
+	c->bytes += e->bytes;
+	c->fds += e->fds;
+	stat_add(STAT_STATIC_BYTES, e->bytes);
 }
 
 static void
 clear(struct static_cache *c, struct static_entry *e)
 {
-	for (unsigned i = 0; i < CODING_N; i++) {
-		if (e->file[i] != NULL)
-			account(c, e->file[i], false);
+	for (unsigned i = 0; i < CODING_N; i++)
 		static_file_unref(&e->file[i]);
-	}
 	e->have = 0;
+	c->bytes -= e->bytes;
+	c->fds -= e->fds;
+	stat_sub(STAT_STATIC_BYTES, e->bytes);
+	e->bytes = 0;
+	e->fds = 0;
 }
 
 static void
@@ -142,8 +145,8 @@ static_cache_put(struct static_cache *c, struct serve *s,
 			continue;
 		e->file[i] = static_file_ref(file[i]);
 		e->have |= 1u << i;
-		account(c, e->file[i], true);
 	}
+	account(c, e);
 	e->kind = kind;
 	e->until_ms = ev_ms(s->ev) + STATIC_LOOK_MS;
 	shrink(c);

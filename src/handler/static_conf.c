@@ -54,6 +54,13 @@ trim_fallback(struct static_route *r)
 		r->fallback = str_sub(r->fallback, 1, r->fallback.n);
 }
 
+/* With its length, so that no two lists of words are the same text. */
+static void
+add_word(struct text *t, struct str s)
+{
+	text_fmt(t, "|%zu:%.*s", s.n, STR_FMT(s));
+}
+
 /* All of it as text: what is equal serves the same. */
 static void
 make_key(struct conf_load *load, struct static_route *r)
@@ -61,14 +68,17 @@ make_key(struct conf_load *load, struct static_route *r)
 	struct text	t;
 
 	text_init(&t);
-	text_fmt(&t, "%.*s|%.*s|%.*s|%d%d%d%d", STR_FMT(r->root),
-	    STR_FMT(r->fallback), STR_FMT(r->cache_control), r->dot_files,
-	    r->links, r->listing, r->precompressed);
+	text_fmt(&t, "%d%d%d%d %zu", r->dot_files, r->links, r->listing,
+	    r->precompressed, r->index.n);
+	add_word(&t, r->root);
+	add_word(&t, r->fallback);
+	add_word(&t, r->cache_control);
 	for (size_t i = 0; i < r->index.n; i++)
-		text_fmt(&t, "|%.*s", STR_FMT(r->index.v[i]));
-	for (size_t i = 0; i < r->types.n; i++)
-		text_fmt(&t, "|%.*s=%.*s", STR_FMT(r->types.v[i].key),
-		    STR_FMT(r->types.v[i].val));
+		add_word(&t, r->index.v[i]);
+	for (size_t i = 0; i < r->types.n; i++) {
+		add_word(&t, r->types.v[i].key);
+		add_word(&t, r->types.v[i].val);
+	}
 	r->key = arena_dup(conf_load_arena(load), text_str(&t));
 	text_fini(&t);
 }

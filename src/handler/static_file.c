@@ -51,19 +51,27 @@ put_tag(struct static_file *f, struct text *t, const struct static_source *s)
 		text_fmt(&v, "-%.*s", STR_FMT(static_codings[s->coding].ext));
 	text_c(&v, '"');
 	put(f, t, HDR_ETAG, "ETag", text_str(&v));
-	f->tag = (struct static_tag){ f->hdrs[f->nall - 1].val,
-	    f->mtime.tv_sec };
+	f->tag.etag = f->hdrs[f->nall - 1].val;
+}
+
+/* A time to come is told as the present one (RFC 9110 8.8.2.1). */
+static void
+put_time(struct static_file *f, struct text *t, const struct static_source *s)
+{
+	int64_t	now = (int64_t)(ev_wall_ms(s->serve->ev) / 1000);
+	char	date[DATE_LEN];
+
+	f->tag.mtime = f->mtime.tv_sec < now ? f->mtime.tv_sec : now;
+	date_format(f->tag.mtime, date);
+	put(f, t, HDR_LAST_MODIFIED, "Last-Modified",
+	    str_make(date, DATE_LEN));
 }
 
 static void
 put_fields(struct static_file *f, struct text *t,
     const struct static_source *s, struct str type)
 {
-	char	date[DATE_LEN];
-
-	date_format(f->mtime.tv_sec, date);
-	put(f, t, HDR_LAST_MODIFIED, "Last-Modified",
-	    str_make(date, DATE_LEN));
+	put_time(f, t, s);
 	put_tag(f, t, s);
 	if (s->route->cache_control.n > 0)
 		put(f, t, HDR_CACHE_CONTROL, "Cache-Control",

@@ -80,6 +80,8 @@ struct static_entry {
 	enum static_kind	 kind;
 	unsigned		 have;		/* bits of file[] */
 	struct static_file	*file[CODING_N]; /* ref; NULL: none */
+	size_t			 bytes;		/* in the cache's sums */
+	size_t			 fds;
 	struct str		 key;
 	char			 text[];
 };
@@ -115,7 +117,8 @@ struct static_body {
 	unsigned		 n;
 	unsigned		 at;
 	struct question		 q;		/* is it in memory? */
-	struct str		 asked;		/* payload of q, of arena */
+	struct file		*warm;		/* ref: goes with q */
+	struct ask_warm		 asked;		/* payload of q */
 };
 
 /* Sends the parts; what is set above stays until the stream is closed. */

@@ -108,7 +108,7 @@ push(struct arena *a, struct hdrs *hs)
 	if (hs->n == hs->cap) {
 		cap = hs->cap == 0 ? FIRST_CAP : hs->cap * 2U;
 		must(cap <= UINT16_MAX);
-		v = arena_alloc(a, cap * sizeof(*v));
+		v = arena_room(a, cap * sizeof(*v));
 		if (hs->n > 0)
 			memcpy(v, hs->v, hs->n * sizeof(*v));
 		hs->v = v;

@@ -59,6 +59,7 @@ struct msg {
 	struct str		method;
 	struct str		scheme;		/* "http", "https" */
 	struct str		authority;	/* Host, :authority */
+	struct str		host;		/* authority without port */
 	struct str		target;		/* path?query or "*" */
 	/* response */
 	struct str		reason;		/* may be empty */

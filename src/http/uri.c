@@ -36,7 +36,7 @@ is_unreserved(char c)
 	    c == '_' || c == '~';
 }
 
-static enum fail
+static void
 split_query(struct str s, struct uri *u)
 {
 	ptrdiff_t	at = str_find(s, '?', 0);
@@ -44,7 +44,15 @@ split_query(struct str s, struct uri *u)
 	u->has_query = at >= 0;
 	u->path = at < 0 ? s : str_sub(s, 0, (size_t)at);
 	u->query = at < 0 ? STR_NONE : str_sub(s, (size_t)at + 1, s.n);
-	return FAIL_NONE;
+}
+
+void
+uri_split(struct str s, struct uri *u)
+{
+	*u = (struct uri){ .path = STR("") };
+	u->star = s.n == 1 && s.p[0] == '*';
+	if (!u->star)
+		split_query(s, u);
 }
 
 /* RFC 3986 3.1; returns the length before ':', 0 if there is none. */
@@ -67,7 +75,6 @@ split_absolute(struct str s, struct uri *u)
 {
 	size_t		n = span_scheme(s);
 	size_t		end;
-	struct str	host;
 	int		port;
 
 	if (n == 0 || !str_starts(str_sub(s, n, s.n), STR("://")))
@@ -78,33 +85,31 @@ split_absolute(struct str s, struct uri *u)
 		if (s.p[end] == '/' || s.p[end] == '?')
 			break;
 	u->authority = str_sub(s, 0, end);
-	if (uri_parse_host(u->authority, &host, &port) != FAIL_NONE)
+	if (uri_parse_host(u->authority, &u->host, &port) != FAIL_NONE)
 		return FAIL_BAD_TARGET;
-	return split_query(str_sub(s, end, s.n), u);
+	split_query(str_sub(s, end, s.n), u);
+	return FAIL_NONE;
 }
 
 enum fail
 uri_parse_target(struct str s, bool connect, struct uri *u)
 {
-	struct str	host;
-	int		port;
+	int	port;
 
 	*u = (struct uri){ .path = STR("") };
 	if (s.n == 0 || scan_target(s) != s.n || str_find(s, '#', 0) >= 0)
 		return FAIL_BAD_TARGET;
 	if (connect) {
-		if (uri_parse_host(s, &host, &port) != FAIL_NONE || port < 0)
+		if (uri_parse_host(s, &u->host, &port) != FAIL_NONE ||
+		    port < 0)
 			return FAIL_BAD_TARGET;
 		u->authority = s;
 		return FAIL_NONE;
 	}
-	if (s.p[0] == '/')
-		return split_query(s, u);
-	if (str_eq(s, STR("*"))) {
-		u->star = true;
-		return FAIL_NONE;
-	}
-	return split_absolute(s, u);
+	if (s.p[0] != '/' && !str_eq(s, STR("*")))
+		return split_absolute(s, u);
+	uri_split(s, u);
+	return FAIL_NONE;
 }
 
 /* --- hosts --- */

@@ -11,6 +11,7 @@
 struct uri {
 	struct str	scheme;		/* absolute-form only */
 	struct str	authority;	/* absolute-form and authority-form */
+	struct str	host;		/* authority without its port */
 	struct str	path;		/* "" for "*" and authority-form */
 	struct str	query;		/* without '?' */
 	bool		has_query:1;
@@ -22,6 +23,9 @@ struct uri {
  * authority-form is right.  FAIL_NONE or FAIL_BAD_TARGET.
  */
 enum fail uri_parse_target(struct str, bool connect, struct uri *);
+
+/* Splits one that a codec let through: origin-form or asterisk-form. */
+void uri_split(struct str, struct uri *);
 
 /*
  * Normalises a path: unreserved octets decoded, other escapes kept in

@@ -19,6 +19,13 @@ file_new(int fd)
 	return f;
 }
 
+struct file *
+file_ref(struct file *f)
+{
+	f->refs++;
+	return f;
+}
+
 void
 file_unref(struct file **fp)
 {

@@ -34,6 +34,7 @@ struct file {
 	int		fd;
 };
 struct file *file_new(int fd);
+struct file *file_ref(struct file *);
 void file_unref(struct file **);
 
 enum chunk_kind {

@@ -194,13 +194,36 @@ dump_words(void)
 	return EXIT_OK;
 }
 
+/* Where the daemon of that configuration says its pid; an exit code. */
+static int
+find_pidfile(const struct opts *o, char *path, size_t size)
+{
+	struct conf_load *cl;
+	struct arena a;
+	struct conf *conf;
+
+	if (o->pidfile != NULL) {
+		snprintf(path, size, "%s", o->pidfile);
+		return EXIT_OK;
+	}
+	conf = load(o, &cl, &a);
+	if (conf == NULL) {
+		fprintf(stderr, "sluiced: the configuration, which names "
+		    "run_dir, does not load: see sluiced -t, or give "
+		    "-p FILE\n");
+		leave(conf_load_diags(cl), EXIT_CONFIG);
+	} else
+		snprintf(path, size, "%.*s/sluiced.pid",
+		    STR_FMT(settings_get(conf)->run_dir));
+	conf_load_free(&cl);
+	return conf == NULL ? EXIT_CONFIG : EXIT_OK;
+}
+
 static int
 send_signal(const struct opts *o)
 {
 	char path[512];
-	struct conf_load *cl;
-	struct arena a;
-	struct conf *conf;
+	int code;
 	size_t i;
 	pid_t pid;
 
@@ -212,19 +235,9 @@ send_signal(const struct opts *o)
 		    "reopen or upgrade, not \"%s\"\n", o->signal);
 		return EXIT_USAGE;
 	}
-	if (o->pidfile != NULL) {
-		snprintf(path, sizeof(path), "%s", o->pidfile);
-	} else {
-		conf = load(o, &cl, &a);
-		if (conf == NULL) {
-			fprintf(stderr, "sluiced: the configuration, which "
-			    "names run_dir, does not load: see sluiced -t, "
-			    "or give -p FILE\n");
-			return EXIT_CONFIG;
-		}
-		snprintf(path, sizeof(path), "%.*s/sluiced.pid",
-		    STR_FMT(settings_get(conf)->run_dir));
-	}
+	code = find_pidfile(o, path, sizeof(path));
+	if (code != EXIT_OK)
+		return code;
 	pid = read_pid(path);
 	if (pid < 0)
 		return EXIT_ENV;

@@ -1,7 +1,8 @@
 /*
  * The logger process.  It moves what all processes put into their rings
  * into the log's file, one JSON line a record, and with -f to stderr as
- * lines for people.  It looks at the rings at least every 50 ms, and so
+ * lines for people.  Forms that strangers read have a second file, for
+ * lines of processes.  It looks at the rings at least every 50 ms, and so
  * much more often as they fill faster: a ring with little in it stays in
  * the processors' caches and takes few pages.  Writers never wait for it
  * and never wake it.  Between two writes the file is rotated.
@@ -49,8 +50,8 @@ static const enum stat_id	gauges[NGAUGE] = {
 
 struct logging {
 	struct logger		 l;
-	struct logger_file	 fresh;		/* of a generation to come */
-	struct logger_rotate	 rotate;
+	struct logger_file	 fresh[LOGGER_NFILE]; /* to come */
+	struct logger_rotate	 rotate[LOGGER_NFILE];
 	struct logger_feed	 feed;
 	struct timer		 tick;
 	struct ev_task		 more;
@@ -82,13 +83,26 @@ wants_console(const struct conf *conf)
 	    self->start->m->opts->foreground;
 }
 
-/* How files are named and rotated in a generation. */
+/* Files that a generation writes. */
+static int
+count_files(const struct conf *conf)
+{
+	struct record_style	s;
+
+	if (!wants_file(conf))
+		return 0;
+	log_style(conf, &s);
+	return record_form_has_lines(s.form) ? 1 : LOGGER_NFILE;
+}
+
+/* How files of one kind are named and rotated in a generation. */
 static void
-set_rotation(struct logger_rotate *r, const struct conf *conf)
+set_rotation(struct logger_rotate *r, const struct conf *conf, int which)
 {
 	const struct settings_log	*s = settings_log(conf);
 
-	must(str_to_c(s->pattern, r->pattern, sizeof(r->pattern)) == 0);
+	logger_rotate_set_name(r, s->pattern, count_files(conf) > 1,
+	    (enum logger_which)which);
 	r->by_size = s->rotation == ROTATE_BOTH ||
 	    s->rotation == ROTATE_SIZE;
 	r->by_time = s->rotation == ROTATE_BOTH ||
@@ -101,15 +115,15 @@ set_rotation(struct logger_rotate *r, const struct conf *conf)
 	r->look_ms = r->retry_ms = 0;
 }
 
-/* Opens the file of a generation, in a folder that is made if need be. */
+/* Opens a file of a generation, in a folder that is made if need be. */
 static int
-open_file(struct logging *lg, struct logger_file *f, const struct conf *conf,
-    struct err *e)
+open_file(struct logging *lg, struct logger_file *f, int which,
+    const struct conf *conf, struct err *e)
 {
-	struct logger_rotate	r = lg->rotate;
+	struct logger_rotate	r = lg->rotate[which];
 	char			dir[sizeof(f->dir)], name[sizeof(f->name)];
 
-	set_rotation(&r, conf);
+	set_rotation(&r, conf, which);
 	if (settings_log_dir(conf, dir, sizeof(dir), e) == -1 ||
 	    logger_rotate_name(&r, name, sizeof(name), e) == -1)
 		return -1;
@@ -119,10 +133,33 @@ open_file(struct logging *lg, struct logger_file *f, const struct conf *conf,
 	return logger_file_open(f, dir, name, e);
 }
 
+/* True if a file that is open is that of the generation, too. */
+static bool
+is_kept(const struct logging *lg, int which, const char *dir,
+    const struct conf *conf)
+{
+	const struct logger_file	*f = &lg->l.file[which];
+	const struct logger_rotate	*now = &lg->rotate[which];
+	struct logger_rotate		 r = *now;
+
+	set_rotation(&r, conf, which);
+	return f->fd != -1 && strcmp(dir, f->dir) == 0 &&
+	    strcmp(r.pattern, now->pattern) == 0 &&
+	    strcmp(r.name, now->name) == 0;
+}
+
+static void
+close_fresh(struct logging *lg)
+{
+	for (int i = 0; i < LOGGER_NFILE; i++)
+		logger_file_close(&lg->fresh[i]);
+}
+
 static void
 set_modes(struct logger *l, const struct conf *conf)
 {
-	l->to_file = wants_file(conf);
+	l->nfile = count_files(conf);
+	l->to_file = l->nfile > 0;
 	log_style(conf, &l->text.style);
 	l->to_console = wants_console(conf);
 	l->text.colour = l->to_console &&
@@ -135,17 +172,20 @@ static int
 prepare(void *ctx, struct gen *g, struct err *e)
 {
 	struct logging	*lg = ctx;
-	char		 dir[sizeof(lg->fresh.dir)];
+	int		 nfile = count_files(g->conf);
+	char		 dir[sizeof(lg->fresh[0].dir)];
 
-	if (!wants_file(g->conf))
-		return 0;
-	if (settings_log_dir(g->conf, dir, sizeof(dir), e) == -1)
+	if (nfile > 0 &&
+	    settings_log_dir(g->conf, dir, sizeof(dir), e) == -1)
 		return -1;
-	if (lg->l.file.fd != -1 && strcmp(dir, lg->l.file.dir) == 0 &&
-	    str_eq(settings_log(g->conf)->pattern,
-	    str_from(lg->rotate.pattern)))
-		return 0;
-	return open_file(lg, &lg->fresh, g->conf, e);
+	for (int i = 0; i < nfile; i++) {
+		if (is_kept(lg, i, dir, g->conf) ||
+		    open_file(lg, &lg->fresh[i], i, g->conf, e) == 0)
+			continue;
+		close_fresh(lg);
+		return -1;
+	}
+	return 0;
 }
 
 static void
@@ -154,31 +194,33 @@ cancel(void *ctx, struct gen *g)
 	struct logging	*lg = ctx;
 
 	(void)g;
-	logger_file_close(&lg->fresh);
+	close_fresh(lg);
 }
 
-/* Folder and name may be others: the new file is open before the old goes. */
+/* Folder and name may be others: new files are open before the old go. */
 static void
 commit(void *ctx, struct gen *g)
 {
 	struct logging	*lg = ctx;
 
-	if (lg->fresh.fd != -1 || !wants_file(g->conf)) {
-		logger_file_close(&lg->l.file);
-		lg->l.file = lg->fresh;
-		logger_file_init(&lg->fresh);
-	}
 	set_modes(&lg->l, g->conf);
-	set_rotation(&lg->rotate, g->conf);
+	for (int i = 0; i < LOGGER_NFILE; i++) {
+		set_rotation(&lg->rotate[i], g->conf, i);
+		if (i < lg->l.nfile && lg->fresh[i].fd == -1)
+			continue;
+		logger_file_close(&lg->l.file[i]);
+		lg->l.file[i] = lg->fresh[i];
+		logger_file_init(&lg->fresh[i]);
+	}
 }
 
 static void
-reopen(struct logging *lg)
+reopen(struct logging *lg, int which)
 {
 	struct err	e;
 
-	if (lg->l.to_file &&
-	    open_file(lg, &lg->l.file, self->gens->cur->conf, &e) == -1)
+	if (open_file(lg, &lg->l.file[which], which, self->gens->cur->conf,
+	    &e) == -1)
 		log_err(&self->lc, "log: not reopened: %s", e.text);
 }
 
@@ -187,8 +229,8 @@ on_frame(void *ctx, struct frame *f)
 {
 	struct logging	*lg = ctx;
 
-	if (f->head.op == CHAN_REOPEN)
-		reopen(lg);
+	for (int i = 0; i < lg->l.nfile && f->head.op == CHAN_REOPEN; i++)
+		reopen(lg, i);
 	if (f->head.op == CHAN_PEER && f->nfd == 1) {
 		logger_feed_join(&lg->feed, f->fds[0]);
 		f->fds[0] = -1;
@@ -246,34 +288,61 @@ say_lost(struct logging *lg)
 	stat_add(STAT_LOG_DROPPED, n);
 }
 
+static int
+rotate_file(struct logging *lg, int which)
+{
+	struct logger_rotate	*r = &lg->rotate[which];
+	struct logger_file	*f = &lg->l.file[which];
+	uint64_t		 now = ev_ms(self->ev);
+	struct err		 e;
+
+	if (now < r->retry_ms)
+		return -1;
+	if (!logger_rotate_is_due(r, f) || logger_rotate_run(r, f, &e) == 0)
+		return 0;
+	r->retry_ms = now + RETRY_MS;
+	if (!lg->said_kept)
+		log_err(&self->lc, "log: not rotated: %s", e.text);
+	lg->said_kept = true;
+	return -1;
+}
+
 /* Only when no ring has a note. */
 static void
 rotate(struct logging *lg)
 {
-	struct logger_rotate	*r = &lg->rotate;
-	uint64_t		 now = ev_ms(self->ev);
-	struct err		 e;
+	bool	ok = true;
 
 	lg->l.file_max = 0;
-	if (!lg->l.to_file || lg->l.unsettled || now < r->retry_ms)
+	if (!lg->l.to_file || lg->l.unsettled)
 		return;
-	if (logger_rotate_is_due(r, &lg->l.file) &&
-	    logger_rotate_run(r, &lg->l.file, &e) == -1) {
-		r->retry_ms = now + RETRY_MS;
-		if (!lg->said_kept)
-			log_err(&self->lc, "log: not rotated: %s", e.text);
-		lg->said_kept = true;
+	for (int i = 0; i < lg->l.nfile; i++)
+		ok &= rotate_file(lg, i) == 0;
+	if (!ok)
 		return;
-	}
 	lg->said_kept = false;
-	lg->l.file_max = r->by_size ? r->size : 0;
+	lg->l.file_max = lg->rotate[0].by_size ? lg->rotate[0].size : 0;
+}
+
+/* What was taken away is made again, what is old is compressed or goes. */
+static void
+look_after(struct logging *lg, int which)
+{
+	struct logger_file	*f = &lg->l.file[which];
+	struct err		 e;
+
+	if (!logger_file_is_linked(f))
+		reopen(lg, which);
+	if (!lg->l.unsettled && !lg->draining &&
+	    logger_rotate_look(&lg->rotate[which], f, ev_ms(self->ev),
+	    &e) == -1)
+		log_warn(&self->lc, "log: %s", e.text);
 }
 
 static void
 each_second(struct logging *lg)
 {
 	struct logger	*l = &lg->l;
-	struct err	 e;
 
 	if (ev_ms(self->ev) < lg->second)
 		return;
@@ -285,12 +354,21 @@ each_second(struct logging *lg)
 		log_warn(&self->lc, "log: %llu records cannot be read",
 		    (unsigned long long)(l->text.bad - lg->bad));
 	lg->bad = l->text.bad;
-	if (l->to_file && !logger_file_is_linked(&l->file))
-		reopen(lg);
-	if (l->to_file && !l->unsettled && !lg->draining &&
-	    logger_rotate_look(&lg->rotate, &l->file, ev_ms(self->ev),
-	    &e) == -1)
-		log_warn(&self->lc, "log: %s", e.text);
+	for (int i = 0; i < l->nfile; i++)
+		look_after(lg, i);
+}
+
+/* Those that are not open yet. */
+static int
+open_files(struct logging *lg, struct err *e)
+{
+	const struct conf	*conf = self->gens->cur->conf;
+
+	for (int i = 0; i < lg->l.nfile; i++)
+		if (lg->l.file[i].fd == -1 &&
+		    open_file(lg, &lg->l.file[i], i, conf, e) == -1)
+			return -1;
+	return 0;
 }
 
 static enum logger_rc
@@ -300,8 +378,7 @@ drain_rings(struct logging *lg)
 	struct err	 e = { "no file" };
 	enum logger_rc	 rc = LOGGER_FAILED;
 
-	if (!l->to_file || l->file.fd != -1 ||
-	    open_file(lg, &l->file, self->gens->cur->conf, &e) == 0)
+	if (open_files(lg, &e) == 0)
 		rc = logger_drain(l, &e);
 	if (rc == LOGGER_FAILED) {
 		say_failed(lg, &e);
@@ -427,19 +504,22 @@ logger_run(void)
 	signal(SIGXFSZ, SIG_IGN);
 	logger_init(&lg->l, self->shm);
 	start_feed(lg);
-	logger_rotate_init(&lg->rotate, getppid());
-	set_rotation(&lg->rotate, self->gens->cur->conf);
-	logger_file_init(&lg->fresh);
+	for (int i = 0; i < LOGGER_NFILE; i++) {
+		logger_rotate_init(&lg->rotate[i], getppid());
+		set_rotation(&lg->rotate[i], self->gens->cur->conf, i);
+		logger_file_init(&lg->fresh[i]);
+	}
 	lg->pause = PAUSE_MAX;
 	timer_init(&lg->tick, on_tick);
 	ev_task_init(&lg->more, on_more);
 	set_modes(&lg->l, self->gens->cur->conf);
 	ev_timer(self->ev, &lg->tick, 0);
 	status = skel_run(&hooks);
-	logger_rotate_end(&lg->rotate);
+	for (int i = 0; i < LOGGER_NFILE; i++)
+		logger_rotate_end(&lg->rotate[i]);
 	logger_feed_fini(&lg->feed);
 	logger_fini(&lg->l);
-	logger_file_close(&lg->fresh);
+	close_fresh(lg);
 	free(lg);
 	return status;
 }

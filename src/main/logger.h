@@ -18,6 +18,13 @@ struct logger_feed;
 #define LOGGER_TURN	(2U << 20)	/* and of all writes of one turn */
 #define LOGGER_LINE	4096		/* of the console; PIPE_BUF */
 
+/* the log's files: one, unless its form has no place for lines */
+enum logger_which {
+	LOGGER_RECORDS,			/* access records, or all */
+	LOGGER_LINES,			/* lines of processes */
+	LOGGER_NFILE
+};
+
 /* --- logger_text.c: records of a ring as text --- */
 
 /* a batch; the memory is kept for the next one */
@@ -29,7 +36,9 @@ struct logger_text {
 	bool		 wants_human:1;
 	bool		 wants_raw:1;
 	bool		 colour:1;
+	bool		 splits:1;	/* lines have a file of their own */
 	bool		 full:1;	/* there are more */
+	enum logger_which which;	/* file that the text is for */
 	uint64_t	 pos;		/* behind the last record */
 	uint64_t	 bad;		/* records ever that nobody can read */
 };
@@ -39,8 +48,8 @@ void logger_text_fini(struct logger_text *);
 
 /*
  * Makes text of the records from the tail to position `end` (UINT64_MAX:
- * of all there are), at most `max` bytes of JSON; the same records give
- * the same text at any time.
+ * of all there are up to the first for another file), at most `max` bytes
+ * of JSON; the same records give the same text at any time.
  */
 void logger_text_fill(struct logger_text *, struct ring *, uint64_t end,
     size_t max);
@@ -121,8 +130,9 @@ struct logger {
 	bool			 to_file:1;
 	bool			 to_console:1;
 	bool			 unsettled:1;	/* a write may be unfinished */
-	struct logger_file	 file;
-	uint64_t		 file_max;	/* bytes; 0: any */
+	struct logger_file	 file[LOGGER_NFILE];
+	int			 nfile;		/* of them, in use */
+	uint64_t		 file_max;	/* bytes of each; 0: any */
 	struct logger_console	 console;
 	struct logger_text	 text;
 	struct logger_feed	*feed;		/* ref; NULL: none */
@@ -140,7 +150,7 @@ void logger_fini(struct logger *);
 
 /*
  * Moves what stands in the rings to where it belongs, for one turn; it
- * comes back early when the file has file_max bytes.
+ * comes back early when a file has file_max bytes.
  */
 enum logger_rc logger_drain(struct logger *, struct err *);
 

@@ -18,15 +18,18 @@ void
 logger_init(struct logger *l, struct shm *shm)
 {
 	*l = (struct logger){ .shm = shm, .to_file = true,
-	    .unsettled = true, .console.fd = STDERR_FILENO };
-	logger_file_init(&l->file);
+	    .unsettled = true, .nfile = 1,
+	    .console.fd = STDERR_FILENO };
+	for (int i = 0; i < LOGGER_NFILE; i++)
+		logger_file_init(&l->file[i]);
 	logger_text_init(&l->text);
 }
 
 void
 logger_fini(struct logger *l)
 {
-	logger_file_close(&l->file);
+	for (int i = 0; i < LOGGER_NFILE; i++)
+		logger_file_close(&l->file[i]);
 	logger_text_fini(&l->text);
 }
 
@@ -48,6 +51,19 @@ show(struct logger *l)
 		    text_str(&l->text.human));
 }
 
+/* The file of the note in a ring, or the first if it is none of them. */
+static struct logger_file *
+find_noted(struct logger *l, const struct ring *r)
+{
+	struct ring_intent	i;
+
+	if (ring_intent_get(r, &i))
+		for (int k = 0; k < l->nfile; k++)
+			if (l->file[k].dev == i.dev && l->file[k].ino == i.ino)
+				return &l->file[k];
+	return &l->file[0];
+}
+
 static int
 settle_all(struct logger *l, struct err *e)
 {
@@ -59,7 +75,8 @@ settle_all(struct logger *l, struct err *e)
 		if (!open_ring(l, &r, i))
 			continue;
 		tail = ring_tail(&r);
-		if (logger_file_settle(&l->file, &r, &l->text, e) == -1)
+		if (logger_file_settle(find_noted(l, &r), &r, &l->text,
+		    e) == -1)
 			return -1;
 		if (ring_tail(&r) != tail)
 			show(l);
@@ -68,8 +85,9 @@ settle_all(struct logger *l, struct err *e)
 	return 0;
 }
 
+/* A batch to the file that it is for. */
 static int
-to_file(struct logger *l, struct ring *r, struct err *e)
+put_batch(struct logger *l, struct ring *r, struct err *e)
 {
 	struct logger_text	*t = &l->text;
 
@@ -78,13 +96,27 @@ to_file(struct logger *l, struct ring *r, struct err *e)
 		ring_release(r, t->pos);
 		return 0;
 	}
-	if (logger_file_put(&l->file, r, text_str(&t->json), t->pos,
-	    e) == -1) {
+	if (logger_file_put(&l->file[t->which], r, text_str(&t->json),
+	    t->pos, e) == -1) {
 		l->unsettled = true;
 		l->failed++;
 		return -1;
 	}
+	l->moved += t->json.n;
 	show(l);
+	return 0;
+}
+
+/* One batch, or where files take turns as many as come to its size. */
+static int
+to_file(struct logger *l, struct ring *r, struct err *e)
+{
+	uint64_t	end = l->moved + LOGGER_BATCH;
+
+	do {
+		if (put_batch(l, r, e) == -1)
+			return -1;
+	} while (l->text.splits && l->text.full && l->moved < end);
 	return 0;
 }
 
@@ -104,6 +136,7 @@ to_console(struct logger *l, struct ring *r)
 		if (l->feed != NULL && t->raw.n != 0)
 			logger_feed_put(l->feed, text_str(&t->raw));
 		sum += t->human.n;
+		l->moved += t->json.n;
 	} while (t->full && sum < LOGGER_BATCH);
 	return true;
 }
@@ -138,8 +171,27 @@ drain_row(struct logger *l, uint32_t row, enum logger_rc *rc, struct err *e)
 		return 0;
 	if (l->text.full)
 		raise_to(rc, LOGGER_MORE);
-	l->moved += l->text.json.n;
 	return 0;
+}
+
+/* All are open. */
+static bool
+has_files(const struct logger *l)
+{
+	for (int i = 0; i < l->nfile; i++)
+		if (l->file[i].fd == -1)
+			return false;
+	return true;
+}
+
+/* One has as much as it may. */
+static bool
+has_full_file(const struct logger *l)
+{
+	for (int i = 0; i < l->nfile && l->file_max != 0; i++)
+		if (l->file[i].size >= l->file_max)
+			return true;
+	return false;
 }
 
 enum logger_rc
@@ -148,10 +200,11 @@ logger_drain(struct logger *l, struct err *e)
 	uint32_t	nrow = shm_rows(l->shm, &board_rings);
 	enum logger_rc	rc = LOGGER_IDLE;
 
-	if (l->to_file && l->file.fd == -1)
+	if (l->to_file && !has_files(l))
 		return LOGGER_FAILED;
 	l->text.wants_human = l->to_console;
 	l->text.wants_raw = l->feed != NULL;
+	l->text.splits = l->to_file && l->nfile > 1;
 	l->console.keeps = !l->to_file;
 	if (l->unsettled && settle_all(l, e) == -1)
 		return LOGGER_FAILED;
@@ -161,8 +214,7 @@ logger_drain(struct logger *l, struct err *e)
 			return LOGGER_MORE;
 		if (drain_row(l, l->next++ % nrow, &rc, e) == -1)
 			return LOGGER_FAILED;
-		if (l->to_file && l->file_max != 0 &&
-		    l->file.size >= l->file_max)
+		if (l->to_file && has_full_file(l))
 			return LOGGER_MORE;
 	}
 	return rc;

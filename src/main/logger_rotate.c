@@ -1,5 +1,5 @@
 /*
- * Rotation and retention of the log file.  Logger.
+ * Rotation and retention of a log file.  Logger.
  *
  * A rotation is a rename and an open, between two writes: no ring has a
  * note then, so that a logger which is killed in it leaves nothing to
@@ -28,11 +28,11 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "base/must.h"
 #include "os/fault.h"
 #include "os/proc.h"
 #include "os/sig.h"
 
-#define NAME		"sluice"
 #define NUMBER_MAX	999999999U
 #define DAY_S		(24 * 3600)
 #define HOUR_MS		(3600 * UINT64_C(1000))
@@ -44,7 +44,7 @@
 void
 logger_rotate_init(struct logger_rotate *r, pid_t master)
 {
-	*r = (struct logger_rotate){ .master = master };
+	*r = (struct logger_rotate){ .master = master, .name = "sluice" };
 	if (gethostname(r->host, sizeof(r->host) - 1) == -1 ||
 	    r->host[0] == '\0')
 		snprintf(r->host, sizeof(r->host), "localhost");
@@ -87,6 +87,40 @@ next_part(struct str *rest, struct str *part)
 	return true;
 }
 
+static bool
+has_name(struct str pattern)
+{
+	struct str	part;
+
+	while (next_part(&pattern, &part))
+		if (str_eq(part, STR("{name}")))
+			return true;
+	return false;
+}
+
+/* Without {name} the second of two files has "-error" before its suffix. */
+void
+logger_rotate_set_name(struct logger_rotate *r, struct str pattern,
+    bool splits, enum logger_which which)
+{
+	struct text	t;
+	size_t		at = pattern.n;
+
+	while (at > 1 && pattern.p[at - 1] != '.')
+		at--;
+	at = at > 1 ? at - 1 : pattern.n;
+	text_init_fixed(&t, r->pattern, sizeof(r->pattern) - 1);
+	text_add(&t, str_sub(pattern, 0, at));
+	if (splits && which == LOGGER_LINES && !has_name(pattern))
+		text_add(&t, STR("-error"));
+	text_add(&t, str_sub(pattern, at, pattern.n));
+	must(!t.cut);
+	r->pattern[t.n] = '\0';
+	r->name = "sluice";
+	if (splits)
+		r->name = which == LOGGER_LINES ? "error" : "access";
+}
+
 /* What a part always stands for; false: it is a date or a pid. */
 static bool
 is_fixed(const struct logger_rotate *r, struct str *part)
@@ -94,7 +128,7 @@ is_fixed(const struct logger_rotate *r, struct str *part)
 	if (str_eq(*part, STR("{date}")) || str_eq(*part, STR("{pid}")))
 		return false;
 	if (str_eq(*part, STR("{name}")))
-		*part = STR(NAME);
+		*part = str_from(r->name);
 	else if (str_eq(*part, STR("{hostname}")))
 		*part = str_from(r->host);
 	return true;

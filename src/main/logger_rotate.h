@@ -22,6 +22,7 @@
 struct logger_rotate {
 	/* of the generation */
 	char		 pattern[128];
+	const char	*name;		/* ref: what {name} is */
 	bool		 by_size:1;
 	bool		 by_time:1;	/* neither: hands off */
 	bool		 compresses:1;
@@ -57,6 +58,13 @@ struct rotated {
 /* --- logger_rotate.c --- */
 
 void logger_rotate_init(struct logger_rotate *, pid_t master);
+
+/*
+ * How files are named: all as the pattern says, or, when the log is split
+ * in two, that of one kind of record.
+ */
+void logger_rotate_set_name(struct logger_rotate *, struct str pattern,
+    bool splits, enum logger_which);
 
 /* The name that the file has now. */
 int logger_rotate_name(const struct logger_rotate *, char *name, size_t size,

@@ -3,7 +3,8 @@
  *
  * Two renderings are made in one go, since the record may be overwritten
  * as soon as the tail has moved: JSON for the file, lines for people.
- * Where a batch ends depends on the records alone, so that a restarted
+ * A batch is for one file, so that its write is noted as one.  Where it
+ * ends depends on the records alone, so that a restarted
  * logger makes the very bytes again that a killed one was writing.
  */
 #include "main/logger.h"
@@ -52,19 +53,40 @@ add_raw(struct logger_text *t, struct str record)
 	text_add(&t->raw, record);
 }
 
+/* What nobody can read goes with the others. */
+static bool
+is_for_another(struct logger_text *t, struct str record)
+{
+	enum record_kind	kind = record_kind(record);
+	enum logger_which	which = kind == RECORD_LINE ? LOGGER_LINES :
+	    LOGGER_RECORDS;
+
+	if (kind == RECORD_NONE)
+		return false;
+	if (t->json.n == 0)
+		t->which = which;
+	return t->which != which;
+}
+
 void
 logger_text_fill(struct logger_text *t, struct ring *r, uint64_t end,
     size_t max)
 {
+	bool		splits = t->splits && end == UINT64_MAX;
 	uint64_t	pos = ring_tail(r);
 	struct str	record;
 	size_t		n;
 
 	t->json.n = t->human.n = t->raw.n = 0;
 	t->full = false;
+	t->which = LOGGER_RECORDS;
 	t->pos = pos;
 	while (pos != end && ring_next(r, &pos, &record)) {
 		n = t->json.n;
+		if (splits && is_for_another(t, record)) {
+			t->full = true;
+			return;
+		}
 		if (record_write(&t->json, record, &t->style) == -1)
 			t->bad++;
 		if (t->json.n > max && n != 0) {

@@ -453,23 +453,6 @@ report(struct master *m, const char *why)
 	text_fini(&t);
 }
 
-static void
-log_diags(struct master *m, bool failed)
-{
-	struct str rest = text_str(&m->pub.diags), line;
-
-	if (m->state == MASTER_STARTING) {
-		(void)!write(STDERR_FILENO, rest.p, rest.n);
-		return;
-	}
-	while (str_word(&rest, "\n", &line)) {
-		if (failed)
-			log_err(&self->lc, "config: %.*s", STR_FMT(line));
-		else
-			log_warn(&self->lc, "config: %.*s", STR_FMT(line));
-	}
-}
-
 void
 publish_again(struct master *m)
 {
@@ -492,7 +475,7 @@ end(struct master *m, bool failed)
 
 	ev_timer_off(m->proc.ev, &m->pub.deadline);
 	if (failed || m->pub.warnings > 0)
-		log_diags(m, failed);
+		publish_log_diags(m, failed);
 	if (failed && live == 0) {
 		log_err(&self->lc, "start: failed: %s", m->pub.why);
 	} else if (failed) {
@@ -518,6 +501,8 @@ end(struct master *m, bool failed)
 	m->pub.fd = m->pub.keys_fd = -1;
 	m->pub.step = PUBLISH_IDLE;
 	master_published(m, failed);
+	if (!failed)
+		publish_log_live(m->gens.cur->conf);
 	roll_resume(m);
 	publish_again(m);
 }

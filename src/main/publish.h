@@ -121,4 +121,10 @@ void publish_answer(struct child *, struct frame *);
 void publish_lost(struct master *, struct child *);
 void publish_released(struct child *, uint64_t number, unsigned slot);
 
+/* --- publish_log.c --- */
+/* What the builder said, a line a record. */
+void publish_log_diags(struct master *, bool failed);
+/* What the generation holds that is live now. */
+void publish_log_live(const struct conf *);
+
 #endif

@@ -64,13 +64,18 @@ leave(void)
 static struct board_flight *
 begin(uint64_t no)
 {
-	struct board_flight	f = { .begun_ms = no, .port = 80 };
-	struct flight_text	t = {
+	struct board_flight	*f = flight_take();
+	struct flight_text	 t = {
 		STR("id"), STR("GET"), STR("host.test"), STR("/a?b")
 	};
 
-	flight_set(&f, &t);
-	return flight_open(&f);
+	if (f != NULL) {
+		f->begun_ms = no;
+		f->port = 80;
+		flight_set(f, &t);
+	}
+	flight_open(f);
+	return f;
 }
 
 static void

@@ -36,8 +36,10 @@ struct bed {
 	char		 dir[64];
 	struct logger	 l;
 	struct board	 b[NWRITER];
+	bool		 splits;	/* lines have a file of their own */
 	unsigned	 files;		/* renamed ones */
-	uint64_t	 next[NWRITER];	/* number that the next line has */
+	uint64_t	 want[NWRITER];	/* number that the next line has */
+	uint64_t	 next[NWRITER];	/* lines there are, of all files */
 };
 
 static struct bed *
@@ -56,11 +58,15 @@ make(void)
 	return b;
 }
 
+#define LINES_FILE	UINT_MAX
+
 static void
 path_of(const struct bed *b, unsigned i, char *path, size_t size)
 {
 	if (i == 0)
 		snprintf(path, size, "%s/sluice.log", b->dir);
+	else if (i == LINES_FILE)
+		snprintf(path, size, "%s/error.log", b->dir);
 	else
 		snprintf(path, size, "%s/sluice.log.%u", b->dir, i);
 }
@@ -78,6 +84,8 @@ done(struct bed *b)
 		path_of(b, i, path, sizeof(path));
 		unlink(path);
 	}
+	path_of(b, LINES_FILE, path, sizeof(path));
+	unlink(path);
 	ck_assert_int_eq(rmdir(b->dir), 0);
 	munmap(b->s, sizeof(*b->s));
 	free(b);
@@ -87,8 +95,12 @@ done(struct bed *b)
 static void
 open_log(struct bed *b)
 {
-	must(logger_file_open(&b->l.file, b->dir,
+	must(logger_file_open(&b->l.file[0], b->dir,
 	    "sluice.log", NULL) == 0);
+	b->l.nfile = b->splits ? 2 : 1;
+	if (b->splits)
+		must(logger_file_open(&b->l.file[1], b->dir, "error.log",
+		    NULL) == 0);
 }
 
 /* As another process finds it. */
@@ -134,9 +146,15 @@ put_line(struct ring *r, unsigned w, uint64_t n)
 }
 
 static bool
+is_line(uint64_t n)
+{
+	return n % 5 == 0;
+}
+
+static bool
 put(struct ring *r, unsigned w, uint64_t n)
 {
-	return n % 5 == 0 ? put_line(r, w + 1, n) : put_access(r, w + 1, n);
+	return is_line(n) ? put_line(r, w + 1, n) : put_access(r, w + 1, n);
 }
 
 /* The slot of writer w; each puts its records, waiting for room. */
@@ -169,7 +187,15 @@ fork_writer(struct bed *b, unsigned w, size_t size)
 
 /* --- what the file says --- */
 
-/* The line's number is the one that its writer's last has plus one. */
+/* Moves the number that is wanted on to one that the file has. */
+static void
+skip(struct bed *b, unsigned w, bool lines)
+{
+	while (b->splits && is_line(b->want[w]) != lines)
+		b->want[w]++;
+}
+
+/* The line's number is the one after that of its writer's last. */
 static void
 check_line(struct bed *b, const char *line)
 {
@@ -189,31 +215,42 @@ check_line(struct bed *b, const char *line)
 	}
 	n = strtoull(text, NULL, 10);
 	ck_assert(w >= 1 && w <= NWRITER);
-	ck_assert_msg(n == b->next[w - 1], "writer %u: %u after %u",
-	    (unsigned)w, (unsigned)n, (unsigned)b->next[w - 1] - 1);
+	skip(b, (unsigned)w - 1, is_line(n));
+	ck_assert_msg(n == b->want[w - 1], "writer %u: %u, not %u",
+	    (unsigned)w, (unsigned)n, (unsigned)b->want[w - 1]);
+	b->want[w - 1]++;
 	b->next[w - 1]++;
 	json_decref(j);
+}
+
+static void
+check_file(struct bed *b, unsigned i)
+{
+	char	 path[128], *line = NULL;
+	size_t	 size = 0;
+	FILE	*f;
+
+	path_of(b, i, path, sizeof(path));
+	f = fopen(path, "r");
+	if (f == NULL)
+		return;
+	while (getline(&line, &size, f) > 0)
+		check_line(b, line);
+	fclose(f);
+	free(line);
 }
 
 /* The renamed files, the oldest first, then the one that is open. */
 static void
 check_files(struct bed *b)
 {
-	char	 path[128], *line = NULL;
-	size_t	 size = 0;
-	FILE	*f;
-
 	memset(b->next, 0, sizeof(b->next));
-	for (unsigned i = 1; i <= b->files + 1; i++) {
-		path_of(b, i <= b->files ? i : 0, path, sizeof(path));
-		f = fopen(path, "r");
-		if (f == NULL)
-			continue;
-		while (getline(&line, &size, f) > 0)
-			check_line(b, line);
-		fclose(f);
-	}
-	free(line);
+	memset(b->want, 0, sizeof(b->want));
+	for (unsigned i = 1; i <= b->files + 1; i++)
+		check_file(b, i <= b->files ? i : 0);
+	memset(b->want, 0, sizeof(b->want));
+	if (b->splits)
+		check_file(b, LINES_FILE);
 }
 
 static off_t
@@ -287,12 +324,13 @@ has_ended(pid_t *pid)
  * some finds another file than the one it was killed at.
  */
 static void
-kill_often(bool renames)
+kill_often(bool renames, bool splits)
 {
 	struct bed	*b = make();
 	pid_t		 pids[NWRITER];
 	unsigned	 running = NWRITER, kills = 0;
 
+	b->splits = splits;
 	for (unsigned w = 0; w < NWRITER; w++)
 		pids[w] = fork_writer(b, w, w == 0 ? RING_SIZE_MIN * 8 :
 		    RING_SIZE_MIN * 64);
@@ -316,13 +354,13 @@ kill_often(bool renames)
 
 START_TEST(test_killed)
 {
-	kill_often(false);
+	kill_often(false, _i == 1);
 }
 END_TEST
 
 START_TEST(test_killed_renamed)
 {
-	kill_often(true);
+	kill_often(true, _i == 1);
 }
 END_TEST
 
@@ -364,6 +402,7 @@ START_TEST(test_killed_each)
 {
 	struct bed	*b = make();
 
+	b->splits = _i == 1;
 	kill_each(each_prepare, each_op, each_check, b);
 	done(b);
 }
@@ -405,6 +444,7 @@ START_TEST(test_full)
 	uint64_t	 n[2] = { 0, 0 };
 	unsigned	 failed = 0;
 
+	b->splits = _i == 1;
 	enter(b, 0, RING_BYTES);
 	enter(b, 1, RING_BYTES);
 	for (int i = 0; i < 300; i++) {
@@ -467,8 +507,8 @@ leave_note(struct bed *b, size_t written)
 {
 	struct ring		*r = &b->b[0].ring;
 	struct logger_text	 t;
-	struct ring_intent	 i = { .dev = b->l.file.dev,
-	    .ino = b->l.file.ino, .off = (uint64_t)file_size(b) };
+	struct ring_intent	 i = { .dev = b->l.file[0].dev,
+	    .ino = b->l.file[0].ino, .off = (uint64_t)file_size(b) };
 
 	logger_text_init(&t);
 	logger_text_fill(&t, r, UINT64_MAX, SIZE_MAX);
@@ -476,7 +516,7 @@ leave_note(struct bed *b, size_t written)
 	i.tail = t.pos;
 	if (written > t.json.n)
 		written = t.json.n;
-	ck_assert_int_eq(write(b->l.file.fd, t.json.p, written), written);
+	ck_assert_int_eq(write(b->l.file[0].fd, t.json.p, written), written);
 	ring_intent_set(r, &i);
 	logger_text_fini(&t);
 	return i;
@@ -540,7 +580,7 @@ START_TEST(test_note_foreign)
 	enter(b, 0, RING_BYTES);
 	ck_assert(put_line(&b->b[0].ring, 1, 0));
 	leave_note(b, 0);
-	ck_assert_int_eq(write(b->l.file.fd, "{\"torn\":", 8), 8);
+	ck_assert_int_eq(write(b->l.file[0].fd, "{\"torn\":", 8), 8);
 	b->l.unsettled = true;
 	drain_now(b);
 	path_of(b, 0, path, sizeof(path));
@@ -700,21 +740,21 @@ START_TEST(test_open)
 	char		 path[128], twice[8192];
 	int		 fd;
 
-	ck_assert(!logger_file_is_linked(&b->l.file));
+	ck_assert(!logger_file_is_linked(&b->l.file[0]));
 	open_log(b);
-	ck_assert(logger_file_is_linked(&b->l.file));
-	fd = b->l.file.fd;
-	ck_assert_int_eq(logger_file_open(&b->l.file, "/nowhere/x", "x", &e),
+	ck_assert(logger_file_is_linked(&b->l.file[0]));
+	fd = b->l.file[0].fd;
+	ck_assert_int_eq(logger_file_open(&b->l.file[0], "/nowhere/x", "x", &e),
 	    -1);
 	memset(twice, 'a', sizeof(twice));
 	twice[sizeof(twice) - 1] = '\0';
-	ck_assert_int_eq(logger_file_open(&b->l.file, twice, "x", &e), -1);
-	ck_assert_int_eq(b->l.file.fd, fd);
+	ck_assert_int_eq(logger_file_open(&b->l.file[0], twice, "x", &e), -1);
+	ck_assert_int_eq(b->l.file[0].fd, fd);
 	path_of(b, 0, path, sizeof(path));
 	ck_assert_int_eq(unlink(path), 0);
-	ck_assert(!logger_file_is_linked(&b->l.file));
+	ck_assert(!logger_file_is_linked(&b->l.file[0]));
 	ck_assert_int_eq(mkfifo(path, 0600), 0);
-	ck_assert_int_eq(logger_file_open(&b->l.file, b->dir,
+	ck_assert_int_eq(logger_file_open(&b->l.file[0], b->dir,
 	    "sluice.log", &e), -1);
 	ck_assert_ptr_nonnull(strstr(e.text, "no regular file"));
 	ck_assert_int_eq(unlink(path), 0);
@@ -893,10 +933,10 @@ suite(void)
 	TCase	*t = tcase_create("killed");
 
 	tcase_set_timeout(t, 60);
-	tcase_add_test(t, test_killed);
-	tcase_add_test(t, test_killed_renamed);
-	tcase_add_test(t, test_killed_each);
-	tcase_add_test(t, test_full);
+	tcase_add_loop_test(t, test_killed, 0, 2);
+	tcase_add_loop_test(t, test_killed_renamed, 0, 2);
+	tcase_add_loop_test(t, test_killed_each, 0, 2);
+	tcase_add_loop_test(t, test_full, 0, 2);
 	suite_add_tcase(s, t);
 	t = tcase_create("logger");
 	tcase_set_timeout(t, 20);

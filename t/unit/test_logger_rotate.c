@@ -147,6 +147,42 @@ START_TEST(test_name)
 END_TEST
 
 static const struct {
+	const char	*pattern, *access, *lines;
+} splits[] = {
+	{ "{name}.log", "access.log", "error.log" },
+	{ "{hostname}-{name}", "box-access", "box-error" },
+	{ "gw.log", "gw.log", "gw-error.log" },
+	{ "gw.a.json", "gw.a.json", "gw.a-error.json" },
+	{ "gw", "gw", "gw-error" },
+	{ "gw.{pid}", "gw.4711", "gw-error.4711" },
+	{ "a.b{pid}c", "a.b4711c", "a-error.b4711c" }
+};
+
+/* Two files, each of which is the other's stranger. */
+START_TEST(test_split)
+{
+	struct bed	*b = make(splits[_i].pattern);
+	struct str	 pattern = str_from(splits[_i].pattern);
+	char		 name[2][LOGGER_NAME];
+	struct rotated	 x;
+
+	for (int i = 0; i < 2; i++) {
+		logger_rotate_set_name(&b->r, pattern, true,
+		    (enum logger_which)i);
+		must(logger_rotate_name(&b->r, name[i], LOGGER_NAME,
+		    NULL) == 0);
+		ck_assert_str_eq(name[i],
+		    i == 0 ? splits[_i].access : splits[_i].lines);
+		ck_assert(logger_rotate_match(&b->r, name[i], &x));
+		ck_assert(i == 0 || !logger_rotate_match(&b->r, name[0], &x));
+	}
+	logger_rotate_set_name(&b->r, pattern, true, LOGGER_RECORDS);
+	ck_assert(!logger_rotate_match(&b->r, name[1], &x));
+	done(b);
+}
+END_TEST
+
+static const struct {
 	const char		*pattern, *name;
 	bool			 is;
 	uint32_t		 number;
@@ -585,6 +621,8 @@ main(void)
 
 	tcase_set_timeout(t, 120);
 	tcase_add_test(t, test_name);
+	tcase_add_loop_test(t, test_split, 0,
+	    sizeof(splits) / sizeof(splits[0]));
 	tcase_add_loop_test(t, test_match, 0,
 	    sizeof(names) / sizeof(names[0]));
 	tcase_add_test(t, test_rotate);

@@ -120,6 +120,7 @@ static const struct rewrite rewrites[] = {
 	{ "", "/*", "/a%20b?", "/a%20b?" },
 	{ "strip_prefix = auto\n", "/app/*", "/app/x/y?z", "/x/y?z" },
 	{ "strip_prefix = auto\n", "/app/*", "/app/", "/" },
+	{ "strip_prefix = auto\n", "/app/*", "/app//x", "//x" },
 	{ "strip_prefix = /app\n", "/*", "/app/x", "/x" },
 	{ "strip_prefix = /app/\n", "/*", "/app", "/" },
 	{ "strip_prefix = /app\n", "/*", "/apple", "/apple" },

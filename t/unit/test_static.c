@@ -466,6 +466,82 @@ START_TEST(client_leaves_while_asked)
 }
 END_TEST
 
+/* the test as a helper that says: it is in memory now */
+static void
+say_warm(struct site *s, int end)
+{
+	struct frame		 f;
+	struct frame_head	 h;
+	char			 buf[CHAN_BYTES];
+	int			 rc = -1;
+
+	for (int i = 0; i < 500 && rc == -1; i++) {
+		ev_turn(s->t.ev, 2);
+		rc = chan_recv_wait(end, &f, buf, sizeof(buf), 0);
+	}
+	ck_assert_int_eq(rc, 0);
+	ck_assert_uint_eq(f.head.op, CHAN_WARM);
+	ck_assert_uint_eq(f.nfd, 1);
+	close(f.fds[0]);
+	h = (struct frame_head){ .op = CHAN_WARM, .id = f.head.id,
+	    .flags = CHAN_F_REPLY };
+	ck_assert_int_eq(send(end, &h, sizeof(h), 0), sizeof(h));
+}
+
+static struct cli *
+begin_file(struct site *s)
+{
+	struct cli	*c = cli_open(&s->t);
+
+	cli_send(c, "GET /f.txt HTTP/1.1\r\nHost: a\r\n"
+	    "Connection: close\r\n\r\n");
+	return c;
+}
+
+/*
+ * One request waits for a helper, another has the file in memory by then
+ * and needs its descriptor no more; the helper dies and another is asked.
+ */
+START_TEST(loaded_while_asked)
+{
+	struct site	 s;
+	struct cli	*c, *d;
+	struct err	 e;
+	int		 one[2], two[2];
+
+	setenv("SLUICE_FAULT", "fs_cold_read:5", 1);
+	setup(&s, "precompressed = off\n");
+	s.t.serve.ask = ask_new(s.t.ev);
+	ck_assert_int_eq(sock_pair(one, &e), 0);
+	ck_assert_int_eq(sock_pair(two, &e), 0);
+	ck_assert_int_eq(ask_peer(s.t.serve.ask, 0, one[0], &e), 0);
+	age(&s);
+	/* it never comes into memory: a descriptor is remembered */
+	c = begin_file(&s);
+	say_warm(&s, one[1]);
+	say_warm(&s, one[1]);
+	cli_end(&s.t, c);
+	env_has(c->buf, "0123456789");
+	cli_close(&c);
+	age(&s);
+	c = begin_file(&s);
+	while (s.t.board.stat[STAT_ASKS] < 3)
+		ev_turn(s.t.ev, 2);
+	d = begin_file(&s);
+	cli_end(&s.t, d);
+	env_has(d->buf, "0123456789");
+	cli_close(&d);
+	ck_assert_int_eq(ask_peer(s.t.serve.ask, 1, two[0], &e), 0);
+	close(one[1]);
+	say_warm(&s, two[1]);
+	cli_end(&s.t, c);
+	env_has(c->buf, "0123456789");
+	cli_close(&c);
+	close(two[1]);
+	teardown(&s);
+}
+END_TEST
+
 /* --- large ones --- */
 
 static void
@@ -547,6 +623,7 @@ suite(void)
 	tcase_add_test(tc, root_that_moves);
 	tcase_add_test(tc, helpers_are_asked);
 	tcase_add_test(tc, client_leaves_while_asked);
+	tcase_add_test(tc, loaded_while_asked);
 	tcase_add_test(tc, large_file);
 	tcase_add_test(tc, file_that_shrinks);
 	suite_add_tcase(s, tc);

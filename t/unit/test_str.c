@@ -2,6 +2,7 @@
  * Slices: the edges of length 0, NULL and 8, and numbers at their bounds.
  */
 #include <check.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "base/str.h"
@@ -268,16 +269,64 @@ START_TEST(distance_of_any_words)
 }
 END_TEST
 
-/* Values of the FNV authors' own test vectors. */
-START_TEST(hash_is_fnv1a)
+/* Every bit of every byte counts, as do the length and the seed. */
+START_TEST(hash_tells_apart)
 {
-	ck_assert_uint_eq(str_hash(STR_NONE, STR_HASH0), STR_HASH0);
-	ck_assert_uint_eq(str_hash(STR("a"), STR_HASH0),
-	    0xaf63dc4c8601ec8cULL);
-	ck_assert_uint_eq(str_hash(STR("foobar"), STR_HASH0),
-	    0x85944171f73967e8ULL);
-	ck_assert_uint_eq(str_hash(STR("bar"),
-	    str_hash(STR("foo"), STR_HASH0)), 0x85944171f73967e8ULL);
+	char		 mem[24] = { 0 };
+	uint64_t	 seen[24 * 8 + 26];
+	size_t		 n = 0;
+
+	seen[n++] = str_hash(STR_NONE, STR_HASH0);
+	seen[n++] = str_hash(str_make(mem, sizeof(mem)), 1);
+	for (size_t i = 1; i <= sizeof(mem); i++)
+		seen[n++] = str_hash(str_make(mem, i), STR_HASH0);
+	for (size_t i = 0; i < sizeof(mem) * 8; i++) {
+		mem[i / 8] = (char)(1 << i % 8);
+		seen[n++] = str_hash(str_make(mem, sizeof(mem)), STR_HASH0);
+		mem[i / 8] = 0;
+	}
+	for (size_t i = 0; i < n; i++)
+		for (size_t j = 0; j < i; j++)
+			ck_assert_uint_ne(seen[i], seen[j]);
+	ck_assert_uint_eq(seen[4],
+	    str_hash(str_make(mem + 7, 3), STR_HASH0));
+}
+END_TEST
+
+/* Names that count up spread over a table's low bits. */
+START_TEST(hash_spreads)
+{
+	unsigned	hits[256] = { 0 }, most = 0;
+	char		name[16];
+
+	for (int i = 0; i < 2560; i++) {
+		snprintf(name, sizeof(name), "/r/%d/x", i);
+		hits[str_hash(str_from(name), STR_HASH0) & 255]++;
+	}
+	for (int i = 0; i < 256; i++)
+		most = hits[i] > most ? hits[i] : most;
+	ck_assert_uint_lt(most, 30);
+}
+END_TEST
+
+START_TEST(upper_case_is_seen)
+{
+	char	mem[20];
+
+	memset(mem, '@', sizeof(mem));
+	ck_assert(!str_has_upper(str_make(mem, sizeof(mem))));
+	for (size_t i = 0; i < sizeof(mem); i++) {
+		for (const char *c = "[`az{\xc1\xda"; *c != '\0'; c++) {
+			mem[i] = *c;
+			ck_assert(!str_has_upper(str_make(mem, sizeof(mem))));
+		}
+		for (const char *c = "AMZ"; *c != '\0'; c++) {
+			mem[i] = *c;
+			ck_assert(str_has_upper(str_make(mem, sizeof(mem))));
+			ck_assert(!str_has_upper(str_make(mem, i)));
+		}
+		mem[i] = '-';
+	}
 }
 END_TEST
 
@@ -305,7 +354,9 @@ main(void)
 	tcase_add_test(tc, to_c_fits_or_not);
 	tcase_add_test(tc, distance_counts_edits);
 	tcase_add_test(tc, distance_of_any_words);
-	tcase_add_test(tc, hash_is_fnv1a);
+	tcase_add_test(tc, hash_tells_apart);
+	tcase_add_test(tc, hash_spreads);
+	tcase_add_test(tc, upper_case_is_seen);
 	srunner_run_all(r, CK_ENV);
 	failed = srunner_ntests_failed(r);
 	srunner_free(r);

@@ -52,7 +52,7 @@ static void
 grow(struct h1_outq *q)
 {
 	uint32_t	 cap = q->cap == 0 ? RING_MIN : q->cap * 2;
-	struct chunk	*ring = arena_alloc(q->arena, cap * sizeof(*ring));
+	struct chunk	*ring = arena_room(q->arena, cap * sizeof(*ring));
 
 	for (uint32_t i = 0; i < q->n; i++)
 		ring[i] = *nth(q, i);

@@ -234,6 +234,7 @@ check_host(struct msg *m, const struct h1_told *t)
 		return FAIL_BAD_HOST;
 	if (m->authority.n == 0) {
 		m->authority = t->host;
+		m->host = host;
 		return FAIL_NONE;
 	}
 	/* a CONNECT always tells its port, so Host may leave it out */
@@ -278,6 +279,7 @@ set_target(struct arena *a, struct msg *m, struct str target)
 	if (u.star && m->meth != METHOD_OPTIONS)
 		return FAIL_BAD_TARGET;
 	m->authority = u.authority;
+	m->host = u.host;
 	if (u.scheme.n > 0) {
 		if (default_port(u.scheme) < 0)
 			return FAIL_BAD_TARGET;
