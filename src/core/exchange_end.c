@@ -84,7 +84,6 @@ given_id(const struct exchange *x)
 	return id;
 }
 
-/* l: of the generation; NULL: there is none. */
 static struct str
 choose_id(struct exchange *x, const struct settings_log *l)
 {
