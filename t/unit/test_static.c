@@ -583,7 +583,7 @@ START_TEST(file_that_shrinks)
 	struct site	 s;
 	struct cli	*c;
 	char		 path[64];
-	int		 small = 4096;
+	int		 small = 65536;
 	size_t		 n = 0;
 
 	setup(&s, "");
