@@ -158,6 +158,7 @@ def test_reopened(sluice, tmp):
 def test_taken_away(sluice, tmp, kind):
     """A file that somebody removes is made again."""
     s = start(sluice, tmp)
+    until(s, "both", lambda: names(s) == ["access.log", "error.log"])
     os.unlink(f"{s.dir}/log/{kind}.log")
     until(s, "both", lambda: names(s) == ["access.log", "error.log"])
 

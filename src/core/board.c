@@ -47,7 +47,7 @@ const struct shm_region board_globals = {
 	"words for the whole machine"
 };
 const struct shm_region board_rings = {
-	"ring", SHM_RINGS, 1, RING_STRIDE, 16, "log records of a process"
+	"ring", SHM_RINGS, 2, RING_STRIDE, 16, "log records of a process"
 };
 const struct shm_region board_flights = {
 	"flight", SHM_LIVE, 1, FLIGHT_PER_SLOT * sizeof(struct board_flight),

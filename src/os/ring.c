@@ -3,9 +3,12 @@
  *
  * A record is a header of eight bytes and its bytes, padded to eight, in
  * one piece; where the end of the data is too near a mark sends the reader
- * to its beginning.  Positions count bytes for ever; their low bits are
- * the place.  The record and its header are written first, then the head
- * is stored with release: that store is the commit.
+ * to its beginning.  Positions count bytes for ever; the low bits of what
+ * they are ahead of the base are the place.  A writer who finds the ring
+ * empty sets the base to his position: a ring whose reader keeps up
+ * remains in its front, in pages that are there.  The record and its
+ * header are written first, then the head is stored with release: that
+ * store is the commit.
  *
  * What a SIGKILL leaves.  It cuts a process between two instructions: the
  * stores before it are done, those after it are not, and whoever saw the
@@ -41,6 +44,8 @@
 #define SKIP		UINT32_MAX	/* go on at the beginning */
 #define SEG		65536	/* pages come and go in pieces of this */
 #define SEAL		0x736c6f67U
+#define TURN(size)	((size) / 128)	/* from there back to the front, */
+#define FRONT(size)	((size) / 32)	/* which keeps its pages */
 
 /* before each record */
 struct rec {
@@ -73,17 +78,23 @@ seal(uint64_t pos, uint32_t len)
 	return (uint32_t)pos ^ (uint32_t)(pos >> 32) ^ len ^ SEAL;
 }
 
+static uint64_t
+place(const struct ring *r, uint64_t pos)
+{
+	return (pos - r->base) & (r->size - 1);
+}
+
 static char *
 at(const struct ring *r, uint64_t pos)
 {
-	return r->data + (pos & (r->size - 1));
+	return r->data + place(r, pos);
 }
 
 /* Bytes from pos to the end of the data. */
 static uint64_t
 rest(const struct ring *r, uint64_t pos)
 {
-	return r->size - (pos & (r->size - 1));
+	return r->size - place(r, pos);
 }
 
 static bool
@@ -114,9 +125,15 @@ init(struct ring *r, void *mem, size_t bytes)
 	r->max = bytes - sizeof(struct ring_head);
 }
 
+static void
+load_base(struct ring *r)
+{
+	r->base = load(&r->h->base) & ~7ULL;
+}
+
 /*
- * The size changes only while the ring is empty and before the head moves
- * on, so a reader that sees a record sees the size it was written with.
+ * Size and base change only while the ring is empty and before the head
+ * moves on, so a reader that sees a record sees those it was written with.
  */
 void
 ring_attach(struct ring *r, void *mem, size_t bytes, size_t size)
@@ -137,9 +154,11 @@ ring_attach(struct ring *r, void *mem, size_t bytes, size_t size)
 		r->size = size;
 	store(&r->h->size, r->size);
 	store(&r->h->head, head);
+	load_base(r);
 	r->pos = head;
 	r->clean = tail;
 	r->ahead = head + SEG;
+	r->far = true;
 }
 
 bool
@@ -151,6 +170,7 @@ ring_open(struct ring *r, void *mem, size_t bytes)
 	size = load(&r->h->size);
 	if (is_size(r, size))
 		r->size = size;
+	load_base(r);
 	return r->size != 0;
 }
 
@@ -162,18 +182,32 @@ put_head(struct ring *r, uint64_t pos, uint32_t len)
 	memcpy(at(r, pos), &rec, sizeof(rec));
 }
 
+/* Gives the whole pages from one place to another back to the system. */
+static void
+punch(const struct ring *r, uint64_t from, uint64_t to)
+{
+	uintptr_t	p, q;
+
+	if (from < FRONT(r->size))
+		from = FRONT(r->size);
+	p = ((uintptr_t)r->data + from + PAGE - 1) & ~(PAGE - 1);
+	q = ((uintptr_t)r->data + to) & ~(PAGE - 1);
+	if (p < q)
+		(void)madvise((void *)p, q - p, MADV_REMOVE);
+}
+
 /*
  * Gives pages that were read back to the system, so that a ring holds what
  * waits in it and not its whole size.  The writer does it, for the space
  * between its end and the tail is nobody else's; it costs one call per
- * SEG bytes written.  Memory that knows no holes just stays.
+ * SEG bytes written behind the front.  Memory that knows no holes just
+ * stays.
  */
 static void
 give_back(struct ring *r, uint64_t end)
 {
 	uint64_t	to = load(&r->h->tail);
 	uint64_t	from = r->clean, n;
-	uintptr_t	p, q;
 
 	/* whole pages only: the rest of one is given back the next time */
 	to -= (uintptr_t)at(r, to) & (PAGE - 1);
@@ -185,12 +219,22 @@ give_back(struct ring *r, uint64_t end)
 		from = end - r->size;
 	while (from < to) {
 		n = to - from < rest(r, from) ? to - from : rest(r, from);
-		p = ((uintptr_t)at(r, from) + PAGE - 1) & ~(PAGE - 1);
-		q = ((uintptr_t)at(r, from) + n) & ~(PAGE - 1);
-		if (p < q)
-			(void)madvise((void *)p, q - p, MADV_REMOVE);
+		punch(r, place(r, from), place(r, from) + n);
 		from += n;
 	}
+}
+
+/* In an empty ring; all behind the front goes back. */
+static void
+turn_back(struct ring *r)
+{
+	if (r->far)
+		punch(r, FRONT(r->size), r->size);
+	r->far = false;
+	r->base = r->pos;
+	store(&r->h->base, r->base);
+	r->clean = r->pos;
+	r->ahead = r->pos + FRONT(r->size);
 }
 
 /*
@@ -225,12 +269,14 @@ fetch(struct ring *r, uint64_t end)
 char *
 ring_reserve(struct ring *r, size_t n)
 {
-	uint64_t	need = space(n);
-	uint64_t	skip = rest(r, r->pos);
+	uint64_t	need = space(n), skip;
 	uint64_t	used = r->pos - load(&r->h->tail);
 
 	must(n <= RING_RECORD_MAX);
 	r->open = false;
+	if (used == 0 && place(r, r->pos) >= TURN(r->size))
+		turn_back(r);
+	skip = rest(r, r->pos);
 	if (skip >= need)
 		skip = 0;
 	if (need > r->size / 2 || used > r->size ||
@@ -243,6 +289,7 @@ ring_reserve(struct ring *r, size_t n)
 	r->at = r->pos + skip;
 	r->room = n;
 	r->open = true;
+	r->far |= place(r, r->at) + need > FRONT(r->size);
 	give_back(r, r->at + need);
 	fetch(r, r->at + need);
 	return at(r, r->at) + HEAD_BYTES;
@@ -318,6 +365,7 @@ is_sound(struct ring *r, uint64_t pos, uint64_t head)
 	if (!is_size(r, size))
 		return false;
 	r->size = size;
+	load_base(r);
 	return is_whole(head, tail, size) && pos % 8 == 0 &&
 	    head - pos <= head - tail;
 }

@@ -36,7 +36,8 @@ struct ring_head {
 	uint64_t	 pad2[2];
 	/* writer, while the ring is empty */
 	_Atomic uint64_t size;		/* bytes of data, power of two */
-	uint64_t	 pad3[7];
+	_Atomic uint64_t base;		/* position that has place 0 */
+	uint64_t	 pad3[6];
 };
 _Static_assert(sizeof(struct ring_head) == 256, "ring head");
 
@@ -45,6 +46,7 @@ struct ring {
 	char			*data;
 	uint64_t		 max;	/* bytes there are for data */
 	uint64_t		 size;	/* of h, checked */
+	uint64_t		 base;	/* the same */
 	/* writer */
 	uint64_t		 pos;	/* the head */
 	uint64_t		 at;	/* the reservation's record */
@@ -52,6 +54,7 @@ struct ring {
 	uint64_t		 clean;	/* given back up to here */
 	uint64_t		 ahead;	/* pages are there up to here */
 	bool			 open:1; /* there is a reservation */
+	bool			 far:1;	/* there are pages behind the front */
 };
 
 /* the write under way of a reader */
