@@ -44,6 +44,10 @@ respond = 200 case
 [route bomb]
 path = ~ ^/bomb/(a+)+$
 respond = 200 bomb
+[route blow]
+path = /blow/*
+rewrite = ^/blow/(a+)+$ /up
+respond = 200 ${path}
 [route other]
 host = h.example
 path = ~ ^/only
@@ -85,11 +89,17 @@ def test_host_of_a_regex(gate):
         assert c.ask("GET", "/x/1", host="h.example").text == "num 1"
 
 
-def test_costly_regex_is_no_match(gate):
-    """It ends by its limit, soon, and the worker goes on."""
+def test_costly_regex_fails_the_request(gate):
+    """It ends by its limit, soon; no weaker route takes its place."""
     path = "/bomb/" + "a" * 40 + "!"
-    assert http.get(gate.port, path).text == f"any {path}"
+    wire.is_fail(http.get(gate.port, path), "regex_limit")
+    j = gate.ctl_json("explain", f"http://a:{gate.port}{path}")
+    assert j["route"] is None and j["answer"]["fail"] == "regex_limit"
     assert http.get(gate.port, "/bomb/aaa").text == "bomb"
+    # of rewriting
+    path = path.replace("bomb", "blow")
+    wire.is_fail(http.get(gate.port, path), "regex_limit")
+    assert http.get(gate.port, "/blow/aa").text == "/up"
 
 
 def test_regexes_over_reloads(sluice):

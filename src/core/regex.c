@@ -217,7 +217,7 @@ set_groups(const struct regexes *p, int found, struct str subject,
 	}
 }
 
-static bool
+static enum regex_rc
 match(struct regexes *p, struct str text, struct str subject,
     struct str *groups, uint32_t n)
 {
@@ -225,30 +225,32 @@ match(struct regexes *p, struct str text, struct str subject,
 	int			 rc;
 
 	if (r == NULL)
-		return false;
+		return REGEX_NO;
 	rc = pcre2_match(r->code, (PCRE2_SPTR)subject.p, subject.n, 0, 0,
 	    p->data, p->limits);
-	if (rc < 0 && rc != PCRE2_ERROR_NOMATCH)
+	if (rc == PCRE2_ERROR_NOMATCH)
+		return REGEX_NO;
+	if (rc < 0) {
 		stat_add(STAT_REGEX_LIMITS, 1);
-	if (rc < 0)
-		return false;
+		return REGEX_LIMIT;
+	}
 	set_groups(p, rc == 0 ? ROUTE_CAPS + 1 : rc, subject, groups, n);
-	return true;
+	return REGEX_YES;
 }
 
-bool
+enum regex_rc
 regex_match(struct serve *s, struct str text, struct str subject,
     struct str *groups, uint32_t n)
 {
 	struct regexes	tmp;
 	struct err	e;
-	bool		fits;
+	enum regex_rc	rc;
 
 	if (s != NULL)
 		return match(get_pool(s), text, subject, groups, n);
 	init_pool(&tmp, 0);
-	fits = add(&tmp, text, &e) == 0 &&
+	rc = add(&tmp, text, &e) == -1 ? REGEX_NO :
 	    match(&tmp, text, subject, groups, n);
 	fini_pool(&tmp);
-	return fits;
+	return rc;
 }

@@ -17,13 +17,16 @@
 int regex_check(struct arena *, struct str text, struct str *names,
     uint32_t *nname, size_t *off, struct err *);
 
+enum regex_rc { REGEX_NO, REGEX_YES, REGEX_LIMIT };
+
 /*
  * Matches a text that the current generation has; sets up to n groups,
- * "" for those that took no part.  False too if a limit was hit.  Without
- * a process that serves (tools) it is compiled each time.
+ * "" for those that took no part.  REGEX_LIMIT: nobody knows whether it
+ * fits, it would take too long; that is counted.  Without a process that
+ * serves (tools) it is compiled each time.
  */
-bool regex_match(struct serve *, struct str text, struct str subject,
-    struct str *groups, uint32_t n);
+enum regex_rc regex_match(struct serve *, struct str text,
+    struct str subject, struct str *groups, uint32_t n);
 
 extern const struct serve_part regex_part;
 

@@ -45,31 +45,33 @@ strip(const struct exchange *x, const struct rewrite *r)
 }
 
 /* The first rule whose expression fits; a "?" in its text cuts a query. */
-static struct str
-apply(struct exchange *x, const struct rewrite *r, struct str path)
+static enum fail
+apply(struct exchange *x, const struct rewrite *r, struct str *path)
 {
-	struct str	groups[ROUTE_CAPS], to;
-	uint32_t	n;
-	size_t		i;
-	ptrdiff_t	ask;
+	const struct rewrite_rule	*rule = r->rules;
+	enum regex_rc			 rc = REGEX_NO;
+	struct str			 groups[ROUTE_CAPS], to;
+	ptrdiff_t			 ask;
 
-	for (i = 0; i < r->nrule; i++)
-		if (regex_match(x->serve, r->rules[i].from.text, path,
-		    groups, r->rules[i].from.ncap))
+	for (; rule < r->rules + r->nrule; rule++) {
+		rc = regex_match(x->serve, rule->from.text, *path, groups,
+		    rule->from.ncap);
+		if (rc != REGEX_NO)
 			break;
-	if (i == r->nrule)
-		return path;
-	n = r->rules[i].from.ncap;
-	x->path = path;
-	to = template_expand(&r->rules[i].to, x, groups, n);
+	}
+	if (rc != REGEX_YES)
+		return rc == REGEX_LIMIT ? FAIL_REGEX_LIMIT : FAIL_NONE;
+	x->path = *path;
+	to = template_expand(&rule->to, x, groups, rule->from.ncap);
 	ask = str_find(to, '?', 0);
 	if (ask >= 0) {
 		x->uri.query = str_sub(to, (size_t)ask + 1, to.n);
 		x->uri.has_query = true;
 		to.n = (size_t)ask;
 	}
-	return str_starts(to, STR("/")) ? to :
+	*path = str_starts(to, STR("/")) ? to :
 	    arena_fmt(x->arena, "/%.*s", STR_FMT(to));
+	return FAIL_NONE;
 }
 
 enum fail
@@ -78,13 +80,17 @@ rewrite_run(struct exchange *x)
 	const struct rewrite	*r = conf_part(&x->route->obj,
 	    &rewrite_group);
 	struct str		 path;
+	enum fail		 why;
 
 	x->asked = x->path;
 	if (x->odd_slash && !r->keeps)
 		return FAIL_BAD_PATH;
 	if (r->strip.n == 0 && r->add.n == 0 && r->nrule == 0)
 		return FAIL_NONE;
-	path = apply(x, r, strip(x, r));
+	path = strip(x, r);
+	why = apply(x, r, &path);
+	if (why != FAIL_NONE)
+		return why;
 	if (r->add.n > 0)
 		path = arena_fmt(x->arena, "%.*s%.*s", STR_FMT(r->add),
 		    STR_FMT(path));

@@ -219,16 +219,35 @@ try_tree(struct search *s, const struct route_node *root)
 	}
 }
 
+/*
+ * A route that may be the right one is not passed over, or a path would
+ * choose a weaker one.  What has been found already is right.
+ */
+static bool
+give_up(struct search *s)
+{
+	if (s->best.place != NULL && !s->first)
+		return false;
+	s->best.place = NULL;
+	s->why = FAIL_REGEX_LIMIT;
+	s->done = true;
+	return true;
+}
+
 static bool
 try_regexes(struct search *s, const struct route_host *h)
 {
 	const struct route_regex	*r = h->regex;
+	enum regex_rc			 rc;
 
 	s->now.fixed = 0;
 	for (; r < h->regex + h->nregex; r++) {
 		s->now.ncap = r->set->v[0].path->ncap;
-		if (regex_match(s->x->serve, r->text, s->x->path,
-		    s->now.caps, s->now.ncap) && try_set(s, r->set))
+		rc = regex_match(s->x->serve, r->text, s->x->path,
+		    s->now.caps, s->now.ncap);
+		if (rc == REGEX_LIMIT && give_up(s))
+			return true;
+		if (rc == REGEX_YES && try_set(s, r->set))
 			return true;
 	}
 	return false;

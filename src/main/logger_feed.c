@@ -117,19 +117,32 @@ send_live(struct logger_feed *f, struct str records)
 		f->dropped += count(records);
 }
 
-/* The past, then the mark of its end: who has that has all before. */
+/*
+ * The past, then the mark of its end: who has that has all before.  The
+ * pieces of a quiet time are small: as many go into a frame as it takes.
+ */
 static void
 send_past(struct logger_feed *f, uint64_t id, uint64_t ms)
 {
 	uint64_t	 now = ev_ms(f->ev);
+	char		 buf[FEED_BYTES];
+	size_t		 n = 0;
 	struct piece	*p;
 	struct list	*l;
 
 	list_each(l, &f->kept) {
 		p = container_of(l, struct piece, node);
-		if (p->ms + ms >= now || ms == FEED_PAST_ALL)
-			(void)send_records(f, id, str_make(p->data, p->n));
+		if (p->ms + ms < now && ms != FEED_PAST_ALL)
+			continue;
+		if (n + p->n > sizeof(buf)) {
+			(void)send_records(f, id, str_make(buf, n));
+			n = 0;
+		}
+		memcpy(buf + n, p->data, p->n);
+		n += p->n;
 	}
+	if (n > 0)
+		(void)send_records(f, id, str_make(buf, n));
 	(void)send_records(f, id, STR(""));
 }
 

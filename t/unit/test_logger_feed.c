@@ -143,6 +143,21 @@ START_TEST(large_batch)
 }
 END_TEST
 
+/* Many small batches: the past goes in frames that are full. */
+START_TEST(small_batches)
+{
+	struct bed	*b = make();
+
+	for (int i = 0; i < 3000; i++)
+		put(b, 1, 20, 'a');
+	ask(b, 1, FEED_PAST_ALL, false);
+	ck_assert_uint_eq(b->records, 3000);
+	ck_assert_uint_eq(b->ends, 1);
+	ck_assert_uint_eq(b->frames, 1 + 3000 * 24 / FEED_BYTES + 1);
+	done(b);
+}
+END_TEST
+
 START_TEST(bounds)
 {
 	struct bed	*b = make();
@@ -215,6 +230,7 @@ main(void)
 
 	tcase_set_timeout(c, 60);
 	tcase_add_test(c, past_then_live);
+	tcase_add_test(c, small_batches);
 	tcase_add_test(c, large_batch);
 	tcase_add_test(c, bounds);
 	tcase_add_test(c, slow);
