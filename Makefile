@@ -147,6 +147,7 @@ SRCS_CORE = \
 	src/core/rewrite.c \
 	src/core/route.c \
 	src/core/route_conf.c \
+	src/core/route_cover.c \
 	src/core/route_index.c \
 	src/core/route_lint.c \
 	src/core/route_path.c \

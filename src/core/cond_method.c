@@ -47,17 +47,24 @@ count(const void *part)
 }
 
 static bool
+has_other(const struct cond_method *c, struct str name)
+{
+	struct str	rest = c->others, word;
+
+	while (str_word(&rest, ", ", &word))
+		if (str_eq(word, name))
+			return true;
+	return false;
+}
+
+static bool
 match(const void *part, const struct exchange *x)
 {
 	const struct cond_method	*c = part;
-	struct str			 rest = c->others, word;
 
 	if (x->req->meth != METHOD_OTHER)
 		return (c->bits & METHOD_BIT(x->req->meth)) != 0;
-	while (str_word(&rest, ", ", &word))
-		if (str_eq(word, x->req->method))
-			return true;
-	return false;
+	return has_other(c, x->req->method);
 }
 
 static uint32_t
@@ -70,6 +77,18 @@ static struct str
 others(const void *part)
 {
 	return ((const struct cond_method *)part)->others;
+}
+
+static bool
+covers(const void *wide, const void *narrow)
+{
+	const struct cond_method	*w = wide, *n = narrow;
+	struct str			 rest = n->others, word;
+
+	while (str_word(&rest, ", ", &word))
+		if (!has_other(w, word))
+			return false;
+	return (n->bits & ~w->bits) == 0;
 }
 
 static const struct conf_row rows[] = {
@@ -90,6 +109,6 @@ const struct conf_group cond_method_group = {
 
 const struct route_cond cond_method = {
 	.name = "method", .group = &cond_method_group,
-	.count = count, .match = match,
+	.count = count, .match = match, .covers = covers,
 	.methods = methods, .others = others, .fail = FAIL_METHOD_NOT_ALLOWED
 };

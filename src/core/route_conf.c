@@ -300,16 +300,9 @@ index_route(struct arena *a, struct route_index *x, const struct route *r)
 static bool
 has_route(const struct conf_objs *all, struct str listener)
 {
-	const struct route	*r;
-
-	for (size_t i = 0; i < all->n; i++) {
-		r = all->v[i]->part[0];
-		if (r->listeners.n == 0)
+	for (size_t i = 0; i < all->n; i++)
+		if (route_has_listener(all->v[i]->part[0], listener))
 			return true;
-		for (size_t j = 0; j < r->listeners.n; j++)
-			if (str_eq(r->listeners.v[j], listener))
-				return true;
-	}
 	return false;
 }
 
