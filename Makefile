@@ -228,6 +228,7 @@ SRCS_MAIN = \
 	src/main/procs.c \
 	src/main/publish.c \
 	src/main/publish_log.c \
+	src/main/reach.c \
 	src/main/reap.c \
 	src/main/roll.c \
 	src/main/skeleton.c \

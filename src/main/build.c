@@ -23,6 +23,7 @@
 #include "conf/delta.h"
 #include "core/settings.h"
 #include "main/budget.h"
+#include "main/reach.h"
 #include "os/fault.h"
 
 #define BUILD_MS	60000
@@ -155,6 +156,7 @@ compile(struct master *m, struct conf_load *cl, jmp_buf *full, int *files)
 	if (conf == NULL || budget_check(cl, conf) < 0)
 		return -1;
 	warn_start_only(m, cl, conf);
+	reach_check(cl, conf);
 	conf->number = m->pub.number;
 	if (m->plan.inside) {
 		files[0] = write_plan(m, cl, conf);
