@@ -18,6 +18,7 @@ struct route_check {
 	const struct route_cond	*cond;	/* const */
 	const void		*part;	/* of conf: a struct of its group */
 	bool			 not;	/* it must fail */
+	struct str		 key;	/* of conf: what is behind "not." */
 };
 
 struct route_nots {

@@ -1,6 +1,6 @@
 /*
  * What is odd about the routes as a whole: those that are never reached
- * (W0301), those between which only their order decides (W0302), hosts
+ * (W0301, W0309), those between which only their order decides (W0302), hosts
  * with many regular expressions (W0304).  Builder and tools.
  *
  * Routes are compared where they meet: in the sets of the index, and with
@@ -91,7 +91,49 @@ warn_regexes(struct lint *l, const struct route *r, struct str host)
 	    host.n > 0 ? "host " : "any host", STR_FMT(host), REGEX_MANY);
 }
 
+/* The place of not.KEY, or NULL. */
+static const struct conf_item *
+find_not(struct conf_load *load, const struct route *r, struct str key)
+{
+	struct conf_words	w;
+
+	conf_words_init(&w, load, &r->obj, "not.*");
+	while (conf_words_next(&w))
+		if (str_eq(str_sub(w.it->key, STR("not.").n, w.it->key.n),
+		    key))
+			return w.it;
+	return NULL;
+}
+
+static void
+warn_never(struct lint *l, const struct route *r, struct str key)
+{
+	const struct conf_item	*it = find_not(l->load, r, key);
+	struct conf_span	 at = conf_obj_span(&r->obj);
+
+	diag_at(conf_load_diags(l->load), DIAG_ROUTE_NEVER,
+	    it != NULL ? &it->kspan : &at, &r->obj, "not.*",
+	    "route \"%.*s\" is never taken: not.%.*s refuses all that "
+	    "%.*s lets through", STR_FMT(r->obj.name), STR_FMT(key),
+	    STR_FMT(key));
+}
+
 /* --- one route --- */
+
+/* A condition that must hold, and one that must not and is as wide. */
+static void
+check_contrary(struct lint *l, const struct route *r)
+{
+	const struct route_check	*n, *k;
+
+	for (n = r->nots.v; n < r->nots.v + r->nots.n; n++)
+		for (k = r->checks; k < r->checks + r->nchecks; k++)
+			if (!k->not && k->cond == n->cond &&
+			    n->cond->covers(n->part, k->part)) {
+				warn_never(l, r, n->key);
+				return;
+			}
+}
 
 /* Whoever takes all that would come to r here; *equal: as good as r. */
 static const struct route *
@@ -135,6 +177,7 @@ check_route(struct lint *l, const struct route *r)
 				warn_regexes(l, r, host);
 		}
 	}
+	check_contrary(l, r);
 	if (equal != NULL)
 		warn_equal(l, r, equal);
 	else if (!open && cover != NULL)
