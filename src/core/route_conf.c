@@ -306,7 +306,7 @@ has_route(const struct conf_objs *all, struct str listener)
 	return false;
 }
 
-/* It listens and answers 404 to all. */
+/* It listens and answers 404 to all, or does not even listen. */
 static void
 warn_unrouted(struct conf_load *load, const struct conf_objs *routes)
 {
@@ -314,6 +314,9 @@ warn_unrouted(struct conf_load *load, const struct conf_objs *routes)
 	    &listener_section);
 	struct conf_span	at;
 
+	if (all.n == 0)
+		diag_at(conf_load_diags(load), DIAG_NO_LISTENER, NULL, NULL,
+		    "", "there is no listener: nobody can connect");
 	if (routes->n == 0) {
 		diag_at(conf_load_diags(load), DIAG_NO_ROUTE, NULL, NULL, "",
 		    "there is no route: every request is answered 404");

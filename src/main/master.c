@@ -211,6 +211,8 @@ say_ready(struct master *m)
 		    STR(" http://"));
 		sock_text(&t, &b->addr);
 	}
+	if (t.n == 0)
+		text_add(&t, STR(" nothing"));
 	log_info(&self->lc, "ready: pid %d, %u workers, listening on%.*s",
 	    (int)getpid(), child_count(m, child_row("worker")),
 	    STR_FMT(text_str(&t)));
