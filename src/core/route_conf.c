@@ -150,6 +150,9 @@ read_host(const struct pattern *p, struct str word, struct str *out)
 		*out = STR("");
 		return 0;
 	}
+	if (word.p[0] == '~')
+		return fail_word(p, word,
+		    "a host is a name or *.NAME, no regular expression");
 	below = str_starts(word, STR("*."));
 	if (below)
 		name = str_sub(word, 2, word.n);
