@@ -122,8 +122,9 @@ write_plan(struct master *m, struct conf_load *cl, const struct conf *conf)
 	text_init(&t);
 	text_add(&t, STR("{\"v\":1,"));
 	delta_write(live, conf, &t);
-	text_fmt(&t, ",\"workers\":{\"old\":%u,\"new\":%u},\"restarts\":%u}\n",
-	    was, want, was > want ? was - want : 0);
+	/* workers that are more start, others end: none is restarted */
+	text_fmt(&t, ",\"workers\":{\"old\":%u,\"new\":%u},\"restarts\":0}\n",
+	    was, want);
 	if (fd < 0 || write(fd, t.p, t.n) != (ssize_t)t.n) {
 		diag_at(conf_load_diags(cl), DIAG_FILE_OPEN, NULL, NULL, "",
 		    "the memory file of a plan: %s", strerror(errno));
