@@ -148,6 +148,7 @@ SRCS_CORE = \
 	src/core/rewrite.c \
 	src/core/route.c \
 	src/core/route_conf.c \
+	src/core/route_cover.c \
 	src/core/route_index.c \
 	src/core/route_lint.c \
 	src/core/route_path.c \
@@ -228,6 +229,7 @@ SRCS_MAIN = \
 	src/main/procs.c \
 	src/main/publish.c \
 	src/main/publish_log.c \
+	src/main/reach.c \
 	src/main/reap.c \
 	src/main/roll.c \
 	src/main/skeleton.c \

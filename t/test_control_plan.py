@@ -85,7 +85,8 @@ def test_changes(s):
     assert {c["key"]: c["value"] for c in new} == \
         {"path": "/n", "respond": "200 new"}
     assert plan["classes"] == {"live": 8, "roll": 1, "upgrade": 1}
-    assert plan["restarts"] == 1
+    assert plan["restarts"] == 0
+    assert plan["workers"] == {"old": 2, "new": 1}
     assert "does not change state_dir" in plan["diagnostics"][0]["text"]
 
 
@@ -101,6 +102,14 @@ def test_text(s):
             "  ~ upstream users    timeout.connect 3s -> 1s",
             "  - route legacy      (requests under way go on with it)",
         ]
+
+
+@pytest.mark.parametrize("workers,said", [
+    (1, "1 worker ends"), (3, "1 worker starts"), (4, "2 workers start")])
+def test_workers(s, workers, said):
+    changed(s, ("[listener web]",
+                f"[sluice]\nworkers = {workers}\n[listener web]"))
+    assert f"(1 change: 1 roll; {said}; " in s.ctl("reload", "--plan").stdout
 
 
 def test_drained_listener(s):

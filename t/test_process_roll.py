@@ -129,6 +129,20 @@ def test_who_asks_during_a_roll_is_answered(sluice, tmp):
     assert len(s.workers()) == 2
 
 
+def test_who_asks_when_an_upgrade_comes_is_told(sluice, tmp):
+    """The control process that was asked is the one that goes."""
+    s = start(sluice, tmp)
+    request = http.request("POST", "/v1/roll", {"Connection": "close"})
+    with net.connect(s.control) as c:
+        c.sendall(request[:-2])
+        s.send(signal.SIGUSR2)
+        s.wait_log("health: ended")
+        c.sendall(request[-2:])
+        said = c.recv(65536)
+    assert said.startswith(b"HTTP/1.1 503 "), said
+    assert b"An upgrade is under way: ask again." in said
+
+
 def test_upgrades_under_load(sluice, tmp):
     s = start(sluice, tmp)
     pid = s.pid

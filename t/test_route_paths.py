@@ -168,6 +168,8 @@ respond = 200 host
     ("path = /r/*; strip_prefix = auto; redirect = 302 /${path}",
      "/r//evil.example", "/evil.example"),
     ("redirect = 302 //h.example${path}", "/x", "//h.example/x"),
+    ("path = ~ ^/(?<a>.)(.); redirect = 302 /${path.2}-${path.1}", "/xyz",
+     "/y-x"),
     ("path = ~ ^/(?<a>.)(.); redirect = 302 /${path.a}-${path.2}", "/xyz",
      "/x-y"),
 ])

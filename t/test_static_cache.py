@@ -1,5 +1,6 @@
 """What is remembered of files: for how long, how much, and at what cost."""
 import collections
+import json
 import os
 import re
 import shutil
@@ -81,6 +82,8 @@ def test_rights_are_seen(sluice, tmp):
     assert http.get(s.port, "/f.txt").status == 200
     os.chmod(path, 0)
     wire.within(1, s, "/f.txt", lambda r: r.status == 403)
+    denied = s.wait_log('"fail":"forbidden"')[0]
+    assert json.loads(denied)["cause"] == f'"{path}": Permission denied'
     os.chmod(path, 0o644)
     wire.within(1, s, "/f.txt", is_body(b"here"))
 

@@ -69,6 +69,21 @@ add_conns(struct text *t, const json_t *j)
 	}
 }
 
+/* "1 worker ends", or that nothing is restarted. */
+static void
+add_workers(struct text *t, const json_t *w)
+{
+	unsigned long long old = show_num(w, "old"), new = show_num(w, "new");
+	unsigned long long n = new > old ? new - old : old - new;
+
+	if (n == 0) {
+		text_add(t, STR("0 restarts"));
+		return;
+	}
+	add_count(t, n, "worker");
+	text_fmt(t, " %s%s", new > old ? "start" : "end", n == 1 ? "s" : "");
+}
+
 static void
 add_head(struct show *s, const json_t *j, size_t n)
 {
@@ -79,7 +94,7 @@ add_head(struct show *s, const json_t *j, size_t n)
 	add_count(t, n, "change");
 	add_classes(t, j, n);
 	text_add(t, STR("; "));
-	add_count(t, show_num(j, "restarts"), "restart");
+	add_workers(t, json_object_get(j, "workers"));
 	text_add(t, STR("; "));
 	add_conns(t, j);
 	text_add(t, STR(")\n"));

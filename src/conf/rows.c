@@ -91,6 +91,18 @@ hide_value(struct conf_load *l, const struct conf_item *it,
 	return sp;
 }
 
+/* "cookie" and "cookie." for "cookie.NAME"; true after a hint. */
+static bool
+hint_family(struct conf_load *l, const struct sect *s, struct str key)
+{
+	key.n -= str_ends(key, STR("."));
+	if (keys_find(s->rows->keys, arena_fmt(&l->arena, "%.*s.NAME",
+	    STR_FMT(key))) == NULL)
+		return false;
+	diag_hint(l->diags, "write \"%.*s.NAME\"", STR_FMT(key));
+	return true;
+}
+
 void
 rows_unknown_key(struct conf_load *l, const struct sect *s,
     const struct conf_item *it)
@@ -113,6 +125,8 @@ rows_unknown_key(struct conf_load *l, const struct sect *s,
 	diag_sect(l->diags, DIAG_KEY_UNKNOWN, &sp, name, it->key,
 	    "unknown key \"%.*s\" in [%.*s]", STR_FMT(it->key),
 	    STR_FMT(name));
+	if (hint_family(l, s, it->key))
+		return;
 	if (near.p != NULL)
 		diag_hint(l->diags, "did you mean \"%.*s\"?", STR_FMT(near));
 	else if (diag_has_room(l->diags) &&

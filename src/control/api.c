@@ -115,6 +115,14 @@ api_error(struct exchange *x, unsigned status, const char *name,
 	    name, "why", why));
 }
 
+void
+api_refuse(struct exchange *x)
+{
+	api_error(x, 503, "draining", self->replaced ?
+	    "An upgrade is under way: ask again." :
+	    "The gateway is stopping.");
+}
+
 /* The table's way of 405: the fields of Allow are said in words too. */
 static void
 refuse_method(struct exchange *x, const struct path *p)

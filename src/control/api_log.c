@@ -344,7 +344,7 @@ start(struct exchange *x, struct reader *r, uint64_t past)
 	struct msg	*m;
 
 	if (self->draining) {
-		api_error(x, 503, "draining", "The gateway is stopping.");
+		api_refuse(x);
 		return;
 	}
 	if (a->nreader == READERS) {

@@ -66,7 +66,7 @@ give(struct exchange *x, enum frame_op op)
 	struct order *o;
 
 	if (self->draining) {
-		api_error(x, 503, "draining", "The gateway is stopping.");
+		api_refuse(x);
 		return;
 	}
 	if (a->norder == API_ORDERS) {
@@ -232,6 +232,6 @@ api_give_up(struct api *a)
 {
 	api_log_give_up(a);
 	while (!list_is_empty(&a->orders))
-		api_error(take(container_of(a->orders.next, struct order,
-		    node)), 503, "draining", "The gateway is stopping.");
+		api_refuse(take(container_of(a->orders.next, struct order,
+		    node)));
 }

@@ -20,6 +20,9 @@ void api_answer(struct exchange *, unsigned status, json_t *);
 void api_error(struct exchange *, unsigned status, const char *name,
     const char *why);
 
+/* Answers that this process ends, and why. */
+void api_refuse(struct exchange *);
+
 /* As JSON has it: what lies above its integers is cut to the largest. */
 json_t *api_num(uint64_t);
 /* What may be no UTF-8 (paths): escaped where it is not. */

@@ -123,6 +123,38 @@ cond_match_pairs(const struct conf_pairs *ps, const struct exchange *x,
 	return true;
 }
 
+/* True if wide has the name with this value, or with any. */
+static bool
+has_pair(const struct conf_pairs *wide, const struct conf_pair *p, bool fold)
+{
+	for (size_t i = 0; i < wide->n; i++)
+		if (is_name(wide->v[i].key, p->key, fold) &&
+		    cond_fits(&wide->v[i], p->val))
+			return true;
+	return false;
+}
+
+bool
+cond_covers_pairs(const struct conf_pairs *wide,
+    const struct conf_pairs *narrow, bool fold)
+{
+	bool	found;
+
+	for (size_t i = 0; i < wide->n; i++) {
+		found = false;
+		for (size_t k = 0; k < narrow->n; k++) {
+			if (!is_name(wide->v[i].key, narrow->v[k].key, fold))
+				continue;
+			found = true;
+			if (!has_pair(wide, &narrow->v[k], fold))
+				return false;
+		}
+		if (!found)
+			return false;
+	}
+	return true;
+}
+
 bool
 cond_fits(const struct conf_pair *want, struct str val)
 {

@@ -45,6 +45,10 @@ bool cond_match_pairs(const struct conf_pairs *, const struct exchange *,
     bool fold, bool (*has)(const struct exchange *,
     const struct conf_pair *));
 
+/* True if all that the second lets through, the first does too. */
+bool cond_covers_pairs(const struct conf_pairs *wide,
+    const struct conf_pairs *narrow, bool fold);
+
 /* The value fits: it is that text, or anything for "*". */
 bool cond_fits(const struct conf_pair *want, struct str val);
 

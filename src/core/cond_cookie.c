@@ -77,6 +77,14 @@ match(const void *part, const struct exchange *x)
 	    x, false, has);
 }
 
+static bool
+covers(const void *wide, const void *narrow)
+{
+	const struct cond_cookie	*w = wide, *n = narrow;
+
+	return cond_covers_pairs(&w->cookies, &n->cookies, false);
+}
+
 static const struct conf_row rows[] = {
 	{
 		.key = "cookie.*", .type = CONF_CUSTOM,
@@ -96,5 +104,5 @@ const struct conf_group cond_cookie_group = {
 
 const struct route_cond cond_cookie = {
 	.name = "cookie", .group = &cond_cookie_group, .count = count,
-	.match = match, .fail = FAIL_NONE
+	.match = match, .covers = covers, .fail = FAIL_NONE
 };

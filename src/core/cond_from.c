@@ -120,15 +120,12 @@ count(const void *part)
 	return ((const struct cond_from *)part)->n > 0;
 }
 
-static bool
-match(const void *part, const struct exchange *x)
+/* The network that begins at or before the address; NULL: none does. */
+static const struct network *
+find_net(const struct cond_from *c, const uint8_t *ip)
 {
-	const struct cond_from	*c = part;
-	const uint8_t		*ip = x->acc.peer.ip;
-	size_t			 lo = 0, hi = c->n, mid;
+	size_t	lo = 0, hi = c->n, mid;
 
-	if (x->acc.peer.family == AF_UNIX)
-		return false;
 	while (lo < hi) {
 		mid = lo + (hi - lo) / 2;
 		if (memcmp(c->v[mid].ip, ip, sizeof(c->v[mid].ip)) <= 0)
@@ -136,7 +133,33 @@ match(const void *part, const struct exchange *x)
 		else
 			hi = mid;
 	}
-	return lo > 0 && holds(&c->v[lo - 1], ip);
+	return lo > 0 ? &c->v[lo - 1] : NULL;
+}
+
+static bool
+match(const void *part, const struct exchange *x)
+{
+	const struct network	*net;
+
+	if (x->acc.peer.family == AF_UNIX)
+		return false;
+	net = find_net(part, x->acc.peer.ip);
+	return net != NULL && holds(net, x->acc.peer.ip);
+}
+
+static bool
+covers(const void *wide, const void *narrow)
+{
+	const struct cond_from	*n = narrow;
+	const struct network	*net;
+
+	for (size_t i = 0; i < n->n; i++) {
+		net = find_net(wide, n->v[i].ip);
+		if (net == NULL || net->bits > n->v[i].bits ||
+		    !holds(net, n->v[i].ip))
+			return false;
+	}
+	return true;
 }
 
 static const struct conf_row rows[] = {
@@ -156,5 +179,5 @@ const struct conf_group cond_from_group = {
 
 const struct route_cond cond_from = {
 	.name = "from", .group = &cond_from_group, .count = count,
-	.match = match, .fail = FAIL_NONE
+	.match = match, .covers = covers, .fail = FAIL_NONE
 };

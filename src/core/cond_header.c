@@ -54,6 +54,14 @@ match(const void *part, const struct exchange *x)
 	    x, true, has);
 }
 
+static bool
+covers(const void *wide, const void *narrow)
+{
+	const struct cond_header	*w = wide, *n = narrow;
+
+	return cond_covers_pairs(&w->fields, &n->fields, true);
+}
+
 static const struct conf_row rows[] = {
 	{
 		.key = "header.*", .type = CONF_CUSTOM,
@@ -73,5 +81,5 @@ const struct conf_group cond_header_group = {
 
 const struct route_cond cond_header = {
 	.name = "header", .group = &cond_header_group, .count = count,
-	.match = match, .fail = FAIL_NONE
+	.match = match, .covers = covers, .fail = FAIL_NONE
 };

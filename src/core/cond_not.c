@@ -89,6 +89,7 @@ read_one(struct conf_load *load, struct route_check *c,
 	part = arena_alloc(conf_load_arena(load), c->cond->group->size);
 	c->part = part;
 	c->not = true;
+	c->key = arena_dup(conf_load_arena(load), word);
 	return r->parse(load, r, (char *)part + r->off, items, n);
 }
 

@@ -84,6 +84,14 @@ match(const void *part, const struct exchange *x)
 	    x, false, has);
 }
 
+static bool
+covers(const void *wide, const void *narrow)
+{
+	const struct cond_query	*w = wide, *n = narrow;
+
+	return cond_covers_pairs(&w->params, &n->params, false);
+}
+
 static const struct conf_row rows[] = {
 	{
 		.key = "query.*", .type = CONF_CUSTOM,
@@ -104,5 +112,5 @@ const struct conf_group cond_query_group = {
 
 const struct route_cond cond_query = {
 	.name = "query", .group = &cond_query_group, .count = count,
-	.match = match, .fail = FAIL_NONE
+	.match = match, .covers = covers, .fail = FAIL_NONE
 };

@@ -76,6 +76,22 @@ match(const void *part, const struct exchange *x)
 	return false;
 }
 
+/* Words are protocols too: "*" and names without a version are wider. */
+static bool
+covers(const void *wide, const void *narrow)
+{
+	const struct cond_upgrade	*w = wide, *n = narrow;
+	uint32_t			 i, k;
+
+	for (i = 0; i < n->n; i++) {
+		for (k = 0; k < w->n && !fits(w->word[k], n->word[i]);)
+			k++;
+		if (k == w->n)
+			return false;
+	}
+	return true;
+}
+
 static const struct conf_alias aliases[] = {
 	{ .key = "protocol" },
 	{ .key = NULL }
@@ -98,5 +114,5 @@ const struct conf_group cond_upgrade_group = {
 
 const struct route_cond cond_upgrade = {
 	.name = "upgrade", .group = &cond_upgrade_group, .count = count,
-	.match = match, .fail = FAIL_NONE
+	.match = match, .covers = covers, .fail = FAIL_NONE
 };

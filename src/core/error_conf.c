@@ -118,6 +118,15 @@ find_var(struct str s, size_t *n)
 	return ERROR_VAR_NONE;
 }
 
+/* What stands at the front of s up to the brace that ends it. */
+static struct str
+cut_var(struct str s)
+{
+	ptrdiff_t	end = str_find(s, '}', 0);
+
+	return end < 0 ? s : str_sub(s, 0, (size_t)end + 1);
+}
+
 /* Cuts s at its variables; strict: there are no others. */
 static int
 cut(const struct reading *r, struct str s, bool strict)
@@ -136,7 +145,7 @@ cut(const struct reading *r, struct str s, bool strict)
 		var = find_var(str_sub(s, at, s.n), &n);
 		if (var == ERROR_VAR_NONE && strict)
 			rc = fail_value(r, DIAG_VALUE_TEMPLATE,
-			    str_sub(s, at, s.n),
+			    cut_var(str_sub(s, at, s.n)),
 			    "there is no such variable here");
 		if (var == ERROR_VAR_NONE)
 			continue;

@@ -180,6 +180,23 @@ check_slash(struct conf_load *load, const struct conf_obj *obj,
 	    "refused where \"static\" answers");
 }
 
+/* What auto takes off stands before an asterisk. */
+static void
+check_auto(struct conf_load *load, const struct conf_obj *obj,
+    const struct rewrite *w)
+{
+	const struct route	*r = obj->part[0];
+	const struct conf_item	*it = conf_item(load, obj, "strip_prefix");
+
+	for (size_t i = 0; i < r->paths.n; i++)
+		if (r->paths.v[i].prefix)
+			return;
+	if (it != NULL && r->paths.n > 0 && str_eq(w->strip, STR("auto")))
+		diag_at(conf_load_diags(load), DIAG_ROUTE_KEY, &it->vspan,
+		    obj, "strip_prefix", "auto takes off what stands before "
+		    "an asterisk: no path of the route has one");
+}
+
 static int
 link_rewrite(struct conf_load *load, struct conf_obj *obj, void *part)
 {
@@ -194,6 +211,7 @@ link_rewrite(struct conf_load *load, struct conf_obj *obj, void *part)
 		if (template_check(load, obj, "rewrite", &r->rules[i].to)
 		    == -1)
 			rc = -1;
+	check_auto(load, obj, r);
 	check_slash(load, obj, r);
 	return rc;
 }

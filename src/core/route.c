@@ -42,12 +42,10 @@ struct climb {
 
 #define MORE_MAX	256
 
-static bool
-is_listener(const struct route *r, struct str name)
+bool
+route_has_listener(const struct route *r, struct str name)
 {
-	size_t	i;
-
-	for (i = 0; i < r->listeners.n; i++)
+	for (size_t i = 0; i < r->listeners.n; i++)
 		if (str_eq(r->listeners.v[i], name))
 			return true;
 	return r->listeners.n == 0;
@@ -114,7 +112,7 @@ try_place(struct search *s, const struct route_place *p)
 	if (s->first && s->trace == NULL && s->best.place != NULL &&
 	    s->best.place->route->order < r->order)
 		return;
-	if (!is_listener(r, s->x->acc.str[ACCESS_LISTENER])) {
+	if (!route_has_listener(r, s->x->acc.str[ACCESS_LISTENER])) {
 		tell(s, r, "listener", false);
 		return;
 	}

@@ -18,6 +18,7 @@ struct route_check {
 	const struct route_cond	*cond;	/* const */
 	const void		*part;	/* of conf: a struct of its group */
 	bool			 not;	/* it must fail */
+	struct str		 key;	/* of conf: what is behind "not." */
 };
 
 struct route_nots {
@@ -60,6 +61,9 @@ struct route_cond {
 	uint32_t		(*methods)(const void *part);
 	/* Those that have no bit, "A, B"; may be NULL. */
 	struct str		(*others)(const void *part);
+	/* True if what narrow lets through, wide does too. */
+	bool			(*covers)(const void *wide,
+				    const void *narrow);
 	/* What to answer when only this one fails; FAIL_NONE: try on. */
 	enum fail		fail;
 };
@@ -76,6 +80,9 @@ extern const struct conf_group route_group;
  */
 const struct route *route_match(const struct conf *, struct exchange *,
     enum fail *why, uint32_t *allow);
+
+/* True if the route is for the listener of that name. */
+bool route_has_listener(const struct route *, struct str name);
 
 /* The methods that a check which knows them lets through. */
 uint32_t route_methods(const struct route_check *);

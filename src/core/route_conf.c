@@ -150,6 +150,9 @@ read_host(const struct pattern *p, struct str word, struct str *out)
 		*out = STR("");
 		return 0;
 	}
+	if (word.p[0] == '~')
+		return fail_word(p, word,
+		    "a host is a name or *.NAME, no regular expression");
 	below = str_starts(word, STR("*."));
 	if (below)
 		name = str_sub(word, 2, word.n);
@@ -300,20 +303,13 @@ index_route(struct arena *a, struct route_index *x, const struct route *r)
 static bool
 has_route(const struct conf_objs *all, struct str listener)
 {
-	const struct route	*r;
-
-	for (size_t i = 0; i < all->n; i++) {
-		r = all->v[i]->part[0];
-		if (r->listeners.n == 0)
+	for (size_t i = 0; i < all->n; i++)
+		if (route_has_listener(all->v[i]->part[0], listener))
 			return true;
-		for (size_t j = 0; j < r->listeners.n; j++)
-			if (str_eq(r->listeners.v[j], listener))
-				return true;
-	}
 	return false;
 }
 
-/* It listens and answers 404 to all. */
+/* It listens and answers 404 to all, or does not even listen. */
 static void
 warn_unrouted(struct conf_load *load, const struct conf_objs *routes)
 {
@@ -321,6 +317,9 @@ warn_unrouted(struct conf_load *load, const struct conf_objs *routes)
 	    &listener_section);
 	struct conf_span	at;
 
+	if (all.n == 0)
+		diag_at(conf_load_diags(load), DIAG_NO_LISTENER, NULL, NULL,
+		    "", "there is no listener: nobody can connect");
 	if (routes->n == 0) {
 		diag_at(conf_load_diags(load), DIAG_NO_ROUTE, NULL, NULL, "",
 		    "there is no route: every request is answered 404");

@@ -82,6 +82,16 @@ bool route_index_add(struct arena *, struct route_set *, uint32_t at,
  */
 int route_compare(const struct route *, const struct route *);
 
+/* True if what r is for by its conditions, first is for too. */
+bool route_covers(const struct route *first, const struct route *r);
+
+/*
+ * With match = first: a route before r that takes all that would come to
+ * r at this host and path, or NULL.
+ */
+const struct route *route_cover_first(const struct route_index *,
+    const struct route *r, struct str host, const struct route_path *);
+
 /* Warns of what is odd about all routes. */
 void route_lint(struct conf_load *, struct route_index *);
 

@@ -1,34 +1,22 @@
 /*
  * What is odd about the routes as a whole: those that are never reached
- * (W0301), those between which only their order decides (W0302), hosts
+ * (W0301, W0309), those between which only their order decides (W0302), hosts
  * with many regular expressions (W0304).  Builder and tools.
  *
  * Routes are compared where they meet: in the sets of the index, and with
- * match = first with those before them that fit any path.
+ * match = first in all sets that a request for them comes by.
  */
 #include "conf/load.h"
 #include "core/route_index.h"
 
 #define REGEX_MANY	50
-#define WIDE_MAX	64
 
 struct lint {
 	struct conf_load	*load;
 	struct route_index	*x;
-	const struct route	*wide[WIDE_MAX]; /* met so far: any path */
-	uint32_t		 nwide;
 };
 
 /* --- two routes --- */
-
-static bool
-has_listener(const struct route *r, struct str name)
-{
-	for (size_t i = 0; i < r->listeners.n; i++)
-		if (str_eq(r->listeners.v[i], name))
-			return true;
-	return r->listeners.n == 0;
-}
 
 static bool
 shares_listener(const struct route *a, const struct route *b)
@@ -36,7 +24,7 @@ shares_listener(const struct route *a, const struct route *b)
 	if (a->listeners.n == 0 || b->listeners.n == 0)
 		return true;
 	for (size_t i = 0; i < a->listeners.n; i++)
-		if (has_listener(b, a->listeners.v[i]))
+		if (route_has_listener(b, a->listeners.v[i]))
 			return true;
 	return false;
 }
@@ -59,42 +47,6 @@ overlaps(const struct route *a, const struct route *b)
 		    (route_methods(k) & route_methods(&b->checks[i])) == 0)
 			return false;
 	}
-	return true;
-}
-
-/* True if the check lets through all that one of r's does. */
-static bool
-is_implied(const struct route_check *k, const struct route *r)
-{
-	const struct route_check	*c = r->checks;
-
-	if (k->cond->methods == NULL || k->not)
-		return false;
-	for (; c < r->checks + r->nchecks; c++)
-		if (c->cond == k->cond && !c->not &&
-		    c->cond->others(c->part).n == 0 &&
-		    (route_methods(c) & ~route_methods(k)) == 0)
-			return true;
-	return false;
-}
-
-/*
- * True if what r is for by its conditions, first is for too.  What an
- * option made (--root) is meant to be in front.
- */
-static bool
-covers(const struct route *first, const struct route *r)
-{
-	if (first->obj.line == 0)
-		return false;
-	if (first->listeners.n > 0 && r->listeners.n == 0)
-		return false;
-	for (size_t i = 0; i < r->listeners.n; i++)
-		if (!has_listener(first, r->listeners.v[i]))
-			return false;
-	for (uint32_t i = 0; i < first->nchecks; i++)
-		if (!is_implied(&first->checks[i], r))
-			return false;
 	return true;
 }
 
@@ -122,6 +74,9 @@ warn_shadowed(struct lint *l, const struct route *r,
 	    "is taken for all it is for", STR_FMT(r->obj.name),
 	    STR_FMT(first->obj.name), STR_FMT(first->obj.file),
 	    first->obj.line);
+	if (l->x->first)
+		diag_hint(conf_load_diags(l->load),
+		    "put it in front of the other, or remove it");
 }
 
 /* Each is tried in turn: many of them are slow. */
@@ -136,24 +91,48 @@ warn_regexes(struct lint *l, const struct route *r, struct str host)
 	    host.n > 0 ? "host " : "any host", STR_FMT(host), REGEX_MANY);
 }
 
-/* --- one route --- */
-
-static bool
-has_host(const struct route *r, struct str host)
+/* The place of not.KEY, or NULL. */
+static const struct conf_item *
+find_not(struct conf_load *load, const struct route *r, struct str key)
 {
-	for (size_t i = 0; i < r->hosts.n; i++)
-		if (r->hosts.v[i].n == 0 || str_eq(r->hosts.v[i], host))
-			return true;
-	return r->hosts.n == 0;
+	struct conf_words	w;
+
+	conf_words_init(&w, load, &r->obj, "not.*");
+	while (conf_words_next(&w))
+		if (str_eq(str_sub(w.it->key, STR("not.").n, w.it->key.n),
+		    key))
+			return w.it;
+	return NULL;
 }
 
-static bool
-is_wide(const struct route *r)
+static void
+warn_never(struct lint *l, const struct route *r, struct str key)
 {
-	for (size_t i = 0; i < r->paths.n; i++)
-		if (route_path_is_any(&r->paths.v[i]))
-			return true;
-	return false;
+	const struct conf_item	*it = find_not(l->load, r, key);
+	struct conf_span	 at = conf_obj_span(&r->obj);
+
+	diag_at(conf_load_diags(l->load), DIAG_ROUTE_NEVER,
+	    it != NULL ? &it->kspan : &at, &r->obj, "not.*",
+	    "route \"%.*s\" is never taken: not.%.*s refuses all that "
+	    "%.*s lets through", STR_FMT(r->obj.name), STR_FMT(key),
+	    STR_FMT(key));
+}
+
+/* --- one route --- */
+
+/* A condition that must hold, and one that must not and is as wide. */
+static void
+check_contrary(struct lint *l, const struct route *r)
+{
+	const struct route_check	*n, *k;
+
+	for (n = r->nots.v; n < r->nots.v + r->nots.n; n++)
+		for (k = r->checks; k < r->checks + r->nchecks; k++)
+			if (!k->not && k->cond == n->cond &&
+			    n->cond->covers(n->part, k->part)) {
+				warn_never(l, r, n->key);
+				return;
+			}
 }
 
 /* Whoever takes all that would come to r here; *equal: as good as r. */
@@ -161,21 +140,19 @@ static const struct route *
 find_cover(struct lint *l, const struct route *r, struct str host,
     const struct route_path *p, const struct route **equal)
 {
-	struct route_set	*s = route_index_set(
-	    conf_load_arena(l->load), l->x, host, p);
+	struct route_set	*s;
 	const struct route	*o;
 
+	if (l->x->first)
+		return route_cover_first(l->x, r, host, p);
+	s = route_index_set(conf_load_arena(l->load), l->x, host, p);
 	for (uint32_t i = 0; i < s->n && s->v[i].route != r; i++) {
 		o = s->v[i].route;
-		if (!l->x->first && route_compare(o, r) == 0 &&
-		    overlaps(o, r))
+		if (route_compare(o, r) == 0 && overlaps(o, r))
 			*equal = o;
-		else if (covers(o, r))
+		else if (route_covers(o, r))
 			return o;
 	}
-	for (uint32_t i = 0; l->x->first && i < l->nwide; i++)
-		if (has_host(l->wide[i], host) && covers(l->wide[i], r))
-			return l->wide[i];
 	return NULL;
 }
 
@@ -200,12 +177,11 @@ check_route(struct lint *l, const struct route *r)
 				warn_regexes(l, r, host);
 		}
 	}
+	check_contrary(l, r);
 	if (equal != NULL)
 		warn_equal(l, r, equal);
 	else if (!open && cover != NULL)
 		warn_shadowed(l, r, cover);
-	if (is_wide(r) && l->nwide < WIDE_MAX)
-		l->wide[l->nwide++] = r;
 }
 
 void

@@ -34,9 +34,15 @@ route_cut_param(struct str *rest, struct str *lit, struct str *name)
 int
 route_find_name(const struct route_path *p, struct str name)
 {
+	uint64_t	n;
+
 	for (uint32_t i = 0; i < p->ncap; i++)
 		if (str_eq(p->names[i], name))
 			return (int)i;
+	/* a group that has a name has its number, too */
+	if (p->kind == ROUTE_REGEX && str_to_u64(name, p->ncap, &n) == 0 &&
+	    n > 0)
+		return (int)n - 1;
 	return -1;
 }
 

@@ -39,7 +39,10 @@ int route_parse_paths(struct conf_load *, const struct conf_row *, void *dst,
  */
 bool route_cut_param(struct str *rest, struct str *lit, struct str *name);
 
-/* Index of a name among those that the pattern catches, or -1. */
+/*
+ * Index of a name, or of a group by its number, among those that the
+ * pattern catches, or -1.
+ */
 int route_find_name(const struct route_path *, struct str name);
 
 /* True for what fits any path at all. */

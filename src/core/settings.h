@@ -14,6 +14,9 @@
 #define MATCH_SPECIFIC	0
 #define MATCH_FIRST	1
 
+/* [log] output_mode */
+enum { LOG_TO_BOTH, LOG_TO_FILE, LOG_TO_CONSOLE };
+
 /* [sluice] */
 struct settings {
 	struct conf_obj	obj;
@@ -70,7 +73,7 @@ struct settings_log {
 	uint64_t	retention;	/* ms */
 	int64_t		max_rotated;
 	bool		compress;
-	int		output_mode;	/* both, file, console */
+	int		output_mode;	/* LOG_TO_ */
 	int		overflow;	/* drop, block */
 };
 extern const struct conf_section log_section;

@@ -32,6 +32,15 @@ is_redirect(uint64_t status)
 	    status == 308;
 }
 
+/* What a client would take as relative, or as no page at all, is not. */
+static bool
+is_place(struct str s)
+{
+	return s.p[0] == '/' || s.p[0] == '$' ||
+	    str_eq_fold(str_sub(s, 0, 7), STR("http://")) ||
+	    str_eq_fold(str_sub(s, 0, 8), STR("https://"));
+}
+
 static int
 parse_redirect(struct conf_load *load, const struct conf_row *row, void *dst,
     const struct conf_item *items, size_t n)
@@ -54,6 +63,10 @@ parse_redirect(struct conf_load *load, const struct conf_row *row, void *dst,
 	if (scan_target(rest) != rest.n)
 		return fail_value(load, DIAG_VALUE_TEXT, it, rest,
 		    "a place has no blanks and no letters beyond ASCII");
+	if (!is_place(rest))
+		return fail_value(load, DIAG_VALUE_PATTERN, it, rest,
+		    "a place begins with a slash, http://, https:// or a "
+		    "variable");
 	r->other_host = str_starts(rest, STR("//"));
 	return template_parse(load, row, it, rest, 0, &r->target);
 }

@@ -295,7 +295,9 @@ fail_errno(struct sending *s, int error)
 	case EACCES:
 	case EPERM:
 	case ENXIO:
-		fail_with(s, FAIL_FORBIDDEN, strerror(error));
+		exchange_fail(s->x, FAIL_FORBIDDEN, arena_fmt(s->x->arena,
+		    "\"%.*s/%.*s\": %s", STR_FMT(s->r->root),
+		    STR_FMT(s->name), strerror(error)));
 		break;
 	case EMFILE:
 	case ENFILE:

@@ -54,6 +54,50 @@ trim_fallback(struct static_route *r)
 		r->fallback = str_sub(r->fallback, 1, r->fallback.n);
 }
 
+/* True if a segment is ".." */
+static bool
+leads_out(struct str path)
+{
+	struct str	seg;
+
+	while (str_word(&path, "/", &seg))
+		if (str_eq(seg, STR("..")))
+			return true;
+	return false;
+}
+
+/* Files below the directory alone are served. */
+static int
+fail_out(struct conf_load *load, struct conf_obj *obj, const char *key,
+    const struct conf_item *it, struct str word)
+{
+	struct conf_span	at;
+
+	if (it != NULL)
+		at = conf_word_span(it, word);
+	diag_at(conf_load_diags(load), DIAG_VALUE_PATTERN,
+	    it != NULL ? &at : NULL, obj, key,
+	    "\"%.*s\": it leads out of the directory", STR_FMT(word));
+	return -1;
+}
+
+static int
+check_inside(struct conf_load *load, struct conf_obj *obj,
+    const struct static_route *r)
+{
+	struct conf_words	w;
+	int			rc = 0;
+
+	conf_words_init(&w, load, obj, "index");
+	while (conf_words_next(&w))
+		if (leads_out(w.word))
+			rc = fail_out(load, obj, "index", w.it, w.word);
+	if (leads_out(r->fallback))
+		rc = fail_out(load, obj, "fallback",
+		    conf_item(load, obj, "fallback"), r->fallback);
+	return rc;
+}
+
 /* With its length, so that no two lists of words are the same text. */
 static void
 add_word(struct text *t, struct str s)
@@ -123,6 +167,8 @@ link_static(struct conf_load *load, struct conf_obj *obj, void *part)
 
 	if (r->root.n == 0)
 		return 0;
+	if (check_inside(load, obj, r) == -1)
+		return -1;
 	trim_fallback(r);
 	make_key(load, r);
 	rc = check_root(load, obj, r);
@@ -145,7 +191,8 @@ static const struct conf_row rows[] = {
 		.text = "Serves the files of this directory.  The path of a "
 		    "request is looked for as it is, nothing is taken off. "
 		    "A directory that is not there yet is a warning, and "
-		    "404 until it is."
+		    "404 until it is; one that the user of [sluice] may "
+		    "not enter is a warning too, and 403."
 	}, {
 		.key = "index", .type = CONF_LIST, .off = AT(index),
 		.def = "index.html", .example = "index.html index.htm",

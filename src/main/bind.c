@@ -41,6 +41,23 @@ unbind(struct bound *b)
 	free(b);
 }
 
+/* What to do about it depends on what stands in the way. */
+static enum diag_id
+blame(int error)
+{
+	switch (error) {
+	case EACCES:
+		return DIAG_PRIVILEGE;
+	case EADDRNOTAVAIL:
+		return DIAG_BIND_ADDR;
+	case ENOENT:
+	case ENOTDIR:
+		return DIAG_BIND_PATH;
+	default:
+		return DIAG_BIND;
+	}
+}
+
 static struct bound *
 bind_one(struct master *m, const struct sock_addr *a, enum diag_id *id,
     struct err *e)
@@ -51,7 +68,7 @@ bind_one(struct master *m, const struct sock_addr *a, enum diag_id *id,
 	errno = 0;
 	fd = sock_listen(a, BACKLOG, 0666, e);
 	if (fd < 0) {
-		*id = errno == EACCES ? DIAG_PRIVILEGE : DIAG_BIND;
+		*id = blame(errno);
 		return NULL;
 	}
 	b = must_calloc(1, sizeof(*b));

@@ -23,6 +23,7 @@
 #include "conf/delta.h"
 #include "core/settings.h"
 #include "main/budget.h"
+#include "main/reach.h"
 #include "os/fault.h"
 
 #define BUILD_MS	60000
@@ -121,8 +122,9 @@ write_plan(struct master *m, struct conf_load *cl, const struct conf *conf)
 	text_init(&t);
 	text_add(&t, STR("{\"v\":1,"));
 	delta_write(live, conf, &t);
-	text_fmt(&t, ",\"workers\":{\"old\":%u,\"new\":%u},\"restarts\":%u}\n",
-	    was, want, was > want ? was - want : 0);
+	/* workers that are more start, others end: none is restarted */
+	text_fmt(&t, ",\"workers\":{\"old\":%u,\"new\":%u},\"restarts\":0}\n",
+	    was, want);
 	if (fd < 0 || write(fd, t.p, t.n) != (ssize_t)t.n) {
 		diag_at(conf_load_diags(cl), DIAG_FILE_OPEN, NULL, NULL, "",
 		    "the memory file of a plan: %s", strerror(errno));
@@ -155,6 +157,7 @@ compile(struct master *m, struct conf_load *cl, jmp_buf *full, int *files)
 	if (conf == NULL || budget_check(cl, conf) < 0)
 		return -1;
 	warn_start_only(m, cl, conf);
+	reach_check(cl, conf);
 	conf->number = m->pub.number;
 	if (m->plan.inside) {
 		files[0] = write_plan(m, cl, conf);

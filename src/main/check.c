@@ -23,6 +23,7 @@
 #include "core/settings.h"
 #include "main/budget.h"
 #include "main/handover.h"
+#include "main/reach.h"
 
 #define CHECK_BYTES	GEN_SLOT_BYTES
 
@@ -58,6 +59,8 @@ load(const struct opts *o, struct conf_load **cl, struct arena *a)
 	conf = conf_load_run(*cl, a);
 	if (conf != NULL && budget_check(*cl, conf) < 0)
 		return NULL;
+	if (conf != NULL)
+		reach_check(*cl, conf);
 	return conf;
 }
 

@@ -37,8 +37,6 @@
 #define SMALL		16384	/* bytes; fault point log_small */
 #define ORPHAN_MS	5000	/* over the limit, for those who die last */
 
-/* as [log] output_mode has them */
-enum { MODE_BOTH, MODE_FILE, MODE_CONSOLE };
 /* as rotation_strategy has them */
 enum { ROTATE_BOTH, ROTATE_SIZE, ROTATE_TIME, ROTATE_NONE };
 
@@ -72,14 +70,14 @@ struct logging {
 static bool
 wants_file(const struct conf *conf)
 {
-	return settings_log(conf)->output_mode != MODE_CONSOLE ||
+	return settings_log(conf)->output_mode != LOG_TO_CONSOLE ||
 	    !self->start->m->opts->foreground;
 }
 
 static bool
 wants_console(const struct conf *conf)
 {
-	return settings_log(conf)->output_mode != MODE_FILE &&
+	return settings_log(conf)->output_mode != LOG_TO_FILE &&
 	    self->start->m->opts->foreground;
 }
 

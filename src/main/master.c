@@ -18,12 +18,11 @@
 #include "core/lease.h"
 #include "core/settings.h"
 #include "main/panic.h"
+#include "main/reach.h"
 #include "os/fault.h"
 #include "os/notify.h"
 #include "os/place.h"
 
-#define DEFAULT_USER	"sluice"
-#define FALLBACK_USER	"nobody"
 #define FIRST_MS	1000	/* until the first generation is tried again */
 #define FIRST_MAX_MS	60000
 #define STOP_MS		30000	/* without a generation that says it */
@@ -53,25 +52,13 @@ log_to_ring(struct master *m)
 static int
 find_user(struct master *m, const struct settings *s, struct err *e)
 {
-	char name[64], why[160];
+	char why[160];
+	int rc = reach_user(s, &m->user, e);
 
-	if (!priv_is_root()) {
-		m->user.uid = getuid();
-		m->user.gid = getgid();
-		snprintf(m->user.name, sizeof(m->user.name), "uid %u",
-		    (unsigned)m->user.uid);
-		return 0;
-	}
-	if (str_to_c(s->user, name, sizeof(name)) < 0)
-		return err_set(e, "the name of the user is too long");
-	if (priv_find_user(name, &m->user, e) == 0)
-		return 0;
-	/* only the default may be absent */
-	if (!str_eq(s->user, STR(DEFAULT_USER)) ||
-	    priv_find_user(FALLBACK_USER, &m->user, NULL) < 0)
-		return -1;
-	snprintf(why, sizeof(why), "user \"%s\" does not exist: running as "
-	    "\"%s\"", name, FALLBACK_USER);
+	if (rc <= 0)
+		return rc;
+	snprintf(why, sizeof(why), "user \"%.*s\" does not exist: running "
+	    "as \"%s\"", STR_FMT(s->user), REACH_FALLBACK);
 	publish_say(m, DIAG_NO_USER, why);
 	return 0;
 }
@@ -224,6 +211,8 @@ say_ready(struct master *m)
 		    STR(" http://"));
 		sock_text(&t, &b->addr);
 	}
+	if (t.n == 0)
+		text_add(&t, STR(" nothing"));
 	log_info(&self->lc, "ready: pid %d, %u workers, listening on%.*s",
 	    (int)getpid(), child_count(m, child_row("worker")),
 	    STR_FMT(text_str(&t)));

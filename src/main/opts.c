@@ -180,8 +180,10 @@ opts_parse(struct opts *o, int argc, char **argv)
 	for (i = 1; i < argc; i++) {
 		row = find(argv[i], &val);
 		if (row == NULL) {
-			fprintf(stderr, "sluiced: unknown option \"%s\": "
-			    "see sluiced --help\n", argv[i]);
+			fprintf(stderr, "sluiced: %s \"%s\": see sluiced "
+			    "--help\n", argv[i][0] == '-' ?
+			    "unknown option" : "no argument is taken:",
+			    argv[i]);
 			return EXIT_USAGE;
 		}
 		if (row->arg != NULL && val == NULL) {

@@ -301,9 +301,11 @@ on_signal(void *ctx, int signo)
 	struct skel *s = ctx;
 
 	/* from outside, or from a master of another program */
-	if (signo == SIGTERM || signo == SIGQUIT)
-		drain(s, 0, settings_get(self->gens->cur->conf)->
-		    drain_timeout, false);
+	if (signo != SIGTERM && signo != SIGQUIT)
+		return;
+	s->proc.replaced = !s->proc.draining;
+	drain(s, 0, settings_get(self->gens->cur->conf)->drain_timeout,
+	    false);
 }
 
 static void

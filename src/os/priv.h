@@ -36,6 +36,13 @@ int priv_limit_master(struct err *);
 /* Child: becomes the user for good. */
 int priv_become(const struct priv_user *, struct err *);
 
+/*
+ * Calls look while files are got at with the rights of the user, which
+ * root alone can do; others look as they are.
+ */
+int priv_as_user(const struct priv_user *, void (*look)(void *ctx),
+    void *ctx, struct err *);
+
 /* No new privileges by exec, for good. */
 int priv_no_new(struct err *);
 

@@ -8,12 +8,14 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <grp.h>
+#include <limits.h>
 #include <linux/capability.h>
 #include <netinet/in.h>
 #include <pwd.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/fsuid.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -124,6 +126,35 @@ priv_become(const struct priv_user *u, struct err *e)
 	if (setuid(0) == 0)
 		return err_set(e, "user \"%s\" can become root again",
 		    u->name);
+	return 0;
+}
+
+/* The rights to files alone, so that the way back is open. */
+int
+priv_as_user(const struct priv_user *u, void (*look)(void *ctx), void *ctx,
+    struct err *e)
+{
+	gid_t was[NGROUPS_MAX];
+	int n, death = 0, dumps = prctl(PR_GET_DUMPABLE, 0, 0, 0, 0);
+
+	if (geteuid() != 0 || u->uid == 0) {
+		look(ctx);
+		return 0;
+	}
+	n = getgroups(NGROUPS_MAX, was);
+	if (n < 0 || setgroups(1, &u->gid) < 0)
+		return err_sys(e, "cannot change groups");
+	(void)prctl(PR_GET_PDEATHSIG, &death, 0, 0, 0);
+	setfsgid(u->gid);
+	setfsuid(u->uid);
+	look(ctx);
+	setfsuid(0);
+	setfsgid(getegid());
+	/* the kernel forgets both at such a change */
+	(void)prctl(PR_SET_PDEATHSIG, death, 0, 0, 0);
+	(void)prctl(PR_SET_DUMPABLE, dumps, 0, 0, 0);
+	if (setgroups((size_t)n, was) < 0)
+		return err_sys(e, "cannot have the groups again");
 	return 0;
 }
 

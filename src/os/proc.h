@@ -29,6 +29,8 @@ struct proc {
 	struct chan		 master;	/* to the master */
 	const struct start	*start;		/* of main/: inherited */
 	bool			 draining:1;
+	bool			 replaced:1;	/* so by a signal: one takes
+						 * its place */
 };
 
 extern struct proc *self;

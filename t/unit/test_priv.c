@@ -6,7 +6,10 @@
 
 #include <check.h>
 #include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
 #include <stdlib.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -94,6 +97,35 @@ START_TEST(no_calls_of_32_bits)
 END_TEST
 #endif
 
+/* the directory is root's alone */
+static void
+look(void *ctx)
+{
+	*(int *)ctx = access(".", F_OK) == 0 && faccessat(AT_FDCWD,
+	    getenv("PRIV_CLOSED"), X_OK, AT_EACCESS) == -1 ? errno : 0;
+}
+
+START_TEST(looking_as_a_user)
+{
+	struct priv_user	nobody = { 65534, 65534, "nobody" };
+	char			dir[] = "/tmp/privXXXXXX";
+	struct err		e;
+	int			saw = -1, death = 0;
+
+	ck_assert_ptr_nonnull(mkdtemp(dir));
+	setenv("PRIV_CLOSED", dir, 1);
+	prctl(PR_SET_PDEATHSIG, SIGUSR1);
+	ck_assert_int_eq(priv_as_user(&nobody, look, &saw, &e), 0);
+	ck_assert_int_eq(saw, geteuid() == 0 ? EACCES : 0);
+	/* and all is as it was */
+	look(&saw);
+	ck_assert_int_eq(saw, 0);
+	prctl(PR_GET_PDEATHSIG, &death);
+	ck_assert_int_eq(death, SIGUSR1);
+	rmdir(dir);
+}
+END_TEST
+
 START_TEST(watching_refuses_nothing)
 {
 	struct err	e;
@@ -116,6 +148,7 @@ suite(void)
 #ifdef __x86_64__
 	tcase_add_test(t, no_calls_of_32_bits);
 #endif
+	tcase_add_test(t, looking_as_a_user);
 	tcase_add_test(t, watching_refuses_nothing);
 	suite_add_tcase(s, t);
 	return s;

@@ -525,6 +525,9 @@ START_TEST(warnings)
 }
 END_TEST
 
+#define FIRST(a, b) \
+	"[sluice]\nmatch = first\n" ROUTE("a", a) ROUTE("b", b)
+
 START_TEST(never_reached)
 {
 	static const char *const	t[] = {
@@ -542,6 +545,27 @@ START_TEST(never_reached)
 	    ROUTE("b", "path = /x\nmethod = PUT\n"),
 	    "[sluice]\nmatch = first\n" ROUTE("a", "path = /x\n")
 	    ROUTE("b", "path = /x\nfrom = 10.0.0.0/8\n"),
+	    FIRST("path = /a/*\n", "path = /a/b/*\n"),
+	    FIRST("path = /a/*\n", "path = /a/b/c\n"),
+	    FIRST("path = /a/*\n", "path = /a/:id/x\n"),
+	    FIRST("path = /a*\n", "path = /a/b*\n"),
+	    FIRST("path = /u/:id\n", "path = /u/me\n"),
+	    FIRST("path = /u/:id\n", "path = /u/:name\n"),
+	    FIRST("path = /:a/:b/*\n", "path = /u/:id/x/*\n"),
+	    FIRST("path = /:a/x\n", "path = /u/x\n"),
+	    FIRST("path = ~^/x\n", "path = ~^/x\nhost = a.example\n"),
+	    FIRST("host = *.x.example\n", "host = www.x.example\n"),
+	    FIRST("host = *.example\n", "host = *.x.example\n"),
+	    FIRST("path = /a/*\n", "path = /a/b\nhost = *.x.example\n"),
+	    FIRST("path = /a/*\nheader.b = 1\nheader.b = 2\n",
+		"path = /a/b\nheader.B = 1\nquery.c = d\n"),
+	    FIRST("query.a = *\n", "query.a = 1\n"),
+	    FIRST("cookie.a = 1\n", "cookie.b = 2\ncookie.a = 1\n"),
+	    FIRST("from = 10.0.0.0/8 ::1\n", "from = 10.1.0.0/16\n"),
+	    FIRST("method = GET PURGE\n", "method = PURGE\n"),
+	    FIRST("not.method = GET\n", "method = POST\n"),
+	    FIRST("not.header.a = 1\n", "not.header.a = *\n"),
+	    FIRST("upgrade = *\n", "upgrade = websocket\n"),
 	};
 
 	for (size_t i = 0; i < sizeof(t) / sizeof(t[0]); i++) {
@@ -576,10 +600,49 @@ START_TEST(no_warnings)
 	env_lacks(why.p, "W03");
 	text_fini(&why);
 	ck_assert_ptr_nonnull(env_load(&a, "[sluice]\nmatch = first\n" WEB
-	    ROUTE("a", "host = a.example\n") ROUTE("b", "path = /b/*\n")
-	    ROUTE("c", "path = /b/c\n") ROUTE("d", ""), &why));
+	    ROUTE("a", "host = a.example\n") ROUTE("b", "path = /b/c\n")
+	    ROUTE("c", "path = /b/*\n") ROUTE("d", ""), &why));
 	env_lacks(why.p, "W03");
 	text_fini(&why);
+	arena_fini(&a);
+}
+END_TEST
+
+START_TEST(reached_behind_others)
+{
+	static const char *const	t[] = {
+	    FIRST("path = /a/b/*\n", "path = /a/*\n"),
+	    FIRST("path = /a/*\n", "path = /a /b\n"),
+	    FIRST("path = /a/*\n", "path = /a*\n"),
+	    FIRST("path = /u/:id\n", "path = /u/*\n"),
+	    FIRST("path = /u/:id\n", "path = /u/me*\n"),
+	    FIRST("path = /u/:id\n", "path = /u/\n"),
+	    FIRST("path = /u/me\n", "path = /u/:id\n"),
+	    FIRST("path = /u/:id/*\n", "path = /u/me\n"),
+	    FIRST("host = *.x.example\n", "host = x.example\n"),
+	    FIRST("host = www.x.example\n", "host = *.x.example\n"),
+	    FIRST("path = /a/*\nheader.b = 1\n", "path = /a/b\n"),
+	    FIRST("header.b = 1\n", "header.b = *\n"),
+	    FIRST("header.b = 1\nheader.c = *\n", "header.b = 1\n"),
+	    FIRST("cookie.a = 1\n", "cookie.A = 1\n"),
+	    FIRST("from = 10.1.0.0/16\n", "from = 10.0.0.0/8\n"),
+	    FIRST("from = 10.0.0.0/8\n", "not.from = 10.0.0.0/8\n"),
+	    FIRST("not.from = 10.0.0.0/8\n", "not.from = 10.1.0.0/16\n"),
+	    FIRST("method = GET\n", "method = GET PURGE\n"),
+	    FIRST("upgrade = websocket\n", "upgrade = *\n"),
+	};
+	struct arena	a;
+	struct text	why, c;
+
+	arena_init(&a, NULL);
+	for (size_t i = 0; i < sizeof(t) / sizeof(t[0]); i++) {
+		text_init(&c);
+		text_fmt(&c, WEB "%s%c", t[i], 0);
+		ck_assert_ptr_nonnull(env_load(&a, c.p, &why));
+		env_lacks(why.p, "W03");
+		text_fini(&why);
+		text_fini(&c);
+	}
 	arena_fini(&a);
 }
 END_TEST
@@ -613,6 +676,7 @@ suite(void)
 	tcase_add_test(tc, warnings);
 	tcase_add_test(tc, never_reached);
 	tcase_add_test(tc, no_warnings);
+	tcase_add_test(tc, reached_behind_others);
 	suite_add_tcase(s, tc);
 	return s;
 }

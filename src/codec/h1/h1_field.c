@@ -235,7 +235,7 @@ blame_list(struct str rest)
 	while (hdr_cut_element(&rest, &word))
 		if (str_to_u64(word, INT64_MAX, &v) < 0)
 			return FAIL_BAD_LENGTH;
-	return FAIL_LENGTHS_DIFFER;
+	return FAIL_LENGTH_TWICE;
 }
 
 /* RFC 9112 6.3 rule 5, without its leniency for equal lists. */
@@ -245,7 +245,7 @@ frame_length(const struct h1_told *t, struct h1_framing *f)
 	uint64_t	v;
 
 	if (t->nlength > 1)
-		return FAIL_LENGTHS_DIFFER;
+		return FAIL_LENGTH_TWICE;
 	if (str_find(t->length, ',', 0) >= 0)
 		return blame_list(t->length);
 	if (str_to_u64(t->length, INT64_MAX, &v) < 0)
