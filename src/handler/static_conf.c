@@ -145,7 +145,8 @@ static const struct conf_row rows[] = {
 		.text = "Serves the files of this directory.  The path of a "
 		    "request is looked for as it is, nothing is taken off. "
 		    "A directory that is not there yet is a warning, and "
-		    "404 until it is."
+		    "404 until it is; so is one that goes away.  Changes "
+		    "of files and directories show within half a second."
 	}, {
 		.key = "index", .type = CONF_LIST, .off = AT(index),
 		.def = "index.html", .example = "index.html index.htm",
