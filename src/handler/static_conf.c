@@ -173,7 +173,8 @@ static const struct conf_row rows[] = {
 		.off = AT(precompressed), .def = "on", .example = "off",
 		.text = "Whether files of text are served from a sibling "
 		    "FILE.br, FILE.zst or FILE.gz to clients that accept "
-		    "it, unless it is older than the file."
+		    "it, unless it is older than the file.  A sibling "
+		    "without its file is not looked for."
 	}, {
 		.key = "types.*", .type = CONF_PAIRS, .off = AT(types),
 		.example = "application/x-thing",
