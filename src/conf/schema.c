@@ -249,19 +249,20 @@ put_range(FILE *out, const struct conf_row *r)
 	text_fini(&t);
 }
 
-/* What a bare number means, where it has a unit. */
+/* What a bare number means. */
 static void
 put_unit(FILE *out, const struct conf_row *r)
 {
 	static const char *const	names[] = {
-		[CONF_COUNT] = NULL, [CONF_BYTES] = "bytes",
+		[CONF_COUNT] = "bytes", [CONF_BYTES] = "bytes",
 		[CONF_MS] = "milliseconds", [CONF_SECONDS] = "seconds",
 		[CONF_MEGABYTES] = "megabytes", [CONF_DAYS] = "days",
-		[CONF_PERCENT] = NULL
+		[CONF_PERCENT] = "percent"
 	};
 
-	if ((r->type == CONF_TIME || r->type == CONF_SIZE) &&
-	    names[r->unit] != NULL)
+	if (r->type == CONF_TIME && r->unit == CONF_COUNT)
+		fputs("A number other than 0 needs a unit.\n", out);
+	else if (r->type == CONF_TIME || r->type == CONF_SIZE)
 		fprintf(out, "A number without a unit is %s.\n",
 		    names[r->unit]);
 }
