@@ -71,6 +71,7 @@ def test_words_are_filled_in(tmp):
     install(tmp)
     unit = read(tmp, "lib/systemd/system/sluice.service")
     assert f"ExecStart={PREFIX}/sbin/sluiced -f\n" in unit
+    assert f"ExecReload={PREFIX}/sbin/sluicectl reload\n" in unit
     for name in FILES - {"sbin/sluiced", "sbin/sluicectl"}:
         assert not re.search(r"@[A-Z]+@", read(tmp, name)), name
 

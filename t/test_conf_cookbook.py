@@ -118,6 +118,8 @@ def test_answer_alike(sluice, nginx, site, path):
 
 def test_the_bare_name(sluice, site):
     s = sluice(sluice_conf(PAGES[0], site, "@port@"))
-    r = http.get(s.port, "/a", headers={"Host": "example.com"})
-    assert r.status == 301 and r["location"] == f"http://{HOST}/"
+    for target in ("/", "/a", "/a/b?c=d"):
+        r = http.get(s.port, target, headers={"Host": "example.com"})
+        assert r.status == 301
+        assert r["location"] == f"http://{HOST}{target}"
     assert http.get(s.port, "/", headers={"Host": "x.org"}).status == 404

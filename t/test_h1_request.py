@@ -27,7 +27,8 @@ bind = 127.0.0.1:@port2@
 """ + wire.PROBE
 
 # what routing says to a target that the parser lets pass
-PATHS = {"all bytes that targets have": "bad_path"}
+PATHS = {"all bytes that targets have": "bad_path",
+         "absolute-form of https": "misdirected"}
 OURS = {"host", "via", "x-forwarded-for", "x-forwarded-host",
         "x-forwarded-proto", "x-real-ip", "x-request-id", "content-length",
         "transfer-encoding", "connection", "te", "expect"}

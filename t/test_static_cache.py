@@ -115,6 +115,50 @@ def test_deploy_below_the_root(sluice, tmp):
     wire.within(1, s, "/current/f.txt", lambda r: r.status == 404)
 
 
+def state_of_root(s):
+    r = http.get(s.port, "/static/status")
+    return json.loads(r.body)["roots"][0]["there"]
+
+
+@pytest.mark.parametrize("link", [True, False])
+def test_directory_that_goes(sluice, tmp, link):
+    """404 while it is away, and told once; as it was when it is back."""
+    wire.put(tmp, "../v1/f.txt", b"here")
+    wire.put(tmp, "../v1/page.html", b"page")
+    root = "current" if link else "v1"
+    os.symlink(f"{tmp}/v1", f"{tmp}/current")
+    s = sluice(CONF.replace("@dir@/www", f"@dir@/{root}"))
+    for _ in range(2):
+        gone = s.stderr().count("directory is gone")
+        assert http.get(s.port, "/f.txt").body == b"here"
+        assert http.get(s.port, "/page.html").body == b"page"
+        os.rename(f"{tmp}/v1", f"{tmp}/v1x")
+        wire.within(1, s, "/f.txt", lambda r: r.status == 404)
+        assert http.get(s.port, "/page.html").status == 404
+        assert not state_of_root(s)
+        wire.put(tmp, "../v1x/new.txt", b"new")
+        time.sleep(1.1)
+        assert http.get(s.port, "/new.txt").status == 404
+        s.reload()
+        assert http.get(s.port, "/f.txt").status == 404
+        os.rename(f"{tmp}/v1x", f"{tmp}/v1")
+        wire.within(1, s, "/f.txt", is_body(b"here"))
+        assert state_of_root(s)
+        s.wait_stderr("directory is back", count=gone + 1)
+        assert s.stderr().count("directory is gone") == gone + 1
+    assert len(s.wait_log('"module":"static".*directory is ', 4)) == 4
+
+
+def test_file_in_place_of_the_directory(sluice, tmp):
+    wire.put(tmp, "f.txt", b"here")
+    s = sluice(CONF + "fallback = f.txt\n")
+    assert http.get(s.port, "/x").body == b"here"
+    os.rename(f"{tmp}/www", f"{tmp}/old")
+    with open(f"{tmp}/www", "wb"):
+        pass
+    wire.within(1, s, "/x", lambda r: r.status == 404)
+
+
 def test_reload_changes_what_is_told(sluice, tmp):
     wire.put(tmp, "f.txt", b"here")
     s = sluice(CONF)

@@ -23,6 +23,7 @@ FILES = {
     "list/a & b.txt": b"12345", "list/<i>.txt": b"1",
     "list/dir/x": b"", "list/.hidden": b"", "list/100%.txt": b"",
     'list/"q".txt': b"", "list/\u00e4.txt": b"", "list/java:x": b"",
+    "list/back\\slash.txt": b"", "list/back\\dir/x": b"",
     "list/Z.txt": b"", "probe.txt": b"probe",
 }
 CONF = """
@@ -264,11 +265,13 @@ def test_list_links_work(gate):
             continue
         target = "/list/" + urllib.parse.quote(link[2:])
         assert ask(gate, target, host="lists").status == 200, target
+    assert ask(gate, "/list/back%5Cslash.txt", host="lists").status == 400
 
 
 def test_list_of_all(gate):
     got = [g[1] for g in rows(ask(gate, "/list/", host="all"))]
     assert ".hidden" in got and "escape/" not in got
+    assert not [g for g in got if "\\" in g]
     top = rows(ask(gate, "/", host="all"))
     assert top[0][1] != "../" and "list/" in [g[1] for g in top]
 

@@ -249,6 +249,24 @@ put_range(FILE *out, const struct conf_row *r)
 	text_fini(&t);
 }
 
+/* What a bare number means. */
+static void
+put_unit(FILE *out, const struct conf_row *r)
+{
+	static const char *const	names[] = {
+		[CONF_COUNT] = "bytes", [CONF_BYTES] = "bytes",
+		[CONF_MS] = "milliseconds", [CONF_SECONDS] = "seconds",
+		[CONF_MEGABYTES] = "megabytes", [CONF_DAYS] = "days",
+		[CONF_PERCENT] = "percent"
+	};
+
+	if (r->type == CONF_TIME && r->unit == CONF_COUNT)
+		fputs("A number other than 0 needs a unit.\n", out);
+	else if (r->type == CONF_TIME || r->type == CONF_SIZE)
+		fprintf(out, "A number without a unit is %s.\n",
+		    names[r->unit]);
+}
+
 static void
 put_aliases(FILE *out, const struct conf_row *r)
 {
@@ -293,6 +311,7 @@ put_row(FILE *out, const struct conf_row *r)
 	if (r->text != NULL)
 		fprintf(out, "%s\n", r->text);
 	put_choices(out, r);
+	put_unit(out, r);
 	put_range(out, r);
 	put_notes(out, r);
 	if (r->example != NULL) {

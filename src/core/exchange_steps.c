@@ -91,6 +91,9 @@ st_target(struct exchange *x)
 	enum fail	why;
 
 	x->allow = METHODS_ALL;
+	/* no listener has TLS: its origin is another one (RFC 9110 7.4) */
+	if (str_eq(x->req->scheme, STR("https")))
+		return fail_with(x, FAIL_MISDIRECTED);
 	why = exchange_target(x);
 	if (why != FAIL_NONE)
 		return fail_with(x, why);

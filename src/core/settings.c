@@ -380,7 +380,9 @@ static const struct conf_row log_rows[] = {
 		.text = "When a new file is begun: at file_size_mb, at local "
 		    "midnight, at both, or never.  The old one gets a "
 		    "number behind its name, unless {date} gives the new one "
-		    "another name.  With none the files are somebody "
+		    "another name.  Numbers count upwards: .1 is the oldest, "
+		    "and no file is renamed twice, other than logrotate has "
+		    "it.  With none the files are somebody "
 		    "else's: nothing is compressed or removed either."
 	}, {
 		.key = "file_size_mb", .type = CONF_INT,
@@ -388,7 +390,9 @@ static const struct conf_row log_rows[] = {
 		.max = 1048576, .example = "512",
 		.text = "Size, in units of 1048576 bytes, at which a file "
 		    "ends; it may be a little more, for what is written at "
-		    "once stays together."
+		    "once stays together.  The default suits a trial: a "
+		    "busy gateway writes that much in a fraction of a second "
+		    "and should set more."
 	}, {
 		.key = "retention_days", .type = CONF_TIME, .unit = CONF_DAYS,
 		.off = AT_LOG(retention), .def = "30d", .max = 3650 * DAY_MS,

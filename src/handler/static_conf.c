@@ -191,8 +191,10 @@ static const struct conf_row rows[] = {
 		.text = "Serves the files of this directory.  The path of a "
 		    "request is looked for as it is, nothing is taken off. "
 		    "A directory that is not there yet is a warning, and "
-		    "404 until it is; one that the user of [sluice] may "
-		    "not enter is a warning too, and 403."
+		    "404 until it is; so is one that goes away.  One that "
+		    "the user of [sluice] may not enter is a warning too, "
+		    "and 403.  Changes of files and directories show "
+		    "within half a second."
 	}, {
 		.key = "index", .type = CONF_LIST, .off = AT(index),
 		.def = "index.html", .example = "index.html index.htm",
@@ -219,7 +221,8 @@ static const struct conf_row rows[] = {
 		.off = AT(precompressed), .def = "on", .example = "off",
 		.text = "Whether files of text are served from a sibling "
 		    "FILE.br, FILE.zst or FILE.gz to clients that accept "
-		    "it, unless it is older than the file."
+		    "it, unless it is older than the file.  A sibling "
+		    "without its file is not looked for."
 	}, {
 		.key = "types.*", .type = CONF_PAIRS, .off = AT(types),
 		.example = "application/x-thing",

@@ -6,9 +6,9 @@
  * what the route says, so that a reload which says the same keeps it.
  * Who deploys by moving a link or a directory in place is noticed: every
  * STATIC_LOOK_MS the path is looked at and the descriptor made anew if it
- * leads elsewhere.  What is not in the kernel's caches is opened by a
- * helper; so are links that leave the root in the kernel's eyes but may
- * end inside it after all.
+ * leads elsewhere; while it leads nowhere there is nothing below it.  What
+ * is not in the kernel's caches is opened by a helper; so are links that
+ * leave the root in the kernel's eyes but may end inside it after all.
  */
 #include "handler/static_file.h"
 
@@ -28,6 +28,7 @@ struct static_site {
 	int		 fd;		/* own; O_PATH */
 	uint64_t	 looked_ms;
 	bool		 used;		/* by the generation to come */
+	bool		 gone;		/* the path leads nowhere now */
 	struct map	 entries;	/* of the cache */
 	struct serve	*serve;		/* ref */
 	struct question	 q;		/* where does the root lead? */
@@ -113,10 +114,25 @@ free_site(struct static_site *site)
 /* --- does the path lead where it did? --- */
 
 static void
+lose_root(struct static_site *site, int error)
+{
+	if (site->gone || (error != ENOENT && error != ENOTDIR))
+		return;
+	site->gone = true;
+	static_cache_drop(static_site_cache(site->serve), site);
+	log_warn(&self->lc, "static \"%.*s\": the directory is gone: answered "
+	    "404 until it is back: %s", STR_FMT(site->root), strerror(error));
+}
+
+static void
 set_root(struct static_site *site, int fd)
 {
 	struct stat	was, is;
 
+	if (site->gone)
+		log_warn(&self->lc, "static \"%.*s\": the directory is back",
+		    STR_FMT(site->root));
+	site->gone = false;
 	if (fstat(fd, &is) == -1 || fstat(site->fd, &was) == -1 ||
 	    (is.st_dev == was.st_dev && is.st_ino == was.st_ino)) {
 		close(fd);
@@ -132,11 +148,18 @@ on_root(struct question *q, struct frame *m)
 {
 	struct static_site	*site = container_of(q, struct static_site,
 	    q);
+	uint32_t		 error = EIO;
 
-	if (m == NULL || m->nfd != 1 || (m->head.flags & CHAN_F_ERROR))
+	if (m == NULL)
 		return;
-	set_root(site, m->fds[0]);
-	m->fds[0] = -1;
+	if (m->nfd == 1 && (m->head.flags & CHAN_F_ERROR) == 0) {
+		set_root(site, m->fds[0]);
+		m->fds[0] = -1;
+		return;
+	}
+	if (m->head.len == sizeof(error))
+		memcpy(&error, m->data, sizeof(error));
+	lose_root(site, (int)error);
 }
 
 static void
@@ -165,10 +188,13 @@ look_again(struct serve *s, struct static_site *site,
 		set_root(site, fd);
 	else if (errno == EAGAIN && s->ask != NULL)
 		ask_root(s, site, r);
+	else
+		lose_root(site, errno);
 }
 
-struct static_site *
-static_site(struct serve *s, const struct static_route *r)
+/* NULL with errno if its root was never there. */
+static struct static_site *
+get_site(struct serve *s, const struct static_route *r)
 {
 	struct state		*st = state_of(s);
 	size_t			 i = ((uintptr_t)r >> 4) & (RECENT - 1);
@@ -188,6 +214,17 @@ static_site(struct serve *s, const struct static_route *r)
 	return site;
 }
 
+struct static_site *
+static_site(struct serve *s, const struct static_route *r)
+{
+	struct static_site	*site = get_site(s, r);
+
+	if (site == NULL || !site->gone)
+		return site;
+	errno = ENOENT;
+	return NULL;
+}
+
 /* --- generations --- */
 
 static int
@@ -201,7 +238,7 @@ prepare(struct serve *s, const struct conf *c, struct err *e)
 		r = conf_part(all.v[i], &static_group);
 		if (r->root.n == 0)
 			continue;
-		site = static_site(s, r);
+		site = get_site(s, r);
 		/* one that is not there yet is opened when it is asked for */
 		if (site == NULL && errno == ENOENT)
 			continue;

@@ -4,8 +4,9 @@
  * Reading a directory and looking at what is in it waits for the disk,
  * and a large one takes its time; so the page is made here, in a memory
  * file that the worker sends like any other.  What a request could not
- * get is not shown: dot files where they are denied, links that lead out
- * of the root, and what is neither file nor directory.
+ * get is not shown: dot files where they are denied, names with a
+ * backslash, which no path may have, links that lead out of the root, and
+ * what is neither file nor directory.
  */
 #include "main/helper_open.h"
 
@@ -70,7 +71,7 @@ add(struct listing *l, int dir, const char *name)
 	struct item	*it;
 
 	if (strcmp(name, ".") == 0 || strcmp(name, "..") == 0 ||
-	    (name[0] == '.' && !l->q->dots))
+	    (name[0] == '.' && !l->q->dots) || strchr(name, '\\') != NULL)
 		return;
 	if (fstatat(dir, name, &st, AT_SYMLINK_NOFOLLOW) == -1)
 		return;

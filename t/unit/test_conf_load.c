@@ -516,6 +516,7 @@ START_TEST(manual)
 	ck_assert_ptr_nonnull(strstr(out, ".Ss [upstream NAME]\n"));
 	ck_assert_ptr_nonnull(strstr(out,
 	    ".It Ic \\&timeout.connect No = Ar time\nTime to connect.\n"
+	    "A number without a unit is milliseconds.\n"
 	    "Range: 1ms to 1m.\nThe default is\n.Ql \\&3s .\n"
 	    "Also read as\n.Ic \\&timeout .\n"));
 	ck_assert_ptr_nonnull(strstr(out, "The value is never shown.\n"));

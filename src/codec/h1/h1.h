@@ -18,7 +18,7 @@ enum h1_rc {
 /*
  * Looks for the end of a head from *seen on (bytes scanned before, updated;
  * 0 at the start).  H1_DONE: *used is the length with the empty line and
- * with the one empty line that may come before a request.  Line ends
+ * with those, eight at most, that may come before a request.  Line ends
  * without CR and bytes that cannot begin a head (TLS, HTTP/2 preface) are
  * H1_BAD at once, so that nobody waits for a time-out.  A head may have
  * header_bytes bytes, all told.  *why is set for H1_BAD only.

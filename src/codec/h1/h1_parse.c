@@ -14,6 +14,7 @@
 
 #define VERSION_LEN	8	/* "HTTP/1.1" */
 #define START_LEN	14	/* "PRI * HTTP/2.0" */
+#define EMPTY_MAX	8		/* lines before a request */
 #define TLS_HANDSHAKE	0x16	/* content type, RFC 8446 5.1 */
 
 /* --- the end of a head --- */
@@ -92,6 +93,21 @@ blame_size(struct str in, bool request)
 	    FAIL_HEADER_TOO_LARGE;
 }
 
+/*
+ * The bytes of empty lines before a request: one must be forgiven (RFC 9112
+ * 2.2), and clients are known that send more behind a body.
+ */
+static size_t
+count_empty(struct str in)
+{
+	size_t	n = 0;
+
+	while (n < 2 * EMPTY_MAX && str_starts(str_sub(in, n, in.n),
+	    STR("\r\n")))
+		n += 2;
+	return n;
+}
+
 /* Only what the limit allows is looked at: the same however bytes come. */
 enum h1_rc
 h1_find_head(struct str in, const struct codec_limits *lim, bool request,
@@ -105,9 +121,8 @@ h1_find_head(struct str in, const struct codec_limits *lim, bool request,
 
 	if (lim->header_bytes != 0 && in.n > lim->header_bytes)
 		head.n = lim->header_bytes;
-	/* one empty line before a request is forgiven (RFC 9112 2.2) */
-	if (request && str_starts(head, STR("\r\n")))
-		skip = 2;
+	if (request)
+		skip = count_empty(head);
 	head = str_sub(head, skip, head.n);
 	from = *seen > skip ? *seen - skip : 0;
 	if (from < START_LEN) {
@@ -336,8 +351,7 @@ h1_parse_request(struct str head, const struct codec_limits *lim,
 
 	*m = (struct msg){ 0 };
 	*f = (struct h1_framing){ 0 };
-	if (str_starts(head, STR("\r\n")))
-		head = str_sub(head, 2, head.n);
+	head = str_sub(head, count_empty(head), head.n);
 	why = cut_line(&head, &line);
 	if (why != FAIL_NONE)
 		return why;
