@@ -251,6 +251,7 @@ def test_calls_of_large_file(sluice, tmp):
     rest is a recv, a look at the file and a send of the head."""
     wire.put(tmp, "f.bin", b"x" * 300_000)
     s = sluice(CONF)
+    time.sleep(0.2)         # what changed just now is opened each time
     n = 200
     got, anew = calls(s, s.roles()["worker 1"], ["/f.bin"] * n)
     pieces = got.pop("sendfile")
