@@ -280,8 +280,8 @@ stir(uint64_t h, uint64_t w)
 }
 
 /* Eight bytes at a time; the rest is looked at as str_eq_fold does. */
-uint64_t
-str_hash(struct str s, uint64_t seed)
+static uint64_t
+stir_all(struct str s, uint64_t seed)
 {
 	uint64_t	h = stir(seed, s.n);
 	size_t		i;
@@ -296,6 +296,16 @@ str_hash(struct str s, uint64_t seed)
 	for (i = 0; i < s.n; i++)
 		h = stir(h, (unsigned char)s.p[i]);
 	return h;
+}
+
+/*
+ * The last bytes of a word end in the upper bits of a product: stirred
+ * once more, they reach the lower ones, which tables take.
+ */
+uint64_t
+str_hash(struct str s, uint64_t seed)
+{
+	return stir(stir_all(s, seed), 0);
 }
 
 bool

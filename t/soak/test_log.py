@@ -120,18 +120,24 @@ def test_worker_killed(sluice, tmp):
 def test_disk_full(sluice, tmp):
     """Serving goes on, nothing is there twice, what is lost is counted."""
     s = start(sluice, tmp)
-    load = Load(tmp, s.port, max(60 * SCALE, 3) + 5)
+    # the rings hold the records of some seconds
+    full = max(60 * SCALE, 10)
+    load = Load(tmp, s.port, full + 5)
     load.wait(2)
     limit(s, 1)
-    load.wait(max(60 * SCALE, 3))
+    load.wait(full)
     now = s.ctl_json("status")["log"]
-    assert now["failing"] and now["dropped"] > 0, now
+    assert now["failing"] and now["waiting_bytes"] > 0, now
+    # on a slow machine all of a short time is held
+    assert now["dropped"] > 0 or SCALE < 1, now
     limit(s, None)
     s.wait_log("log: the file takes records again")
     r = load.end()
     s.wait_log(rf'/hello\?n={r["numbers"] - 1}"')
-    (line,) = s.wait_log(r"log: \d+ records dropped")
-    told = int(re.search(r"(\d+) records dropped", line)[1])
+    told = 0
+    if now["dropped"] > 0:
+        (line,) = s.wait_log(r"log: \d+ records dropped")
+        told = int(re.search(r"(\d+) records dropped", line)[1])
     now = s.ctl_json("status")["log"]
     assert now == {"failing": False, "waiting_bytes": 0, "dropped": told}
     assert r["errors"] == 0, r["why"]

@@ -293,19 +293,40 @@ START_TEST(hash_tells_apart)
 }
 END_TEST
 
+static unsigned
+max_of(unsigned a, unsigned b)
+{
+	return a > b ? a : b;
+}
+
 /* Names that count up spread over a table's low bits. */
 START_TEST(hash_spreads)
 {
-	unsigned	hits[256] = { 0 }, most = 0;
-	char		name[16];
+	static const struct {
+		const char	*before, *after;
+		int		 digits;
+	} forms[] = {
+		{ "/r/", "/x", 1 }, { "/r", "", 1 }, { "", "", 1 },
+		{ "/route/", "", 5 }, { "/a/longer/one/", "", 1 },
+		{ "", ".example.com", 6 }, { "/x/", "/y/z", 4 },
+		{ "h", ".a", 1 }
+	};
+	unsigned	hits[16384], most;
+	char		name[64];
 
-	for (int i = 0; i < 2560; i++) {
-		snprintf(name, sizeof(name), "/r/%d/x", i);
-		hits[str_hash(str_from(name), STR_HASH0) & 255]++;
+	for (size_t f = 0; f < sizeof(forms) / sizeof(forms[0]); f++) {
+		memset(hits, 0, sizeof(hits));
+		most = 0;
+		for (int i = 0; i < 8192; i++) {
+			snprintf(name, sizeof(name), "%s%0*d%s",
+			    forms[f].before, forms[f].digits, i,
+			    forms[f].after);
+			most = max_of(most, ++hits[str_hash(str_from(name),
+			    STR_HASH0) & 16383]);
+		}
+		/* of a random spread it is 6 or 7 */
+		ck_assert_msg(most < 12, "%s: %u", name, most);
 	}
-	for (int i = 0; i < 256; i++)
-		most = hits[i] > most ? hits[i] : most;
-	ck_assert_uint_lt(most, 30);
 }
 END_TEST
 
