@@ -27,6 +27,8 @@ def test_thousand_reloads(sluice, tmp):
         assert c.response().body == site.HELLO
     early = None
     with site.load(s.port, conns=8) as load:
+        # the logger holds the records of the last second, however many
+        load.wait(times(20000))
         for i in range(n):
             s.reload()
             if i % 10 == 0:
