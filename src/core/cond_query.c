@@ -7,6 +7,8 @@
  */
 #include "core/cond.h"
 
+#include "base/enc.h"
+
 struct cond_query {
 	struct conf_pairs	params;		/* name and value wanted */
 };
@@ -18,15 +20,6 @@ count(const void *part)
 	    false);
 }
 
-static int
-hex(char c)
-{
-	if (c >= '0' && c <= '9')
-		return c - '0';
-	c |= 0x20;
-	return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
-
 /* Takes one decoded byte off the front; a broken escape stands for itself. */
 static char
 cut_byte(struct str *s)
@@ -35,8 +28,8 @@ cut_byte(struct str *s)
 	int	hi, lo;
 
 	if (c == '%' && s->n >= 3) {
-		hi = hex(s->p[1]);
-		lo = hex(s->p[2]);
+		hi = enc_unhex(s->p[1]);
+		lo = enc_unhex(s->p[2]);
 		if (hi >= 0 && lo >= 0) {
 			*s = str_sub(*s, 3, s->n);
 			return (char)(hi << 4 | lo);
