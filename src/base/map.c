@@ -4,7 +4,7 @@
  *
  * Linear probing over a power of two, at most three quarters full.  The
  * hash is SipHash-1-3 under the table's seed, since keys may come from
- * the network and FNV yields collisions that hold for any seed.  A
+ * the network, and who knows str_hash can make names collide.  A
  * deletion moves later entries of the run back into the hole, so there
  * are no tombstones and a table that is used for years does not rot.
  */
