@@ -249,6 +249,8 @@ serve_fini(struct serve *s)
 	s->drained = NULL;
 	ev_timer_off(s->ev, &s->second);
 	ev_timer_off(s->ev, &s->drain_end);
+	/* in the turns below nobody may come, nor look for peers once more */
+	each_listener(s, listener_stop);
 	free(s->peers);
 	s->peers = NULL;
 	s->npeer = 0;

@@ -186,11 +186,10 @@ env_init(struct env *t)
 	t->port = ntohs(a.u.in4.sin_port);
 }
 
-/* All that was begun has ended, and nothing is held. */
+/* What env_fini does once the serving has ended. */
 static inline void
-env_fini(struct env *t)
+env_close(struct env *t)
 {
-	serve_fini(&t->serve);
 	ck_assert_uint_eq(t->serve.nconn, 0);
 	ck_assert_uint_eq(t->serve.nexchange, 0);
 	ck_assert_uint_eq(t->serve.pages.live, 0);
@@ -210,6 +209,14 @@ env_fini(struct env *t)
 	close(t->front);
 	shm_free(&t->shm);
 	self = NULL;
+}
+
+/* All that was begun has ended, and nothing is held. */
+static inline void
+env_fini(struct env *t)
+{
+	serve_fini(&t->serve);
+	env_close(t);
 }
 
 /* --- clients --- */

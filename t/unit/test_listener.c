@@ -5,6 +5,7 @@
 #include <sys/resource.h>
 #include <sys/wait.h>
 
+#include <sched.h>
 #include <signal.h>
 
 #include "serve_env.h"
@@ -186,6 +187,32 @@ START_TEST(steps_back_after_one)
 	cli_close(&c[0]);
 	cli_close(&c[1]);
 	env_fini(&t);
+}
+END_TEST
+
+/* Stepped back or not, who ends takes nobody more and holds nothing. */
+START_TEST(ends_stepped_back)
+{
+	struct env	 t;
+	struct cli	*c[2];
+	uint64_t	 from, no;
+
+	env_init(&t);
+	env_conf(&t, HELLO);
+	set_load(&t, add_peer(&t, 1, false), 130, 500000);
+	c[0] = arrive(&t);
+	ck_assert_uint_eq(t.serve.nback, 1);
+	c[1] = cli_open(&t);
+	no = t.serve.conn_no;
+	/* by now it would look whether it may come back */
+	for (from = env_ms(); env_ms() - from < 5;)
+		sched_yield();
+	serve_fini(&t.serve);
+	ck_assert_uint_eq(t.serve.conn_no, no);
+	ck_assert_ptr_null(t.serve.peers);
+	cli_close(&c[0]);
+	cli_close(&c[1]);
+	env_close(&t);
 }
 END_TEST
 
@@ -455,6 +482,7 @@ suite(void)
 	tcase_add_test(tc, who_is_not_admitted);
 	tcase_add_test(tc, never_alone);
 	tcase_add_test(tc, steps_back_after_one);
+	tcase_add_test(tc, ends_stepped_back);
 	tcase_add_test(tc, reasons_to_stay);
 	tcase_add_test(tc, batches_at_a_high_rate);
 	tcase_add_test(tc, kicked);
