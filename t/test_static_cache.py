@@ -1,10 +1,12 @@
 """What is remembered of files: for how long, how much, and at what cost."""
 import collections
+import contextlib
 import json
 import os
 import re
 import shutil
 import signal
+import socket
 import subprocess
 import threading
 import time
@@ -199,32 +201,40 @@ def test_bounds(sluice, tmp):
 
 # --- cost ---
 
+@contextlib.contextmanager
+def traced(s, pid):
+    """Yields a list, to which at the end the names of the process's system
+    calls are added."""
+    if shutil.which("strace") is None:
+        pytest.skip("no strace")
+    out, names = f"{s.dir}/strace", []
+    tracer = subprocess.Popen(
+        ["strace", "-f", "-o", out, "-p", str(pid)],
+        stderr=subprocess.PIPE, text=True)
+    try:
+        if "attached" not in tracer.stderr.readline():
+            pytest.skip("no tracing here")
+        yield names
+    finally:
+        tracer.send_signal(signal.SIGINT)
+        tracer.wait()
+        tracer.stderr.close()
+    with open(out, encoding="utf-8") as f:
+        names += [m[1] for m in re.finditer(r"^\d+ +(\w+)\(", f.read(),
+                                            re.M)]
+
+
 def calls(s, pid, targets):
     """System calls of a worker for requests over one connection, counted,
     and how often a file may have been looked at anew meanwhile."""
-    if shutil.which("strace") is None:
-        pytest.skip("no strace")
-    out = f"{s.dir}/strace"
     with http.Client(s.port) as c:
         for t in targets:
             c.ask("GET", t)
-        tracer = subprocess.Popen(
-            ["strace", "-f", "-o", out, "-p", str(pid)],
-            stderr=subprocess.PIPE, text=True)
-        try:
-            line = tracer.stderr.readline()
-            if "attached" not in line:
-                pytest.skip("no tracing here")
+        with traced(s, pid) as names:
             began = time.monotonic()
             for t in targets:
                 c.ask("GET", t)
             anew = 2 + int((time.monotonic() - began) / 0.5)
-        finally:
-            tracer.send_signal(signal.SIGINT)
-            tracer.wait()
-            tracer.stderr.close()
-    with open(out, encoding="utf-8") as f:
-        names = [m[1] for m in re.finditer(r"^\d+ +(\w+)\(", f.read(), re.M)]
     return collections.Counter(
         n for n in names if not n.startswith("epoll_")), anew
 
@@ -258,6 +268,31 @@ def test_calls_of_large_file(sluice, tmp):
     looks = got.pop("cachestat", 0) + got.pop("syscall_0x1c3", 0)
     assert pieces >= n and looks <= pieces and got["openat2"] <= 2 * anew
     assert sum(got.values()) <= n * 3 + 40 + LOOK * got["openat2"], got
+
+
+def test_calls_of_a_connection(sluice, tmp):
+    """One that asks once, and is there with its request when it is taken,
+    is not watched: accept, recv, send and close are all it costs."""
+    wire.put(tmp, "f.bin", b"x" * 1024)
+    s = sluice(CONF)
+    pid, n = s.roles()["worker 1"], 100
+    http.get(s.port, "/f.bin")
+    os.kill(pid, signal.SIGSTOP)
+    socks = []
+    for _ in range(n):
+        sock = socket.create_connection(("127.0.0.1", s.port), 10)
+        sock.sendall(b"GET /f.bin HTTP/1.1\r\nHost: a\r\n"
+                     b"Connection: close\r\n\r\n")
+        socks.append(sock)
+    with traced(s, pid) as names:
+        os.kill(pid, signal.SIGCONT)
+        for sock in socks:
+            assert sock.makefile("rb").read().endswith(b"x" * 1024)
+            sock.close()
+    got = collections.Counter(names)
+    assert got["accept4"] >= n and got["recvfrom"] >= n, got
+    # the listener's own, when it makes room for other workers
+    assert got["epoll_ctl"] <= n / 4, got
 
 
 # --- slow disks ---

@@ -173,12 +173,16 @@ sum_up(struct serve *s, struct share *sh)
 	return true;
 }
 
-/* By more than one connection; only a hint, so it costs little. */
+/*
+ * By more than one connection and a sixteenth of the mean: going to the end
+ * of the queue costs two calls, so among many it is not for each of them.
+ */
 static bool
 is_ahead(const struct share *sh)
 {
 	return sh->mine * sh->sums[SUM_N] >
-	    sh->sums[SUM_ACCEPTS] + sh->sums[SUM_N];
+	    sh->sums[SUM_ACCEPTS] + sh->sums[SUM_ACCEPTS] / 16 +
+	    sh->sums[SUM_N];
 }
 
 /*

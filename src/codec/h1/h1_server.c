@@ -278,6 +278,21 @@ arm(struct h1c *c, struct h1s *s)
 	    next_look(lim->write_ms, 0) : lim->body_ms);
 }
 
+/*
+ * A first request whose handler has only been posted may be answered in
+ * this turn: its flush is waited for, with which the connection may end.
+ */
+static bool
+may_end_at_once(struct h1c *c)
+{
+	if (c->tried || c->s == NULL)
+		return false;
+	c->tried = true;
+	if (c->s->fr.close)
+		h1_server_push(c->s);
+	return c->s->fr.close;
+}
+
 void
 h1_server_settle(struct h1c *c)
 {
@@ -286,6 +301,8 @@ h1_server_settle(struct h1c *c)
 	if (c->state == H1C_DEAD || c->state == H1C_TAKEN)
 		return;
 	if (s != NULL && ev_is_posted(&s->flush))
+		return;
+	if (may_end_at_once(c))
 		return;
 	if (io_watch(c->io) == -1) {
 		h1_server_fail(c, FAIL_CLIENT_GONE, false);

@@ -31,6 +31,7 @@ struct h1c {
 	bool			 drain:1;
 	bool			 idle:1;	/* as idle() was last told */
 	bool			 close:1;	/* after this response */
+	bool			 tried:1;	/* watched unless it ends now */
 	uint16_t		 turn;		/* that in.budget is of */
 	struct io		*io;		/* own until closed or taken */
 	const struct codec_env	*env;		/* ref */
