@@ -162,6 +162,7 @@ SRCS_CORE = \
 SRCS_UP = \
 	src/up/pool.c \
 	src/up/round_robin.c \
+	src/up/server.c \
 	src/up/upstream.c \
 	src/up/upstream_conf.c \
 	src/up/upstream_rows.c

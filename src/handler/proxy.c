@@ -61,6 +61,7 @@ finish(struct proxy *p)
 	ev_timer_off(loop_of(p), &p->quiet);
 	ev_timer_off(loop_of(p), &p->total);
 	ev_cancel(&p->wake);
+	server_unref(&p->server);
 	upstream_put(&p->up);
 	exchange_handler_done(p->x);
 }
@@ -169,16 +170,16 @@ fail_attempt(struct proxy *p)
 static enum step_rc
 st_pick(struct proxy *p)
 {
-	size_t	i;
+	struct server	*s = p->up->balance->pick(p->up, &p->tried);
 
-	p->server = p->up->balance->pick(p->up, p->tried);
-	if (p->server == NULL) {
+	server_unref(&p->server);
+	if (s == NULL) {
 		/* What the last server said, if one was asked. */
 		proxy_note(p, FAIL_NO_SERVER);
 		return STEP_FAIL;
 	}
-	i = (size_t)(p->server - p->up->servers);
-	p->tried[i / 64] |= 1ULL << (i % 64);
+	p->server = server_ref(s);
+	tried_add(&p->tried, p->x->arena, s);
 	return STEP_NEXT;
 }
 
@@ -452,7 +453,6 @@ start(struct exchange *x)
 {
 	const struct proxy_route	*r = handler_part(x);
 	struct proxy			*p = make(x, r);
-	size_t				 n;
 
 	p->up = upstream_get(x->serve, r->up);
 	if (p->up == NULL) {
@@ -460,8 +460,6 @@ start(struct exchange *x)
 		return;
 	}
 	x->acc.str[ACCESS_UPSTREAM] = arena_dup(x->arena, p->up->name);
-	n = (p->up->nserver + 63) / 64;
-	p->tried = arena_alloc(x->arena, n * sizeof(*p->tried));
 	if (proxy_make_request(p, r) == -1) {
 		p->over = true;
 		exchange_reply(x, 200, STR("text/plain"), STR(""));

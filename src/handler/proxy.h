@@ -47,8 +47,8 @@ struct proxy {
 	struct upstream_times	 times;
 	int			 host_header;	/* enum host_header */
 	/* the attempt */
-	struct server		*server;	/* ref, of up */
-	uint64_t		*tried;		/* of arena: bit per server */
+	struct server		*server;	/* ref, counted; of up */
+	struct tried		 tried;
 	struct pool_wait	 wait;
 	struct up_conn		*conn;		/* given by the pool, or NULL */
 	struct stream		*s;		/* on conn, NULL once closed */

@@ -20,7 +20,7 @@ struct up_conn {
 	struct io		 io;
 	struct list		 node;		/* of server.idle */
 	struct upstream		*upstream;	/* ref, counted */
-	struct server		*server;	/* ref, of upstream */
+	struct server		*server;	/* ref, counted; of upstream */
 	struct codec_conn	*codec;		/* NULL: still dialling */
 	struct pool_wait	*wait;		/* ref: who is to get it */
 	struct codec_env	 env;		/* of codec */
@@ -59,6 +59,7 @@ on_free(struct ev_task *t)
 		return;
 	}
 	ev_cancel(&c->close);
+	server_unref(&c->server);
 	upstream_put(&c->upstream);
 	free(c);
 }
@@ -264,7 +265,7 @@ new_conn(struct server *s, uint32_t lease)
 	list_init(&c->node);
 	ev_task_init(&c->close, on_close);
 	ev_task_init(&c->free, on_free);
-	c->server = s;
+	c->server = server_ref(s);
 	c->upstream = s->upstream;
 	c->upstream->uses++;
 	c->lease = lease;
@@ -481,7 +482,8 @@ pool_move_idle(struct server *from, struct server *to)
 		leave_idle(c);
 		from->nopen--;
 		to->nopen++;
-		c->server = to;
+		server_unref(&c->server);
+		c->server = server_ref(to);
 		c->upstream = to->upstream;
 		c->upstream->uses++;
 		add_idle(c);

@@ -10,7 +10,7 @@
 #include "up/upstream.h"
 
 static struct server *
-pick(struct upstream *up, const uint64_t *tried)
+pick(struct upstream *up, const struct tried *tried)
 {
 	uint64_t	at;
 	size_t		i;
@@ -21,8 +21,8 @@ pick(struct upstream *up, const uint64_t *tried)
 	    memory_order_relaxed);
 	for (size_t n = 0; n < up->nserver; n++) {
 		i = (size_t)((at + n) % up->nserver);
-		if ((tried[i / 64] >> (i % 64) & 1) == 0)
-			return &up->servers[i];
+		if (!tried_has(tried, up->servers[i]))
+			return up->servers[i];
 	}
 	return NULL;
 }

@@ -35,11 +35,8 @@ keep_text(struct str s)
 static void
 free_twin(struct upstream *up)
 {
-	for (size_t i = 0; i < up->nserver; i++) {
-		must(up->servers[i].nopen == 0);
-		ev_timer_off(up->serve->ev, &up->servers[i].idle_end);
-		free((void *)(uintptr_t)up->servers[i].text.p);
-	}
+	for (size_t i = 0; i < up->nserver; i++)
+		server_unref(&up->servers[i]);
 	free(up->servers);
 	free((void *)(uintptr_t)up->name.p);
 	free(up);
@@ -64,23 +61,26 @@ upstream_put(struct upstream **p)
 }
 
 static int
-make_server(struct upstream *up, struct server *s,
-    const struct server_conf *c, const struct upstream_rows *rows,
-    struct err *e)
+add_server(struct upstream *up, const struct server_conf *c,
+    const struct upstream_rows *rows, struct err *e)
 {
 	struct shm	*shm = up->serve->shm;
 	int64_t		 at = upstream_rows_server(rows, up->name, &c->addr);
+	struct server	*s;
 
-	s->upstream = up;
-	s->addr = c->addr;
-	s->text = keep_text(c->text);
-	pool_init(s);
 	if (at < 0)
 		return err_set(e, "upstream \"%.*s\": server \"%.*s\" has no "
 		    "row on the board", STR_FMT(up->name), STR_FMT(c->text));
+	s = must_calloc(1, sizeof(*s));
+	s->uses = 1;
+	s->upstream = up;
+	s->addr = c->addr;
+	s->text = keep_text(c->text);
 	s->board = shm_row(shm, &board_servers, (uint32_t)at);
 	s->live = shm_row(shm, &board_servers_live, (uint32_t)at);
 	s->tag = atomic_load(&s->board->tag);
+	pool_init(s);
+	up->servers[up->nserver++] = s;
 	return 0;
 }
 
@@ -104,11 +104,8 @@ make_twin(struct serve *serve, const struct upstream_conf *c,
 	else
 		up->live = shm_row(serve->shm, &board_upstreams,
 		    (uint32_t)at);
-	for (size_t i = 0; rc == 0 && i < c->servers.n; i++) {
-		up->nserver++;
-		rc = make_server(up, &up->servers[i], &c->servers.v[i], rows,
-		    e);
-	}
+	for (size_t i = 0; rc == 0 && i < c->servers.n; i++)
+		rc = add_server(up, &c->servers.v[i], rows, e);
 	if (rc == 0) {
 		map_add(&serve->upstreams, key_of(&up->digest), up);
 		return up;
@@ -212,8 +209,8 @@ find_heir(struct serve *serve, const struct conf *conf,
 		return NULL;
 	up = map_find(&serve->upstreams, key_of(&c->digest));
 	for (size_t i = 0; up != NULL && i < up->nserver; i++)
-		if (up->servers[i].board == old->board)
-			return &up->servers[i];
+		if (up->servers[i]->board == old->board)
+			return up->servers[i];
 	return NULL;
 }
 
@@ -226,7 +223,7 @@ leave(struct upstream *up, const struct conf *conf)
 
 	up->cur = false;
 	for (size_t i = 0; i < up->nserver; i++) {
-		s = &up->servers[i];
+		s = up->servers[i];
 		if (s->nidle > 0 && conf != NULL)
 			pool_move_idle(s, find_heir(serve, conf, s));
 		pool_close_idle(s);

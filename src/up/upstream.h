@@ -121,6 +121,10 @@ int64_t upstream_rows_server(const struct upstream_rows *,
 int64_t upstream_rows_find(const struct upstream_rows *, struct str upstream);
 
 /* --- upstream.c: the twins --- */
+/*
+ * Counted: by its twin while it is a member, by each open connection and
+ * by each attempt.  It lives no longer than its twin.
+ */
 struct server {
 	/* set once */
 	struct upstream		*upstream;	/* ref */
@@ -129,6 +133,7 @@ struct server {
 	const struct board_server *board;	/* of the board */
 	struct board_server_live *live;		/* of the board */
 	uint64_t		 tag;		/* of the row's life */
+	unsigned		 uses;
 	/* see up/pool.h */
 	struct list		 idle;		/* pooled, LIFO */
 	struct timer		 idle_end;	/* of the longest idle one */
@@ -140,7 +145,7 @@ struct upstream {
 	struct serve		*serve;		/* ref */
 	struct str		 name;		/* own */
 	uint64_t		 digest;	/* of what it was made of */
-	struct server		*servers;	/* own */
+	struct server		**servers;	/* own: members, counted */
 	size_t			 nserver;
 	const struct balancer	*balance;	/* const */
 	struct board_upstream	*live;		/* of the board */
@@ -164,11 +169,24 @@ void upstream_put(struct upstream **);
 void upstream_tried(struct server *);
 void upstream_failed(struct server *, enum fail);
 
+/* --- server.c --- */
+struct server *server_ref(struct server *);
+/* Drops a use and nulls the pointer; *NULL is allowed. */
+void server_unref(struct server **);
+
+/* Servers that an exchange has asked, by their tags. */
+struct tried {
+	uint64_t	*tag;		/* of arena */
+	uint32_t	 n, cap;
+};
+bool tried_has(const struct tried *, const struct server *);
+void tried_add(struct tried *, struct arena *, const struct server *);
+
 /* --- balancers: one file each, one line in registry.c --- */
 struct balancer {
 	const char	*name;
-	/* tried: a bit per server, set if this exchange asked it already */
-	struct server	*(*pick)(struct upstream *, const uint64_t *tried);
+	/* One of the members that was not asked yet, or NULL. */
+	struct server	*(*pick)(struct upstream *, const struct tried *);
 };
 extern const struct balancer *const balancers[];	/* NULL at the end */
 extern const struct balancer balancer_round_robin;

@@ -82,7 +82,7 @@ server_of(struct fix *f)
 	struct server	*s;
 
 	ck_assert_ptr_nonnull(up);
-	s = &up->servers[0];
+	s = up->servers[0];
 	upstream_put(&up);
 	return s;
 }
@@ -319,7 +319,7 @@ START_TEST(test_refused)
 	ck_assert_int_eq(f->wish[0].why, FAIL_DIAL_REFUSED);
 	ck_assert_int_eq(f->wish[0].w.error, ECONNREFUSED);
 	ck_assert_str_eq(f->wish[0].w.what, "connect");
-	ask(f, 1, f->server + 1, 3000, false);
+	ask(f, 1, f->server->upstream->servers[1], 3000, false);
 	wait_calls(f, 1, 1);
 	ck_assert_ptr_null(f->wish[1].conn);
 	ck_assert_int_eq(f->wish[1].why, FAIL_DIAL_UNREACHABLE);

@@ -43,6 +43,7 @@ static struct {
 	struct upstream_conf	 uc;
 	struct upstream		 up;
 	struct server		 servers[3];
+	struct server		*members[3];
 	unsigned		 next;		/* server of the next pick */
 	/* pool */
 	struct pool_wait	*wait;
@@ -208,11 +209,11 @@ upstream_failed(struct server *s, enum fail why)
 }
 
 static struct server *
-pick(struct upstream *up, const uint64_t *tried)
+pick(struct upstream *up, const struct tried *tried)
 {
 	for (size_t i = 0; i < up->nserver; i++)
-		if ((*tried >> i & 1) == 0)
-			return &up->servers[i];
+		if (!tried_has(tried, up->servers[i]))
+			return up->servers[i];
 	return NULL;
 }
 
@@ -361,10 +362,14 @@ setup(void)
 	w.req.authority = STR("a.example");
 	w.req.minor = 1;
 	w.part.up = &w.uc;
-	for (size_t i = 0; i < 3; i++)
+	for (size_t i = 0; i < 3; i++) {
 		w.servers[i].text = STR("10.0.0.1:1");
+		w.servers[i].tag = i + 1;
+		w.servers[i].uses = 1;
+		w.members[i] = &w.servers[i];
+	}
 	w.up.name = STR("u");
-	w.up.servers = w.servers;
+	w.up.servers = w.members;
 	w.up.nserver = 3;
 	w.up.balance = &in_order;
 	w.from.ops = &from_ops;

@@ -401,21 +401,24 @@ END_TEST
 START_TEST(test_turns)
 {
 	struct board_upstream	 live = { .cursor = 0 };
-	struct server		 servers[3];
+	struct server		 s[3] = { { .tag = 1 }, { .tag = 2 },
+		{ .tag = 3 } };
+	struct server		*servers[3] = { &s[0], &s[1], &s[2] };
 	struct upstream		 a = { .servers = servers, .nserver = 3,
 		.live = &live };
 	struct upstream		 b = a;	/* another worker's twin */
-	uint64_t		 none = 0;
-	uint64_t		 first = 1;
-	uint64_t		 all = 7;
+	uint64_t		 tags[3] = { 1, 2, 3 };
+	struct tried		 none = { .n = 0 };
+	struct tried		 first = { tags, 1, 3 };
+	struct tried		 all = { tags, 3, 3 };
 
 	for (unsigned i = 0; i < 9; i++)
 		ck_assert_ptr_eq(balancer_round_robin.pick(
-		    i % 2 == 0 ? &a : &b, &none), &servers[i % 3]);
+		    i % 2 == 0 ? &a : &b, &none), servers[i % 3]);
 	/* The turn of the one that was asked falls to its neighbour. */
-	ck_assert_ptr_eq(balancer_round_robin.pick(&a, &first), &servers[1]);
-	ck_assert_ptr_eq(balancer_round_robin.pick(&a, &first), &servers[1]);
-	ck_assert_ptr_eq(balancer_round_robin.pick(&a, &first), &servers[2]);
+	ck_assert_ptr_eq(balancer_round_robin.pick(&a, &first), servers[1]);
+	ck_assert_ptr_eq(balancer_round_robin.pick(&a, &first), servers[1]);
+	ck_assert_ptr_eq(balancer_round_robin.pick(&a, &first), servers[2]);
 	ck_assert_ptr_null(balancer_round_robin.pick(&a, &all));
 	a.nserver = 0;
 	ck_assert_ptr_null(balancer_round_robin.pick(&a, &none));
@@ -425,14 +428,22 @@ END_TEST
 START_TEST(test_turns_wide)
 {
 	struct board_upstream	 live = { .cursor = 0 };
-	struct server		*servers = calloc(130, sizeof(*servers));
+	struct server		 s[130] = { { .tag = 1 } };
+	struct server		*servers[130];
 	struct upstream		 a = { .servers = servers, .nserver = 130,
 		.live = &live };
-	uint64_t		 tried[3] = { UINT64_MAX, UINT64_MAX, 1 };
+	struct tried		 tried = { .n = 0 };
+	struct arena		 arena;
 
-	ck_assert_ptr_eq(balancer_round_robin.pick(&a, tried),
-	    &servers[129]);
-	free(servers);
+	arena_init(&arena, NULL);
+	for (unsigned i = 0; i < 130; i++) {
+		s[i].tag = i + 1;
+		servers[i] = &s[i];
+		if (i < 129)
+			tried_add(&tried, &arena, &s[i]);
+	}
+	ck_assert_ptr_eq(balancer_round_robin.pick(&a, &tried), &s[129]);
+	arena_fini(&arena);
 }
 END_TEST
 

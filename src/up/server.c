@@ -1,0 +1,58 @@
+/*
+ * Run-time twins of servers: how long they live, and which of them an
+ * exchange has asked.  Workers.
+ */
+#include "up/upstream.h"
+
+#include <stdlib.h>
+
+#include "base/must.h"
+
+struct server *
+server_ref(struct server *s)
+{
+	s->uses++;
+	return s;
+}
+
+void
+server_unref(struct server **p)
+{
+	struct server	*s = *p;
+
+	*p = NULL;
+	if (s == NULL)
+		return;
+	must(s->uses > 0);
+	if (--s->uses > 0)
+		return;
+	must(s->nopen == 0);
+	ev_timer_off(s->upstream->serve->ev, &s->idle_end);
+	free((void *)(uintptr_t)s->text.p);
+	free(s);
+}
+
+/* --- servers that were asked --- */
+
+bool
+tried_has(const struct tried *t, const struct server *s)
+{
+	for (uint32_t i = 0; i < t->n; i++)
+		if (t->tag[i] == s->tag)
+			return true;
+	return false;
+}
+
+void
+tried_add(struct tried *t, struct arena *a, const struct server *s)
+{
+	uint64_t	*old = t->tag;
+
+	if (t->n == t->cap) {
+		t->cap = t->cap == 0 ? 4 : t->cap * 2;
+		t->tag = arena_alloc(a, t->cap * sizeof(*t->tag));
+		if (t->n > 0)
+			memcpy(t->tag, old, t->n * sizeof(*t->tag));
+	}
+	t->tag[t->n++] = s->tag;
+}
