@@ -318,7 +318,12 @@ show_metrics(struct show *s, const json_t *j)
 	table_init(&t, head);
 	for (i = 0; i < json_array_size(all); i++) {
 		m = json_array_get(all, i);
-		table_str(&t, show_str(m, "name"));
+		if (show_str(m, "fail").n > 0)
+			table_fmt(&t, "%.*s{fail=\"%.*s\"}",
+			    STR_FMT(show_str(m, "name")),
+			    STR_FMT(show_str(m, "fail")));
+		else
+			table_str(&t, show_str(m, "name"));
 		cell_num(&t, m, "sum");
 		table_str(&t, show_str(m, "help"));
 	}

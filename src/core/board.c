@@ -17,13 +17,16 @@
 
 #define RING_STRIDE	(RING_BYTES_WORKER + 4096)
 
-/* Changes when a counter is added, moved or, mostly, renamed. */
+/* Changes when a counter or failure is added, moved or, mostly, renamed. */
 enum {
 	STAT_LAYOUT = 1
 #define STAT(id, name, kind, help) \
 	+ ((int)STAT_##id + 7) * ((int)sizeof(name) + 31 * (int)STAT_##kind)
 #include "core/stat.tbl"
 #undef STAT
+#define FAIL(id, name, ...)	+ ((int)FAIL_##id + 7) * (int)sizeof(name)
+#include "http/fail.tbl"
+#undef FAIL
 };
 
 const struct shm_region board_slots = {

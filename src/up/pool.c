@@ -164,6 +164,7 @@ dial_fail(int error)
 		return FAIL_DIAL_REFUSED;
 	case ENOENT:		/* a unix socket that is not there */
 	case EACCES:
+	case EPERM:		/* a packet filter here */
 	case EHOSTUNREACH:
 	case EHOSTDOWN:
 	case ENETUNREACH:
@@ -171,6 +172,12 @@ dial_fail(int error)
 		return FAIL_DIAL_UNREACHABLE;
 	case ETIMEDOUT:
 		return FAIL_DIAL_TIMEOUT;
+	case EMFILE:		/* ours, and no fault of the server */
+	case ENFILE:
+	case ENOMEM:
+	case ENOBUFS:
+	case EADDRNOTAVAIL:	/* no port of ours is free towards it */
+		return FAIL_DIAL_EXHAUSTED;
 	default:
 		return FAIL_DIAL_ERROR;
 	}
