@@ -132,6 +132,7 @@ SRCS_CORE = \
 	src/core/exchange_steps.c \
 	src/core/expr.c \
 	src/core/flight.c \
+	src/core/last.c \
 	src/core/health.c \
 	src/core/health_config.c \
 	src/core/lease.c \
@@ -163,6 +164,7 @@ SRCS_UP = \
 	src/up/pool.c \
 	src/up/round_robin.c \
 	src/up/server.c \
+	src/up/server_use.c \
 	src/up/upstream.c \
 	src/up/upstream_conf.c \
 	src/up/upstream_rows.c
@@ -175,6 +177,7 @@ SRCS_HANDLER = \
 	src/handler/proxy.c \
 	src/handler/proxy_conf.c \
 	src/handler/proxy_head.c \
+	src/handler/proxy_fail.c \
 	src/handler/proxy_pump.c \
 	src/handler/redirect.c \
 	src/handler/respond.c \

@@ -8,6 +8,7 @@
 
 #include <stdatomic.h>
 
+#include "core/last.h"
 #include "core/stat.h"
 #include "os/ring.h"
 #include "os/shm.h"
@@ -120,6 +121,7 @@ struct board {
 	struct board_slot	*slot;
 	struct board_panic	*panic;
 	_Atomic uint64_t	*stat;
+	struct board_last	*last;
 	struct board_flight	*flight;	/* FLIGHT_PER_SLOT */
 	uint16_t		*flight_free;	/* own: stack of indexes */
 	unsigned		 nfree;

@@ -45,7 +45,7 @@ setup(void)
 {
 	got = (struct got){ .n = 0 };
 	sink = (struct log){ .level = LOG_INFO, .put = on_line, .ctx = &got };
-	lc = (struct logctx){ &sink, { "mod", STR_INIT("r1"), 7 } };
+	lc = (struct logctx){ &sink, { "mod", STR_INIT("r1"), 7, NULL } };
 }
 
 /* Makes sure that the next lines share a second. */
@@ -210,7 +210,7 @@ END_TEST
 START_TEST(to_stderr)
 {
 	struct log	log;
-	struct logctx	ctx = { &log, { "", STR_INIT(""), 0 } };
+	struct logctx	ctx = { &log, { "", STR_INIT(""), 0, NULL } };
 	char		buf[256];
 	int		p[2];
 	ssize_t		n;
