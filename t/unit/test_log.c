@@ -192,6 +192,26 @@ START_TEST(flood)
 }
 END_TEST
 
+/* A code that is named counts for itself, whatever the format. */
+START_TEST(flood_of_code)
+{
+	struct logctx	other = lc;
+
+	settle();
+	other.ids.code = "one";
+	for (int i = 0; i < LOG_FLOOD + 20; i++)
+		log_warn(&other, "same %d", i);
+	ck_assert_uint_eq(got.n, LOG_FLOOD);
+	other.ids.code = "other";
+	log_warn(&other, "same %d", 0);
+	ck_assert_uint_eq(got.n, LOG_FLOOD + 1);
+	pass();
+	log_tick(&sink);
+	ck_assert_uint_eq(got.n, LOG_FLOOD + 2);
+	ck_assert_str_eq(got.text, "log: suppressed 20 lines like \"one\"");
+}
+END_TEST
+
 /* The next line tells it too, and comes after it. */
 START_TEST(flood_told_by_line)
 {
@@ -248,6 +268,7 @@ suite(void)
 	tcase_add_test(c, cut);
 	tcase_add_test(c, sink_that_logs);
 	tcase_add_test(c, flood);
+	tcase_add_test(c, flood_of_code);
 	tcase_add_test(c, flood_told_by_line);
 	tcase_add_test(c, to_stderr);
 	suite_add_tcase(s, c);
