@@ -198,7 +198,9 @@ SRCS_CONTROL = \
 	src/control/api_explain.c \
 	src/control/api_log.c \
 	src/control/api_order.c \
+	src/control/api_failures.c \
 	src/control/api_state.c \
+	src/control/api_upstreams.c \
 	src/control/explain.c
 
 # the table of contents
@@ -250,7 +252,10 @@ SRCS_CLI = \
 	src/cli/show.c \
 	src/cli/show_explain.c \
 	src/cli/show_log.c \
+	src/cli/named.c \
 	src/cli/show_plan.c \
+	src/cli/show_upstreams.c \
+	src/cli/show_why.c \
 	src/cli/sluicectl.c \
 	src/cli/table.c
 

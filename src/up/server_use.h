@@ -19,6 +19,15 @@ struct server;
 #define USE_BUCKETS	24	/* of times, each twice the one before */
 #define USE_FIRST_US	64	/* the first holds what is below that */
 
+/*
+ * What a server is, in board_server_live.state; weakest first.  0 and no
+ * time: up since its row began.
+ */
+enum server_state {
+	SERVER_UP, SERVER_SLOW, SERVER_OPEN, SERVER_EJECTED, SERVER_DOWN,
+	SERVER_DRAIN, SERVER_MAINTENANCE
+};
+
 /* writer: the process of its slot; of slot 0: the master */
 struct server_use {
 	_Atomic uint64_t tag;		/* of board_server; else it is old */

@@ -24,7 +24,7 @@ const struct shm_region board_servers = {
 	"servers of upstreams"
 };
 const struct shm_region board_servers_live = {
-	"server_live", SHM_LIVE, 1, sizeof(struct board_server_live), 64,
+	"server_live", SHM_LIVE, 2, sizeof(struct board_server_live), 64,
 	"attempts at servers and their failures"
 };
 const struct shm_region board_upstreams = {
@@ -292,6 +292,8 @@ new_server(struct linker *l, struct str upstream, struct str addr,
 	atomic_store(&live->attempts, 0);
 	atomic_store(&live->failures, 0);
 	atomic_store(&live->last_fail, 0);
+	atomic_store(&live->state, 0);
+	atomic_store(&live->why, 0);
 	atomic_store(&live->tag, tag);
 	atomic_store(&s->tag, tag);
 	return s;
