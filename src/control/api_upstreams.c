@@ -178,13 +178,14 @@ find_upstream(json_t *all, struct str name)
 static json_t *
 list(const struct walk *w)
 {
-	uint32_t			 n = shm_rows(self->shm, &board_servers);
+	uint32_t			 n;
 	json_t				*all = json_object(), *out;
 	const struct board_server	*s;
 	const char			*key;
 	struct str			 name;
 	json_t				*j;
 
+	n = shm_rows(self->shm, &board_servers);
 	for (uint32_t i = 0; i < n; i++) {
 		s = shm_row(self->shm, &board_servers, i);
 		if (atomic_load(&s->tag) == 0 || s->upstream_len > 63 ||
