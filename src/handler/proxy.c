@@ -17,6 +17,7 @@
 #include "handler/proxy.h"
 
 #include "base/must.h"
+#include "os/fault.h"
 #include "up/server_use.h"
 
 #define EXPECT_MS	1000	/* for a 100 (RFC 9110 10.1.1) */
@@ -155,8 +156,10 @@ fail_attempt(struct proxy *p)
 static enum step_rc
 st_pick(struct proxy *p)
 {
-	struct server	*s = p->up->balance->pick(p->up, &p->tried);
+	struct server	*s = NULL;
 
+	if (!FAULT("no_server"))
+		s = p->up->balance->pick(p->up, &p->tried);
 	server_unref(&p->server);
 	if (s == NULL) {
 		/* What the last server said, if one was asked. */
