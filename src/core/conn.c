@@ -67,6 +67,7 @@ conn_on_gone(void *ctx, enum fail why)
 	if (is_counted(c))
 		stat_sub(STAT_CONNS, 1);
 	listener_give(c->listener, &c->hold);
+	ev_task_init(&c->free, on_free);
 	ev_post(c->listener->serve->ev, EV_FREE, &c->free);
 }
 
@@ -92,7 +93,6 @@ conn_open(struct listener *l, int fd, const struct sock_addr *peer,
 	c->hold = hold;
 	c->no = ++s->conn_no;
 	sock_peer(&c->peer, peer);
-	ev_task_init(&c->free, on_free);
 	list_add_tail(&s->conns_open, &c->node);
 	l->refs++;
 	s->nconn++;
