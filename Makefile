@@ -134,6 +134,7 @@ SRCS_CORE = \
 	src/core/flight.c \
 	src/core/health.c \
 	src/core/health_config.c \
+	src/core/last.c \
 	src/core/lease.c \
 	src/core/lease_sweep.c \
 	src/core/limit.c \
@@ -163,6 +164,7 @@ SRCS_UP = \
 	src/up/pool.c \
 	src/up/round_robin.c \
 	src/up/server.c \
+	src/up/server_use.c \
 	src/up/upstream.c \
 	src/up/upstream_conf.c \
 	src/up/upstream_rows.c
@@ -174,6 +176,7 @@ SRCS_HANDLER = \
 	src/handler/health_static.c \
 	src/handler/proxy.c \
 	src/handler/proxy_conf.c \
+	src/handler/proxy_fail.c \
 	src/handler/proxy_head.c \
 	src/handler/proxy_pump.c \
 	src/handler/redirect.c \
@@ -193,9 +196,11 @@ SRCS_HANDLER = \
 SRCS_CONTROL = \
 	src/control/api.c \
 	src/control/api_explain.c \
+	src/control/api_failures.c \
 	src/control/api_log.c \
 	src/control/api_order.c \
 	src/control/api_state.c \
+	src/control/api_upstreams.c \
 	src/control/explain.c
 
 # the table of contents
@@ -210,6 +215,7 @@ SRCS_MAIN = \
 	src/main/check.c \
 	src/main/child.c \
 	src/main/control.c \
+	src/main/fail_doc.c \
 	src/main/handover.c \
 	src/main/health.c \
 	src/main/helper.c \
@@ -243,11 +249,14 @@ SRCS_CLI = \
 	src/cli/client.c \
 	src/cli/explain.c \
 	src/cli/follow.c \
+	src/cli/named.c \
 	src/cli/peek.c \
 	src/cli/show.c \
 	src/cli/show_explain.c \
 	src/cli/show_log.c \
 	src/cli/show_plan.c \
+	src/cli/show_upstreams.c \
+	src/cli/show_why.c \
 	src/cli/sluicectl.c \
 	src/cli/table.c
 

@@ -15,6 +15,7 @@
 #include "core/settings.h"
 #include "handler/proxy.h"
 #include "handler/static.h"
+#include "up/server_use.h"
 
 /* --- sections of the configuration --- */
 
@@ -138,6 +139,7 @@ const struct shm_region *const shm_regions[] = {
 	&board_stats,
 	&board_totals,
 	&board_flights,
+	&board_lasts,
 	&board_rings,
 	&lease_heads,
 	&lease_words,
@@ -146,6 +148,7 @@ const struct shm_region *const shm_regions[] = {
 	&lease_shadows,
 	&board_servers,
 	&board_servers_live,
+	&board_server_uses,
 	&board_upstreams,
 	NULL
 };

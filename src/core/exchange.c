@@ -393,7 +393,7 @@ exchange_expire(struct serve *s, uint64_t generation)
 		log_warn(&x->lc, "request: ended at step %u: generation %llu "
 		    "is the oldest of too many", x->step,
 		    (unsigned long long)generation);
-		exchange_give_up(x, FAIL_OVERLOAD,
+		exchange_give_up(x, FAIL_GENERATION_EXPIRED,
 		    STR("its generation is too old"));
 	}
 }

@@ -144,6 +144,16 @@ static const struct conf_row sluice_rows[] = {
 		.text = "Which of the routes that fit is taken: the most "
 		    "specific one, or the first in the files."
 	}, {
+		.key = "proxy_status", .type = CONF_ENUM,
+		.off = AT(proxy_status), .def = "on",
+		.choices = "off|on|full", .example = "full",
+		.text = "Whether errors that come of a server have the field "
+		    "Proxy-Status (RFC 9209), which says what went wrong: "
+		    "the type of the error, the name of the failure and, if "
+		    "the server said one, its status.  full adds the server "
+		    "and what the system said of it, which tells strangers "
+		    "of your network."
+	}, {
 		.key = "trusted_proxies", .type = CONF_CUSTOM,
 		.off = AT(trusted), .flags = CONF_F_MANY,
 		.parse = trust_parse, .example = "10.0.0.0/8, ::1",

@@ -14,6 +14,9 @@
 #define MATCH_SPECIFIC	0
 #define MATCH_FIRST	1
 
+/* [sluice] proxy_status */
+enum { STATUS_OFF, STATUS_ON, STATUS_FULL };
+
 /* [log] output_mode */
 enum { LOG_TO_BOTH, LOG_TO_FILE, LOG_TO_CONSOLE };
 
@@ -26,6 +29,7 @@ struct settings {
 	struct str	state_dir;
 	struct conf_list include;	/* read by the reader */
 	int		match;		/* MATCH_ */
+	int		proxy_status;	/* STATUS_ */
 	struct trust	trusted;	/* trusted_proxies */
 	uint64_t	drain_delay;	/* ms */
 	uint64_t	drain_timeout;

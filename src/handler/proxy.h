@@ -2,6 +2,7 @@
  * The proxy handler's own things, shared by its files:
  *
  *	proxy.c		steps of the attempts, retries, time, the end
+ *	proxy_fail.c	what is told of an attempt that failed
  *	proxy_pump.c	the two bodies, between client and server
  *	proxy_head.c	what is written anew in the heads
  *	proxy_conf.c	its keys of [route]
@@ -73,6 +74,7 @@ struct proxy {
 	/* flags of the attempt */
 	bool			 fresh:1;	/* no pooled connection */
 	bool			 stopped:1;	/* the stream was told to end */
+	bool			 told:1;	/* its failure is in the log */
 	bool			 hold:1;	/* the body waits for a 100 */
 	bool			 got:1;		/* bytes came, when it closed */
 	bool			 sent:1;	/* bytes had been sent */
@@ -105,6 +107,15 @@ void proxy_interim(struct proxy *, const struct msg *);
 void proxy_answer(struct proxy *, const struct msg *);
 /* The answer is complete. */
 void proxy_ended(struct proxy *);
+
+/* --- proxy_fail.c --- */
+/* "connect: Connection refused", of arena; "" if there is no more to say. */
+struct str proxy_cause(const struct proxy *);
+/*
+ * Logs and counts the attempt's failure, once; again: another server will
+ * be asked.  A failure of the client's is none of the attempt.
+ */
+void proxy_tell(struct proxy *, enum fail, bool again);
 
 /* --- proxy_pump.c --- */
 void proxy_init_pumps(struct proxy *);

@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "base/must.h"
+#include "up/server_use.h"
 
 struct up_conn {
 	struct io		 io;
@@ -74,6 +75,7 @@ leave_idle(struct up_conn *c)
 	c->idle = false;
 	list_del(&c->node);
 	s->nidle--;
+	use_idle(s, -1);
 	stat_sub(STAT_UP_IDLE, 1);
 	if (s->nidle == 0)
 		ev_timer_off(loop_of(s), &s->idle_end);
@@ -89,6 +91,7 @@ end_conn(struct up_conn *c)
 	c->gone = true;
 	leave_idle(c);
 	c->server->nopen--;
+	use_open(c->server, -1);
 	stat_sub(STAT_UP_CONNS, 1);
 	if (c->lease != 0)
 		lease_give(c->upstream->serve->lease, c->lease - 1);
@@ -139,6 +142,7 @@ on_answer(struct ev_task *t)
 	if (c != NULL) {
 		c->wait = NULL;
 		c->given = true;
+		use_active(c->server, 1);
 	}
 	w->on(w, c, w->why);
 }
@@ -164,6 +168,7 @@ dial_fail(int error)
 		return FAIL_DIAL_REFUSED;
 	case ENOENT:		/* a unix socket that is not there */
 	case EACCES:
+	case EPERM:		/* a packet filter here */
 	case EHOSTUNREACH:
 	case EHOSTDOWN:
 	case ENETUNREACH:
@@ -171,6 +176,12 @@ dial_fail(int error)
 		return FAIL_DIAL_UNREACHABLE;
 	case ETIMEDOUT:
 		return FAIL_DIAL_TIMEOUT;
+	case EMFILE:		/* ours, and no fault of the server */
+	case ENFILE:
+	case ENOMEM:
+	case ENOBUFS:
+	case EADDRNOTAVAIL:	/* no port of ours is free towards it */
+		return FAIL_DIAL_EXHAUSTED;
 	default:
 		return FAIL_DIAL_ERROR;
 	}
@@ -272,6 +283,7 @@ new_conn(struct server *s, uint32_t lease)
 	set_env(&c->env, s->upstream->serve);
 	c->begun_ns = ev_clock_ns();
 	s->nopen++;
+	use_open(s, 1);
 	stat_add(STAT_UP_CONNS, 1);
 	return c;
 }
@@ -402,6 +414,7 @@ add_idle(struct up_conn *c)
 	c->idle = true;
 	c->idle_ms = ev_ms(loop_of(s));
 	list_add(&s->idle, &c->node);
+	use_idle(s, 1);
 	stat_add(STAT_UP_IDLE, 1);
 	if (s->nidle++ == 0)
 		ev_timer(loop_of(s), &s->idle_end, POOL_IDLE_MS);
@@ -428,6 +441,7 @@ pool_put(struct up_conn *c, bool reusable)
 {
 	must(c->given);
 	c->given = false;
+	use_active(c->server, -1);
 	if (c->gone)
 		ev_post(loop_of(c->server), EV_FREE, &c->free);
 	else
@@ -481,7 +495,9 @@ pool_move_idle(struct server *from, struct server *to)
 		old = c->upstream;
 		leave_idle(c);
 		from->nopen--;
+		use_open(from, -1);
 		to->nopen++;
+		use_open(to, 1);
 		server_unref(&c->server);
 		c->server = server_ref(to);
 		c->upstream = to->upstream;

@@ -14,6 +14,7 @@
 
 #include "base/must.h"
 #include "up/pool.h"
+#include "up/server_use.h"
 
 static struct str
 key_of(const uint64_t *digest)
@@ -79,6 +80,7 @@ add_server(struct upstream *up, const struct server_conf *c,
 	s->board = shm_row(shm, &board_servers, (uint32_t)at);
 	s->live = shm_row(shm, &board_servers_live, (uint32_t)at);
 	s->tag = atomic_load(&s->board->tag);
+	use_bind(s, shm, (uint32_t)at);
 	pool_init(s);
 	up->servers[up->nserver++] = s;
 	return 0;

@@ -11,6 +11,7 @@
 #include "core/lease.h"
 
 struct balancer;
+struct server_use;
 struct upstream_conf;
 
 /* one server of a server = line; of conf */
@@ -68,7 +69,8 @@ struct board_server {
 	char		 addr[108];
 	uint32_t	 fill2;
 	_Atomic uint64_t weight;
-	uint64_t	 fill3[5];
+	_Atomic uint64_t since_ms;	/* of this life; wall clock */
+	uint64_t	 fill3[4];
 };
 _Static_assert(sizeof(struct board_server) == 256, "board server");
 
@@ -78,7 +80,9 @@ struct board_server_live {
 	_Atomic uint64_t attempts;
 	_Atomic uint64_t failures;
 	_Atomic uint64_t last_fail;	/* enum fail << 48 | wall ms */
-	_Atomic uint64_t pad[4];
+	_Atomic uint64_t state;		/* enum << 48 | since then, wall ms */
+	_Atomic uint64_t why;		/* enum fail, or 0 */
+	_Atomic uint64_t pad[2];
 };
 _Static_assert(sizeof(struct board_server_live) == 64, "server live");
 
@@ -105,7 +109,7 @@ int upstream_link_rows(struct shm *, const struct conf *, uint64_t oldest,
     struct err *);
 void upstream_settle_rows(struct shm *, const struct conf *);
 /* Bytes of the rows that conf needs, for [board] max. */
-uint64_t upstream_cost(const struct conf *);
+uint64_t upstream_cost(const struct conf *, unsigned processes);
 
 /* Rows by what they stand for, to find many; made from the board as it is. */
 struct upstream_rows {
@@ -132,6 +136,7 @@ struct server {
 	struct str		 text;		/* own */
 	const struct board_server *board;	/* of the board */
 	struct board_server_live *live;		/* of the board */
+	struct server_use	*use;		/* of the board; may be NULL */
 	uint64_t		 tag;		/* of the row's life */
 	unsigned		 uses;
 	/* see up/pool.h */

@@ -2,6 +2,7 @@
  * The pool of connections to servers: dialling and its failures, reuse,
  * what a server does to idle connections, limits, twins that go.
  */
+#include "up/server_use.h"
 #include "up/pool.h"
 
 #include <check.h>
@@ -15,7 +16,8 @@
 #define NWAIT		80
 
 static const struct shm_region *const regions[] = {
-	&board_servers, &board_servers_live, &board_upstreams, &lease_words,
+	&board_servers, &board_servers_live, &board_server_uses,
+	&board_upstreams, &lease_words,
 	&lease_shadows, &lease_heads, &lease_listeners, &lease_addrs, NULL
 };
 

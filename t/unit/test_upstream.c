@@ -1,6 +1,7 @@
 /*
  * Upstreams: their configuration, their rows on the board, round robin.
  */
+#include "up/server_use.h"
 #include "up/upstream.h"
 
 #include <check.h>
@@ -11,7 +12,8 @@ static const struct conf_section *const sections[] = {
 	&upstream_section, NULL
 };
 static const struct shm_region *const regions[] = {
-	&board_servers, &board_servers_live, &board_upstreams, &lease_words,
+	&board_servers, &board_servers_live, &board_server_uses,
+	&board_upstreams, &lease_words,
 	&lease_shadows, &lease_heads, &lease_listeners, &lease_addrs, NULL
 };
 
@@ -388,7 +390,7 @@ START_TEST(test_many)
 	}
 	ck_assert_int_eq(upstream_rows_find(&r, STR("u1000")), -1);
 	upstream_rows_close(&r);
-	ck_assert_uint_ge(upstream_cost(a.conf), 2000 *
+	ck_assert_uint_ge(upstream_cost(a.conf, 3), 2000 *
 	    sizeof(struct board_server));
 	text_fini(&t);
 	unload(&a);

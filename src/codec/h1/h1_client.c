@@ -305,8 +305,16 @@ read_head(struct h1cc *c)
 static enum fail
 blame_chunk(enum fail why)
 {
-	return why == FAIL_BAD_CHUNK ? FAIL_BAD_RESPONSE_CHUNK :
-	    FAIL_BAD_RESPONSE_FIELD;
+	switch (why) {
+	case FAIL_BAD_CHUNK:
+		return FAIL_BAD_RESPONSE_CHUNK;
+	case FAIL_HEADER_TOO_LARGE:
+	case FAIL_FIELD_TOO_LARGE:
+	case FAIL_TOO_MANY_FIELDS:
+		return FAIL_RESPONSE_TRAILER_TOO_LARGE;
+	default:
+		return FAIL_BAD_RESPONSE_TRAILER;
+	}
 }
 
 static void
