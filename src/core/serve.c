@@ -225,6 +225,7 @@ serve_init(struct serve *s, struct ev *ev, struct shm *shm,
 	s->lease = lease_open(shm, self->slot);
 	rand_seed(&s->rand);
 	page_pool_init(&s->pages, KEEP_PAGES);
+	pipe_pool_init(&s->pipes, ev);
 	slab_init(&s->arenas, ARENA_CHUNK, KEEP_ARENAS);
 	slab_init(&s->conns, sizeof(struct conn), KEEP_CONNS);
 	slab_init(&s->codecs, CODEC_CONN_MAX, KEEP_CONNS);
@@ -270,6 +271,7 @@ serve_fini(struct serve *s)
 	slab_fini(&s->codecs);
 	slab_fini(&s->conns);
 	slab_fini(&s->arenas);
+	pipe_pool_fini(&s->pipes);
 	page_pool_fini(&s->pages);
 }
 
