@@ -78,6 +78,8 @@ on_second(struct timer *t)
 	listener_second(s);
 	trim(s);
 	set_stat(STAT_PAGES, s->pages.live);
+	set_stat(STAT_SPLICED, s->pipes.moved);
+	set_stat(STAT_PIPES, s->pipes.nbusy);
 	set_stat(STAT_GENERATIONS, gen_count(s->gens));
 	set_stat(STAT_TURNS, ev_counts(s->ev)->turns);
 	arm_second(s);

@@ -194,6 +194,20 @@ take_kept(struct pipe_pool *pp, size_t size)
 	return NULL;
 }
 
+/* Whom the system gave none asks again a second later. */
+static bool
+may_make(const struct pipe_pool *pp, size_t size)
+{
+	return pp->used + size <= pp->budget && (pp->failed_ms == 0 ||
+	    ev_ms(pp->ev) - pp->failed_ms >= LOOK_MS);
+}
+
+bool
+pipe_pool_has(const struct pipe_pool *pp)
+{
+	return pp->nkept > 0 || may_make(pp, PIPE_SMALL);
+}
+
 struct pipe *
 pipe_get(struct pipe_pool *pp, uint64_t want)
 {
@@ -203,15 +217,17 @@ pipe_get(struct pipe_pool *pp, uint64_t want)
 	if (want > PIPE_SMALL && pp->used + pp->large <= pp->budget / 2)
 		size = pp->large;
 	p = take_kept(pp, size);
-	if (p == NULL && pp->used + size <= pp->budget) {
+	if (p == NULL && may_make(pp, size)) {
 		p = make(size);
 		if (p != NULL)
 			pp->used += p->cap;
+		pp->failed_ms = p != NULL ? 0 : ev_ms(pp->ev);
 	}
 	if (p == NULL)
 		p = take_kept(pp, 0);
 	if (p == NULL)
 		return NULL;
+	p->pool = pp;
 	p->moved = true;
 	p->stalled = NULL;
 	p->ctx = NULL;
@@ -304,6 +320,7 @@ pipe_drain(struct pipe *p, struct io *to, size_t max, unsigned flags,
 	if (n > 0) {
 		*put = (size_t)n;
 		p->n -= (size_t)n;
+		p->pool->moved += (uint64_t)n;
 		p->moved = true;
 		return IO_OK;
 	}

@@ -19,10 +19,12 @@
 #define PIPE_KEEP	16		/* empty ones that a pool keeps */
 
 struct pipe;
+struct pipe_pool;
 typedef void (*pipe_fn)(struct pipe *);
 
 struct pipe {
 	struct list	 node;		/* of the pool: free or in use */
+	struct pipe_pool *pool;		/* ref */
 	int		 r;		/* own */
 	int		 w;		/* own */
 	size_t		 cap;		/* bytes, as the kernel counts them */
@@ -38,10 +40,12 @@ struct pipe_pool {
 	uint64_t	 budget;	/* bytes; 0: no pipes */
 	uint64_t	 used;		/* of it, kept ones included */
 	uint64_t	 large;		/* size of a large one */
+	uint64_t	 failed_ms;	/* the system gave none then; 0 */
 	unsigned	 nkept;
 	unsigned	 nbusy;
 	struct list	 kept;		/* own */
 	struct list	 busy;		/* borrowed by others */
+	uint64_t	 moved;		/* bytes that came out of its pipes */
 	struct timer	 look;		/* once a second while any is busy */
 };
 
@@ -61,6 +65,8 @@ void pipe_pool_share(struct pipe_pool *, unsigned parts);
  * than half of the budget is used.  NULL: there is none.
  */
 struct pipe *pipe_get(struct pipe_pool *, uint64_t want);
+/* False: pipe_get would give none. */
+bool pipe_pool_has(const struct pipe_pool *);
 /* Gives one back and nulls the pointer; one that is not empty is closed. */
 void pipe_put(struct pipe_pool *, struct pipe **);
 
