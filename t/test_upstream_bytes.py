@@ -233,7 +233,7 @@ def test_reader_stalls(gate):
         c.send(http.request("GET", "/stall"))
         await_sum(gate, "pipes", lambda n: n > 0)
         await_sum(gate, "pipes", lambda n: n == 0)
-        assert wire.sums(gate)["page_bytes"] >= 65536
+        assert wire.sums(gate)["page_bytes"] >= 16384
         assert read_all(c) == want
         wire.goes_on(c)
     await_sum(gate, "page_bytes", lambda n: n <= 4 * 16384)
@@ -426,7 +426,7 @@ def test_server_leaves_upload(gate, reset):
 def test_no_pipe_to_be_had():
     """The system gives none, or too few: all by pages."""
     for fault in ("pipe_none", "pipe_none:1+2"):
-        with Peer([respond(body=DATA)] * 4) as app, running(
+        with Peer(default=respond(body=DATA)) as app, running(
                 app, env={"SLUICE_FAULT": fault}) as s:
             for _ in range(4):
                 with http.Client(s.port) as c:

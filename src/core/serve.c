@@ -16,6 +16,7 @@
 #include "core/exchange.h"
 #include "core/lease.h"
 #include "core/listener.h"
+#include "core/settings.h"
 
 #define ARENA_CHUNK	8192
 #define KEEP_PAGES	64	/* of 16 KiB */
@@ -148,6 +149,7 @@ serve_commit(struct serve *s, struct gen *g)
 		if (p->commit != NULL)
 			p->commit(s, g->conf);
 	listener_commit(s, g->conf);
+	s->pages.soft = settings_limits(g->conf)->buffers;
 }
 
 void

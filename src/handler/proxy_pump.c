@@ -10,12 +10,12 @@
 
 #include "base/must.h"
 
-/* Ours takes what the one behind it takes. */
+/* Ours takes what the one behind it takes; NULL: nothing. */
 static void
 follow(struct sink *ours, const struct sink *to)
 {
-	ours->credit = to->credit;
-	ours->splice = to->splice;
+	ours->credit = to != NULL ? to->credit : 0;
+	ours->splice = to != NULL && to->splice;
 }
 
 /* --- request: client to server --- */
@@ -54,9 +54,7 @@ on_req_data(struct sink *k, struct chunk c, unsigned flags)
 	proxy_moved(p);
 	flow = p->s->out.ops->data(&p->s->out, c, flags);
 	/* The call may have ended the stream. */
-	k->credit = 0;
-	if (p->s != NULL)
-		follow(k, &p->s->out);
+	follow(k, p->s != NULL ? &p->s->out : NULL);
 	return flow;
 }
 
@@ -190,9 +188,7 @@ on_res_data(struct sink *k, struct chunk c, unsigned flags)
 	}
 	proxy_moved(p);
 	flow = to->ops->data(to, c, flags);
-	follow(k, to);
-	if (p->over)
-		k->credit = 0;
+	follow(k, p->over ? NULL : to);
 	if (p->res_end)
 		proxy_ended(p);
 	return flow;

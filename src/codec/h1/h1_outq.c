@@ -28,7 +28,6 @@
 #define HEAD_MIN	1024		/* room in which a head may fit */
 #define IOV_MAX_OURS	16
 #define FILE_STEP	(2048 * 1024)	/* offered by one sendfile */
-#define STALL_MAX	PIPE_SMALL	/* bytes of a pipe made pages */
 #define FILL_BELOW	(2 * PAGE_BYTES)	/* waiting before a pipe */
 
 void
@@ -155,6 +154,40 @@ h1_outq_copy(struct h1_outq *q, struct str s)
 
 /* --- the message --- */
 
+/* Bytes that the process may still have in pages. */
+static size_t
+pages_left(const struct h1_outq *q)
+{
+	const struct page_pool	*pool = q->pool;
+
+	if (pool->soft == 0)
+		return SIZE_MAX;
+	return pool->live < pool->soft ? pool->soft - pool->live : 0;
+}
+
+/* What may wait: the more there is of all of them, the less of each. */
+static int64_t
+window_of(const struct h1_outq *q)
+{
+	size_t	left = pages_left(q);
+
+	if (left == 0)
+		return H1_WINDOW_LEAST;
+	if (left < q->pool->soft / 2 && q->window > H1_WINDOW)
+		return H1_WINDOW;
+	return q->window;
+}
+
+/* Credit beyond the window was given when there was more. */
+static void
+bound_credit(const struct h1_outq *q, struct sink *k)
+{
+	int64_t	most = window_of(q) - (int64_t)q->bytes;
+
+	if (k->credit > most)
+		k->credit = most;
+}
+
 static void
 add_body(struct h1_outq *q, struct chunk c)
 {
@@ -208,6 +241,8 @@ h1_outq_data(struct h1_outq *q, struct sink *k, struct chunk c,
 	} else {
 		k->credit -= (int64_t)c.n;
 		add_body(q, c);
+		if (q->pool->live > q->pool->soft && q->pool->soft > 0)
+			bound_credit(q, k);
 	}
 	if (flags & WAIST_END)
 		h1_outq_end(q);
@@ -277,7 +312,7 @@ end_offer(struct h1_outq *q, struct sink *k)
 	if (q->left != BODY_UNKNOWN)
 		q->left += (int64_t)q->offer;
 	q->offer = 0;
-	k->credit = q->window - (int64_t)q->bytes;
+	k->credit = window_of(q) - (int64_t)q->bytes;
 	if (k->credit <= 0)
 		q->full = true;
 }
@@ -346,7 +381,7 @@ on_stalled(struct pipe *p)
 	uint32_t	 i = find_pipe(q);
 	uint32_t	 n = (uint32_t)((p->n + PAGE_ROOM - 1) / PAGE_ROOM);
 
-	if (p->n > STALL_MAX)
+	if (pages_left(q) < p->n)
 		return;
 	widen(q, i, n - 1);
 	for (uint32_t j = 0; j < n; j++)
@@ -539,8 +574,11 @@ give_credit(struct h1_outq *q, struct sink *k, size_t n)
 	k->credit += (int64_t)n;
 	if (q->n == 0 && q->full)
 		q->window = H1_WINDOW_FAST;
-	if (q->n == 0 || k->credit > q->window)
+	if (q->n == 0)
 		k->credit = q->window;
+	bound_credit(q, k);
+	if (k->credit <= 0)
+		q->full = true;
 	if (q->n == 0 && q->splices && !k->splice)
 		k->splice = pipe_pool_has(q->pipes);
 }
@@ -580,7 +618,7 @@ bool
 h1_outq_has_room(struct h1_outq *q, const struct sink *k)
 {
 	if (!q->full || q->ended || q->from != NULL ||
-	    k->credit < q->window / 2)
+	    k->credit < window_of(q) / 2)
 		return false;
 	q->full = false;
 	return true;

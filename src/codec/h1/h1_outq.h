@@ -9,6 +9,7 @@
 #include "codec/h1/h1.h"
 #include "io/pipe.h"
 
+#define H1_WINDOW_LEAST	16384	/* of a stream, when memory is short */
 #define H1_WINDOW	65536	/* credit of a stream */
 #define H1_WINDOW_FAST	262144	/* once a window left without a wait */
 #define H1_TURN		262144	/* bytes of a connection in one turn */
