@@ -42,19 +42,20 @@ static enum flow
 on_req_data(struct sink *k, struct chunk c, unsigned flags)
 {
 	struct proxy	*p = of_req_in(k);
+	struct stream	*s = p->s;
 	enum flow	 flow;
 
 	p->req_used = true;
 	p->req_end |= (flags & WAIST_END) != 0;
-	if (p->s == NULL || p->stopped) {
+	if (s == NULL || p->stopped) {
 		chunk_drop(&c);
 		k->credit = 0;
 		return FLOW_FULL;
 	}
 	proxy_moved(p);
-	flow = p->s->out.ops->data(&p->s->out, c, flags);
+	flow = s->out.ops->data(&s->out, c, flags);
 	/* The call may have ended the stream. */
-	follow(k, p->s != NULL ? &p->s->out : NULL);
+	follow(k, p->s == s ? &s->out : NULL);
 	return flow;
 }
 
