@@ -82,6 +82,7 @@ SRCS_IO = \
 	src/io/fds.c \
 	src/io/io.c \
 	src/io/mem.c \
+	src/io/pipe.c \
 	src/io/sock.c
 
 # http: messages and the waist

@@ -271,6 +271,17 @@ static const struct conf_row limits_rows[] = {
 		.text = "Bytes of a request's body; more is answered 413. "
 		    "0 is no limit; max_body of a route holds in its place."
 	}, {
+		.key = "buffers", .type = CONF_SIZE, .off = AT_LIMITS(buffers),
+		.def = "64m", .min = 1 << 20, .example = "256m",
+		.text = "Memory that a worker means to have in bodies on "
+		    "their way.  A message may hold 64 KiB, one that moves "
+		    "fast 256 KiB; with half of this in use none more than "
+		    "64 KiB, with all of it none more than two pages of "
+		    "16 KiB.  So a worker holds at most buffers + 32 KiB for "
+		    "each body under way, and its part of what the kernel "
+		    "lets the user have in pipes "
+		    "(/proc/sys/fs/pipe-user-pages-soft)."
+	}, {
 		.key = "requests_per_connection", .type = CONF_INT,
 		.off = AT_LIMITS(requests), .def = "10000", .min = 0,
 		.max = 1000000000, .example = "1000",

@@ -47,6 +47,7 @@ struct settings_limits {
 	int64_t		header_count;
 	uint64_t	target;
 	uint64_t	body;
+	uint64_t	buffers;	/* of a worker */
 	int64_t		requests;	/* requests_per_connection */
 	uint64_t	age;		/* connection_age, ms */
 };

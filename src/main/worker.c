@@ -15,6 +15,7 @@
 #include "core/ask.h"
 #include "core/exchange.h"
 #include "core/listener.h"
+#include "core/settings.h"
 #include "main/roles.h"
 #include "os/fault.h"
 
@@ -208,6 +209,7 @@ start(struct worker *w, struct err *e)
 	if (serve_init(&w->serve, self->ev, self->shm, self->gens,
 	    &self->log, e) < 0)
 		return -1;
+	pipe_pool_share(&w->serve.pipes, settings_workers(g->conf));
 	w->serve.ask = ask_new(self->ev);
 	for (p = 0; p < skel_npeer(); p++) {
 		fd = skel_peer(p, &index);

@@ -254,6 +254,7 @@ set_env(struct codec_env *env, struct serve *serve)
 	*env = (struct codec_env){
 		.ev = serve->ev,
 		.pages = &serve->pages,
+		.pipes = &serve->pipes,
 		.arenas = &serve->arenas,
 		.conns = &serve->codecs,
 		.limits = {
