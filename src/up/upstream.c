@@ -99,6 +99,7 @@ make_twin(struct serve *serve, const struct upstream_conf *c,
 	up->name = keep_text(c->obj.name);
 	up->digest = c->digest;
 	up->balance = c->balance;
+	up->pool = c->pool;
 	up->servers = must_calloc(c->servers.n + 1, sizeof(*up->servers));
 	if (at < 0)
 		rc = err_set(e, "upstream \"%.*s\" has no row on the board",

@@ -9,6 +9,7 @@
 #include "conf/load.h"
 #include "core/exchange.h"
 #include "core/lease.h"
+#include "up/limits.h"
 
 struct balancer;
 struct server_use;
@@ -19,6 +20,7 @@ struct server_conf {
 	struct str		 text;		/* "10.0.0.5:8080" */
 	struct sock_addr	 addr;
 	uint64_t		 max_conns;	/* 0: no limit */
+	bool			 own_max;	/* said in its line */
 };
 
 struct server_list {
@@ -42,6 +44,8 @@ struct upstream_conf {
 	struct server_list	 servers;
 	const struct balancer	*balance;	/* const */
 	struct upstream_times	 times;
+	struct pool_limits	 pool;
+	struct queue_limits	 queue;
 	struct str		 host_text;	/* HOST_TEXT */
 	int			 host_header;	/* enum host_header */
 	bool			 used;		/* builder: by a route */
@@ -153,6 +157,7 @@ struct upstream {
 	struct server		**servers;	/* own: members, counted */
 	size_t			 nserver;
 	const struct balancer	*balance;	/* const */
+	struct pool_limits	 pool;
 	struct board_upstream	*live;		/* of the board */
 	unsigned		 uses;		/* marks, exchanges, conns */
 	bool			 cur:1;		/* of the committed conf */

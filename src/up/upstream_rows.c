@@ -234,14 +234,17 @@ take_row(struct shm *shm, const struct shm_region *r, uint32_t *from,
 	return shm_row(shm, r, (*from)++);
 }
 
-/* A server with a limit has a lease word; old ones keep their limit yet. */
+/*
+ * A server has a lease word with or without a limit, so that one that it
+ * gets later counts what is open; old ones keep their limit yet.
+ */
 static int
 link_word(struct linker *l, struct board_server *s, uint64_t limit,
     bool fresh, struct err *e)
 {
 	struct lease_word	*w;
 
-	if (limit == 0 || atomic_load(&s->lease) != 0)
+	if (atomic_load(&s->lease) != 0)
 		return 0;
 	w = take_row(l->shm, &lease_words, &l->free_word, e);
 	if (w == NULL)
@@ -406,8 +409,7 @@ upstream_cost(const struct conf *conf, unsigned processes)
 	for (size_t i = 0; i < all.n; i++) {
 		c = (const struct upstream_conf *)all.v[i];
 		servers += (uint32_t)c->servers.n;
-		for (size_t k = 0; k < c->servers.n; k++)
-			words += c->servers.v[k].max_conns != 0;
+		words += (uint32_t)c->servers.n;
 	}
 	return shm_cost(&board_servers, servers) +
 	    shm_cost(&board_servers_live, servers) +

@@ -87,8 +87,8 @@ START_TEST(test_servers)
 	char		got[512] = "";
 	size_t		n = 0;
 
-	snprintf(buf, sizeof(buf), "[upstream u]\nserver = %s\n",
-	    good[_i].line);
+	snprintf(buf, sizeof(buf), "[upstream u]\nmax_conns = 0\n"
+	    "server = %s\n", good[_i].line);
 	load(&l, buf, 1);
 	for (size_t i = 0; i < find(&l, "u")->servers.n; i++) {
 		const struct server_conf *s = &find(&l, "u")->servers.v[i];
@@ -330,15 +330,16 @@ START_TEST(test_limits)
 	two = row_of(shm, &a, "u", 1);
 	w = word_of(shm, one);
 	ck_assert_uint_eq(atomic_load(&w->limit), 2);
-	ck_assert_uint_eq(atomic_load(&server_at(shm, two)->lease), 0);
+	/* What says nothing of its own has the upstream's, here its default. */
+	ck_assert_uint_eq(atomic_load(&word_of(shm, two)->limit), 1024);
 
 	/* Nothing changes for those who serve before the commit. */
-	load(&b, "[upstream u]\nserver = 10.0.0.1:1 max_conns=5\n"
-	    "server = 10.0.0.2:1 max_conns=6\n", 2);
+	load(&b, "[upstream u]\nmax_conns = 6\n"
+	    "server = 10.0.0.1:1 max_conns=5\nserver = 10.0.0.2:1\n", 2);
 	must_link(shm, &b, 1);
 	ck_assert_ptr_eq(word_of(shm, one), w);
 	ck_assert_uint_eq(atomic_load(&w->limit), 2);
-	ck_assert_uint_eq(atomic_load(&word_of(shm, two)->limit), 0);
+	ck_assert_uint_eq(atomic_load(&word_of(shm, two)->limit), 1024);
 	upstream_settle_rows(shm, b.conf);
 	ck_assert_uint_eq(atomic_load(&w->limit), 5);
 	ck_assert_uint_eq(atomic_load(&word_of(shm, two)->limit), 6);

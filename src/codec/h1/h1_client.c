@@ -247,6 +247,7 @@ pass_final(struct h1cc *c)
 	struct sink	*to = s->st.in.to;
 
 	h1_body_init(&s->body, &s->fr, &c->env->limits, s->st.arena);
+	s->st.keep_s = s->fr.keep_s;
 	s->answered = true;
 	if (to != NULL)
 		to->ops->head(to, &s->head, s->body.done ? WAIST_END : 0);
