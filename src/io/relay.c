@@ -93,7 +93,7 @@ skip(struct relay_way *w, size_t n)
 		w->at = w->n = 0;
 }
 
-/* True when nothing waits any more. */
+/* One write; false: no more goes now. */
 static bool
 write_out(struct relay *r, struct relay_way *w)
 {
@@ -112,13 +112,13 @@ write_out(struct relay *r, struct relay_way *w)
 		lose(r, w);
 		return false;
 	}
-	if (put > 0) {
-		skip(w, put);
-		note(r, w->to, 0, put);
-	}
+	if (rc != IO_OK)
+		return false;
+	skip(w, put);
+	note(r, w->to, 0, put);
 	if (w->n > 0 && w->want > HELD_PAGES)
 		w->want = HELD_PAGES;
-	return w->n == 0;
+	return true;
 }
 
 /* What was read stays, the other pages go back. */
@@ -178,9 +178,10 @@ pump(struct relay *r, struct relay_way *w)
 			ev_post(r->ev, EV_READY, &r->task);
 			return;
 		}
-		if (w->n > 0 && !write_out(r, w))
-			return;
-		if (w->eof) {
+		if (w->n > 0) {
+			if (!write_out(r, w))
+				return;
+		} else if (w->eof) {
 			w->shut = true;
 			if (io_shutdown(w->to) != IO_OK)
 				lose(r, w);
