@@ -83,6 +83,7 @@ SRCS_IO = \
 	src/io/io.c \
 	src/io/mem.c \
 	src/io/pipe.c \
+	src/io/relay.c \
 	src/io/sock.c
 
 # http: messages and the waist
@@ -131,6 +132,7 @@ SRCS_CORE = \
 	src/core/exchange_end.c \
 	src/core/exchange_limit.c \
 	src/core/exchange_steps.c \
+	src/core/exchange_upgrade.c \
 	src/core/expr.c \
 	src/core/flight.c \
 	src/core/health.c \
@@ -180,6 +182,7 @@ SRCS_HANDLER = \
 	src/handler/proxy_fail.c \
 	src/handler/proxy_head.c \
 	src/handler/proxy_pump.c \
+	src/handler/proxy_relay.c \
 	src/handler/redirect.c \
 	src/handler/respond.c \
 	src/handler/static.c \

@@ -126,6 +126,7 @@ const struct serve_part *const serve_parts[] = {
 	&log_part,
 	&upstream_part,
 	&static_part,
+	&proxy_part,
 	&regex_part,
 	NULL
 };

@@ -121,6 +121,15 @@ conn_close(struct conn *c, enum fail why)
 		c->listener->codec->close(c->codec, why);
 }
 
+struct io *
+conn_take(struct conn *c, struct chunk *rest)
+{
+	struct io	*io = c->listener->codec->take(c->codec, rest);
+
+	c->taken = io != NULL;
+	return io;
+}
+
 unsigned
 conn_close_idle(struct serve *s, unsigned n)
 {
@@ -160,6 +169,13 @@ close_one(struct conn *c, const void *why)
 	conn_close(c, *(const enum fail *)why);
 }
 
+static void
+close_untaken(struct conn *c, const void *why)
+{
+	if (!c->taken)
+		close_one(c, why);
+}
+
 void
 conn_drain_all(struct serve *s, const struct listener *l)
 {
@@ -168,8 +184,8 @@ conn_drain_all(struct serve *s, const struct listener *l)
 }
 
 void
-conn_close_all(struct serve *s, enum fail why)
+conn_close_all(struct serve *s, enum fail why, bool streams)
 {
-	each(&s->conns_open, close_one, &why);
+	each(&s->conns_open, streams ? close_one : close_untaken, &why);
 	each(&s->conns_idle, close_one, &why);
 }

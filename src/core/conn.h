@@ -19,6 +19,7 @@ struct conn {
 	struct sock_peer	 peer;
 	bool			 idle:1;	/* here they fill a gap */
 	bool			 draining:1;	/* its codec was told */
+	bool			 taken:1;	/* so was the io, for good */
 	uint64_t		 no;		/* number in this process */
 	struct listener_hold	 hold;		/* own */
 };
@@ -31,12 +32,18 @@ void conn_open(struct listener *, int fd, const struct sock_addr *peer,
 void conn_drain(struct conn *);
 /* Close now; what runs is aborted with why. */
 void conn_close(struct conn *, enum fail why);
+/*
+ * The io of a connection whose request has an answer with WAIST_UPGRADE,
+ * as the codec's take().
+ */
+struct io *conn_take(struct conn *, struct chunk *rest);
 /* Closes up to n of the longest idle ones; returns how many. */
 unsigned conn_close_idle(struct serve *, unsigned n);
 
 /* All of a listener (NULL: of the process). */
 void conn_drain_all(struct serve *, const struct listener *);
-void conn_close_all(struct serve *, enum fail why);
+/* All of the process; those that were taken only if streams. */
+void conn_close_all(struct serve *, enum fail why, bool streams);
 
 /* What a listener's codec_env calls with a connection. */
 void conn_on_idle(void *conn, bool idle);

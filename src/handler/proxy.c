@@ -97,6 +97,7 @@ proxy_give_up(struct proxy *p, enum fail why)
 		return;
 	p->over = true;
 	pool_cancel(&p->wait);
+	proxy_relay_end(p);
 	proxy_tell(p, why, false);
 	exchange_fail(p->x, why, proxy_cause(p));
 	proxy_stop(p, why);
@@ -477,6 +478,10 @@ body(struct exchange *x)
 
 	if (p->over)
 		return;
+	if (p->relay != NULL) {
+		proxy_relay_begin(p);
+		return;
+	}
 	proxy_open_body(p);
 	ev_post(loop_of(p), EV_WAKE, &p->wake);
 }
@@ -489,10 +494,11 @@ cut(struct exchange *x, enum fail why)
 
 	p->over = true;
 	pool_cancel(&p->wait);
+	proxy_relay_end(p);
 	proxy_stop(p, why);
 	finish(p);
 }
 
 const struct handler handler_proxy = {
-	"proxy", &proxy_group, start, body, cut, 0
+	"proxy", &proxy_group, start, body, cut, 0, true
 };

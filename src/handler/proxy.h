@@ -5,6 +5,7 @@
  *	proxy_fail.c	what is told of an attempt that failed
  *	proxy_pump.c	the two bodies, between client and server
  *	proxy_head.c	what is written anew in the heads
+ *	proxy_relay.c	bytes both ways after an upgrade
  *	proxy_conf.c	its keys of [route]
  *
  * A struct proxy is one exchange's, in its arena.  It sits between the
@@ -67,6 +68,7 @@ struct proxy {
 	struct source		 res_out;
 	const struct hdrs	*res_trailers;	/* that wait for the client */
 	struct msg		*res;		/* its head, of arena */
+	struct proxy_relay	*relay;		/* of arena; NULL: no upgrade */
 	/* time */
 	struct timer		 quiet;		/* first byte, between bytes */
 	struct timer		 total;
@@ -137,5 +139,14 @@ void proxy_set_host(struct proxy *);
 struct msg *proxy_make_answer(struct proxy *, const struct msg *);
 /* The stream is about to go: slices of p->res become the arena's. */
 void proxy_own_answer(struct proxy *);
+
+/* --- proxy_relay.c --- */
+/* The server changes the protocol: answers, or ends the attempt. */
+void proxy_upgrade(struct proxy *, const struct msg *);
+/* The answer's head is on its way to the client: bytes follow. */
+void proxy_relay_begin(struct proxy *);
+/* Closes what the relay has; harmless when there is none. */
+void proxy_relay_end(struct proxy *);
+extern const struct serve_part proxy_part;	/* a row of serve_parts[] */
 
 #endif

@@ -639,6 +639,19 @@ pool_stream(struct up_conn *c, struct arena *arena)
 	return s;
 }
 
+struct io *
+pool_take(struct up_conn *c, struct chunk *rest)
+{
+	return h1_client.take(c->codec, rest);
+}
+
+void
+pool_close(struct up_conn *c)
+{
+	must(c->given);
+	close_conn(c);
+}
+
 void
 pool_give_up(struct server *s, unsigned n)
 {

@@ -217,6 +217,18 @@ find_heir(struct serve *serve, const struct conf *conf,
 	return NULL;
 }
 
+bool
+upstream_names(struct serve *serve, const struct server *s)
+{
+	const struct gen	*g = serve->gens->cur;
+	const struct upstream	*up = s->upstream;
+
+	for (size_t i = 0; up->cur && i < up->nserver; i++)
+		if (up->servers[i] == s)
+			return true;
+	return g != NULL && find_heir(serve, g->conf, s) != NULL;
+}
+
 /* The generation's use goes; conf NULL: there is none after it. */
 static void
 leave(struct upstream *up, const struct conf *conf)

@@ -34,6 +34,7 @@ struct upstream_times {
 	uint64_t	first_byte;
 	uint64_t	between;
 	uint64_t	total;
+	uint64_t	stream_idle;
 };
 
 enum host_header { HOST_PRESERVE, HOST_SERVER, HOST_TEXT };
@@ -174,6 +175,9 @@ extern const struct serve_part upstream_part;
 struct upstream *upstream_get(struct serve *, const struct upstream_conf *);
 /* Drops a use and nulls the pointer; the last one frees. */
 void upstream_put(struct upstream **);
+
+/* True if the current generation names the server, in this twin or another. */
+bool upstream_names(struct serve *, const struct server *);
 
 /* Counts an attempt at the server, and its failure. */
 void upstream_tried(struct server *);

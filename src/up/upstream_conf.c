@@ -472,6 +472,14 @@ static const struct conf_row rows[] = {
 		.text = "How long a request may take with all attempts and "
 		    "its answer; 0 is no limit."
 	}, {
+		.key = "timeout.stream_idle", .type = CONF_TIME,
+		.off = AT(times.stream_idle), .def = "1h",
+		.max = 30 * (uint64_t)DAY_MS, .flags = CONF_F_ROUTE,
+		.example = "10m",
+		.text = "How long an upgraded connection (WebSocket) or a "
+		    "tunnel may be without a byte in either direction; "
+		    "0 is no limit."
+	}, {
 		.key = "host_header", .type = CONF_CUSTOM,
 		.off = AT(host_header), .def = "preserve",
 		.parse = parse_host, .example = "server",

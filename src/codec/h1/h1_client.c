@@ -710,6 +710,7 @@ take_conn(struct codec_conn *cc, struct chunk *rest)
 	h1_inbuf_fini(&c->in);
 	ev_cancel(&c->task);
 	ev_cancel(&s->flush);
+	page_unref(&s->q.page);
 	c->taken = true;
 	return c->io;
 }
