@@ -114,6 +114,7 @@ SRCS_CORE = \
 	src/core/ask.c \
 	src/core/board.c \
 	src/core/chain.c \
+	src/core/client.c \
 	src/core/cond.c \
 	src/core/cond_cookie.c \
 	src/core/cond_from.c \
@@ -174,6 +175,7 @@ SRCS_HANDLER = \
 	src/handler/health_static.c \
 	src/handler/proxy.c \
 	src/handler/proxy_conf.c \
+	src/handler/proxy_forward.c \
 	src/handler/proxy_head.c \
 	src/handler/proxy_pump.c \
 	src/handler/redirect.c \

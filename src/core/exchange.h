@@ -68,6 +68,7 @@ struct exchange {
 	uint8_t			 chain_top;	/* filters entered */
 	uint8_t			 chain_res;	/* response hooks, in all */
 	enum fail		 fail;
+	bool			 trusted:1;	/* the peer is a known proxy */
 	bool			 odd_slash:1;	/* path has %2F or %5C */
 	bool			 running:1;	/* the driver is active */
 	bool			 head_sent:1;

@@ -8,6 +8,7 @@
 #include "base/err.h"
 #include "conf/conf.h"
 #include "core/error.h"
+#include "core/client.h"
 #include "core/trust.h"
 #include "os/log.h"
 
@@ -27,6 +28,7 @@ struct settings {
 	struct conf_list include;	/* read by the reader */
 	int		match;		/* MATCH_ */
 	struct trust	trusted;	/* trusted_proxies */
+	int		client_field;	/* enum client_field */
 	uint64_t	drain_delay;	/* ms */
 	uint64_t	drain_timeout;
 	uint64_t	drain_streams;

@@ -4,6 +4,7 @@
  *	proxy.c		steps of the attempts, retries, time, the end
  *	proxy_pump.c	the two bodies, between client and server
  *	proxy_head.c	what is written anew in the heads
+ *	proxy_forward.c	what servers are told about the client
  *	proxy_conf.c	its keys of [route]
  *
  * A struct proxy is one exchange's, in its arena.  It sits between the
@@ -24,6 +25,7 @@ struct proxy_route {
 	struct server_list		 target;
 	struct server_list		 targets;
 	struct upstream_times		 times;	/* after link: what holds */
+	struct upstream_host		 host;	/* after link: what holds */
 	const struct upstream_conf	*up;		/* of conf */
 };
 extern const struct conf_group proxy_group;
@@ -46,6 +48,7 @@ struct proxy {
 	struct msg		 req;		/* as it is forwarded */
 	struct upstream_times	 times;
 	int			 host_header;	/* enum host_header */
+	uint8_t			 forwarded;	/* enum forwarded */
 	/* the attempt */
 	struct server		*server;	/* ref, counted; of up */
 	struct tried		 tried;
@@ -126,5 +129,11 @@ void proxy_set_host(struct proxy *);
 struct msg *proxy_make_answer(struct proxy *, const struct msg *);
 /* The stream is about to go: slices of p->res become the arena's. */
 void proxy_own_answer(struct proxy *);
+
+/* --- proxy_forward.c --- */
+/* Is a field of the request dropped, be it to be written anew? */
+bool proxy_forward_drops(const struct proxy *, const struct hdr *);
+/* Adds those that are written anew. */
+void proxy_forward_add(struct proxy *);
 
 #endif

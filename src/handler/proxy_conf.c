@@ -86,6 +86,8 @@ link_proxy(struct conf_load *load, struct conf_obj *obj, void *part)
 	up->used = true;
 	r->up = up;
 	merge_times(load, obj, r);
+	if (!conf_is_set(load, obj, "host_header"))
+		r->host = up->host;
 	return 0;
 }
 
@@ -126,6 +128,10 @@ static const struct conf_row rows[] = {
 		.key = "timeout.total", .type = CONF_TIME,
 		.off = AT(times.total), .max = DAY_MS, .example = "5m",
 		.text = "In place of the upstream's timeout.total."
+	}, {
+		.key = "host_header", .type = CONF_CUSTOM, .off = AT(host),
+		.parse = upstream_parse_host, .example = "server",
+		.text = "In place of the upstream's host_header."
 	},
 	{ .key = NULL }
 };
