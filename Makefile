@@ -164,6 +164,7 @@ SRCS_UP = \
 	src/up/pool.c \
 	src/up/round_robin.c \
 	src/up/server.c \
+	src/up/told.c \
 	src/up/upstream.c \
 	src/up/upstream_conf.c \
 	src/up/upstream_rows.c

@@ -25,7 +25,7 @@ struct proxy_route {
 	struct server_list		 target;
 	struct server_list		 targets;
 	struct upstream_times		 times;	/* after link: what holds */
-	struct upstream_host		 host;	/* after link: what holds */
+	struct told_host		 host;	/* after link: what holds */
 	const struct upstream_conf	*up;		/* of conf */
 };
 extern const struct conf_group proxy_group;

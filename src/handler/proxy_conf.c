@@ -87,7 +87,7 @@ link_proxy(struct conf_load *load, struct conf_obj *obj, void *part)
 	r->up = up;
 	merge_times(load, obj, r);
 	if (!conf_is_set(load, obj, "host_header"))
-		r->host = up->host;
+		r->host = up->told.host;
 	return 0;
 }
 
@@ -130,7 +130,7 @@ static const struct conf_row rows[] = {
 		.text = "In place of the upstream's timeout.total."
 	}, {
 		.key = "host_header", .type = CONF_CUSTOM, .off = AT(host),
-		.parse = upstream_parse_host, .example = "server",
+		.parse = told_parse_host, .example = "server",
 		.text = "In place of the upstream's host_header."
 	},
 	{ .key = NULL }

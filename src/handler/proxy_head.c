@@ -103,7 +103,7 @@ proxy_make_request(struct proxy *p, const struct proxy_route *r)
 	struct exchange	*x = p->x;
 
 	p->req = *x->req;
-	p->forwarded = (uint8_t)r->up->forwarded;
+	p->forwarded = (uint8_t)r->up->told.forwarded;
 	copy_fields(p, &p->req.hdrs, &x->req->hdrs, true);
 	p->req.target = make_target(x);
 	p->req.upgrade = false;

@@ -9,6 +9,7 @@
 #include "conf/load.h"
 #include "core/exchange.h"
 #include "core/lease.h"
+#include "up/told.h"
 
 struct balancer;
 struct upstream_conf;
@@ -33,26 +34,13 @@ struct upstream_times {
 	uint64_t	total;
 };
 
-enum host_header { HOST_PRESERVE, HOST_SERVER, HOST_TEXT };
-
-/* the Host that servers get */
-struct upstream_host {
-	struct str		 text;		/* HOST_TEXT */
-	int			 how;		/* enum host_header */
-};
-
-/* what servers are told about the client */
-enum forwarded { FORWARDED_X, FORWARDED_RFC, FORWARDED_BOTH, FORWARDED_OFF };
-#define FORWARDED_WORDS	"x|rfc7239|both|off"
-
 /* [upstream NAME], or "@ROUTE" of a route with targets of its own */
 struct upstream_conf {
 	struct conf_obj		 obj;
 	struct server_list	 servers;
 	const struct balancer	*balance;	/* const */
 	struct upstream_times	 times;
-	struct upstream_host	 host;		/* host_header */
-	int			 forwarded;	/* enum forwarded */
+	struct told		 told;		/* host_header and others */
 	bool			 used;		/* builder: by a route */
 	uint64_t		 digest;	/* of what a twin is made of */
 };
@@ -60,9 +48,6 @@ extern const struct conf_section upstream_section;
 
 /* The value of server, target, targets (struct server_list). */
 int upstream_parse_servers(struct conf_load *, const struct conf_row *,
-    void *dst, const struct conf_item *, size_t);
-/* The value of host_header (struct upstream_host). */
-int upstream_parse_host(struct conf_load *, const struct conf_row *,
     void *dst, const struct conf_item *, size_t);
 /* E0303 if the whole may take less than its part; obj has the keys. */
 void upstream_check_times(struct conf_load *, const struct conf_obj *,

@@ -64,7 +64,8 @@ find_one(enum client_field f, const char *val)
 	return find_of(f, "10.0.0.1:5");
 }
 
-#define ck_xff(val, want)	ck_assert_str_eq(find_one(CLIENT_XFF, val), want)
+#define ck_xff(val, want)						\
+	ck_assert_str_eq(find_one(CLIENT_XFF, val), want)
 #define ck_fwd(val, want)						\
 	ck_assert_str_eq(find_one(CLIENT_FORWARDED, val), want)
 
