@@ -82,6 +82,7 @@ SRCS_IO = \
 	src/io/fds.c \
 	src/io/io.c \
 	src/io/mem.c \
+	src/io/proxy_proto.c \
 	src/io/sock.c
 
 # http: messages and the waist
@@ -133,6 +134,7 @@ SRCS_CORE = \
 	src/core/exchange_steps.c \
 	src/core/expr.c \
 	src/core/flight.c \
+	src/core/greet.c \
 	src/core/health.c \
 	src/core/health_config.c \
 	src/core/lease.c \

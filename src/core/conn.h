@@ -12,6 +12,7 @@ struct conn {
 	struct list		 node;		/* of serve.conns_open */
 	struct listener		*listener;	/* ref, counted */
 	struct codec_conn	*codec;		/* own by the codec */
+	struct greet		*greet;		/* own; NULL: not before it */
 	struct sock_peer	 peer;
 	uint64_t		 no;		/* number in this process */
 	struct ev_task		 free;
@@ -23,6 +24,9 @@ struct conn {
 /* Takes descriptor and hold; starts the listener's codec on it. */
 void conn_open(struct listener *, int fd, const struct sock_addr *peer,
     struct listener_hold);
+
+/* Starts the codec, when who the client is has been told. */
+void conn_begin(struct conn *);
 
 /* Finish the request under way, then close (Connection: close). */
 void conn_drain(struct conn *);

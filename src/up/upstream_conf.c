@@ -396,12 +396,14 @@ static const struct conf_row rows[] = {
 		    "its answer; 0 is no limit."
 	}, {
 		.key = "host_header", .type = CONF_CUSTOM,
-		.off = AT(told.host), .def = "preserve", .flags = CONF_F_ROUTE,
+		.off = AT(told.host), .def = "preserve",
+		.flags = CONF_F_ROUTE,
 		.parse = told_parse_host, .example = "server",
 		.text = "The Host field that servers get: preserve (the "
 		    "client's), server (the server's address) or a text."
 	}, {
-		.key = "forwarded", .type = CONF_ENUM, .off = AT(told.forwarded),
+		.key = "forwarded", .type = CONF_ENUM,
+		.off = AT(told.forwarded),
 		.def = "x", .choices = FORWARDED_WORDS, .example = "both",
 		.text = "What servers are told about the client: x "
 		    "(X-Forwarded-For, -Proto, -Host and X-Real-IP), rfc7239 "
