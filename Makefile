@@ -83,6 +83,7 @@ SRCS_IO = \
 	src/io/io.c \
 	src/io/mem.c \
 	src/io/pipe.c \
+	src/io/proxy_proto.c \
 	src/io/relay.c \
 	src/io/sock.c
 
@@ -116,6 +117,7 @@ SRCS_CORE = \
 	src/core/ask.c \
 	src/core/board.c \
 	src/core/chain.c \
+	src/core/client.c \
 	src/core/cond.c \
 	src/core/cond_cookie.c \
 	src/core/cond_from.c \
@@ -135,6 +137,7 @@ SRCS_CORE = \
 	src/core/exchange_upgrade.c \
 	src/core/expr.c \
 	src/core/flight.c \
+	src/core/greet.c \
 	src/core/health.c \
 	src/core/health_config.c \
 	src/core/last.c \
@@ -168,6 +171,7 @@ SRCS_UP = \
 	src/up/round_robin.c \
 	src/up/server.c \
 	src/up/server_use.c \
+	src/up/told.c \
 	src/up/upstream.c \
 	src/up/upstream_conf.c \
 	src/up/upstream_rows.c
@@ -180,6 +184,7 @@ SRCS_HANDLER = \
 	src/handler/proxy.c \
 	src/handler/proxy_conf.c \
 	src/handler/proxy_fail.c \
+	src/handler/proxy_forward.c \
 	src/handler/proxy_head.c \
 	src/handler/proxy_pump.c \
 	src/handler/proxy_relay.c \

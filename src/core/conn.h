@@ -15,10 +15,14 @@ struct conn {
 		struct ev_task	 free;		/* once it is out of them */
 	};
 	struct listener		*listener;	/* ref, counted */
-	struct codec_conn	*codec;		/* own by the codec */
+	union {
+		struct codec_conn *codec;	/* own by the codec */
+		struct greet	*greet;		/* own; while greeting */
+	};
 	struct sock_peer	 peer;
 	bool			 idle:1;	/* here they fill a gap */
 	bool			 draining:1;	/* its codec was told */
+	bool			 greeting:1;	/* there is no codec yet */
 	bool			 taken:1;	/* so was the io, for good */
 	uint64_t		 no;		/* number in this process */
 	struct listener_hold	 hold;		/* own */
@@ -27,6 +31,9 @@ struct conn {
 /* Takes descriptor and hold; starts the listener's codec on it. */
 void conn_open(struct listener *, int fd, const struct sock_addr *peer,
     struct listener_hold);
+
+/* Starts the codec, when who the client is has been told. */
+void conn_begin(struct conn *);
 
 /* Finish the request under way, then close (Connection: close). */
 void conn_drain(struct conn *);

@@ -158,8 +158,16 @@ static const struct conf_row sluice_rows[] = {
 		.off = AT(trusted), .flags = CONF_F_MANY,
 		.parse = trust_parse, .example = "10.0.0.0/8, ::1",
 		.text = "Addresses and networks of proxies that are believed "
-		    "what they say of a request, which so far is its "
-		    "X-Request-ID; unix is whoever comes over a socket file."
+		    "what they say of a request: its client (client_field), "
+		    "X-Forwarded-Proto, X-Forwarded-Host, X-Request-ID and "
+		    "its deadline; unix is whoever comes over a socket file."
+	}, {
+		.key = "client_field", .type = CONF_ENUM,
+		.off = AT(client_field), .def = "x-forwarded-for",
+		.choices = CLIENT_FIELDS, .example = "forwarded",
+		.text = "The field in which trusted proxies name the client; "
+		    "the other two are not read, for proxies pass on what "
+		    "they do not know."
 	}, {
 		.key = "drain.delay", .type = CONF_TIME, .unit = CONF_SECONDS,
 		.off = AT(drain_delay), .def = "0s", .max = DAY_MS,

@@ -8,6 +8,7 @@
 #include "base/err.h"
 #include "conf/conf.h"
 #include "core/error.h"
+#include "core/client.h"
 #include "core/trust.h"
 #include "os/log.h"
 
@@ -31,6 +32,7 @@ struct settings {
 	int		match;		/* MATCH_ */
 	int		proxy_status;	/* STATUS_ */
 	struct trust	trusted;	/* trusted_proxies */
+	int		client_field;	/* enum client_field */
 	uint64_t	drain_delay;	/* ms */
 	uint64_t	drain_timeout;
 	uint64_t	drain_streams;

@@ -6,6 +6,7 @@
  *	proxy_pump.c	the two bodies, between client and server
  *	proxy_head.c	what is written anew in the heads
  *	proxy_relay.c	bytes both ways after an upgrade
+ *	proxy_forward.c	what servers are told about the client
  *	proxy_conf.c	its keys of [route]
  *
  * A struct proxy is one exchange's, in its arena.  It sits between the
@@ -26,6 +27,7 @@ struct proxy_route {
 	struct server_list		 target;
 	struct server_list		 targets;
 	struct upstream_times		 times;	/* after link: what holds */
+	struct told_host		 host;	/* after link: what holds */
 	const struct upstream_conf	*up;		/* of conf */
 };
 extern const struct conf_group proxy_group;
@@ -48,6 +50,7 @@ struct proxy {
 	struct msg		 req;		/* as it is forwarded */
 	struct upstream_times	 times;
 	int			 host_header;	/* enum host_header */
+	uint8_t			 forwarded;	/* enum forwarded */
 	/* the attempt */
 	struct server		*server;	/* ref, counted; of up */
 	struct tried		 tried;
@@ -148,5 +151,10 @@ void proxy_relay_begin(struct proxy *);
 /* Closes what the relay has; harmless when there is none. */
 void proxy_relay_end(struct proxy *);
 extern const struct serve_part proxy_part;	/* a row of serve_parts[] */
+/* --- proxy_forward.c --- */
+/* Is a field of the request dropped, be it to be written anew? */
+bool proxy_forward_drops(const struct proxy *, const struct hdr *);
+/* Adds those that are written anew. */
+void proxy_forward_add(struct proxy *);
 
 #endif

@@ -10,6 +10,7 @@
 #include "core/exchange.h"
 #include "core/lease.h"
 #include "up/limits.h"
+#include "up/told.h"
 
 struct balancer;
 struct server_use;
@@ -37,8 +38,6 @@ struct upstream_times {
 	uint64_t	stream_idle;
 };
 
-enum host_header { HOST_PRESERVE, HOST_SERVER, HOST_TEXT };
-
 /* [upstream NAME], or "@ROUTE" of a route with targets of its own */
 struct upstream_conf {
 	struct conf_obj		 obj;
@@ -47,8 +46,7 @@ struct upstream_conf {
 	struct upstream_times	 times;
 	struct pool_limits	 pool;
 	struct queue_limits	 queue;
-	struct str		 host_text;	/* HOST_TEXT */
-	int			 host_header;	/* enum host_header */
+	struct told		 told;		/* host_header and others */
 	bool			 used;		/* builder: by a route */
 	uint64_t		 digest;	/* of what a twin is made of */
 };

@@ -274,31 +274,6 @@ parse_balance(struct conf_load *load, const struct conf_row *row, void *dst,
 	    "there is no such balancer; round_robin is one");
 }
 
-static int
-parse_host(struct conf_load *load, const struct conf_row *row, void *dst,
-    const struct conf_item *items, size_t n)
-{
-	const struct conf_item	*it = &items[n - 1];
-	struct line		 l = { load, row, it, NULL, 0 };
-	struct upstream_conf	*c;
-	struct str		 host;
-	int			 port;
-
-	c = container_of(dst, struct upstream_conf, host_header);
-	c->host_header = HOST_TEXT;
-	if (str_eq(it->val, STR("preserve")))
-		c->host_header = HOST_PRESERVE;
-	else if (str_eq(it->val, STR("server")))
-		c->host_header = HOST_SERVER;
-	else if (uri_parse_host(it->val, &host, &port) != FAIL_NONE ||
-	    host.n == 0)
-		return fail_word(&l, DIAG_VALUE_CHOICE, it->val,
-		    "this is neither preserve nor server nor a host");
-	else
-		c->host_text = arena_dup(conf_load_arena(load), it->val);
-	return 0;
-}
-
 void
 upstream_check_times(struct conf_load *load, const struct conf_obj *obj,
     const struct upstream_times *t)
@@ -481,10 +456,19 @@ static const struct conf_row rows[] = {
 		    "0 is no limit."
 	}, {
 		.key = "host_header", .type = CONF_CUSTOM,
-		.off = AT(host_header), .def = "preserve",
-		.parse = parse_host, .example = "server",
+		.off = AT(told.host), .def = "preserve",
+		.flags = CONF_F_ROUTE,
+		.parse = told_parse_host, .example = "server",
 		.text = "The Host field that servers get: preserve (the "
 		    "client's), server (the server's address) or a text."
+	}, {
+		.key = "forwarded", .type = CONF_ENUM,
+		.off = AT(told.forwarded),
+		.def = "x", .choices = FORWARDED_WORDS, .example = "both",
+		.text = "What servers are told about the client: x "
+		    "(X-Forwarded-For, -Proto, -Host and X-Real-IP), rfc7239 "
+		    "(Forwarded), both, or off (nothing).  What the client "
+		    "says itself is dropped, unless it is a trusted proxy."
 	},
 	{ .key = NULL }
 };

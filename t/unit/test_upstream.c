@@ -180,9 +180,9 @@ START_TEST(test_values)
 	ck_assert_uint_eq(b->times.first_byte, 7000);
 	ck_assert_uint_eq(b->times.between, 0);
 	ck_assert_uint_eq(b->times.total, 60000);
-	ck_assert_int_eq(a->host_header, HOST_PRESERVE);
-	ck_assert_int_eq(b->host_header, HOST_TEXT);
-	ck_assert(str_eq(b->host_text, STR("app.example:81")));
+	ck_assert_int_eq(a->told.host.how, HOST_PRESERVE);
+	ck_assert_int_eq(b->told.host.how, HOST_TEXT);
+	ck_assert(str_eq(b->told.host.text, STR("app.example:81")));
 	ck_assert(diag_has(l.diags, DIAG_ALIAS));
 	ck_assert(diag_has(l.diags, DIAG_UNUSED));
 	/* The name belongs to the content. */
