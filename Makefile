@@ -160,6 +160,9 @@ SRCS_CORE = \
 	src/core/template.c \
 	src/core/trust.c
 SRCS_UP = \
+	src/up/members.c \
+	src/up/name_conf.c \
+	src/up/names_rows.c \
 	src/up/pool.c \
 	src/up/round_robin.c \
 	src/up/server.c \

@@ -15,6 +15,7 @@
 #include "core/settings.h"
 #include "handler/proxy.h"
 #include "handler/static.h"
+#include "up/names.h"
 
 /* --- sections of the configuration --- */
 
@@ -147,5 +148,6 @@ const struct shm_region *const shm_regions[] = {
 	&board_servers,
 	&board_servers_live,
 	&board_upstreams,
+	&board_names,
 	NULL
 };

@@ -300,7 +300,7 @@ start_dial(struct pool_wait *w)
 	w->reused = false;
 	if (w->connect_ms > 0)
 		ev_timer(serve->ev, &w->deadline, w->connect_ms);
-	lease = atomic_load_explicit(&s->board->lease, memory_order_relaxed);
+	lease = server_lease(s);
 	if (lease != 0 && !lease_take(serve->lease, lease - 1)) {
 		refuse(w, "connect", 0, FAIL_DIAL_LIMIT);
 		return;
@@ -409,14 +409,14 @@ add_idle(struct up_conn *c)
 		close_conn(container_of(s->idle.prev, struct up_conn, node));
 }
 
-/* A twin that no generation names keeps nothing. */
+/* A twin that no generation names keeps nothing, a server that left too. */
 static void
 put_back(struct up_conn *c, bool reusable)
 {
 	struct upstream	*up = c->upstream;
 
 	if (reusable && up->cur && !up->serve->draining &&
-	    h1_client.room(c->codec) > 0)
+	    !c->server->left && h1_client.room(c->codec) > 0)
 		add_idle(c);
 	else
 		/* Later: its codec may be the caller. */
