@@ -156,6 +156,7 @@ SRCS_CORE = \
 	src/core/settings.c \
 	src/core/settings_cpu.c \
 	src/core/settings_level.c \
+	src/core/settings_resolver.c \
 	src/core/stat.c \
 	src/core/template.c \
 	src/core/trust.c
@@ -197,9 +198,14 @@ SRCS_CONTROL = \
 	src/control/api.c \
 	src/control/api_explain.c \
 	src/control/api_log.c \
+	src/control/api_names.c \
 	src/control/api_order.c \
 	src/control/api_state.c \
-	src/control/explain.c
+	src/control/dns.c \
+	src/control/explain.c \
+	src/control/lookup.c \
+	src/control/names.c \
+	src/control/resolver.c
 
 # the table of contents
 SRCS_REGISTRY = \

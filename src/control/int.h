@@ -45,6 +45,9 @@ void api_state_conns(unsigned nth, uint64_t *all, uint64_t *of_nth);
 /* --- api_explain.c --- */
 void api_explain(struct exchange *);
 
+/* --- api_names.c --- */
+void api_names(struct exchange *);
+
 /* --- api_log.c: records as they come --- */
 
 /* Answers GET /v1/log. */
