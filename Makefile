@@ -256,6 +256,7 @@ SRCS_CLI = \
 	src/cli/show.c \
 	src/cli/show_explain.c \
 	src/cli/show_log.c \
+	src/cli/show_names.c \
 	src/cli/show_plan.c \
 	src/cli/sluicectl.c \
 	src/cli/table.c

@@ -343,8 +343,11 @@ int
 lookups_open(struct lookups *all, struct ev *ev, const char *servers,
     struct err *e)
 {
+	struct rand	r;
+
 	all->ev = ev;
-	map_init(&all->names, rand_next(&self->rand));
+	rand_seed(&r);
+	map_init(&all->names, rand_next(&r));
 	list_init(&all->queue);
 	all->resolver = resolver_new(ev, servers, e);
 	return all->resolver == NULL ? -1 : 0;

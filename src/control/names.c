@@ -363,6 +363,99 @@ names_commit(struct names *ns, const struct conf *conf)
 	drop_unwanted(ns);
 }
 
+/* --- tools --- */
+
+static void
+on_check(void *ctx, struct lookup *l)
+{
+	(void)ctx;
+	(void)l;
+}
+
+/* Each name once; those that are new to it are asked. */
+static void
+check_all(struct lookups *all, const struct conf *conf,
+    void (*each)(struct lookups *, const struct conf_obj *,
+    const struct server_conf *, void *), void *ctx)
+{
+	struct conf_objs		 objs = conf_all(conf,
+	    &upstream_section);
+	const struct upstream_conf	*c;
+
+	for (size_t i = 0; i < objs.n; i++) {
+		c = (const struct upstream_conf *)objs.v[i];
+		for (size_t k = 0; k < c->servers.n; k++)
+			if (c->servers.v[k].name.n > 0)
+				each(all, &c->obj, &c->servers.v[k], ctx);
+	}
+}
+
+static void
+check_ask(struct lookups *all, const struct conf_obj *obj,
+    const struct server_conf *c, void *ctx)
+{
+	struct lookup	*l = lookup_get(all, c->name, c->srv);
+
+	(void)obj;
+	(void)ctx;
+	while (lookup_is_new(l))
+		ev_turn(all->ev, 1000);
+}
+
+struct check {
+	names_told_fn	 told;
+	void		*ctx;
+};
+
+static void
+check_tell(struct lookups *all, const struct conf_obj *obj,
+    const struct server_conf *c, void *ctx)
+{
+	struct check		*k = ctx;
+	struct lookup		*l = lookup_get(all, c->name, c->srv);
+	struct lookup		*first = l;
+	struct name_member	 v[NAME_MEMBERS];
+	const char		*why;
+	enum name_state		 state = lookup_state(l, &why);
+
+	if (lookup_members(l, c->port, v) == 0)
+		k->told(k->ctx, obj, c, state == NAME_HELD ?
+		    "no address of it can be asked" : why);
+	lookup_put(&l);
+	lookup_put(&first);
+}
+
+int
+names_check(const struct conf *conf, names_told_fn told, void *ctx,
+    struct err *e)
+{
+	struct lookups	 all = { .changed = on_check, .quiet = true };
+	struct check	 k = { told, ctx };
+	struct str	 s = settings_get(conf)->resolver;
+	struct ev	*ev;
+	char		*servers = NULL;
+	int		 rc;
+
+	if (!has_names(conf))
+		return 0;
+	ev = ev_new(NULL, e);
+	if (ev == NULL)
+		return -1;
+	if (s.n > 0) {
+		servers = must_alloc(s.n + 1);
+		must(str_to_c(s, servers, s.n + 1) == 0);
+	}
+	rc = lookups_open(&all, ev, servers, e);
+	if (rc == 0) {
+		check_all(&all, conf, check_ask, NULL);
+		check_all(&all, conf, check_tell, &k);
+		lookups_close(&all);
+	}
+	free(servers);
+	ev_free(&ev);
+	return rc;
+}
+
 void
 names_fini(struct names *ns)
 {

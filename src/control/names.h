@@ -46,8 +46,8 @@ void names_answer(struct names *, uint64_t id, bool changed, struct str why);
  * Tools: asks once for every name of conf; told() for each that has no
  * address, with why.  -1: there is no resolver.
  */
-int names_check(const struct conf *, void (*told)(void *,
-    const struct conf_obj *, const struct server_conf *, const char *why),
-    void *ctx, struct err *);
+typedef void (*names_told_fn)(void *ctx, const struct conf_obj *,
+    const struct server_conf *, const char *why);
+int names_check(const struct conf *, names_told_fn, void *ctx, struct err *);
 
 #endif
