@@ -179,7 +179,7 @@ proxy_set_host(struct proxy *p)
 	    !(p->host_header == HOST_PRESERVE && none))
 		return;
 	p->req.authority = p->server->addr.u.sa.sa_family == AF_UNIX ?
-	    STR("localhost") : p->server->text;
+	    STR("localhost") : p->server->host;
 }
 
 struct msg *
