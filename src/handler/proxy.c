@@ -21,6 +21,7 @@
 #include "up/server_use.h"
 
 #define EXPECT_MS	1000	/* for a 100 (RFC 9110 10.1.1) */
+#define NAMES_MS	20	/* between looks whether a name has addresses */
 
 static void run(struct proxy *);
 
@@ -98,6 +99,7 @@ proxy_give_up(struct proxy *p, enum fail why)
 		return;
 	p->over = true;
 	pool_cancel(&p->wait);
+	proxy_relay_end(p);
 	proxy_tell(p, why, false);
 	exchange_fail(p->x, why, proxy_cause(p));
 	proxy_stop(p, why);
@@ -153,19 +155,34 @@ fail_attempt(struct proxy *p)
 		proxy_give_up(p, p->why);
 }
 
+/*
+ * Nobody is there.  The first answer to a name is waited for as long as a
+ * dial may take; the board wakes nobody, so it is looked at.
+ */
+static enum step_rc
+miss_server(struct proxy *p)
+{
+	enum fail	why = upstream_why(p->up);
+
+	if (why == FAIL_NONE && p->looks++ * NAMES_MS < p->times.connect) {
+		ev_timer(loop_of(p), &p->quiet, NAMES_MS);
+		return STEP_WAIT;
+	}
+	/* What the last server said, if one was asked. */
+	proxy_note(p, why == FAIL_NONE ? FAIL_NAME_TIMEOUT : why);
+	return STEP_FAIL;
+}
+
 static enum step_rc
 st_pick(struct proxy *p)
 {
 	struct server	*s = NULL;
 
 	if (!FAULT("no_server"))
-		s = p->up->balance->pick(p->up, &p->tried);
+		s = upstream_pick(p->up, &p->tried);
 	server_unref(&p->server);
-	if (s == NULL) {
-		/* What the last server said, if one was asked. */
-		proxy_note(p, FAIL_NO_SERVER);
-		return STEP_FAIL;
-	}
+	if (s == NULL)
+		return miss_server(p);
 	p->server = server_ref(s);
 	tried_add(&p->tried, p->x->arena, s);
 	return STEP_NEXT;
@@ -408,7 +425,9 @@ on_quiet(struct timer *t)
 {
 	struct proxy	*p = container_of(t, struct proxy, quiet);
 
-	if (p->hold) {
+	if (p->step == PROXY_PICK)
+		run(p);
+	else if (p->hold) {
 		proxy_let_body(p);
 		proxy_moved(p);
 	} else if (is_clients_turn(p))
@@ -482,6 +501,10 @@ body(struct exchange *x)
 
 	if (p->over)
 		return;
+	if (p->relay != NULL) {
+		proxy_relay_begin(p);
+		return;
+	}
 	proxy_open_body(p);
 	ev_post(loop_of(p), EV_WAKE, &p->wake);
 }
@@ -494,10 +517,11 @@ cut(struct exchange *x, enum fail why)
 
 	p->over = true;
 	pool_cancel(&p->wait);
+	proxy_relay_end(p);
 	proxy_stop(p, why);
 	finish(p);
 }
 
 const struct handler handler_proxy = {
-	"proxy", &proxy_group, start, body, cut, 0
+	"proxy", &proxy_group, start, body, cut, 0, true
 };

@@ -5,6 +5,8 @@
  *	proxy_fail.c	what is told of an attempt that failed
  *	proxy_pump.c	the two bodies, between client and server
  *	proxy_head.c	what is written anew in the heads
+ *	proxy_relay.c	bytes both ways after an upgrade
+ *	proxy_forward.c	what servers are told about the client
  *	proxy_conf.c	its keys of [route]
  *
  * A struct proxy is one exchange's, in its arena.  It sits between the
@@ -25,6 +27,7 @@ struct proxy_route {
 	struct server_list		 target;
 	struct server_list		 targets;
 	struct upstream_times		 times;	/* after link: what holds */
+	struct told_host		 host;	/* after link: what holds */
 	const struct upstream_conf	*up;		/* of conf */
 };
 extern const struct conf_group proxy_group;
@@ -47,6 +50,7 @@ struct proxy {
 	struct msg		 req;		/* as it is forwarded */
 	struct upstream_times	 times;
 	int			 host_header;	/* enum host_header */
+	uint8_t			 forwarded;	/* enum forwarded */
 	/* the attempt */
 	struct server		*server;	/* ref, counted; of up */
 	struct tried		 tried;
@@ -57,6 +61,7 @@ struct proxy {
 	enum fail		 why;		/* the attempt's failure */
 	const char		*what;		/* more of it, or "" */
 	int			 error;		/* its errno, or 0 */
+	unsigned		 looks;		/* for addresses of names */
 	uint64_t		 sent_ns;	/* when its head was sent */
 	/* the request's body: client -> req_in, req_out -> server */
 	struct sink		 req_in;
@@ -67,6 +72,7 @@ struct proxy {
 	struct source		 res_out;
 	const struct hdrs	*res_trailers;	/* that wait for the client */
 	struct msg		*res;		/* its head, of arena */
+	struct proxy_relay	*relay;		/* of arena; NULL: no upgrade */
 	/* time */
 	struct timer		 quiet;		/* first byte, between bytes */
 	struct timer		 total;
@@ -137,5 +143,19 @@ void proxy_set_host(struct proxy *);
 struct msg *proxy_make_answer(struct proxy *, const struct msg *);
 /* The stream is about to go: slices of p->res become the arena's. */
 void proxy_own_answer(struct proxy *);
+
+/* --- proxy_relay.c --- */
+/* The server changes the protocol: answers, or ends the attempt. */
+void proxy_upgrade(struct proxy *, const struct msg *);
+/* The answer's head is on its way to the client: bytes follow. */
+void proxy_relay_begin(struct proxy *);
+/* Closes what the relay has; harmless when there is none. */
+void proxy_relay_end(struct proxy *);
+extern const struct serve_part proxy_part;	/* a row of serve_parts[] */
+/* --- proxy_forward.c --- */
+/* Is a field of the request dropped, be it to be written anew? */
+bool proxy_forward_drops(const struct proxy *, const struct hdr *);
+/* Adds those that are written anew. */
+void proxy_forward_add(struct proxy *);
 
 #endif

@@ -399,7 +399,7 @@ START_TEST(all_are_ended)
 
 	cli_send(c, "GET /wait HTTP/1.1\r\n" HOST "\r\n");
 	env_until(&s->t, &s->starts, 1);
-	exchange_abort_all(&s->t.serve, FAIL_DRAINING);
+	exchange_abort_all(&s->t.serve, FAIL_DRAINING, true);
 	ck_assert_int_eq(s->cut, FAIL_DRAINING);
 	cli_end(&s->t, c);
 	cli_close(&c);
