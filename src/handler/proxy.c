@@ -17,6 +17,7 @@
 #include "handler/proxy.h"
 
 #include "base/must.h"
+#include "os/fault.h"
 #include "up/server_use.h"
 
 #define EXPECT_MS	1000	/* for a 100 (RFC 9110 10.1.1) */
@@ -175,8 +176,10 @@ miss_server(struct proxy *p)
 static enum step_rc
 st_pick(struct proxy *p)
 {
-	struct server	*s = upstream_pick(p->up, &p->tried);
+	struct server	*s = NULL;
 
+	if (!FAULT("no_server"))
+		s = upstream_pick(p->up, &p->tried);
 	server_unref(&p->server);
 	if (s == NULL)
 		return miss_server(p);
@@ -396,22 +399,24 @@ proxy_moved(struct proxy *p)
 		ev_timer_off(loop_of(p), &p->quiet);
 }
 
-/* Is it the client whom everybody waits for?  Its codec has own limits. */
+/*
+ * Is it the client whom everybody waits for?  Its codec has own limits.
+ * What it was allowed counts: a server that took a little gives no room.
+ */
 static bool
 is_clients_turn(const struct proxy *p)
 {
 	if (p->answered)
 		return !p->open || p->res_in.credit <= 0;
 	return !p->req_end && !p->req_stop && p->s != NULL &&
-	    p->s->out.credit > 0;
+	    p->req_in.credit > 0;
 }
 
 /* What is late: that it takes the request, or that it answers. */
 static enum fail
 late_row(const struct proxy *p)
 {
-	return p->req.body != BODY_NONE && p->s != NULL &&
-	    p->s->out.credit <= 0 ? FAIL_SEND_TIMEOUT :
+	return !p->req_end && !p->req_stop ? FAIL_SEND_TIMEOUT :
 	    FAIL_FIRST_BYTE_TIMEOUT;
 }
 

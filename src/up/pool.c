@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "base/must.h"
+#include "os/fault.h"
 #include "up/server_use.h"
 
 struct up_conn {
@@ -360,7 +361,8 @@ start_dial(struct pool_wait *w)
 		ev_timer(serve->ev, &w->deadline, w->connect_ms);
 	c = new_conn(s, w->lease);
 	w->lease = 0;
-	fd = sock_dial(&s->addr, &done, NULL);
+	errno = EMFILE;
+	fd = FAULT("dial_full") ? -1 : sock_dial(&s->addr, &done, NULL);
 	if (fd == -1) {
 		refuse_dial(c, w, "connect", errno);
 		return;
