@@ -135,5 +135,7 @@ void proxy_own_answer(struct proxy *);
 bool proxy_forward_drops(const struct proxy *, const struct hdr *);
 /* Adds those that are written anew. */
 void proxy_forward_add(struct proxy *);
+/* What connections begin with; version: enum send_proxy. */
+void proxy_forward_preface(struct proxy *, int version);
 
 #endif

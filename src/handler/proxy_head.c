@@ -113,6 +113,7 @@ proxy_make_request(struct proxy *p, const struct proxy_route *r)
 		p->req.authority = arena_dup(x->arena, r->host.text);
 	p->host_header = r->host.how;
 	add_ours(p);
+	proxy_forward_preface(p, r->up->told.send_proxy);
 	return count_forwards(p);
 }
 

@@ -32,6 +32,7 @@ struct up_conn {
 	bool			 idle:1;
 	bool			 gone:1;
 	bool			 late:1;	/* in the second batch */
+	bool			 once:1;	/* began with a preface */
 	struct ev_task		 close;
 	struct ev_task		 free;
 };
@@ -184,18 +185,6 @@ refuse(struct pool_wait *w, const char *what, int error, enum fail why)
 	answer(w, why);
 }
 
-/* Connected: the codec takes over. */
-static void
-begin_codec(struct up_conn *c)
-{
-	struct pool_wait	*w = c->wait;
-
-	w->dial_ns = ev_clock_ns() - c->begun_ns;
-	stat_add(STAT_UP_CONNS_TOTAL, 1);
-	c->codec = h1_client.open(&c->io, &c->env, c);
-	answer(w, FAIL_NONE);
-}
-
 /* A dial that comes to nothing; the wait is told, or does not care. */
 static void
 drop_dial(struct up_conn *c)
@@ -203,6 +192,36 @@ drop_dial(struct up_conn *c)
 	c->wait = NULL;
 	io_close(&c->io, false);
 	end_conn(c);
+}
+
+/* It leaves with the request; into a new socket it fits. */
+static bool
+send_preface(struct up_conn *c, struct str s)
+{
+	struct iovec	v = { (void *)(uintptr_t)s.p, s.n };
+	size_t		put;
+
+	c->once = s.n > 0;
+	return s.n == 0 || (io_writev(&c->io, &v, 1, IO_MORE, &put) ==
+	    IO_OK && put == s.n);
+}
+
+/* Connected: the codec takes over. */
+static void
+begin_codec(struct up_conn *c)
+{
+	struct pool_wait	*w = c->wait;
+
+	if (!send_preface(c, w->preface)) {
+		w->conn = NULL;
+		drop_dial(c);
+		refuse(w, "send_proxy", c->io.error, FAIL_DIAL_ERROR);
+		return;
+	}
+	w->dial_ns = ev_clock_ns() - c->begun_ns;
+	stat_add(STAT_UP_CONNS_TOTAL, 1);
+	c->codec = h1_client.open(&c->io, &c->env, c);
+	answer(w, FAIL_NONE);
 }
 
 static void
@@ -318,7 +337,8 @@ start_dial(struct pool_wait *w)
 	}
 	c->wait = w;
 	w->conn = c;
-	if (done)
+	/* with a preface only when the loop says that it may write */
+	if (done && w->preface.n == 0)
 		begin_codec(c);
 }
 
@@ -390,7 +410,7 @@ pool_get(struct server *s, struct pool_wait *w, uint64_t connect_ms,
 	w->waiting = true;
 	timer_init(&w->deadline, on_deadline);
 	ev_task_init(&w->wake, on_answer);
-	if (fresh || !take_idle(s, w))
+	if (fresh || w->preface.n > 0 || !take_idle(s, w))
 		start_dial(w);
 }
 
@@ -415,7 +435,7 @@ put_back(struct up_conn *c, bool reusable)
 {
 	struct upstream	*up = c->upstream;
 
-	if (reusable && up->cur && !up->serve->draining &&
+	if (reusable && !c->once && up->cur && !up->serve->draining &&
 	    h1_client.room(c->codec) > 0)
 		add_idle(c);
 	else

@@ -19,6 +19,11 @@ struct pool_wait {
 	/* conn: yours, with room for one request; NULL: why */
 	void		(*on)(struct pool_wait *, struct up_conn *, enum fail);
 	bool		 careful;	/* the request cannot be sent twice */
+	/*
+	 * What a connection begins with: it is then a fresh one, which
+	 * nobody else gets.
+	 */
+	struct str	 preface;	/* of the caller; lasts until on() */
 	/* of the pool */
 	struct server	*server;	/* ref */
 	struct up_conn	*conn;		/* dialled, or about to be given */
