@@ -67,6 +67,7 @@ struct exchange {
 	uint8_t			 chain_at;	/* next hook */
 	uint8_t			 chain_top;	/* filters entered */
 	uint8_t			 chain_res;	/* response hooks, in all */
+	uint8_t			 client_field;	/* enum client_field: trusted */
 	enum fail		 fail;
 	bool			 trusted:1;	/* the peer is a known proxy */
 	bool			 odd_slash:1;	/* path has %2F or %5C */

@@ -10,7 +10,7 @@
 #include "handler/proxy.h"
 
 #include "base/text.h"
-#include "core/settings.h"
+#include "core/client.h"
 #include "io/proxy_proto.h"
 
 bool
@@ -125,8 +125,7 @@ add_chain(struct text *t, const struct exchange *x, enum client_field field,
 		[CLIENT_FORWARDED] = HDR_FORWARDED
 	};
 
-	if (x->trusted && (enum client_field)
-	    settings_get(x->gen->conf)->client_field == field)
+	if (x->trusted && x->client_field == field)
 		add_lines(t, &x->req->hdrs, (enum hdr_id)ids[field]);
 	else if (!is_same(&x->acc.peer, &x->conn->peer)) {
 		add(t, &x->acc.peer);

@@ -15,7 +15,8 @@
 static bool
 is_ours(const struct proxy *p, const struct hdr *h)
 {
-	return h->id == HDR_X_REQUEST_ID || proxy_forward_drops(p, h);
+	return h->id == HDR_X_REQUEST_ID || proxy_forward_drops(p, h) ||
+	    proxy_deadline_drops(p, h);
 }
 
 /* The fields that go on, with room for ours behind them. */
