@@ -187,6 +187,7 @@ SRCS_HANDLER = \
 	src/handler/health_static.c \
 	src/handler/proxy.c \
 	src/handler/proxy_conf.c \
+	src/handler/proxy_deadline.c \
 	src/handler/proxy_fail.c \
 	src/handler/proxy_forward.c \
 	src/handler/proxy_head.c \

@@ -248,6 +248,7 @@ st_send(struct proxy *p)
 	p->hold = p->req.expect && !p->req_used;
 	p->sent_ns = ev_clock_ns();
 	proxy_set_host(p);
+	proxy_deadline_tell(p);
 	if (p->hold)
 		ms = EXPECT_MS;
 	if (ms > 0)
@@ -447,7 +448,7 @@ on_total(struct timer *t)
 	struct proxy	*p = container_of(t, struct proxy, total);
 
 	if (!(p->answered && p->res_end))
-		proxy_give_up(p, FAIL_TOTAL_TIMEOUT);
+		proxy_give_up(p, p->due_why);
 }
 
 /* --- the handler --- */
@@ -460,6 +461,7 @@ make(struct exchange *x, const struct proxy_route *r)
 	p->magic = PROXY_MAGIC;
 	p->x = x;
 	p->times = r->times;
+	p->deadline = (uint8_t)r->deadline;
 	p->wait.on = on_given;
 	p->what = "";
 	timer_init(&p->quiet, on_quiet);
@@ -489,9 +491,10 @@ start(struct exchange *x)
 		return;
 	}
 	p->req_end = p->req.body == BODY_NONE;
-	if (p->times.total > 0)
-		ev_timer(loop_of(p), &p->total, p->times.total);
-	run(p);
+	if (proxy_deadline_start(p))
+		run(p);
+	else
+		proxy_give_up(p, p->due_why);
 }
 
 static void

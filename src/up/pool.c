@@ -220,14 +220,14 @@ drop_dial(struct up_conn *c)
 	end_conn(c);
 }
 
-/* What is to go ahead fits into the buffer of a new socket. */
+/* It leaves with the request; into the buffer of a new socket it fits. */
 static bool
 write_first(struct up_conn *c, struct str s)
 {
 	struct iovec	v = { (void *)(uintptr_t)s.p, s.n };
 	size_t		n = 0;
 
-	return s.n == 0 || (io_writev(&c->io, &v, 1, 0, &n) == IO_OK &&
+	return s.n == 0 || (io_writev(&c->io, &v, 1, IO_MORE, &n) == IO_OK &&
 	    n == s.n);
 }
 
@@ -374,7 +374,8 @@ start_dial(struct pool_wait *w)
 	}
 	c->wait = w;
 	w->conn = c;
-	if (done)
+	/* with a preface only when the loop says that it may write */
+	if (done && w->preface.n == 0)
 		begin_codec(c);
 }
 
