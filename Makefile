@@ -142,6 +142,7 @@ SRCS_CORE = \
 	src/core/listener_limit.c \
 	src/core/listener_rows.c \
 	src/core/log_conf.c \
+	src/core/mail.c \
 	src/core/record_format.c \
 	src/core/record_text.c \
 	src/core/regex.c \
@@ -161,6 +162,8 @@ SRCS_CORE = \
 	src/core/trust.c
 SRCS_UP = \
 	src/up/pool.c \
+	src/up/queue.c \
+	src/up/queue_board.c \
 	src/up/round_robin.c \
 	src/up/server.c \
 	src/up/upstream.c \
@@ -176,6 +179,7 @@ SRCS_HANDLER = \
 	src/handler/proxy_conf.c \
 	src/handler/proxy_head.c \
 	src/handler/proxy_pump.c \
+	src/handler/proxy_queue.c \
 	src/handler/redirect.c \
 	src/handler/respond.c \
 	src/handler/static.c \

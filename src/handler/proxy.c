@@ -20,8 +20,6 @@
 
 #define EXPECT_MS	1000	/* for a 100 (RFC 9110 10.1.1) */
 
-static void run(struct proxy *);
-
 static struct proxy *
 of(struct exchange *x)
 {
@@ -109,6 +107,7 @@ proxy_give_up(struct proxy *p, enum fail why)
 	if (p->over || p->done)
 		return;
 	p->over = true;
+	proxy_leave_queue(p);
 	pool_cancel(&p->wait);
 	exchange_fail(p->x, why, cause_text(p));
 	proxy_stop(p, why);
@@ -142,7 +141,9 @@ plan_again(struct proxy *p)
 	if (may_replay(p)) {
 		p->replayed = true;
 		p->fresh = true;
-		p->step = PROXY_CONNECT;
+		/* it was not asked after all */
+		p->tried.n--;
+		p->step = PROXY_PICK;
 		return true;
 	}
 	if (row->flags & FAIL_F_B)
@@ -162,7 +163,7 @@ fail_attempt(struct proxy *p)
 	if (p->over)
 		finish(p);
 	else if (plan_again(p))
-		run(p);
+		proxy_run(p);
 	else
 		proxy_give_up(p, p->why);
 }
@@ -170,15 +171,14 @@ fail_attempt(struct proxy *p)
 static enum step_rc
 st_pick(struct proxy *p)
 {
-	struct server	*s = p->up->balance->pick(p->up, &p->tried);
+	struct server	*s = proxy_pick(p);
 
+	if (s != NULL)
+		server_ref(s);
 	server_unref(&p->server);
-	if (s == NULL) {
-		/* What the last server said, if one was asked. */
-		proxy_note(p, FAIL_NO_SERVER);
-		return STEP_FAIL;
-	}
-	p->server = server_ref(s);
+	p->server = s;
+	if (s == NULL)
+		return STEP_NEXT;
 	tried_add(&p->tried, p->x->arena, s);
 	return STEP_NEXT;
 }
@@ -202,8 +202,6 @@ st_connect(struct proxy *p)
 	    STR_FMT(p->up->name), (unsigned long long)
 	    acc->num[ACCESS_ATTEMPTS], p->server->nopen, p->server->nidle);
 	upstream_tried(p->server);
-	p->wait.careful = p->req.body != BODY_NONE ||
-	    !msg_is_idempotent(p->req.meth);
 	pool_get(p->server, &p->wait, p->times.connect, p->fresh);
 	return STEP_WAIT;
 }
@@ -224,7 +222,7 @@ on_given(struct pool_wait *w, struct up_conn *conn, enum fail why)
 		return;
 	}
 	p->conn = conn;
-	run(p);
+	proxy_run(p);
 }
 
 static void on_closed(struct stream *, enum fail);
@@ -268,8 +266,8 @@ static const char *const step_names[PROXY_NSTEP] = {
 #undef STEP
 };
 
-static void
-run(struct proxy *p)
+void
+proxy_run(struct proxy *p)
 {
 	enum step_rc	rc;
 
@@ -443,7 +441,9 @@ make(struct exchange *x, const struct proxy_route *r)
 	timer_init(&p->quiet, on_quiet);
 	timer_init(&p->total, on_total);
 	ev_task_init(&p->wake, on_wake);
+	p->limits = r->up->queue;
 	proxy_init_pumps(p);
+	proxy_init_queue(p);
 	x->hctx = p;
 	return p;
 }
@@ -469,7 +469,9 @@ start(struct exchange *x)
 	p->req_end = p->req.body == BODY_NONE;
 	if (p->times.total > 0)
 		ev_timer(loop_of(p), &p->total, p->times.total);
-	run(p);
+	p->wait.careful = p->req.body != BODY_NONE ||
+	    !msg_is_idempotent(p->req.meth);
+	proxy_run(p);
 }
 
 static void
@@ -490,6 +492,7 @@ cut(struct exchange *x, enum fail why)
 	struct proxy	*p = of(x);
 
 	p->over = true;
+	proxy_leave_queue(p);
 	pool_cancel(&p->wait);
 	proxy_stop(p, why);
 	finish(p);

@@ -2,6 +2,7 @@
  * The proxy handler's own things, shared by its files:
  *
  *	proxy.c		steps of the attempts, retries, time, the end
+ *	proxy_queue.c	which server, and waiting for room
  *	proxy_pump.c	the two bodies, between client and server
  *	proxy_head.c	what is written anew in the heads
  *	proxy_conf.c	its keys of [route]
@@ -17,6 +18,7 @@
 #include "core/handler.h"
 #include "core/route.h"
 #include "up/pool.h"
+#include "up/queue.h"
 
 /* keys of [route] */
 struct proxy_route {
@@ -49,6 +51,8 @@ struct proxy {
 	/* the attempt */
 	struct server		*server;	/* ref, counted; of up */
 	struct tried		 tried;
+	struct queue_limits	 limits;
+	struct queue_wait	 queue;
 	struct pool_wait	 wait;
 	struct up_conn		*conn;		/* given by the pool, or NULL */
 	struct stream		*s;		/* on conn, NULL once closed */
@@ -105,6 +109,16 @@ void proxy_interim(struct proxy *, const struct msg *);
 void proxy_answer(struct proxy *, const struct msg *);
 /* The answer is complete. */
 void proxy_ended(struct proxy *);
+
+/* Goes on with the steps. */
+void proxy_run(struct proxy *);
+
+/* --- proxy_queue.c --- */
+void proxy_init_queue(struct proxy *);
+/* A server with what it takes to ask it claimed by p->wait, or NULL. */
+struct server *proxy_pick(struct proxy *);
+enum step_rc proxy_queue(struct proxy *);
+void proxy_leave_queue(struct proxy *);
 
 /* --- proxy_pump.c --- */
 void proxy_init_pumps(struct proxy *);

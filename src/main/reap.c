@@ -16,6 +16,7 @@
 #include "base/must.h"
 #include "core/access.h"
 #include "core/lease.h"
+#include "up/queue.h"
 
 #define HANG_MS		10000
 #define HANG_KILL_MS	2000
@@ -96,6 +97,7 @@ settle(struct master *m, struct child *c)
 	struct board_slot *s;
 
 	lease_return(m->proc.shm, c->slot);
+	queue_forget(m->proc.shm, c->slot);
 	board_fold(m->proc.shm, c->slot, on_lost, m);
 	s = shm_row(m->proc.shm, &board_slots, c->slot);
 	s->state = SLOT_FREE;

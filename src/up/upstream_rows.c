@@ -15,6 +15,7 @@
 #include <stdlib.h>
 
 #include "base/must.h"
+#include "up/queue.h"
 
 const struct shm_region board_servers = {
 	"servers", SHM_DIR, 1, sizeof(struct board_server), 64,
@@ -167,11 +168,11 @@ upstream_rows_find(const struct upstream_rows *r, struct str upstream)
 
 /* --- the master's side --- */
 
-/* Gives a row's lease word back; false while connections hold of it. */
+/* Gives a row's lease word back; false while it is held of. */
 static bool
-free_word(struct shm *shm, struct board_server *s)
+free_word(struct shm *shm, _Atomic uint32_t *of)
 {
-	uint32_t		 lease = atomic_load(&s->lease);
+	uint32_t		 lease = atomic_load(of);
 	struct lease_word	*w;
 
 	if (lease == 0)
@@ -179,7 +180,7 @@ free_word(struct shm *shm, struct board_server *s)
 	w = shm_row(shm, &lease_words, lease - 1);
 	if (lease_count(&w->taken) != 0)
 		return false;
-	atomic_store(&s->lease, 0);
+	atomic_store(of, 0);
 	atomic_store(&w->limit, 0);
 	atomic_store(&w->tag, 0);
 	return true;
@@ -196,13 +197,15 @@ free_rows(struct shm *shm, uint64_t oldest)
 	for (i = 0; i < shm_rows(shm, &board_servers); i++) {
 		s = shm_row(shm, &board_servers, i);
 		if (atomic_load(&s->tag) != 0 &&
-		    atomic_load(&s->generation) < oldest && free_word(shm, s))
+		    atomic_load(&s->generation) < oldest &&
+		    free_word(shm, &s->lease))
 			atomic_store(&s->tag, 0);
 	}
 	for (i = 0; i < shm_rows(shm, &board_upstreams); i++) {
 		u = shm_row(shm, &board_upstreams, i);
 		if (atomic_load(&u->tag) != 0 &&
-		    atomic_load(&u->generation) < oldest)
+		    atomic_load(&u->generation) < oldest &&
+		    free_word(shm, &u->queue))
 			atomic_store(&u->tag, 0);
 	}
 }
@@ -310,6 +313,28 @@ link_server(struct linker *l, struct str upstream,
 	return link_word(l, s, c->max_conns, at < 0, e);
 }
 
+/* Who waits is counted in a word; how many may is the configuration's. */
+static int
+link_queue(struct linker *l, struct board_upstream *u, uint32_t row,
+    struct err *e)
+{
+	struct lease_word	*w;
+
+	if (shm_grow(l->shm, &board_queues, row + 1, e) == -1)
+		return -1;
+	if (atomic_load(&u->queue) != 0)
+		return 0;
+	w = take_row(l->shm, &lease_words, &l->free_word, e);
+	if (w == NULL)
+		return -1;
+	atomic_store(&w->taken, 0);
+	atomic_store(&w->refused, 0);
+	atomic_store(&w->limit, 0);
+	atomic_store(&w->tag, atomic_load(&u->tag));
+	atomic_store(&u->queue, l->free_word);
+	return 0;
+}
+
 static int
 link_upstream(struct linker *l, const struct upstream_conf *c, struct err *e)
 {
@@ -323,11 +348,17 @@ link_upstream(struct linker *l, const struct upstream_conf *c, struct err *e)
 		if (u == NULL)
 			return -1;
 		atomic_store(&u->cursor, 0);
+		atomic_store(&u->queued, 0);
+		atomic_store(&u->timed_out, 0);
+		atomic_store(&u->refused, 0);
 		atomic_store(&u->tag, name_tag(c->obj.name));
 		note_upstream(&l->rows, name_tag(c->obj.name),
 		    l->free_upstream - 1);
 	}
 	atomic_store(&u->generation, l->number);
+	if (link_queue(l, u, (uint32_t)upstream_rows_find(&l->rows,
+	    c->obj.name), e) == -1)
+		return -1;
 	for (size_t i = 0; i < c->servers.n; i++)
 		if (link_server(l, c->obj.name, &c->servers.v[i], e) == -1)
 			return -1;
@@ -349,6 +380,18 @@ upstream_link_rows(struct shm *shm, const struct conf *conf, uint64_t oldest,
 		    (const struct upstream_conf *)all.v[i], e);
 	upstream_rows_close(&l.rows);
 	return rc;
+}
+
+/* A limit that was lowered has idle connections closed. */
+static void
+trim(struct shm *shm, const struct upstream_rows *rows,
+    const struct upstream_conf *c, const struct lease_word *w)
+{
+	int64_t		at = upstream_rows_find(rows, c->obj.name);
+	uint32_t	limit = atomic_load(&w->limit);
+
+	if (at >= 0 && limit != 0 && lease_count(&w->taken) > limit)
+		queue_trim(shm, (uint32_t)at);
 }
 
 void
@@ -377,6 +420,7 @@ upstream_settle_rows(struct shm *shm, const struct conf *conf)
 			    atomic_load(&s->lease) - 1);
 			atomic_store(&w->limit,
 			    (uint32_t)c->servers.v[k].max_conns);
+			trim(shm, &rows, c, w);
 		}
 	}
 	upstream_rows_close(&rows);
@@ -393,10 +437,11 @@ upstream_cost(const struct conf *conf)
 	for (size_t i = 0; i < all.n; i++) {
 		c = (const struct upstream_conf *)all.v[i];
 		servers += (uint32_t)c->servers.n;
-		words += (uint32_t)c->servers.n;
+		words += (uint32_t)c->servers.n + 1;
 	}
 	return shm_cost(&board_servers, servers) +
 	    shm_cost(&board_servers_live, servers) +
 	    shm_cost(&board_upstreams, (uint32_t)all.n) +
+	    shm_cost(&board_queues, (uint32_t)all.n) +
 	    shm_cost(&lease_words, words);
 }

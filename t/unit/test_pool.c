@@ -10,13 +10,16 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "up/queue.h"
+
 #define TURN_MS		20
 #define PATIENCE	250	/* turns: 5 s */
 #define NWAIT		80
 #define IDLE_MAX	64
 
 static const struct shm_region *const regions[] = {
-	&board_servers, &board_servers_live, &board_upstreams, &lease_words,
+	&board_servers, &board_servers_live, &board_upstreams, &board_queues,
+	&board_slots, &lease_words,
 	&lease_shadows, &lease_heads, &lease_listeners, &lease_addrs, NULL
 };
 
