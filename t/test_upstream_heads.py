@@ -229,3 +229,141 @@ def test_trace(sluice, peer, trusted):
     assert got.all("x-request-id") == [r["x-request-id"]]
     assert (r["x-request-id"] == "mine.1") == bool(trusted)
     assert wire.record(s, r["x-request-id"])["attempts"] == 1
+
+
+# --- how long it may take ---
+
+TRUST = "trusted_proxies = 127.0.0.1"
+
+
+def left(got, most):
+    """The milliseconds that the server was told of, at most `most`."""
+    value, = got.all("x-request-deadline")
+    assert 0 < int(value) <= most
+    return int(value)
+
+
+@pytest.mark.parametrize("top,route,told", [
+    ("", "", None), (TRUST, "", 5000), ("", "deadline = on", 5000),
+    (TRUST, "timeout.total = 4s", 4000), ("", "timeout.total = 4s", 4000),
+    (TRUST, "timeout.total = 20s", 5000)])
+@pytest.mark.parametrize("field,value", [
+    ("X-Request-Deadline", "5000"), ("grpc-timeout", "5S")])
+def test_deadline_is_told(sluice, peer, top, route, told, field, value):
+    app = peer()
+    s = sluice(conf(app.addr, top=top, route=route))
+    s.app = app
+    got, _ = seen(s, [(field, value)])
+    if told is None:
+        assert not got.all("x-request-deadline")
+        # the server's own matter, as of all who do not know the field
+        assert got.get("grpc-timeout") == (
+            value if field == "grpc-timeout" else None)
+        return
+    ms = left(got, told)
+    assert ms > told - 1900
+    if field == "grpc-timeout":
+        assert got.all(field) == [f"{ms}m"]
+    else:
+        assert not got.all("grpc-timeout")
+
+
+def test_deadline_off(sluice, peer):
+    """Nobody looks: fields pass as all others do."""
+    app = peer()
+    s = sluice(conf(app.addr, top=TRUST,
+                    route="deadline = off\ntimeout.total = 9s"))
+    s.app = app
+    got, _ = seen(s, [("X-Request-Deadline", "0"), ("grpc-timeout", "1n")])
+    assert got.all("x-request-deadline") == ["0"]
+    assert got.all("grpc-timeout") == ["1n"]
+
+
+@pytest.mark.parametrize("field,value,most", [
+    ("X-Request-Deadline", ["700000", "60000"], 60000),
+    ("X-Request-Deadline", ["x", "60000"], 60000),
+    ("grpc-timeout", ["1H"], 3600000), ("grpc-timeout", ["2M"], 120000),
+    ("grpc-timeout", ["90000000u"], 90000),
+    ("grpc-timeout", ["1000m", "1M"], 1000),
+    ("X-Request-Deadline", ["18446744073709551616"], None),
+    ("X-Request-Deadline", ["-1"], None), ("X-Request-Deadline", [""], None),
+    ("X-Request-Deadline", ["1.5"], None), ("grpc-timeout", ["5"], None),
+    ("grpc-timeout", ["S"], None), ("grpc-timeout", ["123456789m"], None),
+    ("grpc-timeout", ["5s"], None), ("grpc-timeout", ["99999999H"], None)])
+def test_deadline_forms(sluice, peer, field, value, most):
+    app = peer()
+    s = sluice(conf(app.addr, route="deadline = on"))
+    s.app = app
+    got, r = seen(s, [(field, v) for v in value])
+    assert r.status == 200
+    if most is None:
+        assert not got.all("x-request-deadline")
+    else:
+        assert left(got, most) > most - 900
+
+
+@pytest.mark.parametrize("field,value", [
+    ("X-Request-Deadline", "0"), ("grpc-timeout", "999u"),
+    ("grpc-timeout", "0H")])
+def test_deadline_is_over(sluice, peer, field, value):
+    """Then nobody is asked."""
+    app = peer()
+    s = sluice(conf(app.addr, route="deadline = on"))
+    r = http.get(s.port, "/", headers={field: value, **wire.JSON})
+    wire.is_fail(r, "deadline_exceeded")
+    assert not app.requests
+
+
+@pytest.mark.parametrize("limit,row", [
+    ("deadline = on", "deadline_exceeded"),
+    ("timeout.total = 150ms\ntimeout.connect = 100ms", "total_timeout")])
+def test_deadline_passes(sluice, peer, limit, row):
+    wait = threading.Event()
+    app = peer([hold(wait)])
+    s = sluice(conf(app.addr, route=limit))
+    given = {"X-Request-Deadline": "200", **wire.JSON}
+    r = http.get(s.port, "/late", headers=given)
+    rid = wire.is_fail(r, row)
+    wait.set()
+    rec = wire.record(s, rid)
+    assert rec["fail"] == row and 150000 <= rec["duration_us"] < 5000000
+    assert http.get(s.port, "/").status == 200
+
+
+def test_deadline_within_the_body(sluice, peer):
+    """Time is up after the head: the answer is visibly cut."""
+    wait = threading.Event()
+
+    def step(conn, _):
+        conn.send(b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nabc")
+        wait.wait(net.WAIT)
+        return False
+    app = peer([step])
+    s = sluice(conf(app.addr, route="deadline = on"))
+    with http.Client(s.port) as c:
+        c.send(http.request("GET", "/cut", {"X-Request-Deadline": "200"}))
+        assert c.head().status == 200
+        with pytest.raises(http.Closed):
+            c._take(10)
+    wait.set()
+    assert wire.record(s, target="/cut")["fail"] == "deadline_exceeded"
+
+
+def test_deadline_shrinks(sluice, peer):
+    """A second attempt has what the first has left of it."""
+    app = peer()
+    dead = net.free_port()
+    hole = socket.create_server(("127.0.0.1", 0), backlog=0)
+    full = [socket.socket() for _ in range(3)]
+    for k in full:      # a queue that is full: who connects waits
+        k.setblocking(False)
+        k.connect_ex(hole.getsockname())
+    addr = "127.0.0.1:%d" % hole.getsockname()[1]
+    s = sluice(conf(f"{addr}\nserver = 127.0.0.1:{dead}\nserver = {app.addr}",
+                    route="deadline = on", up="timeout.connect = 300ms"))
+    s.app = app
+    told = [left(seen(s, {"X-Request-Deadline": "9000"})[0], 9000)
+            for _ in range(3)]
+    assert min(told) <= 8700
+    for k in full + [hole]:
+        k.close()

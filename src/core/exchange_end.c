@@ -168,6 +168,7 @@ find_client(struct exchange *x)
 {
 	const struct settings	*s = settings_get(x->gen->conf);
 
+	x->client_field = (uint8_t)s->client_field;
 	x->trusted = client_find(&s->trusted,
 	    (enum client_field)s->client_field, &x->req->hdrs,
 	    &x->conn->peer, &x->acc.peer);

@@ -3,10 +3,12 @@
  *
  *	proxy.c		steps of the attempts, retries, time, the end
  *	proxy_fail.c	what is told of an attempt that failed
+ *	proxy_queue.c	which server, and waiting for room
  *	proxy_pump.c	the two bodies, between client and server
  *	proxy_head.c	what is written anew in the heads
  *	proxy_relay.c	bytes both ways after an upgrade
  *	proxy_forward.c	what servers are told about the client
+ *	proxy_deadline.c	how long it all may take
  *	proxy_conf.c	its keys of [route]
  *
  * A struct proxy is one exchange's, in its arena.  It sits between the
@@ -20,6 +22,11 @@
 #include "core/handler.h"
 #include "core/route.h"
 #include "up/pool.h"
+#include "up/queue.h"
+
+/* whose words about the time that is left are obeyed */
+enum deadline { DEADLINE_TRUSTED, DEADLINE_ON, DEADLINE_OFF };
+#define DEADLINE_WORDS	"trusted|on|off"
 
 /* keys of [route] */
 struct proxy_route {
@@ -28,6 +35,7 @@ struct proxy_route {
 	struct server_list		 targets;
 	struct upstream_times		 times;	/* after link: what holds */
 	struct told_host		 host;	/* after link: what holds */
+	int				 deadline;	/* enum deadline */
 	const struct upstream_conf	*up;		/* of conf */
 };
 extern const struct conf_group proxy_group;
@@ -51,9 +59,14 @@ struct proxy {
 	struct upstream_times	 times;
 	int			 host_header;	/* enum host_header */
 	uint8_t			 forwarded;	/* enum forwarded */
+	uint8_t			 deadline;	/* enum deadline */
+	enum fail		 due_why;	/* when it is over */
+	uint64_t		 due_ms;	/* of the loop's time; 0: no end */
 	/* the attempt */
 	struct server		*server;	/* ref, counted; of up */
 	struct tried		 tried;
+	struct queue_limits	 limits;
+	struct queue_wait	 queue;
 	struct pool_wait	 wait;
 	struct up_conn		*conn;		/* given by the pool, or NULL */
 	struct stream		*s;		/* on conn, NULL once closed */
@@ -122,6 +135,15 @@ struct str proxy_cause(const struct proxy *);
  * be asked.  A failure of the client's is none of the attempt.
  */
 void proxy_tell(struct proxy *, enum fail, bool again);
+/* Goes on with the steps. */
+void proxy_run(struct proxy *);
+
+/* --- proxy_queue.c --- */
+void proxy_init_queue(struct proxy *);
+/* A server with what it takes to ask it claimed by p->wait, or NULL. */
+struct server *proxy_pick(struct proxy *);
+enum step_rc proxy_queue(struct proxy *);
+void proxy_leave_queue(struct proxy *);
 
 /* --- proxy_pump.c --- */
 void proxy_init_pumps(struct proxy *);
@@ -157,5 +179,15 @@ extern const struct serve_part proxy_part;	/* a row of serve_parts[] */
 bool proxy_forward_drops(const struct proxy *, const struct hdr *);
 /* Adds those that are written anew. */
 void proxy_forward_add(struct proxy *);
+/* What connections begin with; version: enum send_proxy. */
+void proxy_forward_preface(struct proxy *, int version);
+
+/* --- proxy_deadline.c --- */
+/* Is a field of the request ours to write? */
+bool proxy_deadline_drops(const struct proxy *, const struct hdr *);
+/* Arms p->total for the nearest end; false: it has come already. */
+bool proxy_deadline_start(struct proxy *);
+/* Tells the attempt's server how much is left. */
+void proxy_deadline_tell(struct proxy *);
 
 #endif

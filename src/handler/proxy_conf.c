@@ -136,6 +136,14 @@ static const struct conf_row rows[] = {
 		.example = "10m",
 		.text = "In place of the upstream's timeout.stream_idle."
 	}, {
+		.key = "deadline", .type = CONF_ENUM, .off = AT(deadline),
+		.def = "trusted", .choices = DEADLINE_WORDS, .example = "on",
+		.text = "Whose X-Request-Deadline (the milliseconds that are "
+		    "left) and grpc-timeout end a request: those of "
+		    "trusted_proxies, everybody's (on), or nobody's (off).  "
+		    "Unless off, servers are told in these fields what is "
+		    "left of them or of timeout.total."
+	}, {
 		.key = "host_header", .type = CONF_CUSTOM, .off = AT(host),
 		.parse = told_parse_host, .example = "server",
 		.text = "In place of the upstream's host_header."

@@ -10,7 +10,8 @@
 #include "handler/proxy.h"
 
 #include "base/text.h"
-#include "core/settings.h"
+#include "core/client.h"
+#include "io/proxy_proto.h"
 
 bool
 proxy_forward_drops(const struct proxy *p, const struct hdr *h)
@@ -124,8 +125,7 @@ add_chain(struct text *t, const struct exchange *x, enum client_field field,
 		[CLIENT_FORWARDED] = HDR_FORWARDED
 	};
 
-	if (x->trusted && (enum client_field)
-	    settings_get(x->gen->conf)->client_field == field)
+	if (x->trusted && x->client_field == field)
 		add_lines(t, &x->req->hdrs, (enum hdr_id)ids[field]);
 	else if (!is_same(&x->acc.peer, &x->conn->peer)) {
 		add(t, &x->acc.peer);
@@ -190,4 +190,32 @@ proxy_forward_add(struct proxy *p)
 		add_x(p);
 	if (p->forwarded == FORWARDED_RFC || p->forwarded == FORWARDED_BOTH)
 		add_forwarded(p);
+}
+
+/* --- the PROXY protocol --- */
+
+/* Where the client's connection came in; none if that cannot be said. */
+static struct sock_peer
+local_of(const struct exchange *x)
+{
+	struct sock_peer	p = { .family = AF_UNSPEC };
+	struct sock_addr	a;
+
+	if (sock_local(io_fd(&x->conn->io), &a) == 0)
+		sock_peer(&p, &a);
+	return p;
+}
+
+void
+proxy_forward_preface(struct proxy *p, int version)
+{
+	struct sock_peer	to;
+	char			buf[PROXY_PROTO_OUT];
+	size_t			n;
+
+	if (version == SEND_PROXY_OFF)
+		return;
+	to = local_of(p->x);
+	n = proxy_proto_build(buf, (unsigned)version, &p->x->acc.peer, &to);
+	p->wait.first = arena_dup(p->x->arena, str_make(buf, n));
 }

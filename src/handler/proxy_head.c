@@ -15,7 +15,8 @@
 static bool
 is_ours(const struct proxy *p, const struct hdr *h)
 {
-	return h->id == HDR_X_REQUEST_ID || proxy_forward_drops(p, h);
+	return h->id == HDR_X_REQUEST_ID || proxy_forward_drops(p, h) ||
+	    proxy_deadline_drops(p, h);
 }
 
 /* The fields that go on, with room for ours behind them. */
@@ -165,6 +166,7 @@ proxy_make_request(struct proxy *p, const struct proxy_route *r)
 		p->req.authority = arena_dup(x->arena, r->host.text);
 	p->host_header = r->host.how;
 	add_ours(p);
+	proxy_forward_preface(p, r->up->told.send_proxy);
 	return count_forwards(p);
 }
 

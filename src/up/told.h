@@ -19,9 +19,14 @@ struct told_host {
 enum forwarded { FORWARDED_X, FORWARDED_RFC, FORWARDED_BOTH, FORWARDED_OFF };
 #define FORWARDED_WORDS	"x|rfc7239|both|off"
 
+/* a header before the request; the number is its version */
+enum send_proxy { SEND_PROXY_OFF, SEND_PROXY_V1, SEND_PROXY_V2 };
+#define SEND_PROXY_WORDS	"off|v1|v2"
+
 struct told {
 	struct told_host host;
 	int		forwarded;	/* enum forwarded */
+	int		send_proxy;	/* enum send_proxy */
 };
 
 /* The value of host_header (struct told_host). */

@@ -466,6 +466,13 @@ static const struct conf_row rows[] = {
 		    "(X-Forwarded-For, -Proto, -Host and X-Real-IP), rfc7239 "
 		    "(Forwarded), both, or off (nothing).  What the client "
 		    "says itself is dropped, unless it is a trusted proxy."
+	}, {
+		.key = "send_proxy", .type = CONF_ENUM,
+		.off = AT(told.send_proxy), .def = "off",
+		.choices = SEND_PROXY_WORDS, .example = "v2",
+		.text = "Whether connections to servers begin with a header "
+		    "of the PROXY protocol, version 1 or 2, that tells of "
+		    "the client.  Such a connection serves one request."
 	},
 	{ .key = NULL }
 };
