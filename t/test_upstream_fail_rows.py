@@ -538,14 +538,41 @@ def dial_exhausted(env):
     return env.ask()
 
 
+def full(env, keys, waiting=0):
+    """A server whose one connection is taken, and so many wait for it."""
+    app = env.peer(default=hold(threading.Event()))
+    env.start(proxied(f"{app.addr} max_conns=1", more=keys))
+    for n in range(1 + waiting):
+        c = env.stack.enter_context(http.Client(env.gate.port))
+        c.send(http.request("GET", "/app"))
+        if n == 0:
+            app.wait_requests(1)
+    deadline = net.Deadline("who waits")
+    while wire.sums(env.gate)["requests_started_total"] <= waiting:
+        assert deadline.left() > 0
+    return env.ask()
+
+
 @case
 def dial_limit(env):
+    return full(env, "queue = 0")
+
+
+@case
+def queue_full(env):
+    return full(env, "queue = 1\nqueue_timeout = 60s", 1)
+
+
+@case
+def queue_timeout(env):
+    return full(env, "queue_timeout = 200ms")
+
+
+@case
+def deadline_exceeded(env):
     app = env.peer(default=hold(threading.Event()))
-    env.start(proxied(f"{app.addr} max_conns=1"))
-    c = env.stack.enter_context(http.Client(env.gate.port))
-    c.send(http.request("GET", "/app"))
-    app.wait_requests(1)
-    return env.ask()
+    env.start(proxied(app.addr, route="deadline = on"))
+    return env.ask(headers={"X-Request-Deadline": "200"})
 
 
 @case
