@@ -159,6 +159,23 @@ def test_dead_worker(sluice, peer):
     assert servers(s, "app")[app.addr]["first_byte"]["count"] == 11
 
 
+def test_roll(sluice, peer):
+    """New workers begin at nothing; what the old ones timed is kept."""
+    app = peer()
+    s = sluice(conf(2, app=[app.addr]))
+    for _ in range(10):
+        assert http.get(s.port, "/app/").status == 200
+    old = s.workers()
+    s.ctl("roll")
+    for pid in old:
+        net.wait_pid_gone(pid)
+    wait_conns(s, "app", app.addr, open=0, idle=0, active=0)
+    assert http.get(s.port, "/app/").status == 200
+    got = servers(s, "app")[app.addr]
+    assert got["first_byte"]["count"] == got["attempts"] == 11
+    assert got["connections"]["open"] == 1
+
+
 def test_reload_keeps(sluice, peer):
     """A server that stays keeps its counts; one that goes is removed."""
     app, other = peer(), peer()

@@ -219,9 +219,8 @@ list(const struct walk *w)
 	uint32_t			 n = w->rows;
 	json_t				*all = json_object(), *out;
 	const struct board_server	*s;
-	const char			*key;
 	struct str			 name;
-	json_t				*j;
+	void				*it;
 
 	for (uint32_t i = 0; i < n; i++) {
 		s = shm_row(self->shm, &board_servers, i);
@@ -235,8 +234,9 @@ list(const struct walk *w)
 		    name), "servers"), describe_server(w, i, s));
 	}
 	out = json_array();
-	json_object_foreach(all, key, j)
-		json_array_append(out, j);
+	for (it = json_object_iter(all); it != NULL;
+	    it = json_object_iter_next(all, it))
+		json_array_append(out, json_object_iter_value(it));
 	json_decref(all);
 	return out;
 }
