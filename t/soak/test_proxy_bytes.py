@@ -77,6 +77,8 @@ class Big(threading.Thread):
                     pass
                 except OSError:
                     self.drop(key.fileobj)
+        for key in list(self.sel.get_map().values()):
+            key.fileobj.close()
 
     def accept(self):
         try:
