@@ -52,7 +52,7 @@ struct server_codec {
 	 * After a head with WAIST_UPGRADE: hands the io over, unread bytes
 	 * first (rest->n may be 0).  NULL: the head is not yet all written,
 	 * out's room() tells when.  The stream stays until close(), which
-	 * then leaves the io alone.
+	 * then leaves the io alone; the request's head is empty from here.
 	 */
 	struct io	*(*take)(struct codec_conn *, struct chunk *rest);
 };

@@ -177,15 +177,24 @@ on_drain_done(struct ev_task *t)
 		drained(s);
 }
 
-/* Time is up; what does not let go at once is not waited for. */
+/*
+ * Time is up, for streams too at the second time; what does not let go at
+ * once is not waited for.
+ */
 static void
 on_drain_end(struct timer *t)
 {
 	struct serve	*s = container_of(t, struct serve, drain_end);
+	uint64_t	 left = s->drain_left;
+	bool		 all = left == 0 || s->nstream == 0;
 
-	exchange_abort_all(s, FAIL_DRAINING);
-	conn_close_all(s, FAIL_DRAINING);
-	ev_post(s->ev, EV_WAKE, &s->drain_done);
+	s->drain_left = 0;
+	exchange_abort_all(s, FAIL_DRAINING, all);
+	conn_close_all(s, FAIL_DRAINING, all);
+	if (all)
+		ev_post(s->ev, EV_WAKE, &s->drain_done);
+	else
+		ev_timer(s->ev, t, left);
 }
 
 void
@@ -205,11 +214,12 @@ each_listener(struct serve *s, void (*fn)(struct listener *))
 }
 
 void
-serve_drain(struct serve *s, uint64_t ms)
+serve_drain(struct serve *s, uint64_t ms, uint64_t streams_ms)
 {
 	each_listener(s, listener_finish);
 	s->draining = true;
 	conn_drain_all(s, NULL);
+	s->drain_left = streams_ms > ms ? streams_ms - ms : 0;
 	ev_timer(s->ev, &s->drain_end, ms);
 	serve_check_drained(s);
 }
@@ -259,8 +269,8 @@ serve_fini(struct serve *s)
 	free(s->peers);
 	s->peers = NULL;
 	s->npeer = 0;
-	exchange_abort_all(s, FAIL_DRAINING);
-	conn_close_all(s, FAIL_DRAINING);
+	exchange_abort_all(s, FAIL_DRAINING, true);
+	conn_close_all(s, FAIL_DRAINING, true);
 	for (size_t i = 0; (p = serve_parts[i]) != NULL; i++)
 		if (p->fini != NULL)
 			p->fini(s);
@@ -279,4 +289,5 @@ serve_fini(struct serve *s)
 	page_pool_fini(&s->pages);
 }
 
-_Static_assert(sizeof(struct conn) <= 256 - 64, "an idle connection");
+/* malloc hands out 16 n - 8 bytes */
+_Static_assert(sizeof(struct conn) <= 136, "an idle connection");

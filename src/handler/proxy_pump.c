@@ -167,6 +167,10 @@ on_res_head(struct sink *k, struct msg *m, unsigned flags)
 		proxy_interim(p, m);
 		return;
 	}
+	if (flags & WAIST_UPGRADE) {
+		proxy_upgrade(p, m);
+		return;
+	}
 	p->res_end = (flags & WAIST_END) != 0;
 	/* One that answers well without a 100 will take the body. */
 	p->req_stop |= p->hold && m->status >= 300;

@@ -152,6 +152,8 @@ struct stream {
 	uint64_t		 got;		/* bytes read, head included */
 	bool			 reused:1;	/* client: not a fresh one */
 	bool			 keep:1;	/* client: reusable */
+	uint32_t		 keep_s;	/* client: the server said so
+						 * many seconds; 0: nothing */
 };
 
 /* limits and timeouts of a connection; 0: none.  Of conf. */

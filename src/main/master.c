@@ -16,6 +16,7 @@
 #include "base/must.h"
 #include "core/access.h"
 #include "core/lease.h"
+#include "core/mail.h"
 #include "core/settings.h"
 #include "main/panic.h"
 #include "main/reach.h"
@@ -329,7 +330,7 @@ drain_roles(struct master *m, bool logger_too)
 	list_each(l, &m->children) {
 		c = container_of(l, struct child, node);
 		if (!c->draining && (logger_too || c->row != logger))
-			child_drain(c, 0, logger_too ? 5000 : 2000);
+			child_drain(c, 0, logger_too ? 5000 : 2000, 0);
 	}
 }
 
@@ -433,7 +434,7 @@ master_stop(struct master *m, bool now)
 	list_each(l, &m->children) {
 		c = container_of(l, struct child, node);
 		if (c->row == worker)
-			child_drain(c, delay, limit);
+			child_drain(c, delay, limit, 0);
 	}
 	timer_init(&m->stop, on_stop_listening);
 	ev_timer(m->proc.ev, &m->stop, delay);
@@ -544,6 +545,9 @@ init(struct master *m, struct err *e)
 		g = shm_row(m->proc.shm, &board_globals, 0);
 		g->started_ms = ev_wall_ms(m->proc.ev);
 	}
+	if (m->proc.mail == NULL)
+		m->proc.mail = mail_new();
+	mail_set_board(m->proc.mail, m->proc.shm);
 	upgrade_adopt_children(m);
 	board_enter(&m->board, m->proc.shm, 0, RING_BYTES);
 	self->board = &m->board;

@@ -14,6 +14,7 @@
 
 #include "base/must.h"
 #include "core/access.h"
+#include "core/mail.h"
 #include "core/settings.h"
 #include "main/panic.h"
 #include "main/roles.h"
@@ -76,12 +77,18 @@ close_but(int *keep, size_t n)
 	syscall(SYS_close_range, from, ~0U, 0);
 }
 
+static bool
+has_mail(const struct start *st)
+{
+	return (st->c->row->flags & PROC_F_MAIL) != 0;
+}
+
 /* Descriptors that a child keeps at most. */
 static size_t
 count_own(const struct start *st)
 {
-	/* channel, peers, segments, keys, control's three, sockets */
-	size_t n = 1 + st->npeer + SHM_NSEG + 1 + 3;
+	/* channel, peers, segments, keys, control's three, mail, sockets */
+	size_t n = 1 + st->npeer + SHM_NSEG + 1 + 3 + SLOT_MAX;
 	struct list *l;
 
 	list_each(l, &st->m->bound)
@@ -108,6 +115,9 @@ keep_own(const struct start *st, int chan_fd)
 	if (st->c->row->count == 0)
 		list_each(l, &m->bound)
 			keep[n++] = container_of(l, struct bound, node)->fd;
+	for (i = 0; i < SLOT_MAX && has_mail(st); i++)
+		if (mail_fd(m->proc.mail, i) >= 0)
+			keep[n++] = mail_fd(m->proc.mail, i);
 	if (st->c->row->run == control_run) {
 		keep[n++] = m->ctl_fd;
 		keep[n++] = st->ro_fd[0];
@@ -240,34 +250,62 @@ on_cancel(struct skel *s, struct frame *f)
 /* --- the master's frames and signals --- */
 
 static void
-drain(struct skel *s, uint64_t delay, uint64_t limit, bool orphan)
+drain(struct skel *s, struct drain d)
 {
-	uint64_t now = ev_ms(s->proc.ev), end = now + delay + limit;
+	uint64_t begin = ev_ms(s->proc.ev) + d.delay, end;
 
+	if (d.streams < d.limit)
+		d.streams = d.limit;
+	end = begin + d.streams;
 	/* a later order counts if it wants the end sooner */
 	if (s->proc.draining && end >= s->drain_end) {
-		if (!orphan)
+		if (!d.orphan)
 			return;
 		end = s->drain_end;
-		limit = end > now + delay ? end - now - delay : 0;
+		d.streams = end > begin ? end - begin : 0;
+		if (d.limit > d.streams)
+			d.limit = d.streams;
 	}
 	s->drain_end = end;
 	s->proc.draining = true;
 	if (s->hooks->drain != NULL)
-		s->hooks->drain(s->hooks->ctx, delay, limit, orphan);
+		s->hooks->drain(s->hooks->ctx, &d);
 	else
 		skel_exit(0);
+}
+
+/* As the generation has it for those that are replaced. */
+static struct drain
+replaced(void)
+{
+	const struct settings *c = settings_get(self->gens->cur->conf);
+
+	return (struct drain){ .limit = c->drain_timeout,
+	    .streams = c->drain_streams };
+}
+
+static void
+on_mail(struct frame *f)
+{
+	uint32_t slot;
+
+	if (self->mail == NULL || f->nfd != 1 || f->head.len != sizeof(slot))
+		return;
+	memcpy(&slot, f->data, sizeof(slot));
+	mail_add(self->mail, slot, f->fds[0]);
+	f->fds[0] = -1;
 }
 
 static void
 on_frame(struct chan *c, struct frame *f)
 {
 	struct skel *s = c->ctx;
-	uint64_t ms[2] = { 0, 0 };
+	uint64_t ms[3] = { 0, 0, 0 };
 
 	if (f == NULL) {
 		log_err(&self->lc, "the master is gone: draining");
-		drain(s, 0, settings_get(self->gens->cur->conf)->stop, true);
+		drain(s, (struct drain){ .orphan = true, .limit =
+		    settings_get(self->gens->cur->conf)->stop });
 		return;
 	}
 	switch (f->head.op) {
@@ -284,10 +322,13 @@ on_frame(struct chan *c, struct frame *f)
 		if (s->hooks->expire != NULL && !FAULT("expire_ignored"))
 			s->hooks->expire(s->hooks->ctx, f->head.id);
 		break;
+	case CHAN_MAIL:
+		on_mail(f);
+		break;
 	case CHAN_DRAIN:
 		if (f->head.len == sizeof(ms))
 			memcpy(ms, f->data, sizeof(ms));
-		drain(s, ms[0], ms[1], false);
+		drain(s, (struct drain){ ms[0], ms[1], ms[2], false });
 		break;
 	default:
 		if (s->hooks->frame != NULL)
@@ -304,8 +345,7 @@ on_signal(void *ctx, int signo)
 	if (signo != SIGTERM && signo != SIGQUIT)
 		return;
 	s->proc.replaced = !s->proc.draining;
-	drain(s, 0, settings_get(self->gens->cur->conf)->drain_timeout,
-	    false);
+	drain(s, replaced());
 }
 
 static void
@@ -400,6 +440,7 @@ skeleton_main(struct start *st, int chan_fd)
 	s->proc.tag = st->c->tag;
 	s->proc.shm = m->proc.shm;
 	s->proc.gens = &m->gens;
+	s->proc.mail = has_mail(st) ? m->proc.mail : NULL;
 	s->proc.lc.log = &s->proc.log;
 	log_init_stderr(&s->proc.log, LOG_INFO);
 	self = &s->proc;

@@ -248,6 +248,7 @@ pass_final(struct h1cc *c)
 	struct sink	*to = s->st.in.to;
 
 	h1_body_init(&s->body, &s->fr, &c->env->limits, s->st.arena);
+	s->st.keep_s = s->fr.keep_s;
 	s->answered = true;
 	if (to != NULL)
 		to->ops->head(to, &s->head, s->body.done ? WAIST_END : 0);
@@ -306,8 +307,16 @@ read_head(struct h1cc *c)
 static enum fail
 blame_chunk(enum fail why)
 {
-	return why == FAIL_BAD_CHUNK ? FAIL_BAD_RESPONSE_CHUNK :
-	    FAIL_BAD_RESPONSE_FIELD;
+	switch (why) {
+	case FAIL_BAD_CHUNK:
+		return FAIL_BAD_RESPONSE_CHUNK;
+	case FAIL_HEADER_TOO_LARGE:
+	case FAIL_FIELD_TOO_LARGE:
+	case FAIL_TOO_MANY_FIELDS:
+		return FAIL_RESPONSE_TRAILER_TOO_LARGE;
+	default:
+		return FAIL_BAD_RESPONSE_TRAILER;
+	}
 }
 
 static void
@@ -705,6 +714,7 @@ take_conn(struct codec_conn *cc, struct chunk *rest)
 	h1_inbuf_fini(&c->in);
 	ev_cancel(&c->task);
 	ev_cancel(&s->flush);
+	page_unref(&s->q.page);
 	c->taken = true;
 	return c->io;
 }

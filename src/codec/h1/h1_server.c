@@ -532,6 +532,11 @@ take_conn(struct codec_conn *cc, struct chunk *rest)
 	ev_cancel(&c->task);
 	ev_cancel(&s->flush);
 	c->state = H1C_TAKEN;
+	/* it may go on for hours: nothing of the request is kept */
+	s->head = (struct msg){ .meth = s->head.meth,
+	    .minor = s->head.minor };
+	page_unref(&s->head_page);
+	page_unref(&s->q.page);
 	return c->io;
 }
 
