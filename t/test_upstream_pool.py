@@ -114,7 +114,7 @@ def test_limit_holds_over_workers(sluice, peer):
         clients = ask(s, 24)
         app.wait_requests(3)
         wait_metric(s, "upstream_queue", 21)
-        assert established(app.port) == 3
+        wait_for("a look", lambda: table.most == 3)
         go.set()
         assert statuses(clients) == [200] * 24
     assert table.most == 3
@@ -342,6 +342,7 @@ def test_idle_is_given_up(sluice, peer):
     with Counting(app.port) as table:
         for i in range(40):
             assert http.get(s.port, f"/{i}").status == 200
+        wait_for("a look", lambda: table.most == 1)
     assert table.most == 1
     assert metric(s, "upstream_queue_timeouts_total") == 0
     assert metric(s, "upstream_connections") == 1
