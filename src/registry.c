@@ -16,6 +16,8 @@
 #include "core/settings.h"
 #include "handler/proxy.h"
 #include "handler/static.h"
+#include "up/names.h"
+#include "up/server_use.h"
 
 /* --- sections of the configuration --- */
 
@@ -127,6 +129,7 @@ const struct serve_part *const serve_parts[] = {
 	&upstream_part,
 	&queue_part,
 	&static_part,
+	&proxy_part,
 	&regex_part,
 	NULL
 };
@@ -140,6 +143,7 @@ const struct shm_region *const shm_regions[] = {
 	&board_stats,
 	&board_totals,
 	&board_flights,
+	&board_lasts,
 	&board_rings,
 	&lease_heads,
 	&lease_words,
@@ -149,7 +153,9 @@ const struct shm_region *const shm_regions[] = {
 	&board_mails,
 	&board_servers,
 	&board_servers_live,
+	&board_server_uses,
 	&board_upstreams,
+	&board_names,
 	&board_queues,
 	NULL
 };

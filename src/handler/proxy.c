@@ -17,6 +17,8 @@
 #include "handler/proxy.h"
 
 #include "base/must.h"
+#include "os/fault.h"
+#include "up/server_use.h"
 
 #define EXPECT_MS	1000	/* for a 100 (RFC 9110 10.1.1) */
 
@@ -87,20 +89,6 @@ proxy_stop(struct proxy *p, enum fail why)
 		s->out.ops->abort(&s->out, why);
 }
 
-/* "connect: Connection refused", of arena; "" if there is no more to say. */
-static struct str
-cause_text(struct proxy *p)
-{
-	char	buf[128];
-
-	if (p->what == NULL || p->what[0] == '\0')
-		return STR("");
-	if (p->error == 0)
-		return str_from(p->what);
-	return arena_fmt(p->x->arena, "%s: %s", p->what,
-	    strerror_r(p->error, buf, sizeof(buf)));
-}
-
 void
 proxy_give_up(struct proxy *p, enum fail why)
 {
@@ -109,7 +97,9 @@ proxy_give_up(struct proxy *p, enum fail why)
 	p->over = true;
 	proxy_leave_queue(p);
 	pool_cancel(&p->wait);
-	exchange_fail(p->x, why, cause_text(p));
+	proxy_relay_end(p);
+	proxy_tell(p, why, false);
+	exchange_fail(p->x, why, proxy_cause(p));
 	proxy_stop(p, why);
 	finish(p);
 }
@@ -134,7 +124,7 @@ may_replay(const struct proxy *p)
 static bool
 plan_again(struct proxy *p)
 {
-	const struct fail_row	*row = fail_row(p->why);
+	bool	again = (fail_row(p->why)->flags & FAIL_F_S) != 0;
 
 	if (p->over || p->server == NULL)
 		return false;
@@ -146,11 +136,8 @@ plan_again(struct proxy *p)
 		p->step = PROXY_PICK;
 		return true;
 	}
-	if (row->flags & FAIL_F_B)
-		upstream_failed(p->server, p->why);
-	log_dbg(&p->x->lc, "server \"%.*s\": attempt failed: %s",
-	    STR_FMT(p->server->text), row->name);
-	if ((row->flags & FAIL_F_S) == 0)
+	proxy_tell(p, p->why, again && p->tried.n < p->up->nserver);
+	if (!again)
 		return false;
 	p->fresh = false;
 	p->step = PROXY_PICK;
@@ -192,6 +179,7 @@ st_connect(struct proxy *p)
 	p->what = "";
 	p->error = 0;
 	p->stopped = false;
+	p->told = false;
 	p->step = PROXY_SEND;
 	acc->num[ACCESS_ATTEMPTS]++;
 	acc->num[ACCESS_CONNECT] = 0;
@@ -240,6 +228,7 @@ st_send(struct proxy *p)
 	p->hold = p->req.expect && !p->req_used;
 	p->sent_ns = ev_clock_ns();
 	proxy_set_host(p);
+	proxy_deadline_tell(p);
 	if (p->hold)
 		ms = EXPECT_MS;
 	if (ms > 0)
@@ -296,6 +285,8 @@ on_closed(struct stream *s, enum fail why)
 	must(p->magic == PROXY_MAGIC && p->s == s);
 	p->got = s->got > 0;
 	p->sent = s->sent > 0;
+	if (s->head != NULL && s->head->status >= 200)
+		p->x->received = s->head->status;
 	p->s = NULL;
 	proxy_untie(p);
 	ev_timer_off(loop_of(p), &p->quiet);
@@ -354,6 +345,7 @@ proxy_answer(struct proxy *p, const struct msg *m)
 	p->bare = p->res_end;
 	p->x->acc.num[ACCESS_FIRST_BYTE] =
 	    (ev_clock_ns() - p->sent_ns) / 1000;
+	use_time(p->server, p->x->acc.num[ACCESS_FIRST_BYTE]);
 	proxy_moved(p);
 	p->res = proxy_make_answer(p, m);
 	if (p->bare)
@@ -388,14 +380,25 @@ proxy_moved(struct proxy *p)
 		ev_timer_off(loop_of(p), &p->quiet);
 }
 
-/* Is it the client whom everybody waits for?  Its codec has own limits. */
+/*
+ * Is it the client whom everybody waits for?  Its codec has own limits.
+ * What it was allowed counts: a server that took a little gives no room.
+ */
 static bool
 is_clients_turn(const struct proxy *p)
 {
 	if (p->answered)
 		return !p->open || p->res_in.credit <= 0;
 	return !p->req_end && !p->req_stop && p->s != NULL &&
-	    p->s->out.credit > 0;
+	    p->req_in.credit > 0;
+}
+
+/* What is late: that it takes the request, or that it answers. */
+static enum fail
+late_row(const struct proxy *p)
+{
+	return !p->req_end && !p->req_stop ? FAIL_SEND_TIMEOUT :
+	    FAIL_FIRST_BYTE_TIMEOUT;
 }
 
 static void
@@ -403,7 +406,10 @@ on_quiet(struct timer *t)
 {
 	struct proxy	*p = container_of(t, struct proxy, quiet);
 
-	if (p->hold) {
+	if (p->step == PROXY_QUEUE) {
+		p->step = PROXY_PICK;
+		proxy_run(p);
+	} else if (p->hold) {
 		proxy_let_body(p);
 		proxy_moved(p);
 	} else if (is_clients_turn(p))
@@ -412,8 +418,8 @@ on_quiet(struct timer *t)
 		proxy_note(p, FAIL_BETWEEN_TIMEOUT);
 		proxy_give_up(p, FAIL_BETWEEN_TIMEOUT);
 	} else {
-		proxy_note(p, FAIL_FIRST_BYTE_TIMEOUT);
-		proxy_stop(p, FAIL_FIRST_BYTE_TIMEOUT);
+		proxy_note(p, late_row(p));
+		proxy_stop(p, p->why);
 	}
 }
 
@@ -423,7 +429,7 @@ on_total(struct timer *t)
 	struct proxy	*p = container_of(t, struct proxy, total);
 
 	if (!(p->answered && p->res_end))
-		proxy_give_up(p, FAIL_TOTAL_TIMEOUT);
+		proxy_give_up(p, p->due_why);
 }
 
 /* --- the handler --- */
@@ -436,6 +442,7 @@ make(struct exchange *x, const struct proxy_route *r)
 	p->magic = PROXY_MAGIC;
 	p->x = x;
 	p->times = r->times;
+	p->deadline = (uint8_t)r->deadline;
 	p->wait.on = on_given;
 	p->what = "";
 	timer_init(&p->quiet, on_quiet);
@@ -467,11 +474,12 @@ start(struct exchange *x)
 		return;
 	}
 	p->req_end = p->req.body == BODY_NONE;
-	if (p->times.total > 0)
-		ev_timer(loop_of(p), &p->total, p->times.total);
 	p->wait.careful = p->req.body != BODY_NONE ||
 	    !msg_is_idempotent(p->req.meth);
-	proxy_run(p);
+	if (proxy_deadline_start(p))
+		proxy_run(p);
+	else
+		proxy_give_up(p, p->due_why);
 }
 
 static void
@@ -481,6 +489,10 @@ body(struct exchange *x)
 
 	if (p->over)
 		return;
+	if (p->relay != NULL) {
+		proxy_relay_begin(p);
+		return;
+	}
 	proxy_open_body(p);
 	ev_post(loop_of(p), EV_WAKE, &p->wake);
 }
@@ -494,10 +506,11 @@ cut(struct exchange *x, enum fail why)
 	p->over = true;
 	proxy_leave_queue(p);
 	pool_cancel(&p->wait);
+	proxy_relay_end(p);
 	proxy_stop(p, why);
 	finish(p);
 }
 
 const struct handler handler_proxy = {
-	"proxy", &proxy_group, start, body, cut, 0
+	"proxy", &proxy_group, start, body, cut, 0, true
 };

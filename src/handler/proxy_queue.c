@@ -10,6 +10,9 @@
 #include "handler/proxy.h"
 
 #include "base/must.h"
+#include "os/fault.h"
+
+#define NAMES_MS	20	/* between looks whether a name has addresses */
 
 struct server *
 proxy_pick(struct proxy *p)
@@ -17,6 +20,8 @@ proxy_pick(struct proxy *p)
 	struct server	*s;
 
 	p->queue.upstream = p->up;
+	if (FAULT("no_server"))
+		return NULL;
 	/* In the place of a pooled connection that was dead. */
 	if (p->fresh && p->server != NULL &&
 	    pool_claim(p->server, &p->wait, true))
@@ -25,7 +30,7 @@ proxy_pick(struct proxy *p)
 		return NULL;
 	/* Others may be faster, but not each time. */
 	for (size_t n = 0; n <= p->up->nserver; n++) {
-		s = p->up->balance->pick(p->up, &p->tried);
+		s = upstream_pick(p->up, &p->tried);
 		if (s == NULL || pool_claim(s, &p->wait, p->fresh))
 			return s;
 	}
@@ -36,10 +41,28 @@ proxy_pick(struct proxy *p)
 static bool
 is_any_left(const struct proxy *p)
 {
-	for (size_t i = 0; i < p->up->nserver; i++)
+	for (size_t i = 0; i < p->up->nserver && !FAULT("no_server"); i++)
 		if (!tried_has(&p->tried, p->up->servers[i]))
 			return true;
 	return false;
+}
+
+/*
+ * Nobody is there.  The first answer to a name is waited for as long as a
+ * dial may take; the board wakes nobody, so it is looked at.
+ */
+static enum step_rc
+miss_server(struct proxy *p)
+{
+	enum fail	why = upstream_why(p->up);
+
+	if (why == FAIL_NONE && p->looks++ * NAMES_MS < p->times.connect) {
+		ev_timer(p->x->serve->ev, &p->quiet, NAMES_MS);
+		return STEP_WAIT;
+	}
+	/* What the last server said, if one was asked. */
+	proxy_note(p, why == FAIL_NONE ? FAIL_NAME_TIMEOUT : why);
+	return STEP_FAIL;
 }
 
 void
@@ -62,11 +85,8 @@ proxy_queue(struct proxy *p)
 	}
 	if (p->queue.in != NULL)
 		return STEP_WAIT;
-	if (!is_any_left(p)) {
-		/* What the last server said, if one was asked. */
-		proxy_note(p, FAIL_NO_SERVER);
-		return STEP_FAIL;
-	}
+	if (!is_any_left(p))
+		return miss_server(p);
 	why = queue_join(&p->queue, &p->limits);
 	if (why == FAIL_NONE)
 		return STEP_WAIT;

@@ -17,6 +17,7 @@
 #include "core/mail.h"
 #include "main/master.h"
 #include "os/fault.h"
+#include "up/names.h"
 
 /* a peer pair: one end is inherited, the other is sent when fork is done */
 struct pair {
@@ -366,9 +367,11 @@ child_kill_in(struct child *c, uint64_t ms)
 }
 
 void
-child_drain(struct child *c, uint64_t delay_ms, uint64_t limit_ms)
+child_drain(struct child *c, uint64_t delay_ms, uint64_t limit_ms,
+    uint64_t streams_ms)
 {
-	uint64_t ms[2] = { delay_ms, limit_ms };
+	uint64_t ms[3] = { delay_ms, limit_ms, streams_ms };
+	uint64_t longest = limit_ms > streams_ms ? limit_ms : streams_ms;
 	struct frame_head h = { .op = CHAN_DRAIN, .len = sizeof(ms) };
 	struct board_slot *s;
 
@@ -382,7 +385,7 @@ child_drain(struct child *c, uint64_t delay_ms, uint64_t limit_ms)
 		kill(c->pid, SIGTERM);
 	else
 		(void)chan_send(&c->chan, &h, ms, NULL, 0);
-	child_kill_in(c, delay_ms + limit_ms + 5000);
+	child_kill_in(c, delay_ms + longest + 5000);
 }
 
 /* Says that a child serves; what waits for it goes on. */
@@ -410,6 +413,29 @@ on_released(struct child *c, const struct frame *f)
 	memcpy(&slot, f->data, sizeof(slot));
 	if (slot < GEN_SLOTS)
 		publish_released(c, f->head.id, slot);
+}
+
+/* Addresses of a name: linked in, and told whether they are new. */
+static void
+on_names(struct child *c, const struct frame *f)
+{
+	struct frame_head h = { .op = CHAN_NAMES, .id = f->head.id };
+	struct err e = { "" };
+	char buf[sizeof(uint32_t) + sizeof(e.text)];
+	uint32_t changed;
+	size_t n = 0;
+	int rc;
+
+	rc = names_apply(c->m->proc.shm, f->data, f->head.len,
+	    c->m->numbers, &e);
+	changed = rc == 1;
+	memcpy(buf, &changed, sizeof(changed));
+	if (rc == -1) {
+		n = strlen(e.text);
+		memcpy(buf + sizeof(changed), e.text, n);
+	}
+	h.len = (uint32_t)(sizeof(changed) + n);
+	(void)chan_send(&c->chan, &h, buf, NULL, 0);
 }
 
 void
@@ -442,6 +468,10 @@ child_on_frame(struct chan *ch, struct frame *f)
 	case CHAN_ASK_PLAN:
 		if (c->row == child_row("control"))
 			plan_start(c->m, f->head.id);
+		break;
+	case CHAN_NAMES:
+		if (c->row == child_row("control"))
+			on_names(c, f);
 		break;
 	default:
 		log_warn(&self->lc, "%s: sent frame %u, which the master "

@@ -15,7 +15,9 @@
 #include <unistd.h>
 
 #include "base/must.h"
+#include "os/fault.h"
 #include "up/queue.h"
+#include "up/server_use.h"
 
 struct up_conn {
 	struct io		 io;
@@ -79,6 +81,7 @@ leave_idle(struct up_conn *c)
 	c->idle = false;
 	list_del(&c->node);
 	s->nidle--;
+	use_idle(s, -1);
 	stat_sub(STAT_UP_IDLE, 1);
 }
 
@@ -102,6 +105,7 @@ end_conn(struct up_conn *c)
 	c->gone = true;
 	leave_idle(c);
 	c->server->nopen--;
+	use_open(c->server, -1);
 	stat_sub(STAT_UP_CONNS, 1);
 	/* Who dials anew in its place has its place. */
 	if (w != NULL && w->reused) {
@@ -156,6 +160,7 @@ on_answer(struct ev_task *t)
 	if (c != NULL) {
 		c->wait = NULL;
 		c->given = true;
+		use_active(c->server, 1);
 	}
 	w->on(w, c, w->why);
 }
@@ -181,6 +186,7 @@ dial_fail(int error)
 		return FAIL_DIAL_REFUSED;
 	case ENOENT:		/* a unix socket that is not there */
 	case EACCES:
+	case EPERM:		/* a packet filter here */
 	case EHOSTUNREACH:
 	case EHOSTDOWN:
 	case ENETUNREACH:
@@ -188,6 +194,12 @@ dial_fail(int error)
 		return FAIL_DIAL_UNREACHABLE;
 	case ETIMEDOUT:
 		return FAIL_DIAL_TIMEOUT;
+	case EMFILE:		/* ours, and no fault of the server */
+	case ENFILE:
+	case ENOMEM:
+	case ENOBUFS:
+	case EADDRNOTAVAIL:	/* no port of ours is free towards it */
+		return FAIL_DIAL_EXHAUSTED;
 	default:
 		return FAIL_DIAL_ERROR;
 	}
@@ -210,14 +222,14 @@ drop_dial(struct up_conn *c)
 	end_conn(c);
 }
 
-/* What is to go ahead fits into the buffer of a new socket. */
+/* It leaves with the request; into the buffer of a new socket it fits. */
 static bool
 write_first(struct up_conn *c, struct str s)
 {
 	struct iovec	v = { (void *)(uintptr_t)s.p, s.n };
 	size_t		n = 0;
 
-	return s.n == 0 || (io_writev(&c->io, &v, 1, 0, &n) == IO_OK &&
+	return s.n == 0 || (io_writev(&c->io, &v, 1, IO_MORE, &n) == IO_OK &&
 	    n == s.n);
 }
 
@@ -278,6 +290,7 @@ set_env(struct codec_env *env, struct serve *serve)
 	*env = (struct codec_env){
 		.ev = serve->ev,
 		.pages = &serve->pages,
+		.pipes = &serve->pipes,
 		.arenas = &serve->arenas,
 		.conns = &serve->codecs,
 		.limits = {
@@ -320,6 +333,7 @@ new_conn(struct server *s, uint32_t lease)
 	c->begun_ns = ev_clock_ns();
 	c->born_ms = birth(s);
 	s->nopen++;
+	use_open(s, 1);
 	stat_add(STAT_UP_CONNS, 1);
 	return c;
 }
@@ -349,7 +363,8 @@ start_dial(struct pool_wait *w)
 		ev_timer(serve->ev, &w->deadline, w->connect_ms);
 	c = new_conn(s, w->lease);
 	w->lease = 0;
-	fd = sock_dial(&s->addr, &done, NULL);
+	errno = EMFILE;
+	fd = FAULT("dial_full") ? -1 : sock_dial(&s->addr, &done, NULL);
 	if (fd == -1) {
 		refuse_dial(c, w, "connect", errno);
 		return;
@@ -361,7 +376,8 @@ start_dial(struct pool_wait *w)
 	}
 	c->wait = w;
 	w->conn = c;
-	if (done)
+	/* with a preface only when the loop says that it may write */
+	if (done && w->first.n == 0)
 		begin_codec(c);
 }
 
@@ -431,17 +447,11 @@ claim_idle(struct server *s, struct pool_wait *w)
 	return true;
 }
 
-static uint32_t
-word_of(const struct server *s)
-{
-	return atomic_load_explicit(&s->board->lease, memory_order_relaxed);
-}
-
 /* A place for a new connection; an idle one is closed to make it. */
 static bool
 claim_place(struct server *s, struct pool_wait *w)
 {
-	uint32_t	 word = word_of(s);
+	uint32_t	 word = server_lease(s);
 	struct up_conn	*c;
 
 	while (word != 0 && !lease_take(s->upstream->serve->lease, word - 1)) {
@@ -473,7 +483,7 @@ pool_claim(struct server *s, struct pool_wait *w, bool fresh)
 uint32_t
 pool_room(const struct server *s)
 {
-	uint32_t	word = word_of(s), n;
+	uint32_t	word = server_lease(s), n;
 
 	if (word == 0)
 		return UINT32_MAX;
@@ -536,6 +546,7 @@ add_idle(struct up_conn *c)
 
 	c->idle = true;
 	list_add(&s->idle, &c->node);
+	use_idle(s, 1);
 	stat_add(STAT_UP_IDLE, 1);
 	s->nidle++;
 	arm_idle(s, c->until_ms);
@@ -547,19 +558,19 @@ add_idle(struct up_conn *c)
 static bool
 is_over_limit(const struct server *s)
 {
-	uint32_t	word = word_of(s);
+	uint32_t	word = server_lease(s);
 
 	return word != 0 && lease_over(s->upstream->serve->lease, word - 1);
 }
 
-/* A twin that no generation names keeps nothing. */
+/* A twin that no generation names keeps nothing, a server that left too. */
 static bool
 may_idle(const struct up_conn *c)
 {
 	const struct upstream	*up = c->upstream;
 
 	return !c->single && up->cur && !up->serve->draining &&
-	    up->pool.size > 0 &&
+	    up->pool.size > 0 && !c->server->left &&
 	    (up->pool.requests == 0 ||
 	    c->uses < (uint64_t)up->pool.requests) &&
 	    c->until_ms > ev_ms(c->env.ev) && !is_over_limit(c->server) &&
@@ -583,6 +594,7 @@ pool_put(struct up_conn *c, bool reusable)
 {
 	must(c->given);
 	c->given = false;
+	use_active(c->server, -1);
 	if (c->stream != NULL && c->stream->keep)
 		c->keep_s = c->stream->keep_s;
 	c->stream = NULL;
@@ -629,6 +641,19 @@ pool_stream(struct up_conn *c, struct arena *arena)
 	return s;
 }
 
+struct io *
+pool_take(struct up_conn *c, struct chunk *rest)
+{
+	return h1_client.take(c->codec, rest);
+}
+
+void
+pool_close(struct up_conn *c)
+{
+	must(c->given);
+	close_conn(c);
+}
+
 void
 pool_give_up(struct server *s, unsigned n)
 {
@@ -665,7 +690,9 @@ pool_move_idle(struct server *from, struct server *to)
 		old = c->upstream;
 		leave_idle(c);
 		from->nopen--;
+		use_open(from, -1);
 		to->nopen++;
+		use_open(to, 1);
 		server_unref(&c->server);
 		c->server = server_ref(to);
 		c->upstream = to->upstream;

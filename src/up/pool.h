@@ -59,6 +59,13 @@ void pool_cancel(struct pool_wait *);
 /* A stream for one request on a connection that was given. */
 struct stream *pool_stream(struct up_conn *, struct arena *);
 /*
+ * The io of a connection whose stream has an answer with WAIST_UPGRADE,
+ * as the codec's take(); the connection stays given, and counted.
+ */
+struct io *pool_take(struct up_conn *, struct chunk *rest);
+/* Ends a connection that was given now; its stream is told. */
+void pool_close(struct up_conn *);
+/*
  * Done with a connection that was given, its stream is closed: pooled if
  * its codec says it may be used again.
  */

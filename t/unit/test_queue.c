@@ -17,7 +17,8 @@
 #define THIRD	6
 
 static const struct shm_region *const regions[] = {
-	&board_slots, &board_servers, &board_servers_live, &board_upstreams,
+	&board_slots, &board_servers, &board_servers_live, &board_server_uses,
+	&board_names, &board_upstreams,
 	&board_queues, &board_mails, &lease_words, &lease_shadows,
 	&lease_heads, &lease_listeners, &lease_addrs, NULL
 };

@@ -2,6 +2,8 @@
  * Upstreams: their configuration, their rows on the board, round robin.
  */
 #include "up/queue.h"
+#include "up/server_use.h"
+#include "up/upstream.h"
 
 #include <check.h>
 #include <stdio.h>
@@ -11,9 +13,10 @@ static const struct conf_section *const sections[] = {
 	&upstream_section, NULL
 };
 static const struct shm_region *const regions[] = {
-	&board_servers, &board_servers_live, &board_upstreams, &board_queues,
-	&board_slots, &lease_words,
-	&lease_shadows, &lease_heads, &lease_listeners, &lease_addrs, NULL
+	&board_servers, &board_servers_live, &board_server_uses,
+	&board_upstreams, &board_names, &board_queues, &board_slots,
+	&lease_words, &lease_shadows, &lease_heads, &lease_listeners,
+	&lease_addrs, NULL
 };
 
 /* a configuration that was loaded */
@@ -76,7 +79,13 @@ static const struct good good[] = {
 	{ "10.0.0.5:1 max_conns=3", "10.0.0.5:1/3" },
 	{ "10.0.0.5:1 10.0.0.6:1 max_conns=7", "10.0.0.5:1/7 10.0.0.6:1/7" },
 	{ "10.0.0.5:1\nserver = 10.0.0.6:1 max_conns=2",
-	    "10.0.0.5:1 10.0.0.6:1/2" }
+	    "10.0.0.5:1 10.0.0.6:1/2" },
+	{ "App.Example:80 max_conns=3", "app.example:80/3" },
+	{ "app:8080 10.0.0.5:1", "app:8080 10.0.0.5:1" },
+	{ "http://app.example", "app.example:80" },
+	{ "app_1.example.:81", "app_1.example.:81" },
+	{ "dns+srv://_HTTP._tcp.App.example",
+	    "dns+srv://_http._tcp.app.example" }
 };
 
 START_TEST(test_servers)
@@ -120,12 +129,18 @@ static const struct bad bad[] = {
 	{ "server = http://10.0.0.5/app", DIAG_VALUE_ADDR },
 	{ "server = max_conns=3", DIAG_VALUE_ADDR },
 	{ "server = 10.0.0.5:1 max_conns=3 10.0.0.6:1", DIAG_VALUE_ADDR },
-	{ "server = app.example:80", DIAG_SERVER_NAME },
 	{ "server = app", DIAG_SERVER_NAME },
-	{ "server = http://app.example", DIAG_SERVER_NAME },
+	{ "server = app:0", DIAG_SERVER_NAME },
+	{ "server = app:65536", DIAG_SERVER_NAME },
+	{ "server = app..example:80", DIAG_SERVER_NAME },
+	{ "server = app.ex*mple:80", DIAG_SERVER_NAME },
+	{ "server = a23456789012345678901234567890123456789012345678901234567"
+	    "8901234.example:80", DIAG_SERVER_NAME },
+	{ "server = dns+srv://app.example", DIAG_SERVER_NAME },
+	{ "server = dns+srv://_http._tcp.app:80", DIAG_SERVER_NAME },
+	{ "server = dns+srv://", DIAG_SERVER_NAME },
 	{ "server = https://10.0.0.5", DIAG_SERVER_SCHEME },
 	{ "server = h2c://10.0.0.5:1", DIAG_SERVER_SCHEME },
-	{ "server = dns+srv://app.example", DIAG_SERVER_SCHEME },
 	{ "server = 10.0.0.5:1 max_conns=x", DIAG_VALUE_INT },
 	{ "server = 10.0.0.5:1 max_conns=1000001", DIAG_VALUE_INT },
 	{ "server = 10.0.0.5:1 weight=2", DIAG_KEY_LATER },
@@ -179,9 +194,9 @@ START_TEST(test_values)
 	ck_assert_uint_eq(b->times.first_byte, 7000);
 	ck_assert_uint_eq(b->times.between, 0);
 	ck_assert_uint_eq(b->times.total, 60000);
-	ck_assert_int_eq(a->host_header, HOST_PRESERVE);
-	ck_assert_int_eq(b->host_header, HOST_TEXT);
-	ck_assert(str_eq(b->host_text, STR("app.example:81")));
+	ck_assert_int_eq(a->told.host.how, HOST_PRESERVE);
+	ck_assert_int_eq(b->told.host.how, HOST_TEXT);
+	ck_assert(str_eq(b->told.host.text, STR("app.example:81")));
 	ck_assert(diag_has(l.diags, DIAG_ALIAS));
 	ck_assert(diag_has(l.diags, DIAG_UNUSED));
 	/* The name belongs to the content. */
@@ -390,7 +405,7 @@ START_TEST(test_many)
 	}
 	ck_assert_int_eq(upstream_rows_find(&r, STR("u1000")), -1);
 	upstream_rows_close(&r);
-	ck_assert_uint_ge(upstream_cost(a.conf), 2000 *
+	ck_assert_uint_ge(upstream_cost(a.conf, 3), 2000 *
 	    sizeof(struct board_server));
 	text_fini(&t);
 	unload(&a);
