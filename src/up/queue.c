@@ -19,6 +19,7 @@
 #include <stdlib.h>
 
 #include "base/must.h"
+#include "up/names.h"
 #include "up/pool.h"
 
 #define SLACK_US	20000
@@ -189,6 +190,7 @@ serve_all(struct queue *q)
 
 	list_each_safe(pos, tmp, &q->waits) {
 		w = container_of(pos, struct queue_wait, node);
+		members_refresh(w->upstream);
 		if (queue_has_room(w->upstream, w->tried))
 			w->on(w, FAIL_NONE);
 		if (w->in == q && ++vain == SCAN_MAX)

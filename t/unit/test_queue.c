@@ -10,7 +10,9 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "up/names.h"
 #include "up/pool.h"
+#include "up/server_use.h"
 
 #define NWAIT	8
 #define OTHER	5	/* slot of another worker */
