@@ -441,6 +441,49 @@ def test_worker_of_a_roll(sluice, peer):
         net.wait_pid_gone(pid)
 
 
+def test_more_workers(sluice, peer):
+    """Slots that nobody had before: who runs already can wake them."""
+    go = threading.Event()
+    app = peer(default=hold(go))
+    keys = "max_conns = 1\nqueue_timeout = 30s"
+    s = sluice(conf(app, keys, workers=1))
+    clients = ask(s, 1)
+    app.wait_requests(1)
+    s.reload(conf(app, keys, workers=6))
+    for i in range(2, 7):
+        s.wait_role(f"worker {i}")
+    for n in range(1, 200):
+        clients += ask(s, 1)
+        wait_metric(s, "upstream_queue", n)
+        by_pid = metric_of(s, "upstream_queue")
+        if sum(by_pid[pid] > 0 for pid in s.workers()) >= 3:
+            break
+    go.set()
+    assert set(statuses(clients)) == {200}
+
+
+def test_upgrade(sluice, peer):
+    """Workers of both programs wait in one queue, and wake each other."""
+    go = threading.Event()
+    app = peer(default=hold(go))
+    s = sluice(conf(app, "max_conns = 1\nqueue_timeout = 30s", workers=2))
+    clients = ask(s, 1)
+    app.wait_requests(1)
+    clients += ask(s, 4)
+    wait_metric(s, "upstream_queue", 4)
+    old = s.workers()
+    s.notify.drain()
+    s.send(signal.SIGUSR2)
+    s.notify.wait("READY")
+    clients += ask(s, 4)
+    wait_metric(s, "upstream_queue", 8)
+    go.set()
+    assert statuses(clients) == [200] * 9
+    for pid in old:
+        net.wait_pid_gone(pid)
+    assert http.get(s.port, "/").status == 200
+
+
 # --- reuse ---
 
 def test_post_is_never_sent_twice(sluice, peer):
