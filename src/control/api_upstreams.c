@@ -11,8 +11,8 @@
 #include "base/must.h"
 #include "os/proc.h"
 #include "up/names.h"
+#include "up/queue.h"
 #include "up/server_use.h"
-#include "up/upstream.h"
 
 static const char *const states[] = {
 	[SERVER_UP] = "up", [SERVER_SLOW] = "slow_start",
@@ -213,6 +213,28 @@ find_upstream(json_t *all, struct str name)
 	return j;
 }
 
+/* Requests that wait for a connection to any of its servers. */
+static void
+add_queue(json_t *j, const struct upstream_rows *rows)
+{
+	struct str			 name;
+	int64_t				 at;
+	const struct board_upstream	*u;
+	json_t				*q;
+
+	name = str_from(json_string_value(json_object_get(j, "name")));
+	at = upstream_rows_find(rows, name);
+	if (at < 0)
+		return;
+	u = shm_row(self->shm, &board_upstreams, (uint32_t)at);
+	q = json_object();
+	set_num(q, "waiting", queue_waiting(self->shm, u));
+	set_num(q, "waited", atomic_load(&u->queued));
+	set_num(q, "timed_out", atomic_load(&u->timed_out));
+	set_num(q, "refused", atomic_load(&u->refused));
+	json_object_set_new(j, "queue", q);
+}
+
 static json_t *
 list(const struct walk *w)
 {
@@ -220,6 +242,8 @@ list(const struct walk *w)
 	json_t				*all = json_object(), *out;
 	const struct board_server	*s;
 	struct str			 name;
+	struct upstream_rows		 rows;
+	json_t				*j;
 	void				*it;
 
 	for (uint32_t i = 0; i < n; i++) {
@@ -234,9 +258,14 @@ list(const struct walk *w)
 		    name), "servers"), describe_server(w, i, s));
 	}
 	out = json_array();
+	upstream_rows_open(&rows, self->shm);
 	for (it = json_object_iter(all); it != NULL;
-	    it = json_object_iter_next(all, it))
-		json_array_append(out, json_object_iter_value(it));
+	    it = json_object_iter_next(all, it)) {
+		j = json_object_iter_value(it);
+		add_queue(j, &rows);
+		json_array_append(out, j);
+	}
+	upstream_rows_close(&rows);
 	json_decref(all);
 	return out;
 }
