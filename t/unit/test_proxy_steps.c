@@ -45,7 +45,7 @@ static struct {
 	struct server		 servers[3];
 	struct server		*members[3];
 	unsigned		 next;		/* server of the next pick */
-	unsigned		 unknown;	/* looks until names are known */
+	unsigned		 unknown;	/* looks until one is known */
 	/* pool */
 	struct pool_wait	*wait;
 	struct server		*asked;
