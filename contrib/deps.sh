@@ -21,6 +21,7 @@ for what; do
 		command -v "${CC:-cc}" >/dev/null 2>&1 ||
 			want="$want gcc libc6-dev" ;;
 	check)	want="$want check python3 python3-pytest goaccess"
+		want="$want python3-websockets nodejs node-ws"
 		want="$want dnsmasq-base" ;;
 	lint)	want="$want python3 mandoc shellcheck cppcheck" ;;
 	fuzz)	want="$want clang libclang-rt-dev" ;;

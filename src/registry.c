@@ -16,6 +16,7 @@
 #include "handler/proxy.h"
 #include "handler/static.h"
 #include "up/names.h"
+#include "up/server_use.h"
 
 /* --- sections of the configuration --- */
 
@@ -126,6 +127,7 @@ const struct serve_part *const serve_parts[] = {
 	&log_part,
 	&upstream_part,
 	&static_part,
+	&proxy_part,
 	&regex_part,
 	NULL
 };
@@ -139,6 +141,7 @@ const struct shm_region *const shm_regions[] = {
 	&board_stats,
 	&board_totals,
 	&board_flights,
+	&board_lasts,
 	&board_rings,
 	&lease_heads,
 	&lease_words,
@@ -147,6 +150,7 @@ const struct shm_region *const shm_regions[] = {
 	&lease_shadows,
 	&board_servers,
 	&board_servers_live,
+	&board_server_uses,
 	&board_upstreams,
 	&board_names,
 	NULL

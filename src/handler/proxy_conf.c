@@ -66,6 +66,8 @@ merge_times(struct conf_load *load, const struct conf_obj *obj,
 		r->times.between = t->between;
 	if (!conf_is_set(load, obj, "timeout.total"))
 		r->times.total = t->total;
+	if (!conf_is_set(load, obj, "timeout.stream_idle"))
+		r->times.stream_idle = t->stream_idle;
 	if (own)
 		upstream_check_times(load, obj, &r->times);
 }
@@ -86,6 +88,8 @@ link_proxy(struct conf_load *load, struct conf_obj *obj, void *part)
 	up->used = true;
 	r->up = up;
 	merge_times(load, obj, r);
+	if (!conf_is_set(load, obj, "host_header"))
+		r->host = up->told.host;
 	return 0;
 }
 
@@ -126,6 +130,23 @@ static const struct conf_row rows[] = {
 		.key = "timeout.total", .type = CONF_TIME,
 		.off = AT(times.total), .max = DAY_MS, .example = "5m",
 		.text = "In place of the upstream's timeout.total."
+	}, {
+		.key = "timeout.stream_idle", .type = CONF_TIME,
+		.off = AT(times.stream_idle), .max = 30 * (uint64_t)DAY_MS,
+		.example = "10m",
+		.text = "In place of the upstream's timeout.stream_idle."
+	}, {
+		.key = "deadline", .type = CONF_ENUM, .off = AT(deadline),
+		.def = "trusted", .choices = DEADLINE_WORDS, .example = "on",
+		.text = "Whose X-Request-Deadline (the milliseconds that are "
+		    "left) and grpc-timeout end a request: those of "
+		    "trusted_proxies, everybody's (on), or nobody's (off).  "
+		    "Unless off, servers are told in these fields what is "
+		    "left of them or of timeout.total."
+	}, {
+		.key = "host_header", .type = CONF_CUSTOM, .off = AT(host),
+		.parse = told_parse_host, .example = "server",
+		.text = "In place of the upstream's host_header."
 	},
 	{ .key = NULL }
 };

@@ -2,51 +2,37 @@
  * Heads on their way through: what a gateway writes anew (RFC 9110 7.6).
  * Workers.
  *
- * Hop-by-hop fields and framing were taken out by the codecs.  Fields
- * that tell about the client's connection are dropped as the client sent
- * them and written from what this process knows.  An upgrade that was
- * asked for is left out, which makes it an ordinary request (7.8).
+ * Hop-by-hop fields and framing were taken out by the codecs.  What is
+ * told about the client is proxy_forward.c's.  An upgrade goes on as it
+ * was asked for (7.8), but not one to HTTP in another form.
  */
 #include "handler/proxy.h"
 
 #include "base/must.h"
 #include "base/text.h"
 
-/* Does the client tell about itself what only we can know? */
+/* What is written anew; the id of a trusted peer is ours already. */
 static bool
-is_claim(const struct hdr *h)
+is_ours(const struct proxy *p, const struct hdr *h)
 {
-	switch (h->id) {
-	case HDR_FORWARDED:
-	case HDR_X_FORWARDED_FOR:
-	case HDR_X_FORWARDED_HOST:
-	case HDR_X_FORWARDED_PROTO:
-	case HDR_X_REAL_IP:
-	case HDR_X_REQUEST_ID:
-		return true;
-	case HDR_OTHER:
-		/* -Port, -Server and the like are believed by some. */
-		return str_eq_fold(str_sub(h->name, 0, 12),
-		    STR("x-forwarded-"));
-	default:
-		return false;
-	}
+	return h->id == HDR_X_REQUEST_ID || proxy_forward_drops(p, h) ||
+	    proxy_deadline_drops(p, h);
 }
 
 /* The fields that go on, with room for ours behind them. */
 static void
-copy_fields(struct arena *a, struct hdrs *dst, const struct hdrs *src,
+copy_fields(struct proxy *p, struct hdrs *dst, const struct hdrs *src,
     bool request)
 {
 	const struct hdr	*h;
 	unsigned		 drop = HDR_F_DEAD | HDR_F_HOP | HDR_F_FRAME;
 
-	dst->cap = (uint16_t)(src->n + 8);
+	dst->cap = (uint16_t)(src->n + 12);
 	dst->n = 0;
-	dst->v = arena_alloc(a, dst->cap * sizeof(*dst->v));
+	dst->v = arena_alloc(p->x->arena, dst->cap * sizeof(*dst->v));
 	for (size_t i = 0; i < src->n; i++) {
 		h = &src->v[i];
-		if ((h->flags & drop) == 0 && !(request && is_claim(h)))
+		if ((h->flags & drop) == 0 && !(request && is_ours(p, h)))
 			dst->v[dst->n++] = *h;
 	}
 }
@@ -63,15 +49,9 @@ add_ours(struct proxy *p)
 	struct exchange	*x = p->x;
 	struct arena	*a = x->arena;
 	struct hdrs	*hs = &p->req.hdrs;
-	struct str	 ip = exchange_client_ip(x);
 
 	hdr_add(a, hs, HDR_VIA, via_text(x->req->minor));
-	hdr_add(a, hs, HDR_X_FORWARDED_FOR, ip);
-	hdr_add(a, hs, HDR_X_FORWARDED_PROTO,
-	    x->req->scheme.n > 0 ? x->req->scheme : STR("http"));
-	if (x->req->authority.n > 0)
-		hdr_add(a, hs, HDR_X_FORWARDED_HOST, x->req->authority);
-	hdr_add(a, hs, HDR_X_REAL_IP, ip);
+	proxy_forward_add(p);
 	if (x->id.n > 0)
 		hdr_add(a, hs, HDR_X_REQUEST_ID, x->id);
 }
@@ -98,6 +78,52 @@ make_target(const struct exchange *x)
 	return text_str(&t);
 }
 
+/* --- upgrades --- */
+
+/*
+ * What would make of the connection HTTP again, or hide it: requests
+ * within would be chosen and checked by no route.
+ */
+static bool
+is_http(struct str word)
+{
+	static const struct str	names[] = { STR("http"), STR("h2c"),
+	    STR("h2"), STR("tls") };
+	ptrdiff_t		slash = str_find(word, '/', 0);
+
+	if (slash >= 0)
+		word.n = (size_t)slash;
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+		if (str_eq_fold(word, names[i]))
+			return true;
+	return false;
+}
+
+/* The protocols that are left; none: it is an ordinary request. */
+static void
+set_upgrade(struct proxy *p)
+{
+	struct str	rest = p->req.protocol, word;
+	struct text	t;
+
+	p->req.upgrade &= p->req.meth != METHOD_HEAD;
+	if (!p->req.upgrade) {
+		p->req.protocol = STR_NONE;
+		return;
+	}
+	text_init_fixed(&t, arena_text(p->x->arena, 2 * rest.n),
+	    2 * rest.n);
+	while (hdr_cut_element(&rest, &word)) {
+		if (word.n == 0 || is_http(word))
+			continue;
+		if (t.n > 0)
+			text_add(&t, STR(", "));
+		text_add(&t, word);
+	}
+	p->req.protocol = text_str(&t);
+	p->req.upgrade = t.n > 0;
+}
+
 /* --- heads --- */
 
 /* RFC 9110 7.6.2; -1: it may go no further. */
@@ -118,21 +144,29 @@ count_forwards(struct proxy *p)
 	return 0;
 }
 
+/* Its authority is what it asks for. */
+static bool
+is_connect(const struct proxy *p)
+{
+	return p->req.meth == METHOD_CONNECT;
+}
+
 int
 proxy_make_request(struct proxy *p, const struct proxy_route *r)
 {
 	struct exchange	*x = p->x;
 
 	p->req = *x->req;
-	copy_fields(x->arena, &p->req.hdrs, &x->req->hdrs, true);
+	p->forwarded = (uint8_t)r->up->told.forwarded;
+	copy_fields(p, &p->req.hdrs, &x->req->hdrs, true);
 	p->req.target = make_target(x);
-	p->req.upgrade = false;
-	p->req.protocol = STR_NONE;
+	set_upgrade(p);
 	/* The generation may be gone when a later attempt needs it. */
-	if (r->up->host_header == HOST_TEXT)
-		p->req.authority = arena_dup(x->arena, r->up->host_text);
-	p->host_header = r->up->host_header;
+	if (r->host.how == HOST_TEXT && !is_connect(p))
+		p->req.authority = arena_dup(x->arena, r->host.text);
+	p->host_header = r->host.how;
 	add_ours(p);
+	proxy_forward_preface(p, r->up->told.send_proxy);
 	return count_forwards(p);
 }
 
@@ -141,6 +175,8 @@ proxy_set_host(struct proxy *p)
 {
 	bool	none = p->x->req->authority.n == 0;
 
+	if (is_connect(p))
+		return;
 	if (p->host_header != HOST_SERVER &&
 	    !(p->host_header == HOST_PRESERVE && none))
 		return;
@@ -154,7 +190,7 @@ proxy_make_answer(struct proxy *p, const struct msg *from)
 	struct msg	*res = arena_alloc(p->x->arena, sizeof(*res));
 
 	*res = *from;
-	copy_fields(p->x->arena, &res->hdrs, &from->hdrs, false);
+	copy_fields(p, &res->hdrs, &from->hdrs, false);
 	hdr_add(p->x->arena, &res->hdrs, HDR_VIA, via_text(from->minor));
 	return res;
 }

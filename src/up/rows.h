@@ -26,9 +26,10 @@ struct board_server {
 	char		 addr[108];
 	uint32_t	 fill2;
 	_Atomic uint64_t weight;
+	_Atomic uint64_t since_ms;	/* of this life; wall clock */
 	uint64_t	 last;		/* tag, also of a life that ended */
 	_Atomic uint64_t left_ms;	/* then the last name gave it up */
-	uint64_t	 fill3[3];
+	uint64_t	 fill3[2];
 };
 _Static_assert(sizeof(struct board_server) == 256, "board server");
 
@@ -38,7 +39,9 @@ struct board_server_live {
 	_Atomic uint64_t attempts;
 	_Atomic uint64_t failures;
 	_Atomic uint64_t last_fail;	/* enum fail << 48 | wall ms */
-	_Atomic uint64_t pad[4];
+	_Atomic uint64_t state;		/* enum << 48 | since then, wall ms */
+	_Atomic uint64_t why;		/* enum fail, or 0 */
+	_Atomic uint64_t pad[2];
 };
 _Static_assert(sizeof(struct board_server_live) == 64, "server live");
 
@@ -64,7 +67,7 @@ int upstream_link_rows(struct shm *, const struct conf *, uint64_t oldest,
     struct err *);
 void upstream_settle_rows(struct shm *, const struct conf *);
 /* Bytes of the rows that conf needs, for [board] max. */
-uint64_t upstream_cost(const struct conf *);
+uint64_t upstream_cost(const struct conf *, unsigned processes);
 
 /* Rows by what they stand for, to find many; made from the board as it is. */
 struct upstream_rows {

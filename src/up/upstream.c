@@ -15,6 +15,7 @@
 #include "base/must.h"
 #include "up/names.h"
 #include "up/pool.h"
+#include "up/server_use.h"
 
 static struct str
 key_of(const uint64_t *digest)
@@ -54,6 +55,7 @@ server_new(struct upstream *up, uint32_t row, const struct sock_addr *a,
 	s->board = b;
 	s->live = shm_row(up->serve->shm, &board_servers_live, row);
 	s->tag = tag;
+	use_bind(s, up->serve->shm, row);
 	pool_init(s);
 	return s;
 }
@@ -123,6 +125,7 @@ make_twin(struct serve *serve, const struct upstream_conf *c,
 	up->name = keep_text(c->obj.name);
 	up->digest = c->digest;
 	up->balance = c->balance;
+	up->pool = c->pool;
 	up->servers = must_calloc(c->servers.n + 1, sizeof(*up->servers));
 	if (at < 0)
 		rc = err_set(e, "upstream \"%.*s\" has no row on the board",
@@ -265,6 +268,18 @@ find_heir(struct serve *serve, const struct conf *conf,
 		if (up->servers[i]->board == old->board)
 			return up->servers[i];
 	return NULL;
+}
+
+bool
+upstream_names(struct serve *serve, const struct server *s)
+{
+	const struct gen	*g = serve->gens->cur;
+	const struct upstream	*up = s->upstream;
+
+	for (size_t i = 0; up->cur && i < up->nserver; i++)
+		if (up->servers[i] == s)
+			return true;
+	return g != NULL && find_heir(serve, g->conf, s) != NULL;
 }
 
 /* The generation's use goes; conf NULL: there is none after it. */

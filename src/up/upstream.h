@@ -9,10 +9,13 @@
 #include "conf/load.h"
 #include "core/exchange.h"
 #include "core/lease.h"
+#include "up/limits.h"
 #include "up/rows.h"
+#include "up/told.h"
 
 struct balancer;
 struct member_name;
+struct server_use;
 struct tried;
 struct upstream_conf;
 
@@ -24,6 +27,7 @@ struct server_conf {
 	uint16_t		 port;		/* of all of its addresses */
 	bool			 srv;		/* no port: SRV says them */
 	uint64_t		 max_conns;	/* 0: no limit */
+	bool			 own_max;	/* said in its line */
 };
 
 struct server_list {
@@ -37,9 +41,8 @@ struct upstream_times {
 	uint64_t	first_byte;
 	uint64_t	between;
 	uint64_t	total;
+	uint64_t	stream_idle;
 };
-
-enum host_header { HOST_PRESERVE, HOST_SERVER, HOST_TEXT };
 
 /* [upstream NAME], or "@ROUTE" of a route with targets of its own */
 struct upstream_conf {
@@ -47,8 +50,9 @@ struct upstream_conf {
 	struct server_list	 servers;
 	const struct balancer	*balance;	/* const */
 	struct upstream_times	 times;
-	struct str		 host_text;	/* HOST_TEXT */
-	int			 host_header;	/* enum host_header */
+	struct pool_limits	 pool;
+	struct queue_limits	 queue;
+	struct told		 told;		/* host_header and others */
 	bool			 used;		/* builder: by a route */
 	uint64_t		 digest;	/* of what a twin is made of */
 };
@@ -74,6 +78,7 @@ struct server {
 	struct str		 host;		/* of text, or of its name */
 	const struct board_server *board;	/* of the board */
 	struct board_server_live *live;		/* of the board */
+	struct server_use	*use;		/* of the board; may be NULL */
 	uint64_t		 tag;		/* of the row's life */
 	unsigned		 uses;
 	bool			 left:1;	/* no member any more */
@@ -94,6 +99,7 @@ struct upstream {
 	struct member_name	*names;		/* own */
 	size_t			 nname;
 	const struct balancer	*balance;	/* const */
+	struct pool_limits	 pool;
 	struct board_upstream	*live;		/* of the board */
 	unsigned		 uses;		/* marks, exchanges, conns */
 	bool			 cur:1;		/* of the committed conf */
@@ -110,6 +116,9 @@ extern const struct serve_part upstream_part;
 struct upstream *upstream_get(struct serve *, const struct upstream_conf *);
 /* Drops a use and nulls the pointer; the last one frees. */
 void upstream_put(struct upstream **);
+
+/* True if the current generation names the server, in this twin or another. */
+bool upstream_names(struct serve *, const struct server *);
 
 /* A member that was not asked yet, by the balancer; NULL: none. */
 struct server *upstream_pick(struct upstream *, const struct tried *);

@@ -14,6 +14,9 @@
 #include "up/names.h"
 
 #include <stdlib.h>
+#include <time.h>
+
+#include "up/server_use.h"
 
 #include "base/must.h"
 #include "up/int.h"
@@ -23,7 +26,7 @@ const struct shm_region board_servers = {
 	"servers of upstreams"
 };
 const struct shm_region board_servers_live = {
-	"server_live", SHM_LIVE, 1, sizeof(struct board_server_live), 64,
+	"server_live", SHM_LIVE, 2, sizeof(struct board_server_live), 64,
 	"attempts at servers and their failures"
 };
 const struct shm_region board_upstreams = {
@@ -264,14 +267,17 @@ rows_take(struct linker *l, const struct shm_region *r, uint32_t *from,
 	return shm_row(l->shm, r, (*from)++);
 }
 
-/* A server with a limit has a lease word; old ones keep their limit yet. */
+/*
+ * A server has a lease word with or without a limit, so that one that it
+ * gets later counts what is open; old ones keep their limit yet.
+ */
 int
 rows_link_word(struct linker *l, struct board_server *s, uint64_t limit,
     bool fresh, struct err *e)
 {
 	struct lease_word	*w;
 
-	if (limit == 0 || atomic_load(&s->lease) != 0)
+	if (atomic_load(&s->lease) != 0)
 		return 0;
 	w = rows_take(l, &lease_words, &l->free_word, e);
 	if (w == NULL)
@@ -282,6 +288,15 @@ rows_link_word(struct linker *l, struct board_server *s, uint64_t limit,
 	atomic_store(&w->tag, atomic_load(&s->tag));
 	atomic_store(&s->lease, l->free_word);
 	return 0;
+}
+
+static uint64_t
+wall_ms(void)
+{
+	struct timespec	ts;
+
+	clock_gettime(CLOCK_REALTIME, &ts);
+	return (uint64_t)ts.tv_sec * 1000 + (uint64_t)ts.tv_nsec / 1000000;
 }
 
 uint64_t
@@ -304,7 +319,8 @@ new_server(struct linker *l, struct str upstream, struct str addr,
 	s = rows_take(l, &board_servers, &l->free_server, e);
 	i = l->free_server - 1;
 	if (s == NULL ||
-	    shm_grow(l->shm, &board_servers_live, i + 1, e) == -1)
+	    shm_grow(l->shm, &board_servers_live, i + 1, e) == -1 ||
+	    use_grow(l->shm, i + 1, e) == -1)
 		return NULL;
 	must(upstream.n <= sizeof(s->upstream) && addr.n <= sizeof(s->addr));
 	memcpy(s->upstream, upstream.p, upstream.n);
@@ -313,6 +329,7 @@ new_server(struct linker *l, struct str upstream, struct str addr,
 	s->addr_len = (uint8_t)addr.n;
 	atomic_store(&s->lease, 0);
 	atomic_store(&s->weight, 1);
+	atomic_store(&s->since_ms, wall_ms());
 	atomic_store(&s->generation, 0);
 	atomic_store(&s->left_ms, 0);
 	s->last = rows_tag(l->number, s->last, i);
@@ -320,6 +337,8 @@ new_server(struct linker *l, struct str upstream, struct str addr,
 	atomic_store(&live->attempts, 0);
 	atomic_store(&live->failures, 0);
 	atomic_store(&live->last_fail, 0);
+	atomic_store(&live->state, 0);
+	atomic_store(&live->why, 0);
 	atomic_store(&live->tag, s->last);
 	atomic_store(&s->tag, s->last);
 	return s;
@@ -455,7 +474,7 @@ upstream_settle_rows(struct shm *shm, const struct conf *conf)
 }
 
 uint64_t
-upstream_cost(const struct conf *conf)
+upstream_cost(const struct conf *conf, unsigned processes)
 {
 	struct conf_objs	 all = conf_all(conf, &upstream_section);
 	uint32_t		 servers = 0;
@@ -466,13 +485,13 @@ upstream_cost(const struct conf *conf)
 	for (size_t i = 0; i < all.n; i++) {
 		c = (const struct upstream_conf *)all.v[i];
 		servers += (uint32_t)c->servers.n;
-		for (size_t k = 0; k < c->servers.n; k++) {
-			words += c->servers.v[k].max_conns != 0;
+		words += (uint32_t)c->servers.n;
+		for (size_t k = 0; k < c->servers.n; k++)
 			names += c->servers.v[k].name.n > 0;
-		}
 	}
 	return shm_cost(&board_servers, servers) +
 	    shm_cost(&board_servers_live, servers) +
+	    use_cost(servers, processes) +
 	    shm_cost(&board_upstreams, (uint32_t)all.n) +
 	    shm_cost(&lease_words, words) + shm_cost(&board_names, names);
 }

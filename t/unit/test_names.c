@@ -11,11 +11,12 @@
 #include <unistd.h>
 
 #include "up/int.h"
+#include "up/server_use.h"
 
 static const struct shm_region *const regions[] = {
 	&board_servers, &board_servers_live, &board_upstreams, &board_names,
 	&lease_words, &lease_shadows, &lease_heads, &lease_listeners,
-	&lease_addrs, NULL
+	&lease_addrs, &board_server_uses, NULL
 };
 
 static struct shm		*shm;

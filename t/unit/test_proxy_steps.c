@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include "core/settings.h"
 #include "handler/proxy.h"
 
 /* In place of the program's: the archive's registry stays out. */
@@ -224,6 +225,36 @@ upstream_failed(struct server *s, enum fail why)
 	(void)s;
 	(void)why;
 	w.failed++;
+}
+
+const struct settings *
+settings_get(const struct conf *c)
+{
+	static const struct settings	none;
+
+	(void)c;
+	return &none;
+}
+
+/* Relays have tests of their own, with real connections. */
+void
+proxy_upgrade(struct proxy *p, const struct msg *m)
+{
+	(void)m;
+	proxy_note(p, FAIL_UNEXPECTED_UPGRADE);
+	proxy_stop(p, FAIL_UNEXPECTED_UPGRADE);
+}
+
+void
+proxy_relay_begin(struct proxy *p)
+{
+	(void)p;
+}
+
+void
+proxy_relay_end(struct proxy *p)
+{
+	(void)p;
 }
 
 static struct server *
