@@ -3,6 +3,7 @@
  *
  *	proxy.c		steps of the attempts, retries, time, the end
  *	proxy_fail.c	what is told of an attempt that failed
+ *	proxy_queue.c	which server, and waiting for room
  *	proxy_pump.c	the two bodies, between client and server
  *	proxy_head.c	what is written anew in the heads
  *	proxy_relay.c	bytes both ways after an upgrade
@@ -21,6 +22,7 @@
 #include "core/handler.h"
 #include "core/route.h"
 #include "up/pool.h"
+#include "up/queue.h"
 
 /* whose words about the time that is left are obeyed */
 enum deadline { DEADLINE_TRUSTED, DEADLINE_ON, DEADLINE_OFF };
@@ -63,6 +65,8 @@ struct proxy {
 	/* the attempt */
 	struct server		*server;	/* ref, counted; of up */
 	struct tried		 tried;
+	struct queue_limits	 limits;
+	struct queue_wait	 queue;
 	struct pool_wait	 wait;
 	struct up_conn		*conn;		/* given by the pool, or NULL */
 	struct stream		*s;		/* on conn, NULL once closed */
@@ -131,6 +135,15 @@ struct str proxy_cause(const struct proxy *);
  * be asked.  A failure of the client's is none of the attempt.
  */
 void proxy_tell(struct proxy *, enum fail, bool again);
+/* Goes on with the steps. */
+void proxy_run(struct proxy *);
+
+/* --- proxy_queue.c --- */
+void proxy_init_queue(struct proxy *);
+/* A server with what it takes to ask it claimed by p->wait, or NULL. */
+struct server *proxy_pick(struct proxy *);
+enum step_rc proxy_queue(struct proxy *);
+void proxy_leave_queue(struct proxy *);
 
 /* --- proxy_pump.c --- */
 void proxy_init_pumps(struct proxy *);

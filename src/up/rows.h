@@ -50,7 +50,12 @@ struct board_upstream {
 	_Atomic uint64_t tag;		/* hash of its name; master */
 	_Atomic uint64_t cursor;	/* round robin: fetch-add by all */
 	_Atomic uint64_t generation;	/* last that named it; master */
-	_Atomic uint64_t pad[5];
+	_Atomic uint32_t queue;		/* lease word + 1: who waits; master */
+	_Atomic uint32_t touched;	/* 1: its row of `queue` was used */
+	/* requests that waited, timed out there, found it full; all write */
+	_Atomic uint64_t queued;
+	_Atomic uint64_t timed_out;
+	_Atomic uint64_t refused, pad;
 };
 _Static_assert(sizeof(struct board_upstream) == 64, "board upstream");
 

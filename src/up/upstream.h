@@ -12,11 +12,12 @@
 #include "up/limits.h"
 #include "up/rows.h"
 #include "up/told.h"
+#include "up/tried.h"
 
 struct balancer;
 struct member_name;
+struct queue;
 struct server_use;
-struct tried;
 struct upstream_conf;
 
 /* one server of a server = line; of conf */
@@ -101,6 +102,8 @@ struct upstream {
 	const struct balancer	*balance;	/* const */
 	struct pool_limits	 pool;
 	struct board_upstream	*live;		/* of the board */
+	uint32_t		 row;		/* of live */
+	struct queue		*queue;		/* ref, see up/queue.h */
 	unsigned		 uses;		/* marks, exchanges, conns */
 	bool			 cur:1;		/* of the committed conf */
 	bool			 next:1;	/* of the prepared one */
@@ -139,18 +142,10 @@ void server_unref(struct server **);
 /* Its lease word's index + 1; 0: there is no limit. */
 uint32_t server_lease(const struct server *);
 
-/* Servers that an exchange has asked, by their tags. */
-struct tried {
-	uint64_t	*tag;		/* of arena */
-	uint32_t	 n, cap;
-};
-bool tried_has(const struct tried *, const struct server *);
-void tried_add(struct tried *, struct arena *, const struct server *);
-
 /* --- balancers: one file each, one line in registry.c --- */
 struct balancer {
 	const char	*name;
-	/* One of the members that was not asked yet, or NULL. */
+	/* A member that was not asked yet and has room (pool_room); NULL */
 	struct server	*(*pick)(struct upstream *, const struct tried *);
 };
 extern const struct balancer *const balancers[];	/* NULL at the end */
