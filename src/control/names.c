@@ -82,13 +82,13 @@ look(struct names *ns, struct name_use *u)
 		set_state(ns, u, state);
 		return;
 	}
+	b = row_of(ns, u);
+	u->first = b == NULL || atomic_load(&b->n) == 0;
 	if (send_set(u, v, n) == -1) {
 		u->dirty = true;
 		ev_timer(ns->ev, &ns->again, AGAIN_MS);
 		return;
 	}
-	b = row_of(ns, u);
-	u->first = b == NULL || atomic_load(&b->n) == 0;
 	u->waits = true;
 	u->was_sent = true;
 	free(u->sent);
