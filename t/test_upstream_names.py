@@ -4,7 +4,9 @@ import contextlib
 import json
 import os
 import signal
+import socket
 import threading
+import time
 
 import pytest
 
@@ -159,6 +161,43 @@ def test_both_families(sluice, dnsmasq):
         assert who(s, 6) == {"127.0.0.2", "::1"}
         assert sorted(addresses(s, f"app.test:{four.port}")) == sorted(
             [f"127.0.0.2:{four.port}", f"[::1]:{four.port}"])
+
+
+def full(host, port):
+    """A server that takes no more connections: dials hang."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    made = [socket.create_server((host, port), family=family, backlog=0)]
+    for _ in range(8):
+        made.append(socket.socket(family))
+        made[-1].setblocking(False)
+        made[-1].connect_ex((host, port))
+    return made
+
+
+@pytest.mark.parametrize("slow,quick", [("127.0.0.2", "::1"),
+                                        ("::1", "127.0.0.2")])
+def test_other_family_is_quicker(sluice, script, slow, quick):
+    """A dial that hangs is overtaken by one in the other family."""
+    with Peer(host=quick, default=respond(body=quick.encode())) as app:
+        hung = full(slow, app.port)
+        d = script({("app.test", A): [h for h in (slow, quick)
+                                      if ":" not in h],
+                    ("app.test", AAAA): [h for h in (slow, quick)
+                                         if ":" in h]}, ttl=60)
+        s = sluice(conf(d, f"app.test:{app.port}", top="workers = 1",
+                        more="timeout.connect = 8s\npool.size = 0"))
+        resolved(s)
+        for _ in range(4):
+            start = time.monotonic()
+            assert http.get(s.port, "/").text == quick
+            assert time.monotonic() - start < 4
+        # nothing is left of the dials that lost
+        deadline = Deadline("end of the dials")
+        while [m["sum"] for m in s.ctl_json("metrics")["metrics"]
+               if m["name"] == "upstream_connections"] != [0]:
+            net.wait_fd(None, min(deadline.left(), 0.02))
+        for c in hung:
+            c.close()
 
 
 def test_gone_and_back(sluice, dnsmasq):

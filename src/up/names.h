@@ -125,5 +125,7 @@ void members_add(struct upstream *, uint32_t row, struct str text,
 /* The members are those of the board, after this. */
 void members_refresh(struct upstream *);
 void members_free(struct upstream *);
+/* An address of the same host in the other family, or NULL. */
+struct server *members_other(const struct server *);
 
 #endif

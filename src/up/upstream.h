@@ -83,6 +83,7 @@ struct server {
 	uint64_t		 tag;		/* of the row's life */
 	unsigned		 uses;
 	bool			 left:1;	/* no member any more */
+	const struct member_name *name;		/* of upstream; NULL: none */
 	/* see up/pool.h */
 	struct list		 idle;		/* pooled, LIFO */
 	struct timer		 idle_end;	/* of the longest idle one */

@@ -11,13 +11,6 @@
 #include <unistd.h>
 
 #include "up/int.h"
-#include "up/server_use.h"
-
-static const struct shm_region *const regions[] = {
-	&board_servers, &board_servers_live, &board_upstreams, &board_names,
-	&lease_words, &lease_shadows, &lease_heads, &lease_listeners,
-	&lease_addrs, &board_server_uses, NULL
-};
 
 static struct shm		*shm;
 static struct upstream_conf	 uc;
@@ -89,7 +82,7 @@ apply(unsigned x, unsigned n)
 static void
 setup(void)
 {
-	shm = shm_new(regions, NULL);
+	shm = shm_new(shm_regions, NULL);
 	ck_assert_ptr_nonnull(shm);
 	publish(1, 1, 0);
 }
