@@ -195,6 +195,17 @@ st_connect(struct proxy *p)
 	return STEP_WAIT;
 }
 
+/* Another address of the same name was quicker. */
+static void
+take_server(struct proxy *p, struct server *s)
+{
+	server_unref(&p->server);
+	p->server = server_ref(s);
+	tried_add(&p->tried, p->x->arena, s);
+	upstream_tried(s);
+	p->x->acc.str[ACCESS_SERVER] = arena_dup(p->x->arena, s->text);
+}
+
 static void
 on_given(struct pool_wait *w, struct up_conn *conn, enum fail why)
 {
@@ -211,6 +222,8 @@ on_given(struct pool_wait *w, struct up_conn *conn, enum fail why)
 		return;
 	}
 	p->conn = conn;
+	if (pool_server(conn) != p->server)
+		take_server(p, pool_server(conn));
 	proxy_run(p);
 }
 

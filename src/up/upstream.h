@@ -10,6 +10,7 @@
 #include "core/exchange.h"
 #include "core/lease.h"
 #include "up/limits.h"
+#include "up/rows.h"
 #include "up/told.h"
 #include "up/tried.h"
 #include "up/upstream_rows.h"
@@ -66,19 +67,6 @@ int upstream_parse_servers(struct conf_load *, const struct conf_row *,
 void upstream_check_times(struct conf_load *, const struct conf_obj *,
     const struct upstream_times *);
 
-/* --- name_conf.c --- */
-#define NAME_SRV_SCHEME	"dns+srv://"
-
-/* A host name with or without a port, and no address. */
-bool name_is_like(struct str);
-/*
- * Reads NAME:PORT, or what stands behind the scheme; text, name, port and
- * srv of the server are set.  NULL, or why it is refused.
- */
-const char *name_parse(struct arena *, struct str, int def_port,
-    struct server_conf *);
-const char *name_parse_srv(struct arena *, struct str, struct server_conf *);
-
 /* --- upstream.c: the twins --- */
 /*
  * Counted: by its twin while it is a member, by each open connection and
@@ -96,6 +84,7 @@ struct server {
 	uint64_t		 tag;		/* of the row's life */
 	unsigned		 uses;
 	bool			 left:1;	/* no member any more */
+	const struct member_name *name;		/* of upstream; NULL: none */
 	/* see up/pool.h */
 	struct list		 idle;		/* pooled, LIFO */
 	struct timer		 idle_end;	/* of the longest idle one */
@@ -144,12 +133,6 @@ struct server *upstream_pick(struct upstream *, const struct tried *);
  */
 enum fail upstream_why(const struct upstream *);
 
-/*
- * The twin of a row, with one use; NULL: the row is free.  host: of the
- * twin, "" for the text of the address itself, which is copied.
- */
-struct server *server_new(struct upstream *, uint32_t row,
-    const struct sock_addr *, struct str text, struct str host);
 /* Counts an attempt at the server, and its failure. */
 void upstream_tried(struct server *);
 void upstream_failed(struct server *, enum fail);
