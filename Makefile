@@ -82,7 +82,9 @@ SRCS_IO = \
 	src/io/fds.c \
 	src/io/io.c \
 	src/io/mem.c \
+	src/io/pipe.c \
 	src/io/proxy_proto.c \
+	src/io/relay.c \
 	src/io/sock.c
 
 # http: messages and the waist
@@ -132,11 +134,13 @@ SRCS_CORE = \
 	src/core/exchange_end.c \
 	src/core/exchange_limit.c \
 	src/core/exchange_steps.c \
+	src/core/exchange_upgrade.c \
 	src/core/expr.c \
 	src/core/flight.c \
 	src/core/greet.c \
 	src/core/health.c \
 	src/core/health_config.c \
+	src/core/last.c \
 	src/core/lease.c \
 	src/core/lease_sweep.c \
 	src/core/limit.c \
@@ -166,6 +170,7 @@ SRCS_UP = \
 	src/up/pool.c \
 	src/up/round_robin.c \
 	src/up/server.c \
+	src/up/server_use.c \
 	src/up/told.c \
 	src/up/upstream.c \
 	src/up/upstream_conf.c \
@@ -179,9 +184,11 @@ SRCS_HANDLER = \
 	src/handler/proxy.c \
 	src/handler/proxy_conf.c \
 	src/handler/proxy_deadline.c \
+	src/handler/proxy_fail.c \
 	src/handler/proxy_forward.c \
 	src/handler/proxy_head.c \
 	src/handler/proxy_pump.c \
+	src/handler/proxy_relay.c \
 	src/handler/redirect.c \
 	src/handler/respond.c \
 	src/handler/static.c \
@@ -199,9 +206,11 @@ SRCS_HANDLER = \
 SRCS_CONTROL = \
 	src/control/api.c \
 	src/control/api_explain.c \
+	src/control/api_failures.c \
 	src/control/api_log.c \
 	src/control/api_order.c \
 	src/control/api_state.c \
+	src/control/api_upstreams.c \
 	src/control/explain.c
 
 # the table of contents
@@ -216,6 +225,7 @@ SRCS_MAIN = \
 	src/main/check.c \
 	src/main/child.c \
 	src/main/control.c \
+	src/main/fail_doc.c \
 	src/main/handover.c \
 	src/main/health.c \
 	src/main/helper.c \
@@ -249,11 +259,14 @@ SRCS_CLI = \
 	src/cli/client.c \
 	src/cli/explain.c \
 	src/cli/follow.c \
+	src/cli/named.c \
 	src/cli/peek.c \
 	src/cli/show.c \
 	src/cli/show_explain.c \
 	src/cli/show_log.c \
 	src/cli/show_plan.c \
+	src/cli/show_upstreams.c \
+	src/cli/show_why.c \
 	src/cli/sluicectl.c \
 	src/cli/table.c
 

@@ -19,7 +19,8 @@ for what; do
 		want="$want libpcre2-dev libinih-dev libjansson-dev"
 		command -v "${CC:-cc}" >/dev/null 2>&1 ||
 			want="$want gcc libc6-dev" ;;
-	check)	want="$want check python3 python3-pytest goaccess" ;;
+	check)	want="$want check python3 python3-pytest goaccess"
+		want="$want python3-websockets nodejs node-ws" ;;
 	lint)	want="$want python3 mandoc shellcheck cppcheck" ;;
 	fuzz)	want="$want clang libclang-rt-dev" ;;
 	cover)	want="$want gcovr" ;;

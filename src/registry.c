@@ -15,6 +15,7 @@
 #include "core/settings.h"
 #include "handler/proxy.h"
 #include "handler/static.h"
+#include "up/server_use.h"
 
 /* --- sections of the configuration --- */
 
@@ -125,6 +126,7 @@ const struct serve_part *const serve_parts[] = {
 	&log_part,
 	&upstream_part,
 	&static_part,
+	&proxy_part,
 	&regex_part,
 	NULL
 };
@@ -138,6 +140,7 @@ const struct shm_region *const shm_regions[] = {
 	&board_stats,
 	&board_totals,
 	&board_flights,
+	&board_lasts,
 	&board_rings,
 	&lease_heads,
 	&lease_words,
@@ -146,6 +149,7 @@ const struct shm_region *const shm_regions[] = {
 	&lease_shadows,
 	&board_servers,
 	&board_servers_live,
+	&board_server_uses,
 	&board_upstreams,
 	NULL
 };

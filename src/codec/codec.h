@@ -7,6 +7,7 @@
 #define SL_CODEC_CODEC_H
 
 #include "http/waist.h"
+#include "io/pipe.h"
 
 /* what a codec connection may take of env->conns, both sides */
 #define CODEC_CONN_MAX	120
@@ -15,6 +16,7 @@
 struct codec_env {
 	struct ev		*ev;
 	struct page_pool	*pages;
+	struct pipe_pool	*pipes;		/* NULL: nothing is spliced */
 	struct slab		*arenas;	/* chunks of exchange arenas */
 	struct slab		*conns;		/* of CODEC_CONN_MAX bytes */
 	struct codec_limits	 limits;	/* may change between heads */
@@ -50,7 +52,7 @@ struct server_codec {
 	 * After a head with WAIST_UPGRADE: hands the io over, unread bytes
 	 * first (rest->n may be 0).  NULL: the head is not yet all written,
 	 * out's room() tells when.  The stream stays until close(), which
-	 * then leaves the io alone.
+	 * then leaves the io alone; the request's head is empty from here.
 	 */
 	struct io	*(*take)(struct codec_conn *, struct chunk *rest);
 };

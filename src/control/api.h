@@ -10,6 +10,8 @@
  *	POST /v1/roll         replaces the workers one by one
  *	GET  /v1/metrics      the stat rows as JSON
  *	GET  /v1/explain      ?url= &method= &field= (many) &from=: the route
+ *	GET  /v1/upstreams    ?name=: servers, their state, counts, times
+ *	GET  /v1/failures     ?name=: what can fail, and what did
  *	GET  /v1/log          ?past= &follow= &q=: records, JSON lines
  *	GET  /v1/board        names; descriptors of dir and live, read-only
  *
@@ -32,6 +34,8 @@
 #define API_BOARD	"/v1/board"
 #define API_LOG		"/v1/log"
 #define API_EXPLAIN	"/v1/explain"
+#define API_UPSTREAMS	"/v1/upstreams"
+#define API_FAILURES	"/v1/failures"
 
 #define API_ORDERS	16	/* reloads and rolls waited for at a time */
 
@@ -59,6 +63,9 @@ struct api_outcome {
 };
 
 extern const struct handler api_handler;
+
+/* What the table says of a failure; a new object. */
+struct json_t *api_failure_row(enum fail);
 
 /* After serve_init; the two descriptors stay the caller's. */
 void api_init(struct api *, const int ro_fd[2]);

@@ -68,6 +68,7 @@ conn_on_gone(void *ctx, enum fail why)
 	if (is_counted(c))
 		stat_sub(STAT_CONNS, 1);
 	listener_give(c->listener, &c->hold);
+	ev_task_init(&c->free, on_free);
 	ev_post(c->listener->serve->ev, EV_FREE, &c->free);
 }
 
@@ -93,7 +94,6 @@ conn_open(struct listener *l, int fd, const struct sock_addr *peer,
 	c->hold = hold;
 	c->no = ++s->conn_no;
 	sock_peer(&c->peer, peer);
-	ev_task_init(&c->free, on_free);
 	list_add_tail(&s->conns_open, &c->node);
 	l->refs++;
 	s->nconn++;
@@ -122,20 +122,29 @@ conn_begin(struct conn *c)
 void
 conn_drain(struct conn *c)
 {
-	if (c->draining || (c->codec == NULL && c->greet == NULL))
+	if (c->draining || c->codec == NULL)
 		return;
 	c->draining = true;
-	if (c->codec != NULL)
+	if (!c->greeting)
 		c->listener->codec->drain(c->codec);
 }
 
 void
 conn_close(struct conn *c, enum fail why)
 {
-	if (c->codec != NULL)
-		c->listener->codec->close(c->codec, why);
-	else if (c->greet != NULL)
+	if (c->greeting)
 		greet_close(c, why);
+	else if (c->codec != NULL)
+		c->listener->codec->close(c->codec, why);
+}
+
+struct io *
+conn_take(struct conn *c, struct chunk *rest)
+{
+	struct io	*io = c->listener->codec->take(c->codec, rest);
+
+	c->taken = io != NULL;
+	return io;
 }
 
 unsigned
@@ -177,6 +186,13 @@ close_one(struct conn *c, const void *why)
 	conn_close(c, *(const enum fail *)why);
 }
 
+static void
+close_untaken(struct conn *c, const void *why)
+{
+	if (!c->taken)
+		close_one(c, why);
+}
+
 void
 conn_drain_all(struct serve *s, const struct listener *l)
 {
@@ -185,8 +201,8 @@ conn_drain_all(struct serve *s, const struct listener *l)
 }
 
 void
-conn_close_all(struct serve *s, enum fail why)
+conn_close_all(struct serve *s, enum fail why, bool streams)
 {
-	each(&s->conns_open, close_one, &why);
+	each(&s->conns_open, streams ? close_one : close_untaken, &why);
 	each(&s->conns_idle, close_one, &why);
 }

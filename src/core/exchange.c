@@ -67,6 +67,7 @@ on_closed(struct stream *s, enum fail why)
 		x->fail = why;
 	exchange_end(x);
 	exchange_limit_end(x);
+	x->serve->nstream -= x->stream;
 	x->client = NULL;
 	x->conn = NULL;
 	ev_cancel(&x->wake);
@@ -249,8 +250,8 @@ abort_client(struct exchange *x, enum fail why)
 	out->ops->abort(out, why);
 }
 
-static void
-note(struct exchange *x, enum fail why, struct str cause)
+void
+exchange_note(struct exchange *x, enum fail why, struct str cause)
 {
 	if (x->counted)
 		return;
@@ -265,13 +266,13 @@ exchange_fail(struct exchange *x, enum fail why, struct str cause)
 	if (x->client == NULL || x->aborted)
 		return;
 	if (x->head_sent || fail_row(why)->status == 0) {
-		note(x, why, cause);
+		exchange_note(x, why, cause);
 		abort_client(x, why);
 		return;
 	}
 	if (x->error_page)
 		return;
-	note(x, why, cause);
+	exchange_note(x, why, cause);
 	error_page(x);
 	if (!x->running)
 		exchange_go(x);
@@ -363,16 +364,16 @@ exchange_client_ip(struct exchange *x)
 }
 
 void
-exchange_abort_all(struct serve *s, enum fail why)
+exchange_abort_all(struct serve *s, enum fail why, bool streams)
 {
 	struct list	*pos, *tmp;
 	struct exchange	*x;
 
 	list_each_safe(pos, tmp, &s->exchanges) {
 		x = container_of(pos, struct exchange, node);
-		if (x->client == NULL)
+		if (x->client == NULL || (x->stream && !streams))
 			continue;
-		note(x, why, STR(""));
+		exchange_note(x, why, STR(""));
 		exchange_cut(x, why);
 		if (x->client != NULL)
 			abort_client(x, why);
@@ -393,7 +394,7 @@ exchange_expire(struct serve *s, uint64_t generation)
 		log_warn(&x->lc, "request: ended at step %u: generation %llu "
 		    "is the oldest of too many", x->step,
 		    (unsigned long long)generation);
-		exchange_give_up(x, FAIL_OVERLOAD,
+		exchange_give_up(x, FAIL_GENERATION_EXPIRED,
 		    STR("its generation is too old"));
 	}
 }

@@ -67,8 +67,9 @@ struct exchange {
 	uint8_t			 chain_at;	/* next hook */
 	uint8_t			 chain_top;	/* filters entered */
 	uint8_t			 chain_res;	/* response hooks, in all */
-	uint8_t			 client_field;	/* enum client_field: trusted */
+	uint8_t			 client_field;	/* enum client_field */
 	enum fail		 fail;
+	uint16_t		 received;	/* status of a server; or 0 */
 	bool			 trusted:1;	/* the peer is a known proxy */
 	bool			 odd_slash:1;	/* path has %2F or %5C */
 	bool			 running:1;	/* the driver is active */
@@ -79,6 +80,7 @@ struct exchange {
 	bool			 skipped:1;	/* nobody reads the request */
 	bool			 aborted:1;	/* so was the codec told */
 	bool			 cut:1;		/* so was the handler told */
+	bool			 stream:1;	/* [sluice] drain.streams holds */
 	bool			 log_it:1;	/* [log] access, at begin */
 	bool			 log_block:1;	/* [log] overflow */
 	uint32_t		 log_sample;	/* [log] sample */
@@ -147,14 +149,29 @@ void exchange_skip_request(struct exchange *);
 /* The handler holds nothing any more (after abort(), or at its end). */
 void exchange_handler_done(struct exchange *);
 
+/* --- after a head with WAIST_UPGRADE: exchange_upgrade.c --- */
+
+/*
+ * The client's io and what it said behind its request.  NULL: the head is
+ * not yet all written, room() of wait tells when (wait is joined then).
+ * From here on the exchange is a stream, which holds no generation and
+ * nothing of the request; the io is the caller's to close.
+ */
+struct io *exchange_take(struct exchange *, struct source *wait,
+    struct chunk *rest);
+/* got bytes were read from the client, put were written to it. */
+void exchange_moved(struct exchange *, size_t got, size_t put);
+/* The io is closed; why, if not as it should, and more for the log. */
+void exchange_taken_end(struct exchange *, enum fail why, struct str cause);
+
 /* Address as X-Forwarded-For has it, of arena. */
 struct str exchange_client_ip(struct exchange *);
 
 /* Sets uri, host and path from x->req and the arena: what routes see. */
 enum fail exchange_target(struct exchange *);
 
-/* Ends all that run here with why (drain's end). */
-void exchange_abort_all(struct serve *, enum fail why);
+/* Ends all that run here with why, streams too if told so (drain's end). */
+void exchange_abort_all(struct serve *, enum fail why, bool streams);
 /* Logs and ends those that still use a generation (too many are live). */
 void exchange_expire(struct serve *, uint64_t generation);
 

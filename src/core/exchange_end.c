@@ -226,6 +226,16 @@ count_static(unsigned status)
 }
 
 static void
+count_fail(const struct exchange *x)
+{
+	struct last_who	who = { x->id, x->acc.str[ACCESS_UPSTREAM],
+	    x->acc.str[ACCESS_SERVER] };
+
+	stat_add(STAT_FAIL(x->fail), 1);
+	last_note(x->fail, &who, ev_wall_ms(x->serve->ev));
+}
+
+static void
 count(struct exchange *x)
 {
 	static const enum stat_id	classes[] = { STAT_STATUS_2XX,
@@ -238,7 +248,7 @@ count(struct exchange *x)
 	if (x->fail != FAIL_NONE && !x->error_page)
 		stat_add(STAT_ABORTED, 1);
 	if (x->fail != FAIL_NONE)
-		stat_add(STAT_FAIL(x->fail), 1);
+		count_fail(x);
 	if (str_eq(x->acc.str[ACCESS_HANDLER], STR("static")))
 		count_static((unsigned)x->acc.num[ACCESS_STATUS]);
 	stat_add(STAT_BYTES_IN, x->acc.num[ACCESS_BYTES_IN]);

@@ -70,10 +70,13 @@ exchange_target(struct exchange *x)
 {
 	enum fail	why;
 
-	if (x->req->meth == METHOD_CONNECT)
-		return FAIL_CONNECT_REFUSED;
-	uri_split(x->req->target, &x->uri);
 	set_host(x);
+	/* It has no path; routes that name the method see the shortest. */
+	if (x->req->meth == METHOD_CONNECT) {
+		x->uri.path = x->path = STR("/");
+		return FAIL_NONE;
+	}
+	uri_split(x->req->target, &x->uri);
 	if (x->uri.star)
 		return FAIL_NONE;
 	why = uri_normalise(x->arena, x->uri.path, false, &x->path);
@@ -136,6 +139,25 @@ refuse_trace(struct exchange *x)
 	return fail_with(x, FAIL_TRACE_REFUSED);
 }
 
+/* Only for a route that says so, and whose handler can. */
+static enum step_rc
+route_connect(struct exchange *x)
+{
+	enum fail	why;
+	uint32_t	allow = 0;
+
+	if (x->serve->only == NULL)
+		x->route = route_match(x->gen->conf, x, &why, &allow);
+	if (x->route == NULL || !x->route->handler->tunnels) {
+		x->route = NULL;
+		x->allow_more = STR("");
+		return fail_with(x, FAIL_CONNECT_REFUSED);
+	}
+	take_route(x);
+	x->acc.str[ACCESS_HANDLER] = str_from(x->handler->name);
+	return STEP_NEXT;
+}
+
 static enum step_rc
 st_route(struct exchange *x)
 {
@@ -143,6 +165,8 @@ st_route(struct exchange *x)
 
 	if (x->req->meth == METHOD_TRACE)
 		return refuse_trace(x);
+	if (x->req->meth == METHOD_CONNECT)
+		return route_connect(x);
 	x->handler = x->serve->only;
 	if (x->handler == NULL) {
 		x->route = route_match(x->gen->conf, x, &why, &x->allow);
@@ -226,7 +250,7 @@ st_head(struct exchange *x)
 		more = false;
 	else
 		exchange_skip_request(x);
-	if (is_bodyless(x)) {
+	if (is_bodyless(x) && (x->res_flags & WAIST_UPGRADE) == 0) {
 		x->res->bodyless = true;
 		x->res_flags |= WAIST_END;
 	}

@@ -36,6 +36,7 @@ drop(struct greet *g)
 	ev_timer_off(loop_of(g), &g->timer);
 	ev_cancel(&g->task);
 	c->greet = NULL;
+	c->greeting = false;
 	slab_put(&c->listener->serve->codecs, g);
 }
 
@@ -185,6 +186,7 @@ greet_start(struct conn *c)
 
 	*g = (struct greet){ .c = c };
 	c->greet = g;
+	c->greeting = true;
 	timer_init(&g->timer, on_timer);
 	ev_task_init(&g->task, on_task);
 	c->io.on = on_io;

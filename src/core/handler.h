@@ -28,6 +28,8 @@ struct handler {
 	void			(*abort)(struct exchange *, enum fail);
 	/* What it answers, METHOD_BITs for Allow; 0: every method. */
 	uint32_t		methods;
+	/* It answers CONNECT, if a route's method says so. */
+	bool			tunnels;
 };
 
 extern const struct handler *const handlers[];	/* NULL at the end */

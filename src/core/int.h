@@ -13,6 +13,8 @@ enum step_rc exchange_step(struct exchange *);
 /* --- exchange.c --- */
 /* The handler is to let go, now or later; once. */
 void exchange_cut(struct exchange *, enum fail);
+/* Why it failed, for the record; nothing once that is written. */
+void exchange_note(struct exchange *, enum fail, struct str cause);
 /* Begins to send x->reply. */
 void exchange_send_reply(struct exchange *);
 

@@ -477,6 +477,7 @@ set_env(struct listener *l, struct serve *s)
 {
 	l->env.ev = s->ev;
 	l->env.pages = &s->pages;
+	l->env.pipes = &s->pipes;
 	l->env.arenas = &s->arenas;
 	l->env.conns = &s->codecs;
 	l->env.up = &exchange_up;

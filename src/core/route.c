@@ -100,6 +100,19 @@ tell(struct search *s, const struct route *r, const char *failed, bool not)
 		s->trace->on(s->trace, r, failed, not);
 }
 
+/* A CONNECT goes where a route names it, not where all may go. */
+static bool
+names_connect(const struct route *r)
+{
+	const struct route_check	*k;
+
+	for (k = r->checks; k < r->checks + r->nchecks; k++)
+		if (k->cond->methods != NULL &&
+		    (route_methods(k) & METHOD_BIT(METHOD_CONNECT)))
+			return true;
+	return false;
+}
+
 /* Takes the route if its conditions hold. */
 static void
 try_place(struct search *s, const struct route_place *p)
@@ -114,6 +127,10 @@ try_place(struct search *s, const struct route_place *p)
 		return;
 	if (!route_has_listener(r, s->x->acc.str[ACCESS_LISTENER])) {
 		tell(s, r, "listener", false);
+		return;
+	}
+	if (s->x->req->meth == METHOD_CONNECT && !names_connect(r)) {
+		tell(s, r, "method", false);
 		return;
 	}
 	for (k = r->checks; k < r->checks + r->nchecks; k++) {

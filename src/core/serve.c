@@ -16,6 +16,7 @@
 #include "core/exchange.h"
 #include "core/lease.h"
 #include "core/listener.h"
+#include "core/settings.h"
 
 #define ARENA_CHUNK	8192
 #define KEEP_PAGES	64	/* of 16 KiB */
@@ -78,6 +79,8 @@ on_second(struct timer *t)
 	listener_second(s);
 	trim(s);
 	set_stat(STAT_PAGES, s->pages.live);
+	set_stat(STAT_SPLICED, s->pipes.moved);
+	set_stat(STAT_PIPES, s->pipes.nbusy);
 	set_stat(STAT_GENERATIONS, gen_count(s->gens));
 	set_stat(STAT_TURNS, ev_counts(s->ev)->turns);
 	arm_second(s);
@@ -146,6 +149,7 @@ serve_commit(struct serve *s, struct gen *g)
 		if (p->commit != NULL)
 			p->commit(s, g->conf);
 	listener_commit(s, g->conf);
+	s->pages.soft = settings_limits(g->conf)->buffers;
 }
 
 void
@@ -173,15 +177,24 @@ on_drain_done(struct ev_task *t)
 		drained(s);
 }
 
-/* Time is up; what does not let go at once is not waited for. */
+/*
+ * Time is up, for streams too at the second time; what does not let go at
+ * once is not waited for.
+ */
 static void
 on_drain_end(struct timer *t)
 {
 	struct serve	*s = container_of(t, struct serve, drain_end);
+	uint64_t	 left = s->drain_left;
+	bool		 all = left == 0 || s->nstream == 0;
 
-	exchange_abort_all(s, FAIL_DRAINING);
-	conn_close_all(s, FAIL_DRAINING);
-	ev_post(s->ev, EV_WAKE, &s->drain_done);
+	s->drain_left = 0;
+	exchange_abort_all(s, FAIL_DRAINING, all);
+	conn_close_all(s, FAIL_DRAINING, all);
+	if (all)
+		ev_post(s->ev, EV_WAKE, &s->drain_done);
+	else
+		ev_timer(s->ev, t, left);
 }
 
 void
@@ -201,11 +214,12 @@ each_listener(struct serve *s, void (*fn)(struct listener *))
 }
 
 void
-serve_drain(struct serve *s, uint64_t ms)
+serve_drain(struct serve *s, uint64_t ms, uint64_t streams_ms)
 {
 	each_listener(s, listener_finish);
 	s->draining = true;
 	conn_drain_all(s, NULL);
+	s->drain_left = streams_ms > ms ? streams_ms - ms : 0;
 	ev_timer(s->ev, &s->drain_end, ms);
 	serve_check_drained(s);
 }
@@ -225,6 +239,7 @@ serve_init(struct serve *s, struct ev *ev, struct shm *shm,
 	s->lease = lease_open(shm, self->slot);
 	rand_seed(&s->rand);
 	page_pool_init(&s->pages, KEEP_PAGES);
+	pipe_pool_init(&s->pipes, ev);
 	slab_init(&s->arenas, ARENA_CHUNK, KEEP_ARENAS);
 	slab_init(&s->conns, sizeof(struct conn), KEEP_CONNS);
 	slab_init(&s->codecs, CODEC_CONN_MAX, KEEP_CONNS);
@@ -254,8 +269,8 @@ serve_fini(struct serve *s)
 	free(s->peers);
 	s->peers = NULL;
 	s->npeer = 0;
-	exchange_abort_all(s, FAIL_DRAINING);
-	conn_close_all(s, FAIL_DRAINING);
+	exchange_abort_all(s, FAIL_DRAINING, true);
+	conn_close_all(s, FAIL_DRAINING, true);
 	for (size_t i = 0; (p = serve_parts[i]) != NULL; i++)
 		if (p->fini != NULL)
 			p->fini(s);
@@ -270,7 +285,9 @@ serve_fini(struct serve *s)
 	slab_fini(&s->codecs);
 	slab_fini(&s->conns);
 	slab_fini(&s->arenas);
+	pipe_pool_fini(&s->pipes);
 	page_pool_fini(&s->pages);
 }
 
-_Static_assert(sizeof(struct conn) <= 256 - 64, "an idle connection");
+/* malloc hands out 16 n - 8 bytes */
+_Static_assert(sizeof(struct conn) <= 136, "an idle connection");

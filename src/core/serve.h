@@ -32,6 +32,7 @@ struct serve {
 	struct lease		*lease;		/* own */
 	/* pools */
 	struct page_pool	pages;
+	struct pipe_pool	pipes;		/* workers: a share */
 	struct slab		arenas;		/* 8 KiB chunks */
 	struct slab		conns;
 	struct slab		codecs;
@@ -42,9 +43,11 @@ struct serve {
 	struct list		exchanges;	/* struct exchange.node */
 	unsigned		nconn;
 	unsigned		nexchange;
+	unsigned		nstream;	/* of them */
 	bool			draining:1;
 	void			(*drained)(struct serve *); /* nothing runs */
 	struct timer		drain_end;
+	uint64_t		drain_left;	/* ms, of streams behind it */
 	struct ev_task		drain_done;
 	/* per process objects kept across generations, keyed by content */
 	struct map		upstreams;	/* own: up/upstream.c */
@@ -108,10 +111,10 @@ void serve_cancel(struct serve *, struct gen *);
 
 /*
  * Stop accepting, end keep-alive; calls drained() when the last exchange
- * and connection are gone, at the latest ms from now, when the rest is
- * aborted.
+ * and connection are gone.  After ms those that are no streams are
+ * aborted, after streams_ms all that is left.
  */
-void serve_drain(struct serve *, uint64_t ms);
+void serve_drain(struct serve *, uint64_t ms, uint64_t streams_ms);
 /* Something ended: is the drain over? */
 void serve_check_drained(struct serve *);
 

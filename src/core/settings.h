@@ -15,6 +15,9 @@
 #define MATCH_SPECIFIC	0
 #define MATCH_FIRST	1
 
+/* [sluice] proxy_status */
+enum { STATUS_OFF, STATUS_ON, STATUS_FULL };
+
 /* [log] output_mode */
 enum { LOG_TO_BOTH, LOG_TO_FILE, LOG_TO_CONSOLE };
 
@@ -27,6 +30,7 @@ struct settings {
 	struct str	state_dir;
 	struct conf_list include;	/* read by the reader */
 	int		match;		/* MATCH_ */
+	int		proxy_status;	/* STATUS_ */
 	struct trust	trusted;	/* trusted_proxies */
 	int		client_field;	/* enum client_field */
 	uint64_t	drain_delay;	/* ms */
@@ -45,6 +49,7 @@ struct settings_limits {
 	int64_t		header_count;
 	uint64_t	target;
 	uint64_t	body;
+	uint64_t	buffers;	/* of a worker */
 	int64_t		requests;	/* requests_per_connection */
 	uint64_t	age;		/* connection_age, ms */
 };

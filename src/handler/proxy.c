@@ -17,6 +17,7 @@
 #include "handler/proxy.h"
 
 #include "base/must.h"
+#include "up/server_use.h"
 
 #define EXPECT_MS	1000	/* for a 100 (RFC 9110 10.1.1) */
 
@@ -89,20 +90,6 @@ proxy_stop(struct proxy *p, enum fail why)
 		s->out.ops->abort(&s->out, why);
 }
 
-/* "connect: Connection refused", of arena; "" if there is no more to say. */
-static struct str
-cause_text(struct proxy *p)
-{
-	char	buf[128];
-
-	if (p->what == NULL || p->what[0] == '\0')
-		return STR("");
-	if (p->error == 0)
-		return str_from(p->what);
-	return arena_fmt(p->x->arena, "%s: %s", p->what,
-	    strerror_r(p->error, buf, sizeof(buf)));
-}
-
 void
 proxy_give_up(struct proxy *p, enum fail why)
 {
@@ -110,7 +97,9 @@ proxy_give_up(struct proxy *p, enum fail why)
 		return;
 	p->over = true;
 	pool_cancel(&p->wait);
-	exchange_fail(p->x, why, cause_text(p));
+	proxy_relay_end(p);
+	proxy_tell(p, why, false);
+	exchange_fail(p->x, why, proxy_cause(p));
 	proxy_stop(p, why);
 	finish(p);
 }
@@ -135,7 +124,7 @@ may_replay(const struct proxy *p)
 static bool
 plan_again(struct proxy *p)
 {
-	const struct fail_row	*row = fail_row(p->why);
+	bool	again = (fail_row(p->why)->flags & FAIL_F_S) != 0;
 
 	if (p->over || p->server == NULL)
 		return false;
@@ -145,11 +134,8 @@ plan_again(struct proxy *p)
 		p->step = PROXY_CONNECT;
 		return true;
 	}
-	if (row->flags & FAIL_F_B)
-		upstream_failed(p->server, p->why);
-	log_dbg(&p->x->lc, "server \"%.*s\": attempt failed: %s",
-	    STR_FMT(p->server->text), row->name);
-	if ((row->flags & FAIL_F_S) == 0)
+	proxy_tell(p, p->why, again && p->tried.n < p->up->nserver);
+	if (!again)
 		return false;
 	p->fresh = false;
 	p->step = PROXY_PICK;
@@ -192,6 +178,7 @@ st_connect(struct proxy *p)
 	p->what = "";
 	p->error = 0;
 	p->stopped = false;
+	p->told = false;
 	p->step = PROXY_SEND;
 	acc->num[ACCESS_ATTEMPTS]++;
 	acc->num[ACCESS_CONNECT] = 0;
@@ -299,6 +286,8 @@ on_closed(struct stream *s, enum fail why)
 	must(p->magic == PROXY_MAGIC && p->s == s);
 	p->got = s->got > 0;
 	p->sent = s->sent > 0;
+	if (s->head != NULL && s->head->status >= 200)
+		p->x->received = s->head->status;
 	p->s = NULL;
 	proxy_untie(p);
 	ev_timer_off(loop_of(p), &p->quiet);
@@ -357,6 +346,7 @@ proxy_answer(struct proxy *p, const struct msg *m)
 	p->bare = p->res_end;
 	p->x->acc.num[ACCESS_FIRST_BYTE] =
 	    (ev_clock_ns() - p->sent_ns) / 1000;
+	use_time(p->server, p->x->acc.num[ACCESS_FIRST_BYTE]);
 	proxy_moved(p);
 	p->res = proxy_make_answer(p, m);
 	if (p->bare)
@@ -401,6 +391,15 @@ is_clients_turn(const struct proxy *p)
 	    p->s->out.credit > 0;
 }
 
+/* What is late: that it takes the request, or that it answers. */
+static enum fail
+late_row(const struct proxy *p)
+{
+	return p->req.body != BODY_NONE && p->s != NULL &&
+	    p->s->out.credit <= 0 ? FAIL_SEND_TIMEOUT :
+	    FAIL_FIRST_BYTE_TIMEOUT;
+}
+
 static void
 on_quiet(struct timer *t)
 {
@@ -415,8 +414,8 @@ on_quiet(struct timer *t)
 		proxy_note(p, FAIL_BETWEEN_TIMEOUT);
 		proxy_give_up(p, FAIL_BETWEEN_TIMEOUT);
 	} else {
-		proxy_note(p, FAIL_FIRST_BYTE_TIMEOUT);
-		proxy_stop(p, FAIL_FIRST_BYTE_TIMEOUT);
+		proxy_note(p, late_row(p));
+		proxy_stop(p, p->why);
 	}
 }
 
@@ -482,6 +481,10 @@ body(struct exchange *x)
 
 	if (p->over)
 		return;
+	if (p->relay != NULL) {
+		proxy_relay_begin(p);
+		return;
+	}
 	proxy_open_body(p);
 	ev_post(loop_of(p), EV_WAKE, &p->wake);
 }
@@ -494,10 +497,11 @@ cut(struct exchange *x, enum fail why)
 
 	p->over = true;
 	pool_cancel(&p->wait);
+	proxy_relay_end(p);
 	proxy_stop(p, why);
 	finish(p);
 }
 
 const struct handler handler_proxy = {
-	"proxy", &proxy_group, start, body, cut, 0
+	"proxy", &proxy_group, start, body, cut, 0, true
 };

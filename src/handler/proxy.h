@@ -2,10 +2,12 @@
  * The proxy handler's own things, shared by its files:
  *
  *	proxy.c		steps of the attempts, retries, time, the end
+ *	proxy_fail.c	what is told of an attempt that failed
  *	proxy_pump.c	the two bodies, between client and server
  *	proxy_head.c	what is written anew in the heads
  *	proxy_forward.c	what servers are told about the client
  *	proxy_deadline.c	how long it all may take
+ *	proxy_relay.c	bytes both ways after an upgrade
  *	proxy_conf.c	its keys of [route]
  *
  * A struct proxy is one exchange's, in its arena.  It sits between the
@@ -57,7 +59,7 @@ struct proxy {
 	uint8_t			 forwarded;	/* enum forwarded */
 	uint8_t			 deadline;	/* enum deadline */
 	enum fail		 due_why;	/* when it is over */
-	uint64_t		 due_ms;	/* of the loop's time; 0: no end */
+	uint64_t		 due_ms;	/* loop time; 0: no end */
 	/* the attempt */
 	struct server		*server;	/* ref, counted; of up */
 	struct tried		 tried;
@@ -78,6 +80,7 @@ struct proxy {
 	struct source		 res_out;
 	const struct hdrs	*res_trailers;	/* that wait for the client */
 	struct msg		*res;		/* its head, of arena */
+	struct proxy_relay	*relay;		/* of arena; NULL: no upgrade */
 	/* time */
 	struct timer		 quiet;		/* first byte, between bytes */
 	struct timer		 total;
@@ -85,6 +88,7 @@ struct proxy {
 	/* flags of the attempt */
 	bool			 fresh:1;	/* no pooled connection */
 	bool			 stopped:1;	/* the stream was told to end */
+	bool			 told:1;	/* its failure is in the log */
 	bool			 hold:1;	/* the body waits for a 100 */
 	bool			 got:1;		/* bytes came, when it closed */
 	bool			 sent:1;	/* bytes had been sent */
@@ -117,6 +121,15 @@ void proxy_interim(struct proxy *, const struct msg *);
 void proxy_answer(struct proxy *, const struct msg *);
 /* The answer is complete. */
 void proxy_ended(struct proxy *);
+
+/* --- proxy_fail.c --- */
+/* "connect: Connection refused", of arena; "" if there is no more to say. */
+struct str proxy_cause(const struct proxy *);
+/*
+ * Logs and counts the attempt's failure, once; again: another server will
+ * be asked.  A failure of the client's is none of the attempt.
+ */
+void proxy_tell(struct proxy *, enum fail, bool again);
 
 /* --- proxy_pump.c --- */
 void proxy_init_pumps(struct proxy *);
@@ -154,5 +167,13 @@ bool proxy_deadline_drops(const struct proxy *, const struct hdr *);
 bool proxy_deadline_start(struct proxy *);
 /* Tells the attempt's server how much is left. */
 void proxy_deadline_tell(struct proxy *);
+/* --- proxy_relay.c --- */
+/* The server changes the protocol: answers, or ends the attempt. */
+void proxy_upgrade(struct proxy *, const struct msg *);
+/* The answer's head is on its way to the client: bytes follow. */
+void proxy_relay_begin(struct proxy *);
+/* Closes what the relay has; harmless when there is none. */
+void proxy_relay_end(struct proxy *);
+extern const struct serve_part proxy_part;	/* a row of serve_parts[] */
 
 #endif

@@ -66,6 +66,8 @@ merge_times(struct conf_load *load, const struct conf_obj *obj,
 		r->times.between = t->between;
 	if (!conf_is_set(load, obj, "timeout.total"))
 		r->times.total = t->total;
+	if (!conf_is_set(load, obj, "timeout.stream_idle"))
+		r->times.stream_idle = t->stream_idle;
 	if (own)
 		upstream_check_times(load, obj, &r->times);
 }
@@ -128,6 +130,11 @@ static const struct conf_row rows[] = {
 		.key = "timeout.total", .type = CONF_TIME,
 		.off = AT(times.total), .max = DAY_MS, .example = "5m",
 		.text = "In place of the upstream's timeout.total."
+	}, {
+		.key = "timeout.stream_idle", .type = CONF_TIME,
+		.off = AT(times.stream_idle), .max = 30 * (uint64_t)DAY_MS,
+		.example = "10m",
+		.text = "In place of the upstream's timeout.stream_idle."
 	}, {
 		.key = "deadline", .type = CONF_ENUM, .off = AT(deadline),
 		.def = "trusted", .choices = DEADLINE_WORDS, .example = "on",

@@ -217,5 +217,5 @@ proxy_forward_preface(struct proxy *p, int version)
 		return;
 	to = local_of(p->x);
 	n = proxy_proto_build(buf, (unsigned)version, &p->x->acc.peer, &to);
-	p->wait.preface = arena_dup(p->x->arena, str_make(buf, n));
+	p->wait.first = arena_dup(p->x->arena, str_make(buf, n));
 }

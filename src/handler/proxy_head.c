@@ -3,8 +3,8 @@
  * Workers.
  *
  * Hop-by-hop fields and framing were taken out by the codecs.  What is
- * told about the client is proxy_forward.c's.  An upgrade that was
- * asked for is left out, which makes it an ordinary request (7.8).
+ * told about the client is proxy_forward.c's.  An upgrade goes on as
+ * it was asked for (7.8), but not one to HTTP in another form.
  */
 #include "handler/proxy.h"
 
@@ -78,6 +78,52 @@ make_target(const struct exchange *x)
 	return text_str(&t);
 }
 
+/* --- upgrades --- */
+
+/*
+ * What would make of the connection HTTP again, or hide it: requests
+ * within would be chosen and checked by no route.
+ */
+static bool
+is_http(struct str word)
+{
+	static const struct str	names[] = { STR("http"), STR("h2c"),
+	    STR("h2"), STR("tls") };
+	ptrdiff_t		slash = str_find(word, '/', 0);
+
+	if (slash >= 0)
+		word.n = (size_t)slash;
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+		if (str_eq_fold(word, names[i]))
+			return true;
+	return false;
+}
+
+/* The protocols that are left; none: it is an ordinary request. */
+static void
+set_upgrade(struct proxy *p)
+{
+	struct str	rest = p->req.protocol, word;
+	struct text	t;
+
+	p->req.upgrade &= p->req.meth != METHOD_HEAD;
+	if (!p->req.upgrade) {
+		p->req.protocol = STR_NONE;
+		return;
+	}
+	text_init_fixed(&t, arena_text(p->x->arena, 2 * rest.n),
+	    2 * rest.n);
+	while (hdr_cut_element(&rest, &word)) {
+		if (word.n == 0 || is_http(word))
+			continue;
+		if (t.n > 0)
+			text_add(&t, STR(", "));
+		text_add(&t, word);
+	}
+	p->req.protocol = text_str(&t);
+	p->req.upgrade = t.n > 0;
+}
+
 /* --- heads --- */
 
 /* RFC 9110 7.6.2; -1: it may go no further. */
@@ -98,6 +144,13 @@ count_forwards(struct proxy *p)
 	return 0;
 }
 
+/* Its authority is what it asks for. */
+static bool
+is_connect(const struct proxy *p)
+{
+	return p->req.meth == METHOD_CONNECT;
+}
+
 int
 proxy_make_request(struct proxy *p, const struct proxy_route *r)
 {
@@ -107,10 +160,9 @@ proxy_make_request(struct proxy *p, const struct proxy_route *r)
 	p->forwarded = (uint8_t)r->up->told.forwarded;
 	copy_fields(p, &p->req.hdrs, &x->req->hdrs, true);
 	p->req.target = make_target(x);
-	p->req.upgrade = false;
-	p->req.protocol = STR_NONE;
+	set_upgrade(p);
 	/* The generation may be gone when a later attempt needs it. */
-	if (r->host.how == HOST_TEXT)
+	if (r->host.how == HOST_TEXT && !is_connect(p))
 		p->req.authority = arena_dup(x->arena, r->host.text);
 	p->host_header = r->host.how;
 	add_ours(p);
@@ -123,6 +175,8 @@ proxy_set_host(struct proxy *p)
 {
 	bool	none = p->x->req->authority.n == 0;
 
+	if (is_connect(p))
+		return;
 	if (p->host_header != HOST_SERVER &&
 	    !(p->host_header == HOST_PRESERVE && none))
 		return;

@@ -670,5 +670,5 @@ cut(struct exchange *x, enum fail why)
 }
 
 const struct handler handler_static = {
-	"static", &static_group, start, body, cut, METHODS
+	"static", &static_group, start, body, cut, METHODS, false
 };

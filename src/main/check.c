@@ -22,6 +22,7 @@
 #include "core/board.h"
 #include "core/settings.h"
 #include "main/budget.h"
+#include "main/fail_doc.h"
 #include "main/handover.h"
 #include "main/reach.h"
 
@@ -286,6 +287,7 @@ check_run(const struct opts *o)
 		return EXIT_OK;
 	case MODE_DUMP_MDOC:
 		conf_dump_mdoc(stdout);
+		fail_doc_print(stdout);
 		return EXIT_OK;
 	case MODE_DUMP_WORDS:
 		return dump_words();

@@ -338,9 +338,11 @@ child_kill_in(struct child *c, uint64_t ms)
 }
 
 void
-child_drain(struct child *c, uint64_t delay_ms, uint64_t limit_ms)
+child_drain(struct child *c, uint64_t delay_ms, uint64_t limit_ms,
+    uint64_t streams_ms)
 {
-	uint64_t ms[2] = { delay_ms, limit_ms };
+	uint64_t ms[3] = { delay_ms, limit_ms, streams_ms };
+	uint64_t longest = limit_ms > streams_ms ? limit_ms : streams_ms;
 	struct frame_head h = { .op = CHAN_DRAIN, .len = sizeof(ms) };
 	struct board_slot *s;
 
@@ -354,7 +356,7 @@ child_drain(struct child *c, uint64_t delay_ms, uint64_t limit_ms)
 		kill(c->pid, SIGTERM);
 	else
 		(void)chan_send(&c->chan, &h, ms, NULL, 0);
-	child_kill_in(c, delay_ms + limit_ms + 5000);
+	child_kill_in(c, delay_ms + longest + 5000);
 }
 
 /* Says that a child serves; what waits for it goes on. */

@@ -56,8 +56,12 @@ struct child *child_find(struct master *, const struct proc_row *,
     unsigned index);
 struct child *child_by_pid(struct master *, pid_t);
 unsigned child_count(struct master *, const struct proc_row *);
-/* Asks it to finish; SIGKILL ms after that limit. */
-void child_drain(struct child *, uint64_t delay_ms, uint64_t limit_ms);
+/*
+ * Asks it to finish; streams may go on for streams_ms, if that is more.
+ * SIGKILL a while after that.
+ */
+void child_drain(struct child *, uint64_t delay_ms, uint64_t limit_ms,
+    uint64_t streams_ms);
 /* SIGKILL after ms, unless that is due earlier. */
 void child_kill_in(struct child *, uint64_t ms);
 /* Fills in what follows from row and index. */

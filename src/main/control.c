@@ -54,15 +54,13 @@ on_drained(struct serve *s)
 }
 
 static void
-drain(void *ctx, uint64_t delay, uint64_t limit, bool orphan)
+drain(void *ctx, const struct drain *d)
 {
 	struct api *a = ctx;
 
-	(void)delay;
-	(void)orphan;
 	api_give_up(a);
 	a->serve.drained = on_drained;
-	serve_drain(&a->serve, limit);
+	serve_drain(&a->serve, d->limit, 0);
 }
 
 static void

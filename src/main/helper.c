@@ -205,16 +205,15 @@ on_limit(struct timer *t)
 
 /* Workers that still drain go on asking: the last of them ends it. */
 static void
-drain(void *ctx, uint64_t delay, uint64_t limit, bool orphan)
+drain(void *ctx, const struct drain *d)
 {
 	struct helper	*h = ctx;
 
-	(void)orphan;
 	h->draining = true;
 	if (list_is_empty(&h->peers))
 		skel_exit(0);
 	else
-		ev_timer(self->ev, &h->limit, delay + limit);
+		ev_timer(self->ev, &h->limit, d->delay + d->limit);
 }
 
 int

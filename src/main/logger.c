@@ -466,14 +466,14 @@ on_more(struct ev_task *t)
  * Without a master nobody else comes, so the last process is waited for.
  */
 static void
-drain(void *ctx, uint64_t delay, uint64_t limit, bool orphan)
+drain(void *ctx, const struct drain *d)
 {
 	struct logging	*lg = ctx;
 
-	(void)delay;
 	lg->draining = true;
-	lg->orphan = orphan;
-	lg->deadline = ev_ms(self->ev) + limit + (orphan ? ORPHAN_MS : 0);
+	lg->orphan = d->orphan;
+	lg->deadline = ev_ms(self->ev) + d->limit +
+	    (d->orphan ? ORPHAN_MS : 0);
 	logger_set_mark(&lg->l);
 	ev_timer(self->ev, &lg->tick, 0);
 }

@@ -329,7 +329,7 @@ drain_roles(struct master *m, bool logger_too)
 	list_each(l, &m->children) {
 		c = container_of(l, struct child, node);
 		if (!c->draining && (logger_too || c->row != logger))
-			child_drain(c, 0, logger_too ? 5000 : 2000);
+			child_drain(c, 0, logger_too ? 5000 : 2000, 0);
 	}
 }
 
@@ -433,7 +433,7 @@ master_stop(struct master *m, bool now)
 	list_each(l, &m->children) {
 		c = container_of(l, struct child, node);
 		if (c->row == worker)
-			child_drain(c, delay, limit);
+			child_drain(c, delay, limit, 0);
 	}
 	timer_init(&m->stop, on_stop_listening);
 	ev_timer(m->proc.ev, &m->stop, delay);

@@ -22,7 +22,7 @@ drain_worker(struct master *m, struct child *c)
 {
 	const struct settings *s = master_settings(m);
 
-	child_drain(c, 0, s->drain_timeout);
+	child_drain(c, 0, s->drain_timeout, s->drain_streams);
 }
 
 void

@@ -9,6 +9,14 @@
 #include "conf/gen.h"
 #include "main/master.h"
 
+/* how a process is to end; milliseconds */
+struct drain {
+	uint64_t delay;		/* to go on accepting */
+	uint64_t limit;		/* behind that, for what runs */
+	uint64_t streams;	/* the same for streams; not less */
+	bool	 orphan;	/* the master died */
+};
+
 /* any hook may be NULL; ctx comes back in each */
 struct skel_hooks {
 	void	*ctx;
@@ -20,12 +28,10 @@ struct skel_hooks {
 	/* the generation is too old: end what still uses it */
 	void	(*expire)(void *ctx, uint64_t number);
 	/*
-	 * Finish: go on accepting for delay ms, end within limit ms, then
-	 * skel_exit().  NULL: skel_exit at once.  orphan: the master died.
-	 * Called again when it is to end sooner, or the master died then.
+	 * Finish, then skel_exit().  NULL: skel_exit at once.  Called again
+	 * when it is to end sooner, or the master died then.
 	 */
-	void	(*drain)(void *ctx, uint64_t delay, uint64_t limit,
-		    bool orphan);
+	void	(*drain)(void *ctx, const struct drain *);
 	/* any other frame of the master */
 	void	(*frame)(void *ctx, struct frame *);
 	/* each turn, after the heartbeat */

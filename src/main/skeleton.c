@@ -240,34 +240,50 @@ on_cancel(struct skel *s, struct frame *f)
 /* --- the master's frames and signals --- */
 
 static void
-drain(struct skel *s, uint64_t delay, uint64_t limit, bool orphan)
+drain(struct skel *s, struct drain d)
 {
-	uint64_t now = ev_ms(s->proc.ev), end = now + delay + limit;
+	uint64_t begin = ev_ms(s->proc.ev) + d.delay, end;
 
+	if (d.streams < d.limit)
+		d.streams = d.limit;
+	end = begin + d.streams;
 	/* a later order counts if it wants the end sooner */
 	if (s->proc.draining && end >= s->drain_end) {
-		if (!orphan)
+		if (!d.orphan)
 			return;
 		end = s->drain_end;
-		limit = end > now + delay ? end - now - delay : 0;
+		d.streams = end > begin ? end - begin : 0;
+		if (d.limit > d.streams)
+			d.limit = d.streams;
 	}
 	s->drain_end = end;
 	s->proc.draining = true;
 	if (s->hooks->drain != NULL)
-		s->hooks->drain(s->hooks->ctx, delay, limit, orphan);
+		s->hooks->drain(s->hooks->ctx, &d);
 	else
 		skel_exit(0);
+}
+
+/* As the generation has it for those that are replaced. */
+static struct drain
+replaced(void)
+{
+	const struct settings *c = settings_get(self->gens->cur->conf);
+
+	return (struct drain){ .limit = c->drain_timeout,
+	    .streams = c->drain_streams };
 }
 
 static void
 on_frame(struct chan *c, struct frame *f)
 {
 	struct skel *s = c->ctx;
-	uint64_t ms[2] = { 0, 0 };
+	uint64_t ms[3] = { 0, 0, 0 };
 
 	if (f == NULL) {
 		log_err(&self->lc, "the master is gone: draining");
-		drain(s, 0, settings_get(self->gens->cur->conf)->stop, true);
+		drain(s, (struct drain){ .orphan = true, .limit =
+		    settings_get(self->gens->cur->conf)->stop });
 		return;
 	}
 	switch (f->head.op) {
@@ -287,7 +303,7 @@ on_frame(struct chan *c, struct frame *f)
 	case CHAN_DRAIN:
 		if (f->head.len == sizeof(ms))
 			memcpy(ms, f->data, sizeof(ms));
-		drain(s, ms[0], ms[1], false);
+		drain(s, (struct drain){ ms[0], ms[1], ms[2], false });
 		break;
 	default:
 		if (s->hooks->frame != NULL)
@@ -304,8 +320,7 @@ on_signal(void *ctx, int signo)
 	if (signo != SIGTERM && signo != SIGQUIT)
 		return;
 	s->proc.replaced = !s->proc.draining;
-	drain(s, 0, settings_get(self->gens->cur->conf)->drain_timeout,
-	    false);
+	drain(s, replaced());
 }
 
 static void

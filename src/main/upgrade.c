@@ -344,7 +344,7 @@ upgrade_drain_logger(struct master *m)
 	list_each(l, &m->children) {
 		c = container_of(l, struct child, node);
 		if (c->old && !c->draining && c->row == child_row("logger"))
-			child_drain(c, 0, 2000);
+			child_drain(c, 0, 2000, 0);
 	}
 }
 
@@ -352,7 +352,7 @@ void
 upgrade_settle(struct master *m)
 {
 	const struct proc_row *worker = child_row("worker");
-	uint64_t ms = master_settings(m)->drain_timeout;
+	const struct settings *s = master_settings(m);
 	bool workers = upgrade_has_old(m, worker);
 	struct list *l;
 	struct child *c;
@@ -362,9 +362,10 @@ upgrade_settle(struct master *m)
 		if (!c->old || c->draining)
 			continue;
 		if (c->row == worker)
-			child_drain(c, 0, ms);
+			child_drain(c, 0, s->drain_timeout,
+			    s->drain_streams);
 		else if (!workers || c->row == child_row("control") ||
 		    c->row == child_row("health"))
-			child_drain(c, 0, 2000);
+			child_drain(c, 0, 2000, 0);
 	}
 }

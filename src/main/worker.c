@@ -15,6 +15,7 @@
 #include "core/ask.h"
 #include "core/exchange.h"
 #include "core/listener.h"
+#include "core/settings.h"
 #include "main/roles.h"
 #include "os/fault.h"
 
@@ -29,7 +30,7 @@ struct worker {
 	struct serve		 serve;
 	struct list		 fresh;		/* own */
 	struct timer		 delay;		/* drain.delay */
-	uint64_t		 limit;
+	struct drain		 drain;
 };
 
 static struct fresh *
@@ -132,23 +133,23 @@ on_delay(struct timer *t)
 {
 	struct worker *w = container_of(t, struct worker, delay);
 
-	serve_drain(&w->serve, w->limit);
+	serve_drain(&w->serve, w->drain.limit, w->drain.streams);
 }
 
 static void
-drain(void *ctx, uint64_t delay, uint64_t limit, bool orphan)
+drain(void *ctx, const struct drain *d)
 {
 	struct worker *w = ctx;
 
-	(void)orphan;
-	w->limit = limit;
+	w->drain = *d;
 	w->serve.drained = on_drained;
 	/* it may come again, with less time, during the first one's delay */
 	ev_timer_off(self->ev, &w->delay);
-	if (delay == 0 || w->serve.draining)
-		serve_drain(&w->serve, delay + limit);
+	if (d->delay == 0 || w->serve.draining)
+		serve_drain(&w->serve, d->delay + d->limit,
+		    d->delay + d->streams);
 	else
-		ev_timer(self->ev, &w->delay, delay);
+		ev_timer(self->ev, &w->delay, d->delay);
 }
 
 /* --- other frames --- */
@@ -208,6 +209,7 @@ start(struct worker *w, struct err *e)
 	if (serve_init(&w->serve, self->ev, self->shm, self->gens,
 	    &self->log, e) < 0)
 		return -1;
+	pipe_pool_share(&w->serve.pipes, settings_workers(g->conf));
 	w->serve.ask = ask_new(self->ev);
 	for (p = 0; p < skel_npeer(); p++) {
 		fd = skel_peer(p, &index);

@@ -14,6 +14,7 @@
 
 #include "base/must.h"
 #include "up/pool.h"
+#include "up/server_use.h"
 
 static struct str
 key_of(const uint64_t *digest)
@@ -79,6 +80,7 @@ add_server(struct upstream *up, const struct server_conf *c,
 	s->board = shm_row(shm, &board_servers, (uint32_t)at);
 	s->live = shm_row(shm, &board_servers_live, (uint32_t)at);
 	s->tag = atomic_load(&s->board->tag);
+	use_bind(s, shm, (uint32_t)at);
 	pool_init(s);
 	up->servers[up->nserver++] = s;
 	return 0;
@@ -97,6 +99,7 @@ make_twin(struct serve *serve, const struct upstream_conf *c,
 	up->name = keep_text(c->obj.name);
 	up->digest = c->digest;
 	up->balance = c->balance;
+	up->pool = c->pool;
 	up->servers = must_calloc(c->servers.n + 1, sizeof(*up->servers));
 	if (at < 0)
 		rc = err_set(e, "upstream \"%.*s\" has no row on the board",
@@ -212,6 +215,18 @@ find_heir(struct serve *serve, const struct conf *conf,
 		if (up->servers[i]->board == old->board)
 			return up->servers[i];
 	return NULL;
+}
+
+bool
+upstream_names(struct serve *serve, const struct server *s)
+{
+	const struct gen	*g = serve->gens->cur;
+	const struct upstream	*up = s->upstream;
+
+	for (size_t i = 0; up->cur && i < up->nserver; i++)
+		if (up->servers[i] == s)
+			return true;
+	return g != NULL && find_heir(serve, g->conf, s) != NULL;
 }
 
 /* The generation's use goes; conf NULL: there is none after it. */

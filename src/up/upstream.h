@@ -9,9 +9,11 @@
 #include "conf/load.h"
 #include "core/exchange.h"
 #include "core/lease.h"
+#include "up/limits.h"
 #include "up/told.h"
 
 struct balancer;
+struct server_use;
 struct upstream_conf;
 
 /* one server of a server = line; of conf */
@@ -19,6 +21,7 @@ struct server_conf {
 	struct str		 text;		/* "10.0.0.5:8080" */
 	struct sock_addr	 addr;
 	uint64_t		 max_conns;	/* 0: no limit */
+	bool			 own_max;	/* said in its line */
 };
 
 struct server_list {
@@ -32,6 +35,7 @@ struct upstream_times {
 	uint64_t	first_byte;
 	uint64_t	between;
 	uint64_t	total;
+	uint64_t	stream_idle;
 };
 
 /* [upstream NAME], or "@ROUTE" of a route with targets of its own */
@@ -41,6 +45,8 @@ struct upstream_conf {
 	const struct balancer	*balance;	/* const */
 	struct upstream_times	 times;
 	struct told		 told;		/* host_header and others */
+	struct pool_limits	 pool;
+	struct queue_limits	 queue;
 	bool			 used;		/* builder: by a route */
 	uint64_t		 digest;	/* of what a twin is made of */
 };
@@ -66,7 +72,8 @@ struct board_server {
 	char		 addr[108];
 	uint32_t	 fill2;
 	_Atomic uint64_t weight;
-	uint64_t	 fill3[5];
+	_Atomic uint64_t since_ms;	/* of this life; wall clock */
+	uint64_t	 fill3[4];
 };
 _Static_assert(sizeof(struct board_server) == 256, "board server");
 
@@ -76,7 +83,9 @@ struct board_server_live {
 	_Atomic uint64_t attempts;
 	_Atomic uint64_t failures;
 	_Atomic uint64_t last_fail;	/* enum fail << 48 | wall ms */
-	_Atomic uint64_t pad[4];
+	_Atomic uint64_t state;		/* enum << 48 | since then, wall ms */
+	_Atomic uint64_t why;		/* enum fail, or 0 */
+	_Atomic uint64_t pad[2];
 };
 _Static_assert(sizeof(struct board_server_live) == 64, "server live");
 
@@ -103,7 +112,7 @@ int upstream_link_rows(struct shm *, const struct conf *, uint64_t oldest,
     struct err *);
 void upstream_settle_rows(struct shm *, const struct conf *);
 /* Bytes of the rows that conf needs, for [board] max. */
-uint64_t upstream_cost(const struct conf *);
+uint64_t upstream_cost(const struct conf *, unsigned processes);
 
 /* Rows by what they stand for, to find many; made from the board as it is. */
 struct upstream_rows {
@@ -130,6 +139,7 @@ struct server {
 	struct str		 text;		/* own */
 	const struct board_server *board;	/* of the board */
 	struct board_server_live *live;		/* of the board */
+	struct server_use	*use;		/* of the board; may be NULL */
 	uint64_t		 tag;		/* of the row's life */
 	unsigned		 uses;
 	/* see up/pool.h */
@@ -146,6 +156,7 @@ struct upstream {
 	struct server		**servers;	/* own: members, counted */
 	size_t			 nserver;
 	const struct balancer	*balance;	/* const */
+	struct pool_limits	 pool;
 	struct board_upstream	*live;		/* of the board */
 	unsigned		 uses;		/* marks, exchanges, conns */
 	bool			 cur:1;		/* of the committed conf */
@@ -162,6 +173,9 @@ extern const struct serve_part upstream_part;
 struct upstream *upstream_get(struct serve *, const struct upstream_conf *);
 /* Drops a use and nulls the pointer; the last one frees. */
 void upstream_put(struct upstream **);
+
+/* True if the current generation names the server, in this twin or another. */
+bool upstream_names(struct serve *, const struct server *);
 
 /* Counts an attempt at the server, and its failure. */
 void upstream_tried(struct server *);

@@ -159,6 +159,7 @@ read_option(const struct line *l, struct str word)
 	static const char *const	later[] = { "weight=", "pin=",
 		"backup" };
 	struct str			max = STR("max_conns=");
+	struct server_conf		*c;
 	uint64_t			n;
 
 	for (size_t i = 0; i < sizeof(later) / sizeof(later[0]); i++)
@@ -171,8 +172,11 @@ read_option(const struct line *l, struct str word)
 	if (str_to_u64(str_sub(word, max.n, word.n), MAX_CONNS, &n) == -1)
 		return fail_word(l, DIAG_VALUE_INT, word,
 		    "max_conns is a number from 0 to 1000000");
-	for (size_t i = l->first; i < l->v->n; i++)
-		((struct server_conf *)vec_at(l->v, i))->max_conns = n;
+	for (size_t i = l->first; i < l->v->n; i++) {
+		c = vec_at(l->v, i);
+		c->max_conns = n;
+		c->own_max = true;
+	}
 	return 0;
 }
 
@@ -301,6 +305,7 @@ content_digest(const struct upstream_conf *c)
 	const struct server_conf	*s;
 
 	h = str_hash(str_from(c->balance->name), h);
+	h = add_hash(h, &c->pool, sizeof(c->pool));
 	for (size_t i = 0; i < c->servers.n; i++) {
 		s = &c->servers.v[i];
 		h = add_hash(h, &s->text.n, sizeof(s->text.n));
@@ -315,6 +320,10 @@ link_upstream(struct conf_load *load, struct conf_obj *obj, void *part)
 	struct upstream_conf	*c = part;
 	struct conf_span	 at = conf_obj_span(obj);
 
+	for (size_t i = 0; i < c->servers.n; i++)
+		if (!c->servers.v[i].own_max)
+			c->servers.v[i].max_conns =
+			    (uint64_t)c->queue.max_conns;
 	c->digest = content_digest(c);
 	if (c->servers.n == 0) {
 		diag_at(conf_load_diags(load), DIAG_UPSTREAM_EMPTY, &at, obj,
@@ -364,7 +373,50 @@ static const struct conf_row rows[] = {
 		.text = "Servers to be asked: addresses (ADDRESS:PORT, "
 		    "[IPv6]:PORT, unix:PATH, http://ADDRESS:PORT), then "
 		    "options for all of the line.  The option max_conns=N "
-		    "limits the connections to a server over all workers."
+		    "limits the connections to a server over all workers, "
+		    "idle ones included; 0 is no limit."
+	}, {
+		.key = "max_conns", .type = CONF_INT,
+		.off = AT(queue.max_conns), .def = "1024", .max = MAX_CONNS,
+		.example = "100",
+		.text = "Connections that each server without a max_conns= "
+		    "of its own may have over all workers, idle ones "
+		    "included; 0 is no limit."
+	}, {
+		.key = "queue", .type = CONF_INT, .off = AT(queue.length),
+		.def = "256", .max = MAX_CONNS, .example = "1000",
+		.text = "How many requests may wait, over all workers, while "
+		    "every server has its max_conns connections; one more "
+		    "is refused with 503.  0 lets none wait."
+	}, {
+		.key = "queue_timeout", .type = CONF_TIME,
+		.off = AT(queue.timeout), .def = "1s", .min = 1,
+		.max = DAY_MS, .example = "500ms",
+		.text = "How long a request may wait for a connection "
+		    "before it is refused with 503."
+	}, {
+		.key = "pool.size", .type = CONF_INT, .off = AT(pool.size),
+		.def = "64", .max = 65535, .example = "16",
+		.text = "Idle connections that a worker keeps to each "
+		    "server; 0 keeps none."
+	}, {
+		.key = "pool.idle", .type = CONF_TIME, .off = AT(pool.idle),
+		.def = "55s", .min = 1, .max = DAY_MS, .example = "4s",
+		.text = "How long a connection may be idle: less than the "
+		    "servers allow, else requests meet connections that are "
+		    "being closed.  A server that says less itself "
+		    "(Keep-Alive: timeout=N) is obeyed."
+	}, {
+		.key = "pool.age", .type = CONF_TIME, .off = AT(pool.age),
+		.def = "1h", .max = 30LL * DAY_MS, .example = "10m",
+		.text = "Age from which a connection takes no further "
+		    "request, up to a tenth earlier so that not all end at "
+		    "once; 0 is no limit."
+	}, {
+		.key = "pool.requests", .type = CONF_INT,
+		.off = AT(pool.requests), .def = "0", .max = 1000000000,
+		.example = "1000",
+		.text = "Requests over one connection; 0 is no limit."
 	}, {
 		.key = "balance", .aliases = strategy, .type = CONF_CUSTOM,
 		.off = AT(balance), .def = "round_robin",
@@ -394,6 +446,14 @@ static const struct conf_row rows[] = {
 		.flags = CONF_F_ROUTE, .example = "5m",
 		.text = "How long a request may take with all attempts and "
 		    "its answer; 0 is no limit."
+	}, {
+		.key = "timeout.stream_idle", .type = CONF_TIME,
+		.off = AT(times.stream_idle), .def = "1h",
+		.max = 30 * (uint64_t)DAY_MS, .flags = CONF_F_ROUTE,
+		.example = "10m",
+		.text = "How long an upgraded connection (WebSocket) or a "
+		    "tunnel may be without a byte in either direction; "
+		    "0 is no limit."
 	}, {
 		.key = "host_header", .type = CONF_CUSTOM,
 		.off = AT(told.host), .def = "preserve",

@@ -13,15 +13,18 @@
 #include "up/upstream.h"
 
 #include <stdlib.h>
+#include <time.h>
+
+#include "up/server_use.h"
 
 #include "base/must.h"
 
 const struct shm_region board_servers = {
-	"servers", SHM_DIR, 1, sizeof(struct board_server), 64,
+	"servers", SHM_DIR, 2, sizeof(struct board_server), 64,
 	"servers of upstreams"
 };
 const struct shm_region board_servers_live = {
-	"server_live", SHM_LIVE, 1, sizeof(struct board_server_live), 64,
+	"server_live", SHM_LIVE, 2, sizeof(struct board_server_live), 64,
 	"attempts at servers and their failures"
 };
 const struct shm_region board_upstreams = {
@@ -231,14 +234,17 @@ take_row(struct shm *shm, const struct shm_region *r, uint32_t *from,
 	return shm_row(shm, r, (*from)++);
 }
 
-/* A server with a limit has a lease word; old ones keep their limit yet. */
+/*
+ * A server has a lease word with or without a limit, so that one that it
+ * gets later counts what is open; old ones keep their limit yet.
+ */
 static int
 link_word(struct linker *l, struct board_server *s, uint64_t limit,
     bool fresh, struct err *e)
 {
 	struct lease_word	*w;
 
-	if (limit == 0 || atomic_load(&s->lease) != 0)
+	if (atomic_load(&s->lease) != 0)
 		return 0;
 	w = take_row(l->shm, &lease_words, &l->free_word, e);
 	if (w == NULL)
@@ -249,6 +255,15 @@ link_word(struct linker *l, struct board_server *s, uint64_t limit,
 	atomic_store(&w->tag, atomic_load(&s->tag));
 	atomic_store(&s->lease, l->free_word);
 	return 0;
+}
+
+static uint64_t
+wall_ms(void)
+{
+	struct timespec	ts;
+
+	clock_gettime(CLOCK_REALTIME, &ts);
+	return (uint64_t)ts.tv_sec * 1000 + (uint64_t)ts.tv_nsec / 1000000;
 }
 
 /* A new row; the tag is set last, what is counted starts at nothing. */
@@ -264,7 +279,8 @@ new_server(struct linker *l, struct str upstream, struct str addr,
 	s = take_row(l->shm, &board_servers, &l->free_server, e);
 	i = l->free_server - 1;
 	if (s == NULL ||
-	    shm_grow(l->shm, &board_servers_live, i + 1, e) == -1)
+	    shm_grow(l->shm, &board_servers_live, i + 1, e) == -1 ||
+	    use_grow(l->shm, i + 1, e) == -1)
 		return NULL;
 	must(upstream.n <= sizeof(s->upstream) && addr.n <= sizeof(s->addr));
 	memcpy(s->upstream, upstream.p, upstream.n);
@@ -273,11 +289,14 @@ new_server(struct linker *l, struct str upstream, struct str addr,
 	s->addr_len = (uint8_t)addr.n;
 	atomic_store(&s->lease, 0);
 	atomic_store(&s->weight, 1);
+	atomic_store(&s->since_ms, wall_ms());
 	tag = l->number << 32 | (i + 1);
 	live = shm_row(l->shm, &board_servers_live, i);
 	atomic_store(&live->attempts, 0);
 	atomic_store(&live->failures, 0);
 	atomic_store(&live->last_fail, 0);
+	atomic_store(&live->state, 0);
+	atomic_store(&live->why, 0);
 	atomic_store(&live->tag, tag);
 	atomic_store(&s->tag, tag);
 	return s;
@@ -380,7 +399,7 @@ upstream_settle_rows(struct shm *shm, const struct conf *conf)
 }
 
 uint64_t
-upstream_cost(const struct conf *conf)
+upstream_cost(const struct conf *conf, unsigned processes)
 {
 	struct conf_objs	 all = conf_all(conf, &upstream_section);
 	uint32_t		 servers = 0;
@@ -390,11 +409,11 @@ upstream_cost(const struct conf *conf)
 	for (size_t i = 0; i < all.n; i++) {
 		c = (const struct upstream_conf *)all.v[i];
 		servers += (uint32_t)c->servers.n;
-		for (size_t k = 0; k < c->servers.n; k++)
-			words += c->servers.v[k].max_conns != 0;
+		words += (uint32_t)c->servers.n;
 	}
 	return shm_cost(&board_servers, servers) +
 	    shm_cost(&board_servers_live, servers) +
+	    use_cost(servers, processes) +
 	    shm_cost(&board_upstreams, (uint32_t)all.n) +
 	    shm_cost(&lease_words, words);
 }

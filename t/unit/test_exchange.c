@@ -331,7 +331,7 @@ START_TEST(too_old_generation_is_ended)
 	exchange_expire(&s->t.serve, 1);
 	ck_assert_uint_eq(s->cuts, 1);
 	cli_end(&s->t, c);
-	env_has(c->buf, "overload");
+	env_has(c->buf, "generation_expired");
 	cli_close(&c);
 	ck_assert_uint_eq(gen_count(&s->t.gens), 1);
 	teardown(s);
@@ -399,7 +399,7 @@ START_TEST(all_are_ended)
 
 	cli_send(c, "GET /wait HTTP/1.1\r\n" HOST "\r\n");
 	env_until(&s->t, &s->starts, 1);
-	exchange_abort_all(&s->t.serve, FAIL_DRAINING);
+	exchange_abort_all(&s->t.serve, FAIL_DRAINING, true);
 	ck_assert_int_eq(s->cut, FAIL_DRAINING);
 	cli_end(&s->t, c);
 	cli_close(&c);

@@ -200,7 +200,7 @@ START_TEST(drains_when_idle)
 	cli_send(c, "GET /hello HTTP/1.1\r\nHost: a\r\n\r\n");
 	cli_expect(&t, c, "hi there");
 	t.serve.drained = on_drained;
-	serve_drain(&t.serve, PATIENCE_MS);
+	serve_drain(&t.serve, PATIENCE_MS, 0);
 	cli_end(&t, c);
 	cli_close(&c);
 	env_until(&t, &t.drained, 1);
@@ -223,7 +223,7 @@ START_TEST(drains_what_has_begun)
 		ev_turn(t.ev, 2);
 	ev_turn(t.ev, 2);
 	t.serve.drained = on_drained;
-	serve_drain(&t.serve, PATIENCE_MS);
+	serve_drain(&t.serve, PATIENCE_MS, 0);
 	ev_turn(t.ev, 0);
 	ck_assert_uint_eq(t.drained, 0);
 	cli_send(c, "st: a\r\n\r\n");
@@ -248,7 +248,7 @@ START_TEST(drain_has_an_end)
 	while (t.serve.nconn == 0)
 		ev_turn(t.ev, 2);
 	t.serve.drained = on_drained;
-	serve_drain(&t.serve, 30);
+	serve_drain(&t.serve, 30, 0);
 	cli_end(&t, c);
 	cli_close(&c);
 	env_until(&t, &t.drained, 1);

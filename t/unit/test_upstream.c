@@ -1,6 +1,7 @@
 /*
  * Upstreams: their configuration, their rows on the board, round robin.
  */
+#include "up/server_use.h"
 #include "up/upstream.h"
 
 #include <check.h>
@@ -11,7 +12,8 @@ static const struct conf_section *const sections[] = {
 	&upstream_section, NULL
 };
 static const struct shm_region *const regions[] = {
-	&board_servers, &board_servers_live, &board_upstreams, &lease_words,
+	&board_servers, &board_servers_live, &board_server_uses,
+	&board_upstreams, &lease_words,
 	&lease_shadows, &lease_heads, &lease_listeners, &lease_addrs, NULL
 };
 
@@ -85,8 +87,8 @@ START_TEST(test_servers)
 	char		got[512] = "";
 	size_t		n = 0;
 
-	snprintf(buf, sizeof(buf), "[upstream u]\nserver = %s\n",
-	    good[_i].line);
+	snprintf(buf, sizeof(buf), "[upstream u]\nmax_conns = 0\n"
+	    "server = %s\n", good[_i].line);
 	load(&l, buf, 1);
 	for (size_t i = 0; i < find(&l, "u")->servers.n; i++) {
 		const struct server_conf *s = &find(&l, "u")->servers.v[i];
@@ -328,15 +330,16 @@ START_TEST(test_limits)
 	two = row_of(shm, &a, "u", 1);
 	w = word_of(shm, one);
 	ck_assert_uint_eq(atomic_load(&w->limit), 2);
-	ck_assert_uint_eq(atomic_load(&server_at(shm, two)->lease), 0);
+	/* What says nothing of its own has the upstream's, here its default. */
+	ck_assert_uint_eq(atomic_load(&word_of(shm, two)->limit), 1024);
 
 	/* Nothing changes for those who serve before the commit. */
-	load(&b, "[upstream u]\nserver = 10.0.0.1:1 max_conns=5\n"
-	    "server = 10.0.0.2:1 max_conns=6\n", 2);
+	load(&b, "[upstream u]\nmax_conns = 6\n"
+	    "server = 10.0.0.1:1 max_conns=5\nserver = 10.0.0.2:1\n", 2);
 	must_link(shm, &b, 1);
 	ck_assert_ptr_eq(word_of(shm, one), w);
 	ck_assert_uint_eq(atomic_load(&w->limit), 2);
-	ck_assert_uint_eq(atomic_load(&word_of(shm, two)->limit), 0);
+	ck_assert_uint_eq(atomic_load(&word_of(shm, two)->limit), 1024);
 	upstream_settle_rows(shm, b.conf);
 	ck_assert_uint_eq(atomic_load(&w->limit), 5);
 	ck_assert_uint_eq(atomic_load(&word_of(shm, two)->limit), 6);
@@ -388,7 +391,7 @@ START_TEST(test_many)
 	}
 	ck_assert_int_eq(upstream_rows_find(&r, STR("u1000")), -1);
 	upstream_rows_close(&r);
-	ck_assert_uint_ge(upstream_cost(a.conf), 2000 *
+	ck_assert_uint_ge(upstream_cost(a.conf, 3), 2000 *
 	    sizeof(struct board_server));
 	text_fini(&t);
 	unload(&a);

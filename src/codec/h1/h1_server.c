@@ -361,7 +361,7 @@ on_io(struct io *io, unsigned what)
 	struct h1c	*c = io->ctx;
 
 	must(c->base.magic == H1_SERVER_MAGIC);
-	if ((what & IO_W) && c->s != NULL && c->s->q.n > 0)
+	if ((what & IO_W) && c->s != NULL && h1_outq_has_work(&c->s->q))
 		h1_server_push(c->s);
 	if (what & (IO_R | IO_GONE))
 		h1_server_go(c);
@@ -532,6 +532,11 @@ take_conn(struct codec_conn *cc, struct chunk *rest)
 	ev_cancel(&c->task);
 	ev_cancel(&s->flush);
 	c->state = H1C_TAKEN;
+	/* it may go on for hours: nothing of the request is kept */
+	s->head = (struct msg){ .meth = s->head.meth,
+	    .minor = s->head.minor };
+	page_unref(&s->head_page);
+	page_unref(&s->q.page);
 	return c->io;
 }
 

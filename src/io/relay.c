@@ -1,0 +1,290 @@
+/*
+ * Bytes both ways between two transports.  Workers.
+ *
+ * What one read brought is written before the next one: when the write
+ * blocks, reading stops, and the sender feels it by its kernel's buffers.
+ * A read takes one page at first and twice as many after each that filled
+ * all, for as long as it goes on so.
+ *
+ * A side that takes no more may still have something to say, such as why:
+ * its own direction goes on until its end or error, then the relay ends
+ * as broken.
+ */
+#include "io/relay.h"
+
+#include "base/must.h"
+
+#define TURN_BYTES	(256 * 1024)
+#define HELD_PAGES	4	/* of a read after one that was not taken */
+
+static unsigned
+side_of(const struct relay *r, const struct io *io)
+{
+	return io == r->way[0].from ? 0 : 1;
+}
+
+static void
+drop_pages(struct relay_way *w)
+{
+	for (; w->at < w->n; w->at++)
+		page_unref(&w->page[w->at]);
+	w->at = w->n = 0;
+	w->pos = 0;
+}
+
+void
+relay_stop(struct relay *r)
+{
+	ev_timer_off(r->ev, &r->idle);
+	ev_cancel(&r->task);
+	for (unsigned i = 0; i < 2; i++)
+		drop_pages(&r->way[i]);
+	r->on = false;
+}
+
+static void
+end(struct relay *r, enum relay_end how, unsigned side)
+{
+	relay_stop(r);
+	r->over(r, how, side);
+}
+
+static void
+note(struct relay *r, const struct io *io, size_t got, size_t put)
+{
+	size_t	n = got + put;
+
+	r->moved_ms = ev_ms(r->ev);
+	r->budget -= n < r->budget ? (uint32_t)n : r->budget;
+	if (r->moved != NULL)
+		r->moved(r, side_of(r, io), got, put);
+}
+
+/* --- one direction --- */
+
+/* The side that this direction leads to takes no more. */
+static void
+lose(struct relay *r, struct relay_way *w)
+{
+	r->broken = (uint8_t)(side_of(r, w->to) + 1);
+	drop_pages(w);
+	w->eof = w->shut = true;
+	/* what it said before, its error at last, is there to be read */
+	w->to->fd.ready |= w->to->rd_wait;
+	ev_post(r->ev, EV_READY, &r->task);
+}
+
+static void
+skip(struct relay_way *w, size_t n)
+{
+	size_t	left;
+
+	while (n > 0) {
+		left = w->page[w->at]->fill - w->pos;
+		if (n < left) {
+			w->pos += (uint32_t)n;
+			return;
+		}
+		n -= left;
+		page_unref(&w->page[w->at++]);
+		w->pos = 0;
+	}
+	if (w->at == w->n)
+		w->at = w->n = 0;
+}
+
+/* One write; false: no more goes now. */
+static bool
+write_out(struct relay *r, struct relay_way *w)
+{
+	struct iovec	v[RELAY_PAGES];
+	enum io_rc	rc;
+	size_t		put;
+	int		n = 0;
+
+	for (unsigned i = w->at; i < w->n; i++, n++)
+		v[n] = (struct iovec){ w->page[i]->data,
+		    w->page[i]->fill };
+	v[0].iov_base = (char *)v[0].iov_base + w->pos;
+	v[0].iov_len -= w->pos;
+	rc = io_writev(w->to, v, n, 0, &put);
+	if (rc == IO_ERR) {
+		lose(r, w);
+		return false;
+	}
+	if (rc != IO_OK)
+		return false;
+	skip(w, put);
+	note(r, w->to, 0, put);
+	if (w->n > 0 && w->want > HELD_PAGES)
+		w->want = HELD_PAGES;
+	return true;
+}
+
+/* What was read stays, the other pages go back. */
+static void
+keep_pages(struct relay_way *w, struct page **pg, unsigned n, size_t got)
+{
+	size_t	len;
+
+	for (unsigned i = 0; i < n; i++) {
+		len = got < PAGE_ROOM ? got : PAGE_ROOM;
+		got -= len;
+		if (len == 0) {
+			page_unref(&pg[i]);
+			continue;
+		}
+		pg[i]->fill = (uint32_t)len;
+		w->page[w->n++] = pg[i];
+	}
+}
+
+/* True: there is something to do with. */
+static bool
+read_in(struct relay *r, struct relay_way *w)
+{
+	struct page	*pg[RELAY_PAGES];
+	struct iovec	 v[RELAY_PAGES];
+	unsigned	 n = w->want;
+	enum io_rc	 rc;
+	size_t		 got;
+
+	if (!io_can(w->from, IO_R))
+		return false;
+	for (unsigned i = 0; i < n; i++) {
+		pg[i] = page_new(r->pages);
+		v[i] = (struct iovec){ pg[i]->data, PAGE_ROOM };
+	}
+	rc = io_readv(w->from, v, (int)n, &got);
+	keep_pages(w, pg, n, got);
+	if (got < n * PAGE_ROOM)
+		w->want = 1;
+	else if (n < RELAY_PAGES)
+		w->want = (uint8_t)(n * 2);
+	if (got > 0)
+		note(r, w->from, got, 0);
+	w->eof = rc == IO_EOF;
+	if (rc == IO_ERR)
+		end(r, RELAY_BROKEN, side_of(r, w->from));
+	return rc == IO_OK || rc == IO_EOF;
+}
+
+/* Moves what can be moved now. */
+static void
+pump(struct relay *r, struct relay_way *w)
+{
+	while (!w->shut) {
+		if (r->budget == 0) {
+			ev_post(r->ev, EV_READY, &r->task);
+			return;
+		}
+		if (w->n > 0) {
+			if (!write_out(r, w))
+				return;
+		} else if (w->eof) {
+			w->shut = true;
+			if (io_shutdown(w->to) != IO_OK)
+				lose(r, w);
+		} else if (!read_in(r, w))
+			return;
+	}
+}
+
+/* --- both --- */
+
+static void
+run(struct relay *r)
+{
+	uint64_t	turn = ev_counts(r->ev)->turns;
+
+	if (r->turn != turn) {
+		r->turn = turn;
+		r->budget = TURN_BYTES;
+	}
+	pump(r, &r->way[0]);
+	if (r->on)
+		pump(r, &r->way[1]);
+	if (!r->on || !r->way[0].shut || !r->way[1].shut)
+		return;
+	if (r->broken != 0)
+		end(r, RELAY_BROKEN, r->broken - 1u);
+	else
+		end(r, RELAY_DONE, 0);
+}
+
+static void
+on_task(struct ev_task *t)
+{
+	run(container_of(t, struct relay, task));
+}
+
+static void
+on_io(struct io *io, unsigned what)
+{
+	struct relay	*r = io->ctx;
+
+	(void)what;
+	if (r->on)
+		run(r);
+}
+
+/* Moving does not touch the timer: it looks whether anything did. */
+static void
+on_idle(struct timer *t)
+{
+	struct relay	*r = container_of(t, struct relay, idle);
+	uint64_t	 quiet = ev_ms(r->ev) - r->moved_ms;
+
+	if (quiet < r->idle_ms)
+		ev_timer(r->ev, t, r->idle_ms - quiet);
+	else
+		end(r, RELAY_IDLE, 0);
+}
+
+void
+relay_init(struct relay *r)
+{
+	timer_init(&r->idle, on_idle);
+	ev_task_init(&r->task, on_task);
+	for (unsigned i = 0; i < 2; i++)
+		r->way[i].want = 1;
+}
+
+void
+relay_put(struct relay *r, unsigned side, struct page *pg, struct str bytes)
+{
+	struct relay_way	*w = &r->way[side];
+	struct page		*own;
+
+	must(w->n == 0 && bytes.n <= PAGE_LARGE);
+	/* a slice ends where a page does only if nobody wrote behind it */
+	own = page_new_sized(r->pages, bytes.n);
+	memcpy(own->data, bytes.p, bytes.n);
+	own->fill = (uint32_t)bytes.n;
+	page_unref(&pg);
+	w->page[w->n++] = own;
+}
+
+static void
+own(struct relay *r, struct io *io)
+{
+	io->on = on_io;
+	io->ctx = r;
+	/* it may have been told and left: tried, and then watched */
+	io->fd.ready |= (uint8_t)(io->rd_wait | io->wr_wait);
+	(void)io_watch(io);
+}
+
+void
+relay_start(struct relay *r, struct io *a, struct io *b)
+{
+	r->way[0].from = r->way[1].to = a;
+	r->way[1].from = r->way[0].to = b;
+	r->on = true;
+	r->moved_ms = ev_ms(r->ev);
+	own(r, a);
+	own(r, b);
+	if (r->idle_ms > 0)
+		ev_timer(r->ev, &r->idle, r->idle_ms);
+	ev_post(r->ev, EV_FLUSH, &r->task);
+}
