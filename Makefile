@@ -163,10 +163,14 @@ SRCS_CORE = \
 	src/core/settings.c \
 	src/core/settings_cpu.c \
 	src/core/settings_level.c \
+	src/core/settings_resolver.c \
 	src/core/stat.c \
 	src/core/template.c \
 	src/core/trust.c
 SRCS_UP = \
+	src/up/members.c \
+	src/up/name_conf.c \
+	src/up/names_rows.c \
 	src/up/pool.c \
 	src/up/round_robin.c \
 	src/up/server.c \
@@ -208,10 +212,15 @@ SRCS_CONTROL = \
 	src/control/api_explain.c \
 	src/control/api_failures.c \
 	src/control/api_log.c \
+	src/control/api_names.c \
 	src/control/api_order.c \
 	src/control/api_state.c \
 	src/control/api_upstreams.c \
-	src/control/explain.c
+	src/control/dns.c \
+	src/control/explain.c \
+	src/control/lookup.c \
+	src/control/names.c \
+	src/control/resolver.c
 
 # the table of contents
 SRCS_REGISTRY = \
@@ -264,6 +273,7 @@ SRCS_CLI = \
 	src/cli/show.c \
 	src/cli/show_explain.c \
 	src/cli/show_log.c \
+	src/cli/show_names.c \
 	src/cli/show_plan.c \
 	src/cli/show_upstreams.c \
 	src/cli/show_why.c \

@@ -15,6 +15,7 @@
 #include "core/settings.h"
 #include "handler/proxy.h"
 #include "handler/static.h"
+#include "up/names.h"
 #include "up/server_use.h"
 
 /* --- sections of the configuration --- */
@@ -151,5 +152,6 @@ const struct shm_region *const shm_regions[] = {
 	&board_servers_live,
 	&board_server_uses,
 	&board_upstreams,
+	&board_names,
 	NULL
 };

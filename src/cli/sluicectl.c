@@ -79,6 +79,8 @@ static const struct command commands[] = {
 	{ "generations", NULL, "GET", API_GENERATIONS, SHORT_MS,
 	    show_generations, "configurations in use, by process", NULL,
 	    NULL },
+	{ "names", NULL, "GET", API_NAMES, SHORT_MS, show_names,
+	    "names of servers and their addresses", NULL, NULL },
 	{ "metrics", NULL, "GET", API_METRICS, SHORT_MS, show_metrics,
 	    "every counter, summed", NULL, NULL },
 	{ "board", "--dump", "GET", API_BOARD, SHORT_MS, show_board,

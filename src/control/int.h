@@ -52,6 +52,9 @@ void api_failures(struct exchange *);
 /* --- api_explain.c --- */
 void api_explain(struct exchange *);
 
+/* --- api_names.c --- */
+void api_names(struct exchange *);
+
 /* --- api_log.c: records as they come --- */
 
 /* Answers GET /v1/log. */

@@ -17,12 +17,12 @@ struct conn {
 	struct listener		*listener;	/* ref, counted */
 	union {
 		struct codec_conn *codec;	/* own by the codec */
-		struct greet	*greet;		/* own; before the codec */
+		struct greet	*greet;		/* own; while greeting */
 	};
 	struct sock_peer	 peer;
 	bool			 idle:1;	/* here they fill a gap */
 	bool			 draining:1;	/* its codec was told */
-	bool			 greeting:1;	/* greet, not codec */
+	bool			 greeting:1;	/* there is no codec yet */
 	bool			 taken:1;	/* so was the io, for good */
 	uint64_t		 no;		/* number in this process */
 	struct listener_hold	 hold;		/* own */

@@ -169,6 +169,14 @@ static const struct conf_row sluice_rows[] = {
 		    "the other two are not read, for proxies pass on what "
 		    "they do not know."
 	}, {
+		.key = "resolver", .type = CONF_CUSTOM, .off = AT(resolver),
+		.flags = CONF_F_MANY, .parse = settings_parse_resolver,
+		.example = "10.0.0.2, [fd00::2]:5353",
+		.text = "Name servers that are asked for the addresses of "
+		    "servers' names, each with port 53 unless it says "
+		    "another.  Without it: those of /etc/resolv.conf, whose "
+		    "changes are noticed."
+	}, {
 		.key = "drain.delay", .type = CONF_TIME, .unit = CONF_SECONDS,
 		.off = AT(drain_delay), .def = "0s", .max = DAY_MS,
 		.example = "5s",

@@ -33,6 +33,7 @@ struct settings {
 	int		proxy_status;	/* STATUS_ */
 	struct trust	trusted;	/* trusted_proxies */
 	int		client_field;	/* enum client_field */
+	struct str	resolver;	/* "IP:PORT,.."; "": resolv.conf's */
 	uint64_t	drain_delay;	/* ms */
 	uint64_t	drain_timeout;
 	uint64_t	drain_streams;
@@ -102,6 +103,9 @@ int settings_log_dir(const struct conf *, char *dir, size_t size,
 
 /* Builder: level.MODULE names modules and levels that there are. */
 int settings_parse_levels(struct conf_load *, const struct conf_row *,
+    void *dst, const struct conf_item *, size_t n);
+/* Builder: [sluice] resolver, as resolver_new takes it. */
+int settings_parse_resolver(struct conf_load *, const struct conf_row *,
     void *dst, const struct conf_item *, size_t n);
 /* The levels of a generation, for a process's log. */
 void settings_set_levels(const struct conf *, struct log *);

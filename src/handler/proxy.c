@@ -17,9 +17,11 @@
 #include "handler/proxy.h"
 
 #include "base/must.h"
+#include "os/fault.h"
 #include "up/server_use.h"
 
 #define EXPECT_MS	1000	/* for a 100 (RFC 9110 10.1.1) */
+#define NAMES_MS	20	/* between looks whether a name has addresses */
 
 static void run(struct proxy *);
 
@@ -153,17 +155,34 @@ fail_attempt(struct proxy *p)
 		proxy_give_up(p, p->why);
 }
 
+/*
+ * Nobody is there.  The first answer to a name is waited for as long as a
+ * dial may take; the board wakes nobody, so it is looked at.
+ */
+static enum step_rc
+miss_server(struct proxy *p)
+{
+	enum fail	why = upstream_why(p->up);
+
+	if (why == FAIL_NONE && p->looks++ * NAMES_MS < p->times.connect) {
+		ev_timer(loop_of(p), &p->quiet, NAMES_MS);
+		return STEP_WAIT;
+	}
+	/* What the last server said, if one was asked. */
+	proxy_note(p, why == FAIL_NONE ? FAIL_NAME_TIMEOUT : why);
+	return STEP_FAIL;
+}
+
 static enum step_rc
 st_pick(struct proxy *p)
 {
-	struct server	*s = p->up->balance->pick(p->up, &p->tried);
+	struct server	*s = NULL;
 
+	if (!FAULT("no_server"))
+		s = upstream_pick(p->up, &p->tried);
 	server_unref(&p->server);
-	if (s == NULL) {
-		/* What the last server said, if one was asked. */
-		proxy_note(p, FAIL_NO_SERVER);
-		return STEP_FAIL;
-	}
+	if (s == NULL)
+		return miss_server(p);
 	p->server = server_ref(s);
 	tried_add(&p->tried, p->x->arena, s);
 	return STEP_NEXT;
@@ -381,22 +400,24 @@ proxy_moved(struct proxy *p)
 		ev_timer_off(loop_of(p), &p->quiet);
 }
 
-/* Is it the client whom everybody waits for?  Its codec has own limits. */
+/*
+ * Is it the client whom everybody waits for?  Its codec has own limits.
+ * What it was allowed counts: a server that took a little gives no room.
+ */
 static bool
 is_clients_turn(const struct proxy *p)
 {
 	if (p->answered)
 		return !p->open || p->res_in.credit <= 0;
 	return !p->req_end && !p->req_stop && p->s != NULL &&
-	    p->s->out.credit > 0;
+	    p->req_in.credit > 0;
 }
 
 /* What is late: that it takes the request, or that it answers. */
 static enum fail
 late_row(const struct proxy *p)
 {
-	return p->req.body != BODY_NONE && p->s != NULL &&
-	    p->s->out.credit <= 0 ? FAIL_SEND_TIMEOUT :
+	return !p->req_end && !p->req_stop ? FAIL_SEND_TIMEOUT :
 	    FAIL_FIRST_BYTE_TIMEOUT;
 }
 
@@ -405,7 +426,9 @@ on_quiet(struct timer *t)
 {
 	struct proxy	*p = container_of(t, struct proxy, quiet);
 
-	if (p->hold) {
+	if (p->step == PROXY_PICK)
+		run(p);
+	else if (p->hold) {
 		proxy_let_body(p);
 		proxy_moved(p);
 	} else if (is_clients_turn(p))

@@ -70,6 +70,7 @@ struct proxy {
 	enum fail		 why;		/* the attempt's failure */
 	const char		*what;		/* more of it, or "" */
 	int			 error;		/* its errno, or 0 */
+	unsigned		 looks;		/* for addresses of names */
 	uint64_t		 sent_ns;	/* when its head was sent */
 	/* the request's body: client -> req_in, req_out -> server */
 	struct sink		 req_in;

@@ -3,8 +3,8 @@
  * Workers.
  *
  * Hop-by-hop fields and framing were taken out by the codecs.  What is
- * told about the client is proxy_forward.c's.  An upgrade goes on as
- * it was asked for (7.8), but not one to HTTP in another form.
+ * told about the client is proxy_forward.c's.  An upgrade goes on as it
+ * was asked for (7.8), but not one to HTTP in another form.
  */
 #include "handler/proxy.h"
 
@@ -181,7 +181,7 @@ proxy_set_host(struct proxy *p)
 	    !(p->host_header == HOST_PRESERVE && none))
 		return;
 	p->req.authority = p->server->addr.u.sa.sa_family == AF_UNIX ?
-	    STR("localhost") : p->server->text;
+	    STR("localhost") : p->server->host;
 }
 
 struct msg *

@@ -16,6 +16,7 @@
 #include "core/lease.h"
 #include "main/master.h"
 #include "os/fault.h"
+#include "up/names.h"
 
 /* a peer pair: one end is inherited, the other is sent when fork is done */
 struct pair {
@@ -386,6 +387,29 @@ on_released(struct child *c, const struct frame *f)
 		publish_released(c, f->head.id, slot);
 }
 
+/* Addresses of a name: linked in, and told whether they are new. */
+static void
+on_names(struct child *c, const struct frame *f)
+{
+	struct frame_head h = { .op = CHAN_NAMES, .id = f->head.id };
+	struct err e = { "" };
+	char buf[sizeof(uint32_t) + sizeof(e.text)];
+	uint32_t changed;
+	size_t n = 0;
+	int rc;
+
+	rc = names_apply(c->m->proc.shm, f->data, f->head.len,
+	    c->m->numbers, &e);
+	changed = rc == 1;
+	memcpy(buf, &changed, sizeof(changed));
+	if (rc == -1) {
+		n = strlen(e.text);
+		memcpy(buf + sizeof(changed), e.text, n);
+	}
+	h.len = (uint32_t)(sizeof(changed) + n);
+	(void)chan_send(&c->chan, &h, buf, NULL, 0);
+}
+
 void
 child_on_frame(struct chan *ch, struct frame *f)
 {
@@ -416,6 +440,10 @@ child_on_frame(struct chan *ch, struct frame *f)
 	case CHAN_ASK_PLAN:
 		if (c->row == child_row("control"))
 			plan_start(c->m, f->head.id);
+		break;
+	case CHAN_NAMES:
+		if (c->row == child_row("control"))
+			on_names(c, f);
 		break;
 	default:
 		log_warn(&self->lc, "%s: sent frame %u, which the master "

@@ -36,6 +36,7 @@ enum frame_op {
 	CHAN_RELOAD,	/* control asks for a reload */
 	CHAN_ASK_ROLL,	/* control asks for a roll */
 	CHAN_ASK_PLAN,	/* control asks what a reload would change */
+	CHAN_NAMES,	/* control: addresses of a name; answered */
 	CHAN_BUILT,	/* builder: struct built, text, JSON; fd: file */
 	/* asking, worker to role; answered with CHAN_F_REPLY and the same id */
 	CHAN_OPEN,	/* open a file below a root: payload struct ask_open */

@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "base/must.h"
+#include "os/fault.h"
 #include "up/server_use.h"
 
 struct up_conn {
@@ -360,7 +361,8 @@ start_dial(struct pool_wait *w)
 		ev_timer(serve->ev, &w->deadline, w->connect_ms);
 	c = new_conn(s, w->lease);
 	w->lease = 0;
-	fd = sock_dial(&s->addr, &done, NULL);
+	errno = EMFILE;
+	fd = FAULT("dial_full") ? -1 : sock_dial(&s->addr, &done, NULL);
 	if (fd == -1) {
 		refuse_dial(c, w, "connect", errno);
 		return;
@@ -443,17 +445,11 @@ claim_idle(struct server *s, struct pool_wait *w)
 	return true;
 }
 
-static uint32_t
-word_of(const struct server *s)
-{
-	return atomic_load_explicit(&s->board->lease, memory_order_relaxed);
-}
-
 /* A place for a new connection; an idle one is closed to make it. */
 static bool
 claim_place(struct server *s, struct pool_wait *w)
 {
-	uint32_t	 word = word_of(s);
+	uint32_t	 word = server_lease(s);
 	struct up_conn	*c;
 
 	while (word != 0 && !lease_take(s->upstream->serve->lease, word - 1)) {
@@ -485,7 +481,7 @@ pool_claim(struct server *s, struct pool_wait *w, bool fresh)
 uint32_t
 pool_room(const struct server *s)
 {
-	uint32_t	word = word_of(s), n;
+	uint32_t	word = server_lease(s), n;
 
 	if (word == 0)
 		return UINT32_MAX;
@@ -560,19 +556,19 @@ add_idle(struct up_conn *c)
 static bool
 is_over_limit(const struct server *s)
 {
-	uint32_t	word = word_of(s);
+	uint32_t	word = server_lease(s);
 
 	return word != 0 && lease_over(s->upstream->serve->lease, word - 1);
 }
 
-/* A twin that no generation names keeps nothing. */
+/* A twin that no generation names keeps nothing, a server that left too. */
 static bool
 may_idle(const struct up_conn *c)
 {
 	const struct upstream	*up = c->upstream;
 
 	return !c->single && up->cur && !up->serve->draining &&
-	    up->pool.size > 0 &&
+	    up->pool.size > 0 && !c->server->left &&
 	    (up->pool.requests == 0 ||
 	    c->uses < (uint64_t)up->pool.requests) &&
 	    c->until_ms > ev_ms(c->env.ev) && !is_over_limit(c->server) &&

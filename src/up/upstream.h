@@ -13,13 +13,18 @@
 #include "up/told.h"
 
 struct balancer;
+struct member_name;
 struct server_use;
+struct tried;
 struct upstream_conf;
 
 /* one server of a server = line; of conf */
 struct server_conf {
 	struct str		 text;		/* "10.0.0.5:8080" */
-	struct sock_addr	 addr;
+	struct sock_addr	 addr;		/* if it has no name */
+	struct str		 name;		/* asked for; "": an address */
+	uint16_t		 port;		/* of all of its addresses */
+	bool			 srv;		/* no port: SRV says them */
 	uint64_t		 max_conns;	/* 0: no limit */
 	bool			 own_max;	/* said in its line */
 };
@@ -44,9 +49,9 @@ struct upstream_conf {
 	struct server_list	 servers;
 	const struct balancer	*balance;	/* const */
 	struct upstream_times	 times;
-	struct told		 told;		/* host_header and others */
 	struct pool_limits	 pool;
 	struct queue_limits	 queue;
+	struct told		 told;		/* host_header and others */
 	bool			 used;		/* builder: by a route */
 	uint64_t		 digest;	/* of what a twin is made of */
 };
@@ -58,6 +63,19 @@ int upstream_parse_servers(struct conf_load *, const struct conf_row *,
 /* E0303 if the whole may take less than its part; obj has the keys. */
 void upstream_check_times(struct conf_load *, const struct conf_obj *,
     const struct upstream_times *);
+
+/* --- name_conf.c --- */
+#define NAME_SRV_SCHEME	"dns+srv://"
+
+/* A host name with or without a port, and no address. */
+bool name_is_like(struct str);
+/*
+ * Reads NAME:PORT, or what stands behind the scheme; text, name, port and
+ * srv of the server are set.  NULL, or why it is refused.
+ */
+const char *name_parse(struct arena *, struct str, int def_port,
+    struct server_conf *);
+const char *name_parse_srv(struct arena *, struct str, struct server_conf *);
 
 /* a server on the board; region `servers` of dir; writer: master */
 struct board_server {
@@ -73,7 +91,9 @@ struct board_server {
 	uint32_t	 fill2;
 	_Atomic uint64_t weight;
 	_Atomic uint64_t since_ms;	/* of this life; wall clock */
-	uint64_t	 fill3[4];
+	uint64_t	 last;		/* tag, also of a life that ended */
+	_Atomic uint64_t left_ms;	/* then the last name gave it up */
+	uint64_t	 fill3[2];
 };
 _Static_assert(sizeof(struct board_server) == 256, "board server");
 
@@ -99,7 +119,7 @@ struct board_upstream {
 _Static_assert(sizeof(struct board_upstream) == 64, "board upstream");
 
 extern const struct shm_region board_servers, board_servers_live,
-    board_upstreams;
+    board_upstreams, board_names;
 
 /* --- upstream_rows.c --- */
 /*
@@ -118,6 +138,7 @@ uint64_t upstream_cost(const struct conf *, unsigned processes);
 struct upstream_rows {
 	struct map	servers;	/* "upstream address" to row */
 	struct map	upstreams;	/* board_upstream.tag */
+	struct map	names;		/* "upstream text" to row */
 	struct arena	arena;
 };
 void upstream_rows_open(struct upstream_rows *, const struct shm *);
@@ -126,6 +147,8 @@ void upstream_rows_close(struct upstream_rows *);
 int64_t upstream_rows_server(const struct upstream_rows *,
     struct str upstream, const struct sock_addr *);
 int64_t upstream_rows_find(const struct upstream_rows *, struct str upstream);
+int64_t upstream_rows_name(const struct upstream_rows *, struct str upstream,
+    struct str text);
 
 /* --- upstream.c: the twins --- */
 /*
@@ -137,11 +160,13 @@ struct server {
 	struct upstream		*upstream;	/* ref */
 	struct sock_addr	 addr;
 	struct str		 text;		/* own */
+	struct str		 host;		/* of text, or of its name */
 	const struct board_server *board;	/* of the board */
 	struct board_server_live *live;		/* of the board */
 	struct server_use	*use;		/* of the board; may be NULL */
 	uint64_t		 tag;		/* of the row's life */
 	unsigned		 uses;
+	bool			 left:1;	/* no member any more */
 	/* see up/pool.h */
 	struct list		 idle;		/* pooled, LIFO */
 	struct timer		 idle_end;	/* of the longest idle one */
@@ -155,6 +180,9 @@ struct upstream {
 	uint64_t		 digest;	/* of what it was made of */
 	struct server		**servers;	/* own: members, counted */
 	size_t			 nserver;
+	size_t			 nfixed;	/* the first: by address */
+	struct member_name	*names;		/* own */
+	size_t			 nname;
 	const struct balancer	*balance;	/* const */
 	struct pool_limits	 pool;
 	struct board_upstream	*live;		/* of the board */
@@ -177,6 +205,20 @@ void upstream_put(struct upstream **);
 /* True if the current generation names the server, in this twin or another. */
 bool upstream_names(struct serve *, const struct server *);
 
+/* A member that was not asked yet, by the balancer; NULL: none. */
+struct server *upstream_pick(struct upstream *, const struct tried *);
+/*
+ * Why there is none: NO_SERVER, or what asking for its names came to.
+ * FAIL_NONE: the first answer to a name is still to come.
+ */
+enum fail upstream_why(const struct upstream *);
+
+/*
+ * The twin of a row, with one use; NULL: the row is free.  host: of the
+ * twin, "" for the text of the address itself, which is copied.
+ */
+struct server *server_new(struct upstream *, uint32_t row,
+    const struct sock_addr *, struct str text, struct str host);
 /* Counts an attempt at the server, and its failure. */
 void upstream_tried(struct server *);
 void upstream_failed(struct server *, enum fail);
@@ -185,6 +227,8 @@ void upstream_failed(struct server *, enum fail);
 struct server *server_ref(struct server *);
 /* Drops a use and nulls the pointer; *NULL is allowed. */
 void server_unref(struct server **);
+/* Its lease word's index + 1; 0: there is no limit. */
+uint32_t server_lease(const struct server *);
 
 /* Servers that an exchange has asked, by their tags. */
 struct tried {

@@ -3,8 +3,8 @@
  * and tools.
  *
  * A server line is one or several addresses followed by options, which
- * hold for all addresses of the line.  Nothing is looked up: a name other
- * than localhost is an error until there is a process that resolves.
+ * hold for all addresses of the line.  Nothing is looked up here: names
+ * are asked for by the control process.
  */
 #include <stdlib.h>
 
@@ -48,28 +48,6 @@ fail_addr(const struct line *l, struct str word, const struct err *e)
 }
 
 /* --- one address --- */
-
-static bool
-is_letter(char c)
-{
-	return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
-}
-
-/* A host name and no address: it has a letter where a digit would be. */
-static bool
-is_name(struct str s)
-{
-	ptrdiff_t	colon = str_find(s, ':', 0);
-	struct str	host = colon < 0 ? s : str_sub(s, 0, (size_t)colon);
-
-	if (str_starts(s, STR("unix:")) || (colon >= 0 &&
-	    str_find(s, ':', (size_t)colon + 1) >= 0))
-		return false;
-	for (size_t i = 0; i < host.n; i++)
-		if (is_letter(host.p[i]))
-			return true;
-	return false;
-}
 
 /* Nobody can be reached at "any address" or at port 0. */
 static const char *
@@ -122,6 +100,18 @@ cut_scheme(const struct line *l, struct str word, struct str *addr, int *port)
 	return 0;
 }
 
+/* A server whose name was read; why: it is refused. */
+static int
+add_name(const struct line *l, struct str word, const char *why,
+    struct server_conf *c)
+{
+	if (why != NULL)
+		return fail_word(l, DIAG_SERVER_NAME, word, why);
+	memset(&c->addr, 0, sizeof(c->addr));
+	*(struct server_conf *)vec_push(l->v) = *c;
+	return 0;
+}
+
 static int
 read_addr(const struct line *l, struct str word)
 {
@@ -132,13 +122,17 @@ read_addr(const struct line *l, struct str word)
 	const char		*why;
 	int			 port;
 
+	if (str_starts(word, STR(NAME_SRV_SCHEME)))
+		return add_name(l, word, name_parse_srv(
+		    conf_load_arena(l->load), str_sub(word,
+		    sizeof(NAME_SRV_SCHEME) - 1, word.n), &c), &c);
 	if (cut_scheme(l, word, &addr, &port) == -1)
 		return -1;
 	if (sock_parse(addr, port, &c.addr, &e) == -1) {
-		if (is_name(addr))
-			return fail_word(l, DIAG_SERVER_NAME, word,
-			    "host names are not resolved");
-		return fail_addr(l, word, &e);
+		if (!name_is_like(addr))
+			return fail_addr(l, word, &e);
+		return add_name(l, word, name_parse(conf_load_arena(l->load),
+		    addr, port, &c), &c);
 	}
 	why = check_addr(&c.addr);
 	if (why != NULL)
@@ -371,10 +365,13 @@ static const struct conf_row rows[] = {
 		.flags = CONF_F_MANY, .parse = upstream_parse_servers,
 		.example = "10.0.0.5:8080 max_conns=100",
 		.text = "Servers to be asked: addresses (ADDRESS:PORT, "
-		    "[IPv6]:PORT, unix:PATH, http://ADDRESS:PORT), then "
+		    "[IPv6]:PORT, unix:PATH, http://ADDRESS:PORT) or names "
+		    "(NAME:PORT, dns+srv://_SERVICE._tcp.NAME), then "
 		    "options for all of the line.  The option max_conns=N "
 		    "limits the connections to a server over all workers, "
-		    "idle ones included; 0 is no limit."
+		    "idle ones included; 0 is no limit.  Each address of "
+		    "a name is a server; Names of servers below says how "
+		    "they are found."
 	}, {
 		.key = "max_conns", .type = CONF_INT,
 		.off = AT(queue.max_conns), .def = "1024", .max = MAX_CONNS,

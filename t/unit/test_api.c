@@ -60,6 +60,18 @@ api_explain(struct exchange *x)
 }
 
 void
+api_upstreams(struct exchange *x)
+{
+	api_error(x, 400, "bad_query", "Not here.");
+}
+
+void
+api_names(struct exchange *x)
+{
+	api_error(x, 400, "bad_query", "Not here.");
+}
+
+void
 api_log(struct exchange *x)
 {
 	api_error(x, 400, "bad_query", "Not here.");

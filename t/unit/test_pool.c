@@ -19,8 +19,9 @@
 
 static const struct shm_region *const regions[] = {
 	&board_servers, &board_servers_live, &board_server_uses,
-	&board_upstreams, &lease_words,
-	&lease_shadows, &lease_heads, &lease_listeners, &lease_addrs, NULL
+	&board_upstreams, &board_names,
+	&lease_words, &lease_shadows, &lease_heads, &lease_listeners,
+	&lease_addrs, NULL
 };
 
 /* a wish and what came of it */

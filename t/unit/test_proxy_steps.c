@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include "core/settings.h"
 #include "handler/proxy.h"
 
 /* In place of the program's: the archive's registry stays out. */
@@ -45,6 +46,7 @@ static struct {
 	struct server		 servers[3];
 	struct server		*members[3];
 	unsigned		 next;		/* server of the next pick */
+	unsigned		 unknown;	/* looks until names are known */
 	/* pool */
 	struct pool_wait	*wait;
 	struct server		*asked;
@@ -194,6 +196,23 @@ upstream_put(struct upstream **up)
 	*up = NULL;
 }
 
+struct server *
+upstream_pick(struct upstream *up, const struct tried *tried)
+{
+	return up->balance->pick(up, tried);
+}
+
+enum fail
+upstream_why(const struct upstream *unused)
+{
+	(void)unused;
+	if (w.unknown == 0)
+		return FAIL_NO_SERVER;
+	if (--w.unknown == 0)
+		w.up.nserver = 3;
+	return FAIL_NONE;
+}
+
 void
 upstream_tried(struct server *s)
 {
@@ -206,6 +225,36 @@ upstream_failed(struct server *s, enum fail why)
 	(void)s;
 	(void)why;
 	w.failed++;
+}
+
+const struct settings *
+settings_get(const struct conf *c)
+{
+	static const struct settings	none;
+
+	(void)c;
+	return &none;
+}
+
+/* Relays have tests of their own, with real connections. */
+void
+proxy_upgrade(struct proxy *p, const struct msg *m)
+{
+	(void)m;
+	proxy_note(p, FAIL_UNEXPECTED_UPGRADE);
+	proxy_stop(p, FAIL_UNEXPECTED_UPGRADE);
+}
+
+void
+proxy_relay_begin(struct proxy *p)
+{
+	(void)p;
+}
+
+void
+proxy_relay_end(struct proxy *p)
+{
+	(void)p;
 }
 
 static struct server *
@@ -619,6 +668,55 @@ static const struct lost losts[] = {
 	{ "BREW", 0, true, false, 99, 0, FAIL_RESET_BEFORE_HEAD, false }
 };
 
+static void
+turns(unsigned ms)
+{
+	uint64_t	end = ev_clock_ns() / 1000000 + ms;
+
+	while (w.done == 0 && w.asks == 0 &&
+	    ev_clock_ns() / 1000000 < end)
+		ev_turn(w.serve.ev, 5);
+}
+
+/* The first answer to a name comes while a request waits for it. */
+START_TEST(test_name_comes)
+{
+	w.up.nserver = 0;
+	w.unknown = 4;
+	w.part.times.connect = 3000;
+	start();
+	ck_assert_uint_eq(w.asks, 0);
+	turns(3000);
+	ck_assert_uint_eq(w.asks, 1);
+	ck_assert_uint_eq(w.unknown, 0);
+	handler_proxy.abort(&w.x, FAIL_CLIENT_GONE);
+}
+END_TEST
+
+START_TEST(test_name_never)
+{
+	w.up.nserver = 0;
+	w.unknown = 100;
+	w.part.times.connect = 60;
+	start();
+	ck_assert_uint_eq(w.done, 0);
+	turns(3000);
+	ck_assert_int_eq(w.fail, FAIL_NAME_TIMEOUT);
+}
+END_TEST
+
+START_TEST(test_name_gone_client)
+{
+	w.up.nserver = 0;
+	w.unknown = 100;
+	w.part.times.connect = 3000;
+	start();
+	handler_proxy.abort(&w.x, FAIL_CLIENT_GONE);
+	ck_assert_uint_eq(w.done, 1);
+	turns(50);
+}
+END_TEST
+
 START_TEST(test_lost)
 {
 	const struct lost	*l = &losts[_i];
@@ -889,6 +987,9 @@ main(void)
 	tcase_add_loop_test(tc, test_cut, 0, 3);
 	tcase_add_test(tc, test_quiet);
 	tcase_add_test(tc, test_between);
+	tcase_add_test(tc, test_name_comes);
+	tcase_add_test(tc, test_name_never);
+	tcase_add_test(tc, test_name_gone_client);
 	tcase_add_loop_test(tc, test_total, 0, 2);
 	suite_add_tcase(s, tc);
 	sr = srunner_create(s);

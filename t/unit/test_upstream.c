@@ -13,8 +13,9 @@ static const struct conf_section *const sections[] = {
 };
 static const struct shm_region *const regions[] = {
 	&board_servers, &board_servers_live, &board_server_uses,
-	&board_upstreams, &lease_words,
-	&lease_shadows, &lease_heads, &lease_listeners, &lease_addrs, NULL
+	&board_upstreams, &board_names,
+	&lease_words, &lease_shadows, &lease_heads, &lease_listeners,
+	&lease_addrs, NULL
 };
 
 /* a configuration that was loaded */
@@ -77,7 +78,13 @@ static const struct good good[] = {
 	{ "10.0.0.5:1 max_conns=3", "10.0.0.5:1/3" },
 	{ "10.0.0.5:1 10.0.0.6:1 max_conns=7", "10.0.0.5:1/7 10.0.0.6:1/7" },
 	{ "10.0.0.5:1\nserver = 10.0.0.6:1 max_conns=2",
-	    "10.0.0.5:1 10.0.0.6:1/2" }
+	    "10.0.0.5:1 10.0.0.6:1/2" },
+	{ "App.Example:80 max_conns=3", "app.example:80/3" },
+	{ "app:8080 10.0.0.5:1", "app:8080 10.0.0.5:1" },
+	{ "http://app.example", "app.example:80" },
+	{ "app_1.example.:81", "app_1.example.:81" },
+	{ "dns+srv://_HTTP._tcp.App.example",
+	    "dns+srv://_http._tcp.app.example" }
 };
 
 START_TEST(test_servers)
@@ -121,12 +128,18 @@ static const struct bad bad[] = {
 	{ "server = http://10.0.0.5/app", DIAG_VALUE_ADDR },
 	{ "server = max_conns=3", DIAG_VALUE_ADDR },
 	{ "server = 10.0.0.5:1 max_conns=3 10.0.0.6:1", DIAG_VALUE_ADDR },
-	{ "server = app.example:80", DIAG_SERVER_NAME },
 	{ "server = app", DIAG_SERVER_NAME },
-	{ "server = http://app.example", DIAG_SERVER_NAME },
+	{ "server = app:0", DIAG_SERVER_NAME },
+	{ "server = app:65536", DIAG_SERVER_NAME },
+	{ "server = app..example:80", DIAG_SERVER_NAME },
+	{ "server = app.ex*mple:80", DIAG_SERVER_NAME },
+	{ "server = a23456789012345678901234567890123456789012345678901234567"
+	    "8901234.example:80", DIAG_SERVER_NAME },
+	{ "server = dns+srv://app.example", DIAG_SERVER_NAME },
+	{ "server = dns+srv://_http._tcp.app:80", DIAG_SERVER_NAME },
+	{ "server = dns+srv://", DIAG_SERVER_NAME },
 	{ "server = https://10.0.0.5", DIAG_SERVER_SCHEME },
 	{ "server = h2c://10.0.0.5:1", DIAG_SERVER_SCHEME },
-	{ "server = dns+srv://app.example", DIAG_SERVER_SCHEME },
 	{ "server = 10.0.0.5:1 max_conns=x", DIAG_VALUE_INT },
 	{ "server = 10.0.0.5:1 max_conns=1000001", DIAG_VALUE_INT },
 	{ "server = 10.0.0.5:1 weight=2", DIAG_KEY_LATER },
