@@ -63,6 +63,7 @@ finish(struct proxy *p)
 		from->ops->stop(from, FAIL_NONE);
 	ev_timer_off(loop_of(p), &p->quiet);
 	ev_timer_off(loop_of(p), &p->total);
+	proxy_gather_end(p);
 	ev_cancel(&p->wake);
 	server_unref(&p->server);
 	upstream_put(&p->up);
@@ -462,6 +463,7 @@ make(struct exchange *x, const struct proxy_route *r)
 	p->x = x;
 	p->times = r->times;
 	p->deadline = (uint8_t)r->deadline;
+	p->buffering = (uint8_t)r->buffering;
 	p->wait.on = on_given;
 	p->what = "";
 	timer_init(&p->quiet, on_quiet);

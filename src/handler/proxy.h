@@ -7,6 +7,7 @@
  *	proxy_head.c	what is written anew in the heads
  *	proxy_forward.c	what servers are told about the client
  *	proxy_deadline.c	how long it all may take
+ *	proxy_gather.c	small pieces of an answer made one
  *	proxy_relay.c	bytes both ways after an upgrade
  *	proxy_conf.c	its keys of [route]
  *
@@ -26,6 +27,10 @@
 enum deadline { DEADLINE_TRUSTED, DEADLINE_ON, DEADLINE_OFF };
 #define DEADLINE_WORDS	"trusted|on|off"
 
+/* pieces of answers go on as they come (auto and off), or gathered */
+enum buffering { BUFFERING_AUTO, BUFFERING_ON, BUFFERING_OFF };
+#define BUFFERING_WORDS	"auto|on|off"
+
 /* keys of [route] */
 struct proxy_route {
 	struct str			 upstream;	/* name, or "" */
@@ -34,6 +39,7 @@ struct proxy_route {
 	struct upstream_times		 times;	/* after link: what holds */
 	struct told_host		 host;	/* after link: what holds */
 	int				 deadline;	/* enum deadline */
+	int				 buffering;	/* enum buffering */
 	const struct upstream_conf	*up;		/* of conf */
 };
 extern const struct conf_group proxy_group;
@@ -58,6 +64,7 @@ struct proxy {
 	int			 host_header;	/* enum host_header */
 	uint8_t			 forwarded;	/* enum forwarded */
 	uint8_t			 deadline;	/* enum deadline */
+	uint8_t			 buffering;	/* enum buffering */
 	enum fail		 due_why;	/* when it is over */
 	uint64_t		 due_ms;	/* loop time; 0: no end */
 	/* the attempt */
@@ -81,6 +88,7 @@ struct proxy {
 	struct source		 res_out;
 	const struct hdrs	*res_trailers;	/* that wait for the client */
 	struct msg		*res;		/* its head, of arena */
+	struct gather		*gather;	/* of arena, or NULL */
 	struct proxy_relay	*relay;		/* of arena; NULL: no upgrade */
 	/* time */
 	struct timer		 quiet;		/* first byte, between bytes */
@@ -176,5 +184,11 @@ void proxy_relay_begin(struct proxy *);
 /* Closes what the relay has; harmless when there is none. */
 void proxy_relay_end(struct proxy *);
 extern const struct serve_part proxy_part;	/* a row of serve_parts[] */
+
+/* --- proxy_gather.c --- */
+/* Where the answer's body goes: to itself, or what gathers before it. */
+struct sink *proxy_gather_begin(struct proxy *, struct sink *to);
+/* Lets go of what it has. */
+void proxy_gather_end(struct proxy *);
 
 #endif

@@ -136,6 +136,14 @@ static const struct conf_row rows[] = {
 		.example = "10m",
 		.text = "In place of the upstream's timeout.stream_idle."
 	}, {
+		.key = "buffering", .type = CONF_ENUM, .off = AT(buffering),
+		.def = "auto", .choices = BUFFERING_WORDS, .example = "on",
+		.text = "Whether small pieces of an answer are gathered (on) "
+		    "until there are 12 KiB or 200 milliseconds have gone, "
+		    "or go on as they come (off).  auto leaves it to "
+		    "this version, for which it is off.  Event streams and "
+		    "answers with X-Accel-Buffering: no are never gathered."
+	}, {
 		.key = "deadline", .type = CONF_ENUM, .off = AT(deadline),
 		.def = "trusted", .choices = DEADLINE_WORDS, .example = "on",
 		.text = "Whose X-Request-Deadline (the milliseconds that are "
