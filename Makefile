@@ -149,6 +149,7 @@ SRCS_CORE = \
 	src/core/listener_limit.c \
 	src/core/listener_rows.c \
 	src/core/log_conf.c \
+	src/core/mail.c \
 	src/core/record_format.c \
 	src/core/record_text.c \
 	src/core/regex.c \
@@ -172,6 +173,8 @@ SRCS_UP = \
 	src/up/name_conf.c \
 	src/up/names_rows.c \
 	src/up/pool.c \
+	src/up/queue.c \
+	src/up/queue_board.c \
 	src/up/round_robin.c \
 	src/up/server.c \
 	src/up/server_use.c \
@@ -193,6 +196,7 @@ SRCS_HANDLER = \
 	src/handler/proxy_gather.c \
 	src/handler/proxy_head.c \
 	src/handler/proxy_pump.c \
+	src/handler/proxy_queue.c \
 	src/handler/proxy_relay.c \
 	src/handler/redirect.c \
 	src/handler/respond.c \

@@ -7,6 +7,7 @@
 #include "core/handler.h"
 #include "core/health.h"
 #include "core/lease.h"
+#include "core/mail.h"
 #include "core/listener.h"
 #include "core/log_conf.h"
 #include "core/regex.h"
@@ -126,6 +127,7 @@ const struct balancer *const balancers[] = {
 const struct serve_part *const serve_parts[] = {
 	&log_part,
 	&upstream_part,
+	&queue_part,
 	&static_part,
 	&proxy_part,
 	&regex_part,
@@ -148,10 +150,12 @@ const struct shm_region *const shm_regions[] = {
 	&lease_listeners,
 	&lease_addrs,
 	&lease_shadows,
+	&board_mails,
 	&board_servers,
 	&board_servers_live,
 	&board_server_uses,
 	&board_upstreams,
 	&board_names,
+	&board_queues,
 	NULL
 };

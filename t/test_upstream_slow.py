@@ -20,6 +20,8 @@ timeout.header = 400ms
 timeout.body = 400ms
 timeout.write = 400ms
 timeout.idle = 700ms
+[listener calm]
+bind = 127.0.0.1:@port2@
 [limits]
 body = 0
 [upstream app]
@@ -227,7 +229,7 @@ def test_many(sluice):
         return (swallow if req.target == "/put" else respond())(conn, req)
     with Peer(default=no_body(step)) as app:
         s = sluice(CONF.format(app.addr, "60s"))
-        with http.Client(s.port) as c:
+        with http.Client(s.ports["port2"]) as c:
             assert c.get("/fast").body == b"ok\n"
             slow, worst = crowd(s.port, 20), 0
             end = time.monotonic() + 4 * LIMIT

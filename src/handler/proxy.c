@@ -17,13 +17,12 @@
 #include "handler/proxy.h"
 
 #include "base/must.h"
+#include "handler/proxy_deadline.h"
+#include "handler/proxy_gather.h"
 #include "os/fault.h"
 #include "up/server_use.h"
 
 #define EXPECT_MS	1000	/* for a 100 (RFC 9110 10.1.1) */
-#define NAMES_MS	20	/* between looks whether a name has addresses */
-
-static void run(struct proxy *);
 
 static struct proxy *
 of(struct exchange *x)
@@ -99,6 +98,7 @@ proxy_give_up(struct proxy *p, enum fail why)
 	if (p->over || p->done)
 		return;
 	p->over = true;
+	proxy_leave_queue(p);
 	pool_cancel(&p->wait);
 	proxy_relay_end(p);
 	proxy_tell(p, why, false);
@@ -134,7 +134,9 @@ plan_again(struct proxy *p)
 	if (may_replay(p)) {
 		p->replayed = true;
 		p->fresh = true;
-		p->step = PROXY_CONNECT;
+		/* it was not asked after all */
+		p->tried.n--;
+		p->step = PROXY_PICK;
 		return true;
 	}
 	proxy_tell(p, p->why, again && p->tried.n < p->up->nserver);
@@ -151,40 +153,22 @@ fail_attempt(struct proxy *p)
 	if (p->over)
 		finish(p);
 	else if (plan_again(p))
-		run(p);
+		proxy_run(p);
 	else
 		proxy_give_up(p, p->why);
-}
-
-/*
- * Nobody is there.  The first answer to a name is waited for as long as a
- * dial may take; the board wakes nobody, so it is looked at.
- */
-static enum step_rc
-miss_server(struct proxy *p)
-{
-	enum fail	why = upstream_why(p->up);
-
-	if (why == FAIL_NONE && p->looks++ * NAMES_MS < p->times.connect) {
-		ev_timer(loop_of(p), &p->quiet, NAMES_MS);
-		return STEP_WAIT;
-	}
-	/* What the last server said, if one was asked. */
-	proxy_note(p, why == FAIL_NONE ? FAIL_NAME_TIMEOUT : why);
-	return STEP_FAIL;
 }
 
 static enum step_rc
 st_pick(struct proxy *p)
 {
-	struct server	*s = NULL;
+	struct server	*s = proxy_pick(p);
 
-	if (!FAULT("no_server"))
-		s = upstream_pick(p->up, &p->tried);
+	if (s != NULL)
+		server_ref(s);
 	server_unref(&p->server);
+	p->server = s;
 	if (s == NULL)
-		return miss_server(p);
-	p->server = server_ref(s);
+		return STEP_NEXT;
 	tried_add(&p->tried, p->x->arena, s);
 	return STEP_NEXT;
 }
@@ -209,8 +193,6 @@ st_connect(struct proxy *p)
 	    STR_FMT(p->up->name), (unsigned long long)
 	    acc->num[ACCESS_ATTEMPTS], p->server->nopen, p->server->nidle);
 	upstream_tried(p->server);
-	p->wait.careful = p->req.body != BODY_NONE ||
-	    !msg_is_idempotent(p->req.meth);
 	pool_get(p->server, &p->wait, p->times.connect, p->fresh);
 	return STEP_WAIT;
 }
@@ -231,7 +213,7 @@ on_given(struct pool_wait *w, struct up_conn *conn, enum fail why)
 		return;
 	}
 	p->conn = conn;
-	run(p);
+	proxy_run(p);
 }
 
 static void on_closed(struct stream *, enum fail);
@@ -276,8 +258,8 @@ static const char *const step_names[PROXY_NSTEP] = {
 #undef STEP
 };
 
-static void
-run(struct proxy *p)
+void
+proxy_run(struct proxy *p)
 {
 	enum step_rc	rc;
 
@@ -427,9 +409,10 @@ on_quiet(struct timer *t)
 {
 	struct proxy	*p = container_of(t, struct proxy, quiet);
 
-	if (p->step == PROXY_PICK)
-		run(p);
-	else if (p->hold) {
+	if (p->step == PROXY_QUEUE) {
+		p->step = PROXY_PICK;
+		proxy_run(p);
+	} else if (p->hold) {
 		proxy_let_body(p);
 		proxy_moved(p);
 	} else if (is_clients_turn(p))
@@ -469,7 +452,9 @@ make(struct exchange *x, const struct proxy_route *r)
 	timer_init(&p->quiet, on_quiet);
 	timer_init(&p->total, on_total);
 	ev_task_init(&p->wake, on_wake);
+	p->limits = r->up->queue;
 	proxy_init_pumps(p);
+	proxy_init_queue(p);
 	x->hctx = p;
 	return p;
 }
@@ -493,8 +478,10 @@ start(struct exchange *x)
 		return;
 	}
 	p->req_end = p->req.body == BODY_NONE;
+	p->wait.careful = p->req.body != BODY_NONE ||
+	    !msg_is_idempotent(p->req.meth);
 	if (proxy_deadline_start(p))
-		run(p);
+		proxy_run(p);
 	else
 		proxy_give_up(p, p->due_why);
 }
@@ -521,6 +508,7 @@ cut(struct exchange *x, enum fail why)
 	struct proxy	*p = of(x);
 
 	p->over = true;
+	proxy_leave_queue(p);
 	pool_cancel(&p->wait);
 	proxy_relay_end(p);
 	proxy_stop(p, why);

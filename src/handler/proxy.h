@@ -3,6 +3,7 @@
  *
  *	proxy.c		steps of the attempts, retries, time, the end
  *	proxy_fail.c	what is told of an attempt that failed
+ *	proxy_queue.c	which server, and waiting for room
  *	proxy_pump.c	the two bodies, between client and server
  *	proxy_head.c	what is written anew in the heads
  *	proxy_forward.c	what servers are told about the client
@@ -22,14 +23,7 @@
 #include "core/handler.h"
 #include "core/route.h"
 #include "up/pool.h"
-
-/* whose words about the time that is left are obeyed */
-enum deadline { DEADLINE_TRUSTED, DEADLINE_ON, DEADLINE_OFF };
-#define DEADLINE_WORDS	"trusted|on|off"
-
-/* pieces of answers go on as they come (auto and off), or gathered */
-enum buffering { BUFFERING_AUTO, BUFFERING_ON, BUFFERING_OFF };
-#define BUFFERING_WORDS	"auto|on|off"
+#include "up/queue.h"
 
 /* keys of [route] */
 struct proxy_route {
@@ -70,6 +64,8 @@ struct proxy {
 	/* the attempt */
 	struct server		*server;	/* ref, counted; of up */
 	struct tried		 tried;
+	struct queue_limits	 limits;
+	struct queue_wait	 queue;
 	struct pool_wait	 wait;
 	struct up_conn		*conn;		/* given by the pool, or NULL */
 	struct stream		*s;		/* on conn, NULL once closed */
@@ -139,6 +135,15 @@ struct str proxy_cause(const struct proxy *);
  * be asked.  A failure of the client's is none of the attempt.
  */
 void proxy_tell(struct proxy *, enum fail, bool again);
+/* Goes on with the steps. */
+void proxy_run(struct proxy *);
+
+/* --- proxy_queue.c --- */
+void proxy_init_queue(struct proxy *);
+/* A server with what it takes to ask it claimed by p->wait, or NULL. */
+struct server *proxy_pick(struct proxy *);
+enum step_rc proxy_queue(struct proxy *);
+void proxy_leave_queue(struct proxy *);
 
 /* --- proxy_pump.c --- */
 void proxy_init_pumps(struct proxy *);
@@ -161,21 +166,6 @@ struct msg *proxy_make_answer(struct proxy *, const struct msg *);
 /* The stream is about to go: slices of p->res become the arena's. */
 void proxy_own_answer(struct proxy *);
 
-/* --- proxy_forward.c --- */
-/* Is a field of the request dropped, be it to be written anew? */
-bool proxy_forward_drops(const struct proxy *, const struct hdr *);
-/* Adds those that are written anew. */
-void proxy_forward_add(struct proxy *);
-/* What connections begin with; version: enum send_proxy. */
-void proxy_forward_preface(struct proxy *, int version);
-
-/* --- proxy_deadline.c --- */
-/* Is a field of the request ours to write? */
-bool proxy_deadline_drops(const struct proxy *, const struct hdr *);
-/* Arms p->total for the nearest end; false: it has come already. */
-bool proxy_deadline_start(struct proxy *);
-/* Tells the attempt's server how much is left. */
-void proxy_deadline_tell(struct proxy *);
 /* --- proxy_relay.c --- */
 /* The server changes the protocol: answers, or ends the attempt. */
 void proxy_upgrade(struct proxy *, const struct msg *);
@@ -184,11 +174,5 @@ void proxy_relay_begin(struct proxy *);
 /* Closes what the relay has; harmless when there is none. */
 void proxy_relay_end(struct proxy *);
 extern const struct serve_part proxy_part;	/* a row of serve_parts[] */
-
-/* --- proxy_gather.c --- */
-/* Where the answer's body goes: to itself, or what gathers before it. */
-struct sink *proxy_gather_begin(struct proxy *, struct sink *to);
-/* Lets go of what it has. */
-void proxy_gather_end(struct proxy *);
 
 #endif

@@ -4,6 +4,8 @@
  */
 #include "base/must.h"
 #include "handler/proxy.h"
+#include "handler/proxy_deadline.h"
+#include "handler/proxy_gather.h"
 
 #define DAY_MS		(24 * 60 * 60 * 1000)
 #define AT(member)	offsetof(struct proxy_route, member)

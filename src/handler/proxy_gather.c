@@ -7,9 +7,10 @@
  * at most a page, never more than the client's credit, and for at most
  * GATHER_MS; whatever is large, and the end, goes on at once.
  */
-#include "handler/proxy.h"
+#include "handler/proxy_gather.h"
 
 #include "base/must.h"
+#include "handler/proxy.h"
 
 #define GATHER_MS	200
 #define LARGE		(PAGE_BYTES / 4)	/* not worth copying */

@@ -9,6 +9,7 @@
 #include "handler/proxy.h"
 
 #include "base/must.h"
+#include "handler/proxy_gather.h"
 
 /* Ours takes what the one behind it takes; NULL: nothing. */
 static void

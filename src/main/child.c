@@ -14,6 +14,7 @@
 
 #include "base/must.h"
 #include "core/lease.h"
+#include "core/mail.h"
 #include "main/master.h"
 #include "os/fault.h"
 #include "up/names.h"
@@ -118,6 +119,33 @@ claim_slot(struct master *m, const struct child *c, pid_t pid)
 	s->started_ms = ev_wall_ms(m->proc.ev);
 	s->beat_ms = ev_ms(m->proc.ev);
 	s->state = SLOT_STARTING;
+}
+
+/*
+ * What wakes a worker is made with the first that has the slot; who runs
+ * already gets it as a frame, who is forked later inherits it.
+ */
+static int
+make_mail(struct master *m, const struct child *c, struct err *e)
+{
+	struct frame_head h = { .op = CHAN_MAIL, .len = sizeof(uint32_t) };
+	uint32_t slot = c->slot;
+	struct child *o;
+	struct list *l;
+	int rc, fd;
+
+	if (c->row->count != 0)
+		return 0;
+	rc = mail_make(m->proc.mail, c->slot, e);
+	if (rc < 1)
+		return rc;
+	fd = mail_fd(m->proc.mail, c->slot);
+	list_each(l, &m->children) {
+		o = container_of(l, struct child, node);
+		if (!o->old && (o->row->flags & PROC_F_MAIL) != 0)
+			(void)chan_send(&o->chan, &h, &slot, &fd, 1);
+	}
+	return 0;
 }
 
 static bool
@@ -257,7 +285,7 @@ child_spawn(struct master *m, const struct proc_row *row, unsigned index,
 	st->m = m;
 	st->c = c;
 	if (open_ro(st, row, e) < 0 || find_slot(m, &c->slot, e) < 0 ||
-	    sock_pair(fds, e) < 0)
+	    make_mail(m, c, e) < 0 || sock_pair(fds, e) < 0)
 		goto out;
 	plan_peers(m, c, plan, st);
 	claim_slot(m, c, 0);

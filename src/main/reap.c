@@ -17,6 +17,7 @@
 #include "core/access.h"
 #include "core/lease.h"
 #include "up/server_use.h"
+#include "up/queue.h"
 
 #define HANG_MS		10000
 #define HANG_KILL_MS	2000
@@ -101,6 +102,7 @@ settle(struct master *m, struct child *c)
 
 	lease_return(m->proc.shm, c->slot);
 	use_fold(m->proc.shm, c->slot);
+	queue_forget(m->proc.shm, c->slot);
 	board_fold(m->proc.shm, c->slot, on_lost, m);
 	s = shm_row(m->proc.shm, &board_slots, c->slot);
 	s->state = SLOT_FREE;

@@ -24,6 +24,7 @@ enum frame_op {
 	CHAN_LISTEN,	/* listening sockets, in the order of the generation */
 	CHAN_PEER,	/* a channel to another process; fd: the end */
 	CHAN_EXPIRE,	/* generation: what still uses it is to end */
+	CHAN_MAIL,	/* slot (u32) of a worker; fd: what wakes it */
 	CHAN_DRAIN,	/* stop accepting, finish what runs, exit */
 	CHAN_REOPEN,	/* logs */
 	CHAN_SLOT,	/* logger: a slot begins or ends being written */

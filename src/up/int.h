@@ -43,6 +43,6 @@ void rows_free(struct shm *, uint64_t oldest);
 void rows_note_name(struct upstream_rows *, const struct board_name *,
     uint32_t row);
 /* The limit of a server that has a word for it. */
-void rows_settle(struct shm *, const struct board_server *, uint64_t limit);
+bool rows_settle(struct shm *, const struct board_server *, uint64_t limit);
 
 #endif

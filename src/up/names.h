@@ -62,7 +62,7 @@ struct linker;
 int names_link(struct linker *, struct str upstream,
     const struct server_conf *, struct err *);
 /* Master, after the commit: the limit of the servers of a name's row. */
-void names_settle(struct shm *, uint32_t row, uint64_t limit);
+bool names_settle(struct shm *, uint32_t row, uint64_t limit);
 /*
  * Master: frees the rows of names that no generation from oldest on has;
  * marks the rows of servers that the other names have, a bit each in

@@ -213,17 +213,19 @@ names_link(struct linker *l, struct str upstream,
 	return 0;
 }
 
-void
+bool
 names_settle(struct shm *shm, uint32_t row, uint64_t limit)
 {
 	struct board_name	*b = shm_row(shm, &board_names, row);
 
 	struct board_server	*s;
 	uint32_t		 i = 0;
+	bool			 over = false;
 
 	atomic_store(&b->limit, (uint32_t)limit);
 	while ((s = next_server(shm, b, &i)) != NULL)
-		rows_settle(shm, s, limit);
+		over |= rows_settle(shm, s, limit);
+	return over;
 }
 
 /* --- sets from control --- */

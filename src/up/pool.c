@@ -16,6 +16,7 @@
 
 #include "base/must.h"
 #include "os/fault.h"
+#include "up/queue.h"
 #include "up/server_use.h"
 
 struct up_conn {
@@ -91,6 +92,7 @@ give_place(struct up_conn *c)
 		return;
 	lease_give(c->upstream->serve->lease, c->lease - 1);
 	c->lease = 0;
+	queue_note_place(c->upstream);
 }
 
 /* The transport is closed: counts and lease go at once, memory later. */
@@ -220,7 +222,7 @@ drop_dial(struct up_conn *c)
 	end_conn(c);
 }
 
-/* What is to go ahead fits into the buffer of a new socket. */
+/* It leaves with the request; into the buffer of a new socket it fits. */
 static bool
 write_first(struct up_conn *c, struct str s)
 {
@@ -374,7 +376,7 @@ start_dial(struct pool_wait *w)
 	}
 	c->wait = w;
 	w->conn = c;
-	/* with bytes ahead only when the loop says that it may write */
+	/* with a preface only when the loop says that it may write */
 	if (done && w->first.n == 0)
 		begin_codec(c);
 }
@@ -579,9 +581,10 @@ static void
 put_back(struct up_conn *c, bool reusable)
 {
 	c->until_ms = idle_until(c);
-	if (reusable && may_idle(c))
+	if (reusable && may_idle(c) && queue_lets_idle(c->upstream)) {
 		add_idle(c);
-	else
+		queue_note_idle(c->upstream);
+	} else
 		/* Later: its codec may be the caller. */
 		ev_post(loop_of(c->server), EV_WAKE, &c->close);
 }
@@ -614,8 +617,10 @@ pool_cancel(struct pool_wait *w)
 	}
 	w->waiting = w->claimed = false;
 	w->conn = NULL;
-	if (w->lease != 0)
+	if (w->lease != 0) {
 		lease_give(w->server->upstream->serve->lease, w->lease - 1);
+		queue_note_place(w->server->upstream);
+	}
 	w->lease = 0;
 	if (c == NULL)
 		return;
@@ -693,6 +698,7 @@ pool_move_idle(struct server *from, struct server *to)
 		c->upstream = to->upstream;
 		c->upstream->uses++;
 		add_idle(c);
+		queue_note_idle(to->upstream);
 		upstream_put(&old);
 	}
 }

@@ -131,7 +131,7 @@ make_twin(struct serve *serve, const struct upstream_conf *c,
 		    STR_FMT(up->name));
 	else
 		up->live = shm_row(serve->shm, &board_upstreams,
-		    (uint32_t)at);
+		    up->row = (uint32_t)at);
 	for (size_t i = 0; rc == 0 && i < c->servers.n; i++)
 		rc = add_server(up, &c->servers.v[i], rows, e);
 	if (rc == 0) {

@@ -11,11 +11,12 @@
 #include "core/lease.h"
 #include "up/limits.h"
 #include "up/told.h"
+#include "up/tried.h"
 
 struct balancer;
 struct member_name;
+struct queue;
 struct server_use;
-struct tried;
 struct upstream_conf;
 
 /* one server of a server = line; of conf */
@@ -114,7 +115,12 @@ struct board_upstream {
 	_Atomic uint64_t tag;		/* hash of its name; master */
 	_Atomic uint64_t cursor;	/* round robin: fetch-add by all */
 	_Atomic uint64_t generation;	/* last that named it; master */
-	_Atomic uint64_t pad[5];
+	_Atomic uint32_t queue;		/* lease word + 1: who waits; master */
+	_Atomic uint32_t touched;	/* 1: its row of `queue` was used */
+	/* requests that waited, timed out there, found it full; all write */
+	_Atomic uint64_t queued;
+	_Atomic uint64_t timed_out;
+	_Atomic uint64_t refused, pad;
 };
 _Static_assert(sizeof(struct board_upstream) == 64, "board upstream");
 
@@ -186,6 +192,8 @@ struct upstream {
 	const struct balancer	*balance;	/* const */
 	struct pool_limits	 pool;
 	struct board_upstream	*live;		/* of the board */
+	uint32_t		 row;		/* of live */
+	struct queue		*queue;		/* ref, see up/queue.h */
 	unsigned		 uses;		/* marks, exchanges, conns */
 	bool			 cur:1;		/* of the committed conf */
 	bool			 next:1;	/* of the prepared one */
@@ -230,18 +238,10 @@ void server_unref(struct server **);
 /* Its lease word's index + 1; 0: there is no limit. */
 uint32_t server_lease(const struct server *);
 
-/* Servers that an exchange has asked, by their tags. */
-struct tried {
-	uint64_t	*tag;		/* of arena */
-	uint32_t	 n, cap;
-};
-bool tried_has(const struct tried *, const struct server *);
-void tried_add(struct tried *, struct arena *, const struct server *);
-
 /* --- balancers: one file each, one line in registry.c --- */
 struct balancer {
 	const char	*name;
-	/* One of the members that was not asked yet, or NULL. */
+	/* A member that was not asked yet and has room (pool_room); NULL */
 	struct server	*(*pick)(struct upstream *, const struct tried *);
 };
 extern const struct balancer *const balancers[];	/* NULL at the end */

@@ -20,6 +20,7 @@
 
 #include "base/must.h"
 #include "up/int.h"
+#include "up/queue.h"
 
 const struct shm_region board_servers = {
 	"servers", SHM_DIR, 2, sizeof(struct board_server), 64,
@@ -194,11 +195,11 @@ upstream_rows_name(const struct upstream_rows *r, struct str upstream,
 
 /* --- the master's side --- */
 
-/* Gives a row's lease word back; false while connections hold of it. */
+/* Gives a row's lease word back; false while it is held of. */
 static bool
-free_word(struct shm *shm, struct board_server *s)
+free_word(struct shm *shm, _Atomic uint32_t *of)
 {
-	uint32_t		 lease = atomic_load(&s->lease);
+	uint32_t		 lease = atomic_load(of);
 	struct lease_word	*w;
 
 	if (lease == 0)
@@ -206,7 +207,7 @@ free_word(struct shm *shm, struct board_server *s)
 	w = shm_row(shm, &lease_words, lease - 1);
 	if (lease_count(&w->taken) != 0)
 		return false;
-	atomic_store(&s->lease, 0);
+	atomic_store(of, 0);
 	atomic_store(&w->limit, 0);
 	atomic_store(&w->tag, 0);
 	return true;
@@ -225,7 +226,7 @@ rows_free(struct shm *shm, uint64_t oldest)
 		last = atomic_load(&s->generation);
 		if (atomic_load(&s->tag) != 0 && (last == 0 || last < oldest)
 		    && (named[i / 64] >> i % 64 & 1) == 0 &&
-		    !names_holds(s) && free_word(shm, s))
+		    !names_holds(s) && free_word(shm, &s->lease))
 			atomic_store(&s->tag, 0);
 	}
 	free(named);
@@ -242,7 +243,8 @@ free_rows(struct shm *shm, uint64_t oldest)
 	for (i = 0; i < shm_rows(shm, &board_upstreams); i++) {
 		u = shm_row(shm, &board_upstreams, i);
 		if (atomic_load(&u->tag) != 0 &&
-		    atomic_load(&u->generation) < oldest)
+		    atomic_load(&u->generation) < oldest &&
+		    free_word(shm, &u->queue))
 			atomic_store(&u->tag, 0);
 	}
 }
@@ -387,6 +389,28 @@ link_server(struct linker *l, struct str upstream,
 	return 0;
 }
 
+/* Who waits is counted in a word; how many may is the configuration's. */
+static int
+link_queue(struct linker *l, struct board_upstream *u, uint32_t row,
+    struct err *e)
+{
+	struct lease_word	*w;
+
+	if (shm_grow(l->shm, &board_queues, row + 1, e) == -1)
+		return -1;
+	if (atomic_load(&u->queue) != 0)
+		return 0;
+	w = rows_take(l, &lease_words, &l->free_word, e);
+	if (w == NULL)
+		return -1;
+	atomic_store(&w->taken, 0);
+	atomic_store(&w->refused, 0);
+	atomic_store(&w->limit, 0);
+	atomic_store(&w->tag, atomic_load(&u->tag));
+	atomic_store(&u->queue, l->free_word);
+	return 0;
+}
+
 static int
 link_upstream(struct linker *l, const struct upstream_conf *c, struct err *e)
 {
@@ -400,11 +424,17 @@ link_upstream(struct linker *l, const struct upstream_conf *c, struct err *e)
 		if (u == NULL)
 			return -1;
 		atomic_store(&u->cursor, 0);
+		atomic_store(&u->queued, 0);
+		atomic_store(&u->timed_out, 0);
+		atomic_store(&u->refused, 0);
 		atomic_store(&u->tag, name_tag(c->obj.name));
 		note_upstream(&l->rows, name_tag(c->obj.name),
 		    l->free_upstream - 1);
 	}
 	atomic_store(&u->generation, l->number);
+	if (link_queue(l, u, (uint32_t)upstream_rows_find(&l->rows,
+	    c->obj.name), e) == -1)
+		return -1;
 	for (size_t i = 0; i < c->servers.n; i++)
 		if (link_server(l, c->obj.name, &c->servers.v[i], e) == -1)
 			return -1;
@@ -428,19 +458,20 @@ upstream_link_rows(struct shm *shm, const struct conf *conf, uint64_t oldest,
 	return rc;
 }
 
-void
+bool
 rows_settle(struct shm *shm, const struct board_server *s, uint64_t limit)
 {
 	uint32_t		 lease = atomic_load(&s->lease);
 	struct lease_word	*w;
 
 	if (lease == 0)
-		return;
+		return false;
 	w = shm_row(shm, &lease_words, lease - 1);
 	atomic_store(&w->limit, (uint32_t)limit);
+	return limit != 0 && lease_count(&w->taken) > limit;
 }
 
-static void
+static bool
 settle(struct shm *shm, const struct upstream_rows *rows,
     struct str upstream, const struct server_conf *c)
 {
@@ -450,10 +481,9 @@ settle(struct shm *shm, const struct upstream_rows *rows,
 	at = named ? upstream_rows_name(rows, upstream, c->text) :
 	    upstream_rows_server(rows, upstream, &c->addr);
 	if (at >= 0 && named)
-		names_settle(shm, (uint32_t)at, c->max_conns);
-	else if (at >= 0)
-		rows_settle(shm, shm_row(shm, &board_servers, (uint32_t)at),
-		    c->max_conns);
+		return names_settle(shm, (uint32_t)at, c->max_conns);
+	return at >= 0 && rows_settle(shm, shm_row(shm, &board_servers,
+	    (uint32_t)at), c->max_conns);
 }
 
 void
@@ -462,13 +492,21 @@ upstream_settle_rows(struct shm *shm, const struct conf *conf)
 	struct conf_objs		 all;
 	struct upstream_rows		 rows;
 	const struct upstream_conf	*c;
+	int64_t				 at;
+	bool				 over;
 
 	all = conf_all(conf, &upstream_section);
 	upstream_rows_open(&rows, shm);
 	for (size_t i = 0; i < all.n; i++) {
 		c = (const struct upstream_conf *)all.v[i];
+		over = false;
 		for (size_t k = 0; k < c->servers.n; k++)
-			settle(shm, &rows, c->obj.name, &c->servers.v[k]);
+			over |= settle(shm, &rows, c->obj.name,
+			    &c->servers.v[k]);
+		at = upstream_rows_find(&rows, c->obj.name);
+		/* idle connections beyond a lowered limit are closed */
+		if (over && at >= 0)
+			queue_trim(shm, (uint32_t)at);
 	}
 	upstream_rows_close(&rows);
 }
@@ -485,7 +523,7 @@ upstream_cost(const struct conf *conf, unsigned processes)
 	for (size_t i = 0; i < all.n; i++) {
 		c = (const struct upstream_conf *)all.v[i];
 		servers += (uint32_t)c->servers.n;
-		words += (uint32_t)c->servers.n;
+		words += (uint32_t)c->servers.n + 1;
 		for (size_t k = 0; k < c->servers.n; k++)
 			names += c->servers.v[k].name.n > 0;
 	}
@@ -493,5 +531,6 @@ upstream_cost(const struct conf *conf, unsigned processes)
 	    shm_cost(&board_servers_live, servers) +
 	    use_cost(servers, processes) +
 	    shm_cost(&board_upstreams, (uint32_t)all.n) +
+	    shm_cost(&board_queues, (uint32_t)all.n) +
 	    shm_cost(&lease_words, words) + shm_cost(&board_names, names);
 }

@@ -12,6 +12,8 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "up/queue.h"
+
 #define TURN_MS		20
 #define PATIENCE	250	/* turns: 5 s */
 #define NWAIT		80
@@ -19,7 +21,7 @@
 
 static const struct shm_region *const regions[] = {
 	&board_servers, &board_servers_live, &board_server_uses,
-	&board_upstreams, &board_names,
+	&board_upstreams, &board_names, &board_queues, &board_slots,
 	&lease_words, &lease_shadows, &lease_heads, &lease_listeners,
 	&lease_addrs, NULL
 };
@@ -579,7 +581,7 @@ START_TEST(test_first)
 {
 	struct fix	*f = setup(64, 0);
 	char		 buf[16] = "";
-	int		 fd;
+	struct pollfd	 p = { .events = POLLIN };
 
 	pool_put(get(f, 0, false), true);
 	close(take(f));
@@ -589,16 +591,16 @@ START_TEST(test_first)
 	wait_calls(f, 1, 1);
 	ck_assert_ptr_nonnull(f->wish[1].conn);
 	ck_assert(!f->wish[1].w.reused);
-	fd = take(f);
-	/* the kernel waits a moment for what is to follow */
-	ck_assert_int_eq(poll(&(struct pollfd){ fd, POLLIN, 0 }, 1, 5000), 1);
-	ck_assert_int_eq(read(fd, buf, sizeof(buf)), 9);
+	p.fd = take(f);
+	/* they wait for the request, but not for ever */
+	ck_assert_int_eq(poll(&p, 1, 5000), 1);
+	ck_assert_int_eq(read(p.fd, buf, sizeof(buf)), 9);
 	ck_assert_str_eq(buf, "PROXY x\r\n");
 	wait_idle(f, 0);
 	pool_put(f->wish[1].conn, true);
 	ck_assert_uint_eq(f->server->nidle, 0);
 	wait_open(f, f->server, 0);
-	close(fd);
+	close(p.fd);
 	teardown(f);
 }
 END_TEST

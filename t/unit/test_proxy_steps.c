@@ -53,6 +53,11 @@ static struct {
 	bool			 fresh;
 	unsigned		 asks;
 	unsigned		 cancels;
+	bool			 full;		/* no server has room */
+	bool			 due;		/* others wait */
+	enum fail		 no_queue;	/* why none may wait */
+	struct queue_wait	*queued;
+	unsigned		 joins;
 	unsigned		 puts;
 	bool			 put_keep;
 	struct far		*far;		/* of the last attempt */
@@ -140,6 +145,9 @@ void
 pool_get(struct server *s, struct pool_wait *wait, uint64_t ms, bool fresh)
 {
 	(void)ms;
+	/* It is claimed with the choice. */
+	ck_assert(wait->claimed && wait->server == s);
+	wait->claimed = false;
 	wait->waiting = true;
 	wait->reused = false;
 	wait->what = "";
@@ -148,6 +156,52 @@ pool_get(struct server *s, struct pool_wait *wait, uint64_t ms, bool fresh)
 	w.asked = s;
 	w.fresh = fresh;
 	w.asks++;
+}
+
+bool
+pool_claim(struct server *s, struct pool_wait *wait, bool fresh)
+{
+	(void)fresh;
+	wait->server = s;
+	wait->claimed = !w.full;
+	return wait->claimed;
+}
+
+bool
+queue_is_due(const struct upstream *up, const struct tried *tried)
+{
+	(void)up;
+	(void)tried;
+	return w.due;
+}
+
+enum fail
+queue_join(struct queue_wait *q, const struct queue_limits *l)
+{
+	ck_assert_ptr_eq(q->upstream, &w.up);
+	ck_assert_int_eq(l->length, 7);
+	ck_assert_ptr_null(w.queued);
+	w.joins++;
+	if (w.no_queue != FAIL_NONE)
+		return w.no_queue;
+	w.queued = q;
+	q->in = (struct queue *)(void *)&w;
+	return FAIL_NONE;
+}
+
+void
+queue_leave(struct queue_wait *q)
+{
+	ck_assert_ptr_eq(q, w.queued);
+	q->in = NULL;
+	w.queued = NULL;
+}
+
+uint64_t
+queue_time(const struct queue_wait *q)
+{
+	(void)q;
+	return 1000;
 }
 
 void
@@ -411,6 +465,7 @@ setup(void)
 	w.req.authority = STR("a.example");
 	w.req.minor = 1;
 	w.part.up = &w.uc;
+	w.uc.queue.length = 7;
 	for (size_t i = 0; i < 3; i++) {
 		w.servers[i].text = STR("10.0.0.1:1");
 		w.servers[i].tag = i + 1;
@@ -639,6 +694,101 @@ START_TEST(test_nobody)
 	w.up.nserver = 0;
 	start();
 	ck_assert_int_eq(w.fail, FAIL_NO_SERVER);
+}
+END_TEST
+
+/* --- waiting for room --- */
+
+START_TEST(test_queue)
+{
+	w.full = true;
+	start();
+	ck_assert_uint_eq(w.joins, 1);
+	ck_assert_uint_eq(w.asks, 0);
+	/* Woken in vain: it keeps its place. */
+	w.queued->on(w.queued, FAIL_NONE);
+	ck_assert_ptr_nonnull(w.queued);
+	ck_assert_uint_eq(w.joins, 1);
+	w.full = false;
+	w.queued->on(w.queued, FAIL_NONE);
+	ck_assert_ptr_null(w.queued);
+	ck_assert_uint_eq(w.asks, 1);
+	ck_assert_uint_eq(w.x.acc.num[ACCESS_ATTEMPTS], 1);
+	ck_assert_uint_eq(w.x.acc.num[ACCESS_QUEUE], 1000);
+	/* The next server's turn: it waits once more, behind others. */
+	w.due = true;
+	refuse(FAIL_DIAL_REFUSED, ECONNREFUSED);
+	ck_assert_uint_eq(w.joins, 2);
+	/* whose turn it is is said by the wake */
+	w.queued->on(w.queued, FAIL_NONE);
+	ck_assert_ptr_eq(w.asked, &w.servers[1]);
+	ck_assert_uint_eq(w.x.acc.num[ACCESS_QUEUE], 2000);
+	give(false);
+	handler_proxy.abort(&w.x, FAIL_CLIENT_GONE);
+	closes(FAIL_CLIENT_GONE, false);
+}
+END_TEST
+
+static const enum fail refusals[] = { FAIL_QUEUE_FULL, FAIL_DIAL_LIMIT };
+
+START_TEST(test_no_queue)
+{
+	w.full = true;
+	w.no_queue = refusals[_i];
+	start();
+	ck_assert_int_eq(w.fail, refusals[_i]);
+	ck_assert_uint_eq(w.asks, 0);
+	ck_assert_uint_eq(w.failed, 0);
+}
+END_TEST
+
+/* In time, by the client's end, by timeout.total. */
+START_TEST(test_queue_ends)
+{
+	struct queue_wait	*q;
+
+	w.full = true;
+	w.part.times.total = _i == 2 ? 1 : 0;
+	start();
+	q = w.queued;
+	switch (_i) {
+	case 0:
+		queue_leave(q);
+		q->on(q, FAIL_QUEUE_TIMEOUT);
+		ck_assert_int_eq(w.fail, FAIL_QUEUE_TIMEOUT);
+		break;
+	case 1:
+		handler_proxy.abort(&w.x, FAIL_CLIENT_GONE);
+		break;
+	case 2:
+		sleep_ms(5);
+		ck_assert_int_eq(w.fail, FAIL_TOTAL_TIMEOUT);
+		break;
+	}
+	ck_assert_ptr_null(w.queued);
+	ck_assert_uint_eq(w.x.acc.num[ACCESS_QUEUE], 1000);
+	ck_assert_uint_eq(w.x.acc.num[ACCESS_ATTEMPTS], 0);
+}
+END_TEST
+
+/* A pooled connection was dead, and meanwhile its place is gone. */
+START_TEST(test_replay_waits)
+{
+	start();
+	give(true);
+	w.far->s.sent = 99;
+	w.full = true;
+	closes(FAIL_RESET_BEFORE_HEAD, false);
+	ck_assert_uint_eq(w.joins, 1);
+	ck_assert_uint_eq(w.asks, 1);
+	w.full = false;
+	w.queued->on(w.queued, FAIL_NONE);
+	ck_assert(w.fresh);
+	ck_assert_ptr_eq(w.asked, &w.servers[0]);
+	ck_assert_uint_eq(w.failed, 0);
+	give(false);
+	handler_proxy.abort(&w.x, FAIL_CLIENT_GONE);
+	closes(FAIL_CLIENT_GONE, false);
 }
 END_TEST
 
@@ -977,6 +1127,10 @@ main(void)
 	tcase_add_loop_test(tc, test_cut_answer, 0, 2);
 	tcase_add_test(tc, test_others);
 	tcase_add_test(tc, test_limit);
+	tcase_add_test(tc, test_queue);
+	tcase_add_loop_test(tc, test_no_queue, 0, N(refusals));
+	tcase_add_loop_test(tc, test_queue_ends, 0, 3);
+	tcase_add_test(tc, test_replay_waits);
 	tcase_add_test(tc, test_nobody);
 	tcase_add_loop_test(tc, test_lost, 0, N(losts));
 	tcase_add_test(tc, test_upload);

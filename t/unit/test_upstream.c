@@ -1,6 +1,7 @@
 /*
  * Upstreams: their configuration, their rows on the board, round robin.
  */
+#include "up/queue.h"
 #include "up/server_use.h"
 #include "up/upstream.h"
 
@@ -13,7 +14,7 @@ static const struct conf_section *const sections[] = {
 };
 static const struct shm_region *const regions[] = {
 	&board_servers, &board_servers_live, &board_server_uses,
-	&board_upstreams, &board_names,
+	&board_upstreams, &board_names, &board_queues, &board_slots,
 	&lease_words, &lease_shadows, &lease_heads, &lease_listeners,
 	&lease_addrs, NULL
 };
@@ -417,8 +418,9 @@ END_TEST
 START_TEST(test_turns)
 {
 	struct board_upstream	 live = { .cursor = 0 };
-	struct server		 s[3] = { { .tag = 1 }, { .tag = 2 },
-		{ .tag = 3 } };
+	struct board_server	 row = { .lease = 0 };
+	struct server		 s[3] = { { .tag = 1, .board = &row },
+		{ .tag = 2, .board = &row }, { .tag = 3, .board = &row } };
 	struct server		*servers[3] = { &s[0], &s[1], &s[2] };
 	struct upstream		 a = { .servers = servers, .nserver = 3,
 		.live = &live };
@@ -444,6 +446,7 @@ END_TEST
 START_TEST(test_turns_wide)
 {
 	struct board_upstream	 live = { .cursor = 0 };
+	struct board_server	 row = { .lease = 0 };
 	struct server		 s[130] = { { .tag = 1 } };
 	struct server		*servers[130];
 	struct upstream		 a = { .servers = servers, .nserver = 130,
@@ -454,6 +457,7 @@ START_TEST(test_turns_wide)
 	arena_init(&arena, NULL);
 	for (unsigned i = 0; i < 130; i++) {
 		s[i].tag = i + 1;
+		s[i].board = &row;
 		servers[i] = &s[i];
 		if (i < 129)
 			tried_add(&tried, &arena, &s[i]);
