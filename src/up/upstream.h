@@ -10,7 +10,6 @@
 #include "core/exchange.h"
 #include "core/lease.h"
 #include "up/limits.h"
-#include "up/rows.h"
 #include "up/told.h"
 #include "up/tried.h"
 #include "up/upstream_rows.h"
