@@ -16,7 +16,7 @@ import threading
 
 import pytest
 
-from lib import dns, http, net, proc, wire, ws
+from lib import http, net, proc, wire, ws
 from lib.peer import (Peer, close_now, hold, no_body, raw, reset_now,
                       respond)
 
@@ -491,28 +491,6 @@ def stream_reset(env):
 @case
 def no_server(env):
     env.start(proxied(env.main.app.addr), "no_server")
-    return env.ask()
-
-
-def named(env, *answer):
-    """A gateway whose one server is a name, and who answers for it."""
-    d = env.stack.enter_context(dns.Scripted(
-        {("app.test", kind): a for kind in (dns.A, dns.AAAA)
-         for a in answer}))
-    gate = env.start(proxied("app.test:80", top=ONE.replace(
-        "workers = 1", f"workers = 1\nresolver = {d.addr}")))
-    gate.wait_stderr('name "app.test": failing: ')
-
-
-@case
-def name_error(env):
-    named(env)
-    return env.ask()
-
-
-@case
-def name_timeout(env):
-    named(env, dns.silent)
     return env.ask()
 
 
