@@ -30,6 +30,7 @@ struct skel {
 	int				 status;
 	uint64_t			 ticked_ms;
 	uint64_t			 drain_end;	/* if draining */
+	uint64_t			 requests_end;	/* the same, of them */
 	bool				 ending:1;
 };
 
@@ -266,6 +267,11 @@ drain(struct skel *s, struct drain d)
 		if (d.limit > d.streams)
 			d.limit = d.streams;
 	}
+	/* of requests as well: streams may have had longer before */
+	if (s->proc.draining && begin + d.limit > s->requests_end)
+		d.limit = s->requests_end > begin ?
+		    s->requests_end - begin : 0;
+	s->requests_end = begin + d.limit;
 	s->drain_end = end;
 	s->proc.draining = true;
 	if (s->hooks->drain != NULL)

@@ -24,6 +24,7 @@ drain.streams = 5s
 bind = 127.0.0.1:@port@
 [upstream app]
 server = %s
+max_conns = 0
 %s
 [route all]
 path = /*
