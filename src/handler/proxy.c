@@ -183,6 +183,7 @@ st_connect(struct proxy *p)
 	p->error = 0;
 	p->stopped = false;
 	p->told = false;
+	p->x->received = 0;
 	p->step = PROXY_SEND;
 	acc->num[ACCESS_ATTEMPTS]++;
 	acc->num[ACCESS_CONNECT] = 0;
@@ -195,6 +196,17 @@ st_connect(struct proxy *p)
 	upstream_tried(p->server);
 	pool_get(p->server, &p->wait, p->times.connect, p->fresh);
 	return STEP_WAIT;
+}
+
+/* Another address of the same name was quicker. */
+static void
+take_server(struct proxy *p, struct server *s)
+{
+	server_unref(&p->server);
+	p->server = server_ref(s);
+	tried_add(&p->tried, p->x->arena, s);
+	upstream_tried(s);
+	p->x->acc.str[ACCESS_SERVER] = arena_dup(p->x->arena, s->text);
 }
 
 static void
@@ -213,6 +225,8 @@ on_given(struct pool_wait *w, struct up_conn *conn, enum fail why)
 		return;
 	}
 	p->conn = conn;
+	if (pool_server(conn) != p->server)
+		take_server(p, pool_server(conn));
 	proxy_run(p);
 }
 
