@@ -231,15 +231,16 @@ def test_many(sluice):
         s = sluice(CONF.format(app.addr, "60s"))
         with http.Client(s.ports["port2"]) as c:
             assert c.get("/fast").body == b"ok\n"
-            slow, worst = crowd(s.port, 20), 0
+            slow, times = crowd(s.port, 20), []
             end = time.monotonic() + 4 * LIMIT
             while time.monotonic() < end:
                 crawl(slow)
                 for _ in range(20):
                     began = time.monotonic()
                     assert c.get("/fast").body == b"ok\n"
-                    worst = max(worst, time.monotonic() - began)
-            assert worst < 0.3 * net.SCALE
+                    times.append(time.monotonic() - began)
+            # the machine may stumble once, the gateway may not wait
+            assert sorted(times)[len(times) * 9 // 10] < 0.1 * net.SCALE
             # all of them are gone, those that read nothing as well
             late = time.monotonic() + net.WAIT
             while wire.sums(s)["connections"] > 1:

@@ -73,7 +73,7 @@ START_TEST(nobody_trusted)
 {
 	trust.n = 0;
 	ck_xff("192.0.2.1", "10.0.0.1 5");
-	setup();
+	trust.n = 3;
 	line(HDR_X_FORWARDED_FOR, "192.0.2.1");
 	ck_assert_str_eq(find_of(CLIENT_XFF, "192.0.2.9:7"), "192.0.2.9 7");
 	line(HDR_FORWARDED, "for=192.0.2.1");
