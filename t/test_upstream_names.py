@@ -128,10 +128,39 @@ def test_idle_connections_go(sluice, dnsmasq):
         assert one.connections == kept
         d.set({"app.test": ["127.0.0.3"]})
         resolved(s, "changed", 2)
-        assert who(s) == {"127.0.0.3"}
+        # without a request that would look
         deadline = Deadline("end of the idle connection")
         while one._open:
             net.wait_fd(None, min(deadline.left(), 0.02))
+        assert who(s) == {"127.0.0.3"}
+        states = {x["address"]: x["state"] for x in
+                  s.ctl_json("upstreams")["upstreams"][0]["servers"]}
+        assert states == {f"127.0.0.2:{one.port}": "removed",
+                          f"127.0.0.3:{one.port}": "up"}
+
+
+def test_names_beside_addresses(sluice, script):
+    """Two names and an address in one upstream; one server of both."""
+    with peers("127.0.0.2", "127.0.0.3", "127.0.0.4", "127.0.0.5") as all_:
+        port = all_[0].port
+        d = script({("a.test", A): ["127.0.0.2", "127.0.0.3"],
+                    ("b.test", A): ["127.0.0.3", "127.0.0.4"]})
+        s = sluice(conf(d, f"a.test:{port} b.test:{port}",
+                        more=f"server = 127.0.0.5:{port}"))
+        resolved(s, count=2)
+        assert [http.get(s.port, "/").text for _ in range(8)].count(
+            "127.0.0.3") == 2
+        assert who(s, 8) == {f"127.0.0.{i}" for i in (2, 3, 4, 5)}
+        # what one name gives up the other one still has
+        d.zone[("a.test", A)] = ["127.0.0.2"]
+        resolved(s, "changed")
+        assert who(s, 8) == {f"127.0.0.{i}" for i in (2, 3, 4, 5)}
+        d.zone[("b.test", A)] = ["127.0.0.2"]
+        resolved(s, "changed", 2)
+        assert who(s, 8) == {"127.0.0.2", "127.0.0.5"}
+        # one name leaves with a reload, the address stays
+        s.reload(conf(d, f"b.test:{port}"))
+        assert who(s, 8) == {"127.0.0.2"}
 
 
 def test_request_in_flight_ends(sluice, dnsmasq):

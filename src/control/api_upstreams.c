@@ -6,10 +6,12 @@
  */
 #include "control/int.h"
 
+#include <stdlib.h>
+
 #include "base/must.h"
 #include "os/proc.h"
+#include "up/names.h"
 #include "up/server_use.h"
-#include "up/upstream.h"
 
 static const char *const states[] = {
 	[SERVER_UP] = "up", [SERVER_SLOW] = "slow_start",
@@ -22,6 +24,7 @@ static const char *const states[] = {
 struct walk {
 	struct str	 name;		/* "": all */
 	uint8_t		 slot[SLOT_MAX];	/* 1: it is in use */
+	uint64_t	*named;		/* own: bits of rows that names have */
 };
 
 static void
@@ -99,10 +102,20 @@ describe_last(const struct board_server_live *l)
 	    api_num(last & 0xffffffffffffULL));
 }
 
-/* A server that no generation names any more has connections to end. */
+/*
+ * A server that no generation has any more, by address or by name, has
+ * connections to end.
+ */
+static bool
+is_removed(const struct walk *w, uint32_t i, const struct board_server *s)
+{
+	return (w->named[i / 64] >> i % 64 & 1) == 0 &&
+	    atomic_load(&s->generation) < self->gens->cur->conf->number;
+}
+
 static void
 add_state(json_t *j, const struct board_server *s,
-    const struct board_server_live *l)
+    const struct board_server_live *l, bool removed)
 {
 	uint64_t	 word = atomic_load(&l->state);
 	uint64_t	 state = word >> 48, ms = word & 0xffffffffffffULL;
@@ -111,7 +124,7 @@ add_state(json_t *j, const struct board_server *s,
 
 	if (state < sizeof(states) / sizeof(states[0]))
 		name = states[state];
-	if (atomic_load(&s->generation) < self->gens->cur->conf->number)
+	if (removed)
 		name = "removed";
 	json_object_set_new(j, "state", json_string(name));
 	json_object_set_new(j, "why", why == NULL ? json_null() :
@@ -143,7 +156,7 @@ describe_server(const struct walk *w, uint32_t i,
 	add_up(w, i, atomic_load(&s->tag), &sum);
 	json_object_set_new(j, "address", api_text(str_make(s->addr,
 	    s->addr_len)));
-	add_state(j, s, l);
+	add_state(j, s, l, is_removed(w, i, s));
 	set_num(j, "weight", atomic_load(&s->weight));
 	set_num(j, "max_conns", max_conns(s));
 	set_num(j, "attempts", atomic_load(&l->attempts));
@@ -176,7 +189,7 @@ find_upstream(json_t *all, struct str name)
 }
 
 static json_t *
-list(const struct walk *w)
+list(struct walk *w)
 {
 	uint32_t			 n;
 	json_t				*all = json_object(), *out;
@@ -186,6 +199,7 @@ list(const struct walk *w)
 	json_t				*j;
 
 	n = shm_rows(self->shm, &board_servers);
+	w->named = names_sweep(self->shm, 0);
 	for (uint32_t i = 0; i < n; i++) {
 		s = shm_row(self->shm, &board_servers, i);
 		if (atomic_load(&s->tag) == 0 || s->upstream_len > 63 ||
@@ -197,6 +211,7 @@ list(const struct walk *w)
 		json_array_append_new(json_object_get(find_upstream(all,
 		    name), "servers"), describe_server(w, i, s));
 	}
+	free(w->named);
 	out = json_array();
 	json_object_foreach(all, key, j)
 		json_array_append(out, j);
