@@ -67,9 +67,11 @@ static void
 refuse(struct greet *g, enum fail why, const char *more)
 {
 	struct conn	*c = g->c;
+	struct last_who	 nobody = { .id = STR_INIT("") };
 
 	if (why != FAIL_NONE) {
 		stat_add(STAT_FAIL(why), 1);
+		last_note(why, &nobody, ev_wall_ms(loop_of(g)));
 		say(c->listener, &c->peer, why, more);
 	}
 	drop(g);

@@ -180,6 +180,7 @@ st_connect(struct proxy *p)
 	p->error = 0;
 	p->stopped = false;
 	p->told = false;
+	p->x->received = 0;
 	p->step = PROXY_SEND;
 	acc->num[ACCESS_ATTEMPTS]++;
 	acc->num[ACCESS_CONNECT] = 0;

@@ -85,6 +85,21 @@ read_v1(struct str line, struct proxy_proto *p)
 	return PROXY_PROTO_DONE;
 }
 
+/* What is there of the line cannot become one with a family we know. */
+static bool
+is_no_kind(struct str line)
+{
+	static const char *const	kinds[] = { "TCP4", "TCP6", "UNKNOWN" };
+	bool				whole = str_find(line, ' ', 0) >= 0;
+	struct str			kind = cut_word(&line);
+
+	for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++)
+		if (str_starts(str_from(kinds[i]), kind) &&
+		    (!whole || str_eq(kind, str_from(kinds[i]))))
+			return false;
+	return true;
+}
+
 static enum proxy_proto_rc
 find_v1(struct str in, struct proxy_proto *p)
 {
@@ -94,6 +109,8 @@ find_v1(struct str in, struct proxy_proto *p)
 	p->version = 1;
 	in = str_sub(in, 0, V1_MAX);
 	at = str_find(in, '\r', 0);
+	if (at < 0 && is_no_kind(str_sub(in, name.n, in.n)))
+		return bad(p, "neither TCP4 nor TCP6 nor UNKNOWN");
 	if (at < 0 || (size_t)at + 1 == in.n)
 		return in.n == V1_MAX ? bad(p, "the line is too long") :
 		    PROXY_PROTO_MORE;

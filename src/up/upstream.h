@@ -10,9 +10,9 @@
 #include "core/exchange.h"
 #include "core/lease.h"
 #include "up/limits.h"
-#include "up/rows.h"
 #include "up/told.h"
 #include "up/tried.h"
+#include "up/upstream_rows.h"
 
 struct balancer;
 struct member_name;

@@ -1,17 +1,16 @@
 /*
- * Rows of servers and upstreams on the board.  The master links them in,
- * all others find them by what they stand for.
+ * What the board has of upstreams and their servers.  The master links
+ * rows in, workers and control find them by what they stand for.
  */
-#ifndef SL_UP_ROWS_H
-#define SL_UP_ROWS_H
-
-#include <stdatomic.h>
+#ifndef SL_UP_UPSTREAM_ROWS_H
+#define SL_UP_UPSTREAM_ROWS_H
 
 #include "base/arena.h"
 #include "base/map.h"
-#include "conf/conf.h"
 #include "os/shm.h"
 #include "os/sock.h"
+
+struct conf;
 
 /* a server on the board; region `servers` of dir; writer: master */
 struct board_server {
