@@ -35,8 +35,8 @@ drop(struct greet *g)
 
 	ev_timer_off(loop_of(g), &g->timer);
 	ev_cancel(&g->task);
-	c->greeting = false;
 	c->greet = NULL;
+	c->greeting = false;
 	slab_put(&c->listener->serve->codecs, g);
 }
 

@@ -17,6 +17,8 @@
 #include "handler/proxy.h"
 
 #include "base/must.h"
+#include "handler/proxy_deadline.h"
+#include "handler/proxy_gather.h"
 #include "os/fault.h"
 #include "up/server_use.h"
 
@@ -60,6 +62,7 @@ finish(struct proxy *p)
 		from->ops->stop(from, FAIL_NONE);
 	ev_timer_off(loop_of(p), &p->quiet);
 	ev_timer_off(loop_of(p), &p->total);
+	proxy_gather_end(p);
 	ev_cancel(&p->wake);
 	server_unref(&p->server);
 	upstream_put(&p->up);
@@ -457,6 +460,7 @@ make(struct exchange *x, const struct proxy_route *r)
 	p->x = x;
 	p->times = r->times;
 	p->deadline = (uint8_t)r->deadline;
+	p->buffering = (uint8_t)r->buffering;
 	p->wait.on = on_given;
 	p->what = "";
 	timer_init(&p->quiet, on_quiet);

@@ -5,6 +5,8 @@
 #ifndef SL_UP_UPSTREAM_ROWS_H
 #define SL_UP_UPSTREAM_ROWS_H
 
+#include <stdatomic.h>
+
 #include "base/arena.h"
 #include "base/map.h"
 #include "os/shm.h"
