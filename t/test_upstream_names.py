@@ -5,6 +5,7 @@ import json
 import os
 import signal
 import socket
+import subprocess
 import threading
 import time
 
@@ -594,3 +595,37 @@ def test_names_of_the_hosts_file(sluice, script):
     resolved(s)
     assert f"{own[0][0]}:80" in addresses(s, f"{own[0][1].lower()}:80")
     assert not d.asked
+
+
+def test_resolv_conf(sluice, tmp):
+    """Its servers, its domains, and that it changes."""
+    path = os.path.join(tmp, "resolv.conf")
+    own = ["unshare", "-m", "sh", "-c",
+           f'mount --bind {path} /etc/resolv.conf && exec "$@"', "sh"]
+
+    def say(text):
+        with open(path, "w", encoding="ascii") as f:
+            f.write(text)
+    say("nameserver 127.0.53.1\nsearch none.test app.test\n")
+    if os.geteuid() != 0 or subprocess.run(
+            [*own, "true"], check=False, capture_output=True).returncode:
+        pytest.skip("no mounts of our own here")
+    with contextlib.ExitStack() as stack:
+        try:
+            one, two = (stack.enter_context(Scripted(
+                {("www.app.test", A): [f"127.0.0.{n + 1}"]}, ttl=60,
+                host=f"127.0.53.{n}", port=53)) for n in (1, 2))
+        except OSError as e:
+            pytest.skip(f"port 53: {e}")
+        app, _ = stack.enter_context(peers("127.0.0.2", "127.0.0.3"))
+        s = sluice(conf("", f"www:{app.port}").replace("resolver = ", ""),
+                   start=False)
+        s.start(prefix=own)
+        assert who(s) == {"127.0.0.2"}
+        assert [q for q in one.asked if q[1] == A] == [
+            ("www.none.test", A), ("www.app.test", A)]
+        say("nameserver 127.0.53.2\nsearch app.test\noptions ndots:1\n")
+        s.wait_stderr("resolver: /etc/resolv.conf has changed")
+        resolved(s, "changed")
+        assert who(s) == {"127.0.0.3"}
+        assert ("www.app.test", A) in two.asked
