@@ -2,9 +2,9 @@
  * The members of twins that have names.  Workers.
  *
  * Before each pick, and each second, the versions of the twin's names are
- * compared; when one has moved on, the vector of members is made anew.  A server that
- * stays a member keeps its struct and its pool; one that left closes what
- * is idle, and ends with the requests that it still answers.
+ * compared; when one has moved on, the vector of members is made anew.  A
+ * server that stays a member keeps its struct and its pool; one that left
+ * closes what is idle, and ends with the requests that it still answers.
  */
 #include "up/names.h"
 
