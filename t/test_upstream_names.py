@@ -5,6 +5,7 @@ import json
 import os
 import signal
 import socket
+import subprocess
 import threading
 import time
 
@@ -128,10 +129,39 @@ def test_idle_connections_go(sluice, dnsmasq):
         assert one.connections == kept
         d.set({"app.test": ["127.0.0.3"]})
         resolved(s, "changed", 2)
-        assert who(s) == {"127.0.0.3"}
+        # without a request that would look
         deadline = Deadline("end of the idle connection")
         while one._open:
             net.wait_fd(None, min(deadline.left(), 0.02))
+        assert who(s) == {"127.0.0.3"}
+        states = {x["address"]: x["state"] for x in
+                  s.ctl_json("upstreams")["upstreams"][0]["servers"]}
+        assert states == {f"127.0.0.2:{one.port}": "removed",
+                          f"127.0.0.3:{one.port}": "up"}
+
+
+def test_names_beside_addresses(sluice, script):
+    """Two names and an address in one upstream; one server of both."""
+    with peers("127.0.0.2", "127.0.0.3", "127.0.0.4", "127.0.0.5") as all_:
+        port = all_[0].port
+        d = script({("a.test", A): ["127.0.0.2", "127.0.0.3"],
+                    ("b.test", A): ["127.0.0.3", "127.0.0.4"]})
+        s = sluice(conf(d, f"a.test:{port} b.test:{port}",
+                        more=f"server = 127.0.0.5:{port}"))
+        resolved(s, count=2)
+        assert [http.get(s.port, "/").text for _ in range(8)].count(
+            "127.0.0.3") == 2
+        assert who(s, 8) == {f"127.0.0.{i}" for i in (2, 3, 4, 5)}
+        # what one name gives up the other one still has
+        d.zone[("a.test", A)] = ["127.0.0.2"]
+        resolved(s, "changed")
+        assert who(s, 8) == {f"127.0.0.{i}" for i in (2, 3, 4, 5)}
+        d.zone[("b.test", A)] = ["127.0.0.2"]
+        resolved(s, "changed", 2)
+        assert who(s, 8) == {"127.0.0.2", "127.0.0.5"}
+        # one name leaves with a reload, the address stays
+        s.reload(conf(d, f"b.test:{port}"))
+        assert who(s, 8) == {"127.0.0.2"}
 
 
 def test_request_in_flight_ends(sluice, dnsmasq):
@@ -565,3 +595,37 @@ def test_names_of_the_hosts_file(sluice, script):
     resolved(s)
     assert f"{own[0][0]}:80" in addresses(s, f"{own[0][1].lower()}:80")
     assert not d.asked
+
+
+def test_resolv_conf(sluice, tmp):
+    """Its servers, its domains, and that it changes."""
+    path = os.path.join(tmp, "resolv.conf")
+    own = ["unshare", "-m", "sh", "-c",
+           f'mount --bind {path} /etc/resolv.conf && exec "$@"', "sh"]
+
+    def say(text):
+        with open(path, "w", encoding="ascii") as f:
+            f.write(text)
+    say("nameserver 127.0.53.1\nsearch none.test app.test\n")
+    if os.geteuid() != 0 or subprocess.run(
+            [*own, "true"], check=False, capture_output=True).returncode:
+        pytest.skip("no mounts of our own here")
+    with contextlib.ExitStack() as stack:
+        try:
+            one, two = (stack.enter_context(Scripted(
+                {("www.app.test", A): [f"127.0.0.{n + 1}"]}, ttl=60,
+                host=f"127.0.53.{n}", port=53)) for n in (1, 2))
+        except OSError as e:
+            pytest.skip(f"port 53: {e}")
+        app, _ = stack.enter_context(peers("127.0.0.2", "127.0.0.3"))
+        s = sluice(conf("", f"www:{app.port}").replace("resolver = ", ""),
+                   start=False)
+        s.start(prefix=own)
+        assert who(s) == {"127.0.0.2"}
+        assert [q for q in one.asked if q[1] == A] == [
+            ("www.none.test", A), ("www.app.test", A)]
+        say("nameserver 127.0.53.2\nsearch app.test\noptions ndots:1\n")
+        s.wait_stderr("resolver: /etc/resolv.conf has changed")
+        resolved(s, "changed")
+        assert who(s) == {"127.0.0.3"}
+        assert ("www.app.test", A) in two.asked

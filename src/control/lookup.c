@@ -339,6 +339,23 @@ ask(struct lookup *l)
 
 /* --- life --- */
 
+/* Other servers may say something else: all is asked at once. */
+static void
+on_change(void *ctx)
+{
+	struct lookups	*all = ctx;
+	struct str	 key;
+	void		*val;
+	size_t		 i = 0;
+	struct lookup	*l;
+
+	while (map_next(&all->names, &i, &key, &val)) {
+		l = val;
+		if (l->pending == 0 && !l->waits)
+			ev_timer(all->ev, &l->again, 0);
+	}
+}
+
 int
 lookups_open(struct lookups *all, struct ev *ev, const char *servers,
     struct err *e)
@@ -350,7 +367,10 @@ lookups_open(struct lookups *all, struct ev *ev, const char *servers,
 	map_init(&all->names, rand_next(&r));
 	list_init(&all->queue);
 	all->resolver = resolver_new(ev, servers, e);
-	return all->resolver == NULL ? -1 : 0;
+	if (all->resolver == NULL)
+		return -1;
+	resolver_on_change(all->resolver, on_change, all);
+	return 0;
 }
 
 void
@@ -468,6 +488,7 @@ lookups_reopen(struct lookups *all, const char *servers, struct err *e)
 	}
 	resolver_free(&all->resolver);
 	all->resolver = r;
+	resolver_on_change(r, on_change, all);
 	return 0;
 }
 

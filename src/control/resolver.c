@@ -45,6 +45,8 @@ struct resolver {
 	struct timer	 look;
 	struct ev_task	 kick;		/* it has something to write */
 	struct stat	 conf;		/* of resolv.conf, as it was read */
+	void		(*changed)(void *);
+	void		*ctx;		/* of changed */
 	struct dns_answer answer;	/* the one being told */
 	bool		 closing;
 };
@@ -251,6 +253,15 @@ on_look(struct timer *t)
 	/* the questions under way are asked again by their callbacks */
 	ares_destroy(old);
 	arm(r);
+	if (r->changed != NULL)
+		r->changed(r->ctx);
+}
+
+void
+resolver_on_change(struct resolver *r, void (*changed)(void *), void *ctx)
+{
+	r->changed = changed;
+	r->ctx = ctx;
 }
 
 struct resolver *

@@ -30,6 +30,9 @@ struct resolver *resolver_new(struct ev *, const char *servers, struct err *);
 /* Nobody is answered any more. */
 void resolver_free(struct resolver **);
 
+/* Told when resolv.conf was read anew: what it said may not hold. */
+void resolver_on_change(struct resolver *, void (*)(void *), void *ctx);
+
 /* The answer comes later, never from within; two tries of two seconds. */
 struct question *resolver_ask(struct resolver *, const char *name,
     enum dns_type, resolver_fn, void *ctx);

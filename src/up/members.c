@@ -1,10 +1,10 @@
 /*
  * The members of twins that have names.  Workers.
  *
- * Before each pick the versions of the twin's names are compared; when
- * one has moved on, the vector of members is made anew.  A server that
- * stays a member keeps its struct and its pool; one that left closes what
- * is idle, and ends with the requests that it still answers.
+ * Before each pick, and each second, the versions of the twin's names are
+ * compared; when one has moved on, the vector of members is made anew.  A
+ * server that stays a member keeps its struct and its pool; one that left
+ * closes what is idle, and ends with the requests that it still answers.
  */
 #include "up/names.h"
 
@@ -12,6 +12,10 @@
 
 #include "base/must.h"
 #include "up/pool.h"
+
+#define LOOK_MS	1000	/* so long an idle worker keeps what has left */
+
+static void on_look(struct timer *);
 
 void
 members_add(struct upstream *up, uint32_t row, struct str text, bool srv)
@@ -26,6 +30,10 @@ members_add(struct upstream *up, uint32_t row, struct str text, bool srv)
 	m->tag = atomic_load(&m->row->tag);
 	m->version = 1;
 	m->host = STR("");
+	if (up->nname == 1) {
+		timer_init(&up->look, on_look);
+		ev_timer(up->serve->ev, &up->look, LOOK_MS);
+	}
 	if (srv)
 		return;
 	p = must_alloc(text.n);
@@ -36,6 +44,8 @@ members_add(struct upstream *up, uint32_t row, struct str text, bool srv)
 void
 members_free(struct upstream *up)
 {
+	if (up->nname > 0)
+		ev_timer_off(up->serve->ev, &up->look);
 	for (size_t i = 0; i < up->nname; i++)
 		if (up->names[i].host.n > 0)
 			free((void *)(uintptr_t)up->names[i].host.p);
@@ -190,6 +200,15 @@ rebuild(struct upstream *up)
 	free(up->servers);
 	up->servers = must_realloc(v, (n + 1) * sizeof(*v));
 	up->nserver = n;
+}
+
+static void
+on_look(struct timer *t)
+{
+	struct upstream	*up = container_of(t, struct upstream, look);
+
+	ev_timer(up->serve->ev, t, LOOK_MS);
+	members_refresh(up);
 }
 
 void

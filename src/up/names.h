@@ -80,7 +80,7 @@ bool names_settle(struct shm *, uint32_t row, uint64_t limit);
 /*
  * Master: frees the rows of names that no generation from oldest on has;
  * marks the rows of servers that the other names have, a bit each in
- * memory of the caller's.
+ * memory of the caller's.  All: with 0 it only marks.
  */
 uint64_t *names_sweep(struct shm *, uint64_t oldest);
 /* True if a row left the lists of all names too lately to be free. */

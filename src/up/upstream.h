@@ -99,6 +99,7 @@ struct upstream {
 	size_t			 nserver;
 	size_t			 nfixed;	/* the first: by address */
 	struct member_name	*names;		/* own */
+	struct timer		 look;		/* at them, without requests */
 	size_t			 nname;
 	const struct balancer	*balance;	/* const */
 	struct pool_limits	 pool;

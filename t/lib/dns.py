@@ -54,13 +54,13 @@ def reply(query, records=(), rcode=NO_ERROR, flags=0x8180):
 
 
 class Scripted:
-    def __init__(self, zone=None, ttl=1, port=0):
+    def __init__(self, zone=None, ttl=1, port=0, host="127.0.0.1"):
         self.zone, self.ttl, self.asked = dict(zone or {}), ttl, []
         self.held = []                  # queries that nobody answered
         self._more = threading.Condition()
         self.sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-        self.sock.bind(("127.0.0.1", port or net.free_port()))
-        self.addr = "127.0.0.1:%d" % self.sock.getsockname()[1]
+        self.sock.bind((host, port or net.free_port()))
+        self.addr = "%s:%d" % self.sock.getsockname()
         self._stop = False
         self.thread = threading.Thread(target=self._serve, daemon=True)
         self.thread.start()
