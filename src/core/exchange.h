@@ -67,7 +67,7 @@ struct exchange {
 	uint8_t			 chain_at;	/* next hook */
 	uint8_t			 chain_top;	/* filters entered */
 	uint8_t			 chain_res;	/* response hooks, in all */
-	uint8_t			 client_field;	/* enum client_field: trusted */
+	uint8_t			 client_field;	/* enum client_field */
 	enum fail		 fail;
 	uint16_t		 received;	/* status of a server; or 0 */
 	bool			 trusted:1;	/* the peer is a known proxy */
@@ -80,7 +80,7 @@ struct exchange {
 	bool			 skipped:1;	/* nobody reads the request */
 	bool			 aborted:1;	/* so was the codec told */
 	bool			 cut:1;		/* so was the handler told */
-	bool			 stream:1;	/* [sluice] drain.streams holds */
+	bool			 stream:1;	/* drain.streams holds */
 	bool			 log_it:1;	/* [log] access, at begin */
 	bool			 log_block:1;	/* [log] overflow */
 	uint32_t		 log_sample;	/* [log] sample */

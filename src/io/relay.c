@@ -100,13 +100,13 @@ write_out(struct relay *r, struct relay_way *w)
 	struct iovec	v[RELAY_PAGES];
 	enum io_rc	rc;
 	size_t		put;
-	int		n = 0;
+	int		n = 1;
 
-	for (unsigned i = w->at; i < w->n; i++, n++)
+	v[0] = (struct iovec){ w->page[w->at]->data + w->pos,
+	    w->page[w->at]->fill - w->pos };
+	for (unsigned i = w->at + 1u; i < w->n; i++, n++)
 		v[n] = (struct iovec){ w->page[i]->data,
 		    w->page[i]->fill };
-	v[0].iov_base = (char *)v[0].iov_base + w->pos;
-	v[0].iov_len -= w->pos;
 	rc = io_writev(w->to, v, n, 0, &put);
 	if (rc == IO_ERR) {
 		lose(r, w);
