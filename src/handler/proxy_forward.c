@@ -26,7 +26,8 @@ proxy_forward_drops(const struct proxy *p, const struct hdr *h)
 		return true;
 	case HDR_OTHER:
 		/* -Port, -Server and the like are believed by some. */
-		return (!p->x->trusted || p->forwarded == FORWARDED_OFF) &&
+		return (h->name.p[0] | 0x20) == 'x' &&
+		    (!p->x->trusted || p->forwarded == FORWARDED_OFF) &&
 		    str_eq_fold(str_sub(h->name, 0, 12),
 		    STR("x-forwarded-"));
 	default:

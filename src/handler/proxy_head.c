@@ -210,5 +210,6 @@ proxy_own_answer(struct proxy *p)
 		if (h->id == HDR_OTHER || h->name.p != hdr_name(h->id).p)
 			h->name = arena_dup(a, h->name);
 		h->val = arena_dup(a, h->val);
+		h->flags &= (uint16_t)~HDR_F_LINE;
 	}
 }

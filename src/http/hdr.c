@@ -214,6 +214,7 @@ hdr_copy(struct arena *a, struct hdrs *dst, const struct hdrs *src)
 			continue;
 		d = push(a, dst);
 		*d = *h;
+		d->flags &= (uint16_t)~HDR_F_LINE;
 		d->val = arena_dup(a, h->val);
 		if (h->name.p != rows[h->id].name.p)
 			d->name = arena_dup(a, h->name);

@@ -37,6 +37,8 @@ struct hdr {
 	uint16_t	flags;	/* HDR_F_ of the id; HDR_F_DEAD: taken out */
 };
 #define HDR_F_DEAD	0x8000
+/* name and val lie as "name: val CRLF" in one piece, which was checked */
+#define HDR_F_LINE	0x4000
 
 struct hdrs {
 	struct hdr	*v;	/* of the message's arena */

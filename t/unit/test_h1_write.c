@@ -50,6 +50,30 @@ request(bool chunked, const char *want)
 	expect(want);
 }
 
+/* Lines that stand as they came are copied as such, and only those. */
+START_TEST(lines_as_they_came)
+{
+	static const struct codec_limits lim = { .header_bytes = 4096,
+	    .header_field = 4096, .header_count = 100, .target = 1000 };
+	struct h1_framing		 f;
+
+	ck_assert_int_eq(h1_parse_request(STR("GET /x?y HTTP/1.1\r\n"
+	    "Aa: 1\r\nBb: 2\r\nHost: a.example\r\nCc:3\r\nDd: 4 \r\n"
+	    "Ee:  5\r\nFf: \r\nConnection: Gg\r\nGg: 6\r\nHh: 7\r\n"
+	    "Ii: 8\r\nJj: 9\r\n\r\n"), &lim, &a, &m, &f), FAIL_NONE);
+	/* one of a run is taken out, one is another's */
+	m.hdrs.v[m.hdrs.n - 3].flags |= HDR_F_DEAD;
+	hdr_add(&a, &m.hdrs, HDR_VIA, STR("1.1 b"));
+	request(false, "GET /x?y HTTP/1.1\r\nHost: a.example\r\nAa: 1\r\n"
+	    "Bb: 2\r\nCc: 3\r\nDd: 4\r\nEe: 5\r\nFf: \r\n"
+	    "Ii: 8\r\nJj: 9\r\nVia: 1.1 b\r\n\r\n");
+	m.hdrs.n = 0;
+	m.host = STR_NONE;
+	m.authority = STR("a b");
+	request(false, "GET /x?y HTTP/1.1\r\nHost: \r\n\r\n");
+}
+END_TEST
+
 static void
 response(unsigned status, struct h1_out o, const char *want)
 {
@@ -288,6 +312,7 @@ main(void)
 	tcase_add_test(tc, connect_and_upgrade);
 	tcase_add_test(tc, responses);
 	tcase_add_test(tc, date_of_the_message_wins);
+	tcase_add_test(tc, lines_as_they_came);
 	tcase_add_test(tc, statuses_without_length);
 	tcase_add_test_raise_signal(tc, endless_without_a_word_is_a_panic,
 	    SIGABRT);

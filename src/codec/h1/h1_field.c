@@ -62,6 +62,8 @@ parse_line(struct str in, uint64_t max, struct hdr *h, size_t *used)
 	if (end + 1 >= in.n || in.p[end] != '\r' || in.p[end + 1] != '\n')
 		return blame(in, end, FAIL_BAD_FIELD_VALUE);
 	*used = end + 2;
+	h->flags = from == colon + 2 && in.p[colon + 1] == ' ' &&
+	    end > from && !is_space(in.p[end - 1]) ? HDR_F_LINE : 0;
 	while (end > from && is_space(in.p[end - 1]))
 		end--;
 	h->name = str_make(in.p, colon);
@@ -87,6 +89,7 @@ h1_field_parse(struct str *rest, const struct codec_limits *lim,
 		if (hs->n >= max)
 			return FAIL_TOO_MANY_FIELDS;
 		hdr_add_name(a, hs, h.name, h.val);
+		hs->v[hs->n - 1].flags |= h.flags;
 		*rest = from_on(*rest, used);
 	}
 	*rest = from_on(*rest, 2);

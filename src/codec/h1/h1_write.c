@@ -54,18 +54,45 @@ put_field(struct text *t, const struct hdr *h)
 }
 
 /* Host is the authority's and written from there. */
+static bool
+is_written(const struct hdr *h, unsigned not)
+{
+	return (h->flags & (not | HDR_F_DEAD)) == 0 && h->id != HDR_HOST;
+}
+
+/* Lines that came one behind the other go so, in one piece. */
+static void
+put_lines(struct text *t, const struct hdrs *hs, size_t *i, unsigned not)
+{
+	const struct hdr	*h = &hs->v[*i];
+	const char		*p = h->name.p;
+	const char		*end = h->val.p + h->val.n + 2;
+
+	while (*i + 1 < hs->n) {
+		h++;
+		if ((h->flags & HDR_F_LINE) == 0 || h->name.p != end ||
+		    !is_written(h, not))
+			break;
+		end = h->val.p + h->val.n + 2;
+		++*i;
+	}
+	text_add(t, str_make(p, (size_t)(end - p)));
+}
+
 static void
 put_fields(struct text *t, const struct hdrs *hs, unsigned not)
 {
 	const struct hdr	*h;
-	size_t			 i;
 
 	if (hs->nline > 0)
 		text_add(t, hs->lines);
-	for (i = hs->nline; i < hs->n; i++) {
+	for (size_t i = hs->nline; i < hs->n; i++) {
 		h = &hs->v[i];
-		if ((h->flags & (not | HDR_F_DEAD)) == 0 &&
-		    h->id != HDR_HOST)
+		if (!is_written(h, not))
+			continue;
+		if (h->flags & HDR_F_LINE)
+			put_lines(t, hs, &i, not);
+		else
 			put_field(t, h);
 	}
 }
@@ -123,13 +150,16 @@ put_upgrade(struct text *t, const struct msg *m, bool te)
 		    STR("upgrade, TE") : up ? STR("upgrade") : STR("TE"));
 }
 
+/* What a parser found a host in was checked by it. */
 static bool
-is_host(struct str s)
+is_host(const struct msg *m)
 {
 	struct str	host;
 	int		port;
 
-	return uri_parse_host(s, &host, &port) == FAIL_NONE;
+	if (m->host.n > 0 && m->host.p == m->authority.p)
+		return true;
+	return uri_parse_host(m->authority, &host, &port) == FAIL_NONE;
 }
 
 void
@@ -142,7 +172,7 @@ h1_write_request(struct text *t, const struct msg *m, bool chunked)
 	put_target(t, m->meth == METHOD_CONNECT ? m->authority : m->target);
 	text_add(t, STR(" HTTP/1.1\r\n"));
 	put_line(t, STR("Host"),
-	    is_host(m->authority) ? m->authority : STR(""));
+	    is_host(m) ? m->authority : STR(""));
 	put_fields(t, &m->hdrs, HDR_F_HOP | HDR_F_FRAME);
 	if (chunked)
 		put_line(t, STR("Transfer-Encoding"), STR("chunked"));
