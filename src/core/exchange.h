@@ -77,7 +77,7 @@ struct exchange {
 	bool			 skipped:1;	/* nobody reads the request */
 	bool			 aborted:1;	/* so was the codec told */
 	bool			 cut:1;		/* so was the handler told */
-	bool			 stream:1;	/* [sluice] drain.streams holds */
+	bool			 stream:1;	/* drain.streams holds */
 	bool			 log_it:1;	/* [log] access, at begin */
 	bool			 log_block:1;	/* [log] overflow */
 	uint32_t		 log_sample;	/* [log] sample */

@@ -99,14 +99,14 @@ write_out(struct relay *r, struct relay_way *w)
 {
 	struct iovec	v[RELAY_PAGES];
 	enum io_rc	rc;
-	size_t		put;
+	size_t		put, skipped = w->pos;
 	int		n = 0;
 
-	for (unsigned i = w->at; i < w->n; i++, n++)
-		v[n] = (struct iovec){ w->page[i]->data,
-		    w->page[i]->fill };
-	v[0].iov_base = (char *)v[0].iov_base + w->pos;
-	v[0].iov_len -= w->pos;
+	for (unsigned i = w->at; i < w->n; i++, n++) {
+		v[n] = (struct iovec){ w->page[i]->data + skipped,
+		    w->page[i]->fill - skipped };
+		skipped = 0;
+	}
 	rc = io_writev(w->to, v, n, 0, &put);
 	if (rc == IO_ERR) {
 		lose(r, w);
