@@ -82,6 +82,8 @@ SRCS_IO = \
 	src/io/fds.c \
 	src/io/io.c \
 	src/io/mem.c \
+	src/io/pipe.c \
+	src/io/proxy_proto.c \
 	src/io/relay.c \
 	src/io/sock.c
 
@@ -115,6 +117,7 @@ SRCS_CORE = \
 	src/core/ask.c \
 	src/core/board.c \
 	src/core/chain.c \
+	src/core/client.c \
 	src/core/cond.c \
 	src/core/cond_cookie.c \
 	src/core/cond_from.c \
@@ -134,8 +137,10 @@ SRCS_CORE = \
 	src/core/exchange_upgrade.c \
 	src/core/expr.c \
 	src/core/flight.c \
+	src/core/greet.c \
 	src/core/health.c \
 	src/core/health_config.c \
+	src/core/last.c \
 	src/core/lease.c \
 	src/core/lease_sweep.c \
 	src/core/limit.c \
@@ -144,6 +149,7 @@ SRCS_CORE = \
 	src/core/listener_limit.c \
 	src/core/listener_rows.c \
 	src/core/log_conf.c \
+	src/core/mail.c \
 	src/core/record_format.c \
 	src/core/record_text.c \
 	src/core/regex.c \
@@ -158,13 +164,21 @@ SRCS_CORE = \
 	src/core/settings.c \
 	src/core/settings_cpu.c \
 	src/core/settings_level.c \
+	src/core/settings_resolver.c \
 	src/core/stat.c \
 	src/core/template.c \
 	src/core/trust.c
 SRCS_UP = \
+	src/up/members.c \
+	src/up/name_conf.c \
+	src/up/names_rows.c \
 	src/up/pool.c \
+	src/up/queue.c \
+	src/up/queue_board.c \
 	src/up/round_robin.c \
 	src/up/server.c \
+	src/up/server_use.c \
+	src/up/told.c \
 	src/up/upstream.c \
 	src/up/upstream_conf.c \
 	src/up/upstream_rows.c
@@ -176,8 +190,12 @@ SRCS_HANDLER = \
 	src/handler/health_static.c \
 	src/handler/proxy.c \
 	src/handler/proxy_conf.c \
+	src/handler/proxy_deadline.c \
+	src/handler/proxy_fail.c \
+	src/handler/proxy_forward.c \
 	src/handler/proxy_head.c \
 	src/handler/proxy_pump.c \
+	src/handler/proxy_queue.c \
 	src/handler/proxy_relay.c \
 	src/handler/redirect.c \
 	src/handler/respond.c \
@@ -196,10 +214,17 @@ SRCS_HANDLER = \
 SRCS_CONTROL = \
 	src/control/api.c \
 	src/control/api_explain.c \
+	src/control/api_failures.c \
 	src/control/api_log.c \
+	src/control/api_names.c \
 	src/control/api_order.c \
 	src/control/api_state.c \
-	src/control/explain.c
+	src/control/api_upstreams.c \
+	src/control/dns.c \
+	src/control/explain.c \
+	src/control/lookup.c \
+	src/control/names.c \
+	src/control/resolver.c
 
 # the table of contents
 SRCS_REGISTRY = \
@@ -213,6 +238,7 @@ SRCS_MAIN = \
 	src/main/check.c \
 	src/main/child.c \
 	src/main/control.c \
+	src/main/fail_doc.c \
 	src/main/handover.c \
 	src/main/health.c \
 	src/main/helper.c \
@@ -246,11 +272,15 @@ SRCS_CLI = \
 	src/cli/client.c \
 	src/cli/explain.c \
 	src/cli/follow.c \
+	src/cli/named.c \
 	src/cli/peek.c \
 	src/cli/show.c \
 	src/cli/show_explain.c \
 	src/cli/show_log.c \
+	src/cli/show_names.c \
 	src/cli/show_plan.c \
+	src/cli/show_upstreams.c \
+	src/cli/show_why.c \
 	src/cli/sluicectl.c \
 	src/cli/table.c
 

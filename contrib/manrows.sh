@@ -1,7 +1,8 @@
 #!/bin/sh
 #
-# Writes the reference part of man/sluice.conf.5 anew from the tables in
-# the code; --check only says whether it is up to date (make lint).
+# Writes the reference part of man/sluice.conf.5, keys and failures, anew
+# from the tables in the code; --check only says whether it is up to date
+# (make lint).
 
 set -eu
 cd "$(dirname "$0")/.."

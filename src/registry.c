@@ -7,6 +7,7 @@
 #include "core/handler.h"
 #include "core/health.h"
 #include "core/lease.h"
+#include "core/mail.h"
 #include "core/listener.h"
 #include "core/log_conf.h"
 #include "core/regex.h"
@@ -15,6 +16,8 @@
 #include "core/settings.h"
 #include "handler/proxy.h"
 #include "handler/static.h"
+#include "up/names.h"
+#include "up/server_use.h"
 
 /* --- sections of the configuration --- */
 
@@ -124,6 +127,7 @@ const struct balancer *const balancers[] = {
 const struct serve_part *const serve_parts[] = {
 	&log_part,
 	&upstream_part,
+	&queue_part,
 	&static_part,
 	&proxy_part,
 	&regex_part,
@@ -139,14 +143,19 @@ const struct shm_region *const shm_regions[] = {
 	&board_stats,
 	&board_totals,
 	&board_flights,
+	&board_lasts,
 	&board_rings,
 	&lease_heads,
 	&lease_words,
 	&lease_listeners,
 	&lease_addrs,
 	&lease_shadows,
+	&board_mails,
 	&board_servers,
 	&board_servers_live,
+	&board_server_uses,
 	&board_upstreams,
+	&board_names,
+	&board_queues,
 	NULL
 };

@@ -306,3 +306,20 @@ def test_agrees_with_the_gateway(sluice, seed):
                     if x["failed"] is None]
             assert fits[0] == name, ctx
     assert len(met) > 10
+
+
+def test_client_behind_a_proxy(sluice):
+    """from is what the proxy says, if it is trusted."""
+    s = sluice("[sluice]\ntrusted_proxies = 10.0.0.0/8\n" + CONF +
+               "[route mine]\npath = /v1/*\nfrom = 192.0.2.0/24\n"
+               "respond = 200 mine\n")
+    url = f"http://shop.example:{s.port}/v1/x"
+    chain = ("-H", "X-Forwarded-For: 6.6.6.6, 192.0.2.7")
+    out = s.ctl("explain", url, "--from", "10.1.1.1", *chain).stdout
+    assert out.splitlines()[0] == \
+        "request   GET shop.example/v1/x from 192.0.2.7 over proxy 10.1.1.1"
+    assert "route     mine " in out
+    out = s.ctl("explain", url, "--from", "172.16.0.1", *chain).stdout
+    assert out.splitlines()[0] == \
+        "request   GET shop.example/v1/x from 172.16.0.1"
+    assert "route     mine " not in out

@@ -105,14 +105,16 @@ def test_proxied(sluice, tmp, peer):
     assert told == [
         f'server "127.0.0.1:{dead}": chosen by round_robin of "app", '
         "attempt 1, connections here 0 open, 0 idle",
-        f'server "127.0.0.1:{dead}": attempt failed: dial_refused',
+        f'server "127.0.0.1:{dead}" of "app": attempt 1 failed: '
+        "dial_refused: connect: " + os.strerror(111) +
+        "; another server is asked",
         f'server "{app.addr}": chosen by round_robin of "app", '
         "attempt 2, connections here 0 open, 0 idle"]
 
 
 @pytest.mark.parametrize("level", ["info", "error"])
 def test_proxy_failure(sluice, tmp, level):
-    """One record has all of it; no line is needed besides."""
+    """One record has all of it; and a line for each attempt."""
     dead = net.free_port()
     site.write(tmp)
     s = sluice(site.proxied(f"127.0.0.1:{dead}") + f"[log]\nlevel = {level}\n")
@@ -123,3 +125,9 @@ def test_proxy_failure(sluice, tmp, level):
     assert r["cause"] == "connect: " + os.strerror(111)
     assert r["id"] and r["route"] == "api" and r["attempts"] == 1
     assert r["upstream"] == "app" and r["server"] == f"127.0.0.1:{dead}"
+    (line,) = s.wait_log('"msg":"server')
+    told = json.loads(line)
+    assert told["level"] == "error" and told["module"] == "proxy"
+    assert told["request"] == r["id"] and told["msg"] == \
+        f'server "127.0.0.1:{dead}" of "app": attempt 1 failed: ' \
+        f"dial_refused: {r['cause']}"

@@ -13,7 +13,7 @@ BAD = [c for c in corpus.load("response_bad") if c.fail != LARGE]
 HEAD = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
 # what a row of a request's body is called in that of an answer
 ROWS = {"bad_chunk": "bad_response_chunk",
-        "bad_trailer": "bad_response_field"}
+        "bad_trailer": "bad_response_trailer"}
 
 
 def chunk_cases():
@@ -24,13 +24,13 @@ def chunk_cases():
                          ROWS[c.fail])
     yield "trailers-one_too_long", (
         HEAD + b"0\r\nA: " + b"b" * 33000 + b"\r\n\r\n",
-        "bad_response_field")
+        "response_trailer_too_large")
     yield "trailers-too_many", (
         HEAD + b"0\r\n" + b"A: b\r\n" * 257 + b"\r\n",
-        "bad_response_field")
+        "response_trailer_too_large")
     yield "trailers-without_end", (
         HEAD + b"0\r\n" + (b"A: " + b"b" * 1000 + b"\r\n") * 70,
-        "bad_response_field")
+        "response_trailer_too_large")
 
 
 CHUNKS = dict(chunk_cases())

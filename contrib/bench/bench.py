@@ -45,13 +45,22 @@ SCENARIOS = {
     # the same lines in both, then sluice's own, which say thrice as much
     "static-1k-log": spec("/1k", KB, ("nginx",), 0.75, log="combined"),
     "static-1k-json": spec("/1k", KB, ("nginx",), None, log="json"),
-    "proxy-1k": spec("/app/1k", KB, PROXIES, 1.0),
-    "proxy-100k": spec("/app/100k", 100 * KB, PROXIES, 1.0),
-    "many-routes": spec("/r/%/x", 5, (), None, kind="routes"),
+    "proxy-1k": spec("/app/1k", KB, PROXIES, 0.85),
+    "proxy-100k": spec("/app/100k", 100 * KB, PROXIES, 0.8),
+    "proxy-newconn-client": spec("/app/1k", KB, PROXIES, 0.95, "-k"),
+    # nobody has to see these bytes
+    "proxy-10m": spec("/app/10m", 10 * MB, PROXIES, 0.4, "-c", "8"),
+    "upload-10m": spec("/app/1k", KB, PROXIES, 0.4, "-c", "8", "-u",
+                       str(10 * MB), upload=10 * MB),
+    "many-routes": spec("/r/%/x", 5, (), None, kind="routes", routes=10000,
+                        what="/x\nrespond = 200 hello"),
+    "proxy-routes": spec("/r/%/1k", KB, (), None, kind="routes",
+                         routes=1000, what="/*\nupstream = app\n"
+                         "strip_prefix = auto"),
     "idle": spec("/1k", KB, FILES, None, kind="idle"),
     "burst": spec("/app/64k", 64 * KB, ("nginx",), None, kind="burst"),
 }
-ROUTES = 10000
+OTHERS = 3      # rounds of memory of those that it is not compared with
 
 
 class Bench:
@@ -81,12 +90,14 @@ class Bench:
             self.bodies[f"/app/{name}"] = \
                 (pattern * (n // len(pattern) + 1))[:n]
         self.bodies["/r/0/x"] = b"hello"
+        self.bodies["/r/0/1k"] = self.bodies["/app/1k"]
 
     # --- parts ---
 
-    def server(self, name, label=None, log=None, routes=0, top=None):
-        text = "".join(f"\n[route r{i}]\npath = /r/{i}/x\n"
-                       "respond = 200 hello\n" for i in range(routes))
+    def server(self, name, label=None, log=None, routes=(0, ""), top=None):
+        """routes: how many below /r, the rest of their path and keys."""
+        text = "".join(f"\n[route r{i}]\npath = /r/{i}{routes[1]}\n"
+                       for i in range(routes[0]))
         return Server(name, top or self.top, {
             "bin": f"{self.top}/bin", "www": self.www, "routes": text,
             "origin": self.origin.port}, log, label)
@@ -134,12 +145,14 @@ class Bench:
         if self.opts.no_counts:
             return {}
 
+        moved = max(sc["length"], sc.get("upload", 0))
+
         def load(port, args):
             self.load(sc, port, args, server.label)
         return {
-            "syscalls": counts.syscalls(server, load, sc["length"]),
+            "syscalls": counts.syscalls(server, load, moved),
             "instructions": counts.instructions(
-                again, load, sc["length"], f"{self.top}/bin/openat2.so"),
+                again, load, moved, f"{self.top}/bin/openat2.so"),
         }
 
     def again(self, server, **how):
@@ -188,12 +201,13 @@ class Bench:
             out[n]["p99_us"].append(got["p99_us"])
 
     def routes(self, name, sc):
-        out = {}
-        servers = {n: self.start(self.server("sluice", f"sluice-{n}",
-                                             routes=n)) for n in (1, ROUTES)}
+        out, what, most = {}, sc["what"], sc["routes"]
+        servers = {n: self.start(self.server(
+            "sluice", f"sluice-{n}", routes=(n, what))) for n in (1, most)}
         for n, server in servers.items():
             sc = {**sc, "args": ["-p", str(n)]}
-            server.check("/r/0/x", self.bodies["/r/0/x"])
+            path = sc["path"].replace("%", "0")
+            server.check(path, self.bodies[path])
             row = out[server.label] = {"rps": [], "cpu_us": []}
             for _ in range(self.opts.rounds):
                 got = self.measure(sc, server, ["-d", str(
@@ -202,9 +216,10 @@ class Bench:
                 row["cpu_us"].append(got["cpu_us"])
             row["pss_mb"] = server.pss()
             self.say(f"{name}: counts of {server.label}")
-            row.update(self.count(sc, server, self.again(server, routes=n)))
+            row.update(self.count(sc, server, self.again(
+                server, routes=(n, what))))
         one, all_ = (out[f"sluice-{n}"].get("instructions")
-                     for n in (1, ROUTES))
+                     for n in (1, most))
         found = []
         if one and all_:
             found = [{**figures.absolute("instructions", [all_ / one], 1.1,
@@ -232,9 +247,9 @@ class Bench:
     def idle(self, name, sc):
         first, more = scale_idle(9000, 10000)
         out = {}
-        for turn in range(min(self.opts.rounds, 3)):
+        for turn in range(self.opts.rounds):
             for n in ("sluice", *sc["peers"]):
-                if not installed(n):
+                if not installed(n) or n != "sluice" and turn >= OTHERS:
                     continue
                 self.say(f"{name}: round {turn + 1}, {n}")
                 s = self.start(self.server(n))
@@ -260,9 +275,9 @@ class Bench:
     def burst(self, name, sc):
         clients, _ = scale_idle(10000, 0)
         out = {}
-        for turn in range(min(self.opts.rounds, 3)):
+        for turn in range(self.opts.rounds):
             for n in ("sluice", *sc["peers"]):
-                if not installed(n):
+                if not installed(n) or n != "sluice" and turn >= OTHERS:
                     continue
                 self.say(f"{name}: round {turn + 1}, {n}")
                 s = self.start(self.server(n))

@@ -41,6 +41,7 @@ struct conn {
 	bool		used;		/* has had an answer */
 	uint64_t	due;		/* when its request was due */
 	uint64_t	left;		/* of the body */
+	uint64_t	up;		/* of the request's, not yet sent */
 	uint64_t	number;		/* of its request */
 	size_t		n;		/* of head */
 	char		head[HEAD_MAX];
@@ -55,6 +56,7 @@ static struct {
 	unsigned	paths;		/* number put for a % in the path */
 	uint64_t	total;		/* requests, 0: by time */
 	uint64_t	length;		/* of each body */
+	uint64_t	upload;		/* of each request's; 0: a GET */
 	double		seconds;
 	double		rate;
 	bool		fresh;		/* a connection for each request */
@@ -88,6 +90,7 @@ static struct {
 static char	junk[65536];
 
 static void	open_conn(struct conn *);
+static void	lose(struct conn *, const char *);
 
 static uint64_t
 now(void)
@@ -170,6 +173,26 @@ lose(struct conn *c, const char *what)
 		open_conn(c);
 }
 
+/* As much of the request's body as goes. */
+static void
+send_body(struct conn *c)
+{
+	static char	zero[1 << 20];
+	ssize_t		n;
+
+	while (c->up > 0) {
+		n = send(c->fd, zero, c->up < sizeof(zero) ? c->up :
+		    sizeof(zero), MSG_NOSIGNAL);
+		if (n == -1 && errno == EAGAIN)
+			return;
+		if (n == -1) {
+			lose(c, "send");
+			return;
+		}
+		c->up -= (uint64_t)n;
+	}
+}
+
 static void
 send_request(struct conn *c, uint64_t due)
 {
@@ -184,10 +207,16 @@ send_request(struct conn *c, uint64_t due)
 		    (int)(mark - g.path), g.path,
 		    (unsigned long long)c->number, mark + 1);
 	}
-	n = snprintf(buf, sizeof(buf), "GET %s HTTP/1.1\r\nHost: %s\r\n"
-	    "User-Agent: load\r\nAccept: */*\r\n%s\r\n",
-	    mark != NULL ? path : g.path, g.host,
-	    g.fresh ? "Connection: close\r\n" : "");
+	n = snprintf(buf, sizeof(buf), "%s %s HTTP/1.1\r\nHost: %s\r\n"
+	    "User-Agent: load\r\nAccept: */*\r\n%s",
+	    g.upload > 0 ? "PUT" : "GET", mark != NULL ? path : g.path,
+	    g.host, g.fresh ? "Connection: close\r\n" : "");
+	if (g.upload > 0)
+		n += snprintf(buf + n, sizeof(buf) - (size_t)n,
+		    "Content-Length: %llu\r\n",
+		    (unsigned long long)g.upload);
+	n += snprintf(buf + n, sizeof(buf) - (size_t)n, "\r\n");
+	c->up = g.upload;
 	c->state = HEAD;
 	c->n = 0;
 	c->due = due;
@@ -203,6 +232,8 @@ send_request(struct conn *c, uint64_t due)
 		} else {
 			lose(c, "send");
 		}
+	} else {
+		send_body(c);
 	}
 }
 
@@ -419,6 +450,8 @@ on_event(struct conn *c, uint32_t events)
 			return;
 		set_free(c);
 	}
+	if (c->fd >= 0 && c->up > 0 && (events & EPOLLOUT) != 0)
+		send_body(c);
 	if (c->fd >= 0 && (events & (EPOLLIN | EPOLLRDHUP | EPOLLHUP |
 	    EPOLLERR)) != 0)
 		read_conn(c);
@@ -564,10 +597,12 @@ static void
 usage(void)
 {
 	fprintf(stderr, "usage: load [-BHks] [-c conns] [-d seconds]"
-	    " [-n requests] [-r rate]\n\t[-p paths] -l length port path\n"
+	    " [-n requests] [-r rate]\n\t[-p paths] [-u length] -l length"
+	    " port path\n"
 	    "-H hold idle connections  -B all ask at once, then hold\n"
 	    "-k a connection for each request  -p a %% in path becomes"
-	    " 0..paths-1\n-s a %% in path becomes the request's number\n");
+	    " 0..paths-1\n-s a %% in path becomes the request's number\n"
+	    "-u each request has a body of so many bytes\n");
 	exit(2);
 }
 
@@ -582,7 +617,7 @@ main(int argc, char **argv)
 	g.conns = 64;
 	g.seconds = 2;
 	g.paths = 1;
-	while ((opt = getopt(argc, argv, "BHksc:d:n:r:p:l:")) != -1)
+	while ((opt = getopt(argc, argv, "BHksc:d:n:r:p:l:u:")) != -1)
 		switch (opt) {
 		case 'B': g.burst = g.hold = true; break;
 		case 'H': g.hold = true; break;
@@ -594,6 +629,7 @@ main(int argc, char **argv)
 		case 'r': g.rate = strtod(optarg, NULL); break;
 		case 'p': g.paths = (unsigned)strtoul(optarg, NULL, 10); break;
 		case 'l': g.length = strtoull(optarg, NULL, 10); break;
+		case 'u': g.upload = strtoull(optarg, NULL, 10); break;
 		default: usage();
 		}
 	if (argc - optind != 2 || g.conns == 0 || g.paths == 0)

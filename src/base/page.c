@@ -16,7 +16,7 @@ void
 page_pool_init(struct page_pool *pool, size_t keep)
 {
 	slab_init(&pool->small, PAGE_BYTES, keep);
-	pool->live = 0;
+	pool->live = pool->soft = 0;
 }
 
 void

@@ -18,6 +18,7 @@
 struct page_pool {
 	struct slab	small;
 	size_t		live;		/* bytes of pages handed out */
+	size_t		soft;		/* beyond it be modest; 0: no bound */
 };
 
 struct page {

@@ -11,6 +11,9 @@ enum show_color { SHOW_PLAIN, SHOW_GOOD, SHOW_BAD };
 /* A member's text or number; "" or 0 if it is none. */
 struct str show_str(const json_t *, const char *name);
 unsigned long long show_num(const json_t *, const char *name);
+/* "350ms", "12s", "5m 3s", "2h 10m", "3d 4h": two units at most. */
+#define SHOW_AGE	48
+void show_age(char out[SHOW_AGE], unsigned long long ms);
 /* A member's text, safe for a terminal. */
 void show_safe(struct show *, const json_t *, const char *name);
 /* A word in colour, if there is any; the rest of a line stays plain. */

@@ -190,10 +190,14 @@ add_stat(json_t *all, const char *name, json_t *process, uint64_t v)
 
 /* Failures have one name in common: their own word says more. */
 static const char *
-name_of(enum stat_id id)
+name_of(enum stat_id id, char *buf, size_t size)
 {
-	return stat_rows[id].fail != NULL ? stat_rows[id].fail :
-	    stat_rows[id].name;
+	if (id < STAT_FAIL0)
+		return stat_rows[id].name;
+	if (id < STAT_TRY0)
+		return stat_rows[id].fail;
+	snprintf(buf, size, "attempt %s", stat_rows[id].fail);
+	return buf;
 }
 
 static json_t *
@@ -202,19 +206,22 @@ read_stats(const struct peek *p, const json_t *slots)
 	const struct board_stat *total = shm_view_row(p->dir,
 	    board_totals.name, 0);
 	json_t *all = json_array(), *s;
+	char buf[64];
+	const char *name;
 	unsigned id;
 	size_t i;
 
 	for (id = 0; id < STAT_N; id++) {
+		name = name_of((enum stat_id)id, buf, sizeof(buf));
 		for (i = 0; i < json_array_size(slots); i++) {
 			s = json_array_get(slots, i);
-			add_stat(all, name_of((enum stat_id)id),
+			add_stat(all, name,
 			    json_incref(json_object_get(s, "name")),
 			    stat_of(p, (uint32_t)json_integer_value(
 			    json_object_get(s, "slot")), (enum stat_id)id));
 		}
 		if (total != NULL)
-			add_stat(all, name_of((enum stat_id)id),
+			add_stat(all, name,
 			    json_string("(gone)"), settle((enum stat_id)id,
 			    total->v[id]));
 	}

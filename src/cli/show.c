@@ -12,7 +12,6 @@
 #include "cli/table.h"
 
 #define BEAT_LATE	3000	/* ms; the master acts at 10 s */
-#define AGE_MAX		48
 
 /* --- values --- */
 
@@ -71,9 +70,8 @@ add_time(struct text *t, unsigned long long ms)
 	text_add(t, str_from(buf));
 }
 
-/* "350ms", "12s", "5m 3s", "2h 10m", "3d 4h": two units at most. */
-static void
-age(char out[AGE_MAX], unsigned long long ms)
+void
+show_age(char out[SHOW_AGE], unsigned long long ms)
 {
 	static const struct {
 		unsigned long long	sec;
@@ -89,11 +87,11 @@ age(char out[AGE_MAX], unsigned long long ms)
 	while (i < sizeof(steps) / sizeof(steps[0]) && s < steps[i].sec)
 		i++;
 	if (s == 0)
-		snprintf(out, AGE_MAX, "%llums", ms);
+		snprintf(out, SHOW_AGE, "%llums", ms);
 	else if (i == sizeof(steps) / sizeof(steps[0]))
-		snprintf(out, AGE_MAX, "%llus", s);
+		snprintf(out, SHOW_AGE, "%llus", s);
 	else
-		snprintf(out, AGE_MAX, "%llu%c %llu%c", s / steps[i].sec,
+		snprintf(out, SHOW_AGE, "%llu%c %llu%c", s / steps[i].sec,
 		    steps[i].unit, s % steps[i].sec / steps[i].part,
 		    steps[i].small);
 }
@@ -101,9 +99,9 @@ age(char out[AGE_MAX], unsigned long long ms)
 static void
 cell_age(struct table *t, unsigned long long ms)
 {
-	char buf[AGE_MAX];
+	char buf[SHOW_AGE];
 
-	age(buf, ms);
+	show_age(buf, ms);
 	table_str(t, str_from(buf));
 }
 
@@ -150,9 +148,9 @@ add_verdict(struct show *s, const json_t *j)
 	const json_t *workers = json_object_get(j, "workers");
 	bool ready = is_true(j, "ready");
 	bool all = show_num(workers, "serving") >= show_num(workers, "wanted");
-	char up[AGE_MAX];
+	char up[SHOW_AGE];
 
-	age(up, show_num(j, "uptime_ms"));
+	show_age(up, show_num(j, "uptime_ms"));
 	show_paint(s, ready && all ? SHOW_GOOD : SHOW_BAD,
 	    ready ? STR("serving") : STR("NOT serving"));
 	if (!ready) {
@@ -318,7 +316,12 @@ show_metrics(struct show *s, const json_t *j)
 	table_init(&t, head);
 	for (i = 0; i < json_array_size(all); i++) {
 		m = json_array_get(all, i);
-		table_str(&t, show_str(m, "name"));
+		if (show_str(m, "fail").n > 0)
+			table_fmt(&t, "%.*s{fail=\"%.*s\"}",
+			    STR_FMT(show_str(m, "name")),
+			    STR_FMT(show_str(m, "fail")));
+		else
+			table_str(&t, show_str(m, "name"));
 		cell_num(&t, m, "sum");
 		table_str(&t, show_str(m, "help"));
 	}

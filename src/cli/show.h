@@ -20,6 +20,7 @@ struct show {
 void show_version(struct show *, const json_t *);
 void show_status(struct show *, const json_t *);
 void show_generations(struct show *, const json_t *);
+void show_names(struct show *, const json_t *);
 void show_metrics(struct show *, const json_t *);
 void show_reload(struct show *, const json_t *);
 void show_plan(struct show *, const json_t *);
@@ -27,6 +28,8 @@ void show_explain(struct show *, const json_t *);
 void show_roll(struct show *, const json_t *);
 /* A record, one line. */
 void show_log(struct show *, const json_t *);
+void show_upstreams(struct show *, const json_t *);
+void show_why(struct show *, const json_t *);
 void show_board(struct show *, const json_t *);
 
 /* An answer that is an error. */

@@ -26,6 +26,10 @@ add_request(struct show *s, const json_t *r)
 	}
 	text_add(&s->out, STR(" from "));
 	show_safe(s, r, "from");
+	if (show_str(r, "proxy").n > 0) {
+		text_add(&s->out, STR(" over proxy "));
+		show_safe(s, r, "proxy");
+	}
 	text_c(&s->out, '\n');
 }
 

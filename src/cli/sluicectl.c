@@ -13,6 +13,7 @@
 #include "cli/client.h"
 #include "cli/explain.h"
 #include "cli/follow.h"
+#include "cli/named.h"
 #include "cli/peek.h"
 #include "cli/show.h"
 #include "conf/diag.h"
@@ -66,18 +67,25 @@ static const struct command commands[] = {
 	    "which route a request would take, and why",
 	    "[-X METHOD] [-H FIELD] [--from IP] [--config FILE] URL",
 	    explain_read },
+	{ "upstreams", NULL, "GET", API_UPSTREAMS, SHORT_MS,
+	    show_upstreams, "servers: state, counts, connections, times",
+	    "[NAME]", named_read },
+	{ "why", NULL, "GET", API_FAILURES, SHORT_MS, show_why,
+	    "what a failure of the log is, and what to do about it",
+	    "[NAME]", named_read },
 	{ "log", NULL, "GET", API_LOG, SHORT_MS, show_log,
 	    "what was recorded lately; -f: and what comes",
 	    "[-f] [FILTER]", follow_read },
 	{ "generations", NULL, "GET", API_GENERATIONS, SHORT_MS,
 	    show_generations, "configurations in use, by process", NULL,
 	    NULL },
+	{ "names", NULL, "GET", API_NAMES, SHORT_MS, show_names,
+	    "names of servers and their addresses", NULL, NULL },
 	{ "metrics", NULL, "GET", API_METRICS, SHORT_MS, show_metrics,
 	    "every counter, summed", NULL, NULL },
 	{ "board", "--dump", "GET", API_BOARD, SHORT_MS, show_board,
 	    "processes straight from shared memory", NULL, NULL },
-	{ .name = "top" }, { .name = "upstreams" }, { .name = "why" },
-	{ .name = "server" }, { .name = "certs" },
+	{ .name = "top" }, { .name = "server" }, { .name = "certs" },
 	{ .name = "history" }, { .name = "diff" }, { .name = "rollback" },
 	{ .name = "get" }, { .name = "set" }, { .name = "trace" },
 	{ .name = "errors" }, { .name = "backup" }, { .name = "restore" },
@@ -317,8 +325,8 @@ print_text(void (*show)(struct show *, const json_t *), const json_t *j,
 }
 
 /*
- * 409: sluiced tried and it did not do; 400: it was asked wrongly; anything
- * else: it could not try.  A plan says which exit code it is.
+ * 409: sluiced tried and it did not do; 400, 404: it was asked wrongly;
+ * anything else: it could not try.  A plan says which exit code it is.
  */
 static int
 tell_error(const struct ctl *c, const struct command *cmd,
@@ -332,7 +340,7 @@ tell_error(const struct ctl *c, const struct command *cmd,
 		print_text(show_error, j, stderr);
 	if (cmd->show == show_plan && code == NOBODY)
 		return NOBODY;
-	if (a->status == 400)
+	if (a->status == 400 || a->status == 404)
 		return USAGE;
 	return a->status == 409 ? FAILED : NOBODY;
 }
@@ -379,6 +387,21 @@ tell_own(const struct ctl *c, const struct command *cmd, json_t *j)
 	json_decref(j);
 }
 
+/* What a failure means is known without anybody. */
+static int
+tell_table(const struct ctl *c, const struct command *cmd,
+    const struct err *e)
+{
+	json_t *j = named_failures(c->args, c->narg);
+
+	if (j == NULL)
+		return wrong("there is no failure", c->args[0]);
+	fprintf(stderr, "sluicectl: nobody answers on %s: %s; what was seen "
+	    "is not known\n", c->sock, e->text);
+	tell_own(c, cmd, j);
+	return DONE;
+}
+
 static int
 ask(struct ctl *c, const struct command *cmd, const char *target)
 {
@@ -392,7 +415,9 @@ ask(struct ctl *c, const struct command *cmd, const char *target)
 	else
 		code = client_ask(c->sock, cmd->meth, target, cmd->ms, &a,
 		    &e);
-	if (code < 0)
+	if (code < 0 && cmd->show == show_why && !a.reached)
+		code = tell_table(c, cmd, &e);
+	else if (code < 0)
 		code = say_nobody(c, &a, &e);
 	else if (cmd->show != show_log || a.status != 200)
 		code = tell(c, cmd, &a);

@@ -7,6 +7,7 @@
 #define SL_CODEC_CODEC_H
 
 #include "http/waist.h"
+#include "io/pipe.h"
 
 /* what a codec connection may take of env->conns, both sides */
 #define CODEC_CONN_MAX	120
@@ -15,6 +16,7 @@
 struct codec_env {
 	struct ev		*ev;
 	struct page_pool	*pages;
+	struct pipe_pool	*pipes;		/* NULL: nothing is spliced */
 	struct slab		*arenas;	/* chunks of exchange arenas */
 	struct slab		*conns;		/* of CODEC_CONN_MAX bytes */
 	struct codec_limits	 limits;	/* may change between heads */

@@ -28,10 +28,13 @@ static const struct path paths[] = {
 	{ STR_INIT(API_RELOAD), METHOD_POST, api_order_reload, false },
 	{ STR_INIT(API_PLAN), METHOD_POST, api_order_plan, false },
 	{ STR_INIT(API_ROLL), METHOD_POST, api_order_roll, false },
+	{ STR_INIT(API_NAMES), METHOD_GET, api_names, false },
 	{ STR_INIT(API_METRICS), METHOD_GET, api_state_metrics, false },
 	{ STR_INIT(API_BOARD), METHOD_GET, hand_out, false },
 	{ STR_INIT(API_LOG), METHOD_GET, api_log, true },
 	{ STR_INIT(API_EXPLAIN), METHOD_GET, api_explain, true },
+	{ STR_INIT(API_UPSTREAMS), METHOD_GET, api_upstreams, true },
+	{ STR_INIT(API_FAILURES), METHOD_GET, api_failures, true },
 };
 #define NPATH	(sizeof(paths) / sizeof(paths[0]))
 
@@ -135,6 +138,22 @@ refuse_method(struct exchange *x, const struct path *p)
 	    "allow", api_text(allow)));
 	if (x->res != NULL)
 		hdr_set(x->arena, &x->res->hdrs, HDR_ALLOW, allow);
+}
+
+/* Of a query that is ?name=WORD, and nothing else. */
+int
+api_query_name(struct exchange *x, struct str *name)
+{
+	struct str	q = x->uri.query;
+
+	if (!x->uri.has_query)
+		return 0;
+	if (str_starts(q, STR("name=")) && str_find(q, '&', 0) < 0 &&
+	    uri_decode(x->arena, str_sub(q, 5, q.n), name) == 0 &&
+	    name->n > 0)
+		return 0;
+	api_error(x, 400, "bad_query", "The query is name, percent-encoded.");
+	return -1;
 }
 
 static bool

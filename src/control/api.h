@@ -8,8 +8,11 @@
  *	POST /v1/reload       200 with the generation or 409 with diagnostics
  *	POST /v1/plan         what a reload would change; changes nothing
  *	POST /v1/roll         replaces the workers one by one
+ *	GET  /v1/names        servers' names, their addresses, what fails
  *	GET  /v1/metrics      the stat rows as JSON
  *	GET  /v1/explain      ?url= &method= &field= (many) &from=: the route
+ *	GET  /v1/upstreams    ?name=: servers, their state, counts, times
+ *	GET  /v1/failures     ?name=: what can fail, and what did
  *	GET  /v1/log          ?past= &follow= &q=: records, JSON lines
  *	GET  /v1/board        names; descriptors of dir and live, read-only
  *
@@ -28,12 +31,17 @@
 #define API_RELOAD	"/v1/reload"
 #define API_PLAN	"/v1/plan"
 #define API_ROLL	"/v1/roll"
+#define API_NAMES	"/v1/names"
 #define API_METRICS	"/v1/metrics"
 #define API_BOARD	"/v1/board"
 #define API_LOG		"/v1/log"
 #define API_EXPLAIN	"/v1/explain"
+#define API_UPSTREAMS	"/v1/upstreams"
+#define API_FAILURES	"/v1/failures"
 
 #define API_ORDERS	16	/* reloads and rolls waited for at a time */
+
+struct names;
 
 /* of the control process; its serve->only is api_handler */
 struct api {
@@ -45,6 +53,7 @@ struct api {
 	unsigned	 nreader;
 	struct chan	 logger;	/* own */
 	const int	*ro_fd;		/* ref: dir, live */
+	struct names	*names;		/* own */
 };
 
 /* what became of a reload, roll or plan */
@@ -59,6 +68,9 @@ struct api_outcome {
 };
 
 extern const struct handler api_handler;
+
+/* What the table says of a failure; a new object. */
+struct json_t *api_failure_row(enum fail);
 
 /* After serve_init; the two descriptors stay the caller's. */
 void api_init(struct api *, const int ro_fd[2]);

@@ -17,6 +17,7 @@
 #include "core/health.h"
 #include "core/rewrite.h"
 #include "core/route.h"
+#include "core/settings.h"
 #include "handler/proxy.h"
 
 #define OTHERS_MAX	100
@@ -179,6 +180,9 @@ read_head(struct search *s, struct str head)
 	else if (rc != H1_BAD)
 		why = FAIL_BAD_TARGET;
 	s->x.req = &s->req;
+	s->x.trusted = client_find(&settings_get(s->conf)->trusted,
+	    (enum client_field)settings_get(s->conf)->client_field,
+	    &s->req.hdrs, &s->conn.peer, &s->x.acc.peer);
 	return why != FAIL_NONE ? why : exchange_target(&s->x);
 }
 
@@ -371,16 +375,21 @@ add_answer(const struct search *s, enum fail why, uint32_t allow, json_t *j)
 static json_t *
 describe_request(const struct search *s)
 {
-	struct text	t;
+	struct text	t, via;
 	json_t		*j;
 
 	text_init(&t);
+	text_init(&via);
 	sock_peer_text(&t, &s->x.acc.peer);
-	j = json_pack("{s:o, s:o, s:o, s:o, s:o}", "method",
+	if (s->x.trusted)
+		sock_peer_text(&via, &s->conn.peer);
+	j = json_pack("{s:o, s:o, s:o, s:o, s:o, s:o}", "method",
 	    api_text(s->req.method), "host", api_text(s->x.host), "path",
 	    api_text(s->x.path), "query", api_text(s->x.uri.query), "from",
-	    api_text(text_str(&t)));
+	    api_text(text_str(&t)), "proxy", s->x.trusted ?
+	    api_text(text_str(&via)) : json_null());
 	text_fini(&t);
+	text_fini(&via);
 	return j;
 }
 

@@ -23,6 +23,9 @@ void api_error(struct exchange *, unsigned status, const char *name,
 /* Answers that this process ends, and why. */
 void api_refuse(struct exchange *);
 
+/* Sets the name of ?name=, if there is one; -1: it was answered with 400. */
+int api_query_name(struct exchange *, struct str *name);
+
 /* As JSON has it: what lies above its integers is cut to the largest. */
 json_t *api_num(uint64_t);
 /* What may be no UTF-8 (paths): escaped where it is not. */
@@ -42,8 +45,15 @@ void api_state_metrics(struct exchange *);
 /* Open connections: all, and of workers from the nth on. */
 void api_state_conns(unsigned nth, uint64_t *all, uint64_t *of_nth);
 
+/* --- api_upstreams.c, api_failures.c --- */
+void api_upstreams(struct exchange *);
+void api_failures(struct exchange *);
+
 /* --- api_explain.c --- */
 void api_explain(struct exchange *);
+
+/* --- api_names.c --- */
+void api_names(struct exchange *);
 
 /* --- api_log.c: records as they come --- */
 

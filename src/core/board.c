@@ -17,13 +17,16 @@
 
 #define RING_STRIDE	(RING_BYTES_WORKER + 4096)
 
-/* Changes when a counter is added, moved or, mostly, renamed. */
+/* Changes when a counter or failure is added, moved or, mostly, renamed. */
 enum {
 	STAT_LAYOUT = 1
 #define STAT(id, name, kind, help) \
 	+ ((int)STAT_##id + 7) * ((int)sizeof(name) + 31 * (int)STAT_##kind)
 #include "core/stat.tbl"
 #undef STAT
+#define FAIL(id, name, ...)	+ ((int)FAIL_##id + 7) * (int)sizeof(name)
+#include "http/fail.tbl"
+#undef FAIL
 };
 
 const struct shm_region board_slots = {
@@ -59,7 +62,7 @@ board_grow(struct shm *shm, unsigned slots, struct err *e)
 {
 	static const struct shm_region *const	per_slot[] = {
 		&board_slots, &board_panics, &board_stats, &board_rings,
-		&board_flights
+		&board_flights, &board_lasts
 	};
 
 	if (slots > SLOT_MAX)
@@ -82,6 +85,7 @@ board_cost(unsigned workers, unsigned others)
 
 	return shm_cost(&board_slots, all) + shm_cost(&board_panics, all) +
 	    shm_cost(&board_stats, all) + shm_cost(&board_totals, 1) +
+	    shm_cost(&board_lasts, all) +
 	    shm_cost(&board_globals, 1) + shm_cost(&board_flights, workers) +
 	    shm_cost(&board_rings, workers) +
 	    (RING_BYTES + sizeof(struct ring_head)) * (uint64_t)others;
@@ -96,6 +100,7 @@ board_enter(struct board *b, struct shm *shm, unsigned slot, size_t ring)
 	b->slot = shm_row(shm, &board_slots, slot);
 	b->panic = shm_row(shm, &board_panics, slot);
 	b->stat = stat->v;
+	b->last = shm_row(shm, &board_lasts, slot);
 	b->flight = shm_row(shm, &board_flights, slot);
 	b->flight_free = must_calloc(FLIGHT_PER_SLOT,
 	    sizeof(*b->flight_free));
@@ -237,6 +242,7 @@ add_totals(const struct grave *g, struct board_stat *total)
 	add(&total->v[STAT_STARTED], g->started);
 	add(&total->v[STAT_FINISHED], g->finished);
 	add(&total->v[STAT_LOST], g->started - g->finished);
+	add(&total->v[STAT_FAIL(FAIL_WORKER_LOST)], g->started - g->finished);
 }
 
 /* What the process wrote; the rest of the row is the master's. */

@@ -8,6 +8,7 @@
 
 #include <stdatomic.h>
 
+#include "core/last.h"
 #include "core/stat.h"
 #include "os/ring.h"
 #include "os/shm.h"
@@ -54,9 +55,9 @@ _Static_assert(sizeof(struct board_panic) == 2048, "board panic");
 
 /* counters of a slot; writer: the process; board_totals: master */
 struct board_stat {
-	_Atomic uint64_t v[192];
+	_Atomic uint64_t v[320];
 };
-_Static_assert(STAT_N <= 192, "board stat");
+_Static_assert(STAT_N <= 320, "board stat");
 
 /* word for the whole machine; row 0 only */
 struct board_global {
@@ -120,6 +121,7 @@ struct board {
 	struct board_slot	*slot;
 	struct board_panic	*panic;
 	_Atomic uint64_t	*stat;
+	struct board_last	*last;
 	struct board_flight	*flight;	/* FLIGHT_PER_SLOT */
 	uint16_t		*flight_free;	/* own: stack of indexes */
 	unsigned		 nfree;

@@ -12,6 +12,7 @@
 
 #include "base/must.h"
 #include "core/board.h"
+#include "core/greet.h"
 #include "core/listener_limit.h"
 
 static void
@@ -67,6 +68,7 @@ conn_on_gone(void *ctx, enum fail why)
 	if (is_counted(c))
 		stat_sub(STAT_CONNS, 1);
 	listener_give(c->listener, &c->hold);
+	ev_task_init(&c->free, on_free);
 	ev_post(c->listener->serve->ev, EV_FREE, &c->free);
 }
 
@@ -92,7 +94,6 @@ conn_open(struct listener *l, int fd, const struct sock_addr *peer,
 	c->hold = hold;
 	c->no = ++s->conn_no;
 	sock_peer(&c->peer, peer);
-	ev_task_init(&c->free, on_free);
 	list_add_tail(&s->conns_open, &c->node);
 	l->refs++;
 	s->nconn++;
@@ -100,8 +101,21 @@ conn_open(struct listener *l, int fd, const struct sock_addr *peer,
 		stat_add(STAT_CONNS_TOTAL, 1);
 		stat_add(STAT_CONNS, 1);
 	}
+	if (l->proxy)
+		greet_start(c);
+	else
+		conn_begin(c);
+}
+
+void
+conn_begin(struct conn *c)
+{
+	struct listener	*l = c->listener;
+	bool		 drain = c->draining;
+
 	c->codec = l->codec->open(&c->io, &l->env, c);
-	if (s->draining || l->retired)
+	c->draining = false;
+	if (drain || l->serve->draining || l->retired)
 		conn_drain(c);
 }
 
@@ -111,13 +125,16 @@ conn_drain(struct conn *c)
 	if (c->draining || c->codec == NULL)
 		return;
 	c->draining = true;
-	c->listener->codec->drain(c->codec);
+	if (!c->greeting)
+		c->listener->codec->drain(c->codec);
 }
 
 void
 conn_close(struct conn *c, enum fail why)
 {
-	if (c->codec != NULL)
+	if (c->greeting)
+		greet_close(c, why);
+	else if (c->codec != NULL)
 		c->listener->codec->close(c->codec, why);
 }
 

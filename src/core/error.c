@@ -292,6 +292,54 @@ error_allow(struct arena *a, uint32_t bits, struct str more)
 	return arena_dup(a, text_str(&t));
 }
 
+/* A string of RFC 8941 3.3.3; what it cannot hold is left out. */
+static void
+write_string(struct text *t, struct str s)
+{
+	for (size_t i = 0; i < s.n; i++) {
+		if (s.p[i] < 0x20 || s.p[i] > 0x7e)
+			continue;
+		if (s.p[i] == '"' || s.p[i] == '\\')
+			text_c(t, '\\');
+		text_c(t, s.p[i]);
+	}
+}
+
+/*
+ * RFC 9209.  The error type is what programs know; details has the name of
+ * the failure, which is the word of the log.  Addresses only if wanted.
+ */
+static void
+add_proxy_status(struct exchange *x, struct hdrs *hs)
+{
+	const struct fail_row	*r = fail_row(x->fail);
+	int			 how = STATUS_ON;
+	struct text		 t;
+
+	if (x->gen != NULL)
+		how = settings_get(x->gen->conf)->proxy_status;
+	if (r->proxy[0] == '\0' || how == STATUS_OFF)
+		return;
+	text_init(&t);
+	text_fmt(&t, "sluice; error=%s", r->proxy);
+	if (x->received != 0)
+		text_fmt(&t, "; received-status=%u", x->received);
+	if (how == STATUS_FULL && x->acc.str[ACCESS_SERVER].n > 0) {
+		text_add(&t, STR("; next-hop=\""));
+		write_string(&t, x->acc.str[ACCESS_SERVER]);
+		text_c(&t, '"');
+	}
+	text_fmt(&t, "; details=\"%s", r->name);
+	if (how == STATUS_FULL && x->acc.str[ACCESS_CAUSE].n > 0) {
+		text_add(&t, STR(": "));
+		write_string(&t, x->acc.str[ACCESS_CAUSE]);
+	}
+	text_c(&t, '"');
+	hdr_add(x->arena, hs, HDR_PROXY_STATUS, arena_dup(x->arena,
+	    text_str(&t)));
+	text_fini(&t);
+}
+
 static void
 add_fields(struct exchange *x, struct hdrs *hs)
 {
@@ -303,9 +351,7 @@ add_fields(struct exchange *x, struct hdrs *hs)
 		    error_allow(x->arena, x->allow, x->allow_more));
 	if (status == 503)
 		hdr_add(x->arena, hs, HDR_RETRY_AFTER, STR("1"));
-	if (fail_row(x->fail)->proxy[0] != '\0')
-		hdr_add(x->arena, hs, HDR_PROXY_STATUS, arena_fmt(x->arena,
-		    "sluice; error=%s", fail_row(x->fail)->proxy));
+	add_proxy_status(x, hs);
 }
 
 /* Writes the page; its type. */

@@ -12,6 +12,7 @@
 #include "core/exchange.h"
 
 #include "base/must.h"
+#include "os/fault.h"
 #include "core/handler.h"
 #include "core/int.h"
 #include "core/listener.h"
@@ -96,6 +97,8 @@ advance(struct exchange *x)
 	if (x->error_page && x->step < STEP_RESPONSE)
 		x->step = STEP_RESPONSE;
 	rc = exchange_step(x);
+	if (x->route != NULL && !x->error_page && FAULT("step_fail"))
+		rc = STEP_FAIL;
 	if (x->client == NULL || x->aborted)
 		return false;
 	if (rc == STEP_FAIL && !x->error_page)
@@ -394,7 +397,7 @@ exchange_expire(struct serve *s, uint64_t generation)
 		log_warn(&x->lc, "request: ended at step %u: generation %llu "
 		    "is the oldest of too many", x->step,
 		    (unsigned long long)generation);
-		exchange_give_up(x, FAIL_OVERLOAD,
+		exchange_give_up(x, FAIL_GENERATION_EXPIRED,
 		    STR("its generation is too old"));
 	}
 }

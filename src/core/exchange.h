@@ -67,7 +67,10 @@ struct exchange {
 	uint8_t			 chain_at;	/* next hook */
 	uint8_t			 chain_top;	/* filters entered */
 	uint8_t			 chain_res;	/* response hooks, in all */
+	uint8_t			 client_field;	/* enum client_field: trusted */
 	enum fail		 fail;
+	uint16_t		 received;	/* status of a server; or 0 */
+	bool			 trusted:1;	/* the peer is a known proxy */
 	bool			 odd_slash:1;	/* path has %2F or %5C */
 	bool			 running:1;	/* the driver is active */
 	bool			 head_sent:1;

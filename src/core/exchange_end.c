@@ -94,10 +94,7 @@ choose_id(struct exchange *x, const struct settings_log *l)
 	if (!l->ids)
 		return STR("");
 	id = given_id(x);
-	if (id.n > 0 && trust_has(&settings_get(x->gen->conf)->trusted,
-	    &x->conn->peer))
-		return id;
-	return make_id(x);
+	return id.n > 0 && x->trusted ? id : make_id(x);
 }
 
 static void
@@ -108,8 +105,7 @@ fill_access(struct exchange *x)
 
 	a->num[ACCESS_TIME] = ev_wall_ms(x->serve->ev);
 	a->str[ACCESS_ID] = x->id;
-	a->peer = x->conn->peer;
-	a->num[ACCESS_CLIENT_PORT] = x->conn->peer.port;
+	a->num[ACCESS_CLIENT_PORT] = a->peer.port;
 	a->str[ACCESS_LISTENER] = arena_dup(x->arena,
 	    x->conn->listener->name);
 	/* a head that was never read has no version */
@@ -160,9 +156,22 @@ begin_bare(struct exchange *x)
 {
 	x->id = make_id(x);
 	x->lc.ids.request = x->id;
+	x->acc.peer = x->conn->peer;
 	fill_access(x);
 	if (x->serve->only == NULL)
 		open_flight(x);
+}
+
+/* Who asks is known before the first line about the request. */
+static void
+find_client(struct exchange *x)
+{
+	const struct settings	*s = settings_get(x->gen->conf);
+
+	x->client_field = (uint8_t)s->client_field;
+	x->trusted = client_find(&s->trusted,
+	    (enum client_field)s->client_field, &x->req->hdrs,
+	    &x->conn->peer, &x->acc.peer);
 }
 
 void
@@ -179,6 +188,7 @@ exchange_begin(struct exchange *x)
 	x->gen = gen_ref(g);
 	l = settings_log(g->conf);
 	c = log_conf_of(l);
+	find_client(x);
 	x->id = choose_id(x, l);
 	x->lc.ids.request = x->id;
 	fill_access(x);
@@ -216,6 +226,16 @@ count_static(unsigned status)
 }
 
 static void
+count_fail(const struct exchange *x)
+{
+	struct last_who	who = { x->id, x->acc.str[ACCESS_UPSTREAM],
+	    x->acc.str[ACCESS_SERVER] };
+
+	stat_add(STAT_FAIL(x->fail), 1);
+	last_note(x->fail, &who, ev_wall_ms(x->serve->ev));
+}
+
+static void
 count(struct exchange *x)
 {
 	static const enum stat_id	classes[] = { STAT_STATUS_2XX,
@@ -228,7 +248,7 @@ count(struct exchange *x)
 	if (x->fail != FAIL_NONE && !x->error_page)
 		stat_add(STAT_ABORTED, 1);
 	if (x->fail != FAIL_NONE)
-		stat_add(STAT_FAIL(x->fail), 1);
+		count_fail(x);
 	if (str_eq(x->acc.str[ACCESS_HANDLER], STR("static")))
 		count_static((unsigned)x->acc.num[ACCESS_STATUS]);
 	stat_add(STAT_BYTES_IN, x->acc.num[ACCESS_BYTES_IN]);

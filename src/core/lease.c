@@ -291,6 +291,27 @@ lease_take(struct lease *l, uint32_t id)
 	return false;
 }
 
+uint32_t
+lease_room(const struct lease *l, uint32_t id)
+{
+	struct lease_word	*w = shm_row(l->shm, &lease_words, id);
+	uint32_t		 limit = get(&w->limit), n;
+
+	n = (uint32_t)atomic_load(&w->taken);
+	if (limit == 0)
+		return UINT32_MAX;
+	return n < limit ? limit - n : 0;
+}
+
+bool
+lease_over(const struct lease *l, uint32_t id)
+{
+	struct lease_word	*w = shm_row(l->shm, &lease_words, id);
+	uint32_t		 limit = get(&w->limit);
+
+	return limit != 0 && lease_count(&w->taken) > limit;
+}
+
 void
 lease_give(struct lease *l, uint32_t id)
 {

@@ -89,6 +89,10 @@ bool lease_take(struct lease *, uint32_t word);
 /* The same with another limit than the word's; 0: none. */
 bool lease_take_max(struct lease *, uint32_t word, uint32_t limit);
 void lease_give(struct lease *, uint32_t word);
+/* How many more could be taken of a word of `lease`; UINT32_MAX: any. */
+uint32_t lease_room(const struct lease *, uint32_t word);
+/* True if more are taken than its limit, which was lowered since. */
+bool lease_over(const struct lease *, uint32_t word);
 /* What a word counts now. */
 uint32_t lease_count(const _Atomic uint64_t *taken);
 /* Words this process holds some of. */

@@ -19,6 +19,7 @@
 #include "base/must.h"
 #include "core/board.h"
 #include "core/conn.h"
+#include "core/greet.h"
 #include "core/listener_limit.h"
 
 #define BATCH		4	/* accepts of one wake-up at a high rate */
@@ -267,12 +268,15 @@ static void
 take(struct listener *l, int fd, const struct sock_addr *peer,
     struct listener_hold hold)
 {
-	struct board	*b = board_self();
+	struct board		*b = board_self();
+	struct sock_peer	 who;
 
 	if (b != NULL)
 		count_accept(l->serve, b->slot);
+	sock_peer(&who, peer);
+	/* behind a proxy the address is not yet known */
 	if ((l->admit != NULL && !l->admit(l, fd)) ||
-	    !listener_admits(l, peer, &hold)) {
+	    (!l->proxy && !listener_admits(l, &who, &hold))) {
 		close(fd);
 		listener_give(l, &hold);
 		return;
@@ -447,6 +451,7 @@ set_conf(struct listener *l, const struct listener_conf *c)
 	char	*p;
 
 	l->env.limits = c->limits;
+	greet_set_conf(l, c);
 	if (!str_eq(l->name, c->obj.name)) {
 		free((void *)(uintptr_t)l->name.p);
 		p = must_alloc(c->obj.name.n + 1);
@@ -472,6 +477,7 @@ set_env(struct listener *l, struct serve *s)
 {
 	l->env.ev = s->ev;
 	l->env.pages = &s->pages;
+	l->env.pipes = &s->pipes;
 	l->env.arenas = &s->arenas;
 	l->env.conns = &s->codecs;
 	l->env.up = &exchange_up;
@@ -554,6 +560,7 @@ listener_unref(struct listener *l)
 	if (--l->refs > 0)
 		return;
 	free((void *)(uintptr_t)l->name.p);
+	greet_free_conf(l);
 	free(l);
 }
 

@@ -18,6 +18,7 @@
 
 #include "core/limit.h"
 #include "core/serve.h"
+#include "core/trust.h"
 
 /* "20/s burst=40": new connections per time */
 struct listener_rate {
@@ -46,6 +47,8 @@ struct listener_conf {
 	size_t			 nbind;
 	struct codec_limits	 limits;	/* with [limits] merged in */
 	struct listener_share	 share;
+	bool			 proxy;		/* proxy_protocol */
+	struct trust		 proxy_from;	/* n 0: from everybody */
 };
 extern const struct conf_section listener_section;
 
@@ -71,6 +74,10 @@ struct listener {
 	bool			 listening:1;	/* in the loop */
 	bool			 retired:1;	/* no longer configured */
 	bool			 full:1;	/* max_conns are open */
+	bool			 proxy:1;	/* see greet.h */
+	struct trust		 proxy_from;	/* own, copied */
+	uint64_t		 greet_said_ms;	/* 0: never */
+	unsigned		 greet_unsaid;
 	/* limits (listener_limit.c) */
 	struct listener_share	 share;		/* of the current conf */
 	struct limit_rule	 rule;		/* the same, of an address */

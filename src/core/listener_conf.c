@@ -279,6 +279,19 @@ static const struct conf_row rows[] = {
 		    "[IPv6]:PORT or unix:PATH, one or several.  A reload "
 		    "may add up to 240."
 	}, {
+		.key = "proxy_protocol", .type = CONF_BOOL, .off = AT(proxy),
+		.def = "off", .example = "on",
+		.text = "Whether each connection must begin with a header of "
+		    "the PROXY protocol, version 1 or 2, whose address is "
+		    "then the client's.  One without is closed."
+	}, {
+		.key = "proxy_protocol_from", .type = CONF_CUSTOM,
+		.off = AT(proxy_from), .flags = CONF_F_MANY,
+		.parse = trust_parse, .example = "10.0.0.0/8",
+		.text = "Addresses and networks that may connect to a "
+		    "listener with proxy_protocol; others are closed.  "
+		    "Without it everybody may say who he is."
+	}, {
 		.key = "max_conns", .type = CONF_INT, .off = AT(share.conns),
 		.def = "0", .max = CONNS_MAX, .example = "10000",
 		.text = "Connections that may be open at a time, over all "

@@ -103,17 +103,15 @@ say_addr(struct listener *l, const struct sock_peer *p, enum limit_rc rc)
 }
 
 bool
-listener_admits(struct listener *l, const struct sock_addr *a,
+listener_admits(struct listener *l, const struct sock_peer *p,
     struct listener_hold *h)
 {
-	struct sock_peer	p;
-	enum limit_rc		rc;
+	enum limit_rc	rc;
 
 	if (l->row == 0 || (l->rule.conns == 0 && l->rule.gap_ns == 0))
 		return true;
-	sock_peer(&p, a);
 	rc = limit_enter(l->serve->lease,
-	    limit_tag(l->serve->lease, l->name, &p), &l->rule,
+	    limit_tag(l->serve->lease, l->name, p), &l->rule,
 	    ev_clock_ns(), &h->addr);
 	switch (rc) {
 	case LIMIT_IN:
@@ -131,7 +129,7 @@ listener_admits(struct listener *l, const struct sock_addr *a,
 		stat_add(STAT_ACCEPT_ERRORS, 1);
 		return false;
 	}
-	say_addr(l, &p, rc);
+	say_addr(l, p, rc);
 	return false;
 }
 
@@ -178,7 +176,9 @@ count(struct listener *l, struct conn *c, bool moved)
 		if (l->row != 0 && lease_take_max(lease, l->row - 1, 0))
 			c->hold.row = l->row;
 	}
-	if (l->row != 0 && l->rule.conns != 0 && c->hold.addr == 0)
+	/* whose address is not yet known is counted when it is */
+	if (l->row != 0 && l->rule.conns != 0 && c->hold.addr == 0 &&
+	    c->greet == NULL)
 		(void)limit_enter(lease, limit_tag(lease, l->name, &c->peer),
 		    &all, ev_clock_ns(), &c->hold.addr);
 }

@@ -29,7 +29,7 @@ void listener_set_limits(struct listener *, const struct listener_share *);
  */
 bool listener_enter(struct listener *, struct listener_hold *);
 /* May he stay?  Counts him for his address if so. */
-bool listener_admits(struct listener *, const struct sock_addr *,
+bool listener_admits(struct listener *, const struct sock_peer *,
     struct listener_hold *);
 void listener_give(struct listener *, struct listener_hold *);
 

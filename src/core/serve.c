@@ -16,6 +16,7 @@
 #include "core/exchange.h"
 #include "core/lease.h"
 #include "core/listener.h"
+#include "core/settings.h"
 
 #define ARENA_CHUNK	8192
 #define KEEP_PAGES	64	/* of 16 KiB */
@@ -78,6 +79,8 @@ on_second(struct timer *t)
 	listener_second(s);
 	trim(s);
 	set_stat(STAT_PAGES, s->pages.live);
+	set_stat(STAT_SPLICED, s->pipes.moved);
+	set_stat(STAT_PIPES, s->pipes.nbusy);
 	set_stat(STAT_GENERATIONS, gen_count(s->gens));
 	set_stat(STAT_TURNS, ev_counts(s->ev)->turns);
 	arm_second(s);
@@ -146,6 +149,7 @@ serve_commit(struct serve *s, struct gen *g)
 		if (p->commit != NULL)
 			p->commit(s, g->conf);
 	listener_commit(s, g->conf);
+	s->pages.soft = settings_limits(g->conf)->buffers;
 }
 
 void
@@ -235,6 +239,7 @@ serve_init(struct serve *s, struct ev *ev, struct shm *shm,
 	s->lease = lease_open(shm, self->slot);
 	rand_seed(&s->rand);
 	page_pool_init(&s->pages, KEEP_PAGES);
+	pipe_pool_init(&s->pipes, ev);
 	slab_init(&s->arenas, ARENA_CHUNK, KEEP_ARENAS);
 	slab_init(&s->conns, sizeof(struct conn), KEEP_CONNS);
 	slab_init(&s->codecs, CODEC_CONN_MAX, KEEP_CONNS);
@@ -280,7 +285,9 @@ serve_fini(struct serve *s)
 	slab_fini(&s->codecs);
 	slab_fini(&s->conns);
 	slab_fini(&s->arenas);
+	pipe_pool_fini(&s->pipes);
 	page_pool_fini(&s->pages);
 }
 
-_Static_assert(sizeof(struct conn) <= 256 - 64, "an idle connection");
+/* malloc hands out 16 n - 8 bytes */
+_Static_assert(sizeof(struct conn) <= 136, "an idle connection");

@@ -32,6 +32,7 @@ struct serve {
 	struct lease		*lease;		/* own */
 	/* pools */
 	struct page_pool	pages;
+	struct pipe_pool	pipes;		/* workers: a share */
 	struct slab		arenas;		/* 8 KiB chunks */
 	struct slab		conns;
 	struct slab		codecs;

@@ -144,12 +144,38 @@ static const struct conf_row sluice_rows[] = {
 		.text = "Which of the routes that fit is taken: the most "
 		    "specific one, or the first in the files."
 	}, {
+		.key = "proxy_status", .type = CONF_ENUM,
+		.off = AT(proxy_status), .def = "on",
+		.choices = "off|on|full", .example = "full",
+		.text = "Whether errors that come of a server have the field "
+		    "Proxy-Status (RFC 9209), which says what went wrong: "
+		    "the type of the error, the name of the failure and, if "
+		    "the server said one, its status.  full adds the server "
+		    "and what the system said of it, which tells strangers "
+		    "of your network."
+	}, {
 		.key = "trusted_proxies", .type = CONF_CUSTOM,
 		.off = AT(trusted), .flags = CONF_F_MANY,
 		.parse = trust_parse, .example = "10.0.0.0/8, ::1",
 		.text = "Addresses and networks of proxies that are believed "
-		    "what they say of a request, which so far is its "
-		    "X-Request-ID; unix is whoever comes over a socket file."
+		    "what they say of a request: its client (client_field), "
+		    "X-Forwarded-Proto, X-Forwarded-Host, X-Request-ID and "
+		    "its deadline; unix is whoever comes over a socket file."
+	}, {
+		.key = "client_field", .type = CONF_ENUM,
+		.off = AT(client_field), .def = "x-forwarded-for",
+		.choices = CLIENT_FIELDS, .example = "forwarded",
+		.text = "The field in which trusted proxies name the client; "
+		    "the other two are not read, for proxies pass on what "
+		    "they do not know."
+	}, {
+		.key = "resolver", .type = CONF_CUSTOM, .off = AT(resolver),
+		.flags = CONF_F_MANY, .parse = settings_parse_resolver,
+		.example = "10.0.0.2, [fd00::2]:5353",
+		.text = "Name servers that are asked for the addresses of "
+		    "servers' names, each with port 53 unless it says "
+		    "another.  Without it: those of /etc/resolv.conf, whose "
+		    "changes are noticed."
 	}, {
 		.key = "drain.delay", .type = CONF_TIME, .unit = CONF_SECONDS,
 		.off = AT(drain_delay), .def = "0s", .max = DAY_MS,
@@ -264,6 +290,17 @@ static const struct conf_row limits_rows[] = {
 		.def = "16m", .example = "1m",
 		.text = "Bytes of a request's body; more is answered 413. "
 		    "0 is no limit; max_body of a route holds in its place."
+	}, {
+		.key = "buffers", .type = CONF_SIZE, .off = AT_LIMITS(buffers),
+		.def = "64m", .min = 1 << 20, .example = "256m",
+		.text = "Memory that a worker means to have in bodies on "
+		    "their way.  A message may hold 64 KiB, one that moves "
+		    "fast 256 KiB; with half of this in use none more than "
+		    "64 KiB, with all of it none more than two pages of "
+		    "16 KiB.  So a worker holds at most buffers + 32 KiB for "
+		    "each body under way, and its part of what the kernel "
+		    "lets the user have in pipes "
+		    "(/proc/sys/fs/pipe-user-pages-soft)."
 	}, {
 		.key = "requests_per_connection", .type = CONF_INT,
 		.off = AT_LIMITS(requests), .def = "10000", .min = 0,

@@ -8,11 +8,15 @@
 #include "base/err.h"
 #include "conf/conf.h"
 #include "core/error.h"
+#include "core/client.h"
 #include "core/trust.h"
 #include "os/log.h"
 
 #define MATCH_SPECIFIC	0
 #define MATCH_FIRST	1
+
+/* [sluice] proxy_status */
+enum { STATUS_OFF, STATUS_ON, STATUS_FULL };
 
 /* [log] output_mode */
 enum { LOG_TO_BOTH, LOG_TO_FILE, LOG_TO_CONSOLE };
@@ -26,7 +30,10 @@ struct settings {
 	struct str	state_dir;
 	struct conf_list include;	/* read by the reader */
 	int		match;		/* MATCH_ */
+	int		proxy_status;	/* STATUS_ */
 	struct trust	trusted;	/* trusted_proxies */
+	int		client_field;	/* enum client_field */
+	struct str	resolver;	/* "IP:PORT,.."; "": resolv.conf's */
 	uint64_t	drain_delay;	/* ms */
 	uint64_t	drain_timeout;
 	uint64_t	drain_streams;
@@ -43,6 +50,7 @@ struct settings_limits {
 	int64_t		header_count;
 	uint64_t	target;
 	uint64_t	body;
+	uint64_t	buffers;	/* of a worker */
 	int64_t		requests;	/* requests_per_connection */
 	uint64_t	age;		/* connection_age, ms */
 };
@@ -95,6 +103,9 @@ int settings_log_dir(const struct conf *, char *dir, size_t size,
 
 /* Builder: level.MODULE names modules and levels that there are. */
 int settings_parse_levels(struct conf_load *, const struct conf_row *,
+    void *dst, const struct conf_item *, size_t n);
+/* Builder: [sluice] resolver, as resolver_new takes it. */
+int settings_parse_resolver(struct conf_load *, const struct conf_row *,
     void *dst, const struct conf_item *, size_t n);
 /* The levels of a generation, for a process's log. */
 void settings_set_levels(const struct conf *, struct log *);

@@ -20,8 +20,14 @@ const struct stat_row stat_rows[] = {
 #define STAT(id, name, kind, help)	{ name, STAT_##kind, help, NULL },
 #include "core/stat.tbl"
 #undef STAT
-#define FAIL(id, name, status, flags, proxy, text)			\
-	{ "requests_failed_total", STAT_COUNTER, text, name },
+#define FAIL(id, name, ...)						\
+	{ "requests_failed_total", STAT_COUNTER,			\
+	    "Requests that ended with this failure", name },
+#include "http/fail.tbl"
+#undef FAIL
+#define FAIL(id, name, ...)						\
+	{ "upstream_attempts_failed_total", STAT_COUNTER,		\
+	    "Attempts at servers that ended with this failure", name },
 #include "http/fail.tbl"
 #undef FAIL
 };

@@ -1,6 +1,7 @@
 /*
  * Counters and gauges: every process has a row of them on the board.  The
- * rows of stat.tbl, then one for each way to fail.
+ * rows of stat.tbl, then two for each way to fail: requests that ended
+ * with it, and attempts at servers, also those that another one followed.
  */
 #ifndef SL_CORE_STAT_H
 #define SL_CORE_STAT_H
@@ -13,10 +14,12 @@ enum stat_id {
 #include "core/stat.tbl"
 #undef STAT
 	STAT_FAIL0,	/* then one for each row of the fail table */
-	STAT_N = STAT_FAIL0 + FAIL_N - 1
+	STAT_TRY0 = STAT_FAIL0 + FAIL_N - 1,	/* again one for each */
+	STAT_N = STAT_TRY0 + FAIL_N - 1
 };
-/* The counter of a failure; not of FAIL_NONE. */
+/* The counters of a failure, of requests and attempts; not of FAIL_NONE. */
 #define STAT_FAIL(why)	((enum stat_id)(STAT_FAIL0 + (why) - 1))
+#define STAT_TRY(why)	((enum stat_id)(STAT_TRY0 + (why) - 1))
 
 enum stat_kind { STAT_COUNTER, STAT_GAUGE };
 

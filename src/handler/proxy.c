@@ -17,10 +17,10 @@
 #include "handler/proxy.h"
 
 #include "base/must.h"
+#include "os/fault.h"
+#include "up/server_use.h"
 
 #define EXPECT_MS	1000	/* for a 100 (RFC 9110 10.1.1) */
-
-static void run(struct proxy *);
 
 static struct proxy *
 of(struct exchange *x)
@@ -89,29 +89,17 @@ proxy_stop(struct proxy *p, enum fail why)
 		s->out.ops->abort(&s->out, why);
 }
 
-/* "connect: Connection refused", of arena; "" if there is no more to say. */
-static struct str
-cause_text(struct proxy *p)
-{
-	char	buf[128];
-
-	if (p->what == NULL || p->what[0] == '\0')
-		return STR("");
-	if (p->error == 0)
-		return str_from(p->what);
-	return arena_fmt(p->x->arena, "%s: %s", p->what,
-	    strerror_r(p->error, buf, sizeof(buf)));
-}
-
 void
 proxy_give_up(struct proxy *p, enum fail why)
 {
 	if (p->over || p->done)
 		return;
 	p->over = true;
+	proxy_leave_queue(p);
 	pool_cancel(&p->wait);
 	proxy_relay_end(p);
-	exchange_fail(p->x, why, cause_text(p));
+	proxy_tell(p, why, false);
+	exchange_fail(p->x, why, proxy_cause(p));
 	proxy_stop(p, why);
 	finish(p);
 }
@@ -136,21 +124,20 @@ may_replay(const struct proxy *p)
 static bool
 plan_again(struct proxy *p)
 {
-	const struct fail_row	*row = fail_row(p->why);
+	bool	again = (fail_row(p->why)->flags & FAIL_F_S) != 0;
 
 	if (p->over || p->server == NULL)
 		return false;
 	if (may_replay(p)) {
 		p->replayed = true;
 		p->fresh = true;
-		p->step = PROXY_CONNECT;
+		/* it was not asked after all */
+		p->tried.n--;
+		p->step = PROXY_PICK;
 		return true;
 	}
-	if (row->flags & FAIL_F_B)
-		upstream_failed(p->server, p->why);
-	log_dbg(&p->x->lc, "server \"%.*s\": attempt failed: %s",
-	    STR_FMT(p->server->text), row->name);
-	if ((row->flags & FAIL_F_S) == 0)
+	proxy_tell(p, p->why, again && p->tried.n < p->up->nserver);
+	if (!again)
 		return false;
 	p->fresh = false;
 	p->step = PROXY_PICK;
@@ -163,7 +150,7 @@ fail_attempt(struct proxy *p)
 	if (p->over)
 		finish(p);
 	else if (plan_again(p))
-		run(p);
+		proxy_run(p);
 	else
 		proxy_give_up(p, p->why);
 }
@@ -171,15 +158,14 @@ fail_attempt(struct proxy *p)
 static enum step_rc
 st_pick(struct proxy *p)
 {
-	struct server	*s = p->up->balance->pick(p->up, &p->tried);
+	struct server	*s = proxy_pick(p);
 
+	if (s != NULL)
+		server_ref(s);
 	server_unref(&p->server);
-	if (s == NULL) {
-		/* What the last server said, if one was asked. */
-		proxy_note(p, FAIL_NO_SERVER);
-		return STEP_FAIL;
-	}
-	p->server = server_ref(s);
+	p->server = s;
+	if (s == NULL)
+		return STEP_NEXT;
 	tried_add(&p->tried, p->x->arena, s);
 	return STEP_NEXT;
 }
@@ -193,6 +179,7 @@ st_connect(struct proxy *p)
 	p->what = "";
 	p->error = 0;
 	p->stopped = false;
+	p->told = false;
 	p->step = PROXY_SEND;
 	acc->num[ACCESS_ATTEMPTS]++;
 	acc->num[ACCESS_CONNECT] = 0;
@@ -203,8 +190,6 @@ st_connect(struct proxy *p)
 	    STR_FMT(p->up->name), (unsigned long long)
 	    acc->num[ACCESS_ATTEMPTS], p->server->nopen, p->server->nidle);
 	upstream_tried(p->server);
-	p->wait.careful = p->req.body != BODY_NONE ||
-	    !msg_is_idempotent(p->req.meth);
 	pool_get(p->server, &p->wait, p->times.connect, p->fresh);
 	return STEP_WAIT;
 }
@@ -225,7 +210,7 @@ on_given(struct pool_wait *w, struct up_conn *conn, enum fail why)
 		return;
 	}
 	p->conn = conn;
-	run(p);
+	proxy_run(p);
 }
 
 static void on_closed(struct stream *, enum fail);
@@ -243,6 +228,7 @@ st_send(struct proxy *p)
 	p->hold = p->req.expect && !p->req_used;
 	p->sent_ns = ev_clock_ns();
 	proxy_set_host(p);
+	proxy_deadline_tell(p);
 	if (p->hold)
 		ms = EXPECT_MS;
 	if (ms > 0)
@@ -269,8 +255,8 @@ static const char *const step_names[PROXY_NSTEP] = {
 #undef STEP
 };
 
-static void
-run(struct proxy *p)
+void
+proxy_run(struct proxy *p)
 {
 	enum step_rc	rc;
 
@@ -299,6 +285,8 @@ on_closed(struct stream *s, enum fail why)
 	must(p->magic == PROXY_MAGIC && p->s == s);
 	p->got = s->got > 0;
 	p->sent = s->sent > 0;
+	if (s->head != NULL && s->head->status >= 200)
+		p->x->received = s->head->status;
 	p->s = NULL;
 	proxy_untie(p);
 	ev_timer_off(loop_of(p), &p->quiet);
@@ -357,6 +345,7 @@ proxy_answer(struct proxy *p, const struct msg *m)
 	p->bare = p->res_end;
 	p->x->acc.num[ACCESS_FIRST_BYTE] =
 	    (ev_clock_ns() - p->sent_ns) / 1000;
+	use_time(p->server, p->x->acc.num[ACCESS_FIRST_BYTE]);
 	proxy_moved(p);
 	p->res = proxy_make_answer(p, m);
 	if (p->bare)
@@ -391,14 +380,25 @@ proxy_moved(struct proxy *p)
 		ev_timer_off(loop_of(p), &p->quiet);
 }
 
-/* Is it the client whom everybody waits for?  Its codec has own limits. */
+/*
+ * Is it the client whom everybody waits for?  Its codec has own limits.
+ * What it was allowed counts: a server that took a little gives no room.
+ */
 static bool
 is_clients_turn(const struct proxy *p)
 {
 	if (p->answered)
 		return !p->open || p->res_in.credit <= 0;
 	return !p->req_end && !p->req_stop && p->s != NULL &&
-	    p->s->out.credit > 0;
+	    p->req_in.credit > 0;
+}
+
+/* What is late: that it takes the request, or that it answers. */
+static enum fail
+late_row(const struct proxy *p)
+{
+	return !p->req_end && !p->req_stop ? FAIL_SEND_TIMEOUT :
+	    FAIL_FIRST_BYTE_TIMEOUT;
 }
 
 static void
@@ -406,7 +406,10 @@ on_quiet(struct timer *t)
 {
 	struct proxy	*p = container_of(t, struct proxy, quiet);
 
-	if (p->hold) {
+	if (p->step == PROXY_QUEUE) {
+		p->step = PROXY_PICK;
+		proxy_run(p);
+	} else if (p->hold) {
 		proxy_let_body(p);
 		proxy_moved(p);
 	} else if (is_clients_turn(p))
@@ -415,8 +418,8 @@ on_quiet(struct timer *t)
 		proxy_note(p, FAIL_BETWEEN_TIMEOUT);
 		proxy_give_up(p, FAIL_BETWEEN_TIMEOUT);
 	} else {
-		proxy_note(p, FAIL_FIRST_BYTE_TIMEOUT);
-		proxy_stop(p, FAIL_FIRST_BYTE_TIMEOUT);
+		proxy_note(p, late_row(p));
+		proxy_stop(p, p->why);
 	}
 }
 
@@ -426,7 +429,7 @@ on_total(struct timer *t)
 	struct proxy	*p = container_of(t, struct proxy, total);
 
 	if (!(p->answered && p->res_end))
-		proxy_give_up(p, FAIL_TOTAL_TIMEOUT);
+		proxy_give_up(p, p->due_why);
 }
 
 /* --- the handler --- */
@@ -439,12 +442,15 @@ make(struct exchange *x, const struct proxy_route *r)
 	p->magic = PROXY_MAGIC;
 	p->x = x;
 	p->times = r->times;
+	p->deadline = (uint8_t)r->deadline;
 	p->wait.on = on_given;
 	p->what = "";
 	timer_init(&p->quiet, on_quiet);
 	timer_init(&p->total, on_total);
 	ev_task_init(&p->wake, on_wake);
+	p->limits = r->up->queue;
 	proxy_init_pumps(p);
+	proxy_init_queue(p);
 	x->hctx = p;
 	return p;
 }
@@ -468,9 +474,12 @@ start(struct exchange *x)
 		return;
 	}
 	p->req_end = p->req.body == BODY_NONE;
-	if (p->times.total > 0)
-		ev_timer(loop_of(p), &p->total, p->times.total);
-	run(p);
+	p->wait.careful = p->req.body != BODY_NONE ||
+	    !msg_is_idempotent(p->req.meth);
+	if (proxy_deadline_start(p))
+		proxy_run(p);
+	else
+		proxy_give_up(p, p->due_why);
 }
 
 static void
@@ -495,6 +504,7 @@ cut(struct exchange *x, enum fail why)
 	struct proxy	*p = of(x);
 
 	p->over = true;
+	proxy_leave_queue(p);
 	pool_cancel(&p->wait);
 	proxy_relay_end(p);
 	proxy_stop(p, why);

@@ -2,9 +2,13 @@
  * The proxy handler's own things, shared by its files:
  *
  *	proxy.c		steps of the attempts, retries, time, the end
+ *	proxy_fail.c	what is told of an attempt that failed
+ *	proxy_queue.c	which server, and waiting for room
  *	proxy_pump.c	the two bodies, between client and server
  *	proxy_head.c	what is written anew in the heads
  *	proxy_relay.c	bytes both ways after an upgrade
+ *	proxy_forward.c	what servers are told about the client
+ *	proxy_deadline.c	how long it all may take
  *	proxy_conf.c	its keys of [route]
  *
  * A struct proxy is one exchange's, in its arena.  It sits between the
@@ -18,6 +22,11 @@
 #include "core/handler.h"
 #include "core/route.h"
 #include "up/pool.h"
+#include "up/queue.h"
+
+/* whose words about the time that is left are obeyed */
+enum deadline { DEADLINE_TRUSTED, DEADLINE_ON, DEADLINE_OFF };
+#define DEADLINE_WORDS	"trusted|on|off"
 
 /* keys of [route] */
 struct proxy_route {
@@ -25,6 +34,8 @@ struct proxy_route {
 	struct server_list		 target;
 	struct server_list		 targets;
 	struct upstream_times		 times;	/* after link: what holds */
+	struct told_host		 host;	/* after link: what holds */
+	int				 deadline;	/* enum deadline */
 	const struct upstream_conf	*up;		/* of conf */
 };
 extern const struct conf_group proxy_group;
@@ -47,9 +58,15 @@ struct proxy {
 	struct msg		 req;		/* as it is forwarded */
 	struct upstream_times	 times;
 	int			 host_header;	/* enum host_header */
+	uint8_t			 forwarded;	/* enum forwarded */
+	uint8_t			 deadline;	/* enum deadline */
+	enum fail		 due_why;	/* when it is over */
+	uint64_t		 due_ms;	/* of the loop's time; 0: no end */
 	/* the attempt */
 	struct server		*server;	/* ref, counted; of up */
 	struct tried		 tried;
+	struct queue_limits	 limits;
+	struct queue_wait	 queue;
 	struct pool_wait	 wait;
 	struct up_conn		*conn;		/* given by the pool, or NULL */
 	struct stream		*s;		/* on conn, NULL once closed */
@@ -57,6 +74,7 @@ struct proxy {
 	enum fail		 why;		/* the attempt's failure */
 	const char		*what;		/* more of it, or "" */
 	int			 error;		/* its errno, or 0 */
+	unsigned		 looks;		/* for addresses of names */
 	uint64_t		 sent_ns;	/* when its head was sent */
 	/* the request's body: client -> req_in, req_out -> server */
 	struct sink		 req_in;
@@ -75,6 +93,7 @@ struct proxy {
 	/* flags of the attempt */
 	bool			 fresh:1;	/* no pooled connection */
 	bool			 stopped:1;	/* the stream was told to end */
+	bool			 told:1;	/* its failure is in the log */
 	bool			 hold:1;	/* the body waits for a 100 */
 	bool			 got:1;		/* bytes came, when it closed */
 	bool			 sent:1;	/* bytes had been sent */
@@ -108,6 +127,24 @@ void proxy_answer(struct proxy *, const struct msg *);
 /* The answer is complete. */
 void proxy_ended(struct proxy *);
 
+/* --- proxy_fail.c --- */
+/* "connect: Connection refused", of arena; "" if there is no more to say. */
+struct str proxy_cause(const struct proxy *);
+/*
+ * Logs and counts the attempt's failure, once; again: another server will
+ * be asked.  A failure of the client's is none of the attempt.
+ */
+void proxy_tell(struct proxy *, enum fail, bool again);
+/* Goes on with the steps. */
+void proxy_run(struct proxy *);
+
+/* --- proxy_queue.c --- */
+void proxy_init_queue(struct proxy *);
+/* A server with what it takes to ask it claimed by p->wait, or NULL. */
+struct server *proxy_pick(struct proxy *);
+enum step_rc proxy_queue(struct proxy *);
+void proxy_leave_queue(struct proxy *);
+
 /* --- proxy_pump.c --- */
 void proxy_init_pumps(struct proxy *);
 /* The attempt's stream is there: joins both directions. */
@@ -137,5 +174,20 @@ void proxy_relay_begin(struct proxy *);
 /* Closes what the relay has; harmless when there is none. */
 void proxy_relay_end(struct proxy *);
 extern const struct serve_part proxy_part;	/* a row of serve_parts[] */
+/* --- proxy_forward.c --- */
+/* Is a field of the request dropped, be it to be written anew? */
+bool proxy_forward_drops(const struct proxy *, const struct hdr *);
+/* Adds those that are written anew. */
+void proxy_forward_add(struct proxy *);
+/* What connections begin with; version: enum send_proxy. */
+void proxy_forward_preface(struct proxy *, int version);
+
+/* --- proxy_deadline.c --- */
+/* Is a field of the request ours to write? */
+bool proxy_deadline_drops(const struct proxy *, const struct hdr *);
+/* Arms p->total for the nearest end; false: it has come already. */
+bool proxy_deadline_start(struct proxy *);
+/* Tells the attempt's server how much is left. */
+void proxy_deadline_tell(struct proxy *);
 
 #endif

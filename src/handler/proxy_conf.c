@@ -88,6 +88,8 @@ link_proxy(struct conf_load *load, struct conf_obj *obj, void *part)
 	up->used = true;
 	r->up = up;
 	merge_times(load, obj, r);
+	if (!conf_is_set(load, obj, "host_header"))
+		r->host = up->told.host;
 	return 0;
 }
 
@@ -133,6 +135,18 @@ static const struct conf_row rows[] = {
 		.off = AT(times.stream_idle), .max = 30 * (uint64_t)DAY_MS,
 		.example = "10m",
 		.text = "In place of the upstream's timeout.stream_idle."
+	}, {
+		.key = "deadline", .type = CONF_ENUM, .off = AT(deadline),
+		.def = "trusted", .choices = DEADLINE_WORDS, .example = "on",
+		.text = "Whose X-Request-Deadline (the milliseconds that are "
+		    "left) and grpc-timeout end a request: those of "
+		    "trusted_proxies, everybody's (on), or nobody's (off).  "
+		    "Unless off, servers are told in these fields what is "
+		    "left of them or of timeout.total."
+	}, {
+		.key = "host_header", .type = CONF_CUSTOM, .off = AT(host),
+		.parse = told_parse_host, .example = "server",
+		.text = "In place of the upstream's host_header."
 	},
 	{ .key = NULL }
 };

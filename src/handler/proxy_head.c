@@ -2,51 +2,37 @@
  * Heads on their way through: what a gateway writes anew (RFC 9110 7.6).
  * Workers.
  *
- * Hop-by-hop fields and framing were taken out by the codecs.  Fields
- * that tell about the client's connection are dropped as the client sent
- * them and written from what this process knows.  An upgrade goes on as
- * it was asked for (7.8), but not one to HTTP in another form.
+ * Hop-by-hop fields and framing were taken out by the codecs.  What is
+ * told about the client is proxy_forward.c's.  An upgrade goes on as it
+ * was asked for (7.8), but not one to HTTP in another form.
  */
 #include "handler/proxy.h"
 
 #include "base/must.h"
 #include "base/text.h"
 
-/* Does the client tell about itself what only we can know? */
+/* What is written anew; the id of a trusted peer is ours already. */
 static bool
-is_claim(const struct hdr *h)
+is_ours(const struct proxy *p, const struct hdr *h)
 {
-	switch (h->id) {
-	case HDR_FORWARDED:
-	case HDR_X_FORWARDED_FOR:
-	case HDR_X_FORWARDED_HOST:
-	case HDR_X_FORWARDED_PROTO:
-	case HDR_X_REAL_IP:
-	case HDR_X_REQUEST_ID:
-		return true;
-	case HDR_OTHER:
-		/* -Port, -Server and the like are believed by some. */
-		return str_eq_fold(str_sub(h->name, 0, 12),
-		    STR("x-forwarded-"));
-	default:
-		return false;
-	}
+	return h->id == HDR_X_REQUEST_ID || proxy_forward_drops(p, h) ||
+	    proxy_deadline_drops(p, h);
 }
 
 /* The fields that go on, with room for ours behind them. */
 static void
-copy_fields(struct arena *a, struct hdrs *dst, const struct hdrs *src,
+copy_fields(struct proxy *p, struct hdrs *dst, const struct hdrs *src,
     bool request)
 {
 	const struct hdr	*h;
 	unsigned		 drop = HDR_F_DEAD | HDR_F_HOP | HDR_F_FRAME;
 
-	dst->cap = (uint16_t)(src->n + 8);
+	dst->cap = (uint16_t)(src->n + 12);
 	dst->n = 0;
-	dst->v = arena_alloc(a, dst->cap * sizeof(*dst->v));
+	dst->v = arena_alloc(p->x->arena, dst->cap * sizeof(*dst->v));
 	for (size_t i = 0; i < src->n; i++) {
 		h = &src->v[i];
-		if ((h->flags & drop) == 0 && !(request && is_claim(h)))
+		if ((h->flags & drop) == 0 && !(request && is_ours(p, h)))
 			dst->v[dst->n++] = *h;
 	}
 }
@@ -63,15 +49,9 @@ add_ours(struct proxy *p)
 	struct exchange	*x = p->x;
 	struct arena	*a = x->arena;
 	struct hdrs	*hs = &p->req.hdrs;
-	struct str	 ip = exchange_client_ip(x);
 
 	hdr_add(a, hs, HDR_VIA, via_text(x->req->minor));
-	hdr_add(a, hs, HDR_X_FORWARDED_FOR, ip);
-	hdr_add(a, hs, HDR_X_FORWARDED_PROTO,
-	    x->req->scheme.n > 0 ? x->req->scheme : STR("http"));
-	if (x->req->authority.n > 0)
-		hdr_add(a, hs, HDR_X_FORWARDED_HOST, x->req->authority);
-	hdr_add(a, hs, HDR_X_REAL_IP, ip);
+	proxy_forward_add(p);
 	if (x->id.n > 0)
 		hdr_add(a, hs, HDR_X_REQUEST_ID, x->id);
 }
@@ -177,14 +157,16 @@ proxy_make_request(struct proxy *p, const struct proxy_route *r)
 	struct exchange	*x = p->x;
 
 	p->req = *x->req;
-	copy_fields(x->arena, &p->req.hdrs, &x->req->hdrs, true);
+	p->forwarded = (uint8_t)r->up->told.forwarded;
+	copy_fields(p, &p->req.hdrs, &x->req->hdrs, true);
 	p->req.target = make_target(x);
 	set_upgrade(p);
 	/* The generation may be gone when a later attempt needs it. */
-	if (r->up->host_header == HOST_TEXT && !is_connect(p))
-		p->req.authority = arena_dup(x->arena, r->up->host_text);
-	p->host_header = r->up->host_header;
+	if (r->host.how == HOST_TEXT && !is_connect(p))
+		p->req.authority = arena_dup(x->arena, r->host.text);
+	p->host_header = r->host.how;
 	add_ours(p);
+	proxy_forward_preface(p, r->up->told.send_proxy);
 	return count_forwards(p);
 }
 
@@ -199,7 +181,7 @@ proxy_set_host(struct proxy *p)
 	    !(p->host_header == HOST_PRESERVE && none))
 		return;
 	p->req.authority = p->server->addr.u.sa.sa_family == AF_UNIX ?
-	    STR("localhost") : p->server->text;
+	    STR("localhost") : p->server->host;
 }
 
 struct msg *
@@ -208,7 +190,7 @@ proxy_make_answer(struct proxy *p, const struct msg *from)
 	struct msg	*res = arena_alloc(p->x->arena, sizeof(*res));
 
 	*res = *from;
-	copy_fields(p->x->arena, &res->hdrs, &from->hdrs, false);
+	copy_fields(p, &res->hdrs, &from->hdrs, false);
 	hdr_add(p->x->arena, &res->hdrs, HDR_VIA, via_text(from->minor));
 	return res;
 }

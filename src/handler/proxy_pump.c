@@ -10,6 +10,14 @@
 
 #include "base/must.h"
 
+/* Ours takes what the one behind it takes; NULL: nothing. */
+static void
+follow(struct sink *ours, const struct sink *to)
+{
+	ours->credit = to != NULL ? to->credit : 0;
+	ours->splice = to != NULL && to->splice;
+}
+
 /* --- request: client to server --- */
 
 static struct proxy *
@@ -34,19 +42,20 @@ static enum flow
 on_req_data(struct sink *k, struct chunk c, unsigned flags)
 {
 	struct proxy	*p = of_req_in(k);
+	struct stream	*s = p->s;
 	enum flow	 flow;
 
 	p->req_used = true;
 	p->req_end |= (flags & WAIST_END) != 0;
-	if (p->s == NULL || p->stopped) {
+	if (s == NULL || p->stopped) {
 		chunk_drop(&c);
 		k->credit = 0;
 		return FLOW_FULL;
 	}
 	proxy_moved(p);
-	flow = p->s->out.ops->data(&p->s->out, c, flags);
+	flow = s->out.ops->data(&s->out, c, flags);
 	/* The call may have ended the stream. */
-	k->credit = p->s != NULL ? p->s->out.credit : 0;
+	follow(k, p->s == s ? &s->out : NULL);
 	return flow;
 }
 
@@ -93,7 +102,7 @@ pull_request(struct proxy *p)
 	if (from == NULL || p->s == NULL || p->hold || p->stopped ||
 	    p->req_end || p->req_stop)
 		return;
-	p->req_in.credit = p->s->out.credit;
+	follow(&p->req_in, &p->s->out);
 	if (p->req_in.credit > 0)
 		from->ops->room(from);
 }
@@ -124,9 +133,10 @@ on_req_taken(struct source *s, uint64_t n, enum io_rc rc)
 	struct proxy	*p = container_of(s, struct proxy, req_out);
 	struct source	*from = p->req_in.from;
 
-	proxy_moved(p);
+	if (n > 0)
+		proxy_moved(p);
 	if (p->s != NULL)
-		p->req_in.credit = p->s->out.credit;
+		follow(&p->req_in, &p->s->out);
 	if (from != NULL && from->ops->taken != NULL)
 		from->ops->taken(from, n, rc);
 }
@@ -183,7 +193,7 @@ on_res_data(struct sink *k, struct chunk c, unsigned flags)
 	}
 	proxy_moved(p);
 	flow = to->ops->data(to, c, flags);
-	k->credit = p->over ? 0 : to->credit;
+	follow(k, p->over ? NULL : to);
 	if (p->res_end)
 		proxy_ended(p);
 	return flow;
@@ -243,7 +253,7 @@ pull_answer(struct proxy *p)
 	if (p->s == NULL || p->res_end || p->stopped ||
 	    p->res_out.to == NULL)
 		return;
-	p->res_in.credit = p->res_out.to->credit;
+	follow(&p->res_in, p->res_out.to);
 	if (p->res_in.credit > 0)
 		p->s->in.ops->room(&p->s->in);
 }
@@ -271,8 +281,9 @@ on_res_taken(struct source *s, uint64_t n, enum io_rc rc)
 
 	if (p->s == NULL)
 		return;
-	proxy_moved(p);
-	p->res_in.credit = s->to->credit;
+	if (n > 0)
+		proxy_moved(p);
+	follow(&p->res_in, s->to);
 	if (p->s->in.ops->taken != NULL)
 		p->s->in.ops->taken(&p->s->in, n, rc);
 }
@@ -322,6 +333,7 @@ proxy_untie(struct proxy *p)
 	p->res_in.from = NULL;
 	p->req_in.credit = 0;
 	p->res_in.credit = 0;
+	p->req_in.splice = p->res_in.splice = false;
 	p->req_stop = false;
 }
 

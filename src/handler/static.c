@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "base/must.h"
+#include "os/fault.h"
 #include "core/stat.h"
 #include "handler/static_file.h"
 
@@ -291,6 +292,10 @@ answer_known(struct sending *s)
 static void
 fail_errno(struct sending *s, int error)
 {
+	if (FAULT("file_io"))
+		error = EIO;
+	if (FAULT("file_full"))
+		error = EMFILE;
 	switch (error) {
 	case EACCES:
 	case EPERM:

@@ -15,9 +15,8 @@
 #define Q	FAIL_F_Q
 
 static const struct fail_row rows[FAIL_N] = {
-	[FAIL_NONE] = { "", 0, 0, "", "" },
-#define FAIL(id, name, status, flags, proxy, text)			\
-	[FAIL_##id] = { name, status, flags, proxy, text },
+	[FAIL_NONE] = { "", 0, 0, "", "", "" },
+#define FAIL(id, ...)	[FAIL_##id] = { __VA_ARGS__ },
 #include "http/fail.tbl"
 #undef FAIL
 };

@@ -13,7 +13,7 @@
 
 enum fail {
 	FAIL_NONE,
-#define FAIL(id, name, status, flags, proxy, text)	FAIL_##id,
+#define FAIL(id, ...)	FAIL_##id,
 #include "http/fail.tbl"
 #undef FAIL
 	FAIL_N
@@ -24,7 +24,8 @@ struct fail_row {
 	uint16_t	 status;
 	uint16_t	 flags;
 	const char	*proxy;		/* RFC 9209 error type, or "" */
-	const char	*text;
+	const char	*text;		/* what went wrong */
+	const char	*advice;	/* what to do about it */
 };
 
 /* The row; FAIL_NONE has the name "" and status 0. */

@@ -43,7 +43,7 @@ static const uint8_t by_len[MAX_LEN + 1][PER_LEN] = {
 	    HDR_KEEP_ALIVE },
 	[11] = { HDR_RETRY_AFTER },
 	[12] = { HDR_CONTENT_TYPE, HDR_X_REQUEST_ID, HDR_MAX_FORWARDS,
-	    HDR_PROXY_STATUS },
+	    HDR_PROXY_STATUS, HDR_GRPC_TIMEOUT },
 	[13] = { HDR_CACHE_CONTROL, HDR_LAST_MODIFIED, HDR_AUTHORIZATION,
 	    HDR_IF_NONE_MATCH, HDR_ACCEPT_RANGES, HDR_CONTENT_RANGE },
 	[14] = { HDR_CONTENT_LENGTH },
@@ -52,10 +52,10 @@ static const uint8_t by_len[MAX_LEN + 1][PER_LEN] = {
 	    HDR_PROXY_CONNECTION },
 	[17] = { HDR_IF_MODIFIED_SINCE, HDR_TRANSFER_ENCODING,
 	    HDR_X_FORWARDED_PROTO },
-	[18] = { HDR_PROXY_AUTHENTICATE },
+	[18] = { HDR_PROXY_AUTHENTICATE, HDR_X_REQUEST_DEADLINE },
 	[19] = { HDR_IF_UNMODIFIED_SINCE, HDR_PROXY_AUTHORIZATION }
 };
-_Static_assert(HDR_N == 51, "hdr.tbl and by_len must agree");
+_Static_assert(HDR_N == 53, "hdr.tbl and by_len must agree");
 
 enum hdr_id
 hdr_find_id(struct str name)

@@ -12,6 +12,12 @@
  * room again the sink calls source room() once, from a wake, never from
  * within data().  Heads, trailers and ends need no credit.
  *
+ * Splice: to a sink that says so a source may offer, as a CHUNK_SPLICE,
+ * bytes that wait in its io, and more that will come there: n at most.
+ * From then on it leaves the io's reads to the sink and has no credit,
+ * until taken() gives both back.  The sink tells by it what it took, from
+ * a wake; abort() and stop() withdraw an offer.
+ *
  * Order: head(interim)* head data* trailers? end, or abort at any time,
  * after which nothing follows.  `end` may come with head or the last data
  * (flag) so that small answers are one call and one write.  Calls go one
@@ -83,7 +89,12 @@ struct source_ops {
 	void	(*room)(struct source *);
 	/* the sink wants no more of this message; nothing follows */
 	void	(*stop)(struct source *, enum fail why);
-	/* of a CHUNK_SPLICE n bytes were taken, or the io ended so */
+	/*
+	 * Of a CHUNK_SPLICE n bytes were taken.  IO_OK: the sink keeps the
+	 * offer, unless that was all of it.  Else it is over: IO_AGAIN, the
+	 * io gives nothing now, or the sink can splice no more for a while;
+	 * IO_EOF or IO_ERR, the io ended so.
+	 */
 	void	(*taken)(struct source *, uint64_t n, enum io_rc);
 };
 
@@ -91,6 +102,7 @@ struct sink {
 	const struct sink_ops	*ops;
 	struct source		*from;	/* ref, NULL: nobody feeds it */
 	int64_t			 credit; /* bytes */
+	bool			 splice; /* takes CHUNK_SPLICE now */
 };
 
 struct source {
@@ -140,6 +152,8 @@ struct stream {
 	uint64_t		 got;		/* bytes read, head included */
 	bool			 reused:1;	/* client: not a fresh one */
 	bool			 keep:1;	/* client: reusable */
+	uint32_t		 keep_s;	/* client: the server said so
+						 * many seconds; 0: nothing */
 };
 
 /* limits and timeouts of a connection; 0: none.  Of conf. */

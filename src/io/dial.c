@@ -9,6 +9,8 @@
 
 #include <errno.h>
 
+#include "base/must.h"
+
 /* Events tell the same, but only once a turn. */
 bool
 io_is_quiet(const struct io *io)
@@ -24,6 +26,26 @@ io_is_quiet(const struct io *io)
 		n = recv(io->fd.fd, &c, 1, MSG_PEEK | MSG_DONTWAIT);
 	while (n == -1 && errno == EINTR);
 	return n == -1 && (errno == EAGAIN || errno == EWOULDBLOCK);
+}
+
+enum io_rc
+io_peek(struct io *io, char *buf, size_t size, size_t *got)
+{
+	ssize_t	n;
+
+	*got = 0;
+	must(io->open && io->fd.fd >= 0);
+	do
+		n = recv(io->fd.fd, buf, size, MSG_PEEK | MSG_DONTWAIT);
+	while (n == -1 && errno == EINTR);
+	if (n > 0)
+		*got = (size_t)n;
+	if (n == 0)
+		return IO_EOF;
+	if (n > 0 || errno == EAGAIN || errno == EWOULDBLOCK)
+		return IO_OK;
+	io->error = errno;
+	return IO_ERR;
 }
 
 int

@@ -132,6 +132,12 @@ size_t io_unsent(const struct io *);
  */
 bool io_is_quiet(const struct io *);
 
+/*
+ * Looks at up to n bytes without taking them; readiness stays.  OK with
+ * *got 0: there is nothing yet.  Sockets only.
+ */
+enum io_rc io_peek(struct io *, char *, size_t n, size_t *got);
+
 /* Descriptor for splice and getsockname, -1 if there is none. */
 int io_fd(const struct io *);
 

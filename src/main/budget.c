@@ -25,7 +25,7 @@ budget_check(struct conf_load *cl, const struct conf *conf)
 		others += r->count;
 	slots = board_cost(workers, others);
 	leases = shm_cost(&lease_shadows, workers + others);
-	servers = upstream_cost(conf);
+	servers = upstream_cost(conf, workers + 1);
 	addrs = listener_cost(conf);
 	sum = slots + leases + servers + addrs;
 	if (b->max == 0 || sum <= b->max)

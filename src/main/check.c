@@ -19,9 +19,11 @@
 #include "base/must.h"
 #include "conf/gen.h"
 #include "config.h"
+#include "control/names.h"
 #include "core/board.h"
 #include "core/settings.h"
 #include "main/budget.h"
+#include "main/fail_doc.h"
 #include "main/handover.h"
 #include "main/reach.h"
 
@@ -31,6 +33,29 @@ static void
 on_full(void *ctx)
 {
 	longjmp(*(jmp_buf *)ctx, 1);
+}
+
+static void
+on_unresolved(void *ctx, const struct conf_obj *obj,
+    const struct server_conf *c, const char *why)
+{
+	struct conf_load *cl = ctx;
+	struct conf_span at = conf_obj_span(obj);
+
+	diag_at(conf_load_diags(cl), DIAG_NAME_UNRESOLVED, &at, obj,
+	    "server", "\"%.*s\" does not resolve: %s", STR_FMT(c->text),
+	    why);
+}
+
+/* Only where it is asked for: a check is to be the same everywhere. */
+static void
+check_names(struct conf_load *cl, const struct conf *conf)
+{
+	struct err e;
+
+	if (names_check(conf, on_unresolved, cl, &e) < 0)
+		diag_at(conf_load_diags(cl), DIAG_NAME_UNRESOLVED, NULL, NULL,
+		    "", "%s", e.text);
 }
 
 /* Loads as the builder does, into memory that goes with the process. */
@@ -61,6 +86,8 @@ load(const struct opts *o, struct conf_load **cl, struct arena *a)
 		return NULL;
 	if (conf != NULL)
 		reach_check(*cl, conf);
+	if (conf != NULL && o->strict_dns)
+		check_names(*cl, conf);
 	return conf;
 }
 
@@ -286,6 +313,7 @@ check_run(const struct opts *o)
 		return EXIT_OK;
 	case MODE_DUMP_MDOC:
 		conf_dump_mdoc(stdout);
+		fail_doc_print(stdout);
 		return EXIT_OK;
 	case MODE_DUMP_WORDS:
 		return dump_words();

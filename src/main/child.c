@@ -14,8 +14,10 @@
 
 #include "base/must.h"
 #include "core/lease.h"
+#include "core/mail.h"
 #include "main/master.h"
 #include "os/fault.h"
+#include "up/names.h"
 
 /* a peer pair: one end is inherited, the other is sent when fork is done */
 struct pair {
@@ -117,6 +119,33 @@ claim_slot(struct master *m, const struct child *c, pid_t pid)
 	s->started_ms = ev_wall_ms(m->proc.ev);
 	s->beat_ms = ev_ms(m->proc.ev);
 	s->state = SLOT_STARTING;
+}
+
+/*
+ * What wakes a worker is made with the first that has the slot; who runs
+ * already gets it as a frame, who is forked later inherits it.
+ */
+static int
+make_mail(struct master *m, const struct child *c, struct err *e)
+{
+	struct frame_head h = { .op = CHAN_MAIL, .len = sizeof(uint32_t) };
+	uint32_t slot = c->slot;
+	struct child *o;
+	struct list *l;
+	int rc, fd;
+
+	if (c->row->count != 0)
+		return 0;
+	rc = mail_make(m->proc.mail, c->slot, e);
+	if (rc < 1)
+		return rc;
+	fd = mail_fd(m->proc.mail, c->slot);
+	list_each(l, &m->children) {
+		o = container_of(l, struct child, node);
+		if (!o->old && (o->row->flags & PROC_F_MAIL) != 0)
+			(void)chan_send(&o->chan, &h, &slot, &fd, 1);
+	}
+	return 0;
 }
 
 static bool
@@ -256,7 +285,7 @@ child_spawn(struct master *m, const struct proc_row *row, unsigned index,
 	st->m = m;
 	st->c = c;
 	if (open_ro(st, row, e) < 0 || find_slot(m, &c->slot, e) < 0 ||
-	    sock_pair(fds, e) < 0)
+	    make_mail(m, c, e) < 0 || sock_pair(fds, e) < 0)
 		goto out;
 	plan_peers(m, c, plan, st);
 	claim_slot(m, c, 0);
@@ -386,6 +415,29 @@ on_released(struct child *c, const struct frame *f)
 		publish_released(c, f->head.id, slot);
 }
 
+/* Addresses of a name: linked in, and told whether they are new. */
+static void
+on_names(struct child *c, const struct frame *f)
+{
+	struct frame_head h = { .op = CHAN_NAMES, .id = f->head.id };
+	struct err e = { "" };
+	char buf[sizeof(uint32_t) + sizeof(e.text)];
+	uint32_t changed;
+	size_t n = 0;
+	int rc;
+
+	rc = names_apply(c->m->proc.shm, f->data, f->head.len,
+	    c->m->numbers, &e);
+	changed = rc == 1;
+	memcpy(buf, &changed, sizeof(changed));
+	if (rc == -1) {
+		n = strlen(e.text);
+		memcpy(buf + sizeof(changed), e.text, n);
+	}
+	h.len = (uint32_t)(sizeof(changed) + n);
+	(void)chan_send(&c->chan, &h, buf, NULL, 0);
+}
+
 void
 child_on_frame(struct chan *ch, struct frame *f)
 {
@@ -416,6 +468,10 @@ child_on_frame(struct chan *ch, struct frame *f)
 	case CHAN_ASK_PLAN:
 		if (c->row == child_row("control"))
 			plan_start(c->m, f->head.id);
+		break;
+	case CHAN_NAMES:
+		if (c->row == child_row("control"))
+			on_names(c, f);
 		break;
 	default:
 		log_warn(&self->lc, "%s: sent frame %u, which the master "

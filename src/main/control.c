@@ -16,6 +16,7 @@
 
 #include "base/must.h"
 #include "control/api.h"
+#include "control/names.h"
 #include "core/listener.h"
 #include "main/roles.h"
 
@@ -93,9 +94,33 @@ on_report(struct api *a, const struct frame *f)
 	api_report(a, &o);
 }
 
+/* The payload: changed, then the reason of a refusal. */
+static void
+on_names(struct api *a, const struct frame *f)
+{
+	uint32_t changed;
+
+	if (f->head.len < sizeof(changed))
+		return;
+	memcpy(&changed, f->data, sizeof(changed));
+	names_answer(a->names, f->head.id, changed != 0,
+	    str_make(f->data + sizeof(changed),
+	    f->head.len - sizeof(changed)));
+}
+
+static void
+commit(void *ctx, struct gen *g)
+{
+	struct api *a = ctx;
+
+	names_commit(a->names, g->conf);
+}
+
 static void
 on_frame(void *ctx, struct frame *f)
 {
+	if (f->head.op == CHAN_NAMES)
+		on_names(ctx, f);
 	if (f->head.op == CHAN_REPORT)
 		on_report(ctx, f);
 	if (f->head.op == CHAN_PEER && f->nfd == 1) {
@@ -119,6 +144,8 @@ start(struct api *a, struct err *e)
 	    &self->log, e) < 0)
 		return -1;
 	api_init(a, self->start->ro_fd);
+	a->names = must_calloc(1, sizeof(*a->names));
+	names_init(a->names, self->ev, self->shm);
 	for (i = 0; i < skel_npeer(); i++)
 		api_log_join(a, skel_peer(i, &index));
 	if (sock_local(fd, &addr) < 0)
@@ -128,6 +155,7 @@ start(struct api *a, struct err *e)
 		return -1;
 	l->admit = admit;
 	listener_start(l);
+	names_commit(a->names, self->gens->cur->conf);
 	return 0;
 }
 
@@ -135,8 +163,8 @@ int
 control_run(void)
 {
 	struct api *a = must_calloc(1, sizeof(*a));
-	struct skel_hooks hooks = { .ctx = a, .expire = expire,
-	    .drain = drain, .frame = on_frame };
+	struct skel_hooks hooks = { .ctx = a, .commit = commit,
+	    .expire = expire, .drain = drain, .frame = on_frame };
 	struct err e;
 	int status;
 
@@ -145,6 +173,8 @@ control_run(void)
 		return EXIT_ENV;
 	}
 	status = skel_run(&hooks);
+	names_fini(a->names);
+	free(a->names);
 	serve_fini(&a->serve);
 	free(a);
 	return status;

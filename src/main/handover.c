@@ -19,6 +19,7 @@
 
 #include "base/enc.h"
 #include "base/must.h"
+#include "core/mail.h"
 
 #define VAR		"SLUICE_HANDOVER"
 #define NAME		"sluice-handover"
@@ -81,6 +82,10 @@ put_state(struct master *m, struct text *t)
 	for (i = 0; i < SHM_NSEG; i++)
 		text_fmt(t, " %d", shm_fd(m->proc.shm, i));
 	text_c(t, '\n');
+	for (i = 0; m->proc.mail != NULL && i < SLOT_MAX; i++)
+		if (mail_fd(m->proc.mail, (unsigned)i) >= 0)
+			text_fmt(t, "mail %d %d\n", i,
+			    mail_fd(m->proc.mail, (unsigned)i));
 	list_each(l, &m->bound)
 		put_bound(t, container_of(l, struct bound, node));
 	list_each(l, &m->children)
@@ -119,6 +124,10 @@ handover_inherit(struct master *m, int fd, bool on)
 	fcntl(m->ctl_fd, F_SETFD, flag);
 	for (i = 0; m->proc.shm != NULL && i < SHM_NSEG; i++)
 		fcntl(shm_fd(m->proc.shm, i), F_SETFD, flag);
+	for (i = 0; m->proc.mail != NULL && i < SLOT_MAX; i++)
+		if (mail_fd(m->proc.mail, (unsigned)i) >= 0)
+			fcntl(mail_fd(m->proc.mail, (unsigned)i), F_SETFD,
+			    flag);
 	list_each(l, &m->bound)
 		fcntl(container_of(l, struct bound, node)->fd, F_SETFD, flag);
 	list_each(l, &m->children)
@@ -252,6 +261,21 @@ get_bound(struct master *m, const struct str *v, size_t n)
 }
 
 static int
+get_mail(struct master *m, const struct str *v, size_t n)
+{
+	uint64_t slot;
+	int fd;
+
+	if (n != 3 || str_to_u64(v[1], SLOT_MAX - 1, &slot) < 0 ||
+	    get_fd(v[2], false, &fd) < 0)
+		return -1;
+	if (m->proc.mail == NULL)
+		m->proc.mail = mail_new();
+	mail_add(m->proc.mail, (unsigned)slot, fd);
+	return 0;
+}
+
+static int
 get_child(struct master *m, const struct str *v, size_t n)
 {
 	const struct proc_row *row = n == 8 ? find_role(v[4]) : NULL;
@@ -310,6 +334,8 @@ get_line(struct master *m, struct str line, struct handover *h)
 		return get_bound(m, v, n);
 	if (str_eq(v[0], STR("child")))
 		return get_child(m, v, n);
+	if (str_eq(v[0], STR("mail")))
+		return get_mail(m, v, n);
 	if (str_eq(v[0], STR("layout")))
 		return n == 2 ? get_layout(v[1], &h->layout) : -1;
 	if (str_eq(v[0], STR("numbers")))
@@ -424,6 +450,9 @@ is_named(const struct master *m, int fd)
 
 	if (fd == m->pid_fd || fd == m->ctl_fd)
 		return true;
+	for (unsigned i = 0; m->proc.mail != NULL && i < SLOT_MAX; i++)
+		if (mail_fd(m->proc.mail, i) == fd)
+			return true;
 	list_each(l, &m->bound)
 		if (container_of(l, struct bound, node)->fd == fd)
 			return true;
@@ -494,6 +523,7 @@ forget(struct master *m)
 	struct list *l;
 
 	shm_free(&m->proc.shm);
+	mail_free(&m->proc.mail);
 	while ((l = m->bound.next) != &m->bound) {
 		list_del(l);
 		free(container_of(l, struct bound, node));

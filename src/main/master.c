@@ -16,6 +16,7 @@
 #include "base/must.h"
 #include "core/access.h"
 #include "core/lease.h"
+#include "core/mail.h"
 #include "core/settings.h"
 #include "main/panic.h"
 #include "main/reach.h"
@@ -544,6 +545,9 @@ init(struct master *m, struct err *e)
 		g = shm_row(m->proc.shm, &board_globals, 0);
 		g->started_ms = ev_wall_ms(m->proc.ev);
 	}
+	if (m->proc.mail == NULL)
+		m->proc.mail = mail_new();
+	mail_set_board(m->proc.mail, m->proc.shm);
 	upgrade_adopt_children(m);
 	board_enter(&m->board, m->proc.shm, 0, RING_BYTES);
 	self->board = &m->board;

@@ -15,7 +15,7 @@
 #include "os/priv.h"
 
 enum opt_id {
-	OPT_CONFIG, OPT_FOREGROUND, OPT_TEST, OPT_STRICT, OPT_JSON, OPT_DUMP,
+	OPT_CONFIG, OPT_FOREGROUND, OPT_TEST, OPT_STRICT, OPT_JSON, OPT_DNS, OPT_DUMP,
 	OPT_DUMP_SET, OPT_DUMP_SCHEMA, OPT_DUMP_MDOC, OPT_DUMP_WORDS,
 	OPT_ROOT, OPT_PORT, OPT_SET, OPT_SIGNAL, OPT_PIDFILE,
 	OPT_VERSION, OPT_HANDOVER, OPT_HELP
@@ -38,6 +38,8 @@ static const struct opt_row rows[] = {
 	{ OPT_STRICT, "-W", "--strict", NULL,
 	    "with -t: warnings fail too (exit 3)" },
 	{ OPT_JSON, NULL, "--json", NULL, "with -t: diagnostics as JSON" },
+	{ OPT_DNS, NULL, "--strict-dns", NULL,
+	    "with -t: names of servers must have addresses" },
 	{ OPT_DUMP, "-T", "--dump", NULL,
 	    "print every setting with its origin" },
 	{ OPT_DUMP_SET, NULL, "--dump-set", NULL,
@@ -141,6 +143,9 @@ apply(struct opts *o, enum opt_id id, const char *val)
 		return;
 	case OPT_JSON:
 		o->json = true;
+		return;
+	case OPT_DNS:
+		o->strict_dns = true;
 		return;
 	case OPT_ROOT:
 		o->root = val;

@@ -29,6 +29,7 @@ struct opts {
 	bool		 foreground;
 	bool		 strict;	/* -W */
 	bool		 json;
+	bool		 strict_dns;
 	const char	*root;
 	const char	*port;
 	const char	**set;		/* own: --set, NULL-terminated */

@@ -12,10 +12,10 @@ const struct proc_row procs[] = {
 	    logger_run },
 	{ "helper", PROC_F_CRASH | PROC_F_ASKED,
 	    { SHM_RO, SHM_RW, SHM_RW, SHM_NONE }, 2, helper_run },
-	{ "health", 0, { SHM_RW, SHM_RW, SHM_RW, SHM_NONE }, 1, health_run },
+	{ "health", PROC_F_MAIL, { SHM_RW, SHM_RW, SHM_RW, SHM_NONE }, 1, health_run },
 	{ "control", PROC_F_FEED, { SHM_RW, SHM_RW, SHM_RW, SHM_NONE }, 1,
 	    control_run },
-	{ "worker", PROC_F_KEYS, { SHM_RO, SHM_RW, SHM_RW, SHM_RO }, 0,
-	    worker_run },
+	{ "worker", PROC_F_KEYS | PROC_F_MAIL,
+	    { SHM_RO, SHM_RW, SHM_RW, SHM_RO }, 0, worker_run },
 	{ .name = 0 },
 };

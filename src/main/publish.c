@@ -16,7 +16,7 @@
 #include "main/master.h"
 #include "os/fault.h"
 #include "os/notify.h"
-#include "up/upstream.h"
+#include "up/queue.h"
 
 #define PREPARE_MS	10000
 /* sockets in one publish: less than a channel queues, so all else has room */
@@ -530,6 +530,7 @@ finish(struct master *m)
 		m->pub.refused = false;
 		bind_settle(m, true);
 		upstream_settle_rows(m->proc.shm, m->gens.cur->conf);
+		queue_sweep(m->proc.shm);
 		end(m, false);
 		return;
 	}

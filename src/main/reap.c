@@ -16,6 +16,8 @@
 #include "base/must.h"
 #include "core/access.h"
 #include "core/lease.h"
+#include "up/server_use.h"
+#include "up/queue.h"
 
 #define HANG_MS		10000
 #define HANG_KILL_MS	2000
@@ -62,6 +64,7 @@ on_lost(void *ctx, const struct board_flight *f)
 {
 	struct master *m = ctx;
 	struct access a;
+	struct last_who who = { .id = STR_INIT("") };
 	const char *p = f->text;
 	size_t n, left = sizeof(f->text);
 	size_t len[4] = { f->id_n, f->method_n, f->host_n, f->target_n };
@@ -85,6 +88,8 @@ on_lost(void *ctx, const struct board_flight *f)
 	a.num[ACCESS_CLIENT_PORT] = f->port;
 	a.num[ACCESS_DURATION] =
 	    (ev_wall_ms(m->proc.ev) - f->begun_ms) * 1000;
+	who.id = a.str[ACCESS_ID];
+	last_note(FAIL_WORKER_LOST, &who, ev_wall_ms(m->proc.ev));
 	if (access_put(&m->board.ring, &a, &n))
 		ring_commit(&m->board.ring, n);
 }
@@ -96,6 +101,8 @@ settle(struct master *m, struct child *c)
 	struct board_slot *s;
 
 	lease_return(m->proc.shm, c->slot);
+	use_fold(m->proc.shm, c->slot);
+	queue_forget(m->proc.shm, c->slot);
 	board_fold(m->proc.shm, c->slot, on_lost, m);
 	s = shm_row(m->proc.shm, &board_slots, c->slot);
 	s->state = SLOT_FREE;

@@ -14,6 +14,7 @@
 
 #include "base/must.h"
 #include "core/access.h"
+#include "core/mail.h"
 #include "core/settings.h"
 #include "main/panic.h"
 #include "main/roles.h"
@@ -76,12 +77,18 @@ close_but(int *keep, size_t n)
 	syscall(SYS_close_range, from, ~0U, 0);
 }
 
+static bool
+has_mail(const struct start *st)
+{
+	return (st->c->row->flags & PROC_F_MAIL) != 0;
+}
+
 /* Descriptors that a child keeps at most. */
 static size_t
 count_own(const struct start *st)
 {
-	/* channel, peers, segments, keys, control's three, sockets */
-	size_t n = 1 + st->npeer + SHM_NSEG + 1 + 3;
+	/* channel, peers, segments, keys, control's three, mail, sockets */
+	size_t n = 1 + st->npeer + SHM_NSEG + 1 + 3 + SLOT_MAX;
 	struct list *l;
 
 	list_each(l, &st->m->bound)
@@ -108,6 +115,9 @@ keep_own(const struct start *st, int chan_fd)
 	if (st->c->row->count == 0)
 		list_each(l, &m->bound)
 			keep[n++] = container_of(l, struct bound, node)->fd;
+	for (i = 0; i < SLOT_MAX && has_mail(st); i++)
+		if (mail_fd(m->proc.mail, i) >= 0)
+			keep[n++] = mail_fd(m->proc.mail, i);
 	if (st->c->row->run == control_run) {
 		keep[n++] = m->ctl_fd;
 		keep[n++] = st->ro_fd[0];
@@ -275,6 +285,18 @@ replaced(void)
 }
 
 static void
+on_mail(struct frame *f)
+{
+	uint32_t slot;
+
+	if (self->mail == NULL || f->nfd != 1 || f->head.len != sizeof(slot))
+		return;
+	memcpy(&slot, f->data, sizeof(slot));
+	mail_add(self->mail, slot, f->fds[0]);
+	f->fds[0] = -1;
+}
+
+static void
 on_frame(struct chan *c, struct frame *f)
 {
 	struct skel *s = c->ctx;
@@ -299,6 +321,9 @@ on_frame(struct chan *c, struct frame *f)
 	case CHAN_EXPIRE:
 		if (s->hooks->expire != NULL && !FAULT("expire_ignored"))
 			s->hooks->expire(s->hooks->ctx, f->head.id);
+		break;
+	case CHAN_MAIL:
+		on_mail(f);
 		break;
 	case CHAN_DRAIN:
 		if (f->head.len == sizeof(ms))
@@ -415,6 +440,7 @@ skeleton_main(struct start *st, int chan_fd)
 	s->proc.tag = st->c->tag;
 	s->proc.shm = m->proc.shm;
 	s->proc.gens = &m->gens;
+	s->proc.mail = has_mail(st) ? m->proc.mail : NULL;
 	s->proc.lc.log = &s->proc.log;
 	log_init_stderr(&s->proc.log, LOG_INFO);
 	self = &s->proc;

@@ -23,6 +23,7 @@
 #include <unistd.h>
 
 #include "base/must.h"
+#include "core/mail.h"
 #include "core/settings.h"
 #include "os/fault.h"
 
@@ -286,6 +287,7 @@ upgrade_adopt(struct master *m)
 		lose_board(m, &e);
 		handover_take_rest(m);
 		handover_inherit(m, -1, false);
+		mail_free(&m->proc.mail);
 		return true;
 	}
 	close(fd);
@@ -295,6 +297,9 @@ upgrade_adopt(struct master *m)
 		lose_board(m, &e);
 	for (i = 0; m->old_board && i < SHM_NSEG; i++)
 		close(h.shm[i]);
+	/* another board's slots are woken by another board's processes */
+	if (m->old_board)
+		mail_free(&m->proc.mail);
 	return true;
 }
 

@@ -15,8 +15,11 @@
 #include "core/ask.h"
 #include "core/exchange.h"
 #include "core/listener.h"
+#include "core/mail.h"
+#include "core/settings.h"
 #include "main/roles.h"
 #include "os/fault.h"
+#include "up/queue.h"
 
 /* a new listening socket, until the generation that names it commits */
 struct fresh {
@@ -208,7 +211,11 @@ start(struct worker *w, struct err *e)
 	if (serve_init(&w->serve, self->ev, self->shm, self->gens,
 	    &self->log, e) < 0)
 		return -1;
+	pipe_pool_share(&w->serve.pipes, settings_workers(g->conf));
 	w->serve.ask = ask_new(self->ev);
+	if (mail_listen(self->mail, self->ev, self->slot, queue_on_mail,
+	    &w->serve, e) < 0)
+		return -1;
 	for (p = 0; p < skel_npeer(); p++) {
 		fd = skel_peer(p, &index);
 		if (ask_peer(w->serve.ask, index, fd, e) < 0)

@@ -24,6 +24,7 @@ enum frame_op {
 	CHAN_LISTEN,	/* listening sockets, in the order of the generation */
 	CHAN_PEER,	/* a channel to another process; fd: the end */
 	CHAN_EXPIRE,	/* generation: what still uses it is to end */
+	CHAN_MAIL,	/* slot (u32) of a worker; fd: what wakes it */
 	CHAN_DRAIN,	/* stop accepting, finish what runs, exit */
 	CHAN_REOPEN,	/* logs */
 	CHAN_SLOT,	/* logger: a slot begins or ends being written */
@@ -36,6 +37,7 @@ enum frame_op {
 	CHAN_RELOAD,	/* control asks for a reload */
 	CHAN_ASK_ROLL,	/* control asks for a roll */
 	CHAN_ASK_PLAN,	/* control asks what a reload would change */
+	CHAN_NAMES,	/* control: addresses of a name; answered */
 	CHAN_BUILT,	/* builder: struct built, text, JSON; fd: file */
 	/* asking, worker to role; answered with CHAN_F_REPLY and the same id */
 	CHAN_OPEN,	/* open a file below a root: payload struct ask_open */

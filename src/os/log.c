@@ -2,11 +2,12 @@
  * Error and event log.  Every process.
  *
  * A line is put together on the stack, so that logging never allocates,
- * and handed to the sink.  A code is a format string; of each code a
- * hundred lines pass in a second, what is held is counted and told when a
- * later second comes, by the next line or by the tick.  Codes that fall
- * on the same place of the table share their hundred while both are
- * about.  A sink that logs itself is not entered twice.
+ * and handed to the sink.  A code is a format string, or a word that the
+ * caller names, such as a row of the fail table.  Of each code a hundred
+ * lines pass in a second, what is held is counted and told when a later
+ * second comes, by the next line or by the tick.  Codes that fall on the
+ * same place of the table share their hundred while both are about.  A
+ * sink that logs itself is not entered twice.
  */
 #include "os/log.h"
 
@@ -109,29 +110,30 @@ tell_held(struct log *log, struct log_flood *f)
 	if (f->held == 0)
 		return;
 	text_init_fixed(&t, buf, sizeof(buf));
-	text_fmt(&t, "log: suppressed %u lines like \"%s\"", f->held, f->fmt);
+	text_fmt(&t, "log: suppressed %u lines like \"%s\"", f->held,
+	    f->code);
 	f->held = 0;
 	put(log, f->level, &ids, text_str(&t));
 }
 
 static struct log_flood *
-find_flood(struct log *log, const char *fmt)
+find_flood(struct log *log, const char *code)
 {
-	uint64_t	h = (uint64_t)(uintptr_t)fmt * 0x9e3779b97f4a7c15ULL;
+	uint64_t	h = (uint64_t)(uintptr_t)code * 0x9e3779b97f4a7c15ULL;
 
 	return &log->flood[(h >> 32) % LOG_CODES];
 }
 
 /* True if one more line of this code may pass now. */
 static bool
-passes(struct log *log, enum log_level level, const char *fmt)
+passes(struct log *log, enum log_level level, const char *code)
 {
-	struct log_flood	*f = find_flood(log, fmt);
+	struct log_flood	*f = find_flood(log, code);
 	uint64_t		 second = now();
 
 	if (f->second != second) {
 		tell_held(log, f);
-		*f = (struct log_flood){ fmt, second, 0, 0, level };
+		*f = (struct log_flood){ code, second, 0, 0, level };
 	}
 	if (f->lines >= LOG_FLOOD) {
 		f->held++;
@@ -159,7 +161,8 @@ log_line(const struct logctx *lc, enum log_level level, const char *file,
 		return;
 	module = ids.module != NULL && ids.module[0] != '\0' ?
 	    str_from(ids.module) : log_module_of(file);
-	if (!is_wanted(log, level, module) || !passes(log, level, fmt))
+	if (!is_wanted(log, level, module) ||
+	    !passes(log, level, ids.code != NULL ? ids.code : fmt))
 		return;
 	if (str_to_c(str_sub(module, 0, LOG_MODULE_MAX), name,
 	    sizeof(name)) == -1)

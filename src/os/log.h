@@ -15,6 +15,7 @@ struct log_ids {
 	const char	*module;	/* "proxy"; "": that of the file */
 	struct str	 request;	/* request id */
 	uint64_t	 conn;		/* connection number, 0: none */
+	const char	*code;		/* for the flood guard; NULL: fmt */
 };
 
 #define LOG_TEXT_MAX	2048	/* bytes of a line, cut */
@@ -23,9 +24,9 @@ struct log_ids {
 #define LOG_MODULES	32	/* with a level of their own */
 #define LOG_MODULE_MAX	24	/* bytes of a module's name */
 
-/* flood guard of a code, which is a format string */
+/* flood guard of a code: a format string, or what the ids say */
 struct log_flood {
-	const char	*fmt;
+	const char	*code;
 	uint64_t	 second;	/* monotonic */
 	unsigned	 lines;		/* let through in it */
 	unsigned	 held;		/* and not */

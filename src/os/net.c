@@ -5,9 +5,8 @@
 
 #include <arpa/inet.h>
 
-/* 16 bytes of an address; the bits of its own kind, 0 if it is none. */
-static unsigned
-read_ip(struct str s, uint8_t *ip)
+unsigned
+net_parse_ip(struct str s, uint8_t *ip)
 {
 	static const uint8_t	mapped[12] = { [10] = 0xff, [11] = 0xff };
 	char			buf[INET6_ADDRSTRLEN];
@@ -31,7 +30,7 @@ net_parse(struct str s, struct net *net)
 	*net = (struct net){ .unix_peers = str_eq(s, STR("unix")) };
 	if (net->unix_peers)
 		return NULL;
-	max = read_ip(addr, net->ip);
+	max = net_parse_ip(addr, net->ip);
 	bits = max;
 	if (max == 0)
 		return "this is not an address or a network";
@@ -41,6 +40,14 @@ net_parse(struct str s, struct net *net)
 		    "the length of an IPv6 network is 0 to 128";
 	net->bits = (uint8_t)(128 - max + bits);
 	return NULL;
+}
+
+bool
+net_is_mapped(const uint8_t *ip)
+{
+	static const uint8_t	mapped[12] = { [10] = 0xff, [11] = 0xff };
+
+	return memcmp(ip, mapped, sizeof(mapped)) == 0;
 }
 
 bool

@@ -20,6 +20,14 @@ struct net {
  */
 const char *net_parse(struct str, struct net *);
 
+/*
+ * Reads an address without port into 16 bytes, IPv4 mapped.  The bits of
+ * its kind, 32 or 128; 0: it is none.
+ */
+unsigned net_parse_ip(struct str, uint8_t *ip);
+/* True if the 16 bytes are an IPv4 address, mapped. */
+bool net_is_mapped(const uint8_t *ip);
+
 /* True if the peer belongs to it. */
 bool net_has(const struct net *, const struct sock_peer *);
 

@@ -12,6 +12,7 @@
 
 struct board;
 struct gens;
+struct mail;
 struct start;
 
 struct proc {
@@ -23,6 +24,7 @@ struct proc {
 	struct shm		*shm;		/* own */
 	struct board		*board;		/* own; core/board.h */
 	struct gens		*gens;		/* own */
+	struct mail		*mail;		/* own; core/mail.h; or NULL */
 	struct log		 log;
 	struct logctx		 lc;		/* without ids */
 	struct rand		 rand;
@@ -40,6 +42,7 @@ extern struct proc *self;
 #define PROC_F_CRASH	0x04	/* holds no state: restart at once */
 #define PROC_F_ASKED	0x08	/* has a channel with every worker */
 #define PROC_F_FEED	0x10	/* has one with the other that says so */
+#define PROC_F_MAIL	0x20	/* can wake workers: has their eventfds */
 
 /* a row of procs[], the roster in registry.c; NULL name at the end */
 struct proc_row {

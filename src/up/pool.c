@@ -15,6 +15,9 @@
 #include <unistd.h>
 
 #include "base/must.h"
+#include "os/fault.h"
+#include "up/queue.h"
+#include "up/server_use.h"
 
 struct up_conn {
 	struct io		 io;
@@ -25,12 +28,16 @@ struct up_conn {
 	struct pool_wait	*wait;		/* ref: who is to get it */
 	struct codec_env	 env;		/* of codec */
 	uint64_t		 begun_ns;	/* of the dial */
-	uint64_t		 idle_ms;	/* since when */
+	uint64_t		 born_ms;	/* older by up to a tenth */
+	uint64_t		 until_ms;	/* idle: then it is closed */
 	uint32_t		 lease;		/* word + 1; 0: none */
+	uint32_t		 keep_s;	/* as its server said; 0: not */
 	unsigned		 uses;
+	struct stream		*stream;	/* of the exchange, or NULL */
 	bool			 given:1;
 	bool			 idle:1;
 	bool			 gone:1;
+	bool			 single:1;	/* not to be pooled */
 	bool			 late:1;	/* in the second batch */
 	struct ev_task		 close;
 	struct ev_task		 free;
@@ -74,9 +81,18 @@ leave_idle(struct up_conn *c)
 	c->idle = false;
 	list_del(&c->node);
 	s->nidle--;
+	use_idle(s, -1);
 	stat_sub(STAT_UP_IDLE, 1);
-	if (s->nidle == 0)
-		ev_timer_off(loop_of(s), &s->idle_end);
+}
+
+static void
+give_place(struct up_conn *c)
+{
+	if (c->lease == 0)
+		return;
+	lease_give(c->upstream->serve->lease, c->lease - 1);
+	c->lease = 0;
+	queue_note_place(c->upstream);
 }
 
 /* The transport is closed: counts and lease go at once, memory later. */
@@ -89,9 +105,14 @@ end_conn(struct up_conn *c)
 	c->gone = true;
 	leave_idle(c);
 	c->server->nopen--;
+	use_open(c->server, -1);
 	stat_sub(STAT_UP_CONNS, 1);
-	if (c->lease != 0)
-		lease_give(c->upstream->serve->lease, c->lease - 1);
+	/* Who dials anew in its place has its place. */
+	if (w != NULL && w->reused) {
+		w->lease = c->lease;
+		c->lease = 0;
+	}
+	give_place(c);
 	c->wait = NULL;
 	if (!c->given)
 		ev_post(loop_of(c->server), EV_FREE, &c->free);
@@ -139,6 +160,7 @@ on_answer(struct ev_task *t)
 	if (c != NULL) {
 		c->wait = NULL;
 		c->given = true;
+		use_active(c->server, 1);
 	}
 	w->on(w, c, w->why);
 }
@@ -164,6 +186,7 @@ dial_fail(int error)
 		return FAIL_DIAL_REFUSED;
 	case ENOENT:		/* a unix socket that is not there */
 	case EACCES:
+	case EPERM:		/* a packet filter here */
 	case EHOSTUNREACH:
 	case EHOSTDOWN:
 	case ENETUNREACH:
@@ -171,6 +194,12 @@ dial_fail(int error)
 		return FAIL_DIAL_UNREACHABLE;
 	case ETIMEDOUT:
 		return FAIL_DIAL_TIMEOUT;
+	case EMFILE:		/* ours, and no fault of the server */
+	case ENFILE:
+	case ENOMEM:
+	case ENOBUFS:
+	case EADDRNOTAVAIL:	/* no port of ours is free towards it */
+		return FAIL_DIAL_EXHAUSTED;
 	default:
 		return FAIL_DIAL_ERROR;
 	}
@@ -184,18 +213,6 @@ refuse(struct pool_wait *w, const char *what, int error, enum fail why)
 	answer(w, why);
 }
 
-/* Connected: the codec takes over. */
-static void
-begin_codec(struct up_conn *c)
-{
-	struct pool_wait	*w = c->wait;
-
-	w->dial_ns = ev_clock_ns() - c->begun_ns;
-	stat_add(STAT_UP_CONNS_TOTAL, 1);
-	c->codec = h1_client.open(&c->io, &c->env, c);
-	answer(w, FAIL_NONE);
-}
-
 /* A dial that comes to nothing; the wait is told, or does not care. */
 static void
 drop_dial(struct up_conn *c)
@@ -203,6 +220,36 @@ drop_dial(struct up_conn *c)
 	c->wait = NULL;
 	io_close(&c->io, false);
 	end_conn(c);
+}
+
+/* It leaves with the request; into the buffer of a new socket it fits. */
+static bool
+write_first(struct up_conn *c, struct str s)
+{
+	struct iovec	v = { (void *)(uintptr_t)s.p, s.n };
+	size_t		n = 0;
+
+	return s.n == 0 || (io_writev(&c->io, &v, 1, IO_MORE, &n) == IO_OK &&
+	    n == s.n);
+}
+
+/* Connected: the codec takes over. */
+static void
+begin_codec(struct up_conn *c)
+{
+	struct pool_wait	*w = c->wait;
+
+	if (!write_first(c, w->first)) {
+		w->conn = NULL;
+		drop_dial(c);
+		refuse(w, "write", c->io.error, FAIL_DIAL_ERROR);
+		return;
+	}
+	c->single = w->single || w->first.n > 0;
+	w->dial_ns = ev_clock_ns() - c->begun_ns;
+	stat_add(STAT_UP_CONNS_TOTAL, 1);
+	c->codec = h1_client.open(&c->io, &c->env, c);
+	answer(w, FAIL_NONE);
 }
 
 static void
@@ -243,6 +290,7 @@ set_env(struct codec_env *env, struct serve *serve)
 	*env = (struct codec_env){
 		.ev = serve->ev,
 		.pages = &serve->pages,
+		.pipes = &serve->pipes,
 		.arenas = &serve->arenas,
 		.conns = &serve->codecs,
 		.limits = {
@@ -255,6 +303,18 @@ set_env(struct codec_env *env, struct serve *serve)
 		.gone = on_gone,
 		.date = serve->date
 	};
+}
+
+/* Of many that were opened together some are older, so they end apart. */
+static uint64_t
+birth(struct server *s)
+{
+	struct serve	*serve = s->upstream->serve;
+	uint64_t	 ms = ev_ms(serve->ev);
+	uint64_t	 early;
+
+	early = rand_below(&serve->rand, s->upstream->pool.age / 10 + 1);
+	return early < ms ? ms - early : 0;
 }
 
 static struct up_conn *
@@ -271,7 +331,9 @@ new_conn(struct server *s, uint32_t lease)
 	c->lease = lease;
 	set_env(&c->env, s->upstream->serve);
 	c->begun_ns = ev_clock_ns();
+	c->born_ms = birth(s);
 	s->nopen++;
+	use_open(s, 1);
 	stat_add(STAT_UP_CONNS, 1);
 	return c;
 }
@@ -292,7 +354,6 @@ start_dial(struct pool_wait *w)
 {
 	struct server	*s = w->server;
 	struct serve	*serve = s->upstream->serve;
-	uint32_t	 lease;
 	struct up_conn	*c;
 	bool		 done;
 	int		 fd;
@@ -300,13 +361,10 @@ start_dial(struct pool_wait *w)
 	w->reused = false;
 	if (w->connect_ms > 0)
 		ev_timer(serve->ev, &w->deadline, w->connect_ms);
-	lease = atomic_load_explicit(&s->board->lease, memory_order_relaxed);
-	if (lease != 0 && !lease_take(serve->lease, lease - 1)) {
-		refuse(w, "connect", 0, FAIL_DIAL_LIMIT);
-		return;
-	}
-	c = new_conn(s, lease);
-	fd = sock_dial(&s->addr, &done, NULL);
+	c = new_conn(s, w->lease);
+	w->lease = 0;
+	errno = EMFILE;
+	fd = FAULT("dial_full") ? -1 : sock_dial(&s->addr, &done, NULL);
 	if (fd == -1) {
 		refuse_dial(c, w, "connect", errno);
 		return;
@@ -318,29 +376,42 @@ start_dial(struct pool_wait *w)
 	}
 	c->wait = w;
 	w->conn = c;
-	if (done)
+	/* with a preface only when the loop says that it may write */
+	if (done && w->first.n == 0)
 		begin_codec(c);
 }
 
 /* --- the pool --- */
 
-/* One timer per server: for the connection that is idle the longest. */
+/* One timer per server, for the one that is to end first. */
+static void
+arm_idle(struct server *s, uint64_t until)
+{
+	uint64_t	now = ev_ms(loop_of(s));
+
+	if (timer_is_armed(&s->idle_end) && s->idle_end.due <= until)
+		return;
+	ev_timer(loop_of(s), &s->idle_end, until > now ? until - now : 1);
+}
+
 static void
 on_idle_end(struct timer *t)
 {
 	struct server	*s = container_of(t, struct server, idle_end);
 	uint64_t	 now = ev_ms(loop_of(s));
+	uint64_t	 next = UINT64_MAX;
+	struct list	*pos, *tmp;
 	struct up_conn	*c;
 
-	while (s->nidle > 0) {
-		c = container_of(s->idle.prev, struct up_conn, node);
-		if (c->idle_ms + POOL_IDLE_MS > now) {
-			ev_timer(loop_of(s), t,
-			    c->idle_ms + POOL_IDLE_MS - now);
-			return;
-		}
-		close_conn(c);
+	list_each_safe(pos, tmp, &s->idle) {
+		c = container_of(pos, struct up_conn, node);
+		if (c->until_ms <= now)
+			close_conn(c);
+		else if (c->until_ms < next)
+			next = c->until_ms;
 	}
+	if (next != UINT64_MAX)
+		arm_idle(s, next);
 }
 
 void
@@ -355,15 +426,17 @@ pool_init(struct server *s)
  * told; who could not send again has it looked at.  False: none.
  */
 static bool
-take_idle(struct server *s, struct pool_wait *w)
+claim_idle(struct server *s, struct pool_wait *w)
 {
+	uint64_t	 now = ev_ms(loop_of(s));
 	struct up_conn	*c;
 
 	for (;;) {
 		if (s->nidle == 0)
 			return false;
 		c = container_of(s->idle.next, struct up_conn, node);
-		if (!w->careful || io_is_quiet(&c->io))
+		if (c->until_ms > now && (!w->careful ||
+		    io_is_quiet(&c->io)))
 			break;
 		close_conn(c);
 	}
@@ -371,27 +444,99 @@ take_idle(struct server *s, struct pool_wait *w)
 	c->wait = w;
 	w->conn = c;
 	w->reused = true;
-	stat_add(STAT_UP_REUSED, 1);
-	answer(w, FAIL_NONE);
 	return true;
+}
+
+/* A place for a new connection; an idle one is closed to make it. */
+static bool
+claim_place(struct server *s, struct pool_wait *w)
+{
+	uint32_t	 word = server_lease(s);
+	struct up_conn	*c;
+
+	while (word != 0 && !lease_take(s->upstream->serve->lease, word - 1)) {
+		if (s->nidle == 0)
+			return false;
+		c = container_of(s->idle.prev, struct up_conn, node);
+		w->lease = c->lease;
+		c->lease = 0;
+		close_conn(c);
+		if (w->lease != 0)
+			return true;
+	}
+	w->lease = word;
+	return true;
+}
+
+bool
+pool_claim(struct server *s, struct pool_wait *w, bool fresh)
+{
+	w->server = s;
+	w->conn = NULL;
+	w->lease = 0;
+	w->reused = false;
+	fresh = fresh || w->single || w->first.n > 0;
+	w->claimed = (!fresh && claim_idle(s, w)) || claim_place(s, w);
+	return w->claimed;
+}
+
+uint32_t
+pool_room(const struct server *s)
+{
+	uint32_t	word = server_lease(s), n;
+
+	if (word == 0)
+		return UINT32_MAX;
+	n = lease_room(s->upstream->serve->lease, word - 1);
+	return n > UINT32_MAX - s->nidle ? UINT32_MAX : n + s->nidle;
 }
 
 void
 pool_get(struct server *s, struct pool_wait *w, uint64_t connect_ms,
     bool fresh)
 {
-	w->server = s;
-	w->conn = NULL;
+	bool	ok = w->claimed || pool_claim(s, w, fresh);
+
+	must(w->server == s);
 	w->connect_ms = connect_ms;
 	w->why = FAIL_NONE;
 	w->what = "";
 	w->error = 0;
 	w->dial_ns = 0;
+	w->claimed = false;
 	w->waiting = true;
 	timer_init(&w->deadline, on_deadline);
 	ev_task_init(&w->wake, on_answer);
-	if (fresh || !take_idle(s, w))
+	if (!ok)
+		refuse(w, "connect", 0, FAIL_DIAL_LIMIT);
+	else if (w->conn == NULL)
 		start_dial(w);
+	else {
+		stat_add(STAT_UP_REUSED, 1);
+		answer(w, FAIL_NONE);
+	}
+}
+
+/*
+ * How long it may be idle: what the server says is taken with a margin,
+ * for its clock began when it had sent what is only received now.
+ */
+static uint64_t
+idle_until(const struct up_conn *c)
+{
+	const struct pool_limits	*l = &c->upstream->pool;
+	uint64_t			 ms = l->idle;
+	uint64_t			 told = c->keep_s * 1000ULL;
+	uint64_t			 until;
+
+	if (told != 0) {
+		told -= told / 4 < 1000 ? told / 4 : 1000;
+		ms = told < ms ? told : ms;
+	}
+	until = ev_ms(c->env.ev) + ms;
+	if (l->age != 0 && c->born_ms + l->age < until)
+		until = c->born_ms + l->age;
+	return until;
 }
 
 static void
@@ -400,27 +545,48 @@ add_idle(struct up_conn *c)
 	struct server	*s = c->server;
 
 	c->idle = true;
-	c->idle_ms = ev_ms(loop_of(s));
 	list_add(&s->idle, &c->node);
+	use_idle(s, 1);
 	stat_add(STAT_UP_IDLE, 1);
-	if (s->nidle++ == 0)
-		ev_timer(loop_of(s), &s->idle_end, POOL_IDLE_MS);
-	if (s->nidle > POOL_IDLE_MAX)
+	s->nidle++;
+	arm_idle(s, c->until_ms);
+	if (s->nidle > (uint64_t)s->upstream->pool.size)
 		close_conn(container_of(s->idle.prev, struct up_conn, node));
 }
 
-/* A twin that no generation names keeps nothing. */
+/* A limit that was lowered takes what is over it as it comes back. */
+static bool
+is_over_limit(const struct server *s)
+{
+	uint32_t	word = server_lease(s);
+
+	return word != 0 && lease_over(s->upstream->serve->lease, word - 1);
+}
+
+/* A twin that no generation names keeps nothing, a server that left too. */
+static bool
+may_idle(const struct up_conn *c)
+{
+	const struct upstream	*up = c->upstream;
+
+	return !c->single && up->cur && !up->serve->draining &&
+	    up->pool.size > 0 && !c->server->left &&
+	    (up->pool.requests == 0 ||
+	    c->uses < (uint64_t)up->pool.requests) &&
+	    c->until_ms > ev_ms(c->env.ev) && !is_over_limit(c->server) &&
+	    h1_client.room(c->codec) > 0;
+}
+
 static void
 put_back(struct up_conn *c, bool reusable)
 {
-	struct upstream	*up = c->upstream;
-
-	if (reusable && up->cur && !up->serve->draining &&
-	    h1_client.room(c->codec) > 0)
+	c->until_ms = idle_until(c);
+	if (reusable && may_idle(c) && queue_lets_idle(c->upstream)) {
 		add_idle(c);
-	else
+		queue_note_idle(c->upstream);
+	} else
 		/* Later: its codec may be the caller. */
-		ev_post(up->serve->ev, EV_WAKE, &c->close);
+		ev_post(loop_of(c->server), EV_WAKE, &c->close);
 }
 
 void
@@ -428,6 +594,10 @@ pool_put(struct up_conn *c, bool reusable)
 {
 	must(c->given);
 	c->given = false;
+	use_active(c->server, -1);
+	if (c->stream != NULL && c->stream->keep)
+		c->keep_s = c->stream->keep_s;
+	c->stream = NULL;
 	if (c->gone)
 		ev_post(loop_of(c->server), EV_FREE, &c->free);
 	else
@@ -439,12 +609,19 @@ pool_cancel(struct pool_wait *w)
 {
 	struct up_conn	*c = w->conn;
 
-	if (!w->waiting)
+	if (!w->waiting && !w->claimed)
 		return;
-	w->waiting = false;
+	if (w->waiting) {
+		ev_timer_off(loop_of(w->server), &w->deadline);
+		ev_cancel(&w->wake);
+	}
+	w->waiting = w->claimed = false;
 	w->conn = NULL;
-	ev_timer_off(loop_of(w->server), &w->deadline);
-	ev_cancel(&w->wake);
+	if (w->lease != 0) {
+		lease_give(w->server->upstream->serve->lease, w->lease - 1);
+		queue_note_place(w->server->upstream);
+	}
+	w->lease = 0;
 	if (c == NULL)
 		return;
 	c->wait = NULL;
@@ -460,6 +637,7 @@ pool_stream(struct up_conn *c, struct arena *arena)
 	struct stream	*s = h1_client.request(c->codec, arena);
 
 	s->reused = c->uses++ > 0;
+	c->stream = s;
 	return s;
 }
 
@@ -474,6 +652,24 @@ pool_close(struct up_conn *c)
 {
 	must(c->given);
 	close_conn(c);
+}
+
+void
+pool_give_up(struct server *s, unsigned n)
+{
+	struct list	*pos, *tmp;
+	struct up_conn	*c;
+
+	for (pos = s->idle.prev; pos != &s->idle; pos = tmp) {
+		tmp = pos->prev;
+		c = container_of(pos, struct up_conn, node);
+		if (n == 0 && !is_over_limit(s))
+			return;
+		if (c->lease == 0)
+			continue;
+		n -= n > 0;
+		close_conn(c);
+	}
 }
 
 void
@@ -494,12 +690,15 @@ pool_move_idle(struct server *from, struct server *to)
 		old = c->upstream;
 		leave_idle(c);
 		from->nopen--;
+		use_open(from, -1);
 		to->nopen++;
+		use_open(to, 1);
 		server_unref(&c->server);
 		c->server = server_ref(to);
 		c->upstream = to->upstream;
 		c->upstream->uses++;
 		add_idle(c);
+		queue_note_idle(to->upstream);
 		upstream_put(&old);
 	}
 }

@@ -8,9 +8,6 @@
 
 #include "up/upstream.h"
 
-#define POOL_IDLE_MAX	64	/* per worker and server */
-#define POOL_IDLE_MS	55000	/* less than the 60 s of most servers */
-
 struct up_conn;
 
 /* The caller's wish for a connection, until it is given or cancelled. */
@@ -19,6 +16,8 @@ struct pool_wait {
 	/* conn: yours, with room for one request; NULL: why */
 	void		(*on)(struct pool_wait *, struct up_conn *, enum fail);
 	bool		 careful;	/* the request cannot be sent twice */
+	bool		 single;	/* fresh, and nobody else's ever */
+	struct str	 first;		/* bytes that go ahead on it, or "" */
 	/* of the pool */
 	struct server	*server;	/* ref */
 	struct up_conn	*conn;		/* dialled, or about to be given */
@@ -26,6 +25,8 @@ struct pool_wait {
 	struct ev_task	 wake;
 	uint64_t	 connect_ms;	/* 0: no limit */
 	enum fail	 why;
+	uint32_t	 lease;		/* word + 1 that is held for a dial */
+	bool		 claimed:1;	/* a connection, or the right to one */
 	/* for the caller, in on() */
 	const char	*what;		/* "connect" or "socket": what failed */
 	int		 error;		/* its errno, or 0 */
@@ -36,6 +37,15 @@ struct pool_wait {
 
 /* The pool's fields of a server that is being made. */
 void pool_init(struct server *);
+
+/*
+ * Takes what a request to the server needs: a pooled connection, or a
+ * place among its max_conns.  False: there is none now.  pool_get follows
+ * in the same turn, or pool_cancel.
+ */
+bool pool_claim(struct server *, struct pool_wait *, bool fresh);
+/* How many more connections pool_claim could give; UINT32_MAX: any. */
+uint32_t pool_room(const struct server *);
 
 /*
  * Asks for a connection; the answer comes by on(), from a wake, never
@@ -61,6 +71,8 @@ void pool_close(struct up_conn *);
  */
 void pool_put(struct up_conn *, bool reusable);
 
+/* Closes idle connections with a lease: so many, or over the limit. */
+void pool_give_up(struct server *, unsigned n);
 /* Closes what is idle (pool of a server that goes away, pressure). */
 void pool_close_idle(struct server *);
 /* Hands idle connections to the same server of another twin, if any. */

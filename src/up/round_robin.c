@@ -3,11 +3,17 @@
  *
  * One cursor on the board is advanced by all workers, so that the order
  * holds over all of them: each process on its own would send its first
- * request to the first server.  A server that was asked before is passed
- * over; the cursor is advanced for further attempts as well, else all
+ * request to the first server.  A server that was asked before, or has
+ * its max_conns connections, is passed over; the cursor is advanced for further attempts as well, else all
  * requests that meet a dead server would land on its neighbour.
  */
-#include "up/upstream.h"
+#include "up/pool.h"
+
+static bool
+has_room(const struct server *s)
+{
+	return s->nidle > 0 || pool_room(s) > 0;
+}
 
 static struct server *
 pick(struct upstream *up, const struct tried *tried)
@@ -21,7 +27,8 @@ pick(struct upstream *up, const struct tried *tried)
 	    memory_order_relaxed);
 	for (size_t n = 0; n < up->nserver; n++) {
 		i = (size_t)((at + n) % up->nserver);
-		if (!tried_has(tried, up->servers[i]))
+		if (!tried_has(tried, up->servers[i]) &&
+		    has_room(up->servers[i]))
 			return up->servers[i];
 	}
 	return NULL;

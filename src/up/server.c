@@ -32,6 +32,16 @@ server_unref(struct server **p)
 	free(s);
 }
 
+/* A row that went on to another life has another server's limit. */
+uint32_t
+server_lease(const struct server *s)
+{
+	if (atomic_load_explicit(&s->board->tag, memory_order_relaxed) !=
+	    s->tag)
+		return 0;
+	return atomic_load_explicit(&s->board->lease, memory_order_relaxed);
+}
+
 /* --- servers that were asked --- */
 
 bool

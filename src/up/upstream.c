@@ -8,12 +8,13 @@
  * twin whose successor has the same server, the idle connections move
  * over to that; the rest close as their exchanges end.
  */
-#include "up/upstream.h"
+#include "up/names.h"
 
 #include <stdlib.h>
 
 #include "base/must.h"
 #include "up/pool.h"
+#include "up/server_use.h"
 
 static struct str
 key_of(const uint64_t *digest)
@@ -32,12 +33,39 @@ keep_text(struct str s)
 	return str_make(p, s.n);
 }
 
+struct server *
+server_new(struct upstream *up, uint32_t row, const struct sock_addr *a,
+    struct str text, struct str host)
+{
+	const struct board_server	*b;
+	uint64_t			 tag;
+	struct server			*s;
+
+	b = shm_row(up->serve->shm, &board_servers, row);
+	tag = atomic_load(&b->tag);
+	if (tag == 0)
+		return NULL;
+	s = must_calloc(1, sizeof(*s));
+	s->uses = 1;
+	s->upstream = up;
+	s->addr = *a;
+	s->text = keep_text(text);
+	s->host = host.n > 0 ? host : s->text;
+	s->board = b;
+	s->live = shm_row(up->serve->shm, &board_servers_live, row);
+	s->tag = tag;
+	use_bind(s, up->serve->shm, row);
+	pool_init(s);
+	return s;
+}
+
 static void
 free_twin(struct upstream *up)
 {
 	for (size_t i = 0; i < up->nserver; i++)
 		server_unref(&up->servers[i]);
 	free(up->servers);
+	members_free(up);
 	free((void *)(uintptr_t)up->name.p);
 	free(up);
 }
@@ -64,23 +92,22 @@ static int
 add_server(struct upstream *up, const struct server_conf *c,
     const struct upstream_rows *rows, struct err *e)
 {
-	struct shm	*shm = up->serve->shm;
-	int64_t		 at = upstream_rows_server(rows, up->name, &c->addr);
-	struct server	*s;
+	struct server	*s = NULL;
+	int64_t		 at;
 
-	if (at < 0)
+	at = c->name.n > 0 ? upstream_rows_name(rows, up->name, c->text) :
+	    upstream_rows_server(rows, up->name, &c->addr);
+	if (at >= 0 && c->name.n > 0) {
+		members_add(up, (uint32_t)at, c->text, c->srv);
+		return 0;
+	}
+	if (at >= 0)
+		s = server_new(up, (uint32_t)at, &c->addr, c->text, STR(""));
+	if (s == NULL)
 		return err_set(e, "upstream \"%.*s\": server \"%.*s\" has no "
 		    "row on the board", STR_FMT(up->name), STR_FMT(c->text));
-	s = must_calloc(1, sizeof(*s));
-	s->uses = 1;
-	s->upstream = up;
-	s->addr = c->addr;
-	s->text = keep_text(c->text);
-	s->board = shm_row(shm, &board_servers, (uint32_t)at);
-	s->live = shm_row(shm, &board_servers_live, (uint32_t)at);
-	s->tag = atomic_load(&s->board->tag);
-	pool_init(s);
 	up->servers[up->nserver++] = s;
+	up->nfixed++;
 	return 0;
 }
 
@@ -97,16 +124,18 @@ make_twin(struct serve *serve, const struct upstream_conf *c,
 	up->name = keep_text(c->obj.name);
 	up->digest = c->digest;
 	up->balance = c->balance;
+	up->pool = c->pool;
 	up->servers = must_calloc(c->servers.n + 1, sizeof(*up->servers));
 	if (at < 0)
 		rc = err_set(e, "upstream \"%.*s\" has no row on the board",
 		    STR_FMT(up->name));
 	else
 		up->live = shm_row(serve->shm, &board_upstreams,
-		    (uint32_t)at);
+		    up->row = (uint32_t)at);
 	for (size_t i = 0; rc == 0 && i < c->servers.n; i++)
 		rc = add_server(up, &c->servers.v[i], rows, e);
 	if (rc == 0) {
+		members_refresh(up);
 		map_add(&serve->upstreams, key_of(&up->digest), up);
 		return up;
 	}
@@ -129,6 +158,32 @@ upstream_get(struct serve *serve, const struct upstream_conf *c)
 	if (up != NULL)
 		up->uses++;
 	return up;
+}
+
+struct server *
+upstream_pick(struct upstream *up, const struct tried *tried)
+{
+	members_refresh(up);
+	return up->balance->pick(up, tried);
+}
+
+enum fail
+upstream_why(const struct upstream *up)
+{
+	enum fail	why = FAIL_NO_SERVER;
+	uint32_t	state;
+
+	if (up->nserver > 0)
+		return why;
+	for (size_t i = 0; i < up->nname; i++) {
+		state = atomic_load(&up->names[i].row->state);
+		if (state == NAME_ASKING)
+			return FAIL_NONE;
+		if (why == FAIL_NO_SERVER && state != NAME_HELD)
+			why = state == NAME_TIMEOUT ? FAIL_NAME_TIMEOUT :
+			    FAIL_NAME_ERROR;
+	}
+	return why;
 }
 
 /* --- generations --- */

@@ -9,15 +9,25 @@
 #include "conf/load.h"
 #include "core/exchange.h"
 #include "core/lease.h"
+#include "up/limits.h"
+#include "up/told.h"
+#include "up/tried.h"
 
 struct balancer;
+struct member_name;
+struct queue;
+struct server_use;
 struct upstream_conf;
 
 /* one server of a server = line; of conf */
 struct server_conf {
 	struct str		 text;		/* "10.0.0.5:8080" */
-	struct sock_addr	 addr;
+	struct sock_addr	 addr;		/* if it has no name */
+	struct str		 name;		/* asked for; "": an address */
+	uint16_t		 port;		/* of all of its addresses */
+	bool			 srv;		/* no port: SRV says them */
 	uint64_t		 max_conns;	/* 0: no limit */
+	bool			 own_max;	/* said in its line */
 };
 
 struct server_list {
@@ -34,16 +44,15 @@ struct upstream_times {
 	uint64_t	stream_idle;
 };
 
-enum host_header { HOST_PRESERVE, HOST_SERVER, HOST_TEXT };
-
 /* [upstream NAME], or "@ROUTE" of a route with targets of its own */
 struct upstream_conf {
 	struct conf_obj		 obj;
 	struct server_list	 servers;
 	const struct balancer	*balance;	/* const */
 	struct upstream_times	 times;
-	struct str		 host_text;	/* HOST_TEXT */
-	int			 host_header;	/* enum host_header */
+	struct pool_limits	 pool;
+	struct queue_limits	 queue;
+	struct told		 told;		/* host_header and others */
 	bool			 used;		/* builder: by a route */
 	uint64_t		 digest;	/* of what a twin is made of */
 };
@@ -55,6 +64,19 @@ int upstream_parse_servers(struct conf_load *, const struct conf_row *,
 /* E0303 if the whole may take less than its part; obj has the keys. */
 void upstream_check_times(struct conf_load *, const struct conf_obj *,
     const struct upstream_times *);
+
+/* --- name_conf.c --- */
+#define NAME_SRV_SCHEME	"dns+srv://"
+
+/* A host name with or without a port, and no address. */
+bool name_is_like(struct str);
+/*
+ * Reads NAME:PORT, or what stands behind the scheme; text, name, port and
+ * srv of the server are set.  NULL, or why it is refused.
+ */
+const char *name_parse(struct arena *, struct str, int def_port,
+    struct server_conf *);
+const char *name_parse_srv(struct arena *, struct str, struct server_conf *);
 
 /* a server on the board; region `servers` of dir; writer: master */
 struct board_server {
@@ -69,7 +91,10 @@ struct board_server {
 	char		 addr[108];
 	uint32_t	 fill2;
 	_Atomic uint64_t weight;
-	uint64_t	 fill3[5];
+	_Atomic uint64_t since_ms;	/* of this life; wall clock */
+	uint64_t	 last;		/* tag, also of a life that ended */
+	_Atomic uint64_t left_ms;	/* then the last name gave it up */
+	uint64_t	 fill3[2];
 };
 _Static_assert(sizeof(struct board_server) == 256, "board server");
 
@@ -79,7 +104,9 @@ struct board_server_live {
 	_Atomic uint64_t attempts;
 	_Atomic uint64_t failures;
 	_Atomic uint64_t last_fail;	/* enum fail << 48 | wall ms */
-	_Atomic uint64_t pad[4];
+	_Atomic uint64_t state;		/* enum << 48 | since then, wall ms */
+	_Atomic uint64_t why;		/* enum fail, or 0 */
+	_Atomic uint64_t pad[2];
 };
 _Static_assert(sizeof(struct board_server_live) == 64, "server live");
 
@@ -88,12 +115,17 @@ struct board_upstream {
 	_Atomic uint64_t tag;		/* hash of its name; master */
 	_Atomic uint64_t cursor;	/* round robin: fetch-add by all */
 	_Atomic uint64_t generation;	/* last that named it; master */
-	_Atomic uint64_t pad[5];
+	_Atomic uint32_t queue;		/* lease word + 1: who waits; master */
+	_Atomic uint32_t touched;	/* 1: its row of `queue` was used */
+	/* requests that waited, timed out there, found it full; all write */
+	_Atomic uint64_t queued;
+	_Atomic uint64_t timed_out;
+	_Atomic uint64_t refused, pad;
 };
 _Static_assert(sizeof(struct board_upstream) == 64, "board upstream");
 
 extern const struct shm_region board_servers, board_servers_live,
-    board_upstreams;
+    board_upstreams, board_names;
 
 /* --- upstream_rows.c --- */
 /*
@@ -106,12 +138,13 @@ int upstream_link_rows(struct shm *, const struct conf *, uint64_t oldest,
     struct err *);
 void upstream_settle_rows(struct shm *, const struct conf *);
 /* Bytes of the rows that conf needs, for [board] max. */
-uint64_t upstream_cost(const struct conf *);
+uint64_t upstream_cost(const struct conf *, unsigned processes);
 
 /* Rows by what they stand for, to find many; made from the board as it is. */
 struct upstream_rows {
 	struct map	servers;	/* "upstream address" to row */
 	struct map	upstreams;	/* board_upstream.tag */
+	struct map	names;		/* "upstream text" to row */
 	struct arena	arena;
 };
 void upstream_rows_open(struct upstream_rows *, const struct shm *);
@@ -120,6 +153,8 @@ void upstream_rows_close(struct upstream_rows *);
 int64_t upstream_rows_server(const struct upstream_rows *,
     struct str upstream, const struct sock_addr *);
 int64_t upstream_rows_find(const struct upstream_rows *, struct str upstream);
+int64_t upstream_rows_name(const struct upstream_rows *, struct str upstream,
+    struct str text);
 
 /* --- upstream.c: the twins --- */
 /*
@@ -131,10 +166,13 @@ struct server {
 	struct upstream		*upstream;	/* ref */
 	struct sock_addr	 addr;
 	struct str		 text;		/* own */
+	struct str		 host;		/* of text, or of its name */
 	const struct board_server *board;	/* of the board */
 	struct board_server_live *live;		/* of the board */
+	struct server_use	*use;		/* of the board; may be NULL */
 	uint64_t		 tag;		/* of the row's life */
 	unsigned		 uses;
+	bool			 left:1;	/* no member any more */
 	/* see up/pool.h */
 	struct list		 idle;		/* pooled, LIFO */
 	struct timer		 idle_end;	/* of the longest idle one */
@@ -148,8 +186,14 @@ struct upstream {
 	uint64_t		 digest;	/* of what it was made of */
 	struct server		**servers;	/* own: members, counted */
 	size_t			 nserver;
+	size_t			 nfixed;	/* the first: by address */
+	struct member_name	*names;		/* own */
+	size_t			 nname;
 	const struct balancer	*balance;	/* const */
+	struct pool_limits	 pool;
 	struct board_upstream	*live;		/* of the board */
+	uint32_t		 row;		/* of live */
+	struct queue		*queue;		/* ref, see up/queue.h */
 	unsigned		 uses;		/* marks, exchanges, conns */
 	bool			 cur:1;		/* of the committed conf */
 	bool			 next:1;	/* of the prepared one */
@@ -169,6 +213,20 @@ void upstream_put(struct upstream **);
 /* True if the current generation names the server, in this twin or another. */
 bool upstream_names(struct serve *, const struct server *);
 
+/* A member that was not asked yet, by the balancer; NULL: none. */
+struct server *upstream_pick(struct upstream *, const struct tried *);
+/*
+ * Why there is none: NO_SERVER, or what asking for its names came to.
+ * FAIL_NONE: the first answer to a name is still to come.
+ */
+enum fail upstream_why(const struct upstream *);
+
+/*
+ * The twin of a row, with one use; NULL: the row is free.  host: of the
+ * twin, "" for the text of the address itself, which is copied.
+ */
+struct server *server_new(struct upstream *, uint32_t row,
+    const struct sock_addr *, struct str text, struct str host);
 /* Counts an attempt at the server, and its failure. */
 void upstream_tried(struct server *);
 void upstream_failed(struct server *, enum fail);
@@ -177,19 +235,13 @@ void upstream_failed(struct server *, enum fail);
 struct server *server_ref(struct server *);
 /* Drops a use and nulls the pointer; *NULL is allowed. */
 void server_unref(struct server **);
-
-/* Servers that an exchange has asked, by their tags. */
-struct tried {
-	uint64_t	*tag;		/* of arena */
-	uint32_t	 n, cap;
-};
-bool tried_has(const struct tried *, const struct server *);
-void tried_add(struct tried *, struct arena *, const struct server *);
+/* Its lease word's index + 1; 0: there is no limit. */
+uint32_t server_lease(const struct server *);
 
 /* --- balancers: one file each, one line in registry.c --- */
 struct balancer {
 	const char	*name;
-	/* One of the members that was not asked yet, or NULL. */
+	/* A member that was not asked yet and has room (pool_room); NULL */
 	struct server	*(*pick)(struct upstream *, const struct tried *);
 };
 extern const struct balancer *const balancers[];	/* NULL at the end */

@@ -3,8 +3,8 @@
  * and tools.
  *
  * A server line is one or several addresses followed by options, which
- * hold for all addresses of the line.  Nothing is looked up: a name other
- * than localhost is an error until there is a process that resolves.
+ * hold for all addresses of the line.  Nothing is looked up here: names
+ * are asked for by the control process.
  */
 #include <stdlib.h>
 
@@ -48,28 +48,6 @@ fail_addr(const struct line *l, struct str word, const struct err *e)
 }
 
 /* --- one address --- */
-
-static bool
-is_letter(char c)
-{
-	return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
-}
-
-/* A host name and no address: it has a letter where a digit would be. */
-static bool
-is_name(struct str s)
-{
-	ptrdiff_t	colon = str_find(s, ':', 0);
-	struct str	host = colon < 0 ? s : str_sub(s, 0, (size_t)colon);
-
-	if (str_starts(s, STR("unix:")) || (colon >= 0 &&
-	    str_find(s, ':', (size_t)colon + 1) >= 0))
-		return false;
-	for (size_t i = 0; i < host.n; i++)
-		if (is_letter(host.p[i]))
-			return true;
-	return false;
-}
 
 /* Nobody can be reached at "any address" or at port 0. */
 static const char *
@@ -122,6 +100,18 @@ cut_scheme(const struct line *l, struct str word, struct str *addr, int *port)
 	return 0;
 }
 
+/* A server whose name was read; why: it is refused. */
+static int
+add_name(const struct line *l, struct str word, const char *why,
+    struct server_conf *c)
+{
+	if (why != NULL)
+		return fail_word(l, DIAG_SERVER_NAME, word, why);
+	memset(&c->addr, 0, sizeof(c->addr));
+	*(struct server_conf *)vec_push(l->v) = *c;
+	return 0;
+}
+
 static int
 read_addr(const struct line *l, struct str word)
 {
@@ -132,13 +122,17 @@ read_addr(const struct line *l, struct str word)
 	const char		*why;
 	int			 port;
 
+	if (str_starts(word, STR(NAME_SRV_SCHEME)))
+		return add_name(l, word, name_parse_srv(
+		    conf_load_arena(l->load), str_sub(word,
+		    sizeof(NAME_SRV_SCHEME) - 1, word.n), &c), &c);
 	if (cut_scheme(l, word, &addr, &port) == -1)
 		return -1;
 	if (sock_parse(addr, port, &c.addr, &e) == -1) {
-		if (is_name(addr))
-			return fail_word(l, DIAG_SERVER_NAME, word,
-			    "host names are not resolved");
-		return fail_addr(l, word, &e);
+		if (!name_is_like(addr))
+			return fail_addr(l, word, &e);
+		return add_name(l, word, name_parse(conf_load_arena(l->load),
+		    addr, port, &c), &c);
 	}
 	why = check_addr(&c.addr);
 	if (why != NULL)
@@ -159,6 +153,7 @@ read_option(const struct line *l, struct str word)
 	static const char *const	later[] = { "weight=", "pin=",
 		"backup" };
 	struct str			max = STR("max_conns=");
+	struct server_conf		*c;
 	uint64_t			n;
 
 	for (size_t i = 0; i < sizeof(later) / sizeof(later[0]); i++)
@@ -171,8 +166,11 @@ read_option(const struct line *l, struct str word)
 	if (str_to_u64(str_sub(word, max.n, word.n), MAX_CONNS, &n) == -1)
 		return fail_word(l, DIAG_VALUE_INT, word,
 		    "max_conns is a number from 0 to 1000000");
-	for (size_t i = l->first; i < l->v->n; i++)
-		((struct server_conf *)vec_at(l->v, i))->max_conns = n;
+	for (size_t i = l->first; i < l->v->n; i++) {
+		c = vec_at(l->v, i);
+		c->max_conns = n;
+		c->own_max = true;
+	}
 	return 0;
 }
 
@@ -270,31 +268,6 @@ parse_balance(struct conf_load *load, const struct conf_row *row, void *dst,
 	    "there is no such balancer; round_robin is one");
 }
 
-static int
-parse_host(struct conf_load *load, const struct conf_row *row, void *dst,
-    const struct conf_item *items, size_t n)
-{
-	const struct conf_item	*it = &items[n - 1];
-	struct line		 l = { load, row, it, NULL, 0 };
-	struct upstream_conf	*c;
-	struct str		 host;
-	int			 port;
-
-	c = container_of(dst, struct upstream_conf, host_header);
-	c->host_header = HOST_TEXT;
-	if (str_eq(it->val, STR("preserve")))
-		c->host_header = HOST_PRESERVE;
-	else if (str_eq(it->val, STR("server")))
-		c->host_header = HOST_SERVER;
-	else if (uri_parse_host(it->val, &host, &port) != FAIL_NONE ||
-	    host.n == 0)
-		return fail_word(&l, DIAG_VALUE_CHOICE, it->val,
-		    "this is neither preserve nor server nor a host");
-	else
-		c->host_text = arena_dup(conf_load_arena(load), it->val);
-	return 0;
-}
-
 void
 upstream_check_times(struct conf_load *load, const struct conf_obj *obj,
     const struct upstream_times *t)
@@ -326,6 +299,7 @@ content_digest(const struct upstream_conf *c)
 	const struct server_conf	*s;
 
 	h = str_hash(str_from(c->balance->name), h);
+	h = add_hash(h, &c->pool, sizeof(c->pool));
 	for (size_t i = 0; i < c->servers.n; i++) {
 		s = &c->servers.v[i];
 		h = add_hash(h, &s->text.n, sizeof(s->text.n));
@@ -340,6 +314,10 @@ link_upstream(struct conf_load *load, struct conf_obj *obj, void *part)
 	struct upstream_conf	*c = part;
 	struct conf_span	 at = conf_obj_span(obj);
 
+	for (size_t i = 0; i < c->servers.n; i++)
+		if (!c->servers.v[i].own_max)
+			c->servers.v[i].max_conns =
+			    (uint64_t)c->queue.max_conns;
 	c->digest = content_digest(c);
 	if (c->servers.n == 0) {
 		diag_at(conf_load_diags(load), DIAG_UPSTREAM_EMPTY, &at, obj,
@@ -387,9 +365,55 @@ static const struct conf_row rows[] = {
 		.flags = CONF_F_MANY, .parse = upstream_parse_servers,
 		.example = "10.0.0.5:8080 max_conns=100",
 		.text = "Servers to be asked: addresses (ADDRESS:PORT, "
-		    "[IPv6]:PORT, unix:PATH, http://ADDRESS:PORT), then "
+		    "[IPv6]:PORT, unix:PATH, http://ADDRESS:PORT) or names "
+		    "(NAME:PORT, dns+srv://_SERVICE._tcp.NAME), then "
 		    "options for all of the line.  The option max_conns=N "
-		    "limits the connections to a server over all workers."
+		    "limits the connections to a server over all workers, "
+		    "idle ones included; 0 is no limit.  Each address of "
+		    "a name is a server; Names of servers below says how "
+		    "they are found."
+	}, {
+		.key = "max_conns", .type = CONF_INT,
+		.off = AT(queue.max_conns), .def = "1024", .max = MAX_CONNS,
+		.example = "100",
+		.text = "Connections that each server without a max_conns= "
+		    "of its own may have over all workers, idle ones "
+		    "included; 0 is no limit."
+	}, {
+		.key = "queue", .type = CONF_INT, .off = AT(queue.length),
+		.def = "256", .max = MAX_CONNS, .example = "1000",
+		.text = "How many requests may wait, over all workers, while "
+		    "every server has its max_conns connections; one more "
+		    "is refused with 503.  0 lets none wait."
+	}, {
+		.key = "queue_timeout", .type = CONF_TIME,
+		.off = AT(queue.timeout), .def = "1s", .min = 1,
+		.max = DAY_MS, .example = "500ms",
+		.text = "How long a request may wait for a connection "
+		    "before it is refused with 503."
+	}, {
+		.key = "pool.size", .type = CONF_INT, .off = AT(pool.size),
+		.def = "64", .max = 65535, .example = "16",
+		.text = "Idle connections that a worker keeps to each "
+		    "server; 0 keeps none."
+	}, {
+		.key = "pool.idle", .type = CONF_TIME, .off = AT(pool.idle),
+		.def = "55s", .min = 1, .max = DAY_MS, .example = "4s",
+		.text = "How long a connection may be idle: less than the "
+		    "servers allow, else requests meet connections that are "
+		    "being closed.  A server that says less itself "
+		    "(Keep-Alive: timeout=N) is obeyed."
+	}, {
+		.key = "pool.age", .type = CONF_TIME, .off = AT(pool.age),
+		.def = "1h", .max = 30LL * DAY_MS, .example = "10m",
+		.text = "Age from which a connection takes no further "
+		    "request, up to a tenth earlier so that not all end at "
+		    "once; 0 is no limit."
+	}, {
+		.key = "pool.requests", .type = CONF_INT,
+		.off = AT(pool.requests), .def = "0", .max = 1000000000,
+		.example = "1000",
+		.text = "Requests over one connection; 0 is no limit."
 	}, {
 		.key = "balance", .aliases = strategy, .type = CONF_CUSTOM,
 		.off = AT(balance), .def = "round_robin",
@@ -429,10 +453,26 @@ static const struct conf_row rows[] = {
 		    "0 is no limit."
 	}, {
 		.key = "host_header", .type = CONF_CUSTOM,
-		.off = AT(host_header), .def = "preserve",
-		.parse = parse_host, .example = "server",
+		.off = AT(told.host), .def = "preserve",
+		.flags = CONF_F_ROUTE,
+		.parse = told_parse_host, .example = "server",
 		.text = "The Host field that servers get: preserve (the "
 		    "client's), server (the server's address) or a text."
+	}, {
+		.key = "forwarded", .type = CONF_ENUM,
+		.off = AT(told.forwarded),
+		.def = "x", .choices = FORWARDED_WORDS, .example = "both",
+		.text = "What servers are told about the client: x "
+		    "(X-Forwarded-For, -Proto, -Host and X-Real-IP), rfc7239 "
+		    "(Forwarded), both, or off (nothing).  What the client "
+		    "says itself is dropped, unless it is a trusted proxy."
+	}, {
+		.key = "send_proxy", .type = CONF_ENUM,
+		.off = AT(told.send_proxy), .def = "off",
+		.choices = SEND_PROXY_WORDS, .example = "v2",
+		.text = "Whether connections to servers begin with a header "
+		    "of the PROXY protocol, version 1 or 2, that tells of "
+		    "the client.  Such a connection serves one request."
 	},
 	{ .key = NULL }
 };

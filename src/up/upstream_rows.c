@@ -8,20 +8,26 @@
  * its rows.  A row whose last generation is not in use any more is freed;
  * if it has a lease word, only when nothing is taken of that: connections
  * may outlive their generation.  Tags grow with the number of the
- * generation, so a row never has the tag of an earlier life.
+ * generation and from life to life, so a row never has the tag of an
+ * earlier one.  Rows of a name's addresses: up/names_rows.c.
  */
-#include "up/upstream.h"
+#include "up/names.h"
 
 #include <stdlib.h>
+#include <time.h>
+
+#include "up/server_use.h"
 
 #include "base/must.h"
+#include "up/int.h"
+#include "up/queue.h"
 
 const struct shm_region board_servers = {
-	"servers", SHM_DIR, 1, sizeof(struct board_server), 64,
+	"servers", SHM_DIR, 2, sizeof(struct board_server), 64,
 	"servers of upstreams"
 };
 const struct shm_region board_servers_live = {
-	"server_live", SHM_LIVE, 1, sizeof(struct board_server_live), 64,
+	"server_live", SHM_LIVE, 2, sizeof(struct board_server_live), 64,
 	"attempts at servers and their failures"
 };
 const struct shm_region board_upstreams = {
@@ -29,21 +35,11 @@ const struct shm_region board_upstreams = {
 	"shared words of upstreams"
 };
 
-#define KEY_MAX	(64 + 1 + 108)
+#define KEY_MAX	(64 + 1 + NAME_TEXT)
 
 /* index of a row; map values point to it */
 struct row_no {
 	uint32_t	i;
-};
-
-/* the master's walk: rows known, and where free ones may be */
-struct linker {
-	struct shm		*shm;
-	struct upstream_rows	 rows;
-	uint64_t		 number;
-	uint32_t		 free_server;
-	uint32_t		 free_upstream;
-	uint32_t		 free_word;
 };
 
 /* The address as rows have it: a unix path without "unix:". */
@@ -110,15 +106,30 @@ note_upstream(struct upstream_rows *r, uint64_t tag, uint32_t i)
 }
 
 void
+rows_note_name(struct upstream_rows *r, const struct board_name *b,
+    uint32_t i)
+{
+	struct row_no	*no = arena_alloc(&r->arena, sizeof(*no));
+	char		 key[KEY_MAX];
+
+	no->i = i;
+	map_add(&r->names, arena_dup(&r->arena, make_key(key,
+	    str_make(b->upstream, b->upstream_len),
+	    str_make(b->text, b->text_len))), no);
+}
+
+void
 upstream_rows_open(struct upstream_rows *r, const struct shm *shm)
 {
 	const struct board_server	*s;
 	const struct board_upstream	*u;
+	const struct board_name		*b;
 	char				 key[KEY_MAX];
 	uint32_t			 i;
 
 	map_init(&r->servers, 0);
 	map_init(&r->upstreams, 0);
+	map_init(&r->names, 0);
 	arena_init(&r->arena, NULL);
 	for (i = 0; i < shm_rows(shm, &board_servers); i++) {
 		s = shm_row(shm, &board_servers, i);
@@ -133,6 +144,11 @@ upstream_rows_open(struct upstream_rows *r, const struct shm *shm)
 		if (atomic_load(&u->tag) != 0)
 			note_upstream(r, atomic_load(&u->tag), i);
 	}
+	for (i = 0; i < shm_rows(shm, &board_names); i++) {
+		b = shm_row(shm, &board_names, i);
+		if (atomic_load(&b->tag) != 0)
+			rows_note_name(r, b, i);
+	}
 }
 
 void
@@ -140,6 +156,7 @@ upstream_rows_close(struct upstream_rows *r)
 {
 	map_fini(&r->servers);
 	map_fini(&r->upstreams);
+	map_fini(&r->names);
 	arena_fini(&r->arena);
 }
 
@@ -165,13 +182,24 @@ upstream_rows_find(const struct upstream_rows *r, struct str upstream)
 	return no == NULL ? -1 : (int64_t)no->i;
 }
 
+int64_t
+upstream_rows_name(const struct upstream_rows *r, struct str upstream,
+    struct str text)
+{
+	char			 key[KEY_MAX];
+	const struct row_no	*no;
+
+	no = map_find(&r->names, make_key(key, upstream, text));
+	return no == NULL ? -1 : (int64_t)no->i;
+}
+
 /* --- the master's side --- */
 
-/* Gives a row's lease word back; false while connections hold of it. */
+/* Gives a row's lease word back; false while it is held of. */
 static bool
-free_word(struct shm *shm, struct board_server *s)
+free_word(struct shm *shm, _Atomic uint32_t *of)
 {
-	uint32_t		 lease = atomic_load(&s->lease);
+	uint32_t		 lease = atomic_load(of);
 	struct lease_word	*w;
 
 	if (lease == 0)
@@ -179,68 +207,81 @@ free_word(struct shm *shm, struct board_server *s)
 	w = shm_row(shm, &lease_words, lease - 1);
 	if (lease_count(&w->taken) != 0)
 		return false;
-	atomic_store(&s->lease, 0);
+	atomic_store(of, 0);
 	atomic_store(&w->limit, 0);
 	atomic_store(&w->tag, 0);
 	return true;
+}
+
+void
+rows_free(struct shm *shm, uint64_t oldest)
+{
+	uint64_t		*named = names_sweep(shm, oldest);
+	struct board_server	*s;
+	uint64_t		 last;
+	uint32_t		 i;
+
+	for (i = 0; i < shm_rows(shm, &board_servers); i++) {
+		s = shm_row(shm, &board_servers, i);
+		last = atomic_load(&s->generation);
+		if (atomic_load(&s->tag) != 0 && (last == 0 || last < oldest)
+		    && (named[i / 64] >> i % 64 & 1) == 0 &&
+		    !names_holds(s) && free_word(shm, &s->lease))
+			atomic_store(&s->tag, 0);
+	}
+	free(named);
 }
 
 /* Frees what no generation from oldest on has named. */
 static void
 free_rows(struct shm *shm, uint64_t oldest)
 {
-	struct board_server	*s;
 	struct board_upstream	*u;
 	uint32_t		 i;
 
-	for (i = 0; i < shm_rows(shm, &board_servers); i++) {
-		s = shm_row(shm, &board_servers, i);
-		if (atomic_load(&s->tag) != 0 &&
-		    atomic_load(&s->generation) < oldest && free_word(shm, s))
-			atomic_store(&s->tag, 0);
-	}
+	rows_free(shm, oldest);
 	for (i = 0; i < shm_rows(shm, &board_upstreams); i++) {
 		u = shm_row(shm, &board_upstreams, i);
 		if (atomic_load(&u->tag) != 0 &&
-		    atomic_load(&u->generation) < oldest)
+		    atomic_load(&u->generation) < oldest &&
+		    free_word(shm, &u->queue))
 			atomic_store(&u->tag, 0);
 	}
 }
 
-/*
- * The next row of a region whose first word, its tag, is 0; the region
- * grows when there is none.  *from goes over the rows once.
- */
-static void *
-take_row(struct shm *shm, const struct shm_region *r, uint32_t *from,
+void *
+rows_take(struct linker *l, const struct shm_region *r, uint32_t *from,
     struct err *e)
 {
 	const _Atomic uint64_t	*tag;
 	void			*row;
 
-	for (; *from < shm_rows(shm, r); ++*from) {
-		row = shm_row(shm, r, *from);
+	for (; *from < shm_rows(l->shm, r); ++*from) {
+		row = shm_row(l->shm, r, *from);
 		tag = row;
 		if (atomic_load(tag) == 0) {
 			++*from;
 			return row;
 		}
 	}
-	if (shm_grow(shm, r, *from + 1, e) == -1)
+	if (shm_grow(l->shm, r, *from + 1, e) == -1)
 		return NULL;
-	return shm_row(shm, r, (*from)++);
+	return shm_row(l->shm, r, (*from)++);
 }
 
-/* A server with a limit has a lease word; old ones keep their limit yet. */
-static int
-link_word(struct linker *l, struct board_server *s, uint64_t limit,
+/*
+ * A server has a lease word with or without a limit, so that one that it
+ * gets later counts what is open; old ones keep their limit yet.
+ */
+int
+rows_link_word(struct linker *l, struct board_server *s, uint64_t limit,
     bool fresh, struct err *e)
 {
 	struct lease_word	*w;
 
-	if (limit == 0 || atomic_load(&s->lease) != 0)
+	if (atomic_load(&s->lease) != 0)
 		return 0;
-	w = take_row(l->shm, &lease_words, &l->free_word, e);
+	w = rows_take(l, &lease_words, &l->free_word, e);
 	if (w == NULL)
 		return -1;
 	atomic_store(&w->taken, 0);
@@ -251,6 +292,23 @@ link_word(struct linker *l, struct board_server *s, uint64_t limit,
 	return 0;
 }
 
+static uint64_t
+wall_ms(void)
+{
+	struct timespec	ts;
+
+	clock_gettime(CLOCK_REALTIME, &ts);
+	return (uint64_t)ts.tv_sec * 1000 + (uint64_t)ts.tv_nsec / 1000000;
+}
+
+uint64_t
+rows_tag(uint64_t number, uint64_t last, uint32_t i)
+{
+	uint64_t	life = (last >> 32) + 1;
+
+	return (life > number ? life : number) << 32 | (i + 1);
+}
+
 /* A new row; the tag is set last, what is counted starts at nothing. */
 static struct board_server *
 new_server(struct linker *l, struct str upstream, struct str addr,
@@ -259,12 +317,12 @@ new_server(struct linker *l, struct str upstream, struct str addr,
 	struct board_server	*s;
 	struct board_server_live *live;
 	uint32_t		 i;
-	uint64_t		 tag;
 
-	s = take_row(l->shm, &board_servers, &l->free_server, e);
+	s = rows_take(l, &board_servers, &l->free_server, e);
 	i = l->free_server - 1;
 	if (s == NULL ||
-	    shm_grow(l->shm, &board_servers_live, i + 1, e) == -1)
+	    shm_grow(l->shm, &board_servers_live, i + 1, e) == -1 ||
+	    use_grow(l->shm, i + 1, e) == -1)
 		return NULL;
 	must(upstream.n <= sizeof(s->upstream) && addr.n <= sizeof(s->addr));
 	memcpy(s->upstream, upstream.p, upstream.n);
@@ -273,38 +331,84 @@ new_server(struct linker *l, struct str upstream, struct str addr,
 	s->addr_len = (uint8_t)addr.n;
 	atomic_store(&s->lease, 0);
 	atomic_store(&s->weight, 1);
-	tag = l->number << 32 | (i + 1);
+	atomic_store(&s->since_ms, wall_ms());
+	atomic_store(&s->generation, 0);
+	atomic_store(&s->left_ms, 0);
+	s->last = rows_tag(l->number, s->last, i);
 	live = shm_row(l->shm, &board_servers_live, i);
 	atomic_store(&live->attempts, 0);
 	atomic_store(&live->failures, 0);
 	atomic_store(&live->last_fail, 0);
-	atomic_store(&live->tag, tag);
-	atomic_store(&s->tag, tag);
+	atomic_store(&live->state, 0);
+	atomic_store(&live->why, 0);
+	atomic_store(&live->tag, s->last);
+	atomic_store(&s->tag, s->last);
 	return s;
+}
+
+int64_t
+rows_link(struct linker *l, struct str upstream, const struct sock_addr *a,
+    uint64_t limit, struct err *e)
+{
+	char			 key[KEY_MAX];
+	char			 buf[128];
+	struct str		 addr = addr_text(a, buf, sizeof(buf));
+	int64_t			 at;
+	bool			 fresh;
+	struct board_server	*s;
+
+	at = upstream_rows_server(&l->rows, upstream, a);
+	fresh = at < 0;
+	if (!fresh)
+		s = shm_row(l->shm, &board_servers, (uint32_t)at);
+	else {
+		s = new_server(l, upstream, addr, e);
+		if (s == NULL)
+			return -1;
+		at = l->free_server - 1;
+		note_server(&l->rows, make_key(key, upstream, addr),
+		    l->free_server - 1);
+	}
+	return rows_link_word(l, s, limit, fresh, e) == -1 ? -1 : at;
 }
 
 static int
 link_server(struct linker *l, struct str upstream,
     const struct server_conf *c, struct err *e)
 {
-	char			 key[KEY_MAX];
-	char			 buf[128];
-	struct str		 addr = addr_text(&c->addr, buf, sizeof(buf));
-	int64_t			 at;
 	struct board_server	*s;
+	int64_t			 at;
 
-	at = upstream_rows_server(&l->rows, upstream, &c->addr);
-	if (at >= 0)
-		s = shm_row(l->shm, &board_servers, (uint32_t)at);
-	else {
-		s = new_server(l, upstream, addr, e);
-		if (s == NULL)
-			return -1;
-		note_server(&l->rows, make_key(key, upstream, addr),
-		    l->free_server - 1);
-	}
+	if (c->name.n > 0)
+		return names_link(l, upstream, c, e);
+	at = rows_link(l, upstream, &c->addr, c->max_conns, e);
+	if (at < 0)
+		return -1;
+	s = shm_row(l->shm, &board_servers, (uint32_t)at);
 	atomic_store(&s->generation, l->number);
-	return link_word(l, s, c->max_conns, at < 0, e);
+	return 0;
+}
+
+/* Who waits is counted in a word; how many may is the configuration's. */
+static int
+link_queue(struct linker *l, struct board_upstream *u, uint32_t row,
+    struct err *e)
+{
+	struct lease_word	*w;
+
+	if (shm_grow(l->shm, &board_queues, row + 1, e) == -1)
+		return -1;
+	if (atomic_load(&u->queue) != 0)
+		return 0;
+	w = rows_take(l, &lease_words, &l->free_word, e);
+	if (w == NULL)
+		return -1;
+	atomic_store(&w->taken, 0);
+	atomic_store(&w->refused, 0);
+	atomic_store(&w->limit, 0);
+	atomic_store(&w->tag, atomic_load(&u->tag));
+	atomic_store(&u->queue, l->free_word);
+	return 0;
 }
 
 static int
@@ -316,15 +420,21 @@ link_upstream(struct linker *l, const struct upstream_conf *c, struct err *e)
 	if (at >= 0)
 		u = shm_row(l->shm, &board_upstreams, (uint32_t)at);
 	else {
-		u = take_row(l->shm, &board_upstreams, &l->free_upstream, e);
+		u = rows_take(l, &board_upstreams, &l->free_upstream, e);
 		if (u == NULL)
 			return -1;
 		atomic_store(&u->cursor, 0);
+		atomic_store(&u->queued, 0);
+		atomic_store(&u->timed_out, 0);
+		atomic_store(&u->refused, 0);
 		atomic_store(&u->tag, name_tag(c->obj.name));
 		note_upstream(&l->rows, name_tag(c->obj.name),
 		    l->free_upstream - 1);
 	}
 	atomic_store(&u->generation, l->number);
+	if (link_queue(l, u, (uint32_t)upstream_rows_find(&l->rows,
+	    c->obj.name), e) == -1)
+		return -1;
 	for (size_t i = 0; i < c->servers.n; i++)
 		if (link_server(l, c->obj.name, &c->servers.v[i], e) == -1)
 			return -1;
@@ -348,53 +458,79 @@ upstream_link_rows(struct shm *shm, const struct conf *conf, uint64_t oldest,
 	return rc;
 }
 
+bool
+rows_settle(struct shm *shm, const struct board_server *s, uint64_t limit)
+{
+	uint32_t		 lease = atomic_load(&s->lease);
+	struct lease_word	*w;
+
+	if (lease == 0)
+		return false;
+	w = shm_row(shm, &lease_words, lease - 1);
+	atomic_store(&w->limit, (uint32_t)limit);
+	return limit != 0 && lease_count(&w->taken) > limit;
+}
+
+static bool
+settle(struct shm *shm, const struct upstream_rows *rows,
+    struct str upstream, const struct server_conf *c)
+{
+	bool	named = c->name.n > 0;
+	int64_t	at;
+
+	at = named ? upstream_rows_name(rows, upstream, c->text) :
+	    upstream_rows_server(rows, upstream, &c->addr);
+	if (at >= 0 && named)
+		return names_settle(shm, (uint32_t)at, c->max_conns);
+	return at >= 0 && rows_settle(shm, shm_row(shm, &board_servers,
+	    (uint32_t)at), c->max_conns);
+}
+
 void
 upstream_settle_rows(struct shm *shm, const struct conf *conf)
 {
 	struct conf_objs		 all;
 	struct upstream_rows		 rows;
 	const struct upstream_conf	*c;
-	const struct board_server	*s;
-	struct lease_word		*w;
 	int64_t				 at;
+	bool				 over;
 
 	all = conf_all(conf, &upstream_section);
 	upstream_rows_open(&rows, shm);
 	for (size_t i = 0; i < all.n; i++) {
 		c = (const struct upstream_conf *)all.v[i];
-		for (size_t k = 0; k < c->servers.n; k++) {
-			at = upstream_rows_server(&rows, c->obj.name,
-			    &c->servers.v[k].addr);
-			if (at < 0)
-				continue;
-			s = shm_row(shm, &board_servers, (uint32_t)at);
-			if (atomic_load(&s->lease) == 0)
-				continue;
-			w = shm_row(shm, &lease_words,
-			    atomic_load(&s->lease) - 1);
-			atomic_store(&w->limit,
-			    (uint32_t)c->servers.v[k].max_conns);
-		}
+		over = false;
+		for (size_t k = 0; k < c->servers.n; k++)
+			over |= settle(shm, &rows, c->obj.name,
+			    &c->servers.v[k]);
+		at = upstream_rows_find(&rows, c->obj.name);
+		/* idle connections beyond a lowered limit are closed */
+		if (over && at >= 0)
+			queue_trim(shm, (uint32_t)at);
 	}
 	upstream_rows_close(&rows);
 }
 
 uint64_t
-upstream_cost(const struct conf *conf)
+upstream_cost(const struct conf *conf, unsigned processes)
 {
 	struct conf_objs	 all = conf_all(conf, &upstream_section);
 	uint32_t		 servers = 0;
 	uint32_t		 words = 0;
+	uint32_t		 names = 0;
 	const struct upstream_conf *c;
 
 	for (size_t i = 0; i < all.n; i++) {
 		c = (const struct upstream_conf *)all.v[i];
 		servers += (uint32_t)c->servers.n;
+		words += (uint32_t)c->servers.n + 1;
 		for (size_t k = 0; k < c->servers.n; k++)
-			words += c->servers.v[k].max_conns != 0;
+			names += c->servers.v[k].name.n > 0;
 	}
 	return shm_cost(&board_servers, servers) +
 	    shm_cost(&board_servers_live, servers) +
+	    use_cost(servers, processes) +
 	    shm_cost(&board_upstreams, (uint32_t)all.n) +
-	    shm_cost(&lease_words, words);
+	    shm_cost(&board_queues, (uint32_t)all.n) +
+	    shm_cost(&lease_words, words) + shm_cost(&board_names, names);
 }

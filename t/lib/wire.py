@@ -26,7 +26,7 @@ FAILS = _fails()        # name: (status, closes)
 
 
 @contextlib.contextmanager
-def gateway(conf, files=None):
+def gateway(conf, files=None, env=None):
     """A running Sluice with a directory of its own: its `dir`.
 
     files: name to bytes, below @dir@/www.
@@ -37,7 +37,7 @@ def gateway(conf, files=None):
         put(top, name, data)
     s = proc.Sluice(top)
     try:
-        s.start(conf)
+        s.start(conf, env=env)
         yield s
         s.stop()
         s.check_broken()

@@ -16,7 +16,8 @@
 
 static const struct shm_region *const table[] = {
 	&board_slots, &board_panics, &board_stats, &board_totals,
-	&board_globals, &board_rings, &board_flights, NULL
+	&board_globals, &board_rings, &board_flights, &board_lasts,
+	NULL
 };
 
 const struct proc_row procs[] = {
@@ -54,6 +55,18 @@ exchange_skip_request(struct exchange *x)
 /* The real ones need routes and bodies, and those the real exchange. */
 void
 api_explain(struct exchange *x)
+{
+	api_error(x, 400, "bad_query", "Not here.");
+}
+
+void
+api_upstreams(struct exchange *x)
+{
+	api_error(x, 400, "bad_query", "Not here.");
+}
+
+void
+api_names(struct exchange *x)
 {
 	api_error(x, 400, "bad_query", "Not here.");
 }

@@ -16,7 +16,8 @@
 
 static const struct shm_region *const table[] = {
 	&board_slots, &board_panics, &board_stats, &board_totals,
-	&board_globals, &board_rings, &board_flights, NULL
+	&board_globals, &board_rings, &board_flights, &board_lasts,
+	NULL
 };
 
 struct shared {

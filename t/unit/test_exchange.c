@@ -331,7 +331,7 @@ START_TEST(too_old_generation_is_ended)
 	exchange_expire(&s->t.serve, 1);
 	ck_assert_uint_eq(s->cuts, 1);
 	cli_end(&s->t, c);
-	env_has(c->buf, "overload");
+	env_has(c->buf, "generation_expired");
 	cli_close(&c);
 	ck_assert_uint_eq(gen_count(&s->t.gens), 1);
 	teardown(s);

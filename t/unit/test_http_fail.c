@@ -26,6 +26,8 @@ START_TEST(rows)
 		ck_assert(r->status == 0 ||
 		    (r->status >= 400 && r->status <= 599));
 		ck_assert(str_ends(str_from(r->text), STR(".")));
+		ck_assert_msg(r->advice != NULL && str_ends(
+		    str_from(r->advice), STR(".")), "%s: no advice", r->name);
 		/* the first of that name: so no name is there twice */
 		ck_assert_uint_eq(fail_find(name), i);
 		/* what was not sent is a server's failure, never a client's */

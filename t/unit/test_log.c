@@ -45,7 +45,7 @@ setup(void)
 {
 	got = (struct got){ .n = 0 };
 	sink = (struct log){ .level = LOG_INFO, .put = on_line, .ctx = &got };
-	lc = (struct logctx){ &sink, { "mod", STR_INIT("r1"), 7 } };
+	lc = (struct logctx){ &sink, { "mod", STR_INIT("r1"), 7, NULL } };
 }
 
 /* Makes sure that the next lines share a second. */
@@ -192,6 +192,26 @@ START_TEST(flood)
 }
 END_TEST
 
+/* A code that is named counts for itself, whatever the format. */
+START_TEST(flood_of_code)
+{
+	struct logctx	other = lc;
+
+	settle();
+	other.ids.code = "one";
+	for (int i = 0; i < LOG_FLOOD + 20; i++)
+		log_warn(&other, "same %d", i);
+	ck_assert_uint_eq(got.n, LOG_FLOOD);
+	other.ids.code = "other";
+	log_warn(&other, "same %d", 0);
+	ck_assert_uint_eq(got.n, LOG_FLOOD + 1);
+	pass();
+	log_tick(&sink);
+	ck_assert_uint_eq(got.n, LOG_FLOOD + 2);
+	ck_assert_str_eq(got.text, "log: suppressed 20 lines like \"one\"");
+}
+END_TEST
+
 /* The next line tells it too, and comes after it. */
 START_TEST(flood_told_by_line)
 {
@@ -210,7 +230,7 @@ END_TEST
 START_TEST(to_stderr)
 {
 	struct log	log;
-	struct logctx	ctx = { &log, { "", STR_INIT(""), 0 } };
+	struct logctx	ctx = { &log, { "", STR_INIT(""), 0, NULL } };
 	char		buf[256];
 	int		p[2];
 	ssize_t		n;
@@ -248,6 +268,7 @@ suite(void)
 	tcase_add_test(c, cut);
 	tcase_add_test(c, sink_that_logs);
 	tcase_add_test(c, flood);
+	tcase_add_test(c, flood_of_code);
 	tcase_add_test(c, flood_told_by_line);
 	tcase_add_test(c, to_stderr);
 	suite_add_tcase(s, c);

@@ -21,7 +21,8 @@
 
 static const struct shm_region *const regions[] = {
 	&board_slots, &board_panics, &board_stats, &board_totals,
-	&board_globals, &board_rings, &board_flights, NULL
+	&board_globals, &board_rings, &board_flights, &board_lasts,
+	NULL
 };
 
 /* what a test's processes share */

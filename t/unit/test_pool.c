@@ -2,21 +2,28 @@
  * The pool of connections to servers: dialling and its failures, reuse,
  * what a server does to idle connections, limits, twins that go.
  */
+#include "up/server_use.h"
 #include "up/pool.h"
 
 #include <check.h>
 #include <errno.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "up/queue.h"
+
 #define TURN_MS		20
 #define PATIENCE	250	/* turns: 5 s */
 #define NWAIT		80
+#define IDLE_MAX	64
 
 static const struct shm_region *const regions[] = {
-	&board_servers, &board_servers_live, &board_upstreams, &lease_words,
-	&lease_shadows, &lease_heads, &lease_listeners, &lease_addrs, NULL
+	&board_servers, &board_servers_live, &board_server_uses,
+	&board_upstreams, &board_names, &board_queues, &board_slots,
+	&lease_words, &lease_shadows, &lease_heads, &lease_listeners,
+	&lease_addrs, NULL
 };
 
 /* a wish and what came of it */
@@ -48,6 +55,7 @@ set_conf(struct fix *f, uint64_t number)
 	f->uc.obj.name = STR("u");
 	f->uc.obj.section = &upstream_section;
 	f->uc.balance = &balancer_round_robin;
+	f->uc.pool = (struct pool_limits){ IDLE_MAX, 55000, 0, 0 };
 	f->uc.servers = (struct server_list){ f->sc, 2 };
 	f->uc.digest = number;
 	f->objs[0] = &f->uc.obj;
@@ -287,20 +295,20 @@ END_TEST
 START_TEST(test_too_many)
 {
 	struct fix	*f = setup(128, 0);
-	unsigned	 n = POOL_IDLE_MAX + 3;
-	struct up_conn	*c[POOL_IDLE_MAX + 3];
+	unsigned	 n = IDLE_MAX + 3;
+	struct up_conn	*c[IDLE_MAX + 3];
 
 	for (unsigned i = 0; i < n; i++)
 		c[i] = get(f, i, false);
 	for (unsigned i = 0; i < n; i++)
 		pool_put(c[i], true);
-	ck_assert_uint_eq(f->server->nidle, POOL_IDLE_MAX);
-	wait_open(f, f->server, POOL_IDLE_MAX);
+	ck_assert_uint_eq(f->server->nidle, IDLE_MAX);
+	wait_open(f, f->server, IDLE_MAX);
 	/* The oldest went. */
-	for (unsigned i = 0; i < POOL_IDLE_MAX; i++)
+	for (unsigned i = 0; i < IDLE_MAX; i++)
 		ck_assert_ptr_eq(get(f, i, false), c[n - 1 - i]);
 	ck_assert_uint_eq(f->server->nidle, 0);
-	for (unsigned i = 0; i < POOL_IDLE_MAX; i++)
+	for (unsigned i = 0; i < IDLE_MAX; i++)
 		pool_put(f->wish[i].conn, true);
 	pool_close_idle(f->server);
 	wait_open(f, f->server, 0);
@@ -434,6 +442,169 @@ START_TEST(test_dies_between)
 }
 END_TEST
 
+static void
+move_clock(struct fix *f, uint64_t ms)
+{
+	uint64_t	end = ev_ms(f->serve.ev) + ms;
+
+	while (ev_ms(f->serve.ev) < end)
+		ev_turn(f->serve.ev, (int)(end - ev_ms(f->serve.ev)));
+}
+
+START_TEST(test_requests)
+{
+	struct fix	*f = setup(64, 0);
+	struct arena	 a;
+	struct up_conn	*c;
+	int		 fd;
+
+	arena_init(&a, NULL);
+	f->server->upstream->pool.requests = 1;
+	c = get(f, 0, false);
+	fd = take(f);
+	/* One that served nobody may serve yet. */
+	pool_put(c, true);
+	ck_assert_ptr_eq(get(f, 1, false), c);
+	pool_stream(c, &a)->keep = true;
+	pool_put(c, true);
+	ck_assert_uint_eq(f->server->nidle, 0);
+	wait_open(f, f->server, 0);
+	close(fd);
+	teardown(f);
+	arena_fini(&a);
+}
+END_TEST
+
+START_TEST(test_age)
+{
+	struct fix	*f = setup(64, 0);
+	struct up_conn	*c;
+
+	f->server->upstream->pool.age = 100;
+	c = get(f, 0, false);
+	pool_put(c, true);
+	ck_assert_uint_eq(f->server->nidle, 1);
+	/* Also while it is idle, long before pool.idle. */
+	wait_idle(f, 0);
+	c = get(f, 1, false);
+	ck_assert(!f->wish[1].w.reused);
+	move_clock(f, 110);
+	pool_put(c, true);
+	ck_assert_uint_eq(f->server->nidle, 0);
+	wait_open(f, f->server, 0);
+	teardown(f);
+}
+END_TEST
+
+START_TEST(test_idle_time)
+{
+	struct fix	*f = setup(64, 0);
+	struct up_conn	*a, *b;
+	uint64_t	 t0;
+
+	/* The one that ends first is not the one that came first. */
+	a = get(f, 0, false);
+	b = get(f, 1, false);
+	pool_put(a, true);
+	f->server->upstream->pool.idle = 50;
+	pool_put(b, true);
+	t0 = ev_ms(f->serve.ev);
+	wait_idle(f, 1);
+	ck_assert_uint_ge(ev_ms(f->serve.ev) - t0, 50);
+	ck_assert_ptr_eq(get(f, 2, false), a);
+	pool_put(a, true);
+	wait_idle(f, 0);
+	wait_open(f, f->server, 0);
+	teardown(f);
+}
+END_TEST
+
+START_TEST(test_none_kept)
+{
+	struct fix	*f = setup(64, 0);
+
+	f->server->upstream->pool.size = 0;
+	pool_put(get(f, 0, false), true);
+	ck_assert_uint_eq(f->server->nidle, 0);
+	wait_open(f, f->server, 0);
+	teardown(f);
+}
+END_TEST
+
+/* A fresh one, though the limit is reached by those that are idle. */
+START_TEST(test_makes_place)
+{
+	struct fix		*f = setup(64, 2);
+	struct up_conn		*a = get(f, 0, false);
+	struct up_conn		*b = get(f, 1, false);
+	struct lease_word	*w;
+
+	w = shm_row(f->serve.shm, &lease_words,
+	    atomic_load(&f->server->board->lease) - 1);
+	ck_assert_uint_eq(pool_room(f->server), 0);
+	pool_put(a, true);
+	pool_put(b, true);
+	ck_assert_uint_eq(pool_room(f->server), 2);
+	ask(f, 2, f->server, 3000, true);
+	ck_assert_uint_eq(lease_count(&w->taken), 2);
+	ck_assert_uint_eq(f->server->nidle, 1);
+	wait_calls(f, 2, 1);
+	ck_assert_ptr_nonnull(f->wish[2].conn);
+	ck_assert(!f->wish[2].w.reused);
+	/* What is claimed and not used goes back. */
+	f->wish[3] = (struct wish){ .w.on = on_given };
+	pool_give_up(f->server, 1);
+	ck_assert_uint_eq(lease_count(&w->taken), 1);
+	ck_assert(pool_claim(f->server, &f->wish[3].w, false));
+	ck_assert_uint_eq(lease_count(&w->taken), 2);
+	ck_assert(!pool_claim(f->server, &f->wish[4].w, false));
+	pool_cancel(&f->wish[3].w);
+	ck_assert_uint_eq(lease_count(&w->taken), 1);
+	/* One over a limit that was lowered does not become idle. */
+	atomic_store(&w->limit, 1);
+	ck_assert_ptr_nonnull(f->wish[2].conn);
+	f->wish[4] = (struct wish){ .w.on = on_given };
+	atomic_store(&w->limit, 2);
+	b = get(f, 4, false);
+	atomic_store(&w->limit, 1);
+	pool_put(b, true);
+	ck_assert_uint_eq(f->server->nidle, 0);
+	wait_open(f, f->server, 1);
+	pool_put(f->wish[2].conn, true);
+	ck_assert_uint_eq(f->server->nidle, 1);
+	teardown(f);
+}
+END_TEST
+
+/* Bytes go ahead; such a connection is nobody else's. */
+START_TEST(test_first)
+{
+	struct fix	*f = setup(64, 0);
+	char		 buf[16] = "";
+	struct pollfd	 p = { .events = POLLIN };
+
+	pool_put(get(f, 0, false), true);
+	close(take(f));
+	f->wish[1] = (struct wish){ .w.on = on_given,
+	    .w.first = STR("PROXY x\r\n") };
+	pool_get(f->server, &f->wish[1].w, 3000, false);
+	wait_calls(f, 1, 1);
+	ck_assert_ptr_nonnull(f->wish[1].conn);
+	ck_assert(!f->wish[1].w.reused);
+	p.fd = take(f);
+	/* they wait for the request, but not for ever */
+	ck_assert_int_eq(poll(&p, 1, 5000), 1);
+	ck_assert_int_eq(read(p.fd, buf, sizeof(buf)), 9);
+	ck_assert_str_eq(buf, "PROXY x\r\n");
+	wait_idle(f, 0);
+	pool_put(f->wish[1].conn, true);
+	ck_assert_uint_eq(f->server->nidle, 0);
+	wait_open(f, f->server, 0);
+	close(p.fd);
+	teardown(f);
+}
+END_TEST
+
 /* Another server list: another twin, the same row, the same pool. */
 START_TEST(test_twins)
 {
@@ -491,6 +662,12 @@ main(void)
 	tcase_add_test(tc, test_cancel);
 	tcase_add_test(tc, test_limit);
 	tcase_add_test(tc, test_dies_between);
+	tcase_add_test(tc, test_requests);
+	tcase_add_test(tc, test_age);
+	tcase_add_test(tc, test_idle_time);
+	tcase_add_test(tc, test_none_kept);
+	tcase_add_test(tc, test_makes_place);
+	tcase_add_test(tc, test_first);
 	tcase_add_test(tc, test_twins);
 	suite_add_tcase(s, tc);
 	sr = srunner_create(s);

@@ -537,7 +537,8 @@ START_TEST(test_all_refuse)
 	peer_send(t, c, GET("/"));
 	head = peer_head(t, c);
 	ck_has(head, "HTTP/1.1 502 Bad Gateway\r\n");
-	ck_has(head, "\r\nProxy-Status: sluice; error=connection_refused\r\n");
+	ck_has(head, "\r\nProxy-Status: sluice; error=connection_refused; "
+	    "details=\"dial_refused\"\r\n");
 	/* The client's connection is none the worse for it. */
 	c->n = 0;
 	peer_send(t, c, GET("/"));

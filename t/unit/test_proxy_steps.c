@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include "core/settings.h"
 #include "handler/proxy.h"
 
 /* In place of the program's: the archive's registry stays out. */
@@ -45,12 +46,18 @@ static struct {
 	struct server		 servers[3];
 	struct server		*members[3];
 	unsigned		 next;		/* server of the next pick */
+	unsigned		 unknown;	/* looks until names are known */
 	/* pool */
 	struct pool_wait	*wait;
 	struct server		*asked;
 	bool			 fresh;
 	unsigned		 asks;
 	unsigned		 cancels;
+	bool			 full;		/* no server has room */
+	bool			 due;		/* others wait */
+	enum fail		 no_queue;	/* why none may wait */
+	struct queue_wait	*queued;
+	unsigned		 joins;
 	unsigned		 puts;
 	bool			 put_keep;
 	struct far		*far;		/* of the last attempt */
@@ -138,6 +145,9 @@ void
 pool_get(struct server *s, struct pool_wait *wait, uint64_t ms, bool fresh)
 {
 	(void)ms;
+	/* It is claimed with the choice. */
+	ck_assert(wait->claimed && wait->server == s);
+	wait->claimed = false;
 	wait->waiting = true;
 	wait->reused = false;
 	wait->what = "";
@@ -146,6 +156,52 @@ pool_get(struct server *s, struct pool_wait *wait, uint64_t ms, bool fresh)
 	w.asked = s;
 	w.fresh = fresh;
 	w.asks++;
+}
+
+bool
+pool_claim(struct server *s, struct pool_wait *wait, bool fresh)
+{
+	(void)fresh;
+	wait->server = s;
+	wait->claimed = !w.full;
+	return wait->claimed;
+}
+
+bool
+queue_is_due(const struct upstream *up, const struct tried *tried)
+{
+	(void)up;
+	(void)tried;
+	return w.due;
+}
+
+enum fail
+queue_join(struct queue_wait *q, const struct queue_limits *l)
+{
+	ck_assert_ptr_eq(q->upstream, &w.up);
+	ck_assert_int_eq(l->length, 7);
+	ck_assert_ptr_null(w.queued);
+	w.joins++;
+	if (w.no_queue != FAIL_NONE)
+		return w.no_queue;
+	w.queued = q;
+	q->in = (struct queue *)(void *)&w;
+	return FAIL_NONE;
+}
+
+void
+queue_leave(struct queue_wait *q)
+{
+	ck_assert_ptr_eq(q, w.queued);
+	q->in = NULL;
+	w.queued = NULL;
+}
+
+uint64_t
+queue_time(const struct queue_wait *q)
+{
+	(void)q;
+	return 1000;
 }
 
 void
@@ -194,6 +250,23 @@ upstream_put(struct upstream **up)
 	*up = NULL;
 }
 
+struct server *
+upstream_pick(struct upstream *up, const struct tried *tried)
+{
+	return up->balance->pick(up, tried);
+}
+
+enum fail
+upstream_why(const struct upstream *unused)
+{
+	(void)unused;
+	if (w.unknown == 0)
+		return FAIL_NO_SERVER;
+	if (--w.unknown == 0)
+		w.up.nserver = 3;
+	return FAIL_NONE;
+}
+
 void
 upstream_tried(struct server *s)
 {
@@ -206,6 +279,36 @@ upstream_failed(struct server *s, enum fail why)
 	(void)s;
 	(void)why;
 	w.failed++;
+}
+
+const struct settings *
+settings_get(const struct conf *c)
+{
+	static const struct settings	none;
+
+	(void)c;
+	return &none;
+}
+
+/* Relays have tests of their own, with real connections. */
+void
+proxy_upgrade(struct proxy *p, const struct msg *m)
+{
+	(void)m;
+	proxy_note(p, FAIL_UNEXPECTED_UPGRADE);
+	proxy_stop(p, FAIL_UNEXPECTED_UPGRADE);
+}
+
+void
+proxy_relay_begin(struct proxy *p)
+{
+	(void)p;
+}
+
+void
+proxy_relay_end(struct proxy *p)
+{
+	(void)p;
 }
 
 static struct server *
@@ -362,6 +465,7 @@ setup(void)
 	w.req.authority = STR("a.example");
 	w.req.minor = 1;
 	w.part.up = &w.uc;
+	w.uc.queue.length = 7;
 	for (size_t i = 0; i < 3; i++) {
 		w.servers[i].text = STR("10.0.0.1:1");
 		w.servers[i].tag = i + 1;
@@ -593,6 +697,101 @@ START_TEST(test_nobody)
 }
 END_TEST
 
+/* --- waiting for room --- */
+
+START_TEST(test_queue)
+{
+	w.full = true;
+	start();
+	ck_assert_uint_eq(w.joins, 1);
+	ck_assert_uint_eq(w.asks, 0);
+	/* Woken in vain: it keeps its place. */
+	w.queued->on(w.queued, FAIL_NONE);
+	ck_assert_ptr_nonnull(w.queued);
+	ck_assert_uint_eq(w.joins, 1);
+	w.full = false;
+	w.queued->on(w.queued, FAIL_NONE);
+	ck_assert_ptr_null(w.queued);
+	ck_assert_uint_eq(w.asks, 1);
+	ck_assert_uint_eq(w.x.acc.num[ACCESS_ATTEMPTS], 1);
+	ck_assert_uint_eq(w.x.acc.num[ACCESS_QUEUE], 1000);
+	/* The next server's turn: it waits once more, behind others. */
+	w.due = true;
+	refuse(FAIL_DIAL_REFUSED, ECONNREFUSED);
+	ck_assert_uint_eq(w.joins, 2);
+	/* whose turn it is is said by the wake */
+	w.queued->on(w.queued, FAIL_NONE);
+	ck_assert_ptr_eq(w.asked, &w.servers[1]);
+	ck_assert_uint_eq(w.x.acc.num[ACCESS_QUEUE], 2000);
+	give(false);
+	handler_proxy.abort(&w.x, FAIL_CLIENT_GONE);
+	closes(FAIL_CLIENT_GONE, false);
+}
+END_TEST
+
+static const enum fail refusals[] = { FAIL_QUEUE_FULL, FAIL_DIAL_LIMIT };
+
+START_TEST(test_no_queue)
+{
+	w.full = true;
+	w.no_queue = refusals[_i];
+	start();
+	ck_assert_int_eq(w.fail, refusals[_i]);
+	ck_assert_uint_eq(w.asks, 0);
+	ck_assert_uint_eq(w.failed, 0);
+}
+END_TEST
+
+/* In time, by the client's end, by timeout.total. */
+START_TEST(test_queue_ends)
+{
+	struct queue_wait	*q;
+
+	w.full = true;
+	w.part.times.total = _i == 2 ? 1 : 0;
+	start();
+	q = w.queued;
+	switch (_i) {
+	case 0:
+		queue_leave(q);
+		q->on(q, FAIL_QUEUE_TIMEOUT);
+		ck_assert_int_eq(w.fail, FAIL_QUEUE_TIMEOUT);
+		break;
+	case 1:
+		handler_proxy.abort(&w.x, FAIL_CLIENT_GONE);
+		break;
+	case 2:
+		sleep_ms(5);
+		ck_assert_int_eq(w.fail, FAIL_TOTAL_TIMEOUT);
+		break;
+	}
+	ck_assert_ptr_null(w.queued);
+	ck_assert_uint_eq(w.x.acc.num[ACCESS_QUEUE], 1000);
+	ck_assert_uint_eq(w.x.acc.num[ACCESS_ATTEMPTS], 0);
+}
+END_TEST
+
+/* A pooled connection was dead, and meanwhile its place is gone. */
+START_TEST(test_replay_waits)
+{
+	start();
+	give(true);
+	w.far->s.sent = 99;
+	w.full = true;
+	closes(FAIL_RESET_BEFORE_HEAD, false);
+	ck_assert_uint_eq(w.joins, 1);
+	ck_assert_uint_eq(w.asks, 1);
+	w.full = false;
+	w.queued->on(w.queued, FAIL_NONE);
+	ck_assert(w.fresh);
+	ck_assert_ptr_eq(w.asked, &w.servers[0]);
+	ck_assert_uint_eq(w.failed, 0);
+	give(false);
+	handler_proxy.abort(&w.x, FAIL_CLIENT_GONE);
+	closes(FAIL_CLIENT_GONE, false);
+}
+END_TEST
+
 struct lost {
 	const char	*method;
 	int64_t		 body;
@@ -618,6 +817,55 @@ static const struct lost losts[] = {
 	{ "PUT", 9, true, false, 99, 0, FAIL_RESET_BEFORE_HEAD, true },
 	{ "BREW", 0, true, false, 99, 0, FAIL_RESET_BEFORE_HEAD, false }
 };
+
+static void
+turns(unsigned ms)
+{
+	uint64_t	end = ev_clock_ns() / 1000000 + ms;
+
+	while (w.done == 0 && w.asks == 0 &&
+	    ev_clock_ns() / 1000000 < end)
+		ev_turn(w.serve.ev, 5);
+}
+
+/* The first answer to a name comes while a request waits for it. */
+START_TEST(test_name_comes)
+{
+	w.up.nserver = 0;
+	w.unknown = 4;
+	w.part.times.connect = 3000;
+	start();
+	ck_assert_uint_eq(w.asks, 0);
+	turns(3000);
+	ck_assert_uint_eq(w.asks, 1);
+	ck_assert_uint_eq(w.unknown, 0);
+	handler_proxy.abort(&w.x, FAIL_CLIENT_GONE);
+}
+END_TEST
+
+START_TEST(test_name_never)
+{
+	w.up.nserver = 0;
+	w.unknown = 100;
+	w.part.times.connect = 60;
+	start();
+	ck_assert_uint_eq(w.done, 0);
+	turns(3000);
+	ck_assert_int_eq(w.fail, FAIL_NAME_TIMEOUT);
+}
+END_TEST
+
+START_TEST(test_name_gone_client)
+{
+	w.up.nserver = 0;
+	w.unknown = 100;
+	w.part.times.connect = 3000;
+	start();
+	handler_proxy.abort(&w.x, FAIL_CLIENT_GONE);
+	ck_assert_uint_eq(w.done, 1);
+	turns(50);
+}
+END_TEST
 
 START_TEST(test_lost)
 {
@@ -879,6 +1127,10 @@ main(void)
 	tcase_add_loop_test(tc, test_cut_answer, 0, 2);
 	tcase_add_test(tc, test_others);
 	tcase_add_test(tc, test_limit);
+	tcase_add_test(tc, test_queue);
+	tcase_add_loop_test(tc, test_no_queue, 0, N(refusals));
+	tcase_add_loop_test(tc, test_queue_ends, 0, 3);
+	tcase_add_test(tc, test_replay_waits);
 	tcase_add_test(tc, test_nobody);
 	tcase_add_loop_test(tc, test_lost, 0, N(losts));
 	tcase_add_test(tc, test_upload);
@@ -889,6 +1141,9 @@ main(void)
 	tcase_add_loop_test(tc, test_cut, 0, 3);
 	tcase_add_test(tc, test_quiet);
 	tcase_add_test(tc, test_between);
+	tcase_add_test(tc, test_name_comes);
+	tcase_add_test(tc, test_name_never);
+	tcase_add_test(tc, test_name_gone_client);
 	tcase_add_loop_test(tc, test_total, 0, 2);
 	suite_add_tcase(s, tc);
 	sr = srunner_create(s);

@@ -1,6 +1,8 @@
 /*
  * Upstreams: their configuration, their rows on the board, round robin.
  */
+#include "up/queue.h"
+#include "up/server_use.h"
 #include "up/upstream.h"
 
 #include <check.h>
@@ -11,8 +13,10 @@ static const struct conf_section *const sections[] = {
 	&upstream_section, NULL
 };
 static const struct shm_region *const regions[] = {
-	&board_servers, &board_servers_live, &board_upstreams, &lease_words,
-	&lease_shadows, &lease_heads, &lease_listeners, &lease_addrs, NULL
+	&board_servers, &board_servers_live, &board_server_uses,
+	&board_upstreams, &board_names, &board_queues, &board_slots,
+	&lease_words, &lease_shadows, &lease_heads, &lease_listeners,
+	&lease_addrs, NULL
 };
 
 /* a configuration that was loaded */
@@ -75,7 +79,13 @@ static const struct good good[] = {
 	{ "10.0.0.5:1 max_conns=3", "10.0.0.5:1/3" },
 	{ "10.0.0.5:1 10.0.0.6:1 max_conns=7", "10.0.0.5:1/7 10.0.0.6:1/7" },
 	{ "10.0.0.5:1\nserver = 10.0.0.6:1 max_conns=2",
-	    "10.0.0.5:1 10.0.0.6:1/2" }
+	    "10.0.0.5:1 10.0.0.6:1/2" },
+	{ "App.Example:80 max_conns=3", "app.example:80/3" },
+	{ "app:8080 10.0.0.5:1", "app:8080 10.0.0.5:1" },
+	{ "http://app.example", "app.example:80" },
+	{ "app_1.example.:81", "app_1.example.:81" },
+	{ "dns+srv://_HTTP._tcp.App.example",
+	    "dns+srv://_http._tcp.app.example" }
 };
 
 START_TEST(test_servers)
@@ -85,8 +95,8 @@ START_TEST(test_servers)
 	char		got[512] = "";
 	size_t		n = 0;
 
-	snprintf(buf, sizeof(buf), "[upstream u]\nserver = %s\n",
-	    good[_i].line);
+	snprintf(buf, sizeof(buf), "[upstream u]\nmax_conns = 0\n"
+	    "server = %s\n", good[_i].line);
 	load(&l, buf, 1);
 	for (size_t i = 0; i < find(&l, "u")->servers.n; i++) {
 		const struct server_conf *s = &find(&l, "u")->servers.v[i];
@@ -119,12 +129,18 @@ static const struct bad bad[] = {
 	{ "server = http://10.0.0.5/app", DIAG_VALUE_ADDR },
 	{ "server = max_conns=3", DIAG_VALUE_ADDR },
 	{ "server = 10.0.0.5:1 max_conns=3 10.0.0.6:1", DIAG_VALUE_ADDR },
-	{ "server = app.example:80", DIAG_SERVER_NAME },
 	{ "server = app", DIAG_SERVER_NAME },
-	{ "server = http://app.example", DIAG_SERVER_NAME },
+	{ "server = app:0", DIAG_SERVER_NAME },
+	{ "server = app:65536", DIAG_SERVER_NAME },
+	{ "server = app..example:80", DIAG_SERVER_NAME },
+	{ "server = app.ex*mple:80", DIAG_SERVER_NAME },
+	{ "server = a23456789012345678901234567890123456789012345678901234567"
+	    "8901234.example:80", DIAG_SERVER_NAME },
+	{ "server = dns+srv://app.example", DIAG_SERVER_NAME },
+	{ "server = dns+srv://_http._tcp.app:80", DIAG_SERVER_NAME },
+	{ "server = dns+srv://", DIAG_SERVER_NAME },
 	{ "server = https://10.0.0.5", DIAG_SERVER_SCHEME },
 	{ "server = h2c://10.0.0.5:1", DIAG_SERVER_SCHEME },
-	{ "server = dns+srv://app.example", DIAG_SERVER_SCHEME },
 	{ "server = 10.0.0.5:1 max_conns=x", DIAG_VALUE_INT },
 	{ "server = 10.0.0.5:1 max_conns=1000001", DIAG_VALUE_INT },
 	{ "server = 10.0.0.5:1 weight=2", DIAG_KEY_LATER },
@@ -178,9 +194,9 @@ START_TEST(test_values)
 	ck_assert_uint_eq(b->times.first_byte, 7000);
 	ck_assert_uint_eq(b->times.between, 0);
 	ck_assert_uint_eq(b->times.total, 60000);
-	ck_assert_int_eq(a->host_header, HOST_PRESERVE);
-	ck_assert_int_eq(b->host_header, HOST_TEXT);
-	ck_assert(str_eq(b->host_text, STR("app.example:81")));
+	ck_assert_int_eq(a->told.host.how, HOST_PRESERVE);
+	ck_assert_int_eq(b->told.host.how, HOST_TEXT);
+	ck_assert(str_eq(b->told.host.text, STR("app.example:81")));
 	ck_assert(diag_has(l.diags, DIAG_ALIAS));
 	ck_assert(diag_has(l.diags, DIAG_UNUSED));
 	/* The name belongs to the content. */
@@ -328,15 +344,16 @@ START_TEST(test_limits)
 	two = row_of(shm, &a, "u", 1);
 	w = word_of(shm, one);
 	ck_assert_uint_eq(atomic_load(&w->limit), 2);
-	ck_assert_uint_eq(atomic_load(&server_at(shm, two)->lease), 0);
+	/* What says nothing of its own has the upstream's, here its default. */
+	ck_assert_uint_eq(atomic_load(&word_of(shm, two)->limit), 1024);
 
 	/* Nothing changes for those who serve before the commit. */
-	load(&b, "[upstream u]\nserver = 10.0.0.1:1 max_conns=5\n"
-	    "server = 10.0.0.2:1 max_conns=6\n", 2);
+	load(&b, "[upstream u]\nmax_conns = 6\n"
+	    "server = 10.0.0.1:1 max_conns=5\nserver = 10.0.0.2:1\n", 2);
 	must_link(shm, &b, 1);
 	ck_assert_ptr_eq(word_of(shm, one), w);
 	ck_assert_uint_eq(atomic_load(&w->limit), 2);
-	ck_assert_uint_eq(atomic_load(&word_of(shm, two)->limit), 0);
+	ck_assert_uint_eq(atomic_load(&word_of(shm, two)->limit), 1024);
 	upstream_settle_rows(shm, b.conf);
 	ck_assert_uint_eq(atomic_load(&w->limit), 5);
 	ck_assert_uint_eq(atomic_load(&word_of(shm, two)->limit), 6);
@@ -388,7 +405,7 @@ START_TEST(test_many)
 	}
 	ck_assert_int_eq(upstream_rows_find(&r, STR("u1000")), -1);
 	upstream_rows_close(&r);
-	ck_assert_uint_ge(upstream_cost(a.conf), 2000 *
+	ck_assert_uint_ge(upstream_cost(a.conf, 3), 2000 *
 	    sizeof(struct board_server));
 	text_fini(&t);
 	unload(&a);
@@ -401,8 +418,9 @@ END_TEST
 START_TEST(test_turns)
 {
 	struct board_upstream	 live = { .cursor = 0 };
-	struct server		 s[3] = { { .tag = 1 }, { .tag = 2 },
-		{ .tag = 3 } };
+	struct board_server	 row = { .lease = 0 };
+	struct server		 s[3] = { { .tag = 1, .board = &row },
+		{ .tag = 2, .board = &row }, { .tag = 3, .board = &row } };
 	struct server		*servers[3] = { &s[0], &s[1], &s[2] };
 	struct upstream		 a = { .servers = servers, .nserver = 3,
 		.live = &live };
@@ -428,6 +446,7 @@ END_TEST
 START_TEST(test_turns_wide)
 {
 	struct board_upstream	 live = { .cursor = 0 };
+	struct board_server	 row = { .lease = 0 };
 	struct server		 s[130] = { { .tag = 1 } };
 	struct server		*servers[130];
 	struct upstream		 a = { .servers = servers, .nserver = 130,
@@ -438,6 +457,7 @@ START_TEST(test_turns_wide)
 	arena_init(&arena, NULL);
 	for (unsigned i = 0; i < 130; i++) {
 		s[i].tag = i + 1;
+		s[i].board = &row;
 		servers[i] = &s[i];
 		if (i < 129)
 			tried_add(&tried, &arena, &s[i]);

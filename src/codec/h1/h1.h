@@ -32,6 +32,7 @@ struct h1_framing {
 	bool	until_close:1;	/* responses only */
 	bool	close:1;	/* the connection ends after this message */
 	bool	keep10:1;	/* HTTP/1.0 with keep-alive */
+	uint32_t keep_s;	/* responses: Keep-Alive: timeout; 0: none */
 	int64_t	length;		/* else: Content-Length or 0 */
 };
 

@@ -17,6 +17,8 @@
 #include "base/must.h"
 
 #define PAGES_MAX	4		/* of one read */
+#define SPLICE_MIN	(256 * 1024)	/* left of a body, to be worth it */
+#define SPLICE_FROM	65536		/* come of one without a length */
 
 void
 h1_body_init(struct h1_body *b, const struct h1_framing *f,
@@ -35,6 +37,7 @@ h1_body_drop(struct h1_body *b)
 	if (b->held.n > 0)
 		chunk_drop(&b->held);
 	b->drop = true;
+	b->lent = false;
 }
 
 void
@@ -172,13 +175,89 @@ read_pages(struct h1_body *b, const struct h1_feed *f, uint64_t max)
 	return rc == IO_EOF ? H1_PUMP_EOF : H1_PUMP_ERR;
 }
 
+/* No more comes: the end of a body that has no other, else too early. */
+static enum h1_pump
+end_input(struct h1_body *b, struct stream *st, enum h1_pump rc)
+{
+	if (rc != H1_PUMP_EOF || !b->until_close)
+		return rc;
+	b->done = true;
+	give_end(b, st);
+	return H1_PUMP_GO;
+}
+
+static bool
+may_lend(const struct h1_body *b, const struct h1_feed *f)
+{
+	struct sink	*to = f->st->in.to;
+
+	if (b->drop || to == NULL || !to->splice || f->io == NULL ||
+	    (f->io->caps & IO_C_SPLICE) == 0 || !io_can(f->io, IO_R))
+		return false;
+	return b->until_close ? b->got >= SPLICE_FROM :
+	    b->left >= SPLICE_MIN;
+}
+
+/* What waits in the io, and all that will follow, is the sink's to take. */
+static enum h1_pump
+lend(struct h1_body *b, const struct h1_feed *f)
+{
+	struct chunk	c = { .kind = CHUNK_SPLICE, .n = INT64_MAX };
+
+	if (!b->until_close)
+		c.n = (uint64_t)b->left;
+	c.u.from = f->io;
+	b->lent = true;
+	give(b, f->st, c, false);
+	return H1_PUMP_PAUSE;
+}
+
+bool
+h1_body_taken(struct h1_body *b, struct stream *st, uint64_t n,
+    enum io_rc rc)
+{
+	if (!b->lent)
+		return false;
+	b->got += n;
+	st->got += n;
+	if (!b->until_close) {
+		must(n <= (uint64_t)b->left);
+		b->left -= (int64_t)n;
+	}
+	if (rc == IO_OK && (b->until_close || b->left > 0))
+		return false;
+	b->lent = false;
+	if (rc == IO_EOF || rc == IO_ERR)
+		b->ended = (uint8_t)rc;
+	return true;
+}
+
+/* How the sink found the end. */
+static enum h1_pump
+end_lent(struct h1_body *b, struct stream *st)
+{
+	if (b->ended == IO_ERR)
+		return H1_PUMP_ERR;
+	if (b->ended == IO_EOF)
+		return end_input(b, st, H1_PUMP_EOF);
+	b->done = true;
+	give_end(b, st);
+	return H1_PUMP_GO;
+}
+
+static bool
+is_lent_over(const struct h1_body *b)
+{
+	return b->ended != IO_OK ||
+	    (!b->chunked && !b->until_close && b->left == 0);
+}
+
 static enum h1_pump
 step_plain(struct h1_body *b, const struct h1_feed *f, uint64_t credit)
 {
 	struct str	in = h1_inbuf_str(f->buf);
 	uint64_t	max = bound(b, credit);
 	struct chunk	c;
-	enum h1_pump	rc;
 	bool		end;
 
 	if (in.n > 0) {
@@ -188,12 +267,9 @@ step_plain(struct h1_body *b, const struct h1_feed *f, uint64_t credit)
 		give(b, f->st, c, end);
 		return H1_PUMP_GO;
 	}
-	rc = read_pages(b, f, max);
-	if (rc != H1_PUMP_EOF || !b->until_close)
-		return rc;
-	b->done = true;
-	give_end(b, f->st);
-	return H1_PUMP_GO;
+	if (may_lend(b, f))
+		return lend(b, f);
+	return end_input(b, f->st, read_pages(b, f, max));
 }
 
 /* --- chunked --- */
@@ -309,6 +385,12 @@ h1_body_pump(struct h1_body *b, const struct h1_feed *f)
 	while (rc == H1_PUMP_GO) {
 		if (b->done)
 			return H1_PUMP_END;
+		if (b->lent)
+			return H1_PUMP_PAUSE;
+		if (is_lent_over(b)) {
+			rc = end_lent(b, f->st);
+			continue;
+		}
 		credit = credit_of(b, f->st);
 		if (credit == 0)
 			return H1_PUMP_PAUSE;

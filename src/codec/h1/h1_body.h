@@ -26,10 +26,12 @@ struct h1_body {
 	struct h1_chunked	 chunk;
 	struct chunk		 held;	/* own: decoded, not yet told */
 	uint8_t			 pages;	/* of the next read */
+	uint8_t			 ended;	/* enum io_rc, seen by the sink */
 	bool			 chunked:1;
 	bool			 until_close:1;
 	bool			 drop:1; /* nobody wants it */
 	bool			 done:1; /* nothing will be told any more */
+	bool			 lent:1; /* the sink has the rest to splice */
 	enum fail		 why;
 };
 
@@ -49,6 +51,10 @@ void h1_body_init(struct h1_body *, const struct h1_framing *,
 void h1_body_fini(struct h1_body *);
 /* Nobody wants the rest: it is read and dropped. */
 void h1_body_drop(struct h1_body *);
+
+/* The sink's taken(): true if the body is to be moved again, soon. */
+bool h1_body_taken(struct h1_body *, struct stream *, uint64_t n,
+    enum io_rc);
 
 /* Moves what can be moved; says why no more could be. */
 enum h1_pump h1_body_pump(struct h1_body *, const struct h1_feed *);

@@ -247,6 +247,7 @@ pass_final(struct h1cc *c)
 	struct sink	*to = s->st.in.to;
 
 	h1_body_init(&s->body, &s->fr, &c->env->limits, s->st.arena);
+	s->st.keep_s = s->fr.keep_s;
 	s->answered = true;
 	if (to != NULL)
 		to->ops->head(to, &s->head, s->body.done ? WAIST_END : 0);
@@ -305,8 +306,16 @@ read_head(struct h1cc *c)
 static enum fail
 blame_chunk(enum fail why)
 {
-	return why == FAIL_BAD_CHUNK ? FAIL_BAD_RESPONSE_CHUNK :
-	    FAIL_BAD_RESPONSE_FIELD;
+	switch (why) {
+	case FAIL_BAD_CHUNK:
+		return FAIL_BAD_RESPONSE_CHUNK;
+	case FAIL_HEADER_TOO_LARGE:
+	case FAIL_FIELD_TOO_LARGE:
+	case FAIL_TOO_MANY_FIELDS:
+		return FAIL_RESPONSE_TRAILER_TOO_LARGE;
+	default:
+		return FAIL_BAD_RESPONSE_TRAILER;
+	}
 }
 
 static void
@@ -382,7 +391,7 @@ write_out(struct h1cc *c, struct h1cs *s)
 	enum io_rc	rc = IO_OK;
 	size_t		n;
 
-	while (rc == IO_OK && s->q.n > 0) {
+	while (rc == IO_OK && h1_outq_has_work(&s->q)) {
 		if (c->in.budget == 0) {
 			post(c, &s->flush);
 			return IO_AGAIN;
@@ -460,7 +469,7 @@ on_io(struct io *io, unsigned what)
 	struct h1cc	*c = io->ctx;
 
 	must(c->base.magic == MAGIC);
-	if ((what & IO_W) && c->s != NULL && c->s->q.n > 0)
+	if ((what & IO_W) && c->s != NULL && h1_outq_has_work(&c->s->q))
 		post(c, &c->s->flush);
 	if ((what & (IO_R | IO_GONE)) == 0)
 		return;
@@ -523,6 +532,7 @@ on_head(struct sink *k, struct msg *m, unsigned flags)
 	s->wants_upgrade = m->upgrade || m->meth == METHOD_CONNECT;
 	s->q.chunked = chunked;
 	s->q.left = m->body;
+	h1_outq_set_splice(&s->q, k, s->c->io, s->c->env->pipes);
 	if (!render(s, m, chunked))
 		s->broken = FAIL_INTERNAL;
 	if (flags & WAIST_END)
@@ -582,6 +592,7 @@ on_abort(struct sink *k, enum fail why)
 {
 	struct h1cs	*s = of_out(k);
 
+	h1_outq_forget(&s->q, k);
 	break_soon(s, why);
 }
 
@@ -612,9 +623,19 @@ on_stop(struct source *src, enum fail why)
 	break_soon(s, why);
 }
 
+static void
+on_taken(struct source *src, uint64_t n, enum io_rc rc)
+{
+	struct h1cs	*s = container_of(src, struct h1cs, st.in);
+
+	if (s->c != NULL && h1_body_taken(&s->body, &s->st, n, rc))
+		post(s->c, &s->c->task);
+}
+
 static const struct source_ops in_ops = {
 	.room = on_room,
-	.stop = on_stop
+	.stop = on_stop,
+	.taken = on_taken
 };
 
 /* --- the codec --- */

@@ -143,6 +143,24 @@ tell_te(struct h1_told *t, struct str rest)
 			t->trailers = true;
 }
 
+/* What is left of RFC 2068 19.7.1.1, which servers still tell. */
+static void
+tell_keep(struct h1_told *t, struct str rest)
+{
+	struct str	name = STR("timeout="), word;
+	uint64_t	v;
+
+	while (hdr_cut_element(&rest, &word)) {
+		if (word.n <= name.n ||
+		    !str_eq_fold(str_sub(word, 0, name.n), name) ||
+		    str_to_u64(str_sub(word, name.n, word.n), UINT32_MAX,
+		    &v) < 0)
+			continue;
+		t->keep_told = true;
+		t->keep_s = (uint32_t)v;
+	}
+}
+
 static void
 tell_one(struct h1_told *t, const struct hdr *h)
 {
@@ -164,6 +182,9 @@ tell_one(struct h1_told *t, const struct hdr *h)
 	case HDR_UPGRADE:
 		if (t->protocol.n == 0)
 			t->protocol = h->val;
+		break;
+	case HDR_KEEP_ALIVE:
+		tell_keep(t, h->val);
 		break;
 	case HDR_TE:
 		tell_te(t, h->val);

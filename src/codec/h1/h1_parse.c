@@ -439,6 +439,9 @@ finish_response(struct msg *m, const struct h1_told *t,
 		return t->conn_bad ? FAIL_BAD_RESPONSE_FIELD :
 		    FAIL_BAD_RESPONSE_FRAMING;
 	set_keep(f, t, m->minor);
+	/* who keeps it for no time closes it now */
+	f->close |= t->keep_told && t->keep_s == 0;
+	f->keep_s = t->keep_s;
 	if (m->status < 200 || m->status == 204 ||
 	    (m->meth == METHOD_CONNECT && m->status < 300))
 		return finish_headonly(m, t, f);

@@ -361,7 +361,7 @@ on_io(struct io *io, unsigned what)
 	struct h1c	*c = io->ctx;
 
 	must(c->base.magic == H1_SERVER_MAGIC);
-	if ((what & IO_W) && c->s != NULL && c->s->q.n > 0)
+	if ((what & IO_W) && c->s != NULL && h1_outq_has_work(&c->s->q))
 		h1_server_push(c->s);
 	if (what & (IO_R | IO_GONE))
 		h1_server_go(c);

@@ -352,7 +352,18 @@ on_stop(struct source *src, enum fail why)
 	wake(s->c);
 }
 
+static void
+on_taken(struct source *src, uint64_t n, enum io_rc rc)
+{
+	struct h1s	*s = container_of(src, struct h1s, st.in);
+
+	s->moved |= n > 0;
+	if (h1_body_taken(&s->body, &s->st, n, rc))
+		wake(s->c);
+}
+
 const struct source_ops h1_server_in_ops = {
 	.room = on_room,
-	.stop = on_stop
+	.stop = on_stop,
+	.taken = on_taken
 };

@@ -102,6 +102,8 @@ send_head(struct h1s *s, struct msg *m, unsigned flags)
 	s->upgraded = upgrade;
 	s->head_sent = true;
 	s->head_alone = (flags & WAIST_END) == 0 && !upgrade;
+	if (!upgrade)
+		h1_outq_set_splice(q, &s->st.out, c->io, c->env->pipes);
 	if (!render(s, m, &o))
 		s->broken = FAIL_INTERNAL;
 }
@@ -163,6 +165,7 @@ on_abort(struct sink *k, enum fail why)
 {
 	struct h1s	*s = of(k);
 
+	h1_outq_forget(&s->q, k);
 	if (s->c == NULL || s->broken != FAIL_NONE)
 		return;
 	s->broken = why == FAIL_NONE ? FAIL_INTERNAL : why;
@@ -215,7 +218,7 @@ write_out(struct h1s *s)
 	enum io_rc	 rc = IO_OK;
 	size_t		 n;
 
-	while (rc == IO_OK && s->q.n > 0) {
+	while (rc == IO_OK && h1_outq_has_work(&s->q)) {
 		if (c->in.budget == 0) {
 			h1_server_push(s);
 			return IO_AGAIN;

@@ -24,9 +24,11 @@ struct h1_told {
 	bool		upgrade:1;
 	bool		named:1;	/* others, which name fields */
 	bool		conn_bad:1;
+	bool		keep_told:1;	/* Keep-Alive: timeout=keep_s */
 	bool		trailers:1;	/* TE: trailers */
 	bool		expect:1;	/* Expect: 100-continue */
 	bool		expect_bad:1;
+	uint32_t	keep_s;
 };
 
 /*

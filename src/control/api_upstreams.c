@@ -1,0 +1,225 @@
+/*
+ * GET /v1/upstreams, ?name=: upstreams, their servers, and what all
+ * workers have of each.  Control process.  Rows of `dir` are the master's
+ * and believed; those of `live` are written by workers, so their numbers
+ * are shown and never used as an index or a size.
+ */
+#include "control/int.h"
+
+#include "base/must.h"
+#include "os/proc.h"
+#include "up/server_use.h"
+#include "up/upstream.h"
+
+static const char *const states[] = {
+	[SERVER_UP] = "up", [SERVER_SLOW] = "slow_start",
+	[SERVER_OPEN] = "open", [SERVER_EJECTED] = "ejected",
+	[SERVER_DOWN] = "down", [SERVER_DRAIN] = "drain",
+	[SERVER_MAINTENANCE] = "maintenance"
+};
+
+/* a question about many rows: which slots count */
+struct walk {
+	struct str	 name;		/* "": all */
+	uint8_t		 slot[SLOT_MAX];	/* 1: it is in use */
+};
+
+static void
+set_num(json_t *j, const char *name, uint64_t v)
+{
+	json_object_set_new(j, name, api_num(v));
+}
+
+/* Slot 0 holds the times of those that are gone. */
+static void
+find_slots(struct walk *w)
+{
+	uint32_t			 n = shm_rows(self->shm, &board_slots);
+	const struct board_slot		*s;
+
+	for (uint32_t i = 0; i < n && i < SLOT_MAX; i++) {
+		s = shm_row(self->shm, &board_slots, i);
+		w->slot[i] = i == 0 || s->state != SLOT_FREE;
+	}
+}
+
+static void
+add_up(const struct walk *w, uint32_t i, uint64_t tag, struct use_sum *sum)
+{
+	const struct server_use	*u;
+
+	for (unsigned slot = 0; slot < SLOT_MAX; slot++) {
+		u = w->slot[slot] ? use_row(self->shm, i, slot) : NULL;
+		if (u != NULL)
+			use_add(sum, u, tag);
+	}
+}
+
+static json_t *
+describe_times(const struct use_sum *sum)
+{
+	json_t	*all = json_array(), *j;
+
+	for (unsigned i = 0; i < USE_BUCKETS; i++) {
+		if (sum->bucket[i] == 0)
+			continue;
+		j = json_pack("{s:o}", "count", api_num(sum->bucket[i]));
+		if (use_bucket_end(i) != UINT64_MAX)
+			set_num(j, "below_us", use_bucket_end(i));
+		json_array_append_new(all, j);
+	}
+	j = json_object();
+	set_num(j, "count", sum->count);
+	set_num(j, "sum_us", sum->sum_us);
+	set_num(j, "lately_us", sum->mean_us);
+	set_num(j, "p50_us", use_quantile(sum, 500));
+	set_num(j, "p90_us", use_quantile(sum, 900));
+	set_num(j, "p99_us", use_quantile(sum, 990));
+	json_object_set_new(j, "buckets", all);
+	return j;
+}
+
+/* What a failure is called; NULL if the number is none. */
+static const char *
+fail_name(uint64_t why)
+{
+	return why == FAIL_NONE || why >= FAIL_N ? NULL :
+	    fail_row((enum fail)why)->name;
+}
+
+static json_t *
+describe_last(const struct board_server_live *l)
+{
+	uint64_t	 last = atomic_load(&l->last_fail);
+	const char	*name = fail_name(last >> 48);
+
+	if (name == NULL)
+		return json_null();
+	return json_pack("{s:s, s:o}", "fail", name, "ms",
+	    api_num(last & 0xffffffffffffULL));
+}
+
+/* A server that no generation names any more has connections to end. */
+static void
+add_state(json_t *j, const struct board_server *s,
+    const struct board_server_live *l)
+{
+	uint64_t	 word = atomic_load(&l->state);
+	uint64_t	 state = word >> 48, ms = word & 0xffffffffffffULL;
+	const char	*why = fail_name(atomic_load(&l->why));
+	const char	*name = "unknown";
+
+	if (state < sizeof(states) / sizeof(states[0]))
+		name = states[state];
+	if (atomic_load(&s->generation) < self->gens->cur->conf->number)
+		name = "removed";
+	json_object_set_new(j, "state", json_string(name));
+	json_object_set_new(j, "why", why == NULL ? json_null() :
+	    json_string(why));
+	set_num(j, "since_ms", ms != 0 ? ms : atomic_load(&s->since_ms));
+}
+
+static uint64_t
+max_conns(const struct board_server *s)
+{
+	uint32_t			 lease = atomic_load(&s->lease);
+	const struct lease_word		*w;
+
+	if (lease == 0 || lease > shm_rows(self->shm, &lease_words))
+		return 0;
+	w = shm_row(self->shm, &lease_words, lease - 1);
+	return atomic_load(&w->limit);
+}
+
+static json_t *
+describe_server(const struct walk *w, uint32_t i,
+    const struct board_server *s)
+{
+	const struct board_server_live	*l;
+	struct use_sum			 sum = { .open = 0 };
+	json_t				*j = json_object();
+
+	l = shm_row(self->shm, &board_servers_live, i);
+	add_up(w, i, atomic_load(&s->tag), &sum);
+	json_object_set_new(j, "address", api_text(str_make(s->addr,
+	    s->addr_len)));
+	add_state(j, s, l);
+	set_num(j, "weight", atomic_load(&s->weight));
+	set_num(j, "max_conns", max_conns(s));
+	set_num(j, "attempts", atomic_load(&l->attempts));
+	set_num(j, "failures", atomic_load(&l->failures));
+	json_object_set_new(j, "last_failure", describe_last(l));
+	json_object_set_new(j, "connections", json_pack("{s:o, s:o, s:o}",
+	    "open", api_num(sum.open), "idle", api_num(sum.idle),
+	    "active", api_num(sum.active)));
+	json_object_set_new(j, "first_byte", describe_times(&sum));
+	return j;
+}
+
+/* The upstream's entry, made when it is its first server. */
+static json_t *
+find_upstream(json_t *all, struct str name)
+{
+	const struct upstream_conf	*c;
+	char				 key[64];
+	json_t				*j;
+
+	must(str_to_c(name, key, sizeof(key)) == 0);
+	j = json_object_get(all, key);
+	if (j != NULL)
+		return j;
+	c = conf_find(self->gens->cur->conf, &upstream_section, name);
+	j = json_pack("{s:s, s:s?, s:[]}", "name", key, "balance",
+	    c == NULL ? NULL : c->balance->name, "servers");
+	json_object_set_new(all, key, j);
+	return j;
+}
+
+static json_t *
+list(const struct walk *w)
+{
+	uint32_t			 n;
+	json_t				*all = json_object(), *out;
+	const struct board_server	*s;
+	const char			*key;
+	struct str			 name;
+	json_t				*j;
+
+	n = shm_rows(self->shm, &board_servers);
+	for (uint32_t i = 0; i < n; i++) {
+		s = shm_row(self->shm, &board_servers, i);
+		if (atomic_load(&s->tag) == 0 || s->upstream_len > 63 ||
+		    s->addr_len > sizeof(s->addr))
+			continue;
+		name = str_make(s->upstream, s->upstream_len);
+		if (w->name.n > 0 && !str_eq(name, w->name))
+			continue;
+		json_array_append_new(json_object_get(find_upstream(all,
+		    name), "servers"), describe_server(w, i, s));
+	}
+	out = json_array();
+	json_object_foreach(all, key, j)
+		json_array_append(out, j);
+	json_decref(all);
+	return out;
+}
+
+void
+api_upstreams(struct exchange *x)
+{
+	struct walk	 w = { .name = STR_INIT("") };
+	json_t		*all;
+
+	if (api_query_name(x, &w.name) == -1)
+		return;
+	find_slots(&w);
+	all = list(&w);
+	if (w.name.n > 0 && json_array_size(all) == 0) {
+		json_decref(all);
+		api_error(x, 404, "no_upstream",
+		    "There is no upstream of that name with a server.");
+		return;
+	}
+	api_answer(x, 200, json_pack("{s:i, s:o, s:o}", "v", 1, "now_ms",
+	    api_num(ev_wall_ms(self->ev)), "upstreams", all));
+}

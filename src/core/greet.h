@@ -1,0 +1,26 @@
+/*
+ * A connection before its codec: on a listener with proxy_protocol it
+ * begins with a header that says who the client is (io/proxy_proto.h).
+ * Workers.
+ *
+ * Nothing is read but looked at until the header is whole: a connection
+ * costs no buffer meanwhile.  timeout.header is the time it has.
+ */
+#ifndef SL_CORE_GREET_H
+#define SL_CORE_GREET_H
+
+#include "core/conn.h"
+
+/*
+ * Waits for the header; then c->peer is the client, the limits of its
+ * address are asked, and the codec begins.
+ */
+void greet_start(struct conn *);
+/* Ends one that waits. */
+void greet_close(struct conn *, enum fail why);
+
+/* Copies what a listener's configuration says. */
+void greet_set_conf(struct listener *, const struct listener_conf *);
+void greet_free_conf(struct listener *);
+
+#endif

@@ -1,0 +1,141 @@
+/*
+ * How long an exchange may take in all: timeout.total of the route, and
+ * what the client has left, which X-Request-Deadline (milliseconds) and
+ * grpc-timeout (the gRPC protocol over HTTP/2, "Timeout") say.  Workers.
+ *
+ * The nearer end holds.  Each attempt tells its server how much is left
+ * of it, so that nobody works for an answer that nobody waits for.
+ */
+#include "handler/proxy.h"
+
+#include "base/text.h"
+
+#define FAR_MS	(UINT64_C(30) * 24 * 60 * 60 * 1000)	/* later: no end */
+#define GRPC_DIGITS	8
+
+/* --- the fields --- */
+
+/* "1500": milliseconds from the arrival of the request. */
+static uint64_t
+read_deadline(struct str s)
+{
+	uint64_t	ms;
+
+	if (str_to_u64(s, UINT64_MAX, &ms) == -1)
+		return FAR_MS;
+	return ms < FAR_MS ? ms : FAR_MS;
+}
+
+/* "250m": up to eight digits and a unit; less than 1 ms is none. */
+static uint64_t
+read_grpc(struct str s)
+{
+	static const struct {
+		char		unit;
+		uint64_t	mul;
+		uint64_t	div;
+	} units[] = {
+		{ 'H', 3600000, 1 }, { 'M', 60000, 1 }, { 'S', 1000, 1 },
+		{ 'm', 1, 1 }, { 'u', 1, 1000 }, { 'n', 1, 1000000 }
+	};
+	uint64_t	n;
+
+	if (s.n < 2 || s.n > GRPC_DIGITS + 1 ||
+	    str_to_u64(str_sub(s, 0, s.n - 1), UINT64_MAX, &n) == -1)
+		return FAR_MS;
+	for (size_t i = 0; i < sizeof(units) / sizeof(units[0]); i++)
+		if (s.p[s.n - 1] == units[i].unit) {
+			n = n * units[i].mul / units[i].div;
+			return n < FAR_MS ? n : FAR_MS;
+		}
+	return FAR_MS;
+}
+
+/* The least that the lines of a field say. */
+static uint64_t
+least(const struct hdrs *hs, enum hdr_id id, uint64_t (*read)(struct str))
+{
+	const struct hdr	*h;
+	uint64_t		 ms = FAR_MS, one;
+
+	for (h = hdr_get(hs, id); h != NULL; h = hdr_next(hs, id, h)) {
+		one = read(h->val);
+		if (one < ms)
+			ms = one;
+	}
+	return ms;
+}
+
+bool
+proxy_deadline_drops(const struct proxy *p, const struct hdr *h)
+{
+	return h->id == HDR_X_REQUEST_DEADLINE &&
+	    p->deadline != DEADLINE_OFF;
+}
+
+/* --- the exchange --- */
+
+/* What the client has left, if it is believed; FAR_MS: no word of it. */
+static uint64_t
+clients_time(const struct proxy *p)
+{
+	const struct hdrs	*hs = &p->x->req->hdrs;
+	uint64_t		 a, b;
+
+	if (p->deadline == DEADLINE_OFF ||
+	    (p->deadline == DEADLINE_TRUSTED && !p->x->trusted))
+		return FAR_MS;
+	a = least(hs, HDR_X_REQUEST_DEADLINE, read_deadline);
+	b = least(hs, HDR_GRPC_TIMEOUT, read_grpc);
+	return a < b ? a : b;
+}
+
+bool
+proxy_deadline_start(struct proxy *p)
+{
+	struct ev	*ev = p->x->serve->ev;
+	uint64_t	 ms = clients_time(p);
+
+	p->due_why = FAIL_DEADLINE_EXCEEDED;
+	if (p->times.total > 0 && p->times.total <= ms) {
+		ms = p->times.total;
+		p->due_why = FAIL_TOTAL_TIMEOUT;
+	}
+	if (ms == 0)
+		return false;
+	if (ms < FAR_MS) {
+		p->due_ms = ev_ms(ev) + ms;
+		ev_timer(ev, &p->total, ms);
+	}
+	return true;
+}
+
+/* At most eight digits of the smallest unit that has room. */
+static struct str
+grpc_text(struct arena *a, uint64_t ms)
+{
+	if (ms < 100000000)
+		return arena_fmt(a, "%llum", (unsigned long long)ms);
+	return arena_fmt(a, "%lluS", (unsigned long long)(ms / 1000));
+}
+
+void
+proxy_deadline_tell(struct proxy *p)
+{
+	struct arena	*a = p->x->arena;
+	struct hdrs	*hs = &p->req.hdrs;
+	uint64_t	 now = ev_ms(p->x->serve->ev), left, own;
+
+	if (p->due_ms == 0 || p->deadline == DEADLINE_OFF)
+		return;
+	left = p->due_ms > now ? p->due_ms - now : 1;
+	hdr_set(a, hs, HDR_X_REQUEST_DEADLINE,
+	    arena_fmt(a, "%llu", (unsigned long long)left));
+	if (hdr_get(hs, HDR_GRPC_TIMEOUT) == NULL)
+		return;
+	/* whom we do not believe may still be in more of a hurry */
+	own = least(&p->x->req->hdrs, HDR_GRPC_TIMEOUT, read_grpc);
+	hdr_set(a, hs, HDR_GRPC_TIMEOUT, own < left ?
+	    hdr_val(&p->x->req->hdrs, HDR_GRPC_TIMEOUT) :
+	    grpc_text(a, left));
+}

@@ -1,0 +1,67 @@
+/*
+ * What is told of an attempt that failed.  Workers.
+ *
+ * Each is one line with the request's id, the server, the attempt and the
+ * cause; it counts by its row of the fail table, against the server if
+ * that says so, and is noted as the last of its kind.  A line is a
+ * warning while another server will be asked, an error when the request
+ * fails with it; each row has a flood guard of its own.
+ */
+#include "handler/proxy.h"
+
+struct str
+proxy_cause(const struct proxy *p)
+{
+	char	buf[128];
+
+	if (p->what == NULL || p->what[0] == '\0')
+		return STR("");
+	if (p->error == 0)
+		return str_from(p->what);
+	return arena_fmt(p->x->arena, "%s: %s", p->what,
+	    strerror_r(p->error, buf, sizeof(buf)));
+}
+
+static void
+count(struct proxy *p, enum fail why)
+{
+	struct last_who	who = { p->x->id, p->up->name, p->server->text };
+
+	stat_add(STAT_TRY(why), 1);
+	last_note(why, &who, ev_wall_ms(p->x->serve->ev));
+	if (fail_row(why)->flags & FAIL_F_B)
+		upstream_failed(p->server, why);
+}
+
+static void
+say(struct proxy *p, enum fail why, bool again)
+{
+	const struct fail_row	*row = fail_row(why);
+	struct str		 cause = proxy_cause(p);
+	struct logctx		 lc = p->x->lc;
+	enum log_level		 level = again ? LOG_WARN : LOG_ERR;
+
+	lc.ids.code = row->name;
+	if (p->server == NULL)
+		log_line(&lc, level, __FILE__, "upstream \"%.*s\": %s",
+		    STR_FMT(p->up->name), row->name);
+	else
+		log_line(&lc, level, __FILE__, "server \"%.*s\" of "
+		    "\"%.*s\": attempt %llu failed: %s%s%.*s%s",
+		    STR_FMT(p->server->text), STR_FMT(p->up->name),
+		    (unsigned long long)p->x->acc.num[ACCESS_ATTEMPTS],
+		    row->name, cause.n > 0 ? ": " : "", STR_FMT(cause),
+		    again ? "; another server is asked" : "");
+}
+
+void
+proxy_tell(struct proxy *p, enum fail why, bool again)
+{
+	/* what the client did is told by its own row */
+	if (p->told || p->up == NULL || fail_row(why)->proxy[0] == '\0')
+		return;
+	p->told = true;
+	if (p->server != NULL)
+		count(p, why);
+	say(p, why, again);
+}

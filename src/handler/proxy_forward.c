@@ -1,0 +1,221 @@
+/*
+ * What a server is told about the client: X-Forwarded-For, -Proto and
+ * -Host, X-Real-IP and Forwarded (RFC 7239).  Workers.
+ *
+ * What the peer says of somebody else is kept if it is a trusted proxy,
+ * and dropped otherwise.  The chain of addresses is kept as it came and
+ * the peer appended, if it stands in the field that is believed ([sluice]
+ * client_field); else a chain of the client and the peer is written anew.
+ */
+#include "handler/proxy.h"
+
+#include "base/text.h"
+#include "core/client.h"
+#include "io/proxy_proto.h"
+
+bool
+proxy_forward_drops(const struct proxy *p, const struct hdr *h)
+{
+	switch (h->id) {
+	case HDR_FORWARDED:
+	case HDR_X_FORWARDED_FOR:
+	case HDR_X_FORWARDED_HOST:
+	case HDR_X_FORWARDED_PROTO:
+	case HDR_X_REAL_IP:
+		return true;
+	case HDR_OTHER:
+		/* -Port, -Server and the like are believed by some. */
+		return (!p->x->trusted || p->forwarded == FORWARDED_OFF) &&
+		    str_eq_fold(str_sub(h->name, 0, 12),
+		    STR("x-forwarded-"));
+	default:
+		return false;
+	}
+}
+
+/* --- one value --- */
+
+/* As RFC 7239 6 writes a node. */
+static void
+add_node(struct text *t, const struct sock_peer *peer)
+{
+	switch (peer->family) {
+	case AF_INET:
+		text_add(t, STR("for="));
+		sock_peer_text(t, peer);
+		break;
+	case AF_INET6:
+		text_add(t, STR("for=\"["));
+		sock_peer_text(t, peer);
+		text_add(t, STR("]\""));
+		break;
+	default:
+		text_add(t, STR("for=_unix"));
+	}
+}
+
+static bool
+is_same(const struct sock_peer *a, const struct sock_peer *b)
+{
+	return a->family == b->family &&
+	    memcmp(a->ip, b->ip, sizeof(a->ip)) == 0;
+}
+
+/* A field of a trusted peer, if it is there once; else STR_NONE. */
+static struct str
+told_once(const struct exchange *x, enum hdr_id id)
+{
+	const struct hdr	*h = NULL;
+
+	if (x->trusted)
+		h = hdr_get(&x->req->hdrs, id);
+	if (h == NULL || hdr_next(&x->req->hdrs, id, h) != NULL)
+		return STR_NONE;
+	return h->val;
+}
+
+static struct str
+find_proto(const struct exchange *x)
+{
+	static const struct str	known[] = { STR_INIT("http"),
+		STR_INIT("https"), STR_INIT("ws"), STR_INIT("wss") };
+	struct str		told = told_once(x, HDR_X_FORWARDED_PROTO);
+
+	for (size_t i = 0; i < sizeof(known) / sizeof(known[0]); i++)
+		if (str_eq_fold(told, known[i]))
+			return known[i];
+	return x->req->scheme.n > 0 ? x->req->scheme : STR("http");
+}
+
+static struct str
+find_host(const struct exchange *x)
+{
+	struct str	told = told_once(x, HDR_X_FORWARDED_HOST);
+	struct str	host;
+	int		port;
+
+	if (told.n > 0 && uri_parse_host(told, &host, &port) == FAIL_NONE)
+		return told;
+	return x->req->authority;
+}
+
+/* --- chains --- */
+
+/* What came in all lines of a field, with a comma behind each. */
+static void
+add_lines(struct text *t, const struct hdrs *hs, enum hdr_id id)
+{
+	const struct hdr	*h;
+
+	for (h = hdr_get(hs, id); h != NULL; h = hdr_next(hs, id, h)) {
+		if (h->val.n == 0)
+			continue;
+		text_add(t, h->val);
+		text_add(t, STR(", "));
+	}
+}
+
+/* The chain up to the peer; the peer itself is the caller's. */
+static void
+add_chain(struct text *t, const struct exchange *x, enum client_field field,
+    void (*add)(struct text *, const struct sock_peer *))
+{
+	static const uint16_t	ids[] = {
+		[CLIENT_XFF] = HDR_X_FORWARDED_FOR,
+		[CLIENT_FORWARDED] = HDR_FORWARDED
+	};
+
+	if (x->trusted && x->client_field == field)
+		add_lines(t, &x->req->hdrs, (enum hdr_id)ids[field]);
+	else if (!is_same(&x->acc.peer, &x->conn->peer)) {
+		add(t, &x->acc.peer);
+		text_add(t, STR(", "));
+	}
+}
+
+static struct str
+take_text(struct text *t, struct arena *a)
+{
+	struct str	s = arena_dup(a, text_str(t));
+
+	text_fini(t);
+	return s;
+}
+
+static void
+add_x(struct proxy *p)
+{
+	struct exchange		*x = p->x;
+	struct hdrs		*hs = &p->req.hdrs;
+	struct str		 host = find_host(x);
+	struct str		 ip = exchange_client_ip(x);
+	struct str		 chain = ip;
+	struct text		 t;
+
+	if (x->trusted) {
+		text_init(&t);
+		add_chain(&t, x, CLIENT_XFF, sock_peer_text);
+		sock_peer_text(&t, &x->conn->peer);
+		chain = take_text(&t, x->arena);
+	}
+	hdr_add(x->arena, hs, HDR_X_FORWARDED_FOR, chain);
+	hdr_add(x->arena, hs, HDR_X_FORWARDED_PROTO, find_proto(x));
+	if (host.n > 0)
+		hdr_add(x->arena, hs, HDR_X_FORWARDED_HOST, host);
+	hdr_add(x->arena, hs, HDR_X_REAL_IP, ip);
+}
+
+/* Our element tells of the connection to us alone, as RFC 7239 4 has it. */
+static void
+add_forwarded(struct proxy *p)
+{
+	struct exchange	*x = p->x;
+	struct text	 t;
+
+	text_init(&t);
+	add_chain(&t, x, CLIENT_FORWARDED, add_node);
+	add_node(&t, &x->conn->peer);
+	if (x->req->authority.n > 0)
+		text_fmt(&t, ";host=\"%.*s\"", STR_FMT(x->req->authority));
+	text_add(&t, STR(";proto="));
+	text_add(&t, x->req->scheme.n > 0 ? x->req->scheme : STR("http"));
+	hdr_add(x->arena, &p->req.hdrs, HDR_FORWARDED,
+	    take_text(&t, x->arena));
+}
+
+void
+proxy_forward_add(struct proxy *p)
+{
+	if (p->forwarded == FORWARDED_X || p->forwarded == FORWARDED_BOTH)
+		add_x(p);
+	if (p->forwarded == FORWARDED_RFC || p->forwarded == FORWARDED_BOTH)
+		add_forwarded(p);
+}
+
+/* --- the PROXY protocol --- */
+
+/* Where the client's connection came in; none if that cannot be said. */
+static struct sock_peer
+local_of(const struct exchange *x)
+{
+	struct sock_peer	p = { .family = AF_UNSPEC };
+	struct sock_addr	a;
+
+	if (sock_local(io_fd(&x->conn->io), &a) == 0)
+		sock_peer(&p, &a);
+	return p;
+}
+
+void
+proxy_forward_preface(struct proxy *p, int version)
+{
+	struct sock_peer	to;
+	char			buf[PROXY_PROTO_OUT];
+	size_t			n;
+
+	if (version == SEND_PROXY_OFF)
+		return;
+	to = local_of(p->x);
+	n = proxy_proto_build(buf, (unsigned)version, &p->x->acc.peer, &to);
+	p->wait.first = arena_dup(p->x->arena, str_make(buf, n));
+}

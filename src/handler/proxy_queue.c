@@ -1,0 +1,119 @@
+/*
+ * Which server an attempt goes to, and waiting while none has room.
+ * Workers.
+ *
+ * What it takes to ask a server is claimed with the choice: a pooled
+ * connection, or one of its max_conns.  So two requests never choose the
+ * same last place, and who waits keeps its place in the queue until it
+ * has a claim.
+ */
+#include "handler/proxy.h"
+
+#include "base/must.h"
+#include "os/fault.h"
+
+#define NAMES_MS	20	/* between looks whether a name has addresses */
+
+struct server *
+proxy_pick(struct proxy *p)
+{
+	struct server	*s;
+
+	p->queue.upstream = p->up;
+	if (FAULT("no_server"))
+		return NULL;
+	/* In the place of a pooled connection that was dead. */
+	if (p->fresh && p->server != NULL &&
+	    pool_claim(p->server, &p->wait, true))
+		return p->server;
+	if (p->queue.in == NULL && queue_is_due(p->up, &p->tried))
+		return NULL;
+	/* Others may be faster, but not each time. */
+	for (size_t n = 0; n <= p->up->nserver; n++) {
+		s = upstream_pick(p->up, &p->tried);
+		if (s == NULL || pool_claim(s, &p->wait, p->fresh))
+			return s;
+	}
+	return NULL;
+}
+
+/* Is there any that was not asked? */
+static bool
+is_any_left(const struct proxy *p)
+{
+	for (size_t i = 0; i < p->up->nserver && !FAULT("no_server"); i++)
+		if (!tried_has(&p->tried, p->up->servers[i]))
+			return true;
+	return false;
+}
+
+/*
+ * Nobody is there.  The first answer to a name is waited for as long as a
+ * dial may take; the board wakes nobody, so it is looked at.
+ */
+static enum step_rc
+miss_server(struct proxy *p)
+{
+	enum fail	why = upstream_why(p->up);
+
+	if (why == FAIL_NONE && p->looks++ * NAMES_MS < p->times.connect) {
+		ev_timer(p->x->serve->ev, &p->quiet, NAMES_MS);
+		return STEP_WAIT;
+	}
+	/* What the last server said, if one was asked. */
+	proxy_note(p, why == FAIL_NONE ? FAIL_NAME_TIMEOUT : why);
+	return STEP_FAIL;
+}
+
+void
+proxy_leave_queue(struct proxy *p)
+{
+	if (p->queue.in == NULL)
+		return;
+	p->x->acc.num[ACCESS_QUEUE] += queue_time(&p->queue);
+	queue_leave(&p->queue);
+}
+
+enum step_rc
+proxy_queue(struct proxy *p)
+{
+	enum fail	why;
+
+	if (p->wait.claimed) {
+		proxy_leave_queue(p);
+		return STEP_NEXT;
+	}
+	if (p->queue.in != NULL)
+		return STEP_WAIT;
+	if (!is_any_left(p))
+		return miss_server(p);
+	why = queue_join(&p->queue, &p->limits);
+	if (why == FAIL_NONE)
+		return STEP_WAIT;
+	p->why = why;
+	p->what = "";
+	return STEP_FAIL;
+}
+
+static void
+on_room(struct queue_wait *w, enum fail why)
+{
+	struct proxy	*p = container_of(w, struct proxy, queue);
+
+	must(p->magic == PROXY_MAGIC);
+	if (why != FAIL_NONE) {
+		p->x->acc.num[ACCESS_QUEUE] += queue_time(w);
+		p->what = "";
+		proxy_give_up(p, why);
+		return;
+	}
+	p->step = PROXY_PICK;
+	proxy_run(p);
+}
+
+void
+proxy_init_queue(struct proxy *p)
+{
+	p->queue.on = on_room;
+	p->queue.tried = &p->tried;
+}

@@ -1,0 +1,26 @@
+/*
+ * How many connections to servers there may be, which of them are kept,
+ * and how many requests wait for one.  Of [upstream NAME]; the builder
+ * fills them in, workers obey.
+ */
+#ifndef SL_UP_LIMITS_H
+#define SL_UP_LIMITS_H
+
+#include <stdint.h>
+
+/* which connections a pool keeps; per worker and server */
+struct pool_limits {
+	int64_t		size;		/* idle ones; 0: none */
+	uint64_t	idle;		/* ms without a request */
+	uint64_t	age;		/* ms since it was opened; 0: any */
+	int64_t		requests;	/* over one connection; 0: any */
+};
+
+/* over all workers */
+struct queue_limits {
+	int64_t		max_conns;	/* of servers without own; 0: any */
+	int64_t		length;		/* requests that wait; 0: none */
+	uint64_t	timeout;	/* ms */
+};
+
+#endif

@@ -1,0 +1,518 @@
+/*
+ * Requests that wait for a connection: a worker's own side.
+ *
+ * A new request goes ahead of nobody who waits for the same: while there
+ * are waiters it joins them, unless there is more room than they need.
+ * A connection that comes back serves this worker's first waiter, which
+ * costs no dial; but when another worker's first is older by more than
+ * SLACK_US, the connection is closed and its place goes there.
+ *
+ * No wake is lost between a waiter that looks for room and a process that
+ * gives some back: the waiter counts itself and notes its cell before it
+ * looks, the giver gives before it looks who waits.  The same holds for
+ * idle connections: their bit is set before the count is read.
+ */
+#include "up/queue.h"
+
+#include <stdlib.h>
+
+#include "base/must.h"
+#include "up/pool.h"
+
+#define SLACK_US	20000
+#define SCAN_MAX	8	/* waiters in vain, until the rest waits on */
+
+/* the waiters of an upstream in this process, whichever twin they know */
+struct queue {
+	struct serve		*serve;		/* ref */
+	uint32_t		 row;
+	struct board_upstream	*live;		/* of the board */
+	struct board_queue	*board;		/* of the board */
+	const _Atomic uint64_t	*taken;		/* of the board: who waits */
+	uint32_t		 word;		/* live->queue that taken is of */
+	struct list		 waits;		/* queue_wait, oldest first */
+	int			 cell;		/* of board, or -1 */
+	bool			 noted:1;	/* the bit of idle is set */
+	struct ev_task		 serve_task;
+	struct ev_task		 idle_task;
+};
+
+/* all of a process, by row */
+struct queues {
+	struct queue	**v;		/* own; NULL: not yet */
+	uint32_t	  n;
+};
+
+static unsigned
+slot_of(const struct queue *q)
+{
+	return lease_slot(q->serve->lease);
+}
+
+/* Asked for each request: where the word is is known. */
+static uint32_t
+waiting(struct queue *q)
+{
+	uint32_t		 word;
+	struct lease_word	*w;
+
+	word = atomic_load_explicit(&q->live->queue, memory_order_relaxed);
+	if (word == 0)
+		return 0;
+	if (word != q->word) {
+		w = shm_row(q->serve->shm, &lease_words, word - 1);
+		q->word = word;
+		q->taken = &w->taken;
+	}
+	return (uint32_t)atomic_load(q->taken);
+}
+
+/* The same for an upstream that may have had no use for its queue yet. */
+static uint32_t
+waiting_for(const struct upstream *up)
+{
+	return up->queue != NULL ? waiting(up->queue) :
+	    queue_waiting(up->serve->shm, up->live);
+}
+
+/* When the first here came; UINT64_MAX: nobody waits here. */
+static uint64_t
+own_since(const struct queue *q)
+{
+	if (list_is_empty(&q->waits))
+		return UINT64_MAX;
+	return container_of(q->waits.next, struct queue_wait, node)->since_us;
+}
+
+/* --- the cell --- */
+
+static void
+take_cell(struct queue *q, uint64_t v)
+{
+	uint64_t	was;
+	unsigned	at;
+
+	for (unsigned i = 0; i < QUEUE_CELLS; i++) {
+		at = (slot_of(q) + i) % QUEUE_CELLS;
+		was = 0;
+		if (atomic_compare_exchange_strong(&q->board->cell[at], &was,
+		    v)) {
+			q->cell = (int)at;
+			return;
+		}
+	}
+	/* More processes wait than have cells: it is served by its own. */
+}
+
+/* Notes since when the first one waits. */
+static void
+note_first(struct queue *q)
+{
+	uint64_t	us = own_since(q);
+
+	if (us == UINT64_MAX) {
+		if (q->cell >= 0)
+			atomic_store(&q->board->cell[q->cell], 0);
+		q->cell = -1;
+		return;
+	}
+	us = us << 16 | (slot_of(q) + 1);
+	if (q->cell < 0)
+		take_cell(q, us);
+	else
+		atomic_store(&q->board->cell[q->cell], us);
+}
+
+/* --- waking --- */
+
+/* True if somebody elsewhere has waited clearly longer than all here. */
+static bool
+is_others_turn(const struct queue *q, unsigned *slot)
+{
+	uint64_t	own = own_since(q), since;
+
+	*slot = queue_oldest(q->serve->shm, q->row, slot_of(q), &since);
+	return since != UINT64_MAX &&
+	    (own == UINT64_MAX || since + SLACK_US < own);
+}
+
+/* There is room: whose turn is it? */
+static void
+wake_oldest(struct queue *q)
+{
+	unsigned	slot;
+
+	if (is_others_turn(q, &slot)) {
+		mail_post(self->mail, slot, MAIL_ROOM, q->row);
+	} else if (!list_is_empty(&q->waits))
+		ev_post(q->serve->ev, EV_WAKE, &q->serve_task);
+}
+
+bool
+queue_has_room(const struct upstream *up, const struct tried *tried)
+{
+	for (size_t i = 0; i < up->nserver; i++)
+		if (!tried_has(tried, up->servers[i]) &&
+		    pool_room(up->servers[i]) > 0)
+			return true;
+	return false;
+}
+
+bool
+queue_is_due(const struct upstream *up, const struct tried *tried)
+{
+	uint32_t	n = waiting_for(up);
+
+	if (n == 0)
+		return false;
+	for (size_t i = 0; i < up->nserver; i++)
+		if (!tried_has(tried, up->servers[i]) &&
+		    pool_room(up->servers[i]) > n)
+			return false;
+	return true;
+}
+
+/*
+ * The oldest first, as long as there is room.  One that has asked a
+ * server before may wait for another one than those behind it.
+ */
+static void
+serve_all(struct queue *q)
+{
+	struct queue_wait	*w;
+	struct list		*pos, *tmp;
+	unsigned		 vain = 0;
+
+	list_each_safe(pos, tmp, &q->waits) {
+		w = container_of(pos, struct queue_wait, node);
+		if (queue_has_room(w->upstream, w->tried))
+			w->on(w, FAIL_NONE);
+		if (w->in == q && ++vain == SCAN_MAX)
+			break;
+	}
+	note_first(q);
+	/* Of two wakes for one waiter the other one is passed on. */
+	if (list_is_empty(&q->waits) && waiting(q) > 0)
+		wake_oldest(q);
+}
+
+static void
+on_serve(struct ev_task *t)
+{
+	serve_all(container_of(t, struct queue, serve_task));
+}
+
+/* --- idle connections --- */
+
+/* Closes those over a limit, and n more; how many of these it found. */
+static unsigned
+give_up_idle(struct queue *q, unsigned n)
+{
+	struct upstream	*up;
+	struct str	 key;
+	void		*val;
+	size_t		 at = 0;
+	unsigned	 had, found = 0;
+
+	while (map_next(&q->serve->upstreams, &at, &key, &val)) {
+		up = val;
+		for (size_t i = 0; up->row == q->row && i < up->nserver;
+		    i++) {
+			had = up->servers[i]->nidle;
+			pool_give_up(up->servers[i], n - found);
+			found += had - up->servers[i]->nidle;
+			found = found < n ? found : n;
+		}
+	}
+	return found;
+}
+
+static bool
+has_idle(const struct queue *q)
+{
+	struct upstream	*up;
+	struct str	 key;
+	void		*val;
+	size_t		 at = 0;
+
+	while (map_next(&q->serve->upstreams, &at, &key, &val)) {
+		up = val;
+		for (size_t i = 0; up->row == q->row && i < up->nserver; i++)
+			if (up->servers[i]->nidle > 0)
+				return true;
+	}
+	return false;
+}
+
+/* The bit says that here may be idle ones. */
+static void
+note_idle(struct queue *q, bool idle)
+{
+	_Atomic uint64_t	*word = &q->board->idle[slot_of(q) / 64];
+	uint64_t		 bit = 1ULL << slot_of(q) % 64;
+
+	if (q->noted == idle)
+		return;
+	q->noted = idle;
+	if (idle)
+		atomic_fetch_or(word, bit);
+	else
+		atomic_fetch_and(word, ~bit);
+}
+
+/*
+ * Somebody waits: this process's own take its idle connections, then as
+ * many are given up as there are others.  Who has too few passes it on,
+ * and is not asked again until it has some.
+ */
+static void
+share_idle(struct queue *q)
+{
+	unsigned	slot, n;
+
+	(void)give_up_idle(q, 0);
+	if (!list_is_empty(&q->waits) && !is_others_turn(q, &slot))
+		serve_all(q);
+	n = waiting(q);
+	if (n > 0)
+		n -= give_up_idle(q, n);
+	if (has_idle(q)) {
+		note_idle(q, true);
+		return;
+	}
+	note_idle(q, false);
+	if (n > 0)
+		queue_ask_idle(q->serve->shm, q->row, slot_of(q));
+}
+
+static void
+on_idle(struct ev_task *t)
+{
+	share_idle(container_of(t, struct queue, idle_task));
+}
+
+/* --- queues of this process --- */
+
+static struct queue *
+new_queue(struct serve *serve, uint32_t row)
+{
+	struct queue	*q = must_calloc(1, sizeof(*q));
+
+	q->serve = serve;
+	q->row = row;
+	q->live = shm_row(serve->shm, &board_upstreams, row);
+	q->board = shm_row(serve->shm, &board_queues, row);
+	list_init(&q->waits);
+	q->cell = -1;
+	ev_task_init(&q->serve_task, on_serve);
+	ev_task_init(&q->idle_task, on_idle);
+	atomic_store(&q->live->touched, 1);
+	return q;
+}
+
+/* NULL if the board has no queue for it. */
+static struct queue *
+queue_of(struct upstream *up)
+{
+	void		**state;
+	struct queues	 *qs;
+
+	if (up->queue != NULL)
+		return up->queue;
+	if (up->row >= shm_rows(up->serve->shm, &board_queues))
+		return NULL;
+	state = serve_state(up->serve, &queue_part);
+	if (*state == NULL)
+		*state = must_calloc(1, sizeof(*qs));
+	qs = *state;
+	if (up->row >= qs->n) {
+		qs->v = must_realloc(qs->v, (up->row + 64) * sizeof(*qs->v));
+		memset(qs->v + qs->n, 0,
+		    (up->row + 64 - qs->n) * sizeof(*qs->v));
+		qs->n = up->row + 64;
+	}
+	if (qs->v[up->row] == NULL)
+		qs->v[up->row] = new_queue(up->serve, up->row);
+	up->queue = qs->v[up->row];
+	return up->queue;
+}
+
+static void
+fini(struct serve *serve)
+{
+	struct queues	*qs = *serve_state(serve, &queue_part);
+	struct str	 key;
+	void		*val;
+	size_t		 at = 0;
+
+	if (qs == NULL)
+		return;
+	/* what still closes has no queue any more */
+	while (map_next(&serve->upstreams, &at, &key, &val)) {
+		((struct upstream *)val)->queue = NULL;
+		((struct upstream *)val)->row = UINT32_MAX;
+	}
+	for (uint32_t i = 0; i < qs->n; i++) {
+		if (qs->v[i] == NULL)
+			continue;
+		must(list_is_empty(&qs->v[i]->waits));
+		ev_cancel(&qs->v[i]->serve_task);
+		ev_cancel(&qs->v[i]->idle_task);
+		free(qs->v[i]);
+	}
+	free(qs->v);
+	free(qs);
+	*serve_state(serve, &queue_part) = NULL;
+}
+
+const struct serve_part queue_part = { "queue", NULL, NULL, NULL, fini };
+
+void
+queue_on_mail(void *ctx, enum mail_topic topic, uint32_t key)
+{
+	struct serve	*serve = ctx;
+	struct queues	*qs = *serve_state(serve, &queue_part);
+	struct queue	*q;
+
+	for (uint32_t i = key; qs != NULL && i < qs->n; i += MAIL_KEYS) {
+		q = qs->v[i];
+		if (q != NULL)
+			ev_post(serve->ev, EV_WAKE, topic == MAIL_ROOM ?
+			    &q->serve_task : &q->idle_task);
+	}
+}
+
+/* --- waiting --- */
+
+/* Of those that came at once each keeps its place. */
+static void
+insert(struct queue *q, struct queue_wait *w)
+{
+	struct list	*pos = q->waits.prev;
+
+	while (pos != &q->waits &&
+	    container_of(pos, struct queue_wait, node)->since_us > w->since_us)
+		pos = pos->prev;
+	list_add(pos, &w->node);
+}
+
+static void
+remove_wait(struct queue_wait *w)
+{
+	struct queue	*q = w->in;
+	bool		 first = q->waits.next == &w->node;
+
+	w->in = NULL;
+	list_del(&w->node);
+	ev_timer_off(q->serve->ev, &w->deadline);
+	stat_sub(STAT_UP_QUEUE, 1);
+	if (first)
+		note_first(q);
+	lease_give(q->serve->lease, atomic_load(&q->live->queue) - 1);
+}
+
+static void
+on_deadline(struct timer *t)
+{
+	struct queue_wait	*w;
+
+	w = container_of(t, struct queue_wait, deadline);
+	atomic_fetch_add(&w->in->live->timed_out, 1);
+	stat_add(STAT_UP_QUEUE_TIMEOUTS, 1);
+	remove_wait(w);
+	w->on(w, FAIL_QUEUE_TIMEOUT);
+}
+
+/* It is counted and its cell is noted: is there room after all? */
+static void
+look_around(struct queue *q, const struct queue_wait *w)
+{
+	if (queue_has_room(w->upstream, w->tried))
+		wake_oldest(q);
+	else if (has_idle(q))
+		ev_post(q->serve->ev, EV_WAKE, &q->idle_task);
+	else
+		queue_ask_idle(q->serve->shm, q->row, slot_of(q));
+}
+
+enum fail
+queue_join(struct queue_wait *w, const struct queue_limits *l)
+{
+	struct upstream	*up = w->upstream;
+	struct queue	*q = queue_of(up);
+	uint32_t	 word = atomic_load(&up->live->queue);
+
+	must(w->in == NULL);
+	if (q == NULL || word == 0 || l->length == 0)
+		return FAIL_DIAL_LIMIT;
+	if (!lease_take_max(up->serve->lease, word - 1,
+	    (uint32_t)l->length)) {
+		atomic_fetch_add(&up->live->refused, 1);
+		stat_add(STAT_UP_QUEUE_FULL, 1);
+		return FAIL_QUEUE_FULL;
+	}
+	w->in = q;
+	w->since_us = ev_clock_ns() / 1000;
+	timer_init(&w->deadline, on_deadline);
+	ev_timer(q->serve->ev, &w->deadline, l->timeout);
+	insert(q, w);
+	if (q->waits.next == &w->node)
+		note_first(q);
+	atomic_fetch_add(&up->live->queued, 1);
+	stat_add(STAT_UP_QUEUE, 1);
+	stat_add(STAT_UP_QUEUED, 1);
+	look_around(q, w);
+	return FAIL_NONE;
+}
+
+void
+queue_leave(struct queue_wait *w)
+{
+	if (w->in != NULL)
+		remove_wait(w);
+}
+
+uint64_t
+queue_time(const struct queue_wait *w)
+{
+	return ev_clock_ns() / 1000 - w->since_us;
+}
+
+/* --- for the pool --- */
+
+bool
+queue_lets_idle(struct upstream *up)
+{
+	unsigned	slot;
+
+	if (waiting_for(up) == 0)
+		return true;
+	return queue_of(up) == NULL || !is_others_turn(up->queue, &slot);
+}
+
+/*
+ * One that this worker's waiters take at once need not be told of to the
+ * others.
+ */
+void
+queue_note_idle(struct upstream *up)
+{
+	struct queue	*q = queue_of(up);
+
+	if (q == NULL)
+		return;
+	if (!list_is_empty(&q->waits)) {
+		ev_post(q->serve->ev, EV_WAKE, &q->idle_task);
+		return;
+	}
+	note_idle(q, true);
+	if (waiting(q) > 0)
+		ev_post(q->serve->ev, EV_WAKE, &q->idle_task);
+}
+
+void
+queue_note_place(struct upstream *up)
+{
+	if (waiting_for(up) > 0 && queue_of(up) != NULL)
+		wake_oldest(up->queue);
+}

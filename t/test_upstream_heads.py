@@ -1,0 +1,369 @@
+"""What a gateway changes in heads, and what it leaves alone."""
+import gzip
+import socket
+import threading
+
+import pytest
+
+from lib import http, net, wire
+from lib.peer import Peer, hold, no_body, raw, respond
+
+LISTEN = """
+[listener web]
+bind = 127.0.0.1:@port@
+"""
+
+
+def conf(addr, top="", up="", route="", more=""):
+    return f"[sluice]\n{top}\n{LISTEN}\n[upstream app]\nserver = {addr}\n" \
+        f"{up}\n[route all]\npath = /*\nupstream = app\n{route}\n{more}"
+
+
+@pytest.fixture(scope="module")
+def gate():
+    """No proxy is trusted."""
+    with Peer() as app, wire.gateway(conf(app.addr)) as s:
+        s.app = app
+        yield s
+        assert not app.errors
+
+
+@pytest.fixture(scope="module")
+def inner():
+    """A gateway behind proxies on the loopback and in 10/8."""
+    with Peer() as app, wire.gateway(conf(
+            app.addr, top="trusted_proxies = 127.0.0.0/8 10.0.0.0/8 fd00::/8",
+            up="forwarded = both")) as s:
+        s.app = app
+        yield s
+        assert not app.errors
+
+
+def seen(s, headers=(), host="shop.example", **kw):
+    """The request as the server got it, and the answer."""
+    with http.Client(s.port) as c:
+        r = c.ask("GET", "/x", headers, host=host, **kw)
+    return s.app.requests[-1], r
+
+
+# --- who the client is ---
+
+@pytest.mark.parametrize("chain,client", [
+    ([], "127.0.0.1"),
+    (["192.0.2.1"], "192.0.2.1"),
+    (["6.6.6.6, 192.0.2.1"], "192.0.2.1"),
+    (["6.6.6.6", "192.0.2.1, 10.0.0.2"], "192.0.2.1"),
+    (["192.0.2.1", "10.0.0.3", "10.0.0.2"], "192.0.2.1"),
+    (["[2001:db8::7]:443, fd00::2"], "2001:db8::7"),
+    (["2001:db8::7"], "2001:db8::7"),
+    (["192.0.2.1:4711"], "192.0.2.1"),
+    (["6.6.6.6, unknown"], "127.0.0.1"),
+    (["6.6.6.6, _hidden, 10.0.0.2"], "10.0.0.2"),
+    (["6.6.6.6, what ever, 10.0.0.2"], "10.0.0.2"),
+    ([", ".join(["6.6.6.6"] + ["10.0.0.9"] * 40)], "10.0.0.9"),
+])
+def test_chain(inner, chain, client):
+    got, _ = seen(inner, [("X-Forwarded-For", v) for v in chain])
+    want = ", ".join(chain + ["127.0.0.1"])
+    assert got.all("x-forwarded-for") == [want]
+    assert got.all("x-real-ip") == [client]
+    rec = wire.record(inner, got.get("x-request-id"))
+    assert rec["client"] == client
+    node = f'for="[{client}]"' if ":" in client else f"for={client}"
+    ours = 'for=127.0.0.1;host="shop.example";proto=http'
+    assert got.all("forwarded") == [
+        ours if client == "127.0.0.1" else f"{node}, {ours}"]
+
+
+def test_other_fields_are_not_read(inner):
+    """Proxies pass on what they do not know: it may be the client's lie."""
+    got, _ = seen(inner, [("Forwarded", "for=6.6.6.6;host=evil"),
+                          ("X-Real-IP", "7.7.7.7"),
+                          ("X-Forwarded-For", "192.0.2.1")])
+    assert got.all("x-real-ip") == ["192.0.2.1"]
+    assert "6.6.6.6" not in got.get("forwarded")
+    assert "evil" not in got.get("forwarded")
+
+
+@pytest.mark.parametrize("given,proto,host", [
+    ([("X-Forwarded-Proto", "https"), ("X-Forwarded-Host", "a.example:8443"),
+      ("X-Forwarded-Port", "8443")], "https", "a.example:8443"),
+    ([("X-Forwarded-Proto", "HTTPS")], "https", "shop.example"),
+    ([("X-Forwarded-Proto", "gopher"), ("X-Forwarded-Host", "a b")],
+     "http", "shop.example"),
+    ([("X-Forwarded-Proto", "https"), ("X-Forwarded-Proto", "http"),
+      ("X-Forwarded-Host", "a.example"), ("X-Forwarded-Host", "b.example")],
+     "http", "shop.example"),
+])
+def test_proto_and_host(inner, given, proto, host):
+    got, _ = seen(inner, given)
+    assert got.all("x-forwarded-proto") == [proto]
+    assert got.all("x-forwarded-host") == [host]
+    assert got.all("x-forwarded-port") == [
+        v for n, v in given if n == "X-Forwarded-Port"]
+
+
+@pytest.mark.parametrize("field,client,kept", [
+    ("forwarded", "192.0.2.2", "forwarded"),
+    ("x-real-ip", "192.0.2.3", None), ("x-forwarded-for", "192.0.2.1",
+                                       "x-forwarded-for")])
+def test_client_field(sluice, peer, field, client, kept):
+    app = peer()
+    s = sluice(conf(app.addr, up="forwarded = both",
+                    top=f"trusted_proxies = 127.0.0.1\nclient_field={field}"))
+    s.app = app
+    given = {"x-forwarded-for": "192.0.2.1",
+             "forwarded": 'for="192.0.2.2:81";by="a,b;c"',
+             "x-real-ip": "192.0.2.3"}
+    got, _ = seen(s, list(given.items()))
+    assert got.all("x-real-ip") == [client]
+    ours = {"x-forwarded-for": "127.0.0.1",
+            "forwarded": 'for=127.0.0.1;host="shop.example";proto=http'}
+    for name, own in ours.items():
+        chain = given[name] if name == kept else \
+            client if name == "x-forwarded-for" else f"for={client}"
+        assert got.all(name) == [f"{chain}, {own}"]
+
+
+@pytest.mark.parametrize("how,names", [
+    ("x", {"x-forwarded-for", "x-forwarded-proto", "x-forwarded-host",
+           "x-real-ip"}),
+    ("rfc7239", {"forwarded"}), ("off", set()),
+    ("both", {"x-forwarded-for", "x-forwarded-proto", "x-forwarded-host",
+              "x-real-ip", "forwarded"})])
+@pytest.mark.parametrize("trusted", ["", "trusted_proxies = 127.0.0.1"])
+def test_forwarded(sluice, peer, how, names, trusted):
+    app = peer()
+    s = sluice(conf(app.addr, top=trusted, up=f"forwarded = {how}"))
+    s.app = app
+    got, _ = seen(s, [
+        ("X-Forwarded-For", "192.0.2.1"), ("Forwarded", "for=192.0.2.1"),
+        ("X-Real-IP", "192.0.2.1"), ("X-Forwarded-Proto", "https"),
+        ("X-Forwarded-Host", "a.example")])
+    assert {n for n, _ in got.headers} & {
+        "x-forwarded-for", "x-forwarded-proto", "x-forwarded-host",
+        "x-real-ip", "forwarded"} == names
+    # the claim of somebody unknown is nowhere
+    assert (b"192.0.2.1" in got.raw) == bool(names and trusted)
+
+
+def test_from_sees_the_client(sluice, peer):
+    """Routes choose by the client's address, not by the proxy's."""
+    app = peer()
+    s = sluice(conf(app.addr, top="trusted_proxies = 127.0.0.1",
+                    more="[route some]\npath = /*\nfrom = 192.0.2.0/24\n"
+                    "respond = 200 some\n"))
+    assert http.get(s.port, "/", headers={
+        "X-Forwarded-For": "192.0.2.77"}).body == b"some"
+    assert http.get(s.port, "/", headers={
+        "X-Forwarded-For": "192.0.2.77, 8.8.8.8"}).body == b"ok\n"
+    assert http.get(s.port, "/").body == b"ok\n"
+
+
+def test_ipv6_peer(sluice, peer):
+    app = peer()
+    s = sluice(conf(app.addr, up="forwarded = both").replace(
+        "bind = 127.0.0.1:", "bind = [::1]:"))
+    with socket.create_connection(("::1", s.port), net.WAIT) as k:
+        k.sendall(b"GET / HTTP/1.1\r\nHost: a:1\r\nConnection: close\r\n\r\n")
+        assert k.recv(100).startswith(b"HTTP/1.1 200 ")
+    got = app.requests[-1]
+    assert got.get("x-forwarded-for") == "::1"
+    assert got.get("forwarded") == 'for="[::1]";host="a:1";proto=http'
+
+
+def test_host_of_a_route(sluice, peer):
+    """A target has no upstream that could say it."""
+    app = peer()
+    s = sluice(f"{LISTEN}[route a]\npath = /a\ntarget = {app.addr}\n"
+               "host_header = in.side\n[upstream u]\n"
+               f"server = {app.addr}\nhost_header = of.upstream\n"
+               "[route b]\npath = /b\nupstream = u\n"
+               "[route c]\npath = /c\nupstream = u\nhost_header = server\n")
+    for path, want in (("/a", "in.side"), ("/b", "of.upstream"),
+                       ("/c", app.addr)):
+        assert http.get(s.port, path).status == 200
+        assert app.requests[-1].all("host") == [want]
+
+
+# --- fields of one connection ---
+
+HOP = [("Keep-Alive", "timeout=5"), ("Proxy-Connection", "keep-alive"),
+       ("TE", "gzip"), ("X-Mine", "1"), ("x-other", "2"),
+       ("Upgrade", "h9"), ("Proxy-Authorization", "Basic eA==")]
+GONE = {"keep-alive", "proxy-connection", "te", "x-mine", "x-other",
+        "upgrade", "proxy-authorization"}
+
+
+def test_hop_by_hop_up(gate):
+    got, _ = seen(gate, HOP + [
+        ("Connection", "keep-alive, X-MINE"), ("Connection", "x-other"),
+        ("X-Stays", "3")])
+    names = {n for n, _ in got.headers}
+    assert not names & GONE and got.get("x-stays") == "3"
+    assert got.get("connection", "").lower() in ("", "keep-alive")
+
+
+def test_hop_by_hop_down(gate):
+    gate.app.script.append(respond(headers=HOP[:5] + [
+        ("Connection", "keep-alive, x-mine"), ("Connection", "X-Other"),
+        ("X-Stays", "3")]))
+    _, r = seen(gate)
+    assert not {n for n, _ in r.headers} & GONE
+    assert r.get("x-stays") == "3" and r.status == 200
+
+
+@pytest.mark.parametrize("trusted", ["", "trusted_proxies = 127.0.0.1"])
+def test_trace(sluice, peer, trusted):
+    """Traces go on as they came, whoever began them."""
+    app = peer()
+    s = sluice(conf(app.addr, top=trusted))
+    s.app = app
+    given = [("traceparent", "00-0af7651916cd43dd8448eb211c80319c-"
+              "b7ad6b7169203331-01"),
+             ("tracestate", "a=1,b=2"), ("tracestate", "c=3"),
+             ("baggage", "k=v"), ("X-Request-ID", "mine.1")]
+    got, r = seen(s, given)
+    for name in ("traceparent", "tracestate", "baggage"):
+        assert got.all(name) == [v for n, v in given if n == name]
+    assert got.all("x-request-id") == [r["x-request-id"]]
+    assert (r["x-request-id"] == "mine.1") == bool(trusted)
+    assert wire.record(s, r["x-request-id"])["attempts"] == 1
+
+
+# --- how long it may take ---
+
+TRUST = "trusted_proxies = 127.0.0.1"
+
+
+def left(got, most):
+    """The milliseconds that the server was told of, at most `most`."""
+    value, = got.all("x-request-deadline")
+    assert 0 < int(value) <= most
+    return int(value)
+
+
+@pytest.mark.parametrize("top,route,told", [
+    ("", "", None), (TRUST, "", 5000), ("", "deadline = on", 5000),
+    (TRUST, "timeout.total = 4s", 4000), ("", "timeout.total = 4s", 4000),
+    (TRUST, "timeout.total = 20s", 5000)])
+@pytest.mark.parametrize("field,value", [
+    ("X-Request-Deadline", "5000"), ("grpc-timeout", "5S")])
+def test_deadline_is_told(sluice, peer, top, route, told, field, value):
+    app = peer()
+    s = sluice(conf(app.addr, top=top, route=route))
+    s.app = app
+    got, _ = seen(s, [(field, value)])
+    if told is None:
+        assert not got.all("x-request-deadline")
+        # the server's own matter, as of all who do not know the field
+        assert got.get("grpc-timeout") == (
+            value if field == "grpc-timeout" else None)
+        return
+    ms = left(got, told)
+    assert ms > told - 1900
+    if field == "grpc-timeout":
+        assert got.all(field) == [f"{ms}m"]
+    else:
+        assert not got.all("grpc-timeout")
+
+
+def test_deadline_off(sluice, peer):
+    """Nobody looks: fields pass as all others do."""
+    app = peer()
+    s = sluice(conf(app.addr, top=TRUST,
+                    route="deadline = off\ntimeout.total = 9s"))
+    s.app = app
+    got, _ = seen(s, [("X-Request-Deadline", "0"), ("grpc-timeout", "1n")])
+    assert got.all("x-request-deadline") == ["0"]
+    assert got.all("grpc-timeout") == ["1n"]
+
+
+@pytest.mark.parametrize("field,value,most", [
+    ("X-Request-Deadline", ["700000", "60000"], 60000),
+    ("X-Request-Deadline", ["x", "60000"], 60000),
+    ("grpc-timeout", ["1H"], 3600000), ("grpc-timeout", ["2M"], 120000),
+    ("grpc-timeout", ["90000000u"], 90000),
+    ("grpc-timeout", ["1000m", "1M"], 1000),
+    ("X-Request-Deadline", ["18446744073709551616"], None),
+    ("X-Request-Deadline", ["-1"], None), ("X-Request-Deadline", [""], None),
+    ("X-Request-Deadline", ["1.5"], None), ("grpc-timeout", ["5"], None),
+    ("grpc-timeout", ["S"], None), ("grpc-timeout", ["123456789m"], None),
+    ("grpc-timeout", ["5s"], None), ("grpc-timeout", ["99999999H"], None)])
+def test_deadline_forms(sluice, peer, field, value, most):
+    app = peer()
+    s = sluice(conf(app.addr, route="deadline = on"))
+    s.app = app
+    got, r = seen(s, [(field, v) for v in value])
+    assert r.status == 200
+    if most is None:
+        assert not got.all("x-request-deadline")
+    else:
+        assert left(got, most) > most - 900
+
+
+@pytest.mark.parametrize("field,value", [
+    ("X-Request-Deadline", "0"), ("grpc-timeout", "999u"),
+    ("grpc-timeout", "0H")])
+def test_deadline_is_over(sluice, peer, field, value):
+    """Then nobody is asked."""
+    app = peer()
+    s = sluice(conf(app.addr, route="deadline = on"))
+    r = http.get(s.port, "/", headers={field: value, **wire.JSON})
+    wire.is_fail(r, "deadline_exceeded")
+    assert not app.requests
+
+
+@pytest.mark.parametrize("limit,row", [
+    ("deadline = on", "deadline_exceeded"),
+    ("timeout.total = 150ms\ntimeout.connect = 100ms", "total_timeout")])
+def test_deadline_passes(sluice, peer, limit, row):
+    wait = threading.Event()
+    app = peer([hold(wait)])
+    s = sluice(conf(app.addr, route=limit))
+    given = {"X-Request-Deadline": "200", **wire.JSON}
+    r = http.get(s.port, "/late", headers=given)
+    rid = wire.is_fail(r, row)
+    wait.set()
+    rec = wire.record(s, rid)
+    assert rec["fail"] == row and 140000 <= rec["duration_us"] < 5000000
+    assert http.get(s.port, "/").status == 200
+
+
+def test_deadline_within_the_body(sluice, peer):
+    """Time is up after the head: the answer is visibly cut."""
+    wait = threading.Event()
+
+    def step(conn, _):
+        conn.send(b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nabc")
+        wait.wait(net.WAIT)
+        return False
+    app = peer([step])
+    s = sluice(conf(app.addr, route="deadline = on"))
+    with http.Client(s.port) as c:
+        c.send(http.request("GET", "/cut", {"X-Request-Deadline": "200"}))
+        assert c.head().status == 200
+        with pytest.raises(http.Closed):
+            c._take(10)
+    wait.set()
+    assert wire.record(s, target="/cut")["fail"] == "deadline_exceeded"
+
+
+def test_deadline_shrinks(sluice, peer):
+    """A second attempt has what the first has left of it."""
+    app = peer()
+    dead = net.free_port()
+    hole = socket.create_server(("127.0.0.1", 0), backlog=0)
+    full = [socket.socket() for _ in range(3)]
+    for k in full:      # a queue that is full: who connects waits
+        k.setblocking(False)
+        k.connect_ex(hole.getsockname())
+    addr = "127.0.0.1:%d" % hole.getsockname()[1]
+    s = sluice(conf(f"{addr}\nserver = 127.0.0.1:{dead}\nserver = {app.addr}",
+                    route="deadline = on", up="timeout.connect = 300ms"))
+    s.app = app
+    told = [left(seen(s, {"X-Request-Deadline": "9000"})[0], 9000)
+            for _ in range(3)]
+    assert min(told) <= 8700
+    for k in full + [hole]:
+        k.close()
