@@ -147,7 +147,9 @@ static const struct conf_row rows[] = {
 		.example = "GET POST",
 		.text = "Methods the route is for; GET includes HEAD.  "
 		    "If only this condition of a route fails and no other "
-		    "route fits, the answer is 405."
+		    "route fits, the answer is 405.  CONNECT is for routes "
+		    "alone that name it; Upgrades and tunnels above says "
+		    "more."
 	},
 	{ .key = NULL }
 };

@@ -192,12 +192,16 @@ static const struct conf_row sluice_rows[] = {
 		.key = "drain.streams", .type = CONF_TIME,
 		.unit = CONF_SECONDS, .off = AT(drain_streams), .def = "1h",
 		.max = 30 * DAY_MS, .example = "4h",
-		.text = "The same for streams and upgraded connections."
+		.text = "The same for upgraded connections (WebSocket) and "
+		    "tunnels, if that is more; and how long they may go on "
+		    "when the configuration names their listener or their "
+		    "server no more."
 	}, {
 		.key = "stop", .type = CONF_TIME, .unit = CONF_SECONDS,
 		.off = AT(stop), .def = "30s", .max = DAY_MS,
 		.example = "10s",
-		.text = "How long requests may go on when the daemon stops."
+		.text = "How long requests, upgraded connections and tunnels "
+		    "may go on when the daemon stops."
 	}, {
 		.key = "error_page.*", .type = CONF_CUSTOM,
 		.off = AT(error_pages), .flags = CONF_F_MANY,

@@ -185,6 +185,7 @@ go_on(struct proxy_relay *t)
 		return;
 	t->relay.ev = loop_of(t);
 	t->relay.pages = &x->serve->pages;
+	t->relay.pipes = &x->serve->pipes;
 	t->relay.idle_ms = p->times.stream_idle;
 	t->relay.moved = on_moved;
 	t->relay.over = on_over;

@@ -3,8 +3,9 @@
  *
  * What one read brought is written before the next one: when the write
  * blocks, reading stops, and the sender feels it by its kernel's buffers.
- * A read takes one page at first and twice as many after each that filled
- * all, for as long as it goes on so.
+ * A read takes one page at first, twice as many after one that filled all
+ * and else as many as that took; from some on bytes are spliced, until there
+ * are none for a moment or nobody takes them for a second.
  *
  * A side that takes no more may still have something to say, such as why:
  * its own direction goes on until its end or error, then the relay ends
@@ -16,6 +17,8 @@
 
 #define TURN_BYTES	(256 * 1024)
 #define HELD_PAGES	4	/* of a read after one that was not taken */
+#define FAST_PAGES	8	/* of a read that a pipe would do better */
+#define PIPE_BYTES	(RELAY_PAGES * PAGE_ROOM)
 
 static unsigned
 side_of(const struct relay *r, const struct io *io)
@@ -32,13 +35,21 @@ drop_pages(struct relay_way *w)
 	w->pos = 0;
 }
 
+static void
+drop_all(struct relay *r, struct relay_way *w)
+{
+	drop_pages(w);
+	if (w->pipe != NULL)
+		pipe_put(r->pipes, &w->pipe);
+}
+
 void
 relay_stop(struct relay *r)
 {
 	ev_timer_off(r->ev, &r->idle);
 	ev_cancel(&r->task);
 	for (unsigned i = 0; i < 2; i++)
-		drop_pages(&r->way[i]);
+		drop_all(r, &r->way[i]);
 	r->on = false;
 }
 
@@ -67,7 +78,7 @@ static void
 lose(struct relay *r, struct relay_way *w)
 {
 	r->broken = (uint8_t)(side_of(r, w->to) + 1);
-	drop_pages(w);
+	drop_all(r, w);
 	w->eof = w->shut = true;
 	/* what it said before, its error at last, is there to be read */
 	w->to->fd.ready |= w->to->rd_wait;
@@ -158,7 +169,7 @@ read_in(struct relay *r, struct relay_way *w)
 	rc = io_readv(w->from, v, (int)n, &got);
 	keep_pages(w, pg, n, got);
 	if (got < n * PAGE_ROOM)
-		w->want = 1;
+		w->want = (uint8_t)(got / PAGE_ROOM + 1);
 	else if (n < RELAY_PAGES)
 		w->want = (uint8_t)(n * 2);
 	if (got > 0)
@@ -167,6 +178,89 @@ read_in(struct relay *r, struct relay_way *w)
 	if (rc == IO_ERR)
 		end(r, RELAY_BROKEN, side_of(r, w->from));
 	return rc == IO_OK || rc == IO_EOF;
+}
+
+/* --- through a pipe --- */
+
+/* Nobody takes what is in it: others may have the pipe. */
+static void
+on_stalled(struct pipe *p)
+{
+	struct relay		*r = p->ctx;
+	struct relay_way	*w = &r->way[p == r->way[0].pipe ? 0 : 1];
+	struct page		*pg;
+	ssize_t			 n;
+
+	while (p->n > 0 && w->n < RELAY_PAGES) {
+		pg = page_new(r->pages);
+		n = pipe_read(p, pg->data, PAGE_ROOM);
+		if (n < 0) {
+			page_unref(&pg);
+			break;
+		}
+		pg->fill = (uint32_t)n;
+		w->page[w->n++] = pg;
+	}
+	if (p->n > 0) {
+		lose(r, w);
+		return;
+	}
+	pipe_put(r->pipes, &w->pipe);
+	w->want = 1;
+}
+
+static bool
+takes_pipe(struct relay *r, struct relay_way *w)
+{
+	if (w->want < FAST_PAGES || w->eof || w->n > 0 || r->pipes == NULL ||
+	    (w->from->caps & w->to->caps & IO_C_SPLICE) == 0)
+		return false;
+	w->pipe = pipe_get(r->pipes, PIPE_SMALL);
+	if (w->pipe == NULL)
+		return false;
+	w->pipe->stalled = on_stalled;
+	w->pipe->ctx = r;
+	return true;
+}
+
+/* The pipe goes back as soon as there is nothing for it. */
+static bool
+fill(struct relay *r, struct relay_way *w)
+{
+	enum io_rc	rc;
+	size_t		got;
+
+	rc = pipe_fill(w->pipe, w->from, PIPE_BYTES, &got);
+	if (rc == IO_OK) {
+		w->want = (uint8_t)(got / PAGE_ROOM + 1);
+		note(r, w->from, got, 0);
+		return true;
+	}
+	pipe_put(r->pipes, &w->pipe);
+	if (w->want > RELAY_PAGES)
+		w->want = RELAY_PAGES;
+	w->eof = rc == IO_EOF;
+	if (rc == IO_ERR)
+		end(r, RELAY_BROKEN, side_of(r, w->from));
+	return rc == IO_EOF;
+}
+
+/* One move; false: no more goes now. */
+static bool
+splice_on(struct relay *r, struct relay_way *w)
+{
+	enum io_rc	rc;
+	size_t		put;
+
+	if (w->pipe->n == 0)
+		return fill(r, w);
+	rc = pipe_drain(w->pipe, w->to, w->pipe->n, 0, &put);
+	if (rc == IO_ERR)
+		lose(r, w);
+	if (rc != IO_OK)
+		return false;
+	note(r, w->to, 0, put);
+	return true;
 }
 
 /* Moves what can be moved now. */
@@ -178,7 +272,10 @@ pump(struct relay *r, struct relay_way *w)
 			ev_post(r->ev, EV_READY, &r->task);
 			return;
 		}
-		if (w->n > 0) {
+		if (w->pipe != NULL || takes_pipe(r, w)) {
+			if (!splice_on(r, w))
+				return;
+		} else if (w->n > 0) {
 			if (!write_out(r, w))
 				return;
 		} else if (w->eof) {

@@ -5,6 +5,8 @@
  *
  * Each direction reads only when all that it has read before was written,
  * so it holds at most RELAY_PAGES pages, and none while nothing waits.
+ * One that moves fast between sockets goes through a pipe instead, if one
+ * is free.
  * The end of one direction is passed on when its last byte has been; the
  * other one goes on.
  */
@@ -14,6 +16,7 @@
 #include "base/page.h"
 #include "base/str.h"
 #include "io/io.h"
+#include "io/pipe.h"
 
 #define RELAY_PAGES	16	/* 256 KiB, of one that moves fast */
 
@@ -28,6 +31,7 @@ struct relay_way {
 	struct io	*from;		/* ref */
 	struct io	*to;		/* ref */
 	struct page	*page[RELAY_PAGES]; /* ref: what waits, from at on */
+	struct pipe	*pipe;		/* own: in place of pages, or NULL */
 	uint32_t	 pos;		/* of page[at], written up to here */
 	uint8_t		 at;
 	uint8_t		 n;		/* pages there are */
@@ -40,6 +44,7 @@ struct relay {
 	/* by the owner, before relay_start */
 	struct ev		*ev;	/* ref */
 	struct page_pool	*pages;	/* ref */
+	struct pipe_pool	*pipes;	/* ref; NULL: none */
 	uint64_t		 idle_ms; /* 0: for ever */
 	/* got bytes were read from a side, put written to it */
 	void			(*moved)(struct relay *, unsigned side,

@@ -8,16 +8,18 @@
 
 #include <check.h>
 #include <errno.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "base/must.h"
 
-enum { MEMORY, SOCKETS, NKIND };
+enum { MEMORY, SOCKETS, PIPES, NKIND };
 
 static struct ev	*ev;
 static struct page_pool	 pages;
+static struct pipe_pool	 pipes;
 static struct io_mem	*mem[2];
 static struct io	 sock[2][2];
 static struct io	*near_io[2], *far_io[2];	/* by side */
@@ -94,6 +96,11 @@ prepare(int kind, uint64_t idle_ms)
 	turns();
 	r.ev = ev;
 	r.pages = &pages;
+	pipe_pool_init(&pipes, ev);
+	if (kind == PIPES) {
+		pipe_pool_share(&pipes, 1);
+		r.pipes = &pipes;
+	}
 	r.idle_ms = idle_ms;
 	r.moved = on_moved;
 	r.over = on_over;
@@ -118,6 +125,8 @@ finish(void)
 		io_mem_free(&mem[i]);
 	}
 	ck_assert_uint_eq(pages.live, 0);
+	ck_assert_uint_eq(pipes.nbusy, 0);
+	pipe_pool_fini(&pipes);
 	page_pool_fini(&pages);
 	ev_free(&ev);
 }
@@ -245,12 +254,28 @@ fill(unsigned side, size_t most)
 		if (v.iov_len > most - sum)
 			v.iov_len = most - sum;
 		far_io[side]->fd.ready |= IO_W;
-		dry = io_writev(far_io[side], &v, 1, 0, &n) == IO_OK ? 0 :
-		    dry + 1;
-		sum += n;
+		if (io_writev(far_io[side], &v, 1, 0, &n) == IO_OK) {
+			sum += n;
+			dry = 0;
+			continue;
+		}
+		/* as much at once as fits, so that there is much to read */
+		dry++;
 		turns();
 	}
+	turns();
 	return sum;
+}
+
+/* They are those of fill(), from the one at sum on. */
+static void
+check_bytes(const char *buf, size_t n, size_t sum)
+{
+	size_t	bad = 0;
+
+	for (size_t i = 0; i < n; i++)
+		bad += buf[i] != (char)((sum + i) % 251);
+	ck_assert_uint_eq(bad, 0);
 }
 
 /* Who does not read stops who sends, and nothing is lost. */
@@ -262,15 +287,14 @@ START_TEST(test_pressure)
 	begin(_i, 0);
 	sent = fill(0, SIZE_MAX);
 	ck_assert_uint_gt(sent, 4096);
-	ck_assert_uint_gt(pages.live, 0);
+	ck_assert(_i == PIPES || pages.live > 0);
 	ck_assert_uint_le(pages.live, RELAY_PAGES * PAGE_BYTES);
 	/* the other direction is not held up */
 	send_all(1, "meanwhile");
 	expect(0, "meanwhile");
 	while (sum < sent) {
 		ck_assert_int_eq(read_far(1, buf, sizeof(buf), &n), IO_OK);
-		for (size_t i = 0; i < n; i++)
-			ck_assert_int_eq(buf[i], (char)((sum + i) % 251));
+		check_bytes(buf, n, sum);
 		sum += n;
 	}
 	ck_assert_uint_eq(sum, sent);
@@ -308,13 +332,44 @@ START_TEST(test_many)
 	begin(_i, 0);
 	while (sum < most) {
 		if (sent < most)
-			sent += fill(0, most - sent < 100000 ?
-			    most - sent : 100000);
+			sent += fill(0, most - sent < 400000 ?
+			    most - sent : 400000);
 		while (read_far(1, buf, sizeof(buf), &n) == IO_OK)
 			sum += n;
 	}
 	ck_assert_uint_eq(sum, most);
 	ck_assert_uint_eq(got[0], most);
+	ck_assert(_i != PIPES || pipes.moved > most / 2);
+	ck_assert_uint_eq(pipes.nbusy, 0);
+	finish();
+}
+END_TEST
+
+/* A pipe that nobody empties goes back; what was in it is not lost. */
+START_TEST(test_stalled_pipe)
+{
+	static char	buf[65536];
+	size_t		sent, sum = 0, n;
+
+	begin(PIPES, 0);
+	/* one that moves fast, then not at all */
+	for (int i = 0; i < 20; i++) {
+		sum += fill(0, 150000);
+		for (size_t took = 0; took < 150000; took += n)
+			ck_assert_int_eq(read_far(1, buf, sizeof(buf), &n),
+			    IO_OK);
+	}
+	sent = fill(0, SIZE_MAX);
+	ck_assert_uint_eq(pipes.nbusy, 1);
+	while (pipes.nbusy > 0)
+		ev_turn(ev, 500);
+	ck_assert_uint_gt(pages.live, 0);
+	ck_assert_uint_eq(novers, 0);
+	for (sum = 0; sum < sent; sum += n) {
+		ck_assert_int_eq(read_far(1, buf, sizeof(buf), &n), IO_OK);
+		check_bytes(buf, n, sum);
+	}
+	ck_assert_uint_eq(sum, sent);
 	finish();
 }
 END_TEST
@@ -401,12 +456,15 @@ main(void)
 	SRunner	*sr;
 	int	 bad;
 
+	/* who splices into what is closed would get it */
+	signal(SIGPIPE, SIG_IGN);
 	tcase_add_loop_test(t, test_both_ways, 0, NKIND);
 	tcase_add_loop_test(t, test_early, 0, NKIND);
 	tcase_add_loop_test(t, test_half_close, 0, 2 * NKIND);
 	tcase_add_loop_test(t, test_pressure, 0, NKIND);
 	tcase_add_loop_test(t, test_end_behind_pressure, 0, NKIND);
 	tcase_add_loop_test(t, test_many, 0, NKIND);
+	tcase_add_test(t, test_stalled_pipe);
 	tcase_add_test(t, test_idle);
 	tcase_add_loop_test(t, test_broken, 0, 2);
 	tcase_add_loop_test(t, test_last_words, 0, 2);
