@@ -193,6 +193,7 @@ SRCS_HANDLER = \
 	src/handler/proxy_deadline.c \
 	src/handler/proxy_fail.c \
 	src/handler/proxy_forward.c \
+	src/handler/proxy_gather.c \
 	src/handler/proxy_head.c \
 	src/handler/proxy_pump.c \
 	src/handler/proxy_queue.c \

@@ -16,7 +16,8 @@ want=
 for what; do
 	case $what in
 	build)	want="$want make pkg-config libssl-dev zlib1g-dev"
-		want="$want libpcre2-dev libinih-dev libjansson-dev libc-ares-dev"
+		want="$want libpcre2-dev libinih-dev libjansson-dev"
+		want="$want libc-ares-dev"
 		command -v "${CC:-cc}" >/dev/null 2>&1 ||
 			want="$want gcc libc6-dev" ;;
 	check)	want="$want check python3 python3-pytest goaccess"

@@ -394,6 +394,98 @@ def worker_lost(env):
     return env.at(target)
 
 
+# --- who connects for others ---
+
+def greeted(env, more):
+    """A connection to a listener with PROXY; there is no request."""
+    env.start(proxied(env.main.app.addr,
+                      top=ONE + f"proxy_protocol = on\n{more}\n"))
+    with http.Client(env.gate.port) as c:
+        c.send(http.request())
+        with contextlib.suppress(http.Closed):
+            assert c.rest() == b""
+    return None, None
+
+
+@case
+def bad_proxy_header(env):
+    return greeted(env, "")
+
+
+@case
+def proxy_refused(env):
+    return greeted(env, "proxy_protocol_from = 192.0.2.1")
+
+
+# --- names of servers ---
+
+def resolver(env, answers):
+    """A name server that knows no name, or says nothing."""
+    def run():
+        with contextlib.suppress(OSError):
+            while True:
+                q, peer = s.recvfrom(512)
+                if answers:     # the question with NXDOMAIN
+                    s.sendto(q[:2] + b"\x81\x83" + q[4:6] + bytes(6) +
+                             q[12:q.index(b"\0", 12) + 5], peer)
+
+    s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    s.bind(("127.0.0.1", 0))
+    threading.Thread(target=run, daemon=True).start()
+    env.stack.callback(s.close)
+    return "127.0.0.1:%d" % s.getsockname()[1]
+
+
+def named(env, answers):
+    env.start(proxied("nobody.example:80", more="timeout.connect = 500ms",
+                      top=ONE.replace("[sluice]", "[sluice]\nresolver = " +
+                                      resolver(env, answers))))
+    return env.ask()
+
+
+@case
+def name_error(env):
+    return named(env, True)
+
+
+@case
+def name_timeout(env):
+    return named(env, False)
+
+
+# --- upgraded connections ---
+
+@case
+def stream_idle_timeout(env):
+    app = env.peer(default=ws.echoes())
+    env.start(proxied(app.addr, more="timeout.stream_idle = 300ms"))
+    target = env.target()
+    with ws.Socket(env.gate.port, target) as w:
+        assert w.c.rest() == b""
+    return env.at(target)
+
+
+@case
+def stream_reset(env):
+    def step(conn, req):
+        conn.send(b"HTTP/1.1 101 S\r\nConnection: Upgrade\r\n"
+                  b"Upgrade: x\r\n\r\n")
+        conn.take(1)
+        net.reset(conn.sock)
+        return False
+    app = env.peer(step)
+    env.start(proxied(app.addr))
+    target = env.target()
+    with http.Client(env.gate.port) as c:
+        c.send(http.request("GET", target, [("Connection", "Upgrade"),
+                                            ("Upgrade", "x")]))
+        assert c.head().status == 101
+        c.send(b"x")
+        with contextlib.suppress(http.Closed):
+            c.rest()
+    return env.at(target)
+
+
 # --- servers ---
 
 @case
@@ -446,14 +538,41 @@ def dial_exhausted(env):
     return env.ask()
 
 
+def full(env, keys, waiting=0):
+    """A server whose one connection is taken, and so many wait for it."""
+    app = env.peer(default=hold(threading.Event()))
+    env.start(proxied(f"{app.addr} max_conns=1", more=keys))
+    for n in range(1 + waiting):
+        c = env.stack.enter_context(http.Client(env.gate.port))
+        c.send(http.request("GET", "/app"))
+        if n == 0:
+            app.wait_requests(1)
+    deadline = net.Deadline("who waits")
+    while wire.sums(env.gate)["requests_started_total"] <= waiting:
+        assert deadline.left() > 0
+    return env.ask()
+
+
 @case
 def dial_limit(env):
+    return full(env, "queue = 0")
+
+
+@case
+def queue_full(env):
+    return full(env, "queue = 1\nqueue_timeout = 60s", 1)
+
+
+@case
+def queue_timeout(env):
+    return full(env, "queue_timeout = 200ms")
+
+
+@case
+def deadline_exceeded(env):
     app = env.peer(default=hold(threading.Event()))
-    env.start(proxied(f"{app.addr} max_conns=1"))
-    c = env.stack.enter_context(http.Client(env.gate.port))
-    c.send(http.request("GET", "/app"))
-    app.wait_requests(1)
-    return env.ask()
+    env.start(proxied(app.addr, route="deadline = on"))
+    return env.ask(headers={"X-Request-Deadline": "200"})
 
 
 @case
@@ -621,10 +740,22 @@ def check_why(gate, row, record):
         assert shown["last"]["server"] == record.get("server", "")
 
 
+def check_conn(env, row):
+    """A connection that had no request: a line and a count."""
+    env.gate.wait_log(f'"level":"warning".*closed: {row}: ')
+    assert counts(env.gate)["requests_failed_total", row] == \
+        env.before["requests_failed_total", row] + 1
+    shown, = env.gate.ctl_json("why", row)["failures"]
+    assert shown["requests"] == 1 and shown["last"]["id"] == ""
+
+
 @pytest.mark.parametrize("row", wire.FAILS)
 def test_row(env, row):
     r, target = provoke(env, row)
     kind = env.main.rows[row]["proxy_status"]
+    if r is None and target is None:
+        check_conn(env, row)
+        return
     if r is not None:
         rid = check_page(r, row, kind)
         record = wire.record(env.gate, rid)
@@ -637,6 +768,9 @@ def test_row(env, row):
     for name, n in (("requests_failed_total", 1),
                     ("upstream_attempts_failed_total",
                      1 if kind and "server" in record else 0)):
+        if name.startswith("upstream") and not kind:
+            assert (name, row) not in after
+            continue
         more = after[name, row] - env.before[name, row]
         assert more == n or (row in MANY and more > n), name
     if kind:

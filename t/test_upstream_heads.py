@@ -1,7 +1,9 @@
 """What a gateway changes in heads, and what it leaves alone."""
 import gzip
+import os
 import socket
 import threading
+import time
 
 import pytest
 
@@ -367,3 +369,211 @@ def test_deadline_shrinks(sluice, peer):
     assert min(told) <= 8700
     for k in full + [hole]:
         k.close()
+
+
+# --- bodies as they come, or gathered ---
+
+def frames(c):
+    """The chunks of a chunked answer, as they were framed."""
+    out = []
+    while True:
+        n = int(c._line().split(b";")[0], 16)
+        if n == 0:
+            while c._line():
+                pass
+            return out
+        out.append(c._take(n))
+        assert c._take(2) == b"\r\n"
+
+
+def trickle(n, fields=b"", pause=0.004):
+    def step(conn, _):
+        conn.send(b"HTTP/1.1 200 OK\r\n" + fields +
+                  b"Transfer-Encoding: chunked\r\n\r\n")
+        for i in range(n):
+            conn.send(b"4\r\n%04d\r\n" % i)
+            time.sleep(pause)
+        conn.send(b"0\r\n\r\n")
+        return True
+    return step
+
+
+@pytest.mark.parametrize("how,fields,gathers", [
+    ("auto", b"", False), ("off", b"", False), ("on", b"", True),
+    ("on", b"Content-Type: text/event-stream; charset=utf-8\r\n", False),
+    ("on", b"X-Accel-Buffering: no\r\n", False),
+    ("on", b"Content-Type: text/plain\r\nX-Accel-Buffering: yes\r\n", True)])
+def test_trickle(sluice, peer, how, fields, gathers):
+    app = peer([trickle(60, fields)])
+    s = sluice(conf(app.addr, route=f"buffering = {how}"))
+    with http.Client(s.port) as c:
+        c.send(http.request("GET", "/"))
+        assert c.head().status == 200
+        got = frames(c)
+        assert b"".join(got) == b"".join(b"%04d" % i for i in range(60))
+        # a write each, or a few of 200 ms
+        assert len(got) < 15 if gathers else len(got) > 30
+        assert c.get().body == b"ok\n"
+
+
+@pytest.mark.parametrize("how", ["auto", "on"])
+def test_passes_before_the_end(sluice, peer, how):
+    """Gathered or not: nothing waits for the server's next piece."""
+    go = threading.Event()
+
+    def step(conn, _):
+        conn.send(b"HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\nabc")
+        assert go.wait(net.WAIT)
+        conn.send(b"def")
+        return True
+    app = peer([step])
+    s = sluice(conf(app.addr, route=f"buffering = {how}"))
+    with http.Client(s.port) as c:
+        c.send(http.request("GET", "/"))
+        assert c.head().status == 200
+        assert c._take(3) == b"abc"
+        go.set()
+        assert c._take(3) == b"def"
+        assert c.get().body == b"ok\n"
+
+
+@pytest.mark.parametrize("framing", ["length", "chunked", "close"])
+def test_gathered_whole(sluice, peer, framing):
+    """Small and large pieces, in order and all of them."""
+    sizes = [1, 3, 100, 4095, 4096, 5000, 1, 16384, 7, 70000, 1, 12288, 1,
+             300000, 2, 2000, 2000, 2000, 2000, 2000, 2000, 2000, 9]
+    data = os.urandom(sum(sizes))
+
+    def step(conn, _):
+        how = {"length": b"Content-Length: %d\r\n" % len(data),
+               "chunked": b"Transfer-Encoding: chunked\r\n", "close": b""}
+        conn.send(b"HTTP/1.1 200 OK\r\n" + how[framing] + b"\r\n")
+        at = 0
+        for n in sizes:
+            piece = data[at:at + n]
+            at += n
+            conn.send(b"%x\r\n%s\r\n" % (n, piece) if framing == "chunked"
+                      else piece)
+            time.sleep(0.001)
+        if framing == "chunked":
+            conn.send(b"0\r\nX-Sum: 1\r\n\r\n")
+        return framing != "close"
+    app = peer([step, step])
+    s = sluice(conf(app.addr, route="buffering = on"))
+    with http.Client(s.port) as c:
+        assert c.get().body == data
+    # one that reads late has it all, too
+    k = net.connect(s.port, rcvbuf=4096)
+    with http.Client(s.port, sock=k) as c:
+        c.send(http.request("GET", "/"))
+        time.sleep(0.3)
+        assert c.response().body == data
+
+
+def test_gathered_is_cut(sluice, peer):
+    """A server that breaks off: the client is not told that this is all."""
+    app = peer([raw(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
+                    b"3\r\nabc\r\n", then_close=True)])
+    s = sluice(conf(app.addr, route="buffering = on"))
+    with http.Client(s.port) as c:
+        c.send(http.request("GET", "/"))
+        with pytest.raises(http.Closed):
+            c.response()
+
+
+def test_gathered_client_leaves(sluice, peer):
+    """With bytes that wait and a timer that runs."""
+    step = trickle(100, pause=0.01)
+    app = peer([step] * 3)
+    s = sluice(conf(app.addr, route="buffering = on"))
+    for _ in range(3):
+        with http.Client(s.port) as c:
+            c.send(http.request("GET", "/"))
+            assert c.head().status == 200
+            c.reset()
+    assert http.get(s.port).status == 200
+
+
+# --- interim and early answers, answers without a body ---
+
+def test_interims(gate):
+    """100 is between two; others go on, several of them, in order."""
+    gate.app.script.append(raw(
+        b"HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n",
+        b"HTTP/1.1 100 Continue\r\n\r\n",
+        b"HTTP/1.1 103 Early Hints\r\nLink: </b>\r\nConnection: x-hop\r\n"
+        b"X-Hop: 1\r\n\r\n",
+        b"HTTP/1.1 102 Processing\r\n\r\n"
+        b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"))
+    with http.Client(gate.port) as c:
+        c.send(http.request("GET", "/"))
+        heads = [c.head() for _ in range(4)]
+        assert [h.status for h in heads] == [103, 103, 102, 200]
+        assert [h.get("link") for h in heads[:2]] == ["</a>", "</b>"]
+        assert heads[1].get("x-hop") is None
+        assert c._take(2) == b"ok"
+
+
+@pytest.mark.parametrize("chunks", [False, True])
+@pytest.mark.parametrize("status", [200, 413])
+def test_early_answer(gate, chunks, status):
+    """It goes to the client while the request is still on its way."""
+    gate.app.script.append(no_body(lambda conn, _: conn.send(
+        b"HTTP/1.1 %d Early\r\nContent-Length: 5\r\nConnection: close\r\n"
+        b"\r\nearly" % status)))
+    with http.Client(gate.port) as c:
+        c.send(http.request("POST", "/", [
+            ("Transfer-Encoding", "chunked") if chunks else
+            ("Content-Length", "1000000")]) +
+            (b"5\r\nhello\r\n" if chunks else b"hello"))
+        r = c.response()
+        assert r.status == status and r.body == b"early"
+    assert http.get(gate.port).status == 200
+
+
+@pytest.mark.parametrize("method,status", [
+    ("HEAD", 200), ("HEAD", 404), ("GET", 204), ("GET", 304)])
+@pytest.mark.parametrize("length", [None, "1234"])
+def test_no_body(gate, method, status, length):
+    fields = b"" if length is None or status == 204 else \
+        b"Content-Length: 1234\r\n"
+    gate.app.script.append(raw(
+        b'HTTP/1.1 %d X\r\nETag: "a"\r\n%s\r\n' % (status, fields)))
+    with http.Client(gate.port) as c:
+        r = c.ask(method, "/")
+        assert r.status == status and r.body == b"" and r["etag"] == '"a"'
+        assert r.get("content-length") == ("1234" if fields else None)
+        assert c.get().body == b"ok\n"
+
+
+def test_trailers(gate):
+    gate.app.script.append(respond(
+        chunks=[b"a", b"b"], headers=[("Trailer", "X-Sum")],
+        trailers=[("X-Sum", "1"), ("Content-Length", "9"),
+                  ("Connection", "close")]))
+    with http.Client(gate.port) as c:
+        c.send(http.request("POST", "/t", [
+            ("Transfer-Encoding", "chunked"), ("TE", "trailers")]) +
+            http.chunked(b"up", trailers=[("X-Up", "2"), ("Host", "evil")]))
+        r = c.response()
+        assert r.body == b"ab" and r.trailers == [("x-sum", "1")]
+    assert gate.app.requests[-1].trailers == [("x-up", "2")]
+
+
+@pytest.mark.parametrize("coding", ["gzip", "br", "zstd, gzip"])
+def test_compressed(gate, coding):
+    """What is compressed is nobody's but the client's."""
+    data = gzip.compress(b"a" * 100000) if coding == "gzip" else \
+        os.urandom(3000)
+    fields = [("Content-Encoding", coding), ("Vary", "Accept-Encoding"),
+              ("ETag", 'W/"x-gzip"'), ("Content-Type", "text/html"),
+              ("Accept-Ranges", "bytes")]
+    gate.app.script.append(respond(body=data, headers=fields))
+    with http.Client(gate.port) as c:
+        r = c.ask("GET", "/z", {"Accept-Encoding": "gzip;q=1.0, br, *;q=0"})
+    assert r.body == data
+    for name, value in fields:
+        assert r.get(name.lower()) == value
+    assert r.get("content-length") == str(len(data))
+    assert gate.app.requests[-1].all("accept-encoding") == [
+        "gzip;q=1.0, br, *;q=0"]

@@ -1,11 +1,12 @@
 """What servers answer that no server may: each refused by its row, told,
 logged, and never another answer over the same connection."""
+import contextlib
 import threading
 
 import pytest
 
 from lib import corpus, http, net, wire
-from lib.peer import Peer, raw, respond
+from lib.peer import Peer, no_body, raw, respond
 
 # heads of servers may be twice as large as those of clients
 LARGE = "response_head_too_large"
@@ -190,6 +191,44 @@ def test_understood(gate, case):
     names = {n for n, _ in want.fields} - {"trailer"}
     assert [f for f in r.headers if f[0] in names] == [
         f for f in want.fields if f[0] in names]
+
+
+@pytest.mark.parametrize("rest", [0, 99_990], ids=["stalls", "goes_on"])
+def test_early_answer(gate, rest):
+    """The request was not sent to its end: nobody asks there again."""
+    early = raw(b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nearly")
+    gate.app.script[:] = [no_body(early)]
+    with http.Client(gate.port) as c:
+        c.send(http.request("POST", "/early", [
+            ("Content-Length", "100000")]) + b"a" * 10)
+        r = c.response()
+        assert r.status == 200 and r.body == b"early"
+        if rest:
+            with contextlib.suppress(OSError):
+                c.send(b"b" * rest)
+    assert http.get(gate.port, "/early/after").body == b"ok\n"
+    conns = {q.target: q.conn for q in gate.app.requests[-2:]}
+    assert conns["/early"] != conns["/early/after"]
+
+
+@pytest.mark.parametrize("fields,kept", [
+    ("Connection: close", False), ("Connection: keep-alive", True),
+    ("Connection: keep-alive, close", False),
+    ("Connection: close, keep-alive", False), ("Connection: CLOSE", False),
+    ("Connection: upgrade\r\nConnection: close", False), ("A: b", True),
+])
+@pytest.mark.parametrize("version", ["1.1", "1.0"])
+def test_kept(gate, version, fields, kept):
+    """A good answer's connection is used again only if it says so."""
+    gate.app.script[:] = [raw((
+        f"HTTP/{version} 200 OK\r\nContent-Length: 2\r\n{fields}\r\n\r\n"
+        "ok").encode())]
+    assert http.get(gate.port, "/kept").body == b"ok"
+    assert http.get(gate.port, "/kept/after").body == b"ok\n"
+    a, b = gate.app.requests[-2:]
+    if version == "1.0":
+        kept = fields == "Connection: keep-alive"
+    assert (a.conn == b.conn) == kept
 
 
 def test_unasked(sluice, peer):

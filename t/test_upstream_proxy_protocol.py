@@ -84,7 +84,7 @@ def failed(s, row):
     with http.Client(s.control) as c:
         metrics = json.loads(c.get("/v1/metrics").body)["metrics"]
     found, = [m["sum"] for m in metrics if m.get("fail") == row and
-              m["name"].startswith("requests_failed")]
+              m["name"] == "requests_failed_total"]
     return found
 
 

@@ -83,6 +83,20 @@ add_server(struct table *t, const json_t *j, unsigned long long now)
 	cell_time(t, f, "p99_us");
 }
 
+/* Said of an upstream where requests ever had to wait. */
+static void
+add_queue(struct show *s, const json_t *q)
+{
+	if (show_num(q, "waited") + show_num(q, "refused") == 0)
+		return;
+	text_fmt(&s->out, ", queue: %llu wait, %llu have, %llu in vain, "
+	    "%llu found it full",
+	    (unsigned long long)show_num(q, "waiting"),
+	    (unsigned long long)show_num(q, "waited"),
+	    (unsigned long long)show_num(q, "timed_out"),
+	    (unsigned long long)show_num(q, "refused"));
+}
+
 static void
 add_upstream(struct show *s, const json_t *j, unsigned long long now)
 {
@@ -100,6 +114,7 @@ add_upstream(struct show *s, const json_t *j, unsigned long long now)
 		text_add(&s->out, STR(", "));
 		text_safe(&s->out, balance);
 	}
+	add_queue(s, json_object_get(j, "queue"));
 	text_c(&s->out, '\n');
 	table_init(&t, head);
 	for (i = 0; i < json_array_size(all); i++)

@@ -83,17 +83,24 @@ add_last(struct show *s, const json_t *j, unsigned long long now)
 }
 
 static void
+add_count(struct show *s, unsigned long long n, const char *what)
+{
+	text_fmt(&s->out, "%llu %s%s", n, what, n == 1 ? "" : "s");
+}
+
+static void
 add_seen(struct show *s, const json_t *j, unsigned long long now)
 {
 	/* of a sluiced that does not run, nothing is known */
 	if (json_object_get(j, "requests") == NULL)
 		return;
 	add_line(s, "seen");
-	text_fmt(&s->out, "%llu requests ended with it",
-	    show_num(j, "requests"));
-	if (show_str(j, "proxy_status").n > 0)
-		text_fmt(&s->out, ", %llu attempts at servers",
-		    show_num(j, "attempts"));
+	add_count(s, show_num(j, "requests"), "request");
+	if (show_str(j, "proxy_status").n > 0) {
+		text_add(&s->out, STR(", "));
+		add_count(s, show_num(j, "attempts"), "attempt");
+	}
+	text_add(&s->out, STR(" ended with it"));
 	text_c(&s->out, '\n');
 	add_last(s, json_object_get(j, "last"), now);
 }

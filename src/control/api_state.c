@@ -349,6 +349,13 @@ describe_stat(enum stat_id id, uint64_t sum)
 	    each);
 }
 
+/* What a client does is no failure of an attempt. */
+static bool
+is_of_servers(unsigned row)
+{
+	return fail_row((enum fail)(row + 1))->proxy[0] != '\0';
+}
+
 void
 api_state_metrics(struct exchange *x)
 {
@@ -358,7 +365,8 @@ api_state_metrics(struct exchange *x)
 
 	stat_sums(self->shm, v);
 	for (i = 0; i < STAT_N; i++)
-		json_array_append_new(all,
-		    describe_stat((enum stat_id)i, v[i]));
+		if (i < STAT_TRY0 || is_of_servers(i - STAT_TRY0))
+			json_array_append_new(all,
+			    describe_stat((enum stat_id)i, v[i]));
 	api_answer(x, 200, json_pack("{s:i, s:o}", "v", 1, "metrics", all));
 }

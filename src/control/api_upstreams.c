@@ -6,10 +6,13 @@
  */
 #include "control/int.h"
 
+#include <stdlib.h>
+
 #include "base/must.h"
 #include "os/proc.h"
+#include "up/names.h"
+#include "up/queue.h"
 #include "up/server_use.h"
-#include "up/upstream.h"
 
 static const char *const states[] = {
 	[SERVER_UP] = "up", [SERVER_SLOW] = "slow_start",
@@ -21,6 +24,9 @@ static const char *const states[] = {
 /* a question about many rows: which slots count */
 struct walk {
 	struct str	 name;		/* "": all */
+	uint64_t	*named;		/* own: bit per row: a name has it */
+	uint64_t	 live;		/* generation */
+	uint32_t	 rows;		/* of servers, when it began */
 	uint8_t		 slot[SLOT_MAX];	/* 1: it is in use */
 };
 
@@ -40,6 +46,31 @@ find_slots(struct walk *w)
 	for (uint32_t i = 0; i < n && i < SLOT_MAX; i++) {
 		s = shm_row(self->shm, &board_slots, i);
 		w->slot[i] = i == 0 || s->state != SLOT_FREE;
+	}
+}
+
+/* Rows of servers that came from a name of the live generation. */
+static void
+find_named(struct walk *w)
+{
+	uint32_t		 n = shm_rows(self->shm, &board_servers);
+	uint32_t		 row[NAME_MEMBERS];
+	uint64_t		 version;
+	const struct board_name	*nm;
+	int			 k;
+
+	w->rows = n;
+	w->live = self->gens->cur->conf->number;
+	w->named = must_calloc(n / 64 + 1, sizeof(*w->named));
+	for (uint32_t i = 0; i < shm_rows(self->shm, &board_names); i++) {
+		nm = shm_row(self->shm, &board_names, i);
+		if (atomic_load(&nm->tag) == 0 ||
+		    atomic_load(&nm->generation) < w->live)
+			continue;
+		k = names_read(nm, row, &version);
+		while (k-- > 0)
+			if (row[k] < n)
+				w->named[row[k] / 64] |= 1ULL << row[k] % 64;
 	}
 }
 
@@ -99,7 +130,14 @@ describe_last(const struct board_server_live *l)
 	    api_num(last & 0xffffffffffffULL));
 }
 
-/* A server that no generation names any more has connections to end. */
+/* A server that is configured no more may have connections to end. */
+static bool
+is_member(const struct walk *w, uint32_t i, const struct board_server *s)
+{
+	return atomic_load(&s->generation) >= w->live ||
+	    (w->named[i / 64] >> i % 64 & 1) != 0;
+}
+
 static void
 add_state(json_t *j, const struct board_server *s,
     const struct board_server_live *l)
@@ -111,8 +149,6 @@ add_state(json_t *j, const struct board_server *s,
 
 	if (state < sizeof(states) / sizeof(states[0]))
 		name = states[state];
-	if (atomic_load(&s->generation) < self->gens->cur->conf->number)
-		name = "removed";
 	json_object_set_new(j, "state", json_string(name));
 	json_object_set_new(j, "why", why == NULL ? json_null() :
 	    json_string(why));
@@ -144,6 +180,8 @@ describe_server(const struct walk *w, uint32_t i,
 	json_object_set_new(j, "address", api_text(str_make(s->addr,
 	    s->addr_len)));
 	add_state(j, s, l);
+	if (!is_member(w, i, s))
+		json_object_set_new(j, "state", json_string("removed"));
 	set_num(j, "weight", atomic_load(&s->weight));
 	set_num(j, "max_conns", max_conns(s));
 	set_num(j, "attempts", atomic_load(&l->attempts));
@@ -175,17 +213,39 @@ find_upstream(json_t *all, struct str name)
 	return j;
 }
 
+/* Requests that wait for a connection to any of its servers. */
+static void
+add_queue(json_t *j, const struct upstream_rows *rows)
+{
+	struct str			 name;
+	int64_t				 at;
+	const struct board_upstream	*u;
+	json_t				*q;
+
+	name = str_from(json_string_value(json_object_get(j, "name")));
+	at = upstream_rows_find(rows, name);
+	if (at < 0)
+		return;
+	u = shm_row(self->shm, &board_upstreams, (uint32_t)at);
+	q = json_object();
+	set_num(q, "waiting", queue_waiting(self->shm, u));
+	set_num(q, "waited", atomic_load(&u->queued));
+	set_num(q, "timed_out", atomic_load(&u->timed_out));
+	set_num(q, "refused", atomic_load(&u->refused));
+	json_object_set_new(j, "queue", q);
+}
+
 static json_t *
 list(const struct walk *w)
 {
-	uint32_t			 n;
+	uint32_t			 n = w->rows;
 	json_t				*all = json_object(), *out;
 	const struct board_server	*s;
-	const char			*key;
 	struct str			 name;
+	struct upstream_rows		 rows;
 	json_t				*j;
+	void				*it;
 
-	n = shm_rows(self->shm, &board_servers);
 	for (uint32_t i = 0; i < n; i++) {
 		s = shm_row(self->shm, &board_servers, i);
 		if (atomic_load(&s->tag) == 0 || s->upstream_len > 63 ||
@@ -198,8 +258,14 @@ list(const struct walk *w)
 		    name), "servers"), describe_server(w, i, s));
 	}
 	out = json_array();
-	json_object_foreach(all, key, j)
+	upstream_rows_open(&rows, self->shm);
+	for (it = json_object_iter(all); it != NULL;
+	    it = json_object_iter_next(all, it)) {
+		j = json_object_iter_value(it);
+		add_queue(j, &rows);
 		json_array_append(out, j);
+	}
+	upstream_rows_close(&rows);
 	json_decref(all);
 	return out;
 }
@@ -213,7 +279,9 @@ api_upstreams(struct exchange *x)
 	if (api_query_name(x, &w.name) == -1)
 		return;
 	find_slots(&w);
+	find_named(&w);
 	all = list(&w);
+	free(w.named);
 	if (w.name.n > 0 && json_array_size(all) == 0) {
 		json_decref(all);
 		api_error(x, 404, "no_upstream",

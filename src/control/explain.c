@@ -287,6 +287,11 @@ next_server(const struct search *s, const struct upstream_conf *up)
 	int64_t			 at = -1;
 	size_t			 i = 0;
 
+	/* what a name has is not in the configuration */
+	for (i = 0; i < up->servers.n; i++)
+		if (up->servers.v[i].name.n > 0)
+			return json_null();
+	i = 0;
 	if (up->servers.n > 1) {
 		if (s->shm == NULL || up->balance != &balancer_round_robin)
 			return json_null();

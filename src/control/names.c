@@ -71,6 +71,7 @@ look(struct names *ns, struct name_use *u)
 	unsigned		 n = lookup_members(u->lookup, u->port, v);
 	const char		*why;
 	enum name_state		 state = lookup_state(u->lookup, &why);
+	struct board_name	*b;
 
 	if (n == 0 && state == NAME_HELD)
 		state = NAME_ERROR;
@@ -81,6 +82,8 @@ look(struct names *ns, struct name_use *u)
 		set_state(ns, u, state);
 		return;
 	}
+	b = row_of(ns, u);
+	u->first = b == NULL || atomic_load(&b->n) == 0;
 	if (send_set(u, v, n) == -1) {
 		u->dirty = true;
 		ev_timer(ns->ev, &ns->again, AGAIN_MS);
@@ -154,7 +157,7 @@ member_text(struct text *t, const struct name_member *m)
 
 /* From now on nobody picks a server that is not in this list. */
 static void
-log_set(const struct names *ns, const struct name_use *u, bool first)
+log_set(const struct name_use *u)
 {
 	struct text	t;
 
@@ -164,10 +167,9 @@ log_set(const struct names *ns, const struct name_use *u, bool first)
 		member_text(&t, &u->sent[i]);
 	}
 	log_info(&self->lc, "upstream \"%s\": server \"%s\": %s: %.*s",
-	    u->upstream, u->text, first ? "resolved" : "changed",
+	    u->upstream, u->text, u->first ? "resolved" : "changed",
 	    STR_FMT(text_str(&t)));
 	text_fini(&t);
-	(void)ns;
 }
 
 void
@@ -175,8 +177,6 @@ names_answer(struct names *ns, uint64_t id, bool changed, struct str why)
 {
 	struct list		*l;
 	struct name_use		*u = NULL;
-	struct board_name	*b;
-	bool			 first;
 
 	list_each(l, &ns->uses) {
 		u = container_of(l, struct name_use, node);
@@ -187,17 +187,15 @@ names_answer(struct names *ns, uint64_t id, bool changed, struct str why)
 	if (u == NULL)
 		return;
 	u->waits = false;
-	b = row_of(ns, u);
 	if (why.n > 0) {
 		log_err(&self->lc, "upstream \"%s\": server \"%s\": the "
 		    "master refused its addresses: %.*s", u->upstream,
 		    u->text, STR_FMT(why));
 		return;
 	}
-	first = b != NULL && atomic_load(&b->state) == NAME_ASKING;
 	set_state(ns, u, NAME_HELD);
 	if (changed)
-		log_set(ns, u, first);
+		log_set(u);
 	if (u->dirty)
 		look(ns, u);
 }

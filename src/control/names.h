@@ -20,6 +20,7 @@ struct name_use {
 	struct name_member *sent;	/* own: what the master was told */
 	unsigned	 nsent;
 	bool		 was_sent;	/* there was a set */
+	bool		 first;		/* the board had none */
 	bool		 waits;		/* for the master's answer */
 	bool		 dirty;		/* to be looked at again then */
 	bool		 wanted;	/* by the generation at hand */

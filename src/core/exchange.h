@@ -67,7 +67,7 @@ struct exchange {
 	uint8_t			 chain_at;	/* next hook */
 	uint8_t			 chain_top;	/* filters entered */
 	uint8_t			 chain_res;	/* response hooks, in all */
-	uint8_t			 client_field;	/* enum client_field: trusted */
+	uint8_t			 client_field;	/* enum client_field */
 	enum fail		 fail;
 	uint16_t		 received;	/* status of a server; or 0 */
 	bool			 trusted:1;	/* the peer is a known proxy */

@@ -35,8 +35,8 @@ drop(struct greet *g)
 
 	ev_timer_off(loop_of(g), &g->timer);
 	ev_cancel(&g->task);
-	c->greeting = false;
 	c->greet = NULL;
+	c->greeting = false;
 	slab_put(&c->listener->serve->codecs, g);
 }
 
@@ -67,9 +67,11 @@ static void
 refuse(struct greet *g, enum fail why, const char *more)
 {
 	struct conn	*c = g->c;
+	struct last_who	 nobody = { .id = STR_INIT("") };
 
 	if (why != FAIL_NONE) {
 		stat_add(STAT_FAIL(why), 1);
+		last_note(why, &nobody, ev_wall_ms(loop_of(g)));
 		say(c->listener, &c->peer, why, more);
 	}
 	drop(g);

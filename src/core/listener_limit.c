@@ -178,7 +178,7 @@ count(struct listener *l, struct conn *c, bool moved)
 	}
 	/* whose address is not yet known is counted when it is */
 	if (l->row != 0 && l->rule.conns != 0 && c->hold.addr == 0 &&
-	    c->greet == NULL)
+	    !c->greeting)
 		(void)limit_enter(lease, limit_tag(lease, l->name, &c->peer),
 		    &all, ev_clock_ns(), &c->hold.addr);
 }

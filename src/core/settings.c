@@ -294,13 +294,13 @@ static const struct conf_row limits_rows[] = {
 		.key = "buffers", .type = CONF_SIZE, .off = AT_LIMITS(buffers),
 		.def = "64m", .min = 1 << 20, .example = "256m",
 		.text = "Memory that a worker means to have in bodies on "
-		    "their way.  A message may hold 64 KiB, one that moves "
-		    "fast 256 KiB; with half of this in use none more than "
-		    "64 KiB, with all of it none more than two pages of "
-		    "16 KiB.  So a worker holds at most buffers + 32 KiB for "
-		    "each body under way, and its part of what the kernel "
-		    "lets the user have in pipes "
-		    "(/proc/sys/fs/pipe-user-pages-soft)."
+		    "their way.  A message may hold 64 KiB, and 256 KiB if "
+		    "it moves fast or less than a quarter of this is in use; "
+		    "with half of it in use none more than 64 KiB, with all "
+		    "of it none more than two pages of 16 KiB.  So a worker "
+		    "holds at most buffers + 32 KiB for each body under way, "
+		    "and its part of what the kernel lets the user have in "
+		    "pipes (/proc/sys/fs/pipe-user-pages-soft)."
 	}, {
 		.key = "requests_per_connection", .type = CONF_INT,
 		.off = AT_LIMITS(requests), .def = "10000", .min = 0,

@@ -17,6 +17,8 @@
 #include "handler/proxy.h"
 
 #include "base/must.h"
+#include "handler/proxy_deadline.h"
+#include "handler/proxy_gather.h"
 #include "os/fault.h"
 #include "up/server_use.h"
 
@@ -60,6 +62,7 @@ finish(struct proxy *p)
 		from->ops->stop(from, FAIL_NONE);
 	ev_timer_off(loop_of(p), &p->quiet);
 	ev_timer_off(loop_of(p), &p->total);
+	proxy_gather_end(p);
 	ev_cancel(&p->wake);
 	server_unref(&p->server);
 	upstream_put(&p->up);
@@ -180,6 +183,7 @@ st_connect(struct proxy *p)
 	p->error = 0;
 	p->stopped = false;
 	p->told = false;
+	p->x->received = 0;
 	p->step = PROXY_SEND;
 	acc->num[ACCESS_ATTEMPTS]++;
 	acc->num[ACCESS_CONNECT] = 0;
@@ -192,6 +196,17 @@ st_connect(struct proxy *p)
 	upstream_tried(p->server);
 	pool_get(p->server, &p->wait, p->times.connect, p->fresh);
 	return STEP_WAIT;
+}
+
+/* Another address of the same name was quicker. */
+static void
+take_server(struct proxy *p, struct server *s)
+{
+	server_unref(&p->server);
+	p->server = server_ref(s);
+	tried_add(&p->tried, p->x->arena, s);
+	upstream_tried(s);
+	p->x->acc.str[ACCESS_SERVER] = arena_dup(p->x->arena, s->text);
 }
 
 static void
@@ -210,6 +225,8 @@ on_given(struct pool_wait *w, struct up_conn *conn, enum fail why)
 		return;
 	}
 	p->conn = conn;
+	if (pool_server(conn) != p->server)
+		take_server(p, pool_server(conn));
 	proxy_run(p);
 }
 
@@ -443,6 +460,7 @@ make(struct exchange *x, const struct proxy_route *r)
 	p->x = x;
 	p->times = r->times;
 	p->deadline = (uint8_t)r->deadline;
+	p->buffering = (uint8_t)r->buffering;
 	p->wait.on = on_given;
 	p->what = "";
 	timer_init(&p->quiet, on_quiet);

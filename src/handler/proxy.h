@@ -6,9 +6,10 @@
  *	proxy_queue.c	which server, and waiting for room
  *	proxy_pump.c	the two bodies, between client and server
  *	proxy_head.c	what is written anew in the heads
- *	proxy_relay.c	bytes both ways after an upgrade
  *	proxy_forward.c	what servers are told about the client
  *	proxy_deadline.c	how long it all may take
+ *	proxy_gather.c	small pieces of an answer made one
+ *	proxy_relay.c	bytes both ways after an upgrade
  *	proxy_conf.c	its keys of [route]
  *
  * A struct proxy is one exchange's, in its arena.  It sits between the
@@ -24,10 +25,6 @@
 #include "up/pool.h"
 #include "up/queue.h"
 
-/* whose words about the time that is left are obeyed */
-enum deadline { DEADLINE_TRUSTED, DEADLINE_ON, DEADLINE_OFF };
-#define DEADLINE_WORDS	"trusted|on|off"
-
 /* keys of [route] */
 struct proxy_route {
 	struct str			 upstream;	/* name, or "" */
@@ -36,6 +33,7 @@ struct proxy_route {
 	struct upstream_times		 times;	/* after link: what holds */
 	struct told_host		 host;	/* after link: what holds */
 	int				 deadline;	/* enum deadline */
+	int				 buffering;	/* enum buffering */
 	const struct upstream_conf	*up;		/* of conf */
 };
 extern const struct conf_group proxy_group;
@@ -60,8 +58,9 @@ struct proxy {
 	int			 host_header;	/* enum host_header */
 	uint8_t			 forwarded;	/* enum forwarded */
 	uint8_t			 deadline;	/* enum deadline */
+	uint8_t			 buffering;	/* enum buffering */
 	enum fail		 due_why;	/* when it is over */
-	uint64_t		 due_ms;	/* of the loop's time; 0: no end */
+	uint64_t		 due_ms;	/* loop time; 0: no end */
 	/* the attempt */
 	struct server		*server;	/* ref, counted; of up */
 	struct tried		 tried;
@@ -85,6 +84,7 @@ struct proxy {
 	struct source		 res_out;
 	const struct hdrs	*res_trailers;	/* that wait for the client */
 	struct msg		*res;		/* its head, of arena */
+	struct gather		*gather;	/* of arena, or NULL */
 	struct proxy_relay	*relay;		/* of arena; NULL: no upgrade */
 	/* time */
 	struct timer		 quiet;		/* first byte, between bytes */
@@ -174,20 +174,5 @@ void proxy_relay_begin(struct proxy *);
 /* Closes what the relay has; harmless when there is none. */
 void proxy_relay_end(struct proxy *);
 extern const struct serve_part proxy_part;	/* a row of serve_parts[] */
-/* --- proxy_forward.c --- */
-/* Is a field of the request dropped, be it to be written anew? */
-bool proxy_forward_drops(const struct proxy *, const struct hdr *);
-/* Adds those that are written anew. */
-void proxy_forward_add(struct proxy *);
-/* What connections begin with; version: enum send_proxy. */
-void proxy_forward_preface(struct proxy *, int version);
-
-/* --- proxy_deadline.c --- */
-/* Is a field of the request ours to write? */
-bool proxy_deadline_drops(const struct proxy *, const struct hdr *);
-/* Arms p->total for the nearest end; false: it has come already. */
-bool proxy_deadline_start(struct proxy *);
-/* Tells the attempt's server how much is left. */
-void proxy_deadline_tell(struct proxy *);
 
 #endif

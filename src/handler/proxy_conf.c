@@ -4,6 +4,8 @@
  */
 #include "base/must.h"
 #include "handler/proxy.h"
+#include "handler/proxy_deadline.h"
+#include "handler/proxy_gather.h"
 
 #define DAY_MS		(24 * 60 * 60 * 1000)
 #define AT(member)	offsetof(struct proxy_route, member)
@@ -135,6 +137,14 @@ static const struct conf_row rows[] = {
 		.off = AT(times.stream_idle), .max = 30 * (uint64_t)DAY_MS,
 		.example = "10m",
 		.text = "In place of the upstream's timeout.stream_idle."
+	}, {
+		.key = "buffering", .type = CONF_ENUM, .off = AT(buffering),
+		.def = "auto", .choices = BUFFERING_WORDS, .example = "on",
+		.text = "Whether small pieces of an answer are gathered (on) "
+		    "until there are 12 KiB or 200 milliseconds have gone, "
+		    "or go on as they come (off).  auto leaves it to "
+		    "this version, for which it is off.  Event streams and "
+		    "answers with X-Accel-Buffering: no are never gathered."
 	}, {
 		.key = "deadline", .type = CONF_ENUM, .off = AT(deadline),
 		.def = "trusted", .choices = DEADLINE_WORDS, .example = "on",

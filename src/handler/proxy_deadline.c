@@ -6,9 +6,10 @@
  * The nearer end holds.  Each attempt tells its server how much is left
  * of it, so that nobody works for an answer that nobody waits for.
  */
-#include "handler/proxy.h"
+#include "handler/proxy_deadline.h"
 
 #include "base/text.h"
+#include "handler/proxy.h"
 
 #define FAR_MS	(UINT64_C(30) * 24 * 60 * 60 * 1000)	/* later: no end */
 #define GRPC_DIGITS	8

@@ -7,10 +7,11 @@
  * the peer appended, if it stands in the field that is believed ([sluice]
  * client_field); else a chain of the client and the peer is written anew.
  */
-#include "handler/proxy.h"
+#include "handler/proxy_forward.h"
 
 #include "base/text.h"
 #include "core/client.h"
+#include "handler/proxy.h"
 #include "io/proxy_proto.h"
 
 bool

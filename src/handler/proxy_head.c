@@ -10,6 +10,8 @@
 
 #include "base/must.h"
 #include "base/text.h"
+#include "handler/proxy_deadline.h"
+#include "handler/proxy_forward.h"
 
 /* What is written anew; the id of a trusted peer is ours already. */
 static bool

@@ -9,6 +9,7 @@
 #include "handler/proxy.h"
 
 #include "base/must.h"
+#include "handler/proxy_gather.h"
 
 /* Ours takes what the one behind it takes; NULL: nothing. */
 static void
@@ -349,7 +350,7 @@ proxy_let_body(struct proxy *p)
 void
 proxy_open_body(struct proxy *p)
 {
-	struct sink	*to = exchange_body(p->x);
+	struct sink	*to = proxy_gather_begin(p, exchange_body(p->x));
 
 	p->open = true;
 	waist_join(&p->res_out, to);

@@ -110,14 +110,14 @@ write_out(struct relay *r, struct relay_way *w)
 {
 	struct iovec	v[RELAY_PAGES];
 	enum io_rc	rc;
-	size_t		put, skipped = w->pos;
-	int		n = 0;
+	size_t		put;
+	int		n = 1;
 
-	for (unsigned i = w->at; i < w->n; i++, n++) {
-		v[n] = (struct iovec){ w->page[i]->data + skipped,
-		    w->page[i]->fill - skipped };
-		skipped = 0;
-	}
+	v[0] = (struct iovec){ w->page[w->at]->data + w->pos,
+	    w->page[w->at]->fill - w->pos };
+	for (unsigned i = w->at + 1u; i < w->n; i++, n++)
+		v[n] = (struct iovec){ w->page[i]->data,
+		    w->page[i]->fill };
 	rc = io_writev(w->to, v, n, 0, &put);
 	if (rc == IO_ERR) {
 		lose(r, w);

@@ -39,6 +39,7 @@ struct ev {
 	bool			 stop;
 
 	struct list		 queue[EV_NPHASE];
+	struct list		*flushing;	/* what runs of EV_FLUSH */
 	struct timers		 timers;
 	struct ev_count		 count;
 	_Alignas(max_align_t) char state[];	/* of the backend */
@@ -173,6 +174,14 @@ ev_post(struct ev *ev, enum ev_phase ph, struct ev_task *t)
 }
 
 void
+ev_post_next(struct ev *ev, struct ev_task *t)
+{
+	list_del(&t->node);
+	list_add(ev->flushing != NULL ? ev->flushing : &ev->queue[EV_FLUSH],
+	    &t->node);
+}
+
+void
 ev_cancel(struct ev_task *t)
 {
 	list_del(&t->node);
@@ -264,20 +273,22 @@ ev_fire(struct ev *ev, struct ev_fd *fd, unsigned what)
  * list of its own, out of which a task can still be cancelled.
  */
 static bool
-run_batch(struct list *queue)
+run_batch(struct ev *ev, enum ev_phase ph)
 {
-	struct list batch;
+	struct list *queue = &ev->queue[ph], batch;
 	struct ev_task *t;
 
 	if (list_is_empty(queue))
 		return false;
 	list_add(queue, &batch);
 	list_del(queue);
+	ev->flushing = ph == EV_FLUSH ? &batch : NULL;
 	while (!list_is_empty(&batch)) {
 		t = container_of(batch.next, struct ev_task, node);
 		list_del(&t->node);
 		t->run(t);
 	}
+	ev->flushing = NULL;
 	return true;
 }
 
@@ -286,9 +297,9 @@ static void
 settle(struct ev *ev)
 {
 	do {
-		while (run_batch(&ev->queue[EV_FLUSH]))
+		while (run_batch(ev, EV_FLUSH))
 			;
-		run_batch(&ev->queue[EV_FREE]);
+		run_batch(ev, EV_FREE);
 	} while (!list_is_empty(&ev->queue[EV_FLUSH]) ||
 	    !list_is_empty(&ev->queue[EV_FREE]));
 }
@@ -346,9 +357,9 @@ ev_turn(struct ev *ev, int ms)
 	ev->be->wait(ev, idle_ms(ev, ms, ns / NS_PER_MS));
 	if (ev->beat != NULL)
 		ev->beat(ev->beat_ctx, ev->ms);
-	run_batch(&ev->queue[EV_READY]);
+	run_batch(ev, EV_READY);
 	for (i = 0; i < WAKE_ROUNDS; i++)
-		run_batch(&ev->queue[EV_WAKE]);
+		run_batch(ev, EV_WAKE);
 	settle(ev);
 	timers_run(&ev->timers, ev->ms);
 	settle(ev);
@@ -395,7 +406,7 @@ ev_free(struct ev **evp)
 	 */
 	if (ev->pid == getpid()) {
 		must(!ev->in_turn);
-		while (run_batch(&ev->queue[EV_FREE]))
+		while (run_batch(ev, EV_FREE))
 			;
 	}
 	for (i = 0; i < EV_NPHASE; i++)

@@ -120,6 +120,11 @@ void ev_del(struct ev *, struct ev_fd *, bool closing);
 void ev_task_init(struct ev_task *, ev_task_fn);
 /* Queues the task for its phase; one that is in a queue stays there. */
 void ev_post(struct ev *, enum ev_phase, struct ev_task *);
+/*
+ * To EV_FLUSH, before all others: what it needs is in the caches now.  One
+ * that is in a queue is moved.
+ */
+void ev_post_next(struct ev *, struct ev_task *);
 /* Takes it out of its queue; harmless when it is in none. */
 void ev_cancel(struct ev_task *);
 bool ev_is_posted(const struct ev_task *);

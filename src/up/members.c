@@ -74,11 +74,30 @@ make_member(struct upstream *up, const struct member_name *m, uint32_t row)
 {
 	char			 buf[NAMES_ADDR];
 	struct sock_addr	 a;
+	struct server		*s;
 
 	if (names_addr(shm_row(up->serve->shm, &board_servers, row), &a,
 	    buf) == -1)
 		return NULL;
-	return server_new(up, row, &a, str_from(buf), m->host);
+	s = server_new(up, row, &a, str_from(buf), m->host);
+	if (s != NULL && m->host.n > 0)
+		s->name = m;
+	return s;
+}
+
+struct server *
+members_other(const struct server *s)
+{
+	const struct upstream	*up = s->upstream;
+	struct server		*o;
+
+	for (size_t i = up->nfixed; s->name != NULL && i < up->nserver; i++) {
+		o = up->servers[i];
+		if (o->name == s->name && o->addr.u.sa.sa_family !=
+		    s->addr.u.sa.sa_family)
+			return o;
+	}
+	return NULL;
 }
 
 static bool

@@ -2,8 +2,9 @@
  * Host names in server = lines.  Builder and tools: they are only read
  * here, the control process asks for their addresses.
  */
+#include "up/names.h"
+
 #include "base/must.h"
-#include "up/upstream.h"
 
 #define LABEL_MAX	63
 #define NAME_MAX_LEN	253

@@ -9,6 +9,20 @@
 
 #include "up/upstream.h"
 
+/* --- name_conf.c: as they are written --- */
+#define NAME_SRV_SCHEME	"dns+srv://"
+
+/* A host name with or without a port, and no address. */
+bool name_is_like(struct str);
+/*
+ * Reads NAME:PORT, or what stands behind the scheme; text, name, port and
+ * srv of the server are set.  NULL, or why it is refused.
+ */
+const char *name_parse(struct arena *, struct str, int def_port,
+    struct server_conf *);
+const char *name_parse_srv(struct arena *, struct str, struct server_conf *);
+
+/* --- on the board --- */
 #define NAME_MEMBERS	256	/* addresses of a name */
 #define NAME_TEXT	280	/* "dns+srv://" and a name */
 #define NAME_KEEP_MS	60000	/* how long a row stays that left */
@@ -99,10 +113,19 @@ struct member_name {
 	struct str		 host;		/* own; "": the address */
 };
 
+/*
+ * upstream.c: the twin of a row, with one use; NULL: the row is free.
+ * host: of the twin, "" for the text of the address, which is copied.
+ */
+struct server *server_new(struct upstream *, uint32_t row,
+    const struct sock_addr *, struct str text, struct str host);
 /* A name of a twin that is made: its row, as server_conf.text has it. */
-void members_add(struct upstream *, uint32_t row, struct str text, bool srv);
+void members_add(struct upstream *, uint32_t row, struct str text,
+    bool srv);
 /* The members are those of the board, after this. */
 void members_refresh(struct upstream *);
 void members_free(struct upstream *);
+/* An address of the same host in the other family, or NULL. */
+struct server *members_other(const struct server *);
 
 #endif

@@ -16,8 +16,11 @@
 
 #include "base/must.h"
 #include "os/fault.h"
+#include "up/names.h"
 #include "up/queue.h"
 #include "up/server_use.h"
+
+#define RACE_MS	250	/* until another address of a name is dialled */
 
 struct up_conn {
 	struct io		 io;
@@ -171,6 +174,7 @@ answer(struct pool_wait *w, enum fail why)
 	struct ev	*ev = loop_of(w->server);
 
 	ev_timer_off(ev, &w->deadline);
+	ev_timer_off(ev, &w->race);
 	w->why = why;
 	ev_post(ev, EV_WAKE, &w->wake);
 }
@@ -252,6 +256,34 @@ begin_codec(struct up_conn *c)
 	answer(w, FAIL_NONE);
 }
 
+/* The other dial, if there are two, is not needed any more. */
+static void
+win_race(struct up_conn *c)
+{
+	struct pool_wait	*w = c->wait;
+	struct up_conn		*other = w->conn == c ? w->second : w->conn;
+
+	w->conn = c;
+	w->second = NULL;
+	if (other != NULL)
+		drop_dial(other);
+}
+
+/* One of two dials has failed: true if the other one goes on. */
+static bool
+leave_race(struct up_conn *c)
+{
+	struct pool_wait	*w = c->wait;
+
+	if (w->second == NULL)
+		return false;
+	if (w->conn == c)
+		w->conn = w->second;
+	w->second = NULL;
+	drop_dial(c);
+	return true;
+}
+
 static void
 on_dialled(struct io *io, unsigned what)
 {
@@ -263,9 +295,12 @@ on_dialled(struct io *io, unsigned what)
 		return;
 	error = io_dialled(io);
 	if (error == 0) {
+		win_race(c);
 		begin_codec(c);
 		return;
 	}
+	if (leave_race(c))
+		return;
 	w->conn = NULL;
 	drop_dial(c);
 	refuse(w, "connect", error, dial_fail(error));
@@ -277,9 +312,11 @@ on_deadline(struct timer *t)
 	struct pool_wait	*w;
 
 	w = container_of(t, struct pool_wait, deadline);
+	if (w->second != NULL)
+		drop_dial(w->second);
 	if (w->conn != NULL)
 		drop_dial(w->conn);
-	w->conn = NULL;
+	w->conn = w->second = NULL;
 	refuse(w, "connect", ETIMEDOUT, FAIL_DIAL_TIMEOUT);
 }
 
@@ -349,6 +386,37 @@ refuse_dial(struct up_conn *c, struct pool_wait *w, const char *what,
 	refuse(w, what, error, dial_fail(error));
 }
 
+/*
+ * The first dial is slow, and the name has an address of the other family
+ * (RFC 8305): that one is dialled too.  The first to answer is taken.
+ */
+static void
+on_race(struct timer *t)
+{
+	struct pool_wait	*w = container_of(t, struct pool_wait, race);
+	struct server		*s = members_other(w->server);
+	struct serve		*serve = w->server->upstream->serve;
+	uint32_t		 word = s == NULL ? 0 : server_lease(s);
+	struct up_conn		*c;
+	bool			 done;
+	int			 fd;
+
+	if (s == NULL || w->conn == NULL ||
+	    (word != 0 && !lease_take(serve->lease, word - 1)))
+		return;
+	c = new_conn(s, word);
+	fd = sock_dial(&s->addr, &done, NULL);
+	if (fd == -1 || io_sock_open(&c->io, serve->ev, fd, 0, on_dialled,
+	    NULL) == -1) {
+		if (fd != -1)
+			close(fd);
+		end_conn(c);
+		return;
+	}
+	c->wait = w;
+	w->second = c;
+}
+
 static void
 start_dial(struct pool_wait *w)
 {
@@ -376,6 +444,8 @@ start_dial(struct pool_wait *w)
 	}
 	c->wait = w;
 	w->conn = c;
+	if (!done && s->name != NULL)
+		ev_timer(serve->ev, &w->race, RACE_MS);
 	/* with a preface only when the loop says that it may write */
 	if (done && w->first.n == 0)
 		begin_codec(c);
@@ -505,6 +575,8 @@ pool_get(struct server *s, struct pool_wait *w, uint64_t connect_ms,
 	w->dial_ns = 0;
 	w->claimed = false;
 	w->waiting = true;
+	w->second = NULL;
+	timer_init(&w->race, on_race);
 	timer_init(&w->deadline, on_deadline);
 	ev_task_init(&w->wake, on_answer);
 	if (!ok)
@@ -612,6 +684,10 @@ pool_cancel(struct pool_wait *w)
 	if (!w->waiting && !w->claimed)
 		return;
 	if (w->waiting) {
+		if (w->second != NULL)
+			drop_dial(w->second);
+		w->second = NULL;
+		ev_timer_off(loop_of(w->server), &w->race);
 		ev_timer_off(loop_of(w->server), &w->deadline);
 		ev_cancel(&w->wake);
 	}
@@ -629,6 +705,12 @@ pool_cancel(struct pool_wait *w)
 		drop_dial(c);
 	else
 		put_back(c, true);
+}
+
+struct server *
+pool_server(const struct up_conn *c)
+{
+	return c->server;
 }
 
 struct stream *

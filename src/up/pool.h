@@ -22,6 +22,8 @@ struct pool_wait {
 	struct server	*server;	/* ref */
 	struct up_conn	*conn;		/* dialled, or about to be given */
 	struct timer	 deadline;	/* connect time-out */
+	struct up_conn	*second;	/* dialled besides, or NULL */
+	struct timer	 race;		/* until it is */
 	struct ev_task	 wake;
 	uint64_t	 connect_ms;	/* 0: no limit */
 	enum fail	 why;
@@ -55,6 +57,12 @@ void pool_get(struct server *, struct pool_wait *, uint64_t connect_ms,
     bool fresh);
 /* No answer is wanted any more; harmless when none is due. */
 void pool_cancel(struct pool_wait *);
+
+/*
+ * Whose connection it is: not that of pool_get, if another address of the
+ * same name answered sooner.
+ */
+struct server *pool_server(const struct up_conn *);
 
 /* A stream for one request on a connection that was given. */
 struct stream *pool_stream(struct up_conn *, struct arena *);

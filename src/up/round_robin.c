@@ -4,8 +4,9 @@
  * One cursor on the board is advanced by all workers, so that the order
  * holds over all of them: each process on its own would send its first
  * request to the first server.  A server that was asked before, or has
- * its max_conns connections, is passed over; the cursor is advanced for further attempts as well, else all
- * requests that meet a dead server would land on its neighbour.
+ * its max_conns connections, is passed over; the cursor is advanced for
+ * further attempts as well, else all requests that meet a dead server
+ * would land on its neighbour.
  */
 #include "up/pool.h"
 

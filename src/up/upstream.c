@@ -8,11 +8,12 @@
  * twin whose successor has the same server, the idle connections move
  * over to that; the rest close as their exchanges end.
  */
-#include "up/names.h"
+#include "up/upstream.h"
 
 #include <stdlib.h>
 
 #include "base/must.h"
+#include "up/names.h"
 #include "up/pool.h"
 #include "up/server_use.h"
 

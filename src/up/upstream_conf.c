@@ -10,7 +10,7 @@
 
 #include "base/must.h"
 #include "base/vec.h"
-#include "up/upstream.h"
+#include "up/names.h"
 
 #define SEPS		" \t,"
 #define PORT_HTTP	80

@@ -11,16 +11,16 @@
  * generation and from life to life, so a row never has the tag of an
  * earlier one.  Rows of a name's addresses: up/names_rows.c.
  */
-#include "up/names.h"
+#include "up/upstream_rows.h"
 
 #include <stdlib.h>
 #include <time.h>
 
-#include "up/server_use.h"
-
 #include "base/must.h"
 #include "up/int.h"
+#include "up/names.h"
 #include "up/queue.h"
+#include "up/server_use.h"
 
 const struct shm_region board_servers = {
 	"servers", SHM_DIR, 2, sizeof(struct board_server), 64,

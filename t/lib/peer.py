@@ -184,7 +184,7 @@ def no_body(step):
 
 class Peer:
     def __init__(self, script=(), default=None, path=None,
-                 host="127.0.0.1"):
+                 host="127.0.0.1", port=0):
         self.script = list(script)
         self.default = default or respond()
         self.requests = []
@@ -198,7 +198,7 @@ class Peer:
             self.addr, self.port = f"unix:{path}", None
         else:
             self.sock = socket.create_server(
-                (host, 0), family=socket.AF_INET6 if ":" in host
+                (host, port), family=socket.AF_INET6 if ":" in host
                 else socket.AF_INET)
             self.port = self.sock.getsockname()[1]
             shown = f"[{host}]" if ":" in host else host

@@ -131,6 +131,7 @@ teardown(struct fix *f)
 	for (unsigned i = 0; i < 3; i++)
 		ev_turn(f->serve.ev, 0);
 	ck_assert_uint_eq(f->serve.upstreams.n, 0);
+	queue_part.fini(&f->serve);
 	ev_free(&f->serve.ev);
 	slab_fini(&f->serve.codecs);
 	slab_fini(&f->serve.arenas);

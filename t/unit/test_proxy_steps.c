@@ -46,7 +46,7 @@ static struct {
 	struct server		 servers[3];
 	struct server		*members[3];
 	unsigned		 next;		/* server of the next pick */
-	unsigned		 unknown;	/* looks until names are known */
+	unsigned		 unknown;	/* looks until one is known */
 	/* pool */
 	struct pool_wait	*wait;
 	struct server		*asked;
@@ -209,6 +209,13 @@ pool_cancel(struct pool_wait *wait)
 {
 	w.cancels += wait->waiting;
 	wait->waiting = false;
+}
+
+struct server *
+pool_server(const struct up_conn *c)
+{
+	(void)c;
+	return w.asked;
 }
 
 struct stream *

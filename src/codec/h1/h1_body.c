@@ -16,7 +16,8 @@
 
 #include "base/must.h"
 
-#define PAGES_MAX	4		/* of one read */
+#define PAGES_MAX	16		/* of one read */
+#define PAGES_FIRST	8		/* behind a page that was full */
 #define SPLICE_MIN	(256 * 1024)	/* left of a body, to be worth it */
 #define SPLICE_FROM	65536		/* come of one without a length */
 
@@ -145,8 +146,10 @@ static enum h1_pump
 read_pages(struct h1_body *b, const struct h1_feed *f, uint64_t max)
 {
 	struct page	*pg[PAGES_MAX] = { NULL };
-	struct iovec	 v[PAGES_MAX];
+	struct iovec	 v[PAGES_MAX + 1];
 	size_t		 asked = 0;
+	size_t		 over = f->alone && !b->until_close &&
+	    max == (uint64_t)b->left;
 	size_t		 got;
 	enum io_rc	 rc;
 	int		 n = 0;
@@ -160,8 +163,16 @@ read_pages(struct h1_body *b, const struct h1_feed *f, uint64_t max)
 		    (size_t)(max - asked) : PAGE_ROOM;
 		asked += v[n++].iov_len;
 	}
-	rc = io_readv(f->io, v, n, &got);
+	/* the last read asks for one byte that may not come */
+	over = over && asked == max;
+	v[n].iov_base = &(char){ 0 };
+	v[n].iov_len = over;
+	rc = io_readv(f->io, v, n + (int)over, &got);
 	if (rc == IO_OK) {
+		if (got > asked) {
+			b->excess = true;
+			got = asked;
+		}
 		count(b, f, got);
 		adapt(b, got, asked);
 		give_pages(b, f->st, pg, got);
@@ -261,6 +272,8 @@ step_plain(struct h1_body *b, const struct h1_feed *f, uint64_t credit)
 	bool		end;
 
 	if (in.n > 0) {
+		if (h1_inbuf_is_full(f->buf))
+			b->pages = PAGES_FIRST;
 		c = h1_inbuf_cut(f->buf, in.n < max ? in.n : (size_t)max);
 		count(b, f, (size_t)c.n);
 		end = is_last(b, c.n);

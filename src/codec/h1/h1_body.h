@@ -32,6 +32,7 @@ struct h1_body {
 	bool			 drop:1; /* nobody wants it */
 	bool			 done:1; /* nothing will be told any more */
 	bool			 lent:1; /* the sink has the rest to splice */
+	bool			 excess:1; /* more than the body came */
 	enum fail		 why;
 };
 
@@ -42,6 +43,7 @@ struct h1_feed {
 	const struct codec_env	*env;
 	struct stream		*st;
 	uint32_t		*budget; /* bytes left in this turn */
+	bool			 alone;	/* nothing may follow the body */
 };
 
 /* The limits must last as long as the body. */

@@ -152,7 +152,8 @@ may_keep(struct h1cc *c, const struct h1cs *s)
 	size_t	got;
 
 	if (s->fr.close || s->fr.until_close || s->out_lost || c->used_up ||
-	    !s->q.ended || s->q.n > 0 || h1_inbuf_str(&c->in).n > 0)
+	    s->body.excess || !s->q.ended || s->q.n > 0 ||
+	    h1_inbuf_str(&c->in).n > 0)
 		return false;
 	/* a body that was read to its last byte hides what is behind it */
 	return h1_inbuf_read(&c->in, c->io, c->env->pages, &got) == IO_AGAIN;
@@ -323,7 +324,7 @@ read_body(struct h1cc *c)
 {
 	struct h1cs	*s = c->s;
 	struct h1_feed	 f = { &c->in, c->io, c->env, &s->st,
-	    &c->in.budget };
+	    &c->in.budget, true };
 	enum h1_pump	 rc = h1_body_pump(&s->body, &f);
 
 	if (c->s != s)
@@ -552,7 +553,10 @@ on_data(struct sink *k, struct chunk c, unsigned flags)
 		return FLOW_FULL;
 	}
 	flow = h1_outq_data(&s->q, k, c, flags);
-	post(s->c, &s->flush);
+	if (s->q.bytes >= H1_PROMPT && s->c->in.budget > 0)
+		ev_post_next(s->c->env->ev, &s->flush);
+	else
+		post(s->c, &s->flush);
 	return flow;
 }
 
@@ -672,7 +676,6 @@ new_stream(struct codec_conn *cc, struct arena *a)
 	s->c = c;
 	s->st.in.ops = &in_ops;
 	s->st.out.ops = &out_ops;
-	s->st.out.credit = H1_WINDOW;
 	s->st.up = c->env->up;
 	s->st.ctx = c->ctx;
 	s->st.arena = a;
@@ -680,6 +683,7 @@ new_stream(struct codec_conn *cc, struct arena *a)
 	s->st.begun_ns = ev_clock_ns();
 	ev_task_init(&s->flush, on_flush);
 	h1_outq_init(&s->q, a, c->env->pages);
+	s->st.out.credit = s->q.window;
 	c->s = s;
 	if (c->env->idle != NULL)
 		c->env->idle(c->ctx, false);

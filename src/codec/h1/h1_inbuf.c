@@ -22,6 +22,12 @@ h1_inbuf_str(const struct h1_inbuf *b)
 	return str_make(b->page->data + b->pos, b->page->fill - b->pos);
 }
 
+bool
+h1_inbuf_is_full(const struct h1_inbuf *b)
+{
+	return b->page != NULL && b->page->fill == b->page->cap;
+}
+
 void
 h1_inbuf_skip(struct h1_inbuf *b, size_t n)
 {

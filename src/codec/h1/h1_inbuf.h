@@ -16,6 +16,9 @@ struct h1_inbuf {
 /* What is there; a slice that lasts as long as a reference to the page. */
 struct str h1_inbuf_str(const struct h1_inbuf *);
 
+/* True if the last read may have left some for want of room. */
+bool h1_inbuf_is_full(const struct h1_inbuf *);
+
 /* n bytes were used; an empty page is given back by h1_inbuf_trim. */
 void h1_inbuf_skip(struct h1_inbuf *, size_t n);
 void h1_inbuf_trim(struct h1_inbuf *);

@@ -26,7 +26,7 @@
 #define RING_MIN	8
 #define COPY_MAX	2048		/* bytes of body worth copying */
 #define HEAD_MIN	1024		/* room in which a head may fit */
-#define IOV_MAX_OURS	16
+#define IOV_MAX_OURS	20
 #define FILE_STEP	(2048 * 1024)	/* offered by one sendfile */
 #define FILL_BELOW	(2 * PAGE_BYTES)	/* waiting before a pipe */
 
@@ -35,6 +35,8 @@ h1_outq_init(struct h1_outq *q, struct arena *a, struct page_pool *pool)
 {
 	*q = (struct h1_outq){ .arena = a, .pool = pool,
 	    .window = H1_WINDOW, .left = BODY_UNKNOWN };
+	if (pool->live < pool->soft / 4)
+		q->window = H1_WINDOW_FAST;
 }
 
 void

@@ -11,7 +11,8 @@
 
 #define H1_WINDOW_LEAST	16384	/* of a stream, when memory is short */
 #define H1_WINDOW	65536	/* credit of a stream */
-#define H1_WINDOW_FAST	262144	/* once a window left without a wait */
+#define H1_WINDOW_FAST	262144	/* of one that moves, or is one of few */
+#define H1_PROMPT	32768	/* to be written while in the caches */
 #define H1_TURN		262144	/* bytes of a connection in one turn */
 
 struct h1_outq {

@@ -41,13 +41,13 @@ begin(struct h1c *c)
 	s->c = c;
 	s->st.in.ops = &h1_server_in_ops;
 	s->st.out.ops = &h1_server_out_ops;
-	s->st.out.credit = H1_WINDOW;
 	s->st.up = c->env->up;
 	s->st.ctx = c->ctx;
 	s->st.arena = &s->arena;
 	s->st.head = &s->head;
 	s->st.begun_ns = ev_clock_ns();
 	h1_outq_init(&s->q, &s->arena, c->env->pages);
+	s->st.out.credit = s->q.window;
 	ev_task_init(&s->flush, on_flush);
 	h1_server_init_free(s);
 	c->s = s;
@@ -243,7 +243,8 @@ judge(struct h1c *c, enum h1_pump rc)
 static void
 pump(struct h1c *c, struct h1s *s)
 {
-	struct h1_feed	f = { &c->in, c->io, c->env, &s->st, &c->in.budget };
+	struct h1_feed	f = { &c->in, c->io, c->env, &s->st,
+	    &c->in.budget, false };
 	uint64_t	before = s->body.got;
 	bool		slow = is_too_slow(c, s);
 	enum h1_pump	rc;
@@ -305,7 +306,8 @@ h1_server_skip(struct h1s *s)
 {
 	struct h1c	*c = s->c;
 	uint32_t	 budget = H1_TURN;
-	struct h1_feed	 f = { &c->in, NULL, c->env, &s->st, &budget };
+	struct h1_feed	 f = { &c->in, NULL, c->env, &s->st, &budget,
+	    false };
 
 	if (s->body.done)
 		return true;

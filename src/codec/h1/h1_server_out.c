@@ -22,7 +22,11 @@ h1_server_push(struct h1s *s)
 	struct h1c	*c = s->c;
 
 	h1_server_turn(c);
-	ev_post(c->env->ev, c->in.budget > 0 ? EV_FLUSH : EV_READY, &s->flush);
+	if (c->in.budget > 0 && s->q.bytes >= H1_PROMPT)
+		ev_post_next(c->env->ev, &s->flush);
+	else
+		ev_post(c->env->ev, c->in.budget > 0 ? EV_FLUSH : EV_READY,
+		    &s->flush);
 }
 
 /* --- heads --- */

@@ -1,0 +1,94 @@
+/*
+ * What the board has of upstreams and their servers.  The master links
+ * rows in, workers and control find them by what they stand for.
+ */
+#ifndef SL_UP_UPSTREAM_ROWS_H
+#define SL_UP_UPSTREAM_ROWS_H
+
+#include <stdatomic.h>
+
+#include "base/arena.h"
+#include "base/map.h"
+#include "os/shm.h"
+#include "os/sock.h"
+
+struct conf;
+
+/* a server on the board; region `servers` of dir; writer: master */
+struct board_server {
+	_Atomic uint64_t tag;		/* of this life of the row; 0: free */
+	_Atomic uint32_t lease;		/* its word's index + 1; 0: none */
+	_Atomic uint32_t pad;
+	_Atomic uint64_t generation;	/* last that named it */
+	uint8_t		 addr_len;
+	uint8_t		 upstream_len;
+	uint8_t		 fill[6];
+	char		 upstream[64];
+	char		 addr[108];
+	uint32_t	 fill2;
+	_Atomic uint64_t weight;
+	_Atomic uint64_t since_ms;	/* of this life; wall clock */
+	uint64_t	 last;		/* tag, also of a life that ended */
+	_Atomic uint64_t left_ms;	/* then the last name gave it up */
+	uint64_t	 fill3[2];
+};
+_Static_assert(sizeof(struct board_server) == 256, "board server");
+
+/* its counters; region `server_live` of live, same row; all write */
+struct board_server_live {
+	_Atomic uint64_t tag;		/* as in `servers`; master */
+	_Atomic uint64_t attempts;
+	_Atomic uint64_t failures;
+	_Atomic uint64_t last_fail;	/* enum fail << 48 | wall ms */
+	_Atomic uint64_t state;		/* enum << 48 | since then, wall ms */
+	_Atomic uint64_t why;		/* enum fail, or 0 */
+	_Atomic uint64_t pad[2];
+};
+_Static_assert(sizeof(struct board_server_live) == 64, "server live");
+
+/* an upstream's shared words; region `upstream_live` of live */
+struct board_upstream {
+	_Atomic uint64_t tag;		/* hash of its name; master */
+	_Atomic uint64_t cursor;	/* round robin: fetch-add by all */
+	_Atomic uint64_t generation;	/* last that named it; master */
+	_Atomic uint32_t queue;		/* lease word + 1: who waits; master */
+	_Atomic uint32_t touched;	/* 1: its row of `queue` was used */
+	/* requests that waited, timed out there, found it full; all write */
+	_Atomic uint64_t queued;
+	_Atomic uint64_t timed_out;
+	_Atomic uint64_t refused, pad;
+};
+_Static_assert(sizeof(struct board_upstream) == 64, "board upstream");
+
+extern const struct shm_region board_servers, board_servers_live,
+    board_upstreams, board_names;
+
+/*
+ * Master, before prepare: rows for all servers and upstreams of conf.
+ * Rows that no generation from oldest (the lowest number in use) on has
+ * named are freed.  Limits of servers that were there before change with
+ * upstream_settle_rows, after the commit.
+ */
+int upstream_link_rows(struct shm *, const struct conf *, uint64_t oldest,
+    struct err *);
+void upstream_settle_rows(struct shm *, const struct conf *);
+/* Bytes of the rows that conf needs, for [board] max. */
+uint64_t upstream_cost(const struct conf *, unsigned processes);
+
+/* Rows by what they stand for, to find many; made from the board as it is. */
+struct upstream_rows {
+	struct map	servers;	/* "upstream address" to row */
+	struct map	upstreams;	/* board_upstream.tag */
+	struct map	names;		/* "upstream text" to row */
+	struct arena	arena;
+};
+void upstream_rows_open(struct upstream_rows *, const struct shm *);
+void upstream_rows_close(struct upstream_rows *);
+/* The row, or -1. */
+int64_t upstream_rows_server(const struct upstream_rows *,
+    struct str upstream, const struct sock_addr *);
+int64_t upstream_rows_find(const struct upstream_rows *, struct str upstream);
+int64_t upstream_rows_name(const struct upstream_rows *, struct str upstream,
+    struct str text);
+
+#endif

@@ -1,0 +1,567 @@
+"""Servers that are given by name: who is asked for them, what becomes of
+the answers, and when."""
+import contextlib
+import json
+import os
+import signal
+import socket
+import threading
+import time
+
+import pytest
+
+from lib import dns, http, net
+from lib.cmd import run
+from lib.dns import A, AAAA, SRV, Dnsmasq, Scripted
+from lib.net import Deadline
+from lib.peer import Peer, hold, respond
+
+CONF = """
+[sluice]
+resolver = {dns}
+{top}
+[listener web]
+bind = 127.0.0.1:@port@
+[upstream app]
+server = {server}
+{more}
+[route all]
+path = /*
+upstream = app
+"""
+
+
+def conf(name_server, server, more="", top=""):
+    return CONF.format(dns=getattr(name_server, "addr", name_server),
+                       server=server, more=more, top=top)
+
+
+@contextlib.contextmanager
+def peers(*hosts):
+    """Servers on one port of several addresses, which say who they are."""
+    port = net.free_port()
+    with contextlib.ExitStack() as stack:
+        yield [stack.enter_context(Peer(
+            host=h, port=port, default=respond(body=h.encode())))
+            for h in hosts]
+
+
+@pytest.fixture
+def dnsmasq(tmp):
+    made = []
+
+    def make(hosts, **kw):
+        made.append(Dnsmasq(tmp, hosts, **kw))
+        return made[-1]
+    yield make
+    for d in made:
+        d.stop()
+
+
+@pytest.fixture
+def script():
+    with contextlib.ExitStack() as stack:
+        yield lambda *a, **kw: stack.enter_context(Scripted(*a, **kw))
+
+
+def names(s):
+    return json.loads(http.get(s.control, "/v1/names").body)["names"]
+
+
+def addresses(s, server):
+    found = [n for n in names(s) if n["server"] == server]
+    return [a["address"] for a in found[0]["addresses"]]
+
+
+def who(s, n=4):
+    """The servers of so many requests, each on a connection of its own."""
+    return {http.get(s.port, "/").text for _ in range(n)}
+
+
+def resolved(s, word="resolved", count=1):
+    return s.wait_stderr(rf"server \".*\": {word}: ", count)
+
+
+# --- a real name server ---
+
+def test_change_reaches_all_workers(sluice, dnsmasq):
+    with peers("127.0.0.2", "127.0.0.3") as (one, two):
+        d = dnsmasq({"app.test": ["127.0.0.2"]})
+        s = sluice(conf(d, f"app.test:{one.port}", top="workers = 4"))
+        resolved(s)
+        assert who(s, 20) == {"127.0.0.2"}
+        # requests go on all the while, on kept connections too
+        stop, answers = threading.Event(), []
+
+        def ask():
+            with http.Client(s.port) as c:
+                while not stop.is_set():
+                    answers.append(c.get("/").status)
+        asking = [threading.Thread(target=ask) for _ in range(4)]
+        for t in asking:
+            t.start()
+        d.set({"app.test": ["127.0.0.3"]})
+        resolved(s, "changed")
+        before = len(one.requests)
+        assert who(s, 40) == {"127.0.0.3"}
+        stop.set()
+        for t in asking:
+            t.join()
+        # at most those that were chosen before the line was written
+        assert len(one.requests) - before <= len(asking)
+        assert set(answers) == {200}
+        assert addresses(s, f"app.test:{one.port}") == [two.addr]
+
+
+def test_idle_connections_go(sluice, dnsmasq):
+    with peers("127.0.0.2", "127.0.0.3") as (one, _):
+        d = dnsmasq({"app.test": ["127.0.0.2", "127.0.0.3"]})
+        s = sluice(conf(d, f"app.test:{one.port}", top="workers = 1"))
+        resolved(s)
+        assert who(s) == {"127.0.0.2", "127.0.0.3"}
+        assert len(one._open) == 1
+        kept = one.connections
+        # who stays keeps its connections, whatever else changes
+        d.set({"app.test": ["127.0.0.2"]})
+        resolved(s, "changed")
+        assert who(s) == {"127.0.0.2"}
+        assert one.connections == kept
+        d.set({"app.test": ["127.0.0.3"]})
+        resolved(s, "changed", 2)
+        assert who(s) == {"127.0.0.3"}
+        deadline = Deadline("end of the idle connection")
+        while one._open:
+            net.wait_fd(None, min(deadline.left(), 0.02))
+
+
+def test_request_in_flight_ends(sluice, dnsmasq):
+    go = threading.Event()
+    with peers("127.0.0.2", "127.0.0.3") as (one, _):
+        one.script = [hold(go, respond(body=b"late"))]
+        d = dnsmasq({"app.test": ["127.0.0.2"]})
+        s = sluice(conf(d, f"app.test:{one.port}", top="workers = 1"))
+        with http.Client(s.port) as c:
+            c.send(http.request("GET", "/"))
+            one.wait_requests(1)
+            d.set({"app.test": ["127.0.0.3"]})
+            resolved(s, "changed")
+            assert who(s) == {"127.0.0.3"}
+            go.set()
+            assert c.response().text == "late"
+            # its connection is not kept
+            deadline = Deadline("end of its connection")
+            while one._open:
+                net.wait_fd(None, min(deadline.left(), 0.02))
+
+
+def test_both_families(sluice, dnsmasq):
+    with peers("127.0.0.2", "::1") as (four, _):
+        d = dnsmasq({"app.test": ["127.0.0.2", "::1"]})
+        s = sluice(conf(d, f"app.test:{four.port}"))
+        assert who(s, 6) == {"127.0.0.2", "::1"}
+        assert sorted(addresses(s, f"app.test:{four.port}")) == sorted(
+            [f"127.0.0.2:{four.port}", f"[::1]:{four.port}"])
+
+
+def full(host, port):
+    """A server that takes no more connections: dials hang."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    made = [socket.create_server((host, port), family=family, backlog=0)]
+    for _ in range(8):
+        made.append(socket.socket(family))
+        made[-1].setblocking(False)
+        made[-1].connect_ex((host, port))
+    return made
+
+
+@pytest.mark.parametrize("slow,quick", [("127.0.0.2", "::1"),
+                                        ("::1", "127.0.0.2")])
+def test_other_family_is_quicker(sluice, script, slow, quick):
+    """A dial that hangs is overtaken by one in the other family."""
+    with Peer(host=quick, default=respond(body=quick.encode())) as app:
+        hung = full(slow, app.port)
+        d = script({("app.test", A): [h for h in (slow, quick)
+                                      if ":" not in h],
+                    ("app.test", AAAA): [h for h in (slow, quick)
+                                         if ":" in h]}, ttl=60)
+        s = sluice(conf(d, f"app.test:{app.port}", top="workers = 1",
+                        more="timeout.connect = 8s\npool.size = 0"))
+        resolved(s)
+        for _ in range(4):
+            start = time.monotonic()
+            assert http.get(s.port, "/").text == quick
+            assert time.monotonic() - start < 4
+        # nothing is left of the dials that lost
+        deadline = Deadline("end of the dials")
+        while [m["sum"] for m in s.ctl_json("metrics")["metrics"]
+               if m["name"] == "upstream_connections"] != [0]:
+            net.wait_fd(None, min(deadline.left(), 0.02))
+        for c in hung:
+            c.close()
+
+
+def test_gone_and_back(sluice, dnsmasq):
+    """No such name: the last addresses hold; full again: it recovers."""
+    with peers("127.0.0.2", "127.0.0.3") as (one, _):
+        d = dnsmasq({"app.test": ["127.0.0.2"]})
+        s = sluice(conf(d, f"app.test:{one.port}"))
+        resolved(s)
+        d.set({"other.test": ["127.0.0.9"]})
+        s.wait_stderr(r'name "app.test": failing: no such name; what it '
+                      r'said last still holds')
+        assert who(s) == {"127.0.0.2"}
+        told = names(s)[0]
+        assert told["state"] == "failing" and told["why"] == "no such name"
+        assert told["failed"] > 0
+        d.set({"app.test": ["127.0.0.3"]})
+        s.wait_stderr(r'name "app.test": recovered')
+        resolved(s, "changed")
+        assert who(s) == {"127.0.0.3"}
+        assert names(s)[0]["state"] == "resolved"
+        # a change of state is a line, a try is none
+        assert len([ln for ln in s.stderr().split("\n")
+                    if "failing:" in ln]) == 1
+
+
+def test_services(sluice, dnsmasq):
+    """SRV: targets, ports, weights; the best priority that there is."""
+    with Peer(host="127.0.0.2", default=respond(body=b"a")) as a, \
+            Peer(host="127.0.0.3", default=respond(body=b"b")) as b, \
+            Peer(host="127.0.0.4", default=respond(body=b"c")) as c:
+        hosts = {"a.test": ["127.0.0.2"], "b.test": ["127.0.0.3"],
+                 "c.test": ["127.0.0.4"]}
+        srv = "_http._tcp.app.test"
+        d = dnsmasq(hosts, srv=[f"{srv},a.test,{a.port},1,5",
+                                f"{srv},b.test,{b.port},1,0",
+                                f"{srv},c.test,{c.port},2,7"])
+        s = sluice(conf(d, f"dns+srv://{srv}"))
+        assert who(s, 8) == {"a", "b"}
+        got = {x["address"]: x["weight"] for x in names(s)[0]["addresses"]}
+        assert got == {a.addr: 5, b.addr: 1}
+        text = s.ctl("names").stdout
+        assert f"{a.addr} weight=5" in text and srv in text
+        # the service changes; dnsmasq reads that at its start alone
+        d.stop()
+        d.start([f"{srv},nobody.test,1,1,5", f"{srv},c.test,{c.port},2,7"])
+        resolved(s, "changed")
+        assert who(s) == {"c"}
+
+
+def test_many_names(sluice, dnsmasq):
+    """100 names, some of them the same, each with its own server."""
+    port = net.free_port()
+    with Peer(host="127.0.1.1", port=port) as app:
+        d = dnsmasq({f"n{i}.test": [f"127.0.1.{i}"] for i in range(1, 101)},
+                    ttl=60)
+        routes = "".join(
+            f"[upstream u{i}]\nserver = n{i}.test:{app.port}\n"
+            f"[route r{i}]\npath = /r{i}\nupstream = u{i}\n"
+            for i in range(1, 101))
+        s = sluice(conf(d, f"n1.test:{app.port}") + routes)
+        # the log has at most 100 of a kind in a second: the API has all
+        deadline = Deadline("100 names")
+        while any(n["state"] == "asking" for n in names(s)):
+            net.wait_fd(None, min(deadline.left(), 0.02))
+        got = {n["server"]: [a["address"] for a in n["addresses"]]
+               for n in names(s)}
+        assert got == {f"n{i}.test:{port}": [f"127.0.1.{i}:{port}"]
+                       for i in range(1, 101)}
+        assert http.get(s.port, "/r1").status == 200
+        assert http.get(s.port, "/r2").status == 502
+        # one lookup for both uses of n1
+        asked = [m["sum"] for m in s.ctl_json("metrics")["metrics"]
+                 if m["name"] == "names_asked_total"]
+        assert asked == [100]
+
+
+def test_reload_keeps_addresses(sluice, script):
+    with peers("127.0.0.2", "127.0.0.3") as (one, _):
+        d = script({("app.test", A): ["127.0.0.2"],
+                    ("new.test", A): ["127.0.0.3"]}, ttl=60)
+        text = conf(d, f"app.test:{one.port}", top="workers = 1")
+        s = sluice(text)
+        assert who(s) == {"127.0.0.2"}
+        asked, conns = len(d.asked), one.connections
+        s.reload(text + "[upstream x]\nserver = app.test:1\n")
+        assert len(names(s)) == 2
+        s.reload(text + "[route y]\npath = /y\nrespond = 200 y\n")
+        assert who(s) == {"127.0.0.2"}
+        assert len(d.asked) == asked and one.connections == conns
+        # a generation that adds a name serves it from its first moment
+        s.reload(text.replace("app.test", "new.test"))
+        assert who(s) == {"127.0.0.3"}
+        assert [n["server"] for n in names(s)] == [f"new.test:{one.port}"]
+
+
+def test_roll_and_control_death(sluice, script):
+    """New processes have the members at once, without another question."""
+    with peers("127.0.0.2") as (one,):
+        d = script({("app.test", A): ["127.0.0.2"]}, ttl=60)
+        s = sluice(conf(d, f"app.test:{one.port}"))
+        assert who(s) == {"127.0.0.2"}
+        d.zone[("app.test", A)] = dns.silent
+        asked = len(d.asked)
+        s.ctl("roll")
+        assert who(s) == {"127.0.0.2"} and len(d.asked) == asked
+        old = s.roles()["control"]
+        os.kill(old, signal.SIGKILL)
+        s.wait_role("control", other_than=old)
+        d.wait_asked("app.test", 2)
+        assert who(s) == {"127.0.0.2"}
+
+
+# --- scripted ones: time, silence, nonsense ---
+
+@pytest.mark.parametrize("ttl,low,high", [(0, 900, 1000), (30, 20000, 30000),
+                                          (86400, 50000, 60000),
+                                          (2 ** 31, 900, 1000)])
+def test_ttl(sluice, script, ttl, low, high):
+    d = script({("app.test", A): ["127.0.0.2"]}, ttl=ttl)
+    s = sluice(conf(d, "app.test:80"))
+    resolved(s)
+    left = names(s)[0]["again_ms"]
+    assert low - 900 <= left <= high
+    if high == 1000:
+        d.wait_asked("app.test", 3)
+
+
+def test_ttl_of_aliases(sluice, script):
+    """An alias on the way may run out sooner than the address."""
+    def answer(query, make):
+        target = dns.pack_name("real.test")
+        return make(query, [
+            dns.record(dns.CNAME, "real.test", 7),
+            dns.record(A, "127.0.0.2", 50, target)])
+    d = script({("app.test", A): answer})
+    s = sluice(conf(d, "app.test:80"))
+    resolved(s)
+    assert 5000 < names(s)[0]["again_ms"] <= 7000
+    assert addresses(s, "app.test:80") == ["127.0.0.2:80"]
+
+
+def test_order_is_no_change(sluice, script):
+    turn = []
+
+    def answer(query, make):
+        turn.append(1)
+        ips = ["127.0.0.2", "127.0.0.3", "127.0.0.4"]
+        n = len(turn) % 3
+        return make(query, [dns.record(A, ip, 1)
+                            for ip in ips[n:] + ips[:n]])
+    d = script({("app.test", A): answer})
+    s = sluice(conf(d, "app.test:80"))
+    d.wait_asked("app.test", 4)
+    assert "changed:" not in s.stderr()
+
+
+def test_start_without_any(sluice, script):
+    """It starts, says why, and serves as soon as there is an address."""
+    with peers("127.0.0.2") as (one,):
+        d = script()
+        s = sluice(conf(d, f"app.test:{one.port}"))
+        s.wait_stderr('name "app.test": failing: no such name; it never '
+                      'had any addresses')
+        r = http.get(s.port, "/")
+        assert r.status == 502 and "error=dns_error" in r["proxy-status"]
+        assert json.loads(http.get(s.port, "/", headers={
+            "Accept": "application/json"}).body)["fail"] == "name_error" \
+            or "name_error" in r.text
+        s.wait_log("name_error")
+        d.zone[("app.test", A)] = ["127.0.0.2"]
+        resolved(s)
+        assert who(s) == {"127.0.0.2"}
+
+
+def test_first_answer_is_waited_for(sluice, script):
+    """A request before it waits as long as a dial may take."""
+    with peers("127.0.0.2") as (one,):
+        d = script({("app.test", A): dns.silent})
+        s = sluice(conf(d, f"app.test:{one.port}"))
+        d.wait_asked("app.test", 1)
+        with http.Client(s.port) as c:
+            c.send(http.request("GET", "/"))
+            d.zone[("app.test", A)] = ["127.0.0.2"]
+            # the second try, two seconds after the first
+            assert c.response().text == "127.0.0.2"
+
+
+def test_silent_resolver(sluice, script):
+    with peers("127.0.0.2") as (one,):
+        d = script({("app.test", A): dns.silent,
+                    ("app.test", AAAA): dns.silent})
+        s = sluice(conf(d, f"app.test:{one.port}"))
+        s.wait_stderr('name "app.test": failing: time-out')
+        r = http.get(s.port, "/")
+        assert r.status == 504 and "error=dns_timeout" in r["proxy-status"]
+        # one that answers late: what it had holds meanwhile
+        d.zone = {("app.test", A): ["127.0.0.2"]}
+        s.wait_stderr('name "app.test": recovered')
+        assert who(s) == {"127.0.0.2"}
+        d.zone = {("app.test", A): dns.silent, ("app.test", AAAA): dns.silent}
+        s.wait_stderr("failing: time-out", 2)
+        assert who(s) == {"127.0.0.2"}
+
+
+def test_dead_resolver(sluice):
+    with peers("127.0.0.2") as (one,):
+        port = net.free_port()
+        s = sluice(conf(f"127.0.0.1:{port}", f"app.test:{one.port}"))
+        s.wait_stderr('name "app.test": failing: ')
+        assert http.get(s.port, "/").status in (502, 504)
+        with Scripted({("app.test", A): ["127.0.0.2"]}, port=port):
+            resolved(s)
+            assert who(s) == {"127.0.0.2"}
+        s.wait_stderr("failing: ", 2)
+        assert who(s) == {"127.0.0.2"}
+
+
+def test_second_resolver(sluice, script):
+    """The first of two is silent."""
+    with peers("127.0.0.2") as (one,):
+        a = script({("app.test", A): dns.silent,
+                    ("app.test", AAAA): dns.silent})
+        b = script({("app.test", A): ["127.0.0.2"]})
+        s = sluice(conf(f"{a.addr} {b.addr}", f"app.test:{one.port}"))
+        resolved(s)
+        assert who(s) == {"127.0.0.2"}
+
+
+@pytest.mark.parametrize("bad", [
+    dns.fails(dns.SERVER_FAILED), dns.fails(dns.REFUSED),
+    lambda q, make: make(q),
+    lambda q, make: make(q)[:11],
+    lambda q, make: make(q, [dns.record(A, "127.0.0.9", 1)])[:-2],
+    lambda q, make: make(q, [b"\xc0\x0c\0\x01\0\x01\0\0\0\1\0\3abc"]),
+    lambda q, make: make(q, [dns.record(A, "0.0.0.0", 1)]),
+], ids=["failed", "refused", "empty", "cut", "cut record", "bad record",
+        "no address"])
+def test_bad_answers_hold_the_last(sluice, script, bad):
+    with peers("127.0.0.2", "127.0.0.3") as (one, _):
+        d = script({("app.test", A): ["127.0.0.2"]})
+        s = sluice(conf(d, f"app.test:{one.port}"))
+        assert who(s) == {"127.0.0.2"}
+        d.zone[("app.test", A)] = bad
+        d.wait_asked("app.test", len(d.asked) // 2 + 2)
+        assert who(s) == {"127.0.0.2"}
+        d.zone[("app.test", A)] = ["127.0.0.3"]
+        resolved(s, "changed")
+        assert who(s) == {"127.0.0.3"}
+
+
+def test_one_family_fails(sluice, script):
+    """The other one is renewed, and what failed keeps what it had."""
+    d = script({("app.test", A): ["127.0.0.2"], ("app.test", AAAA): ["::1"]})
+    s = sluice(conf(d, "app.test:80"))
+    resolved(s)
+    d.zone[("app.test", AAAA)] = dns.fails(dns.SERVER_FAILED)
+    d.zone[("app.test", A)] = ["127.0.0.3"]
+    resolved(s, "changed")
+    assert sorted(addresses(s, "app.test:80")) == ["127.0.0.3:80",
+                                                   "[::1]:80"]
+    d.zone[("app.test", AAAA)] = []
+    resolved(s, "changed", 2)
+    assert addresses(s, "app.test:80") == ["127.0.0.3:80"]
+
+
+def test_limit_of_each_address(sluice, script):
+    """max_conns holds for addresses of names, over all workers."""
+    go = threading.Event()
+    with peers("127.0.0.2") as (one,):
+        one.default = hold(go)
+        d = script({("app.test", A): ["127.0.0.2"]})
+        s = sluice(conf(d, f"app.test:{one.port} max_conns=2"))
+        resolved(s)
+        with contextlib.ExitStack() as stack:
+            some = [stack.enter_context(http.Client(s.port))
+                    for _ in range(2)]
+            for c in some:
+                c.send(http.request("GET", "/"))
+            one.wait_requests(2)
+            with http.Client(s.port) as c:
+                c.send(http.request("GET", "/"))
+                net.wait_fd(c.sock, 2)
+                assert one.connections == 2
+                go.set()
+            for c in some:
+                assert c.response().status == 200
+
+
+def test_host_field(sluice, script):
+    with peers("127.0.0.2") as (one,):
+        d = script({("app.test", A): ["127.0.0.2"]})
+        s = sluice(conf(d, f"app.test:{one.port}",
+                        more="host_header = server"))
+        assert who(s) == {"127.0.0.2"}
+        assert one.requests[0].get("host") == f"app.test:{one.port}"
+
+
+def test_target_of_a_route(sluice, script):
+    with peers("127.0.0.2") as (one,):
+        d = script({("app.test", A): ["127.0.0.2"]})
+        s = sluice(f"""
+[sluice]
+resolver = {d.addr}
+[listener web]
+bind = 127.0.0.1:@port@
+[route all]
+path = /*
+target = http://App.test:{one.port}
+""")
+        assert who(s) == {"127.0.0.2"}
+        assert names(s)[0]["upstream"] == "@all"
+
+
+def test_other_resolver_by_reload(sluice, script):
+    with peers("127.0.0.2", "127.0.0.3") as (one, _):
+        a = script({("app.test", A): ["127.0.0.2"]}, ttl=60)
+        b = script({("app.test", A): ["127.0.0.3"]}, ttl=60)
+        s = sluice(conf(a, f"app.test:{one.port}"))
+        assert who(s) == {"127.0.0.2"}
+        s.reload(conf(b, f"app.test:{one.port}"))
+        resolved(s, "changed")
+        assert who(s) == {"127.0.0.3"}
+
+
+def test_rows_do_not_grow(sluice, script):
+    """Addresses that come and go use the same rows again in the end."""
+    d = script({("app.test", A): ["127.0.0.2"]})
+    s = sluice(conf(d, "app.test:80"))
+    resolved(s)
+    for i in range(3, 6):
+        d.zone[("app.test", A)] = [f"127.0.0.{i}"]
+        resolved(s, "changed", i - 2)
+    assert "127.0.0.5:80" in s.server_rows("app")
+    assert len(s.server_rows("app")) <= 4
+
+
+def test_strict_dns(sluice, script):
+    with Scripted({("app.test", A): ["127.0.0.2"],
+                   ("_a._tcp.app.test", SRV): [(1, 1, 80, "app.test")]}) as d:
+        s = sluice(conf(d, "app.test:80",
+                        more="server = dns+srv://_a._tcp.app.test"),
+                   start=False)
+        s.write(conf(d, "app.test:80",
+                     more="server = dns+srv://_a._tcp.app.test"))
+        done = run("sluiced", "-t", "--strict-dns", "-c", s.conf_path)
+        assert done.returncode == 0, done.stderr
+        s.write(conf(d, "app.test:80 none.test:80"))
+        assert run("sluiced", "-t", "-c", s.conf_path).returncode == 0
+        done = run("sluiced", "-t", "--strict-dns", "-c", s.conf_path)
+        assert done.returncode == 1
+        assert '"none.test:80" does not resolve: no such name' in done.stderr
+        assert done.stderr.count("E0223") == 1
+
+
+def test_names_of_the_hosts_file(sluice, script):
+    """/etc/hosts goes before every name server."""
+    with open("/etc/hosts", encoding="utf-8") as f:
+        own = [ln.split("#")[0].split() for ln in f]
+    own = [w for w in own if len(w) > 1 and ":" not in w[0] and
+           w[1] != "localhost"]
+    if not own:
+        pytest.skip("/etc/hosts has no name of its own")
+    d = script()
+    s = sluice(conf(d, f"{own[0][1]}:80"))
+    resolved(s)
+    assert f"{own[0][0]}:80" in addresses(s, f"{own[0][1].lower()}:80")
+    assert not d.asked
