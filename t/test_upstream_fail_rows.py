@@ -660,34 +660,6 @@ def reset_before_head(env):
 
 # --- the test ---
 
-@case
-def stream_idle_timeout(env):
-    app = env.peer(default=ws.echoes())
-    env.start(proxied(app.addr, more="timeout.stream_idle = 200ms\n"))
-    target = env.target()
-    with ws.Socket(env.gate.port, target) as w:
-        assert w.c.rest() == b""
-    return env.at(target)
-
-
-@case
-def stream_reset(env):
-    def breaks(conn, _):
-        conn.take(1)
-        net.reset(conn.sock)
-    app = env.peer(ws.talks(breaks, "tide"))
-    env.start(proxied(app.addr))
-    target = env.target()
-    with http.Client(env.gate.port) as c:
-        c.send(http.request("GET", target, [("Connection", "upgrade"),
-                                            ("Upgrade", "tide")]))
-        assert c.response().status == 101
-        c.send(b"x")
-        with pytest.raises(http.Closed):
-            c.rest()
-    return env.at(target)
-
-
 def counts(gate):
     """{(counter, row): sum} of all that can fail."""
     with http.Client(gate.control) as c:

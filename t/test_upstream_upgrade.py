@@ -530,6 +530,16 @@ def test_rolled_worker_ends_with_its_last_stream(peer, sluice):
     net.wait_pid_gone(old)
 
 
+def test_stop_shortens_a_drain(peer, sluice):
+    app = peer(default=ws.echoes())
+    s = sluice(conf(app.addr, top="[sluice]\nworkers = 1\nstop = 1s\n"))
+    with ws.Socket(s.port, "/short") as w:
+        roll(s)
+        w.echo(b"x")
+        assert s.stop() == 0
+        assert w.c.rest() == b""
+
+
 def test_stop_ends_streams_in_its_time(peer, sluice):
     app = peer(default=ws.echoes())
     s = sluice(conf(app.addr, top="[sluice]\nstop = 1s\n"))

@@ -29,8 +29,8 @@ struct skel {
 	const struct skel_hooks		*hooks;	/* of run() */
 	int				 status;
 	uint64_t			 ticked_ms;
-	uint64_t			 drain_end;	/* if draining */
-	uint64_t			 requests_end;	/* the same, of them */
+	uint64_t			 drain_limit;	/* if draining */
+	uint64_t			 drain_end;	/* of streams */
 	bool				 ending:1;
 };
 
@@ -250,29 +250,29 @@ on_cancel(struct skel *s, struct frame *f)
 
 /* --- the master's frames and signals --- */
 
+/* Of an end that was told before and one of now, the sooner; its ms. */
+static uint64_t
+sooner(uint64_t *end, uint64_t begin, uint64_t ms, bool again)
+{
+	if (!again || begin + ms < *end)
+		*end = begin + ms;
+	return *end > begin ? *end - begin : 0;
+}
+
 static void
 drain(struct skel *s, struct drain d)
 {
-	uint64_t begin = ev_ms(s->proc.ev) + d.delay, end;
+	uint64_t begin = ev_ms(s->proc.ev) + d.delay;
+	bool again = s->proc.draining;
 
 	if (d.streams < d.limit)
 		d.streams = d.limit;
-	end = begin + d.streams;
-	/* a later order counts if it wants the end sooner */
-	if (s->proc.draining && end >= s->drain_end) {
-		if (!d.orphan)
-			return;
-		end = s->drain_end;
-		d.streams = end > begin ? end - begin : 0;
-		if (d.limit > d.streams)
-			d.limit = d.streams;
-	}
-	/* of requests as well: streams may have had longer before */
-	if (s->proc.draining && begin + d.limit > s->requests_end)
-		d.limit = s->requests_end > begin ?
-		    s->requests_end - begin : 0;
-	s->requests_end = begin + d.limit;
-	s->drain_end = end;
+	/* a later order counts for what it wants to end sooner */
+	if (again && !d.orphan && begin + d.limit >= s->drain_limit &&
+	    begin + d.streams >= s->drain_end)
+		return;
+	d.limit = sooner(&s->drain_limit, begin, d.limit, again);
+	d.streams = sooner(&s->drain_end, begin, d.streams, again);
 	s->proc.draining = true;
 	if (s->hooks->drain != NULL)
 		s->hooks->drain(s->hooks->ctx, &d);
