@@ -515,10 +515,15 @@ $(FUZZERS): $(OBJS_FUZZ) $(REPLAY) $(LIB) $(LIB_MAIN)
 do-unit: $(UNITS) $(FUZZERS)
 	@$(TESTENV) $(PYTHON) t/lib/unit.py $(UNITS) $(FUZZERS)
 
-T = t --ignore=t/soak
+# all, or with T=... those
+T =
 
 do-itest: $(PROGS)
-	@$(TESTENV) $(PYTEST) $(T) || test $$? -eq 5
+	@if [ -n "$(T)" ]; then \
+		$(TESTENV) $(PYTEST) $(T) || test $$? -eq 5; \
+	else \
+		$(TESTENV) sh t/lib/itest.sh $(PYTEST); \
+	fi
 
 do-soak: $(PROGS)
 	@test ! -d t/soak || SOAK_SCALE=$(SOAK_SCALE) $(TESTENV) \

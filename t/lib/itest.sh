@@ -1,0 +1,25 @@
+#!/bin/sh
+#
+# itest.sh COMMAND ...: runs the command, a pytest, for all of t/ but the
+# soak, in two processes beside each other: most of what these tests take
+# is waiting.  Each has a summary of its own; 1 if one of them failed.
+
+log=$(mktemp) || exit 2
+trap 'rm -f "$log"' EXIT
+
+rest=
+for f in t/test_*.py; do
+	case $f in
+	t/test_upstream*)	;;
+	*)	rest="$rest $f" ;;
+	esac
+done
+"$@" t/test_upstream*.py >"$log" 2>&1 &
+beside=$!
+rc=0
+# names of tests have no blanks
+# shellcheck disable=SC2086
+"$@" $rest || rc=1
+wait "$beside" || rc=1
+cat "$log"
+exit $rc
