@@ -171,14 +171,49 @@ START_TEST(sink_that_logs)
 }
 END_TEST
 
+static unsigned
+places(void)
+{
+	unsigned	n = 0;
+
+	for (unsigned i = 0; i < LOG_CODES; i++)
+		n += sink.flood[i].lines > 0;
+	return n;
+}
+
+/* A code that does not fall on the same place of the table. */
+static const char *
+apart_from(const char *code)
+{
+	static const char	some[16][24];
+	struct logctx		ctx = lc;
+	unsigned		i;
+
+	memset(sink.flood, 0, sizeof(sink.flood));
+	ctx.ids.code = code;
+	log_warn(&ctx, "a");
+	for (i = 0; i < 16 && places() < 2; i++) {
+		ctx.ids.code = some[i];
+		log_warn(&ctx, "b");
+	}
+	ck_assert_uint_eq(places(), 2);
+	memset(sink.flood, 0, sizeof(sink.flood));
+	got.n = 0;
+	return ctx.ids.code;
+}
+
 START_TEST(flood)
 {
+	static const char	fmt[] = "line %d";
+	struct logctx		other = lc;
+
+	other.ids.code = apart_from(fmt);
 	settle();
 	for (int i = 0; i < LOG_FLOOD + 20; i++)
-		log_warn(&lc, "line %d", i);
+		log_warn(&lc, fmt, i);
 	ck_assert_uint_eq(got.n, LOG_FLOOD);
 	/* other codes have their own hundred */
-	log_warn(&lc, "x");
+	log_warn(&other, "x");
 	ck_assert_uint_eq(got.n, LOG_FLOOD + 1);
 	log_tick(&sink);
 	ck_assert_uint_eq(got.n, LOG_FLOOD + 1);
@@ -196,13 +231,15 @@ END_TEST
 START_TEST(flood_of_code)
 {
 	struct logctx	other = lc;
+	const char	*more;
 
-	settle();
 	other.ids.code = "one";
+	more = apart_from(other.ids.code);
+	settle();
 	for (int i = 0; i < LOG_FLOOD + 20; i++)
 		log_warn(&other, "same %d", i);
 	ck_assert_uint_eq(got.n, LOG_FLOOD);
-	other.ids.code = "other";
+	other.ids.code = more;
 	log_warn(&other, "same %d", 0);
 	ck_assert_uint_eq(got.n, LOG_FLOOD + 1);
 	pass();
