@@ -577,3 +577,25 @@ def test_compressed(gate, coding):
     assert r.get("content-length") == str(len(data))
     assert gate.app.requests[-1].all("accept-encoding") == [
         "gzip;q=1.0, br, *;q=0"]
+
+
+@pytest.mark.parametrize("name", ["X_Forwarded_For", "x-forwarded_for",
+                                  "X_REAL_IP", "X_Request_ID"])
+def test_disguised(gate, name):
+    """What is one variable to CGI is not the client's to set either."""
+    http.get(gate.port, "/", headers={name: "10.9.9.9", "X_Other": "1"})
+    have = dict(gate.app.requests[-1].headers)
+    assert "10.9.9.9" not in have.values()
+    assert have["x_other"] == "1"
+
+
+def test_connection_names_the_chain(sluice, peer):
+    """A proxy that lets its client's Connection through still says who
+    the client is."""
+    app = peer()
+    s = sluice(conf(app.addr, top="trusted_proxies = 127.0.0.1"))
+    http.get(s.port, "/", headers={
+        "Connection": "keep-alive, X-Forwarded-For, X-Named",
+        "X-Forwarded-For": "192.0.2.7", "X-Named": "1"})
+    assert app.requests[-1].get("x-real-ip") == "192.0.2.7"
+    assert app.requests[-1].get("x-named") is None

@@ -14,6 +14,30 @@
 #include "handler/proxy.h"
 #include "io/proxy_proto.h"
 
+/*
+ * "X_Forwarded_For" is another field here, but the same to what is behind:
+ * CGI, WSGI and PHP make one variable of both.
+ */
+static bool
+is_disguised(struct str name)
+{
+	static const char *const	names[] = { "x-forwarded-", "x-real-ip",
+		"x-request-id", "x-request-deadline" };
+	char				buf[20];
+	size_t				n = name.n < sizeof(buf) ? name.n :
+		sizeof(buf);
+
+	if (str_find(name, '_', 0) < 0)
+		return false;
+	for (size_t i = 0; i < n; i++)
+		buf[i] = name.p[i] == '_' ? '-' : name.p[i];
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+		if (str_eq_fold(str_sub(str_make(buf, n), 0,
+		    strlen(names[i])), str_from(names[i])))
+			return true;
+	return false;
+}
+
 bool
 proxy_forward_drops(const struct proxy *p, const struct hdr *h)
 {
@@ -26,8 +50,11 @@ proxy_forward_drops(const struct proxy *p, const struct hdr *h)
 		return true;
 	case HDR_OTHER:
 		/* -Port, -Server and the like are believed by some. */
-		return (h->name.p[0] | 0x20) == 'x' &&
-		    (!p->x->trusted || p->forwarded == FORWARDED_OFF) &&
+		if ((h->name.p[0] | 0x20) != 'x')
+			return false;
+		if (is_disguised(h->name))
+			return true;
+		return (!p->x->trusted || p->forwarded == FORWARDED_OFF) &&
 		    str_eq_fold(str_sub(h->name, 0, 12),
 		    STR("x-forwarded-"));
 	default:

@@ -204,6 +204,27 @@ tell_one(struct h1_told *t, const struct hdr *h)
 }
 
 /*
+ * What a proxy before us says of its client is not the client's to take
+ * out, by a Connection that the proxy let through.
+ */
+static bool
+is_for_us(enum hdr_id id)
+{
+	switch (id) {
+	case HDR_FORWARDED:
+	case HDR_X_FORWARDED_FOR:
+	case HDR_X_FORWARDED_HOST:
+	case HDR_X_FORWARDED_PROTO:
+	case HDR_X_REAL_IP:
+	case HDR_X_REQUEST_DEADLINE:
+	case HDR_X_REQUEST_ID:
+		return true;
+	default:
+		return false;
+	}
+}
+
+/*
  * Takes out what Connection names.  Options are few in practice; a field
  * full of them would cost fields times options, hence the bound.
  */
@@ -221,7 +242,8 @@ del_named(struct hdrs *hs, struct h1_told *t, struct str rest, unsigned *n)
 			return;
 		}
 		for (i = 0; i < hs->n; i++)
-			if (str_eq_fold(hs->v[i].name, word))
+			if (str_eq_fold(hs->v[i].name, word) &&
+			    !is_for_us(hs->v[i].id))
 				hs->v[i].flags |= HDR_F_DEAD;
 	}
 }
