@@ -23,6 +23,7 @@ is_disguised(struct str name)
 {
 	static const char *const	names[] = { "x-forwarded-", "x-real-ip",
 		"x-request-id", "x-request-deadline" };
+	struct str			one;
 	char				buf[20];
 	size_t				n = name.n < sizeof(buf) ? name.n :
 		sizeof(buf);
@@ -31,10 +32,11 @@ is_disguised(struct str name)
 		return false;
 	for (size_t i = 0; i < n; i++)
 		buf[i] = name.p[i] == '_' ? '-' : name.p[i];
-	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
-		if (str_eq_fold(str_sub(str_make(buf, n), 0,
-		    strlen(names[i])), str_from(names[i])))
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+		one = str_from(names[i]);
+		if (str_eq_fold(str_sub(str_make(buf, n), 0, one.n), one))
 			return true;
+	}
 	return false;
 }
 
