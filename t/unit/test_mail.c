@@ -146,7 +146,9 @@ START_TEST(test_processes)
 				    i * 100 + k % 10);
 	}
 	for (unsigned i = 0; i < 4; i++) {
-		for (unsigned n = f.n; f.n < n + 200;)
+		/* until this one has had its turn, too */
+		for (unsigned n = f.n; f.n < n + 200 ||
+		    f.got[0][i * 100 + 9] == 0;)
 			ev_turn(f.ev, 100);
 		kill(pid[i], SIGKILL);
 		ck_assert_int_eq(waitpid(pid[i], NULL, 0), pid[i]);
