@@ -184,6 +184,37 @@ def test_request_in_flight_ends(sluice, dnsmasq):
                 net.wait_fd(None, min(deadline.left(), 0.02))
 
 
+def test_goes_and_comes_back_in_use(sluice, dnsmasq):
+    """An upstream that only a download still uses is taken out, its rows
+    go, and it is there again: it has the name as it is then."""
+    go = threading.Event()
+
+    def step(conn, _):
+        conn.send(b"HTTP/1.1 200 OK\r\nContent-Length: 8\r\n\r\nhalf")
+        go.wait(net.WAIT)
+        conn.send(b"half")
+        return True
+    with peers("127.0.0.2", "127.0.0.3") as (one, _):
+        one.script = [step]
+        d = dnsmasq({"app.test": ["127.0.0.2"]})
+        text = conf(d, f"app.test:{one.port}", top="workers = 1")
+        s = sluice(text)
+        with http.Client(s.port) as c:
+            c.send(http.request("GET", "/"))
+            r = c.head()
+            bare = text.split("[upstream app]")[0]
+            for i in range(3):
+                s.reload(bare + f"[route r]\npath = /{i}\nrespond = 200 x\n")
+            s.reload(text)
+            assert who(s) == {"127.0.0.2"}
+            d.set({"app.test": ["127.0.0.3"]})
+            resolved(s, "changed")
+            assert who(s) == {"127.0.0.3"}
+            go.set()
+            c.body(r)
+            assert r.body == b"halfhalf"
+
+
 def test_both_families(sluice, dnsmasq):
     with peers("127.0.0.2", "::1") as (four, _):
         d = dnsmasq({"app.test": ["127.0.0.2", "::1"]})

@@ -42,6 +42,20 @@ members_add(struct upstream *up, uint32_t row, struct str text, bool srv)
 }
 
 void
+members_bind(struct upstream *up, size_t i, uint32_t row)
+{
+	struct member_name	*m = &up->names[i];
+	const struct board_name	*b = shm_row(up->serve->shm, &board_names,
+	    row);
+
+	if (m->row == b && m->tag == atomic_load(&b->tag))
+		return;
+	m->row = shm_row(up->serve->shm, &board_names, row);
+	m->tag = atomic_load(&b->tag);
+	m->version = 1;
+}
+
+void
 members_free(struct upstream *up)
 {
 	if (up->nname > 0)

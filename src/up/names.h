@@ -122,6 +122,8 @@ struct server *server_new(struct upstream *, uint32_t row,
 /* A name of a twin that is made: its row, as server_conf.text has it. */
 void members_add(struct upstream *, uint32_t row, struct str text,
     bool srv);
+/* Name i of a twin is that row now; nothing changes if it was before. */
+void members_bind(struct upstream *, size_t i, uint32_t row);
 /* The members are those of the board, after this. */
 void members_refresh(struct upstream *);
 void members_free(struct upstream *);

@@ -90,6 +90,14 @@ upstream_put(struct upstream **p)
 }
 
 static int
+missing(const struct upstream *up, const struct server_conf *c,
+    struct err *e)
+{
+	return err_set(e, "upstream \"%.*s\": server \"%.*s\" has no row on "
+	    "the board", STR_FMT(up->name), STR_FMT(c->text));
+}
+
+static int
 add_server(struct upstream *up, const struct server_conf *c,
     const struct upstream_rows *rows, struct err *e)
 {
@@ -105,8 +113,7 @@ add_server(struct upstream *up, const struct server_conf *c,
 	if (at >= 0)
 		s = server_new(up, (uint32_t)at, &c->addr, c->text, STR(""));
 	if (s == NULL)
-		return err_set(e, "upstream \"%.*s\": server \"%.*s\" has no "
-		    "row on the board", STR_FMT(up->name), STR_FMT(c->text));
+		return missing(up, c, e);
 	up->servers[up->nserver++] = s;
 	up->nfixed++;
 	return 0;
@@ -142,6 +149,70 @@ make_twin(struct serve *serve, const struct upstream_conf *c,
 	}
 	free_twin(up);
 	return NULL;
+}
+
+/*
+ * A twin that only requests still hold may outlive its rows.  When its
+ * content comes back, what has begun another life on the board is bound to
+ * that; the servers of before end with their requests.
+ */
+static int
+rebind(struct upstream *up, const struct upstream_conf *c,
+    const struct upstream_rows *rows, struct err *e)
+{
+	const struct server_conf	*sc;
+	struct server			**v = up->servers, *old;
+	size_t				 fixed = 0, named = 0;
+	int64_t				 at;
+
+	at = upstream_rows_find(rows, up->name);
+	if (at < 0)
+		return err_set(e, "upstream \"%.*s\" has no row on the "
+		    "board", STR_FMT(up->name));
+	if (up->row != (uint32_t)at) {
+		/* who waits holds its generation, so the row: nobody does */
+		up->live = shm_row(up->serve->shm, &board_upstreams,
+		    up->row = (uint32_t)at);
+		up->queue = NULL;
+	}
+	for (size_t i = 0; i < c->servers.n; i++) {
+		sc = &c->servers.v[i];
+		if (sc->name.n > 0) {
+			at = upstream_rows_name(rows, up->name, sc->text);
+			if (at < 0)
+				return missing(up, sc, e);
+			members_bind(up, named++, (uint32_t)at);
+			continue;
+		}
+		old = v[fixed];
+		at = upstream_rows_server(rows, up->name, &sc->addr);
+		if (at < 0)
+			return missing(up, sc, e);
+		if (atomic_load(&old->board->tag) != old->tag) {
+			v[fixed] = server_new(up, (uint32_t)at, &sc->addr,
+			    sc->text, STR(""));
+			must(v[fixed] != NULL);
+			old->left = true;
+			server_unref(&old);
+		}
+		fixed++;
+	}
+	members_refresh(up);
+	return 0;
+}
+
+/* The twin of c, made or bound anew when nobody but requests has it. */
+static struct upstream *
+find_twin(struct serve *serve, const struct upstream_conf *c,
+    const struct upstream_rows *rows, struct err *e)
+{
+	struct upstream	*up = map_find(&serve->upstreams, key_of(&c->digest));
+
+	if (up == NULL)
+		return make_twin(serve, c, rows, e);
+	if (!up->cur && !up->next && rebind(up, c, rows, e) == -1)
+		return NULL;
+	return up;
 }
 
 struct upstream *
@@ -236,9 +307,7 @@ prepare(struct serve *serve, const struct conf *conf, struct err *e)
 	upstream_rows_open(&rows, serve->shm);
 	for (size_t i = 0; i < all.n && rc == 0; i++) {
 		c = (const struct upstream_conf *)all.v[i];
-		up = map_find(&serve->upstreams, key_of(&c->digest));
-		if (up == NULL)
-			up = make_twin(serve, c, &rows, e);
+		up = find_twin(serve, c, &rows, e);
 		if (up == NULL)
 			rc = -1;
 		else if (!up->next) {

@@ -138,7 +138,10 @@ def test_disk_full(sluice, tmp):
     if now["dropped"] > 0:
         (line,) = s.wait_log(r"log: \d+ records dropped")
         told = int(re.search(r"(\d+) records dropped", line)[1])
-    now = s.ctl_json("status")["log"]
+    # the gauges follow the file by one look of the logger
+    deadline = net.Deadline("nothing waits")
+    while (now := s.ctl_json("status")["log"])["waiting_bytes"] > 0:
+        deadline.left()
     assert now == {"failing": False, "waiting_bytes": 0, "dropped": told}
     assert r["errors"] == 0, r["why"]
     # it waited for no disk
