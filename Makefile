@@ -169,6 +169,7 @@ SRCS_CORE = \
 	src/core/template.c \
 	src/core/trust.c
 SRCS_UP = \
+	src/up/attempt.c \
 	src/up/members.c \
 	src/up/name_conf.c \
 	src/up/names_rows.c \
@@ -178,10 +179,12 @@ SRCS_UP = \
 	src/up/round_robin.c \
 	src/up/server.c \
 	src/up/server_use.c \
+	src/up/state.c \
 	src/up/told.c \
 	src/up/upstream.c \
 	src/up/upstream_conf.c \
-	src/up/upstream_rows.c
+	src/up/upstream_rows.c \
+	src/up/view.c
 
 # filter and handler: one file each
 SRCS_FILTER =

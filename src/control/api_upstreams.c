@@ -14,13 +14,6 @@
 #include "up/queue.h"
 #include "up/server_use.h"
 
-static const char *const states[] = {
-	[SERVER_UP] = "up", [SERVER_SLOW] = "slow_start",
-	[SERVER_OPEN] = "open", [SERVER_EJECTED] = "ejected",
-	[SERVER_DOWN] = "down", [SERVER_DRAIN] = "drain",
-	[SERVER_MAINTENANCE] = "maintenance"
-};
-
 /* a question about many rows: which slots count */
 struct walk {
 	struct str	 name;		/* "": all */
@@ -142,14 +135,13 @@ static void
 add_state(json_t *j, const struct board_server *s,
     const struct board_server_live *l)
 {
-	uint64_t	 word = atomic_load(&l->state);
-	uint64_t	 state = word >> 48, ms = word & 0xffffffffffffULL;
-	const char	*why = fail_name(atomic_load(&l->why));
-	const char	*name = "unknown";
+	uint64_t	  word = atomic_load(&l->state);
+	enum server_state state = state_of(word);
+	uint64_t	  ms = state_since_ms(word);
+	const char	 *why = state == SERVER_UP ? NULL :
+	    fail_name(atomic_load(&l->why[state]));
 
-	if (state < sizeof(states) / sizeof(states[0]))
-		name = states[state];
-	json_object_set_new(j, "state", json_string(name));
+	json_object_set_new(j, "state", json_string(state_names[state]));
 	json_object_set_new(j, "why", why == NULL ? json_null() :
 	    json_string(why));
 	set_num(j, "since_ms", ms != 0 ? ms : atomic_load(&s->since_ms));
@@ -184,7 +176,7 @@ describe_server(const struct walk *w, uint32_t i,
 		json_object_set_new(j, "state", json_string("removed"));
 	set_num(j, "weight", atomic_load(&s->weight));
 	set_num(j, "max_conns", max_conns(s));
-	set_num(j, "attempts", atomic_load(&l->attempts));
+	set_num(j, "attempts", atomic_load(&l->load) >> LOAD_SHIFT);
 	set_num(j, "failures", atomic_load(&l->failures));
 	json_object_set_new(j, "last_failure", describe_last(l));
 	json_object_set_new(j, "connections", json_pack("{s:o, s:o, s:o}",

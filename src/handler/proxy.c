@@ -64,6 +64,7 @@ finish(struct proxy *p)
 	ev_timer_off(loop_of(p), &p->total);
 	proxy_gather_end(p);
 	ev_cancel(&p->wake);
+	attempt_end(&p->attempt);
 	server_unref(&p->server);
 	upstream_put(&p->up);
 	exchange_handler_done(p->x);
@@ -139,7 +140,8 @@ plan_again(struct proxy *p)
 		p->step = PROXY_PICK;
 		return true;
 	}
-	proxy_tell(p, p->why, again && p->tried.n < p->up->nserver);
+	proxy_tell(p, p->why, again &&
+	    upstream_any_left(p->up, &p->tried));
 	if (!again)
 		return false;
 	p->fresh = false;
@@ -193,7 +195,7 @@ st_connect(struct proxy *p)
 	    STR_FMT(p->server->text), p->up->balance->name,
 	    STR_FMT(p->up->name), (unsigned long long)
 	    acc->num[ACCESS_ATTEMPTS], p->server->nopen, p->server->nidle);
-	upstream_tried(p->server);
+	attempt_begin(&p->attempt, p->server);
 	pool_get(p->server, &p->wait, p->times.connect, p->fresh);
 	return STEP_WAIT;
 }
@@ -205,7 +207,7 @@ take_server(struct proxy *p, struct server *s)
 	server_unref(&p->server);
 	p->server = server_ref(s);
 	tried_add(&p->tried, p->x->arena, s);
-	upstream_tried(s);
+	attempt_begin(&p->attempt, s);
 	p->x->acc.str[ACCESS_SERVER] = arena_dup(p->x->arena, s->text);
 }
 
@@ -363,6 +365,7 @@ proxy_answer(struct proxy *p, const struct msg *m)
 	p->x->acc.num[ACCESS_FIRST_BYTE] =
 	    (ev_clock_ns() - p->sent_ns) / 1000;
 	use_time(p->server, p->x->acc.num[ACCESS_FIRST_BYTE]);
+	attempt_answered(&p->attempt, m->status);
 	proxy_moved(p);
 	p->res = proxy_make_answer(p, m);
 	if (p->bare)
@@ -466,6 +469,7 @@ make(struct exchange *x, const struct proxy_route *r)
 	timer_init(&p->quiet, on_quiet);
 	timer_init(&p->total, on_total);
 	ev_task_init(&p->wake, on_wake);
+	attempt_init(&p->attempt);
 	p->limits = r->up->queue;
 	proxy_init_pumps(p);
 	proxy_init_queue(p);

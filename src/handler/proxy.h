@@ -22,6 +22,7 @@
 
 #include "core/handler.h"
 #include "core/route.h"
+#include "up/attempt.h"
 #include "up/pool.h"
 #include "up/queue.h"
 
@@ -63,6 +64,7 @@ struct proxy {
 	uint64_t		 due_ms;	/* loop time; 0: no end */
 	/* the attempt */
 	struct server		*server;	/* ref, counted; of up */
+	struct attempt		 attempt;
 	struct tried		 tried;
 	struct queue_limits	 limits;
 	struct queue_wait	 queue;

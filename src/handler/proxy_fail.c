@@ -29,8 +29,7 @@ count(struct proxy *p, enum fail why)
 
 	stat_add(STAT_TRY(why), 1);
 	last_note(why, &who, ev_wall_ms(p->x->serve->ev));
-	if (fail_row(why)->flags & FAIL_F_B)
-		upstream_failed(p->server, why);
+	attempt_failed(&p->attempt, why);
 }
 
 static void

@@ -17,7 +17,8 @@
 struct server *
 proxy_pick(struct proxy *p)
 {
-	struct server	*s;
+	const struct pick	 want = { .tried = &p->tried };
+	struct server		*s;
 
 	p->queue.upstream = p->up;
 	if (FAULT("no_server"))
@@ -30,7 +31,7 @@ proxy_pick(struct proxy *p)
 		return NULL;
 	/* Others may be faster, but not each time. */
 	for (size_t n = 0; n <= p->up->nserver; n++) {
-		s = upstream_pick(p->up, &p->tried);
+		s = upstream_pick(p->up, &want);
 		if (s == NULL || pool_claim(s, &p->wait, p->fresh))
 			return s;
 	}
@@ -41,10 +42,7 @@ proxy_pick(struct proxy *p)
 static bool
 is_any_left(const struct proxy *p)
 {
-	for (size_t i = 0; i < p->up->nserver && !FAULT("no_server"); i++)
-		if (!tried_has(&p->tried, p->up->servers[i]))
-			return true;
-	return false;
+	return !FAULT("no_server") && upstream_any_left(p->up, &p->tried);
 }
 
 /*

@@ -17,12 +17,19 @@ struct linker {
 	uint32_t		 free_name;
 };
 
+/* what the configuration wants a server to have */
+struct row_want {
+	uint64_t	limit;
+	uint32_t	weight;
+	bool		backup;
+};
+
 /*
- * The row of a server, made where there is none; with a lease word if it
- * has a limit.  Its index, or -1.
+ * The row of a server, made where there is none: only then it has at once
+ * what is wanted.  Its index, or -1.
  */
 int64_t rows_link(struct linker *, struct str upstream,
-    const struct sock_addr *, uint64_t limit, struct err *);
+    const struct sock_addr *, const struct row_want *, struct err *);
 /* A word of the lease for a row that is there, if it is to have one. */
 int rows_link_word(struct linker *, struct board_server *, uint64_t limit,
     bool fresh, struct err *);
@@ -42,7 +49,10 @@ void rows_free(struct shm *, uint64_t oldest);
 /* Takes a row into what is known. */
 void rows_note_name(struct upstream_rows *, const struct board_name *,
     uint32_t row);
-/* The limit of a server that has a word for it. */
-bool rows_settle(struct shm *, const struct board_server *, uint64_t limit);
+/* Gives it what is wanted; true if it has more connections than that. */
+bool rows_settle(struct shm *, struct board_server *,
+    const struct row_want *);
+/* Tells those who choose among its upstream's servers to look again. */
+void rows_touch(struct shm *, const struct board_server *);
 
 #endif

@@ -214,6 +214,7 @@ rebuild(struct upstream *up)
 	free(up->servers);
 	up->servers = must_realloc(v, (n + 1) * sizeof(*v));
 	up->nserver = n;
+	up->view.stale = true;
 }
 
 static void

@@ -40,14 +40,17 @@ struct board_name {
 	_Atomic uint64_t version;	/* of the list; odd: it is written */
 	_Atomic uint32_t state;		/* enum name_state */
 	_Atomic uint32_t limit;		/* max_conns of its servers */
+	_Atomic uint32_t weight;	/* each has it times its own */
+	_Atomic uint32_t backup;	/* 1: they are backups */
 	_Atomic uint32_t n;
+	uint32_t	 fill[13];
 	uint16_t	 upstream_len;
 	uint16_t	 text_len;
 	char		 upstream[64];
 	char		 text[NAME_TEXT];	/* as server_conf.text */
 	_Atomic uint32_t member[NAME_MEMBERS];	/* rows of `servers` */
 };
-_Static_assert(sizeof(struct board_name) == 1408, "board name");
+_Static_assert(sizeof(struct board_name) == 1472, "board name");
 
 /* an address, on its way from control to the master (CHAN_NAMES) */
 struct name_member {
@@ -68,6 +71,7 @@ struct name_set {
 /* --- names_rows.c: the board --- */
 
 struct linker;
+struct row_want;
 
 /*
  * Master, before prepare: a row for a name that conf has; its addresses
@@ -75,8 +79,8 @@ struct linker;
  */
 int names_link(struct linker *, struct str upstream,
     const struct server_conf *, struct err *);
-/* Master, after the commit: the limit of the servers of a name's row. */
-bool names_settle(struct shm *, uint32_t row, uint64_t limit);
+/* Master, after the commit: what the servers of a name's row are to have. */
+bool names_settle(struct shm *, uint32_t row, const struct row_want *);
 /*
  * Master: frees the rows of names that no generation from oldest on has;
  * marks the rows of servers that the other names have, a bit each in

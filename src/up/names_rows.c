@@ -17,7 +17,7 @@
 #define TRIES	1000	/* of reading a list while it is written */
 
 const struct shm_region board_names = {
-	"names", SHM_DIR, 1, sizeof(struct board_name), 16,
+	"names", SHM_DIR, 2, sizeof(struct board_name), 16,
 	"names of servers and the rows of their addresses"
 };
 
@@ -184,6 +184,8 @@ new_name(struct linker *l, struct str upstream, const struct server_conf *c,
 	b->text_len = (uint16_t)c->text.n;
 	atomic_store(&b->state, NAME_ASKING);
 	atomic_store(&b->limit, (uint32_t)c->max_conns);
+	atomic_store(&b->weight, c->weight);
+	atomic_store(&b->backup, c->backup);
 	/* One that was freed is not as old as the generation at hand. */
 	atomic_store(&b->tag, l->number << 32 | l->free_name);
 	rows_note_name(&l->rows, b, l->free_name - 1);
@@ -214,17 +216,23 @@ names_link(struct linker *l, struct str upstream,
 }
 
 bool
-names_settle(struct shm *shm, uint32_t row, uint64_t limit)
+names_settle(struct shm *shm, uint32_t row, const struct row_want *want)
 {
 	struct board_name	*b = shm_row(shm, &board_names, row);
-
+	struct row_want		 one = *want;
+	uint32_t		 i = 0, was = atomic_load(&b->weight);
 	struct board_server	*s;
-	uint32_t		 i = 0;
 	bool			 over = false;
 
-	atomic_store(&b->limit, (uint32_t)limit);
-	while ((s = next_server(shm, b, &i)) != NULL)
-		over |= rows_settle(shm, s, limit);
+	atomic_store(&b->limit, (uint32_t)want->limit);
+	atomic_store(&b->weight, want->weight);
+	atomic_store(&b->backup, want->backup);
+	while ((s = next_server(shm, b, &i)) != NULL) {
+		/* without the part of its record */
+		one.weight = (uint32_t)(atomic_load(&s->weight) /
+		    (was > 0 ? was : 1)) * want->weight;
+		over |= rows_settle(shm, s, &one);
+	}
 	return over;
 }
 
@@ -286,19 +294,23 @@ link_members(struct linker *l, const struct board_name *b,
 	struct name_member	 m;
 	struct sock_addr	 a;
 	struct board_server	*s;
+	struct row_want		 want;
 	int64_t			 at;
 	int			 n = 0;
 	int			 k;
 
+	want = (struct row_want){ atomic_load(&b->limit), 1,
+	    atomic_load(&b->backup) != 0 };
 	for (uint32_t i = 0; i < h->n; i++) {
 		memcpy(&m, p + i * sizeof(m), sizeof(m));
 		if (member_addr(&m, &a) == -1)
 			return -1;
-		at = rows_link(l, upstream, &a, atomic_load(&b->limit), NULL);
+		want.weight = m.weight * atomic_load(&b->weight);
+		at = rows_link(l, upstream, &a, &want, NULL);
 		if (at < 0)
 			return -1;
 		s = shm_row(l->shm, &board_servers, (uint32_t)at);
-		atomic_store(&s->weight, m.weight);
+		(void)rows_settle(l->shm, s, &want);
 		for (k = 0; k < n && row[k] != (uint32_t)at; k++)
 			continue;
 		row[n] = (uint32_t)at;

@@ -153,28 +153,34 @@ wake_oldest(struct queue *q)
 		ev_post(q->serve->ev, EV_WAKE, &q->serve_task);
 }
 
-bool
-queue_has_room(const struct upstream *up, const struct tried *tried)
+/* A server that was not asked yet could be asked by more than n. */
+static bool
+has_room_for(struct upstream *up, const struct tried *tried, uint32_t n)
 {
-	for (size_t i = 0; i < up->nserver; i++)
-		if (!tried_has(tried, up->servers[i]) &&
-		    pool_room(up->servers[i]) > 0)
+	const struct pick	 p = { .tried = tried };
+	const struct server	*s;
+
+	view_refresh(up);
+	for (size_t i = 0; i < up->view.n; i++) {
+		s = up->view.v[i];
+		if (view_takes(up, s, &p) && (n == 0 || pool_room(s) > n))
 			return true;
+	}
 	return false;
 }
 
 bool
-queue_is_due(const struct upstream *up, const struct tried *tried)
+queue_has_room(struct upstream *up, const struct tried *tried)
+{
+	return has_room_for(up, tried, 0);
+}
+
+bool
+queue_is_due(struct upstream *up, const struct tried *tried)
 {
 	uint32_t	n = waiting_for(up);
 
-	if (n == 0)
-		return false;
-	for (size_t i = 0; i < up->nserver; i++)
-		if (!tried_has(tried, up->servers[i]) &&
-		    pool_room(up->servers[i]) > n)
-			return false;
-	return true;
+	return n > 0 && !has_room_for(up, tried, n);
 }
 
 /*
@@ -190,7 +196,6 @@ serve_all(struct queue *q)
 
 	list_each_safe(pos, tmp, &q->waits) {
 		w = container_of(pos, struct queue_wait, node);
-		members_refresh(w->upstream);
 		if (queue_has_room(w->upstream, w->tried))
 			w->on(w, FAIL_NONE);
 		if (w->in == q && ++vain == SCAN_MAX)

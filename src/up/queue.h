@@ -61,9 +61,9 @@ void queue_leave(struct queue_wait *);
 uint64_t queue_time(const struct queue_wait *);
 
 /* True if a server that was not asked yet could be asked now. */
-bool queue_has_room(const struct upstream *, const struct tried *);
+bool queue_has_room(struct upstream *, const struct tried *);
 /* True if others wait for what a new request would take. */
-bool queue_is_due(const struct upstream *, const struct tried *);
+bool queue_is_due(struct upstream *, const struct tried *);
 
 /* For the pool: may a connection become idle, with others waiting? */
 bool queue_lets_idle(struct upstream *);

@@ -1,38 +1,116 @@
 /*
- * Balancer round_robin.  Workers.
+ * Balancer round_robin, by weight.  Workers.
  *
- * One cursor on the board is advanced by all workers, so that the order
- * holds over all of them: each process on its own would send its first
- * request to the first server.  A server that was asked before, or has
- * its max_conns connections, is passed over; the cursor is advanced for
- * further attempts as well, else all requests that meet a dead server
- * would land on its neighbour.
+ * One cursor on the board is advanced by all workers, and all have made
+ * the same schedule from the same words, so the order holds over all of
+ * them.  A server of weight w stands at (2k + 1) / 2w of the round for
+ * each k below w: evenly, and for 5:3:1 A B A A B C A B A.  A server that
+ * cannot be asked gives its turn to the next one in the schedule; the
+ * cursor is advanced for further attempts as well, else all requests that
+ * meet a dead server would land on its neighbour.
  */
-#include "up/pool.h"
+#include <stdlib.h>
 
-static bool
-has_room(const struct server *s)
+#include "base/must.h"
+#include "up/upstream.h"
+
+#define ROUND_MAX	4096	/* turns, if servers are fewer */
+
+/* a turn: the k-th of w of one server */
+struct turn {
+	uint32_t	k, w;
+	uint32_t	i;		/* of view.v */
+};
+
+struct schedule {
+	size_t		n;
+	uint32_t	i[];		/* of view.v */
+};
+
+static uint64_t
+gcd(uint64_t a, uint64_t b)
 {
-	return s->nidle > 0 || pool_room(s) > 0;
+	uint64_t	r;
+
+	while (b != 0) {
+		r = a % b;
+		a = b;
+		b = r;
+	}
+	return a;
+}
+
+static int
+by_place(const void *pa, const void *pb)
+{
+	const struct turn	*a = pa, *b = pb;
+	uint64_t		 x = (2ULL * a->k + 1) * b->w;
+	uint64_t		 y = (2ULL * b->k + 1) * a->w;
+
+	if (x != y)
+		return x < y ? -1 : 1;
+	return a->i < b->i ? -1 : a->i > b->i;
+}
+
+/* Turns of a server in one round, which is no longer than can be held. */
+static uint32_t
+turns_of(uint32_t weight, uint64_t div, uint64_t sum)
+{
+	uint64_t	w = weight / div;
+
+	if (sum > ROUND_MAX)
+		w = (w * ROUND_MAX + sum / 2) / sum;
+	return w > 0 ? (uint32_t)w : 1;
+}
+
+static void *
+plan(const struct upstream *up)
+{
+	const struct view	*v = &up->view;
+	uint64_t		 div = 0, sum = 0;
+	size_t			 n = 0, at = 0;
+	struct schedule		*s;
+	struct turn		*all;
+	uint32_t		 w;
+
+	for (size_t i = 0; i < v->n; i++)
+		div = gcd(div, v->weight[i]);
+	for (size_t i = 0; i < v->n; i++)
+		sum += v->weight[i] / div;
+	for (size_t i = 0; i < v->n; i++)
+		n += turns_of(v->weight[i], div, sum);
+	all = must_calloc(n, sizeof(*all));
+	for (size_t i = 0; i < v->n; i++) {
+		w = turns_of(v->weight[i], div, sum);
+		for (uint32_t k = 0; k < w; k++)
+			all[at++] = (struct turn){ k, w, (uint32_t)i };
+	}
+	qsort(all, n, sizeof(*all), by_place);
+	s = must_alloc(sizeof(*s) + n * sizeof(s->i[0]));
+	s->n = n;
+	for (size_t i = 0; i < n; i++)
+		s->i[i] = all[i].i;
+	free(all);
+	return s;
 }
 
 static struct server *
-pick(struct upstream *up, const struct tried *tried)
+pick(struct upstream *up, const struct pick *p)
 {
-	uint64_t	at;
-	size_t		i;
+	const struct schedule	*s = up->view.plan;
+	struct server		*one;
+	uint64_t		 at;
 
-	if (up->nserver == 0)
-		return NULL;
 	at = atomic_fetch_add_explicit(&up->live->cursor, 1,
 	    memory_order_relaxed);
-	for (size_t n = 0; n < up->nserver; n++) {
-		i = (size_t)((at + n) % up->nserver);
-		if (!tried_has(tried, up->servers[i]) &&
-		    has_room(up->servers[i]))
-			return up->servers[i];
+	for (size_t k = 0; k < s->n; k++) {
+		one = up->view.v[s->i[(at + k) % s->n]];
+		if (view_takes(up, one, p))
+			return one;
 	}
 	return NULL;
 }
 
-const struct balancer balancer_round_robin = { "round_robin", pick };
+const struct balancer balancer_round_robin = {
+	"round_robin", pick, plan
+};

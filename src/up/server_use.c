@@ -84,6 +84,13 @@ tag_of(const struct server_use *u)
 	return atomic_load_explicit(&u->tag, memory_order_acquire);
 }
 
+/* A process that ended within a change may leave a difference below zero. */
+static uint64_t
+settle(uint32_t v)
+{
+	return v > INT32_MAX ? 0 : v;
+}
+
 /* Times of one process join those of all that are gone. */
 static void
 join(struct server_use *gone, const struct server_use *u)
@@ -101,6 +108,18 @@ join(struct server_use *gone, const struct server_use *u)
 		put(&gone->mean_us, mean);
 }
 
+/* Its attempts are over; the word is never taken below what it counts. */
+static void
+take_back(struct board_server_live *l, uint64_t n)
+{
+	uint64_t	was = atomic_load(&l->load), k;
+
+	do {
+		k = was & LOAD_ACTIVE;
+		k = n < k ? n : k;
+	} while (!atomic_compare_exchange_weak(&l->load, &was, was - k));
+}
+
 void
 use_fold(struct shm *shm, unsigned slot)
 {
@@ -116,8 +135,11 @@ use_fold(struct shm *shm, unsigned slot)
 		gone = use_row(shm, i, 0);
 		if (u == NULL || gone == NULL || tag_of(u) == 0)
 			continue;
-		if (tag_of(u) == atomic_load(&s->tag))
+		if (tag_of(u) == atomic_load(&s->tag)) {
 			join(gone, u);
+			take_back(shm_row(shm, &board_servers_live, i),
+			    settle(get(&u->active)));
+		}
 		clear(u, 0);
 	}
 }
@@ -134,8 +156,8 @@ use_bind(struct server *s, struct shm *shm, uint32_t i)
 		clear(s->use, s->tag);
 }
 
-static bool
-counts(const struct server *s)
+bool
+use_counts(const struct server *s)
 {
 	return s->use != NULL && atomic_load_explicit(&s->use->tag,
 	    memory_order_relaxed) == s->tag;
@@ -144,21 +166,21 @@ counts(const struct server *s)
 void
 use_open(const struct server *s, int n)
 {
-	if (counts(s))
+	if (use_counts(s))
 		put(&s->use->open, get(&s->use->open) + (uint32_t)n);
 }
 
 void
 use_idle(const struct server *s, int n)
 {
-	if (counts(s))
+	if (use_counts(s))
 		put(&s->use->idle, get(&s->use->idle) + (uint32_t)n);
 }
 
 void
 use_active(const struct server *s, int n)
 {
-	if (counts(s))
+	if (use_counts(s))
 		put(&s->use->active, get(&s->use->active) + (uint32_t)n);
 }
 
@@ -186,7 +208,7 @@ use_time(const struct server *s, uint64_t us)
 	uint32_t		 mean, now;
 	unsigned		 b = use_bucket(us);
 
-	if (!counts(s))
+	if (!use_counts(s))
 		return;
 	now = us > UINT32_MAX ? UINT32_MAX : us == 0 ? 1 : (uint32_t)us;
 	mean = get(&u->mean_us);
@@ -198,13 +220,6 @@ use_time(const struct server *s, uint64_t us)
 }
 
 /* --- sums --- */
-
-/* A process that ended within a change may leave a difference below zero. */
-static uint64_t
-settle(uint32_t v)
-{
-	return v > INT32_MAX ? 0 : v;
-}
 
 void
 use_add(struct use_sum *sum, const struct server_use *u, uint64_t tag)

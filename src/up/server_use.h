@@ -10,6 +10,7 @@
 #define SL_UP_SERVER_USE_H
 
 #include <stdatomic.h>
+#include <stdbool.h>
 
 #include "os/shm.h"
 
@@ -19,21 +20,12 @@ struct server;
 #define USE_BUCKETS	24	/* of times, each twice the one before */
 #define USE_FIRST_US	64	/* the first holds what is below that */
 
-/*
- * What a server is, in board_server_live.state; weakest first.  0 and no
- * time: up since its row began.
- */
-enum server_state {
-	SERVER_UP, SERVER_SLOW, SERVER_OPEN, SERVER_EJECTED, SERVER_DOWN,
-	SERVER_DRAIN, SERVER_MAINTENANCE
-};
-
 /* writer: the process of its slot; of slot 0: the master */
 struct server_use {
 	_Atomic uint64_t tag;		/* of board_server; else it is old */
 	_Atomic uint32_t open;		/* connections, and dials */
 	_Atomic uint32_t idle;		/* of these in the pool */
-	_Atomic uint32_t active;	/* of these with a request */
+	_Atomic uint32_t active;	/* attempts under way */
 	_Atomic uint32_t mean_us;	/* to the first byte, lately */
 	_Atomic uint64_t sum_us;	/* of all times */
 	_Atomic uint32_t bucket[USE_BUCKETS];
@@ -55,13 +47,15 @@ struct server_use *use_row(const struct shm *, uint32_t i, unsigned slot);
 uint64_t use_cost(uint32_t servers, unsigned processes);
 
 /*
- * Master: the process of this slot is gone.  Its connections are not
- * counted any more, its times are kept.
+ * Master: the process of this slot is gone.  Its connections and attempts
+ * are not counted any more, its times are kept.
  */
 void use_fold(struct shm *, unsigned slot);
 
 /* The twin counts in row i of this process from now on. */
 void use_bind(struct server *, struct shm *, uint32_t i);
+/* False if its row here is none, or of another life: nothing counts. */
+bool use_counts(const struct server *);
 /* Adds n, which may be -1, to what this process has of it. */
 void use_open(const struct server *, int n);
 void use_idle(const struct server *, int n);

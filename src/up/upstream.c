@@ -55,6 +55,8 @@ server_new(struct upstream *up, uint32_t row, const struct sock_addr *a,
 	s->board = b;
 	s->live = shm_row(up->serve->shm, &board_servers_live, row);
 	s->tag = tag;
+	s->row = row;
+	list_init(&s->attempts);
 	use_bind(s, up->serve->shm, row);
 	pool_init(s);
 	return s;
@@ -67,6 +69,7 @@ free_twin(struct upstream *up)
 		server_unref(&up->servers[i]);
 	free(up->servers);
 	members_free(up);
+	view_fini(&up->view);
 	free((void *)(uintptr_t)up->name.p);
 	free(up);
 }
@@ -132,6 +135,8 @@ make_twin(struct serve *serve, const struct upstream_conf *c,
 	up->name = keep_text(c->obj.name);
 	up->digest = c->digest;
 	up->balance = c->balance;
+	up->panic = (unsigned)c->panic;
+	up->view.stale = true;
 	up->pool = c->pool;
 	up->servers = must_calloc(c->servers.n + 1, sizeof(*up->servers));
 	if (at < 0)
@@ -169,6 +174,7 @@ rebind(struct upstream *up, const struct upstream_conf *c,
 	if (at < 0)
 		return err_set(e, "upstream \"%.*s\" has no row on the "
 		    "board", STR_FMT(up->name));
+	up->view.stale = true;
 	if (up->row != (uint32_t)at) {
 		/* who waits holds its generation, so the row: nobody does */
 		up->live = shm_row(up->serve->shm, &board_upstreams,
@@ -233,10 +239,20 @@ upstream_get(struct serve *serve, const struct upstream_conf *c)
 }
 
 struct server *
-upstream_pick(struct upstream *up, const struct tried *tried)
+upstream_pick(struct upstream *up, const struct pick *p)
 {
-	members_refresh(up);
-	return up->balance->pick(up, tried);
+	view_refresh(up);
+	return up->view.n == 0 ? NULL : up->balance->pick(up, p);
+}
+
+bool
+upstream_any_left(struct upstream *up, const struct tried *tried)
+{
+	view_refresh(up);
+	for (size_t i = 0; i < up->view.n; i++)
+		if (!tried_has(tried, up->view.v[i]))
+			return true;
+	return false;
 }
 
 enum fail
@@ -407,31 +423,3 @@ fini(struct serve *serve)
 const struct serve_part upstream_part = {
 	"upstream", prepare, commit, cancel, fini
 };
-
-/* --- counts --- */
-
-/* A row that went on to another life is left alone. */
-void
-upstream_tried(struct server *s)
-{
-	stat_add(STAT_UP_ATTEMPTS, 1);
-	if (atomic_load_explicit(&s->live->tag, memory_order_relaxed) ==
-	    s->tag)
-		atomic_fetch_add_explicit(&s->live->attempts, 1,
-		    memory_order_relaxed);
-}
-
-void
-upstream_failed(struct server *s, enum fail why)
-{
-	uint64_t	ms = ev_wall_ms(s->upstream->serve->ev);
-
-	if (atomic_load_explicit(&s->live->tag, memory_order_relaxed) !=
-	    s->tag)
-		return;
-	atomic_fetch_add_explicit(&s->live->failures, 1,
-	    memory_order_relaxed);
-	atomic_store_explicit(&s->live->last_fail,
-	    (uint64_t)why << 48 | (ms & 0xffffffffffffULL),
-	    memory_order_relaxed);
-}

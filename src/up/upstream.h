@@ -13,6 +13,7 @@
 #include "up/told.h"
 #include "up/tried.h"
 #include "up/upstream_rows.h"
+#include "up/view.h"
 
 struct balancer;
 struct member_name;
@@ -28,6 +29,8 @@ struct server_conf {
 	uint16_t		 port;		/* of all of its addresses */
 	bool			 srv;		/* no port: SRV says them */
 	uint64_t		 max_conns;	/* 0: no limit */
+	uint32_t		 weight;
+	bool			 backup;
 	bool			 own_max;	/* said in its line */
 };
 
@@ -50,6 +53,7 @@ struct upstream_conf {
 	struct conf_obj		 obj;
 	struct server_list	 servers;
 	const struct balancer	*balance;	/* const */
+	int64_t			 panic;		/* percent; 0: never */
 	struct upstream_times	 times;
 	struct pool_limits	 pool;
 	struct queue_limits	 queue;
@@ -58,6 +62,12 @@ struct upstream_conf {
 	uint64_t		 digest;	/* of what a twin is made of */
 };
 extern const struct conf_section upstream_section;
+
+/*
+ * For the link of a group behind the first: what a twin takes from it, so
+ * that another one is made when that changes.
+ */
+void upstream_add_digest(struct upstream_conf *, const void *, size_t);
 
 /* The value of server, target, targets (struct server_list). */
 int upstream_parse_servers(struct conf_load *, const struct conf_row *,
@@ -81,7 +91,9 @@ struct server {
 	struct board_server_live *live;		/* of the board */
 	struct server_use	*use;		/* of the board; may be NULL */
 	uint64_t		 tag;		/* of the row's life */
+	uint32_t		 row;
 	unsigned		 uses;
+	struct list		 attempts;	/* under way here */
 	bool			 left:1;	/* no member any more */
 	const struct member_name *name;		/* of upstream; NULL: none */
 	/* see up/pool.h */
@@ -102,6 +114,8 @@ struct upstream {
 	struct timer		 look;		/* at them, without requests */
 	size_t			 nname;
 	const struct balancer	*balance;	/* const */
+	unsigned		 panic;		/* percent */
+	struct view		 view;
 	struct pool_limits	 pool;
 	struct board_upstream	*live;		/* of the board */
 	uint32_t		 row;		/* of live */
@@ -125,17 +139,23 @@ void upstream_put(struct upstream **);
 /* True if the current generation names the server, in this twin or another. */
 bool upstream_names(struct serve *, const struct server *);
 
-/* A member that was not asked yet, by the balancer; NULL: none. */
-struct server *upstream_pick(struct upstream *, const struct tried *);
+/* what a request wants of the choice */
+struct pick {
+	const struct tried	*tried;	/* ref: servers that were asked */
+	uint64_t		 hash;	/* of its hash.key */
+};
+/*
+ * A member that may be asked and was not asked yet, with room, by the
+ * balancer; NULL: none.
+ */
+struct server *upstream_pick(struct upstream *, const struct pick *);
+/* True if one that may be asked was not asked yet, with room or without. */
+bool upstream_any_left(struct upstream *, const struct tried *);
 /*
  * Why there is none: NO_SERVER, or what asking for its names came to.
  * FAIL_NONE: the first answer to a name is still to come.
  */
 enum fail upstream_why(const struct upstream *);
-
-/* Counts an attempt at the server, and its failure. */
-void upstream_tried(struct server *);
-void upstream_failed(struct server *, enum fail);
 
 /* --- server.c --- */
 struct server *server_ref(struct server *);
@@ -147,8 +167,16 @@ uint32_t server_lease(const struct server *);
 /* --- balancers: one file each, one line in registry.c --- */
 struct balancer {
 	const char	*name;
-	/* A member that was not asked yet and has room (pool_room); NULL */
-	struct server	*(*pick)(struct upstream *, const struct tried *);
+	/*
+	 * One of up->view that view_takes(), or NULL.  It may be called
+	 * several times for one request.
+	 */
+	struct server	*(*pick)(struct upstream *, const struct pick *);
+	/*
+	 * The view is new and not empty: what pick needs besides, for
+	 * up->view.plan; freed by free().  NULL: nothing.
+	 */
+	void		*(*plan)(const struct upstream *);
 };
 extern const struct balancer *const balancers[];	/* NULL at the end */
 extern const struct balancer balancer_round_robin;

@@ -115,7 +115,7 @@ add_name(const struct line *l, struct str word, const char *why,
 static int
 read_addr(const struct line *l, struct str word)
 {
-	struct server_conf	 c = { .text = STR_NONE };
+	struct server_conf	 c = { .text = STR_NONE, .weight = 1 };
 	struct str		 addr;
 	struct text		 t;
 	struct err		 e;
@@ -147,23 +147,23 @@ read_addr(const struct line *l, struct str word)
 
 /* --- options --- */
 
-static int
-read_option(const struct line *l, struct str word)
+/* True if the word is NAME=..., whose value it gives. */
+static bool
+is_named(struct str word, const char *name, struct str *val)
 {
-	static const char *const	later[] = { "weight=", "pin=",
-		"backup" };
-	struct str			max = STR("max_conns=");
-	struct server_conf		*c;
-	uint64_t			n;
+	struct str	s = str_from(name);
 
-	for (size_t i = 0; i < sizeof(later) / sizeof(later[0]); i++)
-		if (str_starts(word, str_from(later[i])))
-			return fail_word(l, DIAG_KEY_LATER, word,
-			    "this version does not obey the option yet");
-	if (!str_starts(word, max))
-		return fail_word(l, DIAG_VALUE_CHOICE, word,
-		    "the option is not known; max_conns= is");
-	if (str_to_u64(str_sub(word, max.n, word.n), MAX_CONNS, &n) == -1)
+	*val = str_sub(word, s.n + 1, word.n);
+	return str_starts(word, s) && word.n > s.n && word.p[s.n] == '=';
+}
+
+static int
+read_max_conns(const struct line *l, struct str word, struct str val)
+{
+	struct server_conf	*c;
+	uint64_t		 n;
+
+	if (str_to_u64(val, MAX_CONNS, &n) == -1)
 		return fail_word(l, DIAG_VALUE_INT, word,
 		    "max_conns is a number from 0 to 1000000");
 	for (size_t i = l->first; i < l->v->n; i++) {
@@ -172,6 +172,52 @@ read_option(const struct line *l, struct str word)
 		c->own_max = true;
 	}
 	return 0;
+}
+
+static int
+read_weight(const struct line *l, struct str word, struct str val)
+{
+	struct server_conf	*c;
+	uint64_t		 n;
+
+	if (str_to_u64(val, WEIGHT_MAX, &n) == -1)
+		return fail_word(l, DIAG_VALUE_INT, word,
+		    "weight is a number from 0 to 1000");
+	for (size_t i = l->first; i < l->v->n; i++) {
+		c = vec_at(l->v, i);
+		c->weight = (uint32_t)n;
+	}
+	return 0;
+}
+
+static int
+set_backup(const struct line *l)
+{
+	struct server_conf	*c;
+
+	for (size_t i = l->first; i < l->v->n; i++) {
+		c = vec_at(l->v, i);
+		c->backup = true;
+	}
+	return 0;
+}
+
+static int
+read_option(const struct line *l, struct str word)
+{
+	struct str	val;
+
+	if (is_named(word, "max_conns", &val))
+		return read_max_conns(l, word, val);
+	if (is_named(word, "weight", &val))
+		return read_weight(l, word, val);
+	if (str_eq(word, STR("backup")))
+		return set_backup(l);
+	if (is_named(word, "pin", &val))
+		return fail_word(l, DIAG_KEY_LATER, word,
+		    "this version does not obey the option yet");
+	return fail_word(l, DIAG_VALUE_CHOICE, word, "the option is not "
+	    "known; weight=, max_conns= and backup are");
 }
 
 /* "backup" has no value but is no address. */
@@ -291,6 +337,12 @@ add_hash(uint64_t h, const void *p, size_t n)
 	return str_hash(str_make(p, n), h);
 }
 
+void
+upstream_add_digest(struct upstream_conf *c, const void *p, size_t n)
+{
+	c->digest = add_hash(c->digest, p, n);
+}
+
 /* All that a twin is made from; times and Host are read per exchange. */
 static uint64_t
 content_digest(const struct upstream_conf *c)
@@ -299,6 +351,7 @@ content_digest(const struct upstream_conf *c)
 	const struct server_conf	*s;
 
 	h = str_hash(str_from(c->balance->name), h);
+	h = add_hash(h, &c->panic, sizeof(c->panic));
 	h = add_hash(h, &c->pool, sizeof(c->pool));
 	for (size_t i = 0; i < c->servers.n; i++) {
 		s = &c->servers.v[i];
@@ -363,11 +416,14 @@ static const struct conf_row rows[] = {
 	{
 		.key = "server", .type = CONF_CUSTOM, .off = AT(servers),
 		.flags = CONF_F_MANY, .parse = upstream_parse_servers,
-		.example = "10.0.0.5:8080 max_conns=100",
+		.example = "10.0.0.5:8080 weight=2",
 		.text = "Servers to be asked: addresses (ADDRESS:PORT, "
 		    "[IPv6]:PORT, unix:PATH, http://ADDRESS:PORT) or names "
 		    "(NAME:PORT, dns+srv://_SERVICE._tcp.NAME), then "
-		    "options for all of the line.  The option max_conns=N "
+		    "options for all of the line.  weight=N (0 to 1000, 1) is "
+		    "its share of the requests beside the others; with 0 it "
+		    "gets none.  backup keeps it for when the others are "
+		    "missing.  max_conns=N "
 		    "limits the connections to a server over all workers, "
 		    "idle ones included; 0 is no limit.  Each address of "
 		    "a name is a server; Names of servers below says how "
@@ -419,6 +475,14 @@ static const struct conf_row rows[] = {
 		.off = AT(balance), .def = "round_robin",
 		.choices = "round_robin", .parse = parse_balance,
 		.text = "How a server is chosen for a request."
+	}, {
+		.key = "panic", .type = CONF_INT, .off = AT(panic),
+		.def = "30", .max = 100, .example = "50",
+		.text = "Percent of the servers that must be fit for use: "
+		    "while there are less, and no backups, ejected servers "
+		    "and those that are down are asked as well, for the few "
+		    "left could not bear the load of all.  With none left "
+		    "nobody is asked; 0 never asks the unfit."
 	}, {
 		.key = "timeout.connect", .type = CONF_TIME,
 		.off = AT(times.connect), .def = "3s", .min = 1,

@@ -23,15 +23,15 @@
 #include "up/server_use.h"
 
 const struct shm_region board_servers = {
-	"servers", SHM_DIR, 2, sizeof(struct board_server), 64,
+	"servers", SHM_DIR, 3, sizeof(struct board_server), 64,
 	"servers of upstreams"
 };
 const struct shm_region board_servers_live = {
-	"server_live", SHM_LIVE, 2, sizeof(struct board_server_live), 64,
-	"attempts at servers and their failures"
+	"server_live", SHM_LIVE, 3, sizeof(struct board_server_live), 64,
+	"states of servers, attempts at them and failures"
 };
 const struct shm_region board_upstreams = {
-	"upstream_live", SHM_LIVE, 1, sizeof(struct board_upstream), 64,
+	"upstream_live", SHM_LIVE, 2, sizeof(struct board_upstream), 64,
 	"shared words of upstreams"
 };
 
@@ -312,15 +312,16 @@ rows_tag(uint64_t number, uint64_t last, uint32_t i)
 /* A new row; the tag is set last, what is counted starts at nothing. */
 static struct board_server *
 new_server(struct linker *l, struct str upstream, struct str addr,
-    struct err *e)
+    const struct row_want *want, struct err *e)
 {
 	struct board_server	*s;
 	struct board_server_live *live;
+	int64_t			 row = upstream_rows_find(&l->rows, upstream);
 	uint32_t		 i;
 
 	s = rows_take(l, &board_servers, &l->free_server, e);
 	i = l->free_server - 1;
-	if (s == NULL ||
+	if (s == NULL || row < 0 ||
 	    shm_grow(l->shm, &board_servers_live, i + 1, e) == -1 ||
 	    use_grow(l->shm, i + 1, e) == -1)
 		return NULL;
@@ -330,17 +331,17 @@ new_server(struct linker *l, struct str upstream, struct str addr,
 	s->upstream_len = (uint8_t)upstream.n;
 	s->addr_len = (uint8_t)addr.n;
 	atomic_store(&s->lease, 0);
-	atomic_store(&s->weight, 1);
+	atomic_store(&s->weight, want->weight);
+	atomic_store(&s->backup, want->backup);
+	atomic_store(&s->override, 0);
+	atomic_store(&s->upstream_row, (uint32_t)row);
 	atomic_store(&s->since_ms, wall_ms());
 	atomic_store(&s->generation, 0);
 	atomic_store(&s->left_ms, 0);
 	s->last = rows_tag(l->number, s->last, i);
 	live = shm_row(l->shm, &board_servers_live, i);
-	atomic_store(&live->attempts, 0);
-	atomic_store(&live->failures, 0);
-	atomic_store(&live->last_fail, 0);
-	atomic_store(&live->state, 0);
-	atomic_store(&live->why, 0);
+	/* its tag goes with all else: who has an old one counts nowhere */
+	memset((void *)live, 0, sizeof(*live));
 	atomic_store(&live->tag, s->last);
 	atomic_store(&s->tag, s->last);
 	return s;
@@ -348,7 +349,7 @@ new_server(struct linker *l, struct str upstream, struct str addr,
 
 int64_t
 rows_link(struct linker *l, struct str upstream, const struct sock_addr *a,
-    uint64_t limit, struct err *e)
+    const struct row_want *want, struct err *e)
 {
 	char			 key[KEY_MAX];
 	char			 buf[128];
@@ -362,26 +363,33 @@ rows_link(struct linker *l, struct str upstream, const struct sock_addr *a,
 	if (!fresh)
 		s = shm_row(l->shm, &board_servers, (uint32_t)at);
 	else {
-		s = new_server(l, upstream, addr, e);
+		s = new_server(l, upstream, addr, want, e);
 		if (s == NULL)
 			return -1;
 		at = l->free_server - 1;
 		note_server(&l->rows, make_key(key, upstream, addr),
 		    l->free_server - 1);
 	}
-	return rows_link_word(l, s, limit, fresh, e) == -1 ? -1 : at;
+	return rows_link_word(l, s, want->limit, fresh, e) == -1 ? -1 : at;
+}
+
+static struct row_want
+wanted(const struct server_conf *c)
+{
+	return (struct row_want){ c->max_conns, c->weight, c->backup };
 }
 
 static int
 link_server(struct linker *l, struct str upstream,
     const struct server_conf *c, struct err *e)
 {
+	struct row_want		 want = wanted(c);
 	struct board_server	*s;
 	int64_t			 at;
 
 	if (c->name.n > 0)
 		return names_link(l, upstream, c, e);
-	at = rows_link(l, upstream, &c->addr, c->max_conns, e);
+	at = rows_link(l, upstream, &c->addr, &want, e);
 	if (at < 0)
 		return -1;
 	s = shm_row(l->shm, &board_servers, (uint32_t)at);
@@ -458,32 +466,52 @@ upstream_link_rows(struct shm *shm, const struct conf *conf, uint64_t oldest,
 	return rc;
 }
 
+void
+rows_touch(struct shm *shm, const struct board_server *s)
+{
+	uint32_t		 row = atomic_load(&s->upstream_row);
+	struct board_upstream	*u;
+
+	if (row >= shm_rows(shm, &board_upstreams))
+		return;
+	u = shm_row(shm, &board_upstreams, row);
+	atomic_fetch_add(&u->epoch, 1);
+}
+
 bool
-rows_settle(struct shm *shm, const struct board_server *s, uint64_t limit)
+rows_settle(struct shm *shm, struct board_server *s,
+    const struct row_want *want)
 {
 	uint32_t		 lease = atomic_load(&s->lease);
 	struct lease_word	*w;
 
+	if (atomic_load(&s->weight) != want->weight ||
+	    atomic_load(&s->backup) != want->backup) {
+		atomic_store(&s->weight, want->weight);
+		atomic_store(&s->backup, want->backup);
+		rows_touch(shm, s);
+	}
 	if (lease == 0)
 		return false;
 	w = shm_row(shm, &lease_words, lease - 1);
-	atomic_store(&w->limit, (uint32_t)limit);
-	return limit != 0 && lease_count(&w->taken) > limit;
+	atomic_store(&w->limit, (uint32_t)want->limit);
+	return want->limit != 0 && lease_count(&w->taken) > want->limit;
 }
 
 static bool
 settle(struct shm *shm, const struct upstream_rows *rows,
     struct str upstream, const struct server_conf *c)
 {
-	bool	named = c->name.n > 0;
-	int64_t	at;
+	struct row_want	want = wanted(c);
+	bool		named = c->name.n > 0;
+	int64_t		at;
 
 	at = named ? upstream_rows_name(rows, upstream, c->text) :
 	    upstream_rows_server(rows, upstream, &c->addr);
 	if (at >= 0 && named)
-		return names_settle(shm, (uint32_t)at, c->max_conns);
+		return names_settle(shm, (uint32_t)at, &want);
 	return at >= 0 && rows_settle(shm, shm_row(shm, &board_servers,
-	    (uint32_t)at), c->max_conns);
+	    (uint32_t)at), &want);
 }
 
 void

@@ -18,33 +18,50 @@ struct conf;
 struct board_server {
 	_Atomic uint64_t tag;		/* of this life of the row; 0: free */
 	_Atomic uint32_t lease;		/* its word's index + 1; 0: none */
-	_Atomic uint32_t pad;
+	_Atomic uint32_t upstream_row;	/* of `upstream_live` */
 	_Atomic uint64_t generation;	/* last that named it */
 	uint8_t		 addr_len;
 	uint8_t		 upstream_len;
 	uint8_t		 fill[6];
 	char		 upstream[64];
 	char		 addr[108];
-	uint32_t	 fill2;
-	_Atomic uint64_t weight;
+	_Atomic uint32_t backup;	/* 1: only when others are missing */
+	_Atomic uint64_t weight;	/* as configured, or of its SRV */
 	_Atomic uint64_t since_ms;	/* of this life; wall clock */
 	uint64_t	 last;		/* tag, also of a life that ended */
 	_Atomic uint64_t left_ms;	/* then the last name gave it up */
-	uint64_t	 fill3[2];
+	_Atomic uint64_t override;	/* weight + 1 by the operator; 0: none;
+					 * writer: control */
+	uint64_t	 fill3;
 };
 _Static_assert(sizeof(struct board_server) == 256, "board server");
 
-/* its counters; region `server_live` of live, same row; all write */
+/*
+ * What it is now; region `server_live` of live, same row.  The first line
+ * is read with each choice and seldom written, the second one is written
+ * with each attempt.
+ */
 struct board_server_live {
 	_Atomic uint64_t tag;		/* as in `servers`; master */
-	_Atomic uint64_t attempts;
-	_Atomic uint64_t failures;
+	_Atomic uint64_t state;		/* see up/state.h; by CAS */
+	_Atomic uint16_t why[8];	/* enum fail by enum server_state;
+					 * whoever sets that state */
+	_Atomic uint32_t ramp;		/* permille of its weight that it has
+					 * in slow start; health */
+	_Atomic uint32_t ejections;	/* in a row; by CAS */
+	_Atomic uint64_t eject_until;	/* monotonic ms */
+	_Atomic uint64_t line0[2];
+	_Atomic uint64_t load;		/* attempts << 24 | under way */
+	_Atomic uint64_t failures;	/* that count against it */
 	_Atomic uint64_t last_fail;	/* enum fail << 48 | wall ms */
-	_Atomic uint64_t state;		/* enum << 48 | since then, wall ms */
-	_Atomic uint64_t why;		/* enum fail, or 0 */
-	_Atomic uint64_t pad[2];
+	_Atomic uint32_t fails;		/* in a row */
+	_Atomic uint32_t pad;
+	_Atomic uint64_t line1[4];
 };
-_Static_assert(sizeof(struct board_server_live) == 64, "server live");
+_Static_assert(sizeof(struct board_server_live) == 128, "server live");
+
+#define LOAD_SHIFT	24	/* of board_server_live.load */
+#define LOAD_ACTIVE	((1ULL << LOAD_SHIFT) - 1)
 
 /* an upstream's shared words; region `upstream_live` of live */
 struct board_upstream {
@@ -56,7 +73,9 @@ struct board_upstream {
 	/* requests that waited, timed out there, found it full; all write */
 	_Atomic uint64_t queued;
 	_Atomic uint64_t timed_out;
-	_Atomic uint64_t refused, pad;
+	_Atomic uint64_t refused;
+	_Atomic uint64_t epoch;		/* ++ by whoever changed what its
+					 * servers are, or weigh */
 };
 _Static_assert(sizeof(struct board_upstream) == 64, "board upstream");
 

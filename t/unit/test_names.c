@@ -28,6 +28,7 @@ publish(uint64_t number, uint64_t oldest, uint64_t limit)
 	sc.name = STR("app.test");
 	sc.port = 80;
 	sc.max_conns = limit;
+	sc.weight = 1;
 	uc.obj.name = STR("u");
 	uc.servers = (struct server_list){ &sc, 1 };
 	objs[0] = &uc.obj;
@@ -230,7 +231,7 @@ START_TEST(test_rows)
 
 	/* A lease that is held keeps the row. */
 	publish(2, 1, 7);
-	names_settle(shm, at, 7);
+	names_settle(shm, at, &(struct row_want){ 7, 1, false });
 	apply(0, 1);
 	s = shm_row(shm, &board_servers, atomic_load(&row(&at)->member[0]));
 	tag = atomic_load(&s->tag);

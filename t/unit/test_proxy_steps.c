@@ -168,7 +168,7 @@ pool_claim(struct server *s, struct pool_wait *wait, bool fresh)
 }
 
 bool
-queue_is_due(const struct upstream *up, const struct tried *tried)
+queue_is_due(struct upstream *up, const struct tried *tried)
 {
 	(void)up;
 	(void)tried;
@@ -258,9 +258,18 @@ upstream_put(struct upstream **up)
 }
 
 struct server *
-upstream_pick(struct upstream *up, const struct tried *tried)
+upstream_pick(struct upstream *up, const struct pick *p)
 {
-	return up->balance->pick(up, tried);
+	return up->balance->pick(up, p);
+}
+
+bool
+upstream_any_left(struct upstream *up, const struct tried *tried)
+{
+	for (size_t i = 0; i < up->nserver; i++)
+		if (!tried_has(tried, up->servers[i]))
+			return true;
+	return false;
 }
 
 enum fail
@@ -275,17 +284,35 @@ upstream_why(const struct upstream *unused)
 }
 
 void
-upstream_tried(struct server *s)
+attempt_init(struct attempt *a)
 {
-	(void)s;
+	list_init(&a->node);
 }
 
 void
-upstream_failed(struct server *s, enum fail why)
+attempt_begin(struct attempt *a, struct server *s)
 {
-	(void)s;
-	(void)why;
-	w.failed++;
+	a->server = s;
+}
+
+void
+attempt_answered(struct attempt *a, int status)
+{
+	(void)status;
+	a->judged = true;
+}
+
+void
+attempt_failed(struct attempt *a, enum fail why)
+{
+	ck_assert_ptr_nonnull(a->server);
+	w.failed += (fail_row(why)->flags & FAIL_F_B) != 0;
+}
+
+void
+attempt_end(struct attempt *a)
+{
+	a->server = NULL;
 }
 
 const struct settings *
@@ -319,15 +346,15 @@ proxy_relay_end(struct proxy *p)
 }
 
 static struct server *
-pick(struct upstream *up, const struct tried *tried)
+pick(struct upstream *up, const struct pick *p)
 {
 	for (size_t i = 0; i < up->nserver; i++)
-		if (!tried_has(tried, up->servers[i]))
+		if (!tried_has(p->tried, up->servers[i]))
 			return up->servers[i];
 	return NULL;
 }
 
-static const struct balancer in_order = { "in_order", pick };
+static const struct balancer in_order = { "in_order", pick, NULL };
 
 const void *
 handler_part(const struct exchange *x)

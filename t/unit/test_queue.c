@@ -127,6 +127,7 @@ setup(void)
 		    -1, &f.sc[i].addr, &e);
 		f.sc[i].text = i == 0 ? STR("one") : STR("two");
 		f.sc[i].max_conns = 1;
+		f.sc[i].weight = 1;
 	}
 	publish(1);
 	f.up = upstream_get(&f.serve, &f.uc);
@@ -196,13 +197,14 @@ static void
 on(struct queue_wait *q, enum fail why)
 {
 	struct one	*o = container_of(q, struct one, q);
+	struct pick	 want = { .tried = &o->tried };
 	struct server	*s;
 
 	o->calls++;
 	o->why = why;
 	if (why != FAIL_NONE)
 		return;
-	s = f.up->balance->pick(f.up, &o->tried);
+	s = upstream_pick(f.up, &want);
 	if (s == NULL || !pool_claim(s, &o->p, false))
 		return;
 	o->server = s;

@@ -40,6 +40,7 @@ setup(void)
 	ck_assert_ptr_nonnull(shm);
 	ck_assert_int_eq(board_grow(shm, 4, &e), 0);
 	ck_assert_int_eq(shm_grow(shm, &board_servers, 64, &e), 0);
+	ck_assert_int_eq(shm_grow(shm, &board_servers_live, 64, &e), 0);
 	ck_assert_int_eq(use_grow(shm, 64, &e), 0);
 	board = (struct board){ .nfree = 0 };
 	become(1);

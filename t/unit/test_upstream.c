@@ -1,5 +1,5 @@
 /*
- * Upstreams: their configuration, their rows on the board, round robin.
+ * Upstreams: their configuration, their rows on the board.
  */
 #include "up/queue.h"
 #include "up/server_use.h"
@@ -143,8 +143,8 @@ static const struct bad bad[] = {
 	{ "server = h2c://10.0.0.5:1", DIAG_SERVER_SCHEME },
 	{ "server = 10.0.0.5:1 max_conns=x", DIAG_VALUE_INT },
 	{ "server = 10.0.0.5:1 max_conns=1000001", DIAG_VALUE_INT },
-	{ "server = 10.0.0.5:1 weight=2", DIAG_KEY_LATER },
-	{ "server = 10.0.0.5:1 backup", DIAG_KEY_LATER },
+	{ "server = 10.0.0.5:1 weight=1001", DIAG_VALUE_INT },
+	{ "server = 10.0.0.5:1 pin=ab", DIAG_KEY_LATER },
 	{ "server = 10.0.0.5:1 colour=red", DIAG_VALUE_CHOICE },
 	{ "balance = round_robin", DIAG_UPSTREAM_EMPTY },
 	{ "server = 10.0.0.5:1\nbalance = least_conn", DIAG_KEY_LATER },
@@ -413,60 +413,6 @@ START_TEST(test_many)
 }
 END_TEST
 
-/* --- round robin --- */
-
-START_TEST(test_turns)
-{
-	struct board_upstream	 live = { .cursor = 0 };
-	struct board_server	 row = { .lease = 0 };
-	struct server		 s[3] = { { .tag = 1, .board = &row },
-		{ .tag = 2, .board = &row }, { .tag = 3, .board = &row } };
-	struct server		*servers[3] = { &s[0], &s[1], &s[2] };
-	struct upstream		 a = { .servers = servers, .nserver = 3,
-		.live = &live };
-	struct upstream		 b = a;	/* another worker's twin */
-	uint64_t		 tags[3] = { 1, 2, 3 };
-	struct tried		 none = { .n = 0 };
-	struct tried		 first = { tags, 1, 3 };
-	struct tried		 all = { tags, 3, 3 };
-
-	for (unsigned i = 0; i < 9; i++)
-		ck_assert_ptr_eq(balancer_round_robin.pick(
-		    i % 2 == 0 ? &a : &b, &none), servers[i % 3]);
-	/* The turn of the one that was asked falls to its neighbour. */
-	ck_assert_ptr_eq(balancer_round_robin.pick(&a, &first), servers[1]);
-	ck_assert_ptr_eq(balancer_round_robin.pick(&a, &first), servers[1]);
-	ck_assert_ptr_eq(balancer_round_robin.pick(&a, &first), servers[2]);
-	ck_assert_ptr_null(balancer_round_robin.pick(&a, &all));
-	a.nserver = 0;
-	ck_assert_ptr_null(balancer_round_robin.pick(&a, &none));
-}
-END_TEST
-
-START_TEST(test_turns_wide)
-{
-	struct board_upstream	 live = { .cursor = 0 };
-	struct board_server	 row = { .lease = 0 };
-	struct server		 s[130] = { { .tag = 1 } };
-	struct server		*servers[130];
-	struct upstream		 a = { .servers = servers, .nserver = 130,
-		.live = &live };
-	struct tried		 tried = { .n = 0 };
-	struct arena		 arena;
-
-	arena_init(&arena, NULL);
-	for (unsigned i = 0; i < 130; i++) {
-		s[i].tag = i + 1;
-		s[i].board = &row;
-		servers[i] = &s[i];
-		if (i < 129)
-			tried_add(&tried, &arena, &s[i]);
-	}
-	ck_assert_ptr_eq(balancer_round_robin.pick(&a, &tried), &s[129]);
-	arena_fini(&arena);
-}
-END_TEST
-
 int
 main(void)
 {
@@ -484,8 +430,6 @@ main(void)
 	tcase_add_test(tc, test_rows_live);
 	tcase_add_test(tc, test_limits);
 	tcase_add_test(tc, test_many);
-	tcase_add_test(tc, test_turns);
-	tcase_add_test(tc, test_turns_wide);
 	suite_add_tcase(s, tc);
 	sr = srunner_create(s);
 	srunner_run_all(sr, CK_NORMAL);

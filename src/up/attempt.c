@@ -1,0 +1,103 @@
+/*
+ * Attempts at servers, counted.  Workers.
+ *
+ * Attempts that are under way are counted in one word of the server's row
+ * by all, and in this process's row of uses: when it dies, the master
+ * takes back what that says.  A row that went on to another life is left
+ * alone.
+ */
+#include "up/attempt.h"
+
+#include "base/must.h"
+#include "core/stat.h"
+#include "up/server_use.h"
+#include "up/upstream.h"
+
+static bool
+is_alive(const struct server *s)
+{
+	return atomic_load_explicit(&s->live->tag, memory_order_relaxed) ==
+	    s->tag;
+}
+
+void
+attempt_init(struct attempt *a)
+{
+	list_init(&a->node);
+}
+
+/* One word has both numbers: two counts for the price of one. */
+void
+attempt_begin(struct attempt *a, struct server *s)
+{
+	attempt_end(a);
+	a->server = server_ref(s);
+	a->judged = false;
+	a->counted = use_counts(s);
+	list_add(s->attempts.prev, &a->node);
+	stat_add(STAT_UP_ATTEMPTS, 1);
+	if (!a->counted)
+		return;
+	/* the shared word first, and last: a death leaves it too high */
+	atomic_fetch_add_explicit(&s->live->load, 1ULL << LOAD_SHIFT | 1,
+	    memory_order_relaxed);
+	use_active(s, 1);
+}
+
+/* For breaker and outlier sweep; the first word of an attempt counts. */
+static void
+judge(struct attempt *a, enum fail why)
+{
+	struct server	*s = a->server;
+	uint64_t	 ms;
+
+	if (!is_alive(s))
+		return;
+	if (why == FAIL_NONE) {
+		/* a load alone, as a rule: the line stays shared */
+		if (atomic_load_explicit(&s->live->fails,
+		    memory_order_relaxed) != 0)
+			atomic_store(&s->live->fails, 0);
+		return;
+	}
+	ms = ev_wall_ms(s->upstream->serve->ev);
+	atomic_fetch_add(&s->live->fails, 1);
+	atomic_fetch_add(&s->live->failures, 1);
+	atomic_store(&s->live->last_fail, (uint64_t)why << 48 |
+	    (ms & 0xffffffffffffULL));
+}
+
+void
+attempt_answered(struct attempt *a, int status)
+{
+	if (a->server == NULL || a->judged)
+		return;
+	a->judged = true;
+	judge(a, status >= 500 ? FAIL_SERVER_ERROR : FAIL_NONE);
+}
+
+/* An answer that breaks off is a failure, whatever its head said. */
+void
+attempt_failed(struct attempt *a, enum fail why)
+{
+	if (a->server == NULL || (fail_row(why)->flags & FAIL_F_B) == 0)
+		return;
+	a->judged = true;
+	judge(a, why);
+}
+
+void
+attempt_end(struct attempt *a)
+{
+	struct server	*s = a->server;
+
+	if (s == NULL)
+		return;
+	list_del(&a->node);
+	if (a->counted && use_counts(s)) {
+		use_active(s, -1);
+		atomic_fetch_sub_explicit(&s->live->load, 1,
+		    memory_order_relaxed);
+	}
+	server_unref(&a->server);
+}

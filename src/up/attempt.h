@@ -1,0 +1,41 @@
+/*
+ * An attempt at a server, from its choice to its end: what balancers, the
+ * breaker, the outlier sweep and statistics know of it.  One per exchange
+ * at a time.  Workers.
+ */
+#ifndef SL_UP_ATTEMPT_H
+#define SL_UP_ATTEMPT_H
+
+#include <stdbool.h>
+
+#include "base/list.h"
+#include "http/fail.h"
+
+struct server;
+
+struct attempt {
+	/* by its owner, before the first attempt_begin */
+	/*
+	 * Its server must not be waited for any more (why: down or ejected):
+	 * from a wake, and only while no answer came.  NULL: no matter.
+	 */
+	void		(*cut)(struct attempt *, enum fail why);
+	/* of attempt.c */
+	struct server	*server;	/* ref, counted; NULL: none */
+	struct list	 node;		/* of server.attempts */
+	bool		 judged:1;	/* it counted as good or bad */
+	bool		 counted:1;	/* as under way */
+};
+
+/* Before anything else is done with it. */
+void attempt_init(struct attempt *);
+/* One begins; the one before it is over. */
+void attempt_begin(struct attempt *, struct server *);
+/* The head of an answer came, with this status. */
+void attempt_answered(struct attempt *, int status);
+/* It failed, before or after that; rows without B are no fault of its. */
+void attempt_failed(struct attempt *, enum fail);
+/* It is over; harmless if it is already. */
+void attempt_end(struct attempt *);
+
+#endif

@@ -1,0 +1,95 @@
+/*
+ * States of servers.  Workers, health and control write, all read.
+ */
+#include "up/state.h"
+
+#include <time.h>
+
+#include "core/board.h"
+#include "os/proc.h"
+
+const char *const state_names[SERVER_NSTATE] = {
+	[SERVER_UP] = "up", [SERVER_SLOW] = "slow_start",
+	[SERVER_OPEN] = "open", [SERVER_EJECTED] = "ejected",
+	[SERVER_DOWN] = "down", [SERVER_DRAIN] = "drain",
+	[SERVER_MAINTENANCE] = "maintenance"
+};
+
+enum server_state
+state_of(uint64_t word)
+{
+	for (int s = SERVER_NSTATE - 1; s > SERVER_UP; s--)
+		if ((word & STATE_BIT(s)) != 0)
+			return (enum server_state)s;
+	return SERVER_UP;
+}
+
+uint64_t
+state_since_ms(uint64_t word)
+{
+	return word & ((1ULL << STATE_SHIFT) - 1);
+}
+
+static uint64_t
+wall_ms(void)
+{
+	struct timespec	ts;
+
+	clock_gettime(CLOCK_REALTIME, &ts);
+	return (uint64_t)ts.tv_sec * 1000 + (uint64_t)ts.tv_nsec / 1000000;
+}
+
+static void
+touch(struct shm *shm, const struct board_server *b)
+{
+	uint32_t		 row = atomic_load(&b->upstream_row);
+	struct board_upstream	*u;
+
+	if (row >= shm_rows(shm, &board_upstreams))
+		return;
+	u = shm_row(shm, &board_upstreams, row);
+	atomic_fetch_add(&u->epoch, 1);
+}
+
+static void
+tell(const struct board_server *b, enum server_state was,
+    enum server_state is, enum fail why)
+{
+	enum log_level	level = is > SERVER_SLOW ? LOG_WARN : LOG_INFO;
+
+	if (board_self() == NULL)
+		return;
+	stat_add(STAT_SERVER_CHANGES, 1);
+	log_line(&self->lc, level, __FILE__, "server \"%.*s\" of \"%.*s\": "
+	    "%s -> %s%s%s", b->addr_len, b->addr, b->upstream_len,
+	    b->upstream, state_names[was], state_names[is],
+	    why == FAIL_NONE ? "" : ": ",
+	    why == FAIL_NONE ? "" : fail_row(why)->name);
+}
+
+bool
+state_change(struct shm *shm, uint32_t i, uint64_t tag,
+    enum server_state state, bool on, enum fail why)
+{
+	const struct board_server	*b = shm_row(shm, &board_servers, i);
+	struct board_server_live	*l;
+	uint64_t			 was, is;
+
+	l = shm_row(shm, &board_servers_live, i);
+	if (on)
+		atomic_store(&l->why[state], (uint16_t)why);
+	was = atomic_load(&l->state);
+	do {
+		if (atomic_load(&l->tag) != tag ||
+		    ((was & STATE_BIT(state)) != 0) == on)
+			return false;
+		is = on ? was | STATE_BIT(state) : was & ~STATE_BIT(state);
+		if (state_of(is) != state_of(was))
+			is = (is >> STATE_SHIFT << STATE_SHIFT) |
+			    (wall_ms() & ((1ULL << STATE_SHIFT) - 1));
+	} while (!atomic_compare_exchange_weak(&l->state, &was, is));
+	touch(shm, b);
+	if (state_of(is) != state_of(was))
+		tell(b, state_of(was), state_of(is), why);
+	return true;
+}

@@ -1,0 +1,43 @@
+/*
+ * What a server is, for all processes at once.  The operator, a probe, the
+ * outlier sweep and the breaker may each hold it back: each has a bit of
+ * one word on the board that it sets and clears by compare-and-swap, and
+ * the server is what its strongest bit says, since that came.  Whoever
+ * changes a word logs it and moves the upstream's epoch, by which workers
+ * know that they have to look again (up/view.h).
+ */
+#ifndef SL_UP_STATE_H
+#define SL_UP_STATE_H
+
+#include "http/fail.h"
+#include "up/upstream_rows.h"
+
+/* weakest first; UP is no bit but the lack of all others */
+enum server_state {
+	SERVER_UP, SERVER_SLOW, SERVER_OPEN, SERVER_EJECTED, SERVER_DOWN,
+	SERVER_DRAIN, SERVER_MAINTENANCE, SERVER_NSTATE
+};
+#define STATE_SHIFT	48	/* below it: since when, wall ms */
+#define STATE_BIT(s)	(1ULL << (STATE_SHIFT + (s) - 1))
+
+/* bits that keep requests away; in a panic even the sick are asked */
+#define STATE_SICK	(STATE_BIT(SERVER_EJECTED) | STATE_BIT(SERVER_DOWN))
+#define STATE_SHUT	(STATE_BIT(SERVER_OPEN) | STATE_BIT(SERVER_DRAIN) | \
+			STATE_BIT(SERVER_MAINTENANCE))
+#define STATE_AWAY	(STATE_SICK | STATE_SHUT)
+
+extern const char *const state_names[SERVER_NSTATE];
+
+/* What the word says: its strongest bit. */
+enum server_state state_of(uint64_t word);
+uint64_t state_since_ms(uint64_t word);
+
+/*
+ * Sets or clears one bit of row i's word, if the row still has the life
+ * that tag names.  why: for what, FAIL_NONE if the operator wants it so.
+ * True if the bit was not so before: it is logged and counted here.
+ */
+bool state_change(struct shm *, uint32_t i, uint64_t tag, enum server_state,
+    bool on, enum fail why);
+
+#endif

@@ -1,0 +1,181 @@
+/*
+ * Views of upstreams.  Workers.
+ */
+#include "up/view.h"
+
+#include <stdlib.h>
+
+#include "base/must.h"
+#include "up/names.h"
+#include "up/pool.h"
+
+static uint64_t
+state_word(const struct server *s)
+{
+	return atomic_load_explicit(&s->live->state, memory_order_acquire);
+}
+
+/* A row that went on to another life says nothing of this server. */
+static bool
+is_alive(const struct server *s)
+{
+	return atomic_load_explicit(&s->live->tag, memory_order_relaxed) ==
+	    s->tag;
+}
+
+static bool
+has_room(const struct server *s)
+{
+	return s->nidle > 0 || pool_room(s) > 0;
+}
+
+bool
+view_takes(const struct upstream *up, const struct server *s,
+    const struct pick *p)
+{
+	return (state_word(s) & up->view.bars) == 0 &&
+	    !tried_has(p->tried, s) && has_room(s);
+}
+
+uint32_t
+view_weight(const struct server *s)
+{
+	const struct board_server	*b = s->board;
+	uint64_t			 w = atomic_load(&b->override);
+	uint32_t			 ramp;
+
+	w = w != 0 ? w - 1 : atomic_load(&b->weight);
+	if ((state_word(s) & STATE_BIT(SERVER_SLOW)) == 0)
+		ramp = RAMP_FULL;
+	else
+		ramp = atomic_load(&s->live->ramp);
+	/* in tenths, so that equal weights stay equal */
+	ramp = ramp / 100 > 0 ? ramp / 100 : 1;
+	return (uint32_t)(w * ramp);
+}
+
+uint32_t
+view_active(const struct server *s)
+{
+	return (uint32_t)(atomic_load_explicit(&s->live->load,
+	    memory_order_relaxed) & LOAD_ACTIVE);
+}
+
+void
+view_fini(struct view *v)
+{
+	free(v->v);
+	free(v->weight);
+	free(v->plan);
+	*v = (struct view){ .stale = true };
+}
+
+/* what there is of each kind */
+struct census {
+	size_t	main, main_ok;	/* no backups, that the operator allows */
+	size_t	backup_ok;
+	size_t	open;
+};
+
+static bool
+is_backup(const struct server *s)
+{
+	return atomic_load(&s->board->backup) != 0;
+}
+
+static struct census
+count(const struct upstream *up)
+{
+	struct census	 c = { 0 };
+	struct server	*s;
+	uint64_t	 word;
+
+	for (size_t i = 0; i < up->nserver; i++) {
+		s = up->servers[i];
+		word = state_word(s);
+		if (!is_alive(s) || view_weight(s) == 0 ||
+		    (word & (STATE_BIT(SERVER_DRAIN) |
+		    STATE_BIT(SERVER_MAINTENANCE))) != 0)
+			continue;
+		c.open += (word & STATE_BIT(SERVER_OPEN)) != 0;
+		if (is_backup(s))
+			c.backup_ok += (word & STATE_AWAY) == 0;
+		else {
+			c.main++;
+			c.main_ok += (word & STATE_AWAY) == 0;
+		}
+	}
+	return c;
+}
+
+static enum view_tier
+choose_tier(const struct upstream *up, const struct census *c)
+{
+	if (c->main_ok > 0 && c->main_ok * 100 >= c->main * up->panic)
+		return VIEW_MAIN;
+	if (c->backup_ok > 0)
+		return VIEW_BACKUP;
+	return c->main_ok > 0 ? VIEW_PANIC : VIEW_EMPTY;
+}
+
+static int
+by_row(const void *pa, const void *pb)
+{
+	const struct server	*a = *(struct server *const *)pa;
+	const struct server	*b = *(struct server *const *)pb;
+
+	return a->row < b->row ? -1 : a->row > b->row;
+}
+
+static void
+fill(struct upstream *up)
+{
+	struct view	*v = &up->view;
+	struct server	*s;
+
+	for (size_t i = 0; i < up->nserver && v->tier != VIEW_EMPTY; i++) {
+		s = up->servers[i];
+		if (is_alive(s) && view_weight(s) > 0 &&
+		    (state_word(s) & v->bars) == 0 &&
+		    (v->tier == VIEW_BACKUP || !is_backup(s)))
+			v->v[v->n++] = s;
+	}
+	if (v->n > 0)
+		qsort(v->v, v->n, sizeof(*v->v), by_row);
+	for (size_t i = 0; i < v->n; i++) {
+		v->weight[i] = view_weight(v->v[i]);
+		v->weight[i] += v->weight[i] == 0;
+	}
+}
+
+/* The epoch is read first: what changes meanwhile is seen the next time. */
+static void
+rebuild(struct upstream *up, uint64_t epoch)
+{
+	struct view	*v = &up->view;
+	struct census	 c;
+
+	view_fini(v);
+	c = count(up);
+	v->stale = false;
+	v->epoch = epoch;
+	v->nopen = c.open;
+	v->tier = choose_tier(up, &c);
+	v->bars = v->tier == VIEW_PANIC ? STATE_SHUT : STATE_AWAY;
+	v->v = must_calloc(up->nserver + 1, sizeof(*v->v));
+	v->weight = must_calloc(up->nserver + 1, sizeof(*v->weight));
+	fill(up);
+	if (up->balance->plan != NULL && v->n > 0)
+		v->plan = up->balance->plan(up);
+}
+
+void
+view_refresh(struct upstream *up)
+{
+	uint64_t	epoch;
+
+	members_refresh(up);
+	epoch = atomic_load_explicit(&up->live->epoch, memory_order_acquire);
+	if (up->view.stale || up->view.epoch != epoch)
+		rebuild(up, epoch);
+}

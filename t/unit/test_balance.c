@@ -1,0 +1,188 @@
+/*
+ * Balancers over views of the test: who is chosen, how often, and who is
+ * passed over.
+ */
+#include "up/upstream.h"
+
+#include <check.h>
+#include <stdlib.h>
+
+#define NMAX	130
+
+/* an upstream with servers, as two workers have it */
+static struct {
+	struct board_upstream	  board;
+	struct board_server	  rows[NMAX];
+	struct board_server_live  lives[NMAX];
+	struct server		  s[NMAX];
+	struct server		 *v[NMAX];
+	uint32_t		  weight[NMAX];
+	struct upstream		  a, b;		/* twins */
+} f;
+
+static void
+look_anew(const struct balancer *by, size_t n)
+{
+	struct upstream	*twins[] = { &f.a, &f.b };
+
+	for (size_t i = 0; i < 2; i++) {
+		free(twins[i]->view.plan);
+		twins[i]->servers = f.v;
+		twins[i]->nserver = n;
+		twins[i]->live = &f.board;
+		twins[i]->balance = by;
+		twins[i]->view = (struct view){ .v = f.v, .n = n,
+			.weight = f.weight, .bars = STATE_AWAY,
+			.tier = VIEW_MAIN };
+		twins[i]->view.plan = by->plan(twins[i]);
+	}
+}
+
+/* Servers with tags from 1 on. */
+static void
+setup(const struct balancer *by, size_t n, const uint32_t *weight)
+{
+	memset(&f, 0, sizeof(f));
+	for (size_t i = 0; i < n; i++) {
+		f.s[i].tag = i + 1;
+		f.s[i].row = (uint32_t)i;
+		f.s[i].board = &f.rows[i];
+		f.s[i].live = &f.lives[i];
+		f.v[i] = &f.s[i];
+		f.weight[i] = weight == NULL ? 1 : weight[i];
+	}
+	look_anew(by, n);
+}
+
+static void
+teardown(void)
+{
+	free(f.a.view.plan);
+	free(f.b.view.plan);
+}
+
+/* The number of the server that is chosen; -1: none. */
+static int
+choose(struct upstream *up, const struct tried *tried)
+{
+	const struct pick	 p = { .tried = tried };
+	const struct server	*s = up->balance->pick(up, &p);
+
+	return s == NULL ? -1 : (int)s->row;
+}
+
+START_TEST(test_turns)
+{
+	uint64_t	tags[3] = { 1, 2, 3 };
+	struct tried	none = { .n = 0 };
+	struct tried	first = { tags, 1, 3 };
+	struct tried	all = { tags, 3, 3 };
+
+	setup(&balancer_round_robin, 3, NULL);
+	for (int i = 0; i < 9; i++)
+		ck_assert_int_eq(choose(i % 2 == 0 ? &f.a : &f.b, &none),
+		    i % 3);
+	/* The turn of the one that was asked falls to its neighbour. */
+	ck_assert_int_eq(choose(&f.a, &first), 1);
+	ck_assert_int_eq(choose(&f.a, &first), 1);
+	ck_assert_int_eq(choose(&f.a, &first), 2);
+	ck_assert_int_eq(choose(&f.a, &all), -1);
+	teardown();
+}
+END_TEST
+
+START_TEST(test_turns_by_weight)
+{
+	static const uint32_t	weights[][4] = {
+		{ 5, 3, 1 }, { 50, 30, 10 }, { 2, 1, 1 }, { 1000, 1, 1 }
+	};
+	static const char	*const turns[] = {
+		"010012010", "010012010", "0120", NULL
+	};
+	const char		*want = turns[_i];
+	struct tried		 none = { .n = 0 };
+	unsigned		 got[3] = { 0 };
+
+	setup(&balancer_round_robin, 3, weights[_i]);
+	for (size_t i = 0; want != NULL && i < 3 * strlen(want); i++)
+		ck_assert_int_eq(choose(i % 2 == 0 ? &f.a : &f.b, &none),
+		    want[i % strlen(want)] - '0');
+	for (size_t i = 0; want == NULL && i < 10020; i++)
+		got[choose(&f.a, &none)]++;
+	if (want == NULL) {
+		ck_assert_uint_eq(got[0], 10000);
+		ck_assert_uint_eq(got[1], 10);
+		ck_assert_uint_eq(got[2], 10);
+	}
+	teardown();
+}
+END_TEST
+
+/* A round of 6,300,000 turns is made of 4,096. */
+START_TEST(test_turns_long)
+{
+	static const uint32_t	weight[3] = { 6299900, 99, 1 };
+	struct tried		none = { .n = 0 };
+	unsigned		got[3] = { 0 };
+
+	setup(&balancer_round_robin, 3, weight);
+	for (size_t i = 0; i < 4098; i++)
+		got[choose(&f.a, &none)]++;
+	ck_assert_uint_eq(got[0], 4096);
+	ck_assert_uint_eq(got[1], 1);
+	ck_assert_uint_eq(got[2], 1);
+	teardown();
+}
+END_TEST
+
+/* A state that came after the view was made counts at once. */
+START_TEST(test_states)
+{
+	struct tried	none = { .n = 0 };
+
+	setup(&balancer_round_robin, 3, NULL);
+	f.lives[1].state = STATE_BIT(SERVER_DOWN);
+	for (int i = 0; i < 9; i++)
+		ck_assert_int_ne(choose(&f.a, &none), 1);
+	f.lives[1].state = STATE_BIT(SERVER_SLOW);
+	ck_assert_int_eq(choose(&f.a, &none), 0);
+	ck_assert_int_eq(choose(&f.a, &none), 1);
+	teardown();
+}
+END_TEST
+
+START_TEST(test_turns_wide)
+{
+	struct tried	tried = { .n = 0 };
+	struct arena	arena;
+
+	arena_init(&arena, NULL);
+	setup(&balancer_round_robin, NMAX, NULL);
+	for (unsigned i = 0; i < NMAX - 1; i++)
+		tried_add(&tried, &arena, &f.s[i]);
+	ck_assert_int_eq(choose(&f.a, &tried), NMAX - 1);
+	arena_fini(&arena);
+	teardown();
+}
+END_TEST
+
+int
+main(void)
+{
+	Suite	*s = suite_create("balance");
+	TCase	*tc = tcase_create("balance");
+	SRunner	*sr;
+	int	 failed;
+
+	tcase_add_test(tc, test_turns);
+	tcase_add_loop_test(tc, test_turns_by_weight, 0, 4);
+	tcase_add_test(tc, test_turns_long);
+	tcase_add_test(tc, test_states);
+	tcase_add_test(tc, test_turns_wide);
+	suite_add_tcase(s, tc);
+	sr = srunner_create(s);
+	srunner_run_all(sr, CK_NORMAL);
+	failed = srunner_ntests_failed(sr);
+	srunner_free(sr);
+	return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+}
