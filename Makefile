@@ -176,6 +176,8 @@ SRCS_UP = \
 	src/up/pool.c \
 	src/up/queue.c \
 	src/up/queue_board.c \
+	src/up/retry.c \
+	src/up/retry_conf.c \
 	src/up/round_robin.c \
 	src/up/server.c \
 	src/up/server_use.c \

@@ -17,6 +17,7 @@
 #include "handler/proxy.h"
 #include "handler/static.h"
 #include "up/names.h"
+#include "up/retry.h"
 #include "up/server_use.h"
 
 /* --- sections of the configuration --- */
@@ -155,6 +156,8 @@ const struct shm_region *const shm_regions[] = {
 	&board_servers_live,
 	&board_server_uses,
 	&board_upstreams,
+	&board_retries,
+	&board_retry_uses,
 	&board_names,
 	&board_queues,
 	NULL

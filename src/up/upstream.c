@@ -15,6 +15,7 @@
 #include "base/must.h"
 #include "up/names.h"
 #include "up/pool.h"
+#include "up/retry.h"
 #include "up/server_use.h"
 
 static struct str
@@ -148,6 +149,7 @@ make_twin(struct serve *serve, const struct upstream_conf *c,
 	for (size_t i = 0; rc == 0 && i < c->servers.n; i++)
 		rc = add_server(up, &c->servers.v[i], rows, e);
 	if (rc == 0) {
+		retry_bind(up);
 		members_refresh(up);
 		map_add(&serve->upstreams, key_of(&up->digest), up);
 		return up;
@@ -181,6 +183,7 @@ rebind(struct upstream *up, const struct upstream_conf *c,
 		    up->row = (uint32_t)at);
 		up->queue = NULL;
 	}
+	retry_bind(up);
 	for (size_t i = 0; i < c->servers.n; i++) {
 		sc = &c->servers.v[i];
 		if (sc->name.n > 0) {

@@ -18,6 +18,7 @@
 struct balancer;
 struct member_name;
 struct queue;
+struct retry_use;
 struct server_use;
 struct upstream_conf;
 
@@ -119,6 +120,7 @@ struct upstream {
 	struct pool_limits	 pool;
 	struct board_upstream	*live;		/* of the board */
 	uint32_t		 row;		/* of live */
+	struct retry_use	*retry;		/* of the board; or NULL */
 	struct queue		*queue;		/* ref, see up/queue.h */
 	unsigned		 uses;		/* marks, exchanges, conns */
 	bool			 cur:1;		/* of the committed conf */

@@ -20,6 +20,7 @@
 #include "up/int.h"
 #include "up/names.h"
 #include "up/queue.h"
+#include "up/retry.h"
 #include "up/server_use.h"
 
 const struct shm_region board_servers = {
@@ -423,6 +424,7 @@ static int
 link_upstream(struct linker *l, const struct upstream_conf *c, struct err *e)
 {
 	int64_t			 at = upstream_rows_find(&l->rows, c->obj.name);
+	bool			 fresh = at < 0;
 	struct board_upstream	*u;
 
 	if (at >= 0)
@@ -436,12 +438,13 @@ link_upstream(struct linker *l, const struct upstream_conf *c, struct err *e)
 		atomic_store(&u->timed_out, 0);
 		atomic_store(&u->refused, 0);
 		atomic_store(&u->tag, name_tag(c->obj.name));
-		note_upstream(&l->rows, name_tag(c->obj.name),
-		    l->free_upstream - 1);
+		at = l->free_upstream - 1;
+		note_upstream(&l->rows, name_tag(c->obj.name), (uint32_t)at);
 	}
 	atomic_store(&u->generation, l->number);
-	if (link_queue(l, u, (uint32_t)upstream_rows_find(&l->rows,
-	    c->obj.name), e) == -1)
+	if (link_queue(l, u, (uint32_t)at, e) == -1 ||
+	    retry_link(l->shm, (uint32_t)at, fresh, retry_of(&c->obj), e) ==
+	    -1)
 		return -1;
 	for (size_t i = 0; i < c->servers.n; i++)
 		if (link_server(l, c->obj.name, &c->servers.v[i], e) == -1)
@@ -532,6 +535,8 @@ upstream_settle_rows(struct shm *shm, const struct conf *conf)
 			over |= settle(shm, &rows, c->obj.name,
 			    &c->servers.v[k]);
 		at = upstream_rows_find(&rows, c->obj.name);
+		if (at >= 0)
+			retry_settle(shm, (uint32_t)at, retry_of(&c->obj));
 		/* idle connections beyond a lowered limit are closed */
 		if (over && at >= 0)
 			queue_trim(shm, (uint32_t)at);
@@ -558,6 +563,7 @@ upstream_cost(const struct conf *conf, unsigned processes)
 	return shm_cost(&board_servers, servers) +
 	    shm_cost(&board_servers_live, servers) +
 	    use_cost(servers, processes) +
+	    retry_cost((uint32_t)all.n, processes) +
 	    shm_cost(&board_upstreams, (uint32_t)all.n) +
 	    shm_cost(&board_queues, (uint32_t)all.n) +
 	    shm_cost(&lease_words, words) + shm_cost(&board_names, names);
