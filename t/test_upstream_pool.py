@@ -1,4 +1,5 @@
 """max_conns over all workers, the queue, idle connections, reuse."""
+import json
 import os
 import signal
 import socket
@@ -236,6 +237,29 @@ def test_no_queue(sluice, peer):
     assert refused(http.get(s.port, "/"), "dial_limit")
     go.set()
     assert statuses(first) == [200]
+
+
+@pytest.mark.parametrize("keys, word", [
+    ("queue = 0", "dial_limit"), ("queue_timeout = 200ms", "queue_timeout"),
+    ("queue = 1\nqueue_timeout = 20s", "queue_full")])
+def test_told_after_an_attempt(sluice, peer, keys, word):
+    """What ends the wait has an error line, though one failed before it."""
+    go = threading.Event()
+    app = peer(default=hold(go))
+    s = sluice(conf(app, f"max_conns = 1\n{keys}\n"
+                    f"server = 127.0.0.1:{net.free_port()}"))
+    clients = ask(s, 1)
+    app.wait_requests(1)
+    if word == "queue_full":
+        clients += ask(s, 1)
+        wait_metric(s, "upstream_queue", 1)
+    r = http.get(s.port, "/late")
+    assert refused(r, word)
+    line, = [json.loads(ln) for ln in s.wait_log(
+        f'"level":"error".*"request":"{r["x-request-id"]}"')]
+    assert line["msg"] == f'upstream "app": {word}'
+    go.set()
+    assert statuses(clients) == [200] * len(clients)
 
 
 def test_total_rules(sluice, peer):
