@@ -228,17 +228,14 @@ has_place(const struct upstream *up)
 
 /*
  * There is a place that nobody here has a use for: somebody elsewhere may
- * have.  A letter goes on to the next by age; who was chosen here, where
- * others may be older, begins with the oldest.
+ * have, the next by age behind that cell.
  */
 static void
-pass_on(struct queue *q, bool chosen)
+pass_on(struct queue *q, uint64_t after)
 {
-	uint64_t	own = cell_of(q, own_since(q));
 	unsigned	slot;
 
-	slot = queue_next(q->serve->shm, q->row, slot_of(q),
-	    chosen ? 0 : own);
+	slot = queue_next(q->serve->shm, q->row, slot_of(q), after);
 	if (slot != 0)
 		mail_post(self->mail, slot, MAIL_ROOM, q->row);
 }
@@ -277,12 +274,18 @@ serve_some(struct queue *q, unsigned most)
 	note_first(q);
 }
 
-/* There may be room: those here, then those elsewhere. */
+/*
+ * There may be room: those here, then those elsewhere.  A letter goes on
+ * behind the one that it was for; who was chosen here, where others may
+ * be older, begins with the oldest.
+ */
 static void
 serve_all(struct queue *q)
 {
 	struct queue_wait	*first;
-	bool			 chosen = q->chosen;
+	uint64_t		 after;
+
+	after = q->chosen ? 0 : cell_of(q, own_since(q));
 
 	q->chosen = false;
 	serve_some(q, UINT32_MAX);
@@ -294,7 +297,7 @@ serve_all(struct queue *q)
 	}
 	first = container_of(q->waits.next, struct queue_wait, node);
 	if (has_place(first->upstream))
-		pass_on(q, chosen);
+		pass_on(q, after);
 }
 
 static void

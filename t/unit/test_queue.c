@@ -423,6 +423,36 @@ START_TEST(test_of_no_use)
 }
 END_TEST
 
+static void
+set_limit(unsigned server, uint32_t limit)
+{
+	struct lease_word	*l;
+
+	l = shm_row(f.serve.shm, &lease_words,
+	    word_of(f.up->servers[server]));
+	atomic_store(&l->limit, limit);
+}
+
+/* Behind the one that the letter was for, not behind who is left here. */
+START_TEST(test_between)
+{
+	fill();
+	ck_assert_int_eq(join(0), FAIL_NONE);
+	sleep_ms(2);
+	other_waits(OTHER, 0);
+	sleep_ms(2);
+	has_asked(1, 0);
+	ck_assert_int_eq(join(1), FAIL_NONE);
+	turns();
+	set_limit(0, 3);
+	mail_post(f.proc.mail, 1, MAIL_ROOM, f.up->row);
+	turns();
+	ck_assert_uint_eq(f.one[0].turn, 1);
+	ck_assert_uint_eq(f.one[1].calls, 0);
+	ck_assert_uint_eq(f.heard[MAIL_ROOM], 1);
+}
+END_TEST
+
 /* Many that have asked it before do not hide one that has not. */
 START_TEST(test_behind_many)
 {
@@ -440,16 +470,6 @@ START_TEST(test_behind_many)
 		ck_assert_uint_eq(f.one[i].calls, 0);
 }
 END_TEST
-
-static void
-set_limit(unsigned server, uint32_t limit)
-{
-	struct lease_word	*l;
-
-	l = shm_row(f.serve.shm, &lease_words,
-	    word_of(f.up->servers[server]));
-	atomic_store(&l->limit, limit);
-}
 
 /* With room for all who wait nobody needs what is pooled. */
 START_TEST(test_roomy)
@@ -572,6 +592,7 @@ main(void)
 	tcase_add_test(tc, test_older_elsewhere);
 	tcase_add_test(tc, test_passed_on);
 	tcase_add_test(tc, test_of_no_use);
+	tcase_add_test(tc, test_between);
 	tcase_add_test(tc, test_behind_many);
 	tcase_add_test(tc, test_roomy);
 	tcase_add_test(tc, test_hung);
