@@ -169,6 +169,7 @@ SRCS_CORE = \
 	src/core/template.c \
 	src/core/trust.c
 SRCS_UP = \
+	src/up/dial_fail.c \
 	src/up/members.c \
 	src/up/name_conf.c \
 	src/up/names_rows.c \

@@ -110,7 +110,7 @@ make_member(struct upstream *up, const struct member_name *m, uint32_t row)
 }
 
 struct server *
-members_other(const struct server *s)
+members_other(const struct server *s, const struct tried *tried)
 {
 	const struct upstream	*up = s->upstream;
 	struct server		*o;
@@ -118,7 +118,8 @@ members_other(const struct server *s)
 	for (size_t i = up->nfixed; s->name != NULL && i < up->nserver; i++) {
 		o = up->servers[i];
 		if (o->name == s->name && o->addr.u.sa.sa_family !=
-		    s->addr.u.sa.sa_family)
+		    s->addr.u.sa.sa_family &&
+		    (tried == NULL || !tried_has(tried, o)))
 			return o;
 	}
 	return NULL;
