@@ -366,6 +366,12 @@ exchange_client_ip(struct exchange *x)
 	return arena_dup(x->arena, text_str(&t));
 }
 
+struct str
+exchange_scheme(const struct exchange *x)
+{
+	return x->secure ? STR("https") : STR("http");
+}
+
 void
 exchange_abort_all(struct serve *s, enum fail why, bool streams)
 {
