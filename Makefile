@@ -225,7 +225,8 @@ SRCS_CONTROL = \
 	src/control/explain.c \
 	src/control/lookup.c \
 	src/control/names.c \
-	src/control/resolver.c
+	src/control/resolver.c \
+	src/control/search.c
 
 # the table of contents
 SRCS_REGISTRY = \

@@ -223,6 +223,12 @@ drop_use(struct name_use *u)
 	free(u);
 }
 
+static enum lookup_kind
+kind_of(const struct server_conf *c)
+{
+	return c->srv ? LOOKUP_SRV : LOOKUP_HOST;
+}
+
 static struct name_use *
 find_use(struct names *ns, struct str upstream, struct str text)
 {
@@ -261,7 +267,8 @@ want(struct names *ns, const struct upstream_rows *rows, struct str upstream,
 		must(str_to_c(upstream, u->upstream, sizeof(u->upstream)) ==
 		    0 && str_to_c(c->text, u->text, sizeof(u->text)) == 0);
 		u->port = c->port;
-		u->lookup = lookup_get(&ns->lookups, c->name, c->srv);
+		u->lookup = lookup_get(&ns->lookups, c->name,
+		    kind_of(c));
 		list_add_tail(&ns->uses, &u->node);
 	}
 	u->wanted = true;
@@ -392,7 +399,8 @@ static void
 check_ask(struct lookups *all, const struct conf_obj *obj,
     const struct server_conf *c, void *ctx)
 {
-	struct lookup	*l = lookup_get(all, c->name, c->srv);
+	struct lookup	*l = lookup_get(all, c->name,
+	    kind_of(c));
 
 	(void)obj;
 	(void)ctx;
@@ -410,7 +418,8 @@ check_tell(struct lookups *all, const struct conf_obj *obj,
     const struct server_conf *c, void *ctx)
 {
 	struct check		*k = ctx;
-	struct lookup		*l = lookup_get(all, c->name, c->srv);
+	struct lookup		*l = lookup_get(all, c->name,
+		    kind_of(c));
 	struct lookup		*first = l;
 	struct name_member	 v[NAME_MEMBERS];
 	const char		*why;
