@@ -239,6 +239,7 @@ SRCS_MAIN = \
 	src/main/build.c \
 	src/main/check.c \
 	src/main/child.c \
+	src/main/child_names.c \
 	src/main/control.c \
 	src/main/fail_doc.c \
 	src/main/handover.c \

@@ -45,7 +45,7 @@ struct resolver {
 	struct timer	 look;
 	struct ev_task	 kick;		/* it has something to write */
 	struct stat	 conf;		/* of resolv.conf, as it was read */
-	bool		 unread;	/* its change is not, and that was said */
+	bool		 unread;	/* its change; that was said */
 	struct search	 search;	/* of the same */
 	void		(*changed)(void *);
 	void		*ctx;		/* of changed */
