@@ -10,6 +10,7 @@
 #include "base/must.h"
 #include "main/child.h"
 #include "main/master.h"
+#include "os/fault.h"
 #include "up/names.h"
 
 #define GATHER_MS	5
@@ -29,7 +30,7 @@ send_replies(struct child *c, struct text *t)
 
 	h.len = (uint32_t)t->n;
 	/* one that is lost is missed: control sends the sets again */
-	if (t->n > 0)
+	if (t->n > 0 && !FAULT("names_lost"))
 		(void)chan_send(&c->chan, &h, t->p, NULL, 0);
 	t->n = 0;
 }
@@ -66,7 +67,8 @@ apply_all(struct child *c)
 	text_init(&t);
 	while (!list_is_empty(&c->sets)) {
 		s = container_of(c->sets.next, struct set, node);
-		rc = names_apply(p, s->data, s->n, &e);
+		rc = FAULT("names_refused") ? err_set(&e, "fault point") :
+		    names_apply(p, s->data, s->n, &e);
 		add_reply(c, &t, s, rc, &e);
 		list_del(&s->node);
 		free(s);
