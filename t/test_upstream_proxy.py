@@ -9,7 +9,7 @@ import pytest
 
 from lib import http, net, wire
 from lib.cmd import Thread
-from lib.peer import (Gone, Peer, close_now, delay, hold, no_body, raw,
+from lib.peer import (Gone, close_now, delay, hold, no_body, raw,
                       reset_now, respond)
 
 LISTEN = """
@@ -29,10 +29,8 @@ def conf(*addrs, more="", top="", route=""):
 @pytest.fixture(scope="module")
 def gate():
     """One server whose next answers a test may set: gate.app.script."""
-    with Peer() as app, wire.gateway(conf(app.addr)) as s:
-        s.app = app
+    with wire.with_app(conf) as s:
         yield s
-        assert not app.errors
 
 
 def last(gate):

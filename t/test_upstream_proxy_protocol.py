@@ -1,9 +1,7 @@
 """The PROXY protocol: from proxies before Sluice, to servers behind it."""
 import json
 import os
-import re
 import shutil
-import signal
 import socket
 import struct
 import subprocess
@@ -53,10 +51,8 @@ respond = 200 other
 
 @pytest.fixture(scope="module")
 def gate():
-    with Peer() as app, wire.gateway(conf(app.addr)) as s:
-        s.app = app
+    with wire.with_app(conf) as s:
         yield s
-        assert not app.errors
 
 
 def ask(port, first, request=GET):

@@ -12,7 +12,7 @@ import time
 
 import pytest
 
-from lib import http
+from lib import http, tcp, wire
 
 SCALE = float(os.environ.get("SOAK_SCALE", "1"))
 SECONDS = max(60 * SCALE, 10)
@@ -119,35 +119,6 @@ class Backend(threading.Thread):
             pass
 
 
-def established(port):
-    """Connections to the port, by the kernel's table."""
-    with open("/proc/net/tcp", encoding="ascii") as f:
-        rows = [line.split() for line in f][1:]
-    return {(r[1], r[9]) for r in rows
-            if r[3] == "01" and r[2].endswith(f":{port:04X}")}
-
-
-class Table(threading.Thread):
-    """The kernel's table, looked at all the time.
-
-    Reading it takes a while, in which connections end and others begin:
-    those that two readings in a row have were there all at once.
-    """
-
-    def __init__(self, port):
-        super().__init__(daemon=True)
-        self.port, self.most, self.looks = port, 0, 0
-        self.over = False
-
-    def run(self):
-        before = set()
-        while not self.over:
-            now = established(self.port)
-            self.most = max(self.most, len(now & before))
-            self.looks += 1
-            before = now
-
-
 class Clients(threading.Thread):
     """All clients in one thread: each asks again when it was answered."""
 
@@ -236,11 +207,6 @@ class Clients(threading.Thread):
                            key.fileobj))
 
 
-def metric(s, name):
-    rows = s.ctl_json("metrics")["metrics"]
-    return next(r["sum"] for r in rows if r["name"] == name)
-
-
 def wait_until(is_true, seconds, what):
     end = time.monotonic() + seconds
     while not is_true():
@@ -254,7 +220,7 @@ def test_limit_holds(sluice, queue):
     backend.start()
     s = sluice(CONF.format(port=backend.port, queue=queue))
     s.may_break = True
-    table, clients = Table(backend.port), Clients(s.port, CLIENTS)
+    table, clients = tcp.Table(backend.port), Clients(s.port, CLIENTS)
     table.start()
     clients.start()
     end = time.monotonic() + SECONDS
@@ -269,22 +235,22 @@ def test_limit_holds(sluice, queue):
     clients.over = True
     clients.join(TIMEOUT + SLACK + 30)
     assert not clients.is_alive()
-    table.over = True
+    table.over.set()
     table.join()
     print(f"queue {queue}: {clients.statuses}, cut {clients.cut}, "
           f"slowest {clients.slowest:.2f} s, most {table.most} of "
           f"{table.looks} looks, {backend.most} at accept, {kills} kills, "
           f"served {backend.served}, connections "
-          f"{metric(s, 'upstream_connections_total')}")
+          f"{wire.sums(s)['upstream_connections_total']}")
     assert table.most <= LIMIT and backend.most <= LIMIT
     assert not clients.late, sorted(clients.late)[-5:]
     assert set(clients.statuses) <= {200, 503}
     if queue > CLIENTS:
         assert set(clients.statuses) == {200}
     # nothing is leaked: who waits, who is counted, what is open
-    wait_until(lambda: metric(s, "upstream_queue") == 0, 10, "waiters")
-    wait_until(lambda: metric(s, "upstream_connections") ==
-               len(established(backend.port)), 10, "connections")
+    wait_until(lambda: wire.sums(s)["upstream_queue"] == 0, 10, "waiters")
+    wait_until(lambda: wire.sums(s)["upstream_connections"] ==
+               tcp.established(backend.port), 10, "connections")
     # and all ten can be had again
     more = Clients(s.port, 100)
     backend.most = 0
