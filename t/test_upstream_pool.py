@@ -297,6 +297,17 @@ def test_idle_times(sluice, peer):
     net.until("pool.idle", lambda: tcp.established(app.port) == 0)
 
 
+def test_size(sluice, peer):
+    """More come back than are kept; those that are kept serve again."""
+    go, app, s, clients = busy(sluice, peer, "pool.size = 2", n=6)
+    go.set()
+    assert statuses(clients) == [200] * 6
+    net.until("two are kept", lambda: tcp.established(app.port) == 2)
+    assert metric(s, "upstream_connections_idle") == 2
+    assert statuses(ask(s, 1) + ask(s, 1)) == [200] * 2
+    assert app.connections == 6
+
+
 @pytest.mark.parametrize("keys, per_conn", [
     ("pool.requests = 2", 2), ("pool.size = 0", 1), ("pool.age = 1ms", 1)])
 def test_kept_no_longer(sluice, peer, keys, per_conn):

@@ -50,12 +50,12 @@ def gateway(conf, files=None, env=None, may_die=False):
 
 
 @contextlib.contextmanager
-def with_app(conf):
+def with_app(conf, **kw):
     """A gateway before a scripted server, its `app`.
 
-    conf: the configuration, of the server's address.
+    conf: the configuration, of the server's address; kw: Peer's.
     """
-    with Peer() as app, gateway(conf(app.addr)) as s:
+    with Peer(**kw) as app, gateway(conf(app.addr)) as s:
         s.app = app
         yield s
         assert not app.errors
