@@ -155,6 +155,31 @@ def connect(s, target="/", **kw):
                               ping_interval=None, **kw)
 
 
+def test_route_of_websockets(sluice, loop, peer):
+    """A path whose WebSockets have servers of their own."""
+    app, pages = Server(loop), peer()
+    s = sluice(CONF % app.port + f"""
+[route ws]
+path = /ws/*
+protocol = websocket
+upstream = app
+[upstream pages]
+server = {pages.addr}
+[route pages]
+path = /ws/*
+upstream = pages
+""")
+
+    async def talk():
+        async with connect(s, "/ws/chat") as w:
+            await w.send("a")
+            assert await w.recv() == "a"
+    loop.run(talk())
+    assert http.get(s.port, "/ws/chat").body == b"ok\n"
+    assert [q.target for q in pages.requests] == ["/ws/chat"]
+    app.stop()
+
+
 # --- Python to Python ---
 
 def test_messages(py, loop):
