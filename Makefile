@@ -528,7 +528,7 @@ do-itest: $(PROGS)
 		$(TESTENV) sh t/lib/itest.sh $(PYTEST); \
 	fi
 
-do-soak: $(PROGS)
+do-soak: $(PROGS) $(B)/t/unit/test_route_cost
 	@test ! -d t/soak || SOAK_SCALE=$(SOAK_SCALE) $(TESTENV) \
 	    $(PYTEST) t/soak || test $$? -eq 5
 
