@@ -13,7 +13,7 @@
 #include <emmintrin.h>
 #endif
 
-#define STEP	16
+#define STEP	SCAN_STEP
 #define HALF	8
 
 static const uint8_t classes[256] = {
@@ -44,11 +44,25 @@ scan_is(char c, enum scan_class cl)
 size_t
 scan_plain(struct str s, enum scan_class cl)
 {
-	size_t	i;
+	const char	*p = s.p;
+	const char	*end = p + s.n;
 
-	for (i = 0; i < s.n; i++)
-		if ((classes[(unsigned char)s.p[i]] & cl) == 0)
-			break;
+	while (p < end && (classes[(unsigned char)*p] & cl) != 0)
+		p++;
+	return (size_t)(p - s.p);
+}
+
+size_t
+scan_to(struct str s, char c)
+{
+	unsigned	bits;
+	size_t		i;
+
+	for (i = 0; i + STEP <= s.n; i += STEP)
+		if ((bits = scan_bits(s.p + i, c)) != 0)
+			return i + (size_t)__builtin_ctz(bits);
+	while (i < s.n && s.p[i] != c)
+		i++;
 	return i;
 }
 
@@ -117,6 +131,13 @@ place(struct str s, unsigned stop)
 	return i < HALF ? i : s.n - STEP + i;
 }
 
+unsigned
+scan_bits(const char *p, char c)
+{
+	return (unsigned)_mm_movemask_epi8(_mm_cmpeq_epi8(load(p),
+	    _mm_set1_epi8(c)));
+}
+
 size_t
 scan_value(struct str s)
 {
@@ -157,6 +178,16 @@ scan_target(struct str s)
 	return s.n - STEP + (size_t)__builtin_ctz(stop);
 }
 #else
+unsigned
+scan_bits(const char *p, char c)
+{
+	unsigned	bits = 0;
+
+	for (unsigned i = 0; i < STEP; i++)
+		bits |= (unsigned)(p[i] == c) << i;
+	return bits;
+}
+
 size_t
 scan_value(struct str s)
 {

@@ -43,7 +43,7 @@ put_line(struct text *t, struct str name, struct str val)
 static void
 put_field(struct text *t, const struct hdr *h)
 {
-	if (!hdr_is_value(h->val))
+	if ((h->flags & HDR_F_GOOD) == 0 && !hdr_is_value(h->val))
 		return;
 	if (h->id == HDR_OTHER && !hdr_is_token(h->name))
 		return;
