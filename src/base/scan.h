@@ -14,12 +14,14 @@ enum scan_class {
 	SCAN_TOKEN = 0x01,	/* tchar (RFC 9110 5.6.2) */
 	SCAN_VALUE = 0x02,	/* HTAB, SP, VCHAR, obs-text (5.5) */
 	SCAN_TARGET = 0x04,	/* VCHAR: 0x21 to 0x7e */
-	SCAN_NAME = 0x08	/* unreserved (RFC 3986 2.3) */
+	SCAN_NAME = 0x08,	/* unreserved (RFC 3986 2.3) */
+	SCAN_PATH = 0x10	/* VCHAR but % \\ # ? and . */
 };
 
 /* Length of the run of bytes of that class at the start of the slice. */
 size_t scan_token(struct str);
 size_t scan_name(struct str);
+size_t scan_path(struct str);
 size_t scan_value(struct str);
 size_t scan_target(struct str);
 

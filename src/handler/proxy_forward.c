@@ -112,7 +112,8 @@ find_proto(const struct exchange *x)
 		STR_INIT("https"), STR_INIT("ws"), STR_INIT("wss") };
 	struct str		told = told_once(x, HDR_X_FORWARDED_PROTO);
 
-	for (size_t i = 0; i < sizeof(known) / sizeof(known[0]); i++)
+	for (size_t i = 0; told.n > 0 &&
+	    i < sizeof(known) / sizeof(known[0]); i++)
 		if (str_eq_fold(told, known[i]))
 			return known[i];
 	return x->req->scheme.n > 0 ? x->req->scheme : STR("http");
@@ -180,7 +181,7 @@ add_x(struct proxy *p)
 	struct hdrs		*hs = &p->req.hdrs;
 	struct str		 host = find_host(x);
 	struct str		 ip = exchange_client_ip(x);
-	struct str		 chain = ip;
+	struct str		 chain = STR_NONE;
 	struct text		 t;
 
 	if (x->trusted) {
@@ -189,11 +190,14 @@ add_x(struct proxy *p)
 		sock_peer_text(&t, &x->conn->peer);
 		chain = take_text(&t, x->arena);
 	}
-	hdr_add(x->arena, hs, HDR_X_FORWARDED_FOR, chain);
+	if (x->trusted)
+		hdr_add(x->arena, hs, HDR_X_FORWARDED_FOR, chain);
+	else
+		hdr_add_good(x->arena, hs, HDR_X_FORWARDED_FOR, ip);
 	hdr_add(x->arena, hs, HDR_X_FORWARDED_PROTO, find_proto(x));
 	if (host.n > 0)
 		hdr_add(x->arena, hs, HDR_X_FORWARDED_HOST, host);
-	hdr_add(x->arena, hs, HDR_X_REAL_IP, ip);
+	hdr_add_good(x->arena, hs, HDR_X_REAL_IP, ip);
 }
 
 /* Our element tells of the connection to us alone, as RFC 7239 4 has it. */

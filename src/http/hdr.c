@@ -180,6 +180,14 @@ hdr_add(struct arena *a, struct hdrs *hs, enum hdr_id id, struct str val)
 }
 
 void
+hdr_add_good(struct arena *a, struct hdrs *hs, enum hdr_id id,
+    struct str val)
+{
+	hdr_add(a, hs, id, val);
+	hs->v[hs->n - 1].flags |= HDR_F_GOOD;
+}
+
+void
 hdr_add_name(struct arena *a, struct hdrs *hs, struct str name,
     struct str val)
 {

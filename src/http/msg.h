@@ -101,6 +101,9 @@ struct hdr *hdr_new(struct arena *, struct hdrs *);
 void hdr_add(struct arena *, struct hdrs *, enum hdr_id, struct str val);
 void hdr_add_name(struct arena *, struct hdrs *, struct str name,
     struct str val);
+/* One whose value is hdr_is_value for sure: nobody looks again. */
+void hdr_add_good(struct arena *, struct hdrs *, enum hdr_id,
+    struct str val);
 /* The first live field of that id, or NULL; after: continue behind it. */
 struct hdr *hdr_get(const struct hdrs *, enum hdr_id);
 struct hdr *hdr_next(const struct hdrs *, enum hdr_id,
