@@ -226,7 +226,8 @@ SRCS_CONTROL = \
 	src/control/explain.c \
 	src/control/lookup.c \
 	src/control/names.c \
-	src/control/resolver.c
+	src/control/resolver.c \
+	src/control/search.c
 
 # the table of contents
 SRCS_REGISTRY = \
@@ -239,6 +240,7 @@ SRCS_MAIN = \
 	src/main/build.c \
 	src/main/check.c \
 	src/main/child.c \
+	src/main/child_names.c \
 	src/main/control.c \
 	src/main/fail_doc.c \
 	src/main/handover.c \
@@ -526,7 +528,7 @@ do-itest: $(PROGS)
 		$(TESTENV) sh t/lib/itest.sh $(PYTEST); \
 	fi
 
-do-soak: $(PROGS)
+do-soak: $(PROGS) $(B)/t/unit/test_route_cost
 	@test ! -d t/soak || SOAK_SCALE=$(SOAK_SCALE) $(TESTENV) \
 	    $(PYTEST) t/soak || test $$? -eq 5
 

@@ -493,7 +493,9 @@ fini(struct serve *serve)
 	*serve_state(serve, &queue_part) = NULL;
 }
 
-const struct serve_part queue_part = { "queue", NULL, NULL, NULL, fini };
+const struct serve_part queue_part = {
+	"queue", NULL, NULL, NULL, fini, NULL
+};
 
 void
 queue_on_mail(void *ctx, enum mail_topic topic, uint32_t key)

@@ -12,7 +12,7 @@ import time
 
 import pytest
 
-from lib import http, net
+from lib import http, net, tcp, wire
 
 SCALE = float(os.environ.get("SOAK_SCALE", "1"))
 SECONDS = max(60 * SCALE, 10)
@@ -126,35 +126,6 @@ class Backend(threading.Thread):
             pass
 
 
-def established(port):
-    """Connections to the port, by the kernel's table."""
-    with open("/proc/net/tcp", encoding="ascii") as f:
-        rows = [line.split() for line in f][1:]
-    return {(r[1], r[9]) for r in rows
-            if r[3] == "01" and r[2].endswith(f":{port:04X}")}
-
-
-class Table(threading.Thread):
-    """The kernel's table, looked at all the time.
-
-    Reading it takes a while, in which connections end and others begin:
-    those that two readings in a row have were there all at once.
-    """
-
-    def __init__(self, port):
-        super().__init__(daemon=True)
-        self.port, self.most, self.looks = port, 0, 0
-        self.over = False
-
-    def run(self):
-        before = set()
-        while not self.over:
-            now = established(self.port)
-            self.most = max(self.most, len(now & before))
-            self.looks += 1
-            before = now
-
-
 class Clients(threading.Thread):
     """All clients in one thread: each asks again when it was answered."""
 
@@ -243,15 +214,10 @@ class Clients(threading.Thread):
                            key.fileobj))
 
 
-def metric(s, name):
-    rows = s.ctl_json("metrics")["metrics"]
-    return next(r["sum"] for r in rows if r["name"] == name)
-
-
 def wait_metric(s, name, value, seconds):
     """Counters ring no bell; an end of the master is seen at once."""
     end = net.Deadline(name, seconds)
-    while metric(s, name) != value():
+    while wire.sums(s)[name] != value():
         assert not net.wait_fd(s.pidfd, min(end.left(), 0.05)), "it ended"
 
 
@@ -261,7 +227,7 @@ def test_limit_holds(sluice, queue):
     backend.start()
     s = sluice(CONF.format(port=backend.port, queue=queue))
     s.may_break = True
-    table, clients = Table(backend.port), Clients(s.port, CLIENTS)
+    table, clients = tcp.Table(backend.port), Clients(s.port, CLIENTS)
     table.start()
     clients.start()
     end = time.monotonic() + SECONDS
@@ -276,13 +242,13 @@ def test_limit_holds(sluice, queue):
     clients.over = True
     clients.join(TIMEOUT + SLACK + 30)
     assert not clients.is_alive()
-    table.over = True
+    table.over.set()
     table.join()
     print(f"queue {queue}: {clients.statuses}, cut {clients.cut}, "
           f"slowest {clients.slowest:.2f} s, most {table.most} of "
           f"{table.looks} looks, {backend.most} at accept, {kills} kills, "
           f"served {backend.served}, connections "
-          f"{metric(s, 'upstream_connections_total')}")
+          f"{wire.sums(s)['upstream_connections_total']}")
     assert table.most <= LIMIT and backend.most <= LIMIT
     assert not clients.late, sorted(clients.late)[-5:]
     assert set(clients.statuses) <= {200, 503}
@@ -291,7 +257,7 @@ def test_limit_holds(sluice, queue):
     # nothing is leaked: who waits, who is counted, what is open
     wait_metric(s, "upstream_queue", lambda: 0, 10)
     wait_metric(s, "upstream_connections",
-                lambda: len(established(backend.port)), 10)
+                lambda: tcp.established(backend.port), 10)
     # and all ten can be had again
     more = Clients(s.port, 100)
     backend.most = 0

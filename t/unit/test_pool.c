@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "up/queue.h"
+#include "up_env.h"
 
 #define TURN_MS		20
 #define PATIENCE	250	/* turns: 5 s */
@@ -40,9 +41,7 @@ struct fix {
 	struct proc		 proc;
 	struct upstream_conf	 uc;
 	struct server_conf	 sc[2];
-	struct conf_obj		*objs[1];
-	const struct conf_section *sections[2];
-	const struct conf_obj	*slots[2];
+	struct up_env		 env;		/* of conf */
 	struct conf		 conf;
 	int			 fd;		/* of the listener */
 	struct server		*server;
@@ -52,36 +51,18 @@ struct fix {
 static void
 set_conf(struct fix *f, uint64_t number)
 {
-	f->uc.obj.name = STR("u");
-	f->uc.obj.section = &upstream_section;
 	f->uc.balance = &balancer_round_robin;
 	f->uc.pool = (struct pool_limits){ IDLE_MAX, 55000, 0, 0 };
 	f->uc.queue = (struct queue_limits){ .length = 16, .timeout = 20000 };
-	f->uc.servers = (struct server_list){ f->sc, 2 };
 	f->uc.digest = number;
-	f->objs[0] = &f->uc.obj;
-	f->sections[0] = &upstream_section;
-	f->conf.sections = f->sections;
-	f->conf.number = number;
-	f->conf.objs[0].v = f->objs;
-	f->conf.objs[0].n = 1;
-	f->slots[0] = f->slots[1] = &f->uc.obj;
-	f->conf.names[0].slot = f->slots;
-	f->conf.names[0].cap = 1;
+	up_env_set(&f->env, &f->conf, &f->uc, f->sc, 2, number);
 }
 
 static void
 publish(struct fix *f, uint64_t number)
 {
-	struct err	e;
-
 	set_conf(f, number);
-	ck_assert_msg(upstream_link_rows(f->serve.shm, &f->conf, number, &e)
-	    == 0, "%s", e.text);
-	ck_assert_msg(upstream_part.prepare(&f->serve, &f->conf, &e) == 0,
-	    "%s", e.text);
-	upstream_part.commit(&f->serve, &f->conf);
-	upstream_settle_rows(f->serve.shm, &f->conf);
+	up_env_publish(&f->serve, &f->conf);
 }
 
 static struct server *

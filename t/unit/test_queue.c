@@ -13,6 +13,7 @@
 #include "up/names.h"
 #include "up/pool.h"
 #include "up/server_use.h"
+#include "up_env.h"
 
 #define NWAIT	12
 #define OTHER	5	/* slot of another worker */
@@ -41,9 +42,7 @@ static struct fix {
 	struct proc		 proc;
 	struct upstream_conf	 uc;
 	struct server_conf	 sc[2];
-	struct conf_obj		*objs[1];
-	const struct conf_section *sections[2];
-	const struct conf_obj	*slots[2];
+	struct up_env		 env;		/* of conf */
 	struct conf		 conf;
 	struct upstream		*up;
 	struct lease		*other;		/* another worker's */
@@ -66,29 +65,12 @@ on_letter(void *ctx, enum mail_topic topic, uint32_t key)
 static void
 publish(uint64_t number)
 {
-	struct err	e;
-
-	f.uc.obj.name = STR("u");
-	f.uc.obj.section = &upstream_section;
 	f.uc.balance = &balancer_round_robin;
 	f.uc.queue = limits;
 	f.uc.pool = (struct pool_limits){ 64, 55000, 0, 0 };
-	f.uc.servers = (struct server_list){ f.sc, 2 };
 	f.uc.digest = number;
-	f.objs[0] = &f.uc.obj;
-	f.sections[0] = &upstream_section;
-	f.conf.sections = f.sections;
-	f.conf.number = number;
-	f.conf.objs[0].v = f.objs;
-	f.conf.objs[0].n = 1;
-	f.slots[0] = f.slots[1] = &f.uc.obj;
-	f.conf.names[0].slot = f.slots;
-	f.conf.names[0].cap = 1;
-	ck_assert_msg(upstream_link_rows(f.serve.shm, &f.conf, number, &e)
-	    == 0, "%s", e.text);
-	ck_assert_int_eq(upstream_part.prepare(&f.serve, &f.conf, &e), 0);
-	upstream_part.commit(&f.serve, &f.conf);
-	upstream_settle_rows(f.serve.shm, &f.conf);
+	up_env_set(&f.env, &f.conf, &f.uc, f.sc, 2, number);
+	up_env_publish(&f.serve, &f.conf);
 }
 
 /* Two servers of one connection each. */
