@@ -337,6 +337,13 @@ handler_part(const struct exchange *x)
 }
 
 struct str
+exchange_scheme(const struct exchange *x)
+{
+	(void)x;
+	return STR("http");
+}
+
+struct str
 exchange_client_ip(struct exchange *x)
 {
 	(void)x;
