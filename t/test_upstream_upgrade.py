@@ -8,6 +8,7 @@ import json
 import os
 import socket
 import time
+from threading import Event
 
 import pytest
 
@@ -271,7 +272,7 @@ def test_ten_megabytes_each_way(gate):
 
 def test_back_pressure(gate):
     """Who does not read is felt by who sends; nothing is piled up."""
-    sent = []
+    sent, full = [], Event()
 
     def then(conn, _):
         conn.sock.settimeout(1)
@@ -280,12 +281,13 @@ def test_back_pressure(gate):
                 conn.sock.sendall(b"p" * 65536)
                 sent.append(65536)
         except TimeoutError:
-            pass
+            full.set()
         conn.sock.settimeout(None)
     with tide(gate, "/press", then) as c:
-        until(lambda: sent and time.sleep(1.2) is None, "the pause")
+        assert full.wait(net.WAIT)
         assert sum(sent) < 32 * MANY
-        assert wire.sums(gate)["page_bytes"] <= 256 * 1024 + 16384
+        held = until(lambda: wire.sums(gate)["page_bytes"], "pages held")
+        assert held <= 256 * 1024 + 16384
         n = len(c.rest())
     assert n >= sum(sent)
     quiet(gate)

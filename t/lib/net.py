@@ -1,12 +1,14 @@
 """Loopback ports, events of files and processes, deadlines."""
 import ctypes
 import errno
+import fcntl
 import os
 import random
 import re
 import select
 import socket
 import struct
+import termios
 import time
 
 # sanitizers and coverage make everything slower
@@ -39,6 +41,14 @@ def wait_fd(fd, seconds):
     for f in [] if fd is None else fd if isinstance(fd, list) else [fd]:
         p.register(f, select.POLLIN)
     return [f for f, _ in p.poll(max(seconds, 0) * 1000)]
+
+
+def wait_taken(sock, seconds=None):
+    """Waits until the other end has read all that was sent; a unix
+    socket, of which the kernel tells.  No event does."""
+    end = Deadline("all is read", seconds)
+    while fcntl.ioctl(sock, termios.TIOCOUTQ, bytes(4)) != bytes(4):
+        wait_fd(None, min(end.left(), 0.001))
 
 
 def free_port(host="127.0.0.1"):
