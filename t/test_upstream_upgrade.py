@@ -61,10 +61,10 @@ def no_pages(s):
     until(lambda: wire.sums(s)["page_bytes"] == 0, "no page held")
 
 
-def tide(gate, target, then, fields=(), **kw):
+def tide(gate, target, then, fields=(), sock=None, **kw):
     """A connection upgraded to `tide`, whose server does `then`."""
     gate.app.script = [ws.talks(then, "tide")]
-    c = http.Client(gate.port)
+    c = http.Client(gate.port, sock=sock)
     c.send(http.request(kw.pop("method", "GET"), target,
                         [*ASK, *fields], **kw))
     r = c.response()
@@ -355,6 +355,23 @@ def test_server_breaks_off(gate):
         with pytest.raises(http.Closed, match="reset"):
             c.rest()
     assert wire.record(gate, target="/broken-off")["fail"] == "stream_reset"
+
+
+def test_words_before_a_reset(gate):
+    """A client that reads slowly has them all before it is told."""
+    words, gone = os.urandom(200000), Event()
+
+    def then(conn, _):
+        conn.send(words)
+        net.wait_taken(conn.sock)
+        net.reset(conn.sock)
+        gone.set()
+    k = net.connect(gate.port, rcvbuf=32768)
+    with tide(gate, "/words", then, sock=k) as c:
+        assert gone.wait(net.WAIT)
+        assert c._take(len(words)) == words
+    assert wire.record(gate, target="/words")["fail"] == "stream_reset"
+    quiet(gate)
 
 
 def test_last_words(gate):

@@ -44,8 +44,8 @@ def wait_fd(fd, seconds):
 
 
 def wait_taken(sock, seconds=None):
-    """Waits until the other end has read all that was sent; a unix
-    socket, of which the kernel tells.  No event does."""
+    """Waits until the other end has read all that was sent by a unix
+    socket, or its kernel all that was by TCP.  No event tells."""
     end = Deadline("all is read", seconds)
     while fcntl.ioctl(sock, termios.TIOCOUTQ, bytes(4)) != bytes(4):
         wait_fd(None, min(end.left(), 0.001))
