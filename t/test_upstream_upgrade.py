@@ -359,14 +359,14 @@ def test_server_breaks_off(gate):
 
 def test_words_before_a_reset(gate):
     """A client that reads slowly has them all before it is told."""
-    words, gone = os.urandom(200000), Event()
+    words, gone = os.urandom(120000), Event()
 
     def then(conn, _):
         conn.send(words)
         net.wait_taken(conn.sock)
         net.reset(conn.sock)
         gone.set()
-    k = net.connect(gate.port, rcvbuf=32768)
+    k = net.connect(gate.port, rcvbuf=8192)
     with tide(gate, "/words", then, sock=k) as c:
         assert gone.wait(net.WAIT)
         assert c._take(len(words)) == words
