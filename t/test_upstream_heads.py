@@ -7,7 +7,7 @@ import threading
 import pytest
 
 from lib import http, net, wire
-from lib.peer import Peer, hold, no_body, raw, respond
+from lib.peer import hold, no_body, raw, respond
 
 LISTEN = """
 [listener web]
@@ -23,21 +23,17 @@ def conf(addr, top="", up="", route="", more=""):
 @pytest.fixture(scope="module")
 def gate():
     """No proxy is trusted."""
-    with Peer() as app, wire.gateway(conf(app.addr)) as s:
-        s.app = app
+    with wire.with_app(conf) as s:
         yield s
-        assert not app.errors
 
 
 @pytest.fixture(scope="module")
 def inner():
     """A gateway behind proxies on the loopback and in 10/8."""
-    with Peer() as app, wire.gateway(conf(
-            app.addr, top="trusted_proxies = 127.0.0.0/8 10.0.0.0/8 fd00::/8",
+    with wire.with_app(lambda addr: conf(
+            addr, top="trusted_proxies = 127.0.0.0/8 10.0.0.0/8 fd00::/8",
             up="forwarded = both")) as s:
-        s.app = app
         yield s
-        assert not app.errors
 
 
 def seen(s, headers=(), host="shop.example", **kw):

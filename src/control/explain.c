@@ -42,19 +42,6 @@ struct search {
 
 /* --- the request --- */
 
-static unsigned
-port_of(const struct sock_addr *a)
-{
-	switch (a->u.sa.sa_family) {
-	case AF_INET:
-		return ntohs(a->u.in4.sin_port);
-	case AF_INET6:
-		return ntohs(a->u.in6.sin6_port);
-	default:
-		return 0;
-	}
-}
-
 /* "scheme://authority" off the URL; what is left is the target. */
 static int
 cut_url(struct str *url, struct str *authority, unsigned *port,
@@ -101,7 +88,7 @@ find_listener(struct search *s, unsigned port)
 	s->addr = n > 0 ? &v[0] : NULL;
 	s->guessed = port != 0;
 	for (size_t i = 0; i < n; i++) {
-		if (port == 0 || port_of(v[i].addr) != port)
+		if (port == 0 || sock_port(v[i].addr) != port)
 			continue;
 		s->addr = &v[i];
 		s->guessed = false;
@@ -148,7 +135,7 @@ set_peer(struct search *s, struct str from, struct err *e)
 	rc = sock_parse(from.n > 0 ? text_str(&t) : STR("127.0.0.1"), 1, &a,
 	    NULL);
 	if (rc == -1 || a.u.sa.sa_family == AF_UNIX ||
-	    port_of(&a) != 1)
+	    sock_port(&a) != 1)
 		rc = err_set(e, "\"%.*s\" is no address of a client",
 		    STR_FMT(str_sub(from, 0, 200)));
 	else

@@ -152,19 +152,6 @@ find_word(struct conf_load *load, const struct conf_obj *obj, size_t n,
 	*at = conf_word_span(w.it, w.word);
 }
 
-static unsigned
-port_of(const struct sock_addr *a)
-{
-	switch (a->u.sa.sa_family) {
-	case AF_INET:
-		return ntohs(a->u.in4.sin_port);
-	case AF_INET6:
-		return ntohs(a->u.in6.sin6_port);
-	default:
-		return 0;
-	}
-}
-
 /* E0502 for ports that this user may not bind. */
 static int
 check_ports(struct conf_load *load, const struct listener_conf *l)
@@ -180,7 +167,7 @@ check_ports(struct conf_load *load, const struct listener_conf *l)
 	conf_words_init(&w, load, &l->obj, "bind");
 	for (size_t i = 0; i < l->nbind; i++) {
 		must(conf_words_next(&w));
-		port = port_of(&l->bind[i]);
+		port = sock_port(&l->bind[i]);
 		if (port == 0 || port >= first)
 			continue;
 		at = conf_word_span(w.it, w.word);

@@ -184,7 +184,7 @@ add_x(struct proxy *p)
 	struct hdrs		*hs = &p->req.hdrs;
 	struct str		 host = find_host(x);
 	struct str		 ip = exchange_client_ip(x);
-	struct str		 chain = ip;
+	struct str		 chain = STR_NONE;
 	struct text		 t;
 
 	if (x->trusted) {
@@ -193,11 +193,14 @@ add_x(struct proxy *p)
 		sock_peer_text(&t, &x->conn->peer);
 		chain = take_text(&t, x->arena);
 	}
-	hdr_add(x->arena, hs, HDR_X_FORWARDED_FOR, chain);
+	if (x->trusted)
+		hdr_add(x->arena, hs, HDR_X_FORWARDED_FOR, chain);
+	else
+		hdr_add_good(x->arena, hs, HDR_X_FORWARDED_FOR, ip);
 	hdr_add(x->arena, hs, HDR_X_FORWARDED_PROTO, find_proto(x));
 	if (host.n > 0)
 		hdr_add(x->arena, hs, HDR_X_FORWARDED_HOST, host);
-	hdr_add(x->arena, hs, HDR_X_REAL_IP, ip);
+	hdr_add_good(x->arena, hs, HDR_X_REAL_IP, ip);
 }
 
 /* Our element tells of the connection to us alone, as RFC 7239 4 has it. */

@@ -8,7 +8,7 @@
  * for the server and holds its lease, and is never pooled.
  *
  * A process keeps a list of its relays, for those whose listener or
- * server the configuration names no more: they may go on for
+ * server is no more, by the configuration or its names: they go on for
  * [sluice] drain.streams, as all may when the process drains.
  */
 #include "handler/proxy.h"
@@ -38,7 +38,7 @@ struct proxy_relay {
 struct relays {
 	struct serve	*serve;		/* ref */
 	struct list	 all;		/* struct proxy_relay.node */
-	struct ev_task	 look;		/* a generation was committed */
+	struct ev_task	 look;		/* ends may have gone, or come back */
 };
 
 static struct ev *
@@ -209,7 +209,7 @@ go_on(struct proxy_relay *t)
 	stat_add(STAT_UPGRADES, 1);
 	stat_add(STAT_UPGRADES_TOTAL, 1);
 	/* one whose end is gone meanwhile */
-	if (x->conn->listener->retired || !p->up->cur)
+	if (x->conn->listener->retired || !p->up->cur || p->server->left)
 		ev_post(loop_of(t), EV_WAKE, &all->look);
 	log_dbg(&x->lc, "upgrade: bytes from here on");
 	relay_start(&t->relay, t->io[CLIENT], t->io[SERVER]);
@@ -355,6 +355,16 @@ commit(struct serve *s, const struct conf *conf)
 	ev_post(s->ev, EV_WAKE, &all->look);
 }
 
+/* Names have other addresses. */
+static void
+moved(struct serve *s)
+{
+	struct relays	*all = *serve_state(s, &proxy_part);
+
+	if (all != NULL)
+		ev_post(s->ev, EV_WAKE, &all->look);
+}
+
 /* All exchanges were aborted before. */
 static void
 fini(struct serve *s)
@@ -370,4 +380,6 @@ fini(struct serve *s)
 	free(all);
 }
 
-const struct serve_part proxy_part = { "proxy", NULL, commit, NULL, fini };
+const struct serve_part proxy_part = {
+	"proxy", NULL, commit, NULL, fini, moved
+};

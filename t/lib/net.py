@@ -43,9 +43,20 @@ def wait_fd(fd, seconds):
     return [f for f, _ in p.poll(max(seconds, 0) * 1000)]
 
 
+def until(what, right, seconds=None, fd=None):
+    """Waits for what has no event that a stranger could await; returns it.
+
+    fd: a descriptor that is readable when looking again is worth it.
+    """
+    deadline = Deadline(what, seconds)
+    while not (found := right()):
+        wait_fd(fd, min(deadline.left(), 0.02))
+    return found
+
+
 def wait_taken(sock, seconds=None):
     """Waits until the other end has read all that was sent by a unix
-    socket, or its kernel all that was by TCP.  No event tells."""
+    socket, or its kernel all that was by TCP."""
     end = Deadline("all is read", seconds)
     while fcntl.ioctl(sock, termios.TIOCOUTQ, bytes(4)) != bytes(4):
         wait_fd(None, min(end.left(), 0.001))
