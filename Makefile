@@ -169,6 +169,7 @@ SRCS_CORE = \
 	src/core/template.c \
 	src/core/trust.c
 SRCS_UP = \
+	src/up/dial_fail.c \
 	src/up/members.c \
 	src/up/name_conf.c \
 	src/up/names_rows.c \
@@ -527,7 +528,7 @@ do-itest: $(PROGS)
 		$(TESTENV) sh t/lib/itest.sh $(PYTEST); \
 	fi
 
-do-soak: $(PROGS)
+do-soak: $(PROGS) $(B)/t/unit/test_route_cost
 	@test ! -d t/soak || SOAK_SCALE=$(SOAK_SCALE) $(TESTENV) \
 	    $(PYTEST) t/soak || test $$? -eq 5
 

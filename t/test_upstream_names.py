@@ -254,11 +254,82 @@ def test_other_family_is_quicker(sluice, script, slow, quick):
             assert time.monotonic() - start < 4
         # nothing is left of the dials that lost
         deadline = Deadline("end of the dials")
-        while [m["sum"] for m in s.ctl_json("metrics")["metrics"]
-               if m["name"] == "upstream_connections"] != [0]:
+        while connections(s) != 0:
             net.wait_fd(None, min(deadline.left(), 0.02))
         for c in hung:
             c.close()
+        s.stop()
+        # the time is that of both dials; of those that took the other one
+        # at once there are some as well
+        took = [r["connect_us"] for r in s.log() if r.get("status") == 200]
+        assert len(took) == 4 and max(took) >= 250000
+
+
+def connections(s):
+    return next(m["sum"] for m in s.ctl_json("metrics")["metrics"]
+                if m["name"] == "upstream_connections")
+
+
+def by_address(s):
+    return {x["address"]: x for x in
+            s.ctl_json("upstreams")["upstreams"][0]["servers"]}
+
+
+@contextlib.contextmanager
+def both_hang(sluice, script, more):
+    """(gateway, a client, {address: sockets}) with two dials under way."""
+    port, hosts = net.free_port(), ("127.0.0.2", "::1")
+    hung = {f"[{h}]:{port}" if ":" in h else f"{h}:{port}": full(h, port)
+            for h in hosts}
+    d = script({("app.test", A): hosts[:1], ("app.test", AAAA): hosts[1:]},
+               ttl=60)
+    s = sluice(conf(d, f"app.test:{port}", top="workers = 1", more=more))
+    resolved(s)
+    with http.Client(s.port) as c:
+        c.send(http.request("GET", "/"))
+        deadline = Deadline("the second dial")
+        while connections(s) < 2:
+            net.wait_fd(None, min(deadline.left(), 0.01))
+        yield s, c, hung
+    for made in hung.values():
+        for sock in made:
+            sock.close()
+
+
+def test_who_failed_last_is_blamed(sluice, script):
+    """The first dial is refused while the second one goes on."""
+    with both_hang(sluice, script, "timeout.connect = 3s") as (s, c, hung):
+        first, = [a for a, x in by_address(s).items() if x["attempts"]]
+        last, = set(hung) - {first}
+        hung[first][0].close()      # the next SYN will be refused
+        r = c.response()
+        assert r.status == 504 and "dial_timeout" in r.text
+        shown = by_address(s)
+        assert {a: (x["attempts"], x["failures"], x["last_failure"]["fail"])
+                for a, x in shown.items()} == {
+                    first: (1, 1, "dial_refused"),
+                    last: (1, 1, "dial_timeout")}
+        s.stop()
+        record, = [r for r in s.log() if r.get("target") == "/"]
+        assert record["server"] == last and record["attempts"] == 1
+
+
+def test_both_are_late(sluice, script):
+    """Both were asked: neither is asked again."""
+    with both_hang(sluice, script, "timeout.connect = 600ms") as (s, c, _):
+        r = c.response()
+        assert r.status == 504 and "dial_timeout" in r.text
+        assert [(x["attempts"], x["failures"])
+                for x in by_address(s).values()] == [(1, 1), (1, 1)]
+
+
+def test_race_is_left(sluice, script):
+    """The client goes while two dials are under way."""
+    with both_hang(sluice, script, "timeout.connect = 20s") as (s, c, _):
+        c.reset()
+        deadline = Deadline("end of the dials")
+        while connections(s) != 0:
+            net.wait_fd(None, min(deadline.left(), 0.02))
 
 
 def test_gone_and_back(sluice, dnsmasq):

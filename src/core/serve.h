@@ -20,6 +20,7 @@ struct listener;
 struct ask;
 
 #define SERVE_PARTS	8
+#define SERVE_FOUND	16
 
 struct serve {
 	/* set once */
@@ -51,6 +52,7 @@ struct serve {
 	struct ev_task		drain_done;
 	/* per process objects kept across generations, keyed by content */
 	struct map		upstreams;	/* own: up/upstream.c */
+	struct upstream		*found[SERVE_FOUND];	/* ref: lately */
 	void			*part[SERVE_PARTS]; /* own: of serve_parts[] */
 	/* accept rules: means of the last second over all workers */
 	uint64_t		mean_rate;

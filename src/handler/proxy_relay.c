@@ -49,15 +49,19 @@ loop_of(const struct proxy_relay *t)
 
 /* --- the end --- */
 
+/* A reset would take back what one end has not been given yet. */
 static void
 close_ends(struct proxy_relay *t, bool reset)
 {
+	struct io	*io;
+
 	for (unsigned i = 0; i < 2; i++) {
 		chunk_drop(&t->rest[i]);
 		t->rest[i].n = 0;
-		if (t->io[i] != NULL)
-			io_close(t->io[i], reset);
+		io = t->io[i];
 		t->io[i] = NULL;
+		if (io != NULL)
+			io_close(io, reset && io_unsent(io) == 0);
 	}
 }
 
@@ -65,6 +69,8 @@ static void
 let_go(struct proxy_relay *t, bool reset)
 {
 	ev_cancel(&t->again);
+	if (t->wait.to != NULL && t->wait.to->from == &t->wait)
+		t->wait.to->from = NULL;
 	t->wait.to = NULL;
 	ev_timer_off(loop_of(t), &t->leave);
 	if (t->begun) {
@@ -212,7 +218,12 @@ go_on(struct proxy_relay *t)
 static void
 on_again(struct ev_task *task)
 {
-	go_on(container_of(task, struct proxy_relay, again));
+	struct proxy_relay	*t = container_of(task, struct proxy_relay,
+				    again);
+
+	/* the client may have gone since this was posted */
+	if (t->p->relay == t && !t->begun && t->p->x->client != NULL)
+		go_on(t);
 }
 
 /* From within the client's codec, which goes on after this. */
@@ -229,8 +240,11 @@ on_room(struct source *s)
 static void
 on_stop(struct source *s, enum fail why)
 {
-	(void)s;
+	struct proxy_relay	*t = container_of(s, struct proxy_relay,
+				    wait);
+
 	(void)why;
+	ev_cancel(&t->again);
 }
 
 static const struct source_ops wait_ops = { on_room, on_stop, NULL };

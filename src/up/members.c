@@ -114,7 +114,7 @@ set_name(struct server *s, const struct member_name *m)
 }
 
 struct server *
-members_other(const struct server *s)
+members_other(const struct server *s, const struct tried *tried)
 {
 	const struct upstream	*up = s->upstream;
 	struct server		*o;
@@ -122,7 +122,8 @@ members_other(const struct server *s)
 	for (size_t i = up->nfixed; s->name != NULL && i < up->nserver; i++) {
 		o = up->servers[i];
 		if (o->name == s->name && o->addr.u.sa.sa_family !=
-		    s->addr.u.sa.sa_family)
+		    s->addr.u.sa.sa_family &&
+		    (tried == NULL || !tried_has(tried, o)))
 			return o;
 	}
 	return NULL;

@@ -141,7 +141,10 @@ void members_bind(struct upstream *, size_t i, uint32_t row);
 /* The members are those of the board, after this. */
 void members_refresh(struct upstream *);
 void members_free(struct upstream *);
-/* An address of the same host in the other family, or NULL. */
-struct server *members_other(const struct server *);
+/*
+ * An address of the same host in the other family that was not asked yet
+ * (NULL: any), or NULL.
+ */
+struct server *members_other(const struct server *, const struct tried *);
 
 #endif

@@ -41,6 +41,17 @@ def wait_fd(fd, seconds):
     return [f for f, _ in p.poll(max(seconds, 0) * 1000)]
 
 
+def until(what, right, seconds=None, fd=None):
+    """Waits for what has no event that a stranger could await; returns it.
+
+    fd: a descriptor that is readable when looking again is worth it.
+    """
+    deadline = Deadline(what, seconds)
+    while not (found := right()):
+        wait_fd(fd, min(deadline.left(), 0.02))
+    return found
+
+
 def free_port(host="127.0.0.1"):
     """A port nobody has now and that this run does not give out again.  It
     is below those that the system takes for connections: one of these may

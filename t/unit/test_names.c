@@ -11,12 +11,12 @@
 #include <unistd.h>
 
 #include "up/int.h"
+#include "up_env.h"
 
 static struct shm		*shm;
 static struct upstream_conf	 uc;
 static struct server_conf	 sc;
-static struct conf_obj		*objs[1];
-static const struct conf_section *sections[2];
+static struct up_env		 env;
 static struct conf		 conf;
 
 static void
@@ -28,14 +28,7 @@ publish(uint64_t number, uint64_t oldest, uint64_t limit)
 	sc.name = STR("app.test");
 	sc.port = 80;
 	sc.max_conns = limit;
-	uc.obj.name = STR("u");
-	uc.servers = (struct server_list){ &sc, 1 };
-	objs[0] = &uc.obj;
-	sections[0] = &upstream_section;
-	conf.sections = sections;
-	conf.number = number;
-	conf.objs[0].v = objs;
-	conf.objs[0].n = 1;
+	up_env_set(&env, &conf, &uc, &sc, 1, number);
 	ck_assert_msg(upstream_link_rows(shm, &conf, oldest, &e) == 0, "%s",
 	    e.text);
 }
