@@ -11,7 +11,7 @@ import pytest
 
 from lib import http, net, wire
 from lib.cmd import tool
-from lib.peer import Conn, Gone, Peer, respond
+from lib.peer import Conn, Gone, Peer, hold, respond
 
 SIGN = b"\r\n\r\n\0\r\nQUIT\n"
 V1 = b"PROXY TCP4 192.0.2.1 10.0.0.1 5000 80\r\n"
@@ -253,6 +253,29 @@ def test_switched(sluice, peer):
     s.write(conf(app.addr))
     s.reload()
     assert ask(s.port, V1).body == b"ok\n"
+
+
+@pytest.mark.parametrize("word", ["retire", "cut"])
+def test_networks_change(sluice, peer, word):
+    """Who came in by them goes: after his request, or at once."""
+    go = threading.Event()
+    app = peer(default=hold(go, respond(body=b"late")))
+    more = f"proxy_protocol = on\non_change = {word}\nproxy_protocol_from = "
+    s = sluice(conf(app.addr, more + "127.0.0.0/8"))
+    with http.Client(s.port) as c, http.Client(s.port) as idle:
+        c.send(V1 + b"GET /x HTTP/1.1\r\nHost: a\r\n\r\n")
+        idle.send(V1)
+        app.wait_requests(1)
+        s.write(conf(app.addr, more + "127.0.0.0/9"))
+        s.reload()
+        gone(idle)
+        if word == "cut":
+            gone(c)
+            go.set()
+        else:
+            go.set()
+            assert c.response().body == b"late"
+            gone(c)
 
 
 def test_stop_while_waiting(sluice, peer):

@@ -506,6 +506,27 @@ def test_listener_removed(peer, sluice):
         v.echo(b"x")
 
 
+def test_listener_cut(peer, sluice):
+    """on_change = cut: streams and requests end with the commit."""
+    app = peer(default=ws.echoes())
+    top = "[sluice]\ndrain.streams = 1h\n"
+    both = conf(app.addr, top=top) + """
+[listener more]
+bind = 127.0.0.1:@port2@
+on_change = cut
+"""
+    s = sluice(both)
+    with ws.Socket(s.port, "/stays") as v, \
+            ws.Socket(s.value("port2"), "/removed") as w, \
+            http.Client(s.value("port2")) as idle:
+        s.reload(both + "timeout.idle = 60s\n")
+        w.echo(b"nothing that matters has changed")
+        s.reload(conf(app.addr, top=top))
+        assert w.c.rest() == b"" and idle.rest() == b""
+        assert wire.record(s, target="/removed")["fail"] == "draining"
+        v.echo(b"x")
+
+
 def test_who_comes_back_stays(peer, sluice):
     app, other = peer(default=ws.echoes()), peer(default=ws.echoes())
     top = "[sluice]\ndrain.streams = 2s\n"

@@ -299,6 +299,16 @@ static const struct conf_row rows[] = {
 		    "Without it everybody may say who he is, which -t "
 		    "warns of unless it is a socket file."
 	}, {
+		.key = "on_change", .type = CONF_ENUM, .off = AT(on_change),
+		.def = "retire", .choices = "retire|cut", .example = "cut",
+		.text = "What becomes of open connections when a reload "
+		    "removes the address they came to, or changes "
+		    "proxy_protocol or proxy_protocol_from.  retire: each "
+		    "ends with its request under way, streams have "
+		    "drain.streams.  cut: all are closed at once, with "
+		    "what is under way on them; for rules that must not "
+		    "hold a moment longer."
+	}, {
 		.key = "max_conns", .type = CONF_INT, .off = AT(share.conns),
 		.def = "0", .max = CONNS_MAX, .example = "10000",
 		.text = "Connections that may be open at a time, over all "
