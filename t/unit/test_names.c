@@ -272,7 +272,8 @@ START_TEST(test_torn)
 	}
 	while (waitpid(pid, NULL, WNOHANG) == 0) {
 		n = names_read(b, rows, &version);
-		ck_assert_int_ge(n, 0);
+		if (n == -1)	/* the writer lost its turn within a write */
+			continue;
 		ck_assert_uint_eq(version % 2, 0);
 		ck_assert(n == 100 || n == 90);
 		for (int i = 1; i < n; i++)
