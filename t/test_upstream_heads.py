@@ -97,8 +97,48 @@ def test_proto_and_host(inner, given, proto, host):
     got, _ = seen(inner, given)
     assert got.all("x-forwarded-proto") == [proto]
     assert got.all("x-forwarded-host") == [host]
+    assert wire.record(inner, got.get("x-request-id"))["scheme"] == proto
     assert got.all("x-forwarded-port") == [
         v for n, v in given if n == "X-Forwarded-Port"]
+
+
+def test_scheme(sluice, peer):
+    """A client that came by https is told so, and so are servers."""
+    app = peer()
+    s = sluice(conf(app.addr, up="forwarded = both",
+                    top="trusted_proxies = 127.0.0.1, 10.0.0.0/8") +
+               "[route r]\npath = /r\nredirect = 302 ${scheme}://${host}/\n")
+
+    def place(fields):
+        return http.get(s.port, "/r", host="shop.example",
+                        headers=fields).get("location")
+    assert place({}) == "http://shop.example/"
+    assert place({"X-Forwarded-Proto": "https"}) == "https://shop.example/"
+    assert place({"X-Forwarded-Proto": "wss"}) == "https://shop.example/"
+    s.app = app
+    got, _ = seen(s, [("X-Forwarded-Proto", "wss"),
+                      ("X-Forwarded-For", "192.0.2.1")])
+    assert got.all("x-forwarded-proto") == ["wss"]
+    assert got.all("forwarded") == [
+        "for=192.0.2.1;proto=https, "
+        'for=127.0.0.1;host="shop.example";proto=http']
+
+
+def test_open_quote(sluice, peer):
+    """It swallows nothing, here or behind."""
+    app = peer()
+    s = sluice(conf(app.addr, up="forwarded = both",
+                    top="trusted_proxies = 127.0.0.1, 10.0.0.0/8\n"
+                    "client_field = forwarded"))
+    s.app = app
+    given = ['for=6.6.6.6;x="', 'for="oh, for=192.0.2.1;proto=https, '
+             'for="10.0.0.2:80"']
+    got, _ = seen(s, [("Forwarded", v) for v in given])
+    assert got.all("x-real-ip") == ["192.0.2.1"]
+    assert got.all("x-forwarded-proto") == ["https"]
+    assert got.all("forwarded") == [
+        'for=192.0.2.1;proto=https, for="10.0.0.2:80", '
+        'for=127.0.0.1;host="shop.example";proto=http']
 
 
 @pytest.mark.parametrize("field,client,kept", [

@@ -1,6 +1,7 @@
 """What servers answer that no server may: each refused by its row, told,
 logged, and never another answer over the same connection."""
 import contextlib
+import socket
 import threading
 
 import pytest
@@ -383,6 +384,29 @@ def test_unasked(sluice, peer):
             assert c.get().body == b"ok\n"
             assert closed.acquire(timeout=net.WAIT)
     assert app.connections == 5
+
+
+def test_speaks_first(sluice):
+    """A banner before the request, as servers of other protocols have."""
+    def greet():
+        with contextlib.suppress(OSError):
+            while True:
+                sock, _ = server.accept()
+                kept.append(sock)
+                sock.sendall(b"SSH-2.0-OpenSSH_9.2p1\r\n\r\n")
+    kept = []
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        greeter = threading.Thread(target=greet, daemon=True)
+        greeter.start()
+        s = sluice(CONF + "[route a]\npath = /*\ntarget = 127.0.0.1:%d\n" %
+                   server.getsockname()[1])
+        for _ in range(20):
+            wire.is_fail(http.get(s.port), "bad_response_line")
+        server.shutdown(socket.SHUT_RDWR)
+        greeter.join(net.WAIT)
+    assert len(kept) == 20
+    for sock in kept:
+        sock.close()
 
 
 @pytest.mark.parametrize("count,size", [(25, 1000), (250, 200), (1, 32000),

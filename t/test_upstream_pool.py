@@ -1,8 +1,10 @@
 """max_conns over all workers, the queue, idle connections, reuse."""
+import json
 import os
 import signal
 import socket
 import threading
+import time
 
 import pytest
 
@@ -45,6 +47,18 @@ def ask(s, n, target="/"):
         c.send(http.request("GET", f"{target}{i}"))
         out.append(c)
     return out
+
+
+def ask_until_all_wait(s, least):
+    """At least so many that wait, of each worker some."""
+    out = []
+    for n in range(1, 200):
+        out += ask(s, 1)
+        wire.wait_metric(s, "upstream_queue", n)
+        by_pid = metric_of(s, "upstream_queue")
+        if n >= least and min(by_pid[pid] for pid in s.workers()) > 0:
+            return out
+    raise AssertionError("a worker has none")
 
 
 ONE = "max_conns = 1\nqueue_timeout = 20s"
@@ -119,14 +133,23 @@ def test_order(sluice, peer):
 def test_order_over_workers(sluice, peer):
     """Who waits clearly longer is first, whichever worker has it."""
     go, app, s, clients = busy(sluice, peer, workers=4)
+    began = {}              # it came between these two times
     for i in range(12):
+        start = time.monotonic()
         clients += ask(s, 1, f"/{i:02}-")
         wire.wait_metric(s, "upstream_queue", i + 1)
+        began[f"/{i:02}-0"] = start, time.monotonic()
         net.wait_fd(None, 0.04)         # more than the slack
     go.set()
     assert statuses(clients) == [200] * 13
+    end = time.monotonic()
     got = [r.target for r in app.requests][1:]
-    assert got == sorted(got)
+    assert sorted(got) == sorted(began)
+    # of two workers' the older one, but for 20 ms and a quarter
+    for n, first in enumerate(got):
+        slack = 0.02 + (end - began[first][0]) / 4
+        for later in got[n + 1:]:
+            assert began[first][0] - began[later][1] <= slack, got
 
 
 # --- what becomes of those that wait ---
@@ -180,6 +203,29 @@ def test_no_queue(sluice, peer):
     assert statuses(first) == [200]
 
 
+@pytest.mark.parametrize("keys, word", [
+    ("queue = 0", "dial_limit"), ("queue_timeout = 200ms", "queue_timeout"),
+    ("queue = 1\nqueue_timeout = 20s", "queue_full")])
+def test_told_after_an_attempt(sluice, peer, keys, word):
+    """What ends the wait has an error line, though one failed before it."""
+    go = threading.Event()
+    app = peer(default=hold(go))
+    s = sluice(conf(app, f"max_conns = 1\n{keys}\n"
+                    f"server = 127.0.0.1:{net.free_port()}"))
+    clients = ask(s, 1)
+    app.wait_requests(1)
+    if word == "queue_full":
+        clients += ask(s, 1)
+        wire.wait_metric(s, "upstream_queue", 1)
+    r = http.get(s.port, "/late")
+    assert refused(r, word)
+    line, = [json.loads(ln) for ln in s.wait_log(
+        f'"level":"error".*"request":"{r["x-request-id"]}"')]
+    assert line["msg"] == f'upstream "app": {word}'
+    go.set()
+    assert statuses(clients) == [200] * len(clients)
+
+
 def test_total_rules(sluice, peer):
     """A wait is part of timeout.total."""
     go, app, s, first = busy(
@@ -214,8 +260,7 @@ def test_killed_holder(sluice, peer):
     with tcp.Table(app.port) as table:
         first = ask(s, 2)
         app.wait_requests(2)
-        waiting = ask(s, 16)
-        wire.wait_metric(s, "upstream_queue", 16)
+        waiting = ask_until_all_wait(s, 16)
         s.kill("worker 1")
         go.set()
         ended = []
@@ -234,14 +279,9 @@ def test_killed_holder(sluice, peer):
 def test_hung_waiter_holds_up_nobody(sluice, peer):
     """A wake that goes to a process that hangs is not the only one."""
     go, app, s, first = busy(sluice, peer, workers=2)
-    waiting = []
-    # until both have some, of which the stopped one's are the oldest
-    for n in range(1, 100):
-        waiting += ask(s, 1)
-        wire.wait_metric(s, "upstream_queue", n)
-        by_pid = metric_of(s, "upstream_queue")
-        if n >= 4 and min(by_pid[pid] for pid in s.workers()) > 0:
-            break
+    # the oldest are those of the stopped one
+    waiting = ask_until_all_wait(s, 4)
+    by_pid = metric_of(s, "upstream_queue")
     # one of the two holds the connection; the other one is stopped
     holder = connection_owner(app.port)
     stopped, = [pid for pid in s.workers() if pid != holder]

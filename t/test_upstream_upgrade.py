@@ -570,8 +570,8 @@ def tunnels():
     with Peer(default=tunnel) as app, wire.gateway(
             conf(app.addr) +
             "\n[route tunnel]\nmethod = CONNECT\nhost = *.example\n"
-            "upstream = app\n[route text]\nmethod = CONNECT\n"
-            "host = text.test\nrespond = 200 no\n") as s:
+            "upstream = app\n[route text]\nhost = text.test\n"
+            "respond = 200 no\n") as s:
         s.app = app
         yield s
         assert not app.errors
@@ -611,7 +611,7 @@ def test_connect_of_a_route(tunnels):
 
 @pytest.mark.parametrize("authority", ["b.test:443", "text.test:80"])
 def test_connect_elsewhere_is_refused(tunnels, authority):
-    """Nor does a route take it that cannot open a tunnel."""
+    """No route names it, or none that can open a tunnel."""
     with http.Client(tunnels.port) as c:
         wire.is_fail(connect(c, authority, wire.JSON.items()),
                      "connect_refused")

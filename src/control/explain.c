@@ -158,6 +158,7 @@ read_head(struct search *s, struct str head)
 	size_t				 seen = 0, used = 0;
 	enum fail			 why = FAIL_NONE;
 	enum h1_rc			 rc;
+	bool				 secure;
 
 	if (s->addr != NULL)
 		limits = &s->addr->conf->limits;
@@ -167,9 +168,11 @@ read_head(struct search *s, struct str head)
 	else if (rc != H1_BAD)
 		why = FAIL_BAD_TARGET;
 	s->x.req = &s->req;
+	secure = str_eq(s->req.scheme, STR("https"));
 	s->x.trusted = client_find(&settings_get(s->conf)->trusted,
 	    (enum client_field)settings_get(s->conf)->client_field,
-	    &s->req.hdrs, &s->conn.peer, &s->x.acc.peer);
+	    &s->req.hdrs, &s->conn.peer, &s->x.acc.peer, &secure);
+	s->x.secure = secure;
 	return why != FAIL_NONE ? why : exchange_target(&s->x);
 }
 

@@ -179,6 +179,24 @@ check_ports(struct conf_load *load, const struct listener_conf *l)
 	return rc;
 }
 
+/* W0318: who reaches the port may say to be anybody. */
+static void
+warn_anybody(struct conf_load *load, const struct listener_conf *l)
+{
+	const struct conf_item	*it = conf_item(load, &l->obj,
+	    "proxy_protocol");
+	size_t			 n = 0;
+
+	for (size_t i = 0; i < l->nbind; i++)
+		n += l->bind[i].u.sa.sa_family != AF_UNIX;
+	if (!l->proxy || l->proxy_from.n > 0 || n == 0)
+		return;
+	diag_at(conf_load_diags(load), DIAG_PROXY_ANYBODY,
+	    it != NULL ? &it->kspan : NULL, &l->obj, "proxy_protocol",
+	    "listener \"%.*s\" believes everybody who connects which "
+	    "client he is", STR_FMT(l->obj.name));
+}
+
 static int
 link_listener(struct conf_load *load, struct conf_obj *obj, void *part)
 {
@@ -193,6 +211,7 @@ link_listener(struct conf_load *load, struct conf_obj *obj, void *part)
 	l->limits.target = s->target;
 	l->limits.requests = (uint64_t)s->requests;
 	l->limits.age_ms = s->age;
+	warn_anybody(load, l);
 	return check_ports(load, l);
 }
 
@@ -277,7 +296,8 @@ static const struct conf_row rows[] = {
 		.parse = trust_parse, .example = "10.0.0.0/8",
 		.text = "Addresses and networks that may connect to a "
 		    "listener with proxy_protocol; others are closed.  "
-		    "Without it everybody may say who he is."
+		    "Without it everybody may say who he is, which -t "
+		    "warns of unless it is a socket file."
 	}, {
 		.key = "max_conns", .type = CONF_INT, .off = AT(share.conns),
 		.def = "0", .max = CONNS_MAX, .example = "10000",

@@ -12,7 +12,7 @@ import time
 
 import pytest
 
-from lib import http, tcp, wire
+from lib import http, net, tcp, wire
 
 SCALE = float(os.environ.get("SOAK_SCALE", "1"))
 SECONDS = max(60 * SCALE, 10)
@@ -60,12 +60,19 @@ class Backend(threading.Thread):
         self.open, self.most = set(), 0
         self.served = 0
         self.over = False
+        self.moved = threading.Condition()      # after each turn
 
     def run(self):
         while not self.over:
             self.turn()
+            with self.moved:
+                self.moved.notify_all()
         for key in list(self.sel.get_map().values()):
             key.fileobj.close()
+
+    def wait(self, is_true, seconds, what):
+        with self.moved:
+            assert self.moved.wait_for(is_true, seconds), what
 
     def turn(self):
         left = self.due[0][0] - time.monotonic() if self.due else 0.1
@@ -207,11 +214,11 @@ class Clients(threading.Thread):
                            key.fileobj))
 
 
-def wait_until(is_true, seconds, what):
-    end = time.monotonic() + seconds
-    while not is_true():
-        assert time.monotonic() < end, what
-        time.sleep(0.05)
+def wait_metric(s, name, value, seconds):
+    """Counters ring no bell; an end of the master is seen at once."""
+    end = net.Deadline(name, seconds)
+    while wire.sums(s)[name] != value():
+        assert not net.wait_fd(s.pidfd, min(end.left(), 0.05)), "it ended"
 
 
 @pytest.mark.parametrize("queue", [600, 256])
@@ -226,12 +233,12 @@ def test_limit_holds(sluice, queue):
     end = time.monotonic() + SECONDS
     kills = 0
     while time.monotonic() < end:
-        time.sleep(min(5, max(SECONDS / 12, 2)))
-        before = backend.served
-        s.kill(f"worker {kills % 4 + 1}")
+        clients.join(min(5, max(SECONDS / 12, 2)))
+        assert clients.is_alive() and backend.is_alive()
+        before, role = backend.served, f"worker {kills % 4 + 1}"
+        s.wait_role(role, s.kill(role), 15)
         kills += 1
-        wait_until(lambda: len(s.workers()) == 4, 15, "a worker is missing")
-        wait_until(lambda: backend.served > before, 10, "it stands still")
+        backend.wait(lambda: backend.served > before, 10, "it stands still")
     clients.over = True
     clients.join(TIMEOUT + SLACK + 30)
     assert not clients.is_alive()
@@ -248,14 +255,14 @@ def test_limit_holds(sluice, queue):
     if queue > CLIENTS:
         assert set(clients.statuses) == {200}
     # nothing is leaked: who waits, who is counted, what is open
-    wait_until(lambda: wire.sums(s)["upstream_queue"] == 0, 10, "waiters")
-    wait_until(lambda: wire.sums(s)["upstream_connections"] ==
-               tcp.established(backend.port), 10, "connections")
+    wait_metric(s, "upstream_queue", lambda: 0, 10)
+    wait_metric(s, "upstream_connections",
+                lambda: tcp.established(backend.port), 10)
     # and all ten can be had again
     more = Clients(s.port, 100)
     backend.most = 0
     more.start()
-    wait_until(lambda: backend.most == LIMIT, 20, "a place is lost")
+    backend.wait(lambda: backend.most == LIMIT, 20, "a place is lost")
     more.over = True
     more.join(30)
     backend.over = True

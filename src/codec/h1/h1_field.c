@@ -2,7 +2,7 @@
  * Field lines of HTTP/1.1 and what they say about framing (RFC 9112 5, 6
  * and 9).  Workers; pure but for the array of fields.
  *
- * A line is read once: the name by table up to the colon, the value by
+ * A line is read once: the name up to the colon, the value by
  * sixteen bytes up to the first byte that no value has, which must be the
  * CR of the line's end.  Any other end is the error, and the byte that
  * ended the run says which.  Then the few fields that concern the codec
@@ -41,13 +41,24 @@ blame(struct str line, size_t i, enum fail other)
 	return other;
 }
 
+/* Where the name ends.  The colon ends one that has a row: it is a token. */
+static size_t
+find_colon(struct str in, enum hdr_id *id)
+{
+	size_t	n = scan_to(in, ':');
+
+	*id = hdr_find_id(str_make(in.p, n));
+	return *id != HDR_OTHER && n < in.n ? n : scan_token(in);
+}
+
 /* One field line at the front of in; *used is its length with CRLF. */
 static enum fail
 parse_line(struct str in, uint64_t max, struct hdr *h, size_t *used)
 {
-	size_t	colon = scan_token(in);
-	size_t	from;
-	size_t	end;
+	enum hdr_id	id;
+	size_t		colon = find_colon(in, &id);
+	size_t		from;
+	size_t		end;
 
 	if (colon == 0 && in.n > 0 && is_space(in.p[0]))
 		return FAIL_FIELD_FOLDED;
@@ -62,8 +73,11 @@ parse_line(struct str in, uint64_t max, struct hdr *h, size_t *used)
 	if (end + 1 >= in.n || in.p[end] != '\r' || in.p[end + 1] != '\n')
 		return blame(in, end, FAIL_BAD_FIELD_VALUE);
 	*used = end + 2;
-	h->flags = from == colon + 2 && in.p[colon + 1] == ' ' &&
-	    end > from && !is_space(in.p[end - 1]) ? HDR_F_LINE : 0;
+	h->id = (uint16_t)id;
+	h->flags = (uint16_t)(hdr_flags(id) | HDR_F_GOOD);
+	if (from == colon + 2 && in.p[colon + 1] == ' ' &&
+	    end > from && !is_space(in.p[end - 1]))
+		h->flags |= HDR_F_LINE;
 	while (end > from && is_space(in.p[end - 1]))
 		end--;
 	h->name = str_make(in.p, colon);
@@ -76,20 +90,21 @@ h1_field_parse(struct str *rest, const struct codec_limits *lim,
     struct arena *a, struct hdrs *hs)
 {
 	uint64_t	max = lim->header_count;
-	struct hdr	h;
+	struct hdr	*h;
 	size_t		used;
 	enum fail	why;
 
 	if (max == 0 || max > FIELDS_MAX)
 		max = FIELDS_MAX;
 	while (rest->n < 2 || memcmp(rest->p, "\r\n", 2) != 0) {
-		why = parse_line(*rest, lim->header_field, &h, &used);
-		if (why != FAIL_NONE)
+		h = hdr_new(a, hs);
+		why = parse_line(*rest, lim->header_field, h, &used);
+		if (why == FAIL_NONE && hs->n > max)
+			why = FAIL_TOO_MANY_FIELDS;
+		if (why != FAIL_NONE) {
+			hs->n--;
 			return why;
-		if (hs->n >= max)
-			return FAIL_TOO_MANY_FIELDS;
-		hdr_add_name(a, hs, h.name, h.val);
-		hs->v[hs->n - 1].flags |= h.flags;
+		}
 		*rest = from_on(*rest, used);
 	}
 	*rest = from_on(*rest, 2);
