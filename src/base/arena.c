@@ -14,6 +14,7 @@
 #include <stdlib.h>
 
 #include "base/must.h"
+#include "base/put.h"
 #include "base/slab.h"
 
 #define ALIGN		16
@@ -178,9 +179,7 @@ arena_dup(struct arena *a, struct str s)
 {
 	char	*p = arena_text(a, s.n + 1);
 
-	if (s.n != 0)
-		memcpy(p, s.p, s.n);
-	p[s.n] = '\0';
+	*put_str(p, s) = '\0';
 	return str_make(p, s.n);
 }
 
