@@ -171,6 +171,7 @@ SRCS_CORE = \
 SRCS_UP = \
 	src/up/attempt.c \
 	src/up/dial_fail.c \
+	src/up/fallback.c \
 	src/up/members.c \
 	src/up/name_conf.c \
 	src/up/names_rows.c \
@@ -179,6 +180,7 @@ SRCS_UP = \
 	src/up/queue_board.c \
 	src/up/retry.c \
 	src/up/retry_conf.c \
+	src/up/retry_rows.c \
 	src/up/round_robin.c \
 	src/up/server.c \
 	src/up/server_use.c \
@@ -198,12 +200,16 @@ SRCS_HANDLER = \
 	src/handler/proxy_conf.c \
 	src/handler/proxy_deadline.c \
 	src/handler/proxy_fail.c \
+	src/handler/proxy_fallback.c \
 	src/handler/proxy_forward.c \
 	src/handler/proxy_gather.c \
 	src/handler/proxy_head.c \
+	src/handler/proxy_keep.c \
 	src/handler/proxy_pump.c \
 	src/handler/proxy_queue.c \
 	src/handler/proxy_relay.c \
+	src/handler/proxy_retry.c \
+	src/handler/proxy_retry_conf.c \
 	src/handler/redirect.c \
 	src/handler/respond.c \
 	src/handler/static.c \

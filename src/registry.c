@@ -105,6 +105,7 @@ const struct conf_group *const route_groups[] = {
 	&cond_from_group,
 	&cond_upgrade_group,
 	&proxy_group,
+	&proxy_retry_group,
 	&static_group,
 	&redirect_group,
 	&respond_group,

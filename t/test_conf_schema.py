@@ -23,6 +23,9 @@ def word(key):
 def example(row, tmp):
     if row["type"] == "path":
         return tmp
+    if row["key"] == "fallback" and row["group"] == "fallback":
+        write(tmp, "sorry\n", "sorry.txt")     # a page that is there
+        return f"{tmp}/sorry.txt"
     if row["key"] == "bind" and os.geteuid() != 0:
         return "127.0.0.1:8080"
     return row["example"] if row["example"] is not None else row["default"]

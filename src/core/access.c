@@ -336,7 +336,7 @@ static const struct key keys[] = {
 	BIT(ACCESS_STATUS) | BIT(ACCESS_BYTES_IN) |			\
 	BIT(ACCESS_BYTES_OUT) | BIT(ACCESS_DURATION))
 #define TIMES	(BIT(ACCESS_DURATION) | BIT(ACCESS_CONNECT) |		\
-	BIT(ACCESS_FIRST_BYTE))
+	BIT(ACCESS_FIRST_BYTE) | BIT(ACCESS_ATTEMPT))
 
 static char *
 put_value(char *p, const struct rec_access *r, unsigned i, struct str value)

@@ -161,6 +161,14 @@ find_in(const struct error_pages *p, unsigned status)
 	return NULL;
 }
 
+/* A handler's own page has its status, whatever the failure's is. */
+static unsigned
+status_of(const struct exchange *x)
+{
+	return x->gen != NULL && x->page != NULL ?
+	    (unsigned)x->page->status : fail_row(x->fail)->status;
+}
+
 static const struct error_page *
 find_page(const struct exchange *x, unsigned status)
 {
@@ -170,6 +178,8 @@ find_page(const struct exchange *x, unsigned status)
 
 	if (x->gen == NULL || x->serve->only != NULL)
 		return NULL;
+	if (x->page != NULL)
+		return x->page;
 	if (x->route != NULL)
 		p = find_in(conf_part(&x->route->obj, &error_group), status);
 	if (p == NULL)
@@ -211,9 +221,9 @@ value_of(const struct exchange *x, const struct fail_row *r,
 	case ERROR_VAR_NONE:
 		return STR("");
 	case ERROR_VAR_STATUS:
-		return arena_fmt(x->arena, "%u", r->status);
+		return arena_fmt(x->arena, "%u", status_of(x));
 	case ERROR_VAR_REASON:
-		return msg_reason(r->status);
+		return msg_reason(status_of(x));
 	case ERROR_VAR_FAIL:
 		return str_from(r->name);
 	case ERROR_VAR_ID:
@@ -343,14 +353,16 @@ add_proxy_status(struct exchange *x, struct hdrs *hs)
 static void
 add_fields(struct exchange *x, struct hdrs *hs)
 {
-	uint16_t	status = fail_row(x->fail)->status;
+	unsigned	status = status_of(x);
 
 	hdr_add(x->arena, hs, HDR_CACHE_CONTROL, STR("no-store"));
 	if (status == 405)
 		hdr_add(x->arena, hs, HDR_ALLOW,
 		    error_allow(x->arena, x->allow, x->allow_more));
 	if (status == 503)
-		hdr_add(x->arena, hs, HDR_RETRY_AFTER, STR("1"));
+		hdr_add(x->arena, hs, HDR_RETRY_AFTER,
+		    arena_fmt(x->arena, "%u", x->retry_after > 0 ?
+		    x->retry_after : 1));
 	add_proxy_status(x, hs);
 }
 
@@ -379,7 +391,7 @@ write_body(struct text *t, const struct exchange *x)
 void
 error_page(struct exchange *x)
 {
-	struct msg	*m = exchange_new_head(x, fail_row(x->fail)->status);
+	struct msg	*m = exchange_new_head(x, status_of(x));
 	struct str	 type;
 	struct text	 t;
 

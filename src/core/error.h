@@ -38,6 +38,13 @@ struct error_pages {
 /* keys of [route]; its part is a struct error_pages */
 extern const struct conf_group error_group;
 
+/*
+ * The page that an item names, for this status; of the load's arena.  NULL
+ * after a diagnostic.
+ */
+const struct error_page *error_read_page(struct conf_load *,
+    const struct conf_item *, unsigned status);
+
 /* conf_parse_fn of error_page.*, into a struct error_pages. */
 int error_parse_pages(struct conf_load *, const struct conf_row *, void *,
     const struct conf_item *, size_t);

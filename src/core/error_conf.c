@@ -81,7 +81,7 @@ fail_value(const struct reading *r, enum diag_id id, struct str word,
 {
 	struct conf_span	at = conf_word_span(r->it, word);
 
-	return fail_at(r, id, &at, "error_page.*", word, why);
+	return fail_at(r, id, &at, r->it->row->key, word, why);
 }
 
 /* --- the status --- */
@@ -234,8 +234,6 @@ read_page(const struct reading *r)
 	struct str	val = r->it->val, word;
 	bool		text;
 
-	if (read_status(r) == -1)
-		return -1;
 	for (size_t i = 0; i < NTYPE; i++) {
 		word = str_from(types[i].ext);
 		text = i < NINLINE;
@@ -248,6 +246,17 @@ read_page(const struct reading *r)
 		return cut(r, str_trim(str_sub(val, word.n, val.n)), true);
 	}
 	return fail_value(r, DIAG_PAGE_FILE, val, "its type is not known");
+}
+
+const struct error_page *
+error_read_page(struct conf_load *load, const struct conf_item *it,
+    unsigned status)
+{
+	struct reading	r = { .load = load, .it = it };
+
+	r.page = arena_alloc(conf_load_arena(load), sizeof(*r.page));
+	r.page->status = status;
+	return read_page(&r) == -1 ? NULL : r.page;
 }
 
 /* The later assignment of a status holds. */
@@ -265,7 +274,7 @@ error_parse_pages(struct conf_load *load, const struct conf_row *row,
 	for (size_t i = 0; i < n; i++) {
 		r.it = &items[n - 1 - i];
 		r.page = &v[i];
-		if (read_page(&r) == -1)
+		if (read_status(&r) == -1 || read_page(&r) == -1)
 			rc = -1;
 	}
 	*pages = (struct error_pages){ v, n };

@@ -14,6 +14,7 @@
 #include "core/conn.h"
 #include "http/uri.h"
 
+struct error_page;
 struct route;
 struct route_path;
 struct handler;
@@ -58,6 +59,9 @@ struct exchange {
 	struct msg		*res;		/* of arena; NULL: none yet */
 	struct sink		*out;		/* where body goes; of chain */
 	unsigned		 res_flags;	/* WAIST_ */
+	const struct error_page	*page;		/* of conf: the handler's, with
+						 * its own status; or NULL */
+	uint32_t		 retry_after;	/* seconds; 0: as usual */
 	uint32_t		 allow;		/* of a 405: bit per method */
 	struct str		 allow_more;	/* those without a bit */
 	struct str		 reply;		/* rest of a small answer */

@@ -23,7 +23,7 @@ struct mail {
 };
 
 const struct shm_region board_mails = {
-	"mail", SHM_LIVE, 1, sizeof(struct board_mail), 16,
+	"mail", SHM_LIVE, 2, sizeof(struct board_mail), 16,
 	"letters to processes: bits of what may go on"
 };
 
@@ -127,6 +127,14 @@ mail_post(struct mail *m, unsigned slot, enum mail_topic topic, uint32_t key)
 	atomic_fetch_or(&b->bits[topic][bit / 64], 1ULL << bit % 64);
 	if (m->fd[slot] >= 0)
 		ring(m->fd[slot]);
+}
+
+void
+mail_post_all(struct mail *m, enum mail_topic topic, uint32_t key)
+{
+	for (unsigned slot = 0; m != NULL && slot < SLOT_MAX; slot++)
+		if (m->fd[slot] >= 0)
+			mail_post(m, slot, topic, key);
 }
 
 /* --- the listener --- */

@@ -22,6 +22,7 @@
 enum mail_topic {
 	MAIL_ROOM,	/* a waiter of the upstream may go on */
 	MAIL_IDLE,	/* idle connections to its servers are wanted */
+	MAIL_STATE,	/* one of its servers went out of service */
 	MAIL_NTOPIC
 };
 
@@ -29,7 +30,7 @@ enum mail_topic {
 struct board_mail {
 	_Atomic uint64_t bits[MAIL_NTOPIC][MAIL_KEYS / 64];
 };
-_Static_assert(sizeof(struct board_mail) == 128, "board mail");
+_Static_assert(sizeof(struct board_mail) == 192, "board mail");
 
 extern const struct shm_region board_mails;
 
@@ -58,6 +59,8 @@ typedef void (*mail_fn)(void *ctx, enum mail_topic, uint32_t key);
 int mail_listen(struct mail *, struct ev *, unsigned slot, mail_fn,
     void *ctx, struct err *);
 
+/* The same to every process that has a box. */
+void mail_post_all(struct mail *, enum mail_topic, uint32_t key);
 /* Leaves a letter and rings; NULL: this process cannot wake others. */
 void mail_post(struct mail *, unsigned slot, enum mail_topic, uint32_t key);
 

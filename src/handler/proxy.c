@@ -4,11 +4,11 @@
  *
  * An attempt is a list of steps (proxy.steps) with one driver.  It ends
  * with an answer's head, which is handed to the exchange, or with a
- * failure.  Then another attempt follows if nothing was sent (a server
- * that was not yet asked), or if a pooled connection turned out to be
- * dead (once, the same server, a fresh connection, and only if the
- * request may be repeated: RFC 9110 9.2.2).  After the head only the
- * pumps run (proxy_pump.c); a failure then aborts the client's stream.
+ * failure.  Then another attempt follows if a pooled connection turned
+ * out to be dead (once, the same server, a fresh connection, and only if
+ * the request may be repeated: RFC 9110 9.2.2), or as proxy_retry.c
+ * decides.  After the head only the pumps run (proxy_pump.c); a failure
+ * then aborts the client's stream.
  *
  * What is held: a wait of the pool, or a connection with its stream.
  * Both are let go before exchange_handler_done(); a stream is gone when
@@ -63,6 +63,7 @@ finish(struct proxy *p)
 	ev_timer_off(loop_of(p), &p->quiet);
 	ev_timer_off(loop_of(p), &p->total);
 	proxy_gather_end(p);
+	proxy_keep_end(p);
 	ev_cancel(&p->wake);
 	attempt_end(&p->attempt);
 	server_unref(&p->server);
@@ -102,7 +103,10 @@ proxy_give_up(struct proxy *p, enum fail why)
 	proxy_leave_queue(p);
 	pool_cancel(&p->wait);
 	proxy_relay_end(p);
-	proxy_tell(p, why, false);
+	proxy_note(p, why);
+	proxy_retry_note(p);
+	proxy_tell(p, why, NULL);
+	proxy_fallback_page(p, why);
 	exchange_fail(p->x, why, proxy_cause(p));
 	proxy_stop(p, why);
 	finish(p);
@@ -118,7 +122,8 @@ proxy_give_up(struct proxy *p, enum fail why)
 static bool
 may_replay(const struct proxy *p)
 {
-	if (p->replayed || !p->wait.reused || p->req_used || p->got ||
+	if (p->replayed || !p->wait.reused || p->got ||
+	    proxy_keep_lost(p) ||
 	    (p->why != FAIL_RESET_BEFORE_HEAD && p->why != FAIL_SEND_ERROR))
 		return false;
 	return !p->sent || msg_is_idempotent(p->req.meth);
@@ -128,11 +133,10 @@ may_replay(const struct proxy *p)
 static bool
 plan_again(struct proxy *p)
 {
-	bool	again = (fail_row(p->why)->flags & FAIL_F_S) != 0;
-
 	if (p->over || p->server == NULL)
 		return false;
-	if (may_replay(p)) {
+	if (!p->again.redo && may_replay(p)) {
+		proxy_retry_note(p);
 		p->replayed = true;
 		p->fresh = true;
 		/* it was not asked after all */
@@ -140,13 +144,7 @@ plan_again(struct proxy *p)
 		p->step = PROXY_PICK;
 		return true;
 	}
-	proxy_tell(p, p->why, again &&
-	    upstream_any_left(p->up, &p->tried));
-	if (!again)
-		return false;
-	p->fresh = false;
-	p->step = PROXY_PICK;
-	return true;
+	return proxy_retry_next(p);
 }
 
 static void
@@ -154,17 +152,20 @@ fail_attempt(struct proxy *p)
 {
 	if (p->over)
 		finish(p);
-	else if (plan_again(p))
-		proxy_run(p);
-	else
+	else if (plan_again(p) || proxy_fallback_next(p)) {
+		if (!p->again.pause)
+			proxy_run(p);
+	} else
 		proxy_give_up(p, p->why);
 }
 
 static enum step_rc
 st_pick(struct proxy *p)
 {
-	struct server	*s = proxy_pick(p);
+	struct server	*s;
 
+	proxy_retry_mark(p);
+	s = proxy_pick(p);
 	if (s != NULL)
 		server_ref(s);
 	server_unref(&p->server);
@@ -185,11 +186,13 @@ st_connect(struct proxy *p)
 	p->error = 0;
 	p->stopped = false;
 	p->told = false;
+	p->got = p->sent = false;
 	p->x->received = 0;
 	p->step = PROXY_SEND;
 	acc->num[ACCESS_ATTEMPTS]++;
 	acc->num[ACCESS_CONNECT] = 0;
 	acc->str[ACCESS_SERVER] = arena_dup(p->x->arena, p->server->text);
+	proxy_retry_begin(p);
 	log_dbg(&p->x->lc, "server \"%.*s\": chosen by %s of \"%.*s\", "
 	    "attempt %llu, connections here %u open, %u idle",
 	    STR_FMT(p->server->text), p->up->balance->name,
@@ -387,6 +390,7 @@ proxy_answer(struct proxy *p, const struct msg *m)
 {
 	p->answered = true;
 	p->bare = p->res_end;
+	proxy_keep_end(p);
 	p->x->acc.num[ACCESS_FIRST_BYTE] =
 	    (ev_clock_ns() - p->sent_ns) / 1000;
 	use_time(p->server, p->x->acc.num[ACCESS_FIRST_BYTE]);
@@ -416,7 +420,8 @@ proxy_moved(struct proxy *p)
 {
 	uint64_t	ms;
 
-	if (p->hold || p->s == NULL || p->over || p->stopped)
+	if (p->hold || p->s == NULL || p->over || p->stopped ||
+	    p->again.drop)
 		return;
 	ms = p->answered ? p->times.between : p->times.first_byte;
 	if (ms > 0 && !p->res_end)
@@ -442,7 +447,7 @@ is_clients_turn(const struct proxy *p)
 static enum fail
 late_row(const struct proxy *p)
 {
-	return !p->req_end && !p->req_stop ? FAIL_SEND_TIMEOUT :
+	return !p->req_told && !p->req_stop ? FAIL_SEND_TIMEOUT :
 	    FAIL_FIRST_BYTE_TIMEOUT;
 }
 
@@ -451,10 +456,13 @@ on_quiet(struct timer *t)
 {
 	struct proxy	*p = container_of(t, struct proxy, quiet);
 
-	if (p->step == PROXY_QUEUE) {
+	if (p->step == PROXY_QUEUE || p->again.pause) {
+		p->again.pause = false;
 		p->step = PROXY_PICK;
 		proxy_run(p);
-	} else if (p->hold) {
+	} else if (p->again.drop)
+		proxy_stop(p, FAIL_SERVER_ERROR);
+	else if (p->hold) {
 		proxy_let_body(p);
 		proxy_moved(p);
 	} else if (is_clients_turn(p))
@@ -496,7 +504,11 @@ make(struct exchange *x, const struct proxy_route *r)
 	timer_init(&p->total, on_total);
 	ev_task_init(&p->wake, on_wake);
 	attempt_init(&p->attempt);
+	p->attempt.cut = proxy_retry_cut;
 	p->limits = r->up->queue;
+	p->again.conf = *proxy_retry_of(x);
+	p->up_conf = r->up;
+	proxy_fallback_init(p);
 	proxy_init_pumps(p);
 	proxy_init_queue(p);
 	x->hctx = p;
@@ -524,6 +536,7 @@ start(struct exchange *x)
 	p->req_end = p->req.body == BODY_NONE;
 	p->wait.careful = p->req.body != BODY_NONE ||
 	    !msg_is_idempotent(p->req.meth);
+	proxy_keep_begin(p);
 	if (proxy_deadline_start(p))
 		proxy_run(p);
 	else

@@ -4,6 +4,9 @@
  *	proxy.c		steps of the attempts, retries, time, the end
  *	proxy_fail.c	what is told of an attempt that failed
  *	proxy_queue.c	which server, and waiting for room
+ *	proxy_retry.c	whether another one is asked
+ *	proxy_fallback.c another upstream, or a page, when none is left
+ *	proxy_keep.c	the request's body, for another attempt
  *	proxy_pump.c	the two bodies, between client and server
  *	proxy_head.c	what is written anew in the heads
  *	proxy_forward.c	what servers are told about the client
@@ -22,6 +25,9 @@
 
 #include "core/handler.h"
 #include "core/route.h"
+#include "handler/proxy_fallback.h"
+#include "handler/proxy_keep.h"
+#include "handler/proxy_retry.h"
 #include "up/attempt.h"
 #include "up/pool.h"
 #include "up/queue.h"
@@ -54,6 +60,7 @@ struct proxy {
 	uint32_t		 magic;
 	struct exchange		*x;		/* ref */
 	struct upstream		*up;		/* ref, counted */
+	const struct upstream_conf *up_conf;	/* of conf, until the head */
 	struct msg		 req;		/* as it is forwarded */
 	struct upstream_times	 times;
 	int			 host_header;	/* enum host_header */
@@ -80,7 +87,8 @@ struct proxy {
 	/* the request's body: client -> req_in, req_out -> server */
 	struct sink		 req_in;
 	struct source		 req_out;
-	const struct hdrs	*req_trailers;	/* that wait for a stream */
+	const struct hdrs	*req_trailers;	/* once they came */
+	struct keep		*keep;		/* of arena; NULL: nothing */
 	/* the answer: server -> res_in, res_out -> client */
 	struct sink		 res_in;
 	struct source		 res_out;
@@ -92,6 +100,7 @@ struct proxy {
 	struct timer		 quiet;		/* first byte, between bytes */
 	struct timer		 total;
 	struct ev_task		 wake;		/* goes on with the steps */
+	struct proxy_retry	 again;
 	/* flags of the attempt */
 	bool			 fresh:1;	/* no pooled connection */
 	bool			 stopped:1;	/* the stream was told to end */
@@ -100,10 +109,13 @@ struct proxy {
 	bool			 got:1;		/* bytes came, when it closed */
 	bool			 sent:1;	/* bytes had been sent */
 	bool			 req_stop:1;	/* it wants no more body */
+	bool			 req_told:1;	/* it has the request's end */
 	/* flags of the exchange */
 	bool			 running:1;	/* the driver is active */
 	bool			 replayed:1;	/* the one replay is used */
 	bool			 req_used:1;	/* bytes of it were taken */
+	bool			 keeps:1;	/* they are kept, if any came */
+	bool			 falls_back:1;	/* to another upstream */
 	bool			 req_end:1;	/* the request is complete */
 	bool			 answered:1;	/* the exchange has the head */
 	bool			 bare:1;	/* a head was all of it */
@@ -133,10 +145,11 @@ void proxy_ended(struct proxy *);
 /* "connect: Connection refused", of arena; "" if there is no more to say. */
 struct str proxy_cause(const struct proxy *);
 /*
- * Logs and counts the attempt's failure, once; again: another server will
- * be asked.  A failure of the client's is none of the attempt.
+ * Logs and counts the attempt's failure, once; then: what is done about
+ * it, or NULL, when the request fails with it.  A failure of the client's
+ * is none of the attempt.
  */
-void proxy_tell(struct proxy *, enum fail, bool again);
+void proxy_tell(struct proxy *, enum fail, const char *then);
 /* Goes on with the steps. */
 void proxy_run(struct proxy *);
 

@@ -4,7 +4,7 @@
  * Each is one line with the request's id, the server, the attempt and the
  * cause; it counts by its row of the fail table, against the server if
  * that says so, and is noted as the last of its kind.  A line is a
- * warning while another server will be asked, an error when the request
+ * warning while something is done about it, an error when the request
  * fails with it; each row has a flood guard of its own.
  */
 #include "handler/proxy.h"
@@ -33,34 +33,36 @@ count(struct proxy *p, enum fail why)
 }
 
 static void
-say(struct proxy *p, enum fail why, bool again)
+say(struct proxy *p, enum fail why, const char *then)
 {
 	const struct fail_row	*row = fail_row(why);
 	struct str		 cause = proxy_cause(p);
 	struct logctx		 lc = p->x->lc;
-	enum log_level		 level = again ? LOG_WARN : LOG_ERR;
+	enum log_level		 level = then != NULL ? LOG_WARN : LOG_ERR;
 
 	lc.ids.code = row->name;
 	if (p->server == NULL)
-		log_line(&lc, level, __FILE__, "upstream \"%.*s\": %s",
-		    STR_FMT(p->up->name), row->name);
+		log_line(&lc, level, __FILE__, "upstream \"%.*s\": %s%s%s",
+		    STR_FMT(p->up->name), row->name,
+		    then != NULL ? "; " : "", then != NULL ? then : "");
 	else
 		log_line(&lc, level, __FILE__, "server \"%.*s\" of "
-		    "\"%.*s\": attempt %llu failed: %s%s%.*s%s",
+		    "\"%.*s\": attempt %llu failed: %s%s%.*s%s%s",
 		    STR_FMT(p->server->text), STR_FMT(p->up->name),
 		    (unsigned long long)p->x->acc.num[ACCESS_ATTEMPTS],
 		    row->name, cause.n > 0 ? ": " : "", STR_FMT(cause),
-		    again ? "; another server is asked" : "");
+		    then != NULL ? "; " : "", then != NULL ? then : "");
 }
 
 void
-proxy_tell(struct proxy *p, enum fail why, bool again)
+proxy_tell(struct proxy *p, enum fail why, const char *then)
 {
 	/* what the client did is told by its own row */
-	if (p->told || p->up == NULL || fail_row(why)->proxy[0] == '\0')
+	if (p->told || p->up == NULL || (fail_row(why)->proxy[0] == '\0' &&
+	    why != FAIL_SERVER_ERROR && why != FAIL_ATTEMPT_CUT))
 		return;
 	p->told = true;
 	if (p->server != NULL)
 		count(p, why);
-	say(p, why, again);
+	say(p, why, then);
 }

@@ -21,6 +21,14 @@ follow(struct sink *ours, const struct sink *to)
 
 /* --- request: client to server --- */
 
+/* What is to be kept has to be seen. */
+static void
+follow_request(struct proxy *p, const struct sink *to)
+{
+	follow(&p->req_in, to);
+	p->req_in.splice = p->req_in.splice && !proxy_keep_is_on(p);
+}
+
 static struct proxy *
 of_req_in(struct sink *k)
 {
@@ -44,19 +52,21 @@ on_req_data(struct sink *k, struct chunk c, unsigned flags)
 {
 	struct proxy	*p = of_req_in(k);
 	struct stream	*s = p->s;
+	bool		 waits = proxy_keep_add(p, &c);
 	enum flow	 flow;
 
 	p->req_used = true;
 	p->req_end |= (flags & WAIST_END) != 0;
-	if (s == NULL || p->stopped) {
+	if (s == NULL || p->stopped || waits) {
 		chunk_drop(&c);
 		k->credit = 0;
 		return FLOW_FULL;
 	}
 	proxy_moved(p);
+	p->req_told = p->req_end;
 	flow = s->out.ops->data(&s->out, c, flags);
 	/* The call may have ended the stream. */
-	follow(k, p->s == s ? &s->out : NULL);
+	follow_request(p, p->s == s ? &s->out : NULL);
 	return flow;
 }
 
@@ -65,10 +75,21 @@ on_req_trailers(struct sink *k, const struct hdrs *hs)
 {
 	struct proxy	*p = of_req_in(k);
 
-	if (p->s == NULL)
-		p->req_trailers = hs;
-	else if (!p->stopped)
-		p->s->out.ops->trailers(&p->s->out, hs);
+	p->req_trailers = hs;
+}
+
+/* The stream has the whole body: its trailers and its end, once. */
+static void
+end_request(struct proxy *p)
+{
+	struct stream	*s = p->s;
+
+	if (p->req_told)
+		return;
+	p->req_told = true;
+	if (p->req_trailers != NULL)
+		s->out.ops->trailers(&s->out, p->req_trailers);
+	s->out.ops->end(&s->out);
 }
 
 static void
@@ -77,10 +98,10 @@ on_req_end(struct sink *k)
 	struct proxy	*p = of_req_in(k);
 
 	p->req_end = true;
-	if (p->s == NULL || p->stopped)
+	if (p->s == NULL || p->stopped || !proxy_keep_send(p))
 		return;
 	proxy_moved(p);
-	p->s->out.ops->end(&p->s->out);
+	end_request(p);
 }
 
 /* The client did not send it all, or too much. */
@@ -94,16 +115,23 @@ static const struct sink_ops req_in_ops = {
 	on_req_head, on_req_data, on_req_trailers, on_req_end, on_req_abort
 };
 
-/* Lets the client send as much as the server takes. */
+/*
+ * Lets the client send as much as the server takes, which has what was
+ * kept first.
+ */
 static void
 pull_request(struct proxy *p)
 {
 	struct source	*from = p->req_in.from;
 
 	if (from == NULL || p->s == NULL || p->hold || p->stopped ||
-	    p->req_end || p->req_stop)
+	    p->req_told || p->req_stop || !proxy_keep_send(p))
 		return;
-	follow(&p->req_in, &p->s->out);
+	if (p->req_end) {
+		end_request(p);
+		return;
+	}
+	follow_request(p, &p->s->out);
 	if (p->req_in.credit > 0)
 		from->ops->room(from);
 }
@@ -137,7 +165,7 @@ on_req_taken(struct source *s, uint64_t n, enum io_rc rc)
 	if (n > 0)
 		proxy_moved(p);
 	if (p->s != NULL)
-		follow(&p->req_in, &p->s->out);
+		follow_request(p, &p->s->out);
 	if (from != NULL && from->ops->taken != NULL)
 		from->ops->taken(from, n, rc);
 }
@@ -162,7 +190,7 @@ on_res_head(struct sink *k, struct msg *m, unsigned flags)
 {
 	struct proxy	*p = of_res_in(k);
 
-	if (p->over || p->stopped)
+	if (p->over || p->stopped || p->again.drop)
 		return;
 	if (flags & WAIST_INTERIM) {
 		proxy_interim(p, m);
@@ -172,6 +200,8 @@ on_res_head(struct sink *k, struct msg *m, unsigned flags)
 		proxy_upgrade(p, m);
 		return;
 	}
+	if (proxy_retry_drops(p, m, (flags & WAIST_END) != 0))
+		return;
 	p->res_end = (flags & WAIST_END) != 0;
 	/* One that answers well without a 100 will take the body. */
 	p->req_stop |= p->hold && m->status >= 300;
@@ -186,6 +216,13 @@ on_res_data(struct sink *k, struct chunk c, unsigned flags)
 	struct sink	*to = p->res_out.to;
 	enum flow	 flow;
 
+	if (p->again.drop) {
+		k->credit -= (int64_t)c.n;
+		chunk_drop(&c);
+		if ((flags & WAIST_END) == 0)
+			proxy_retry_dropped(p, k->credit);
+		return k->credit > 0 ? FLOW_MORE : FLOW_FULL;
+	}
 	p->res_end |= (flags & WAIST_END) != 0;
 	if (p->over || to == NULL) {
 		chunk_drop(&c);
@@ -206,7 +243,7 @@ on_res_trailers(struct sink *k, const struct hdrs *hs)
 	struct proxy	*p = of_res_in(k);
 	struct sink	*to = p->res_out.to;
 
-	if (p->over)
+	if (p->over || p->again.drop)
 		return;
 	if (to == NULL)
 		p->res_trailers = hs;
@@ -220,6 +257,8 @@ on_res_end(struct sink *k)
 	struct proxy	*p = of_res_in(k);
 	struct sink	*to = p->res_out.to;
 
+	if (p->again.drop)
+		return;
 	p->res_end = true;
 	if (p->over)
 		return;
@@ -312,19 +351,15 @@ proxy_join(struct proxy *p)
 
 	waist_join(&p->req_out, &s->out);
 	waist_join(&s->in, &p->res_in);
+	p->req_told = bare;
 	s->out.ops->head(&s->out, &p->req, bare ? WAIST_END : 0);
 	if (bare || p->s == NULL)
 		return;
 	if (p->req_in.from == NULL)
 		waist_join(exchange_request(p->x), &p->req_in);
-	if (!p->req_end) {
-		pull_request(p);
-		return;
-	}
-	/* A chunked body of nothing ended before there was a stream. */
-	if (p->req_trailers != NULL)
-		s->out.ops->trailers(&s->out, p->req_trailers);
-	s->out.ops->end(&s->out);
+	/* It may have come, or ended with nothing, before this stream. */
+	proxy_keep_rewind(p);
+	pull_request(p);
 }
 
 void
@@ -335,7 +370,7 @@ proxy_untie(struct proxy *p)
 	p->req_in.credit = 0;
 	p->res_in.credit = 0;
 	p->req_in.splice = p->res_in.splice = false;
-	p->req_stop = false;
+	p->req_stop = p->req_told = false;
 }
 
 void

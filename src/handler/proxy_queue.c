@@ -24,7 +24,9 @@ proxy_pick(struct proxy *p)
 	if (FAULT("no_server"))
 		return NULL;
 	/* In the place of a pooled connection that was dead. */
+	view_refresh(p->up);
 	if (p->fresh && p->server != NULL &&
+	    view_takes(p->up, p->server, &want) &&
 	    pool_claim(p->server, &p->wait, true))
 		return p->server;
 	if (p->queue.in == NULL && queue_is_due(p->up, &p->tried))

@@ -19,6 +19,7 @@
 #include "core/settings.h"
 #include "main/roles.h"
 #include "os/fault.h"
+#include "up/attempt.h"
 #include "up/queue.h"
 
 /* a new listening socket, until the generation that names it commits */
@@ -195,6 +196,17 @@ on_frame(void *ctx, struct frame *f)
 		on_peer(w, f);
 }
 
+static void
+on_mail(void *ctx, enum mail_topic topic, uint32_t key)
+{
+	struct worker *w = ctx;
+
+	if (topic == MAIL_STATE)
+		attempt_on_mail(&w->serve, key);
+	else
+		queue_on_mail(&w->serve, topic, key);
+}
+
 /* --- start --- */
 
 static int
@@ -213,8 +225,8 @@ start(struct worker *w, struct err *e)
 		return -1;
 	pipe_pool_share(&w->serve.pipes, settings_workers(g->conf));
 	w->serve.ask = ask_new(self->ev);
-	if (mail_listen(self->mail, self->ev, self->slot, queue_on_mail,
-	    &w->serve, e) < 0)
+	if (mail_listen(self->mail, self->ev, self->slot, on_mail,
+	    w, e) < 0)
 		return -1;
 	for (p = 0; p < skel_npeer(); p++) {
 		fd = skel_peer(p, &index);

@@ -9,7 +9,7 @@
 #include "up/attempt.h"
 
 #include "base/must.h"
-#include "core/stat.h"
+#include "core/mail.h"
 #include "up/server_use.h"
 #include "up/upstream.h"
 
@@ -100,4 +100,49 @@ attempt_end(struct attempt *a)
 		    memory_order_relaxed);
 	}
 	server_unref(&a->server);
+}
+
+/* --- servers that go out of service --- */
+
+/* What its strongest bit was set for. */
+static enum fail
+why_of(const struct server *s, uint64_t word)
+{
+	uint16_t	why = atomic_load(&s->live->why[state_of(word)]);
+
+	return why < FAIL_N ? (enum fail)why : FAIL_NONE;
+}
+
+static void
+cut_all(struct server *s)
+{
+	uint64_t	 word = atomic_load(&s->live->state);
+	struct list	*pos, *tmp;
+	struct attempt	*a;
+
+	if (!is_alive(s) || (word & (STATE_SICK |
+	    STATE_BIT(SERVER_MAINTENANCE))) == 0)
+		return;
+	list_each_safe(pos, tmp, &s->attempts) {
+		a = container_of(pos, struct attempt, node);
+		if (a->cut != NULL)
+			a->cut(a, why_of(s, word));
+	}
+}
+
+void
+attempt_on_mail(struct serve *serve, uint32_t key)
+{
+	struct upstream	*up;
+	struct str	 name;
+	void		*val;
+	size_t		 at = 0;
+
+	while (map_next(&serve->upstreams, &at, &name, &val)) {
+		up = val;
+		if (up->row % MAIL_KEYS != key)
+			continue;
+		for (size_t i = 0; i < up->nserver; i++)
+			cut_all(up->servers[i]);
+	}
 }

@@ -7,10 +7,12 @@
 #define SL_UP_ATTEMPT_H
 
 #include <stdbool.h>
+#include <stdint.h>
 
 #include "base/list.h"
 #include "http/fail.h"
 
+struct serve;
 struct server;
 
 struct attempt {
@@ -37,5 +39,11 @@ void attempt_answered(struct attempt *, int status);
 void attempt_failed(struct attempt *, enum fail);
 /* It is over; harmless if it is already. */
 void attempt_end(struct attempt *);
+
+/*
+ * MAIL_STATE came: cuts those at servers that are out of service, of
+ * upstreams whose row is key modulo MAIL_KEYS.
+ */
+void attempt_on_mail(struct serve *, uint32_t key);
 
 #endif

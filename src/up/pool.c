@@ -397,6 +397,7 @@ on_race(struct timer *t)
 	int			 fd;
 
 	if (s == NULL || w->conn == NULL || !queue_has_spare(s) ||
+	    (atomic_load(&s->live->state) & STATE_AWAY) != 0 ||
 	    (word != 0 && !lease_take(serve->lease, word - 1)))
 		return;
 	c = new_conn(s, word);

@@ -1,6 +1,5 @@
 /*
- * The budget of retries.  The master makes rows and folds those of the
- * dead, workers earn and take.
+ * The budget of retries, earned and taken.  Workers.
  *
  * All credit that ever was is a number that only grows: that of time and
  * the sum of what the processes' requests earned.  What was spent is
@@ -14,21 +13,10 @@
 #include "up/retry.h"
 
 #include "core/board.h"
-#include "os/ev.h"
 #include "os/proc.h"
 #include "up/upstream.h"
 
-#define CAP_S		10	/* seconds of the floor that are kept */
 #define READS		64	/* while the master writes */
-
-const struct shm_region board_retries = {
-	"retry", SHM_LIVE, 1, sizeof(struct board_retry), 64,
-	"what upstreams may spend on retries"
-};
-const struct shm_region board_retry_uses = {
-	"retry_use", SHM_LIVE, 1, sizeof(struct board_retry_use), 1024,
-	"first attempts and retries at upstreams, of a process"
-};
 
 static uint64_t
 get(const _Atomic uint64_t *p)
@@ -42,76 +30,7 @@ put(_Atomic uint64_t *p, uint64_t v)
 	atomic_store_explicit(p, v, memory_order_relaxed);
 }
 
-static uint64_t
-now_ms(void)
-{
-	return ev_clock_ns() / 1000000;
-}
-
-/* --- rows --- */
-
-static uint32_t
-blocks(uint32_t upstreams)
-{
-	return (upstreams + RETRY_BLOCK - 1) / RETRY_BLOCK;
-}
-
-static struct retry_use *
-use_of(const struct shm *shm, uint32_t i, unsigned slot)
-{
-	uint32_t		 at = i / RETRY_BLOCK * SLOT_MAX + slot;
-	struct board_retry_use	*b;
-
-	if (slot >= SLOT_MAX || at >= shm_rows(shm, &board_retry_uses))
-		return NULL;
-	b = shm_row(shm, &board_retry_uses, at);
-	return &b->use[i % RETRY_BLOCK];
-}
-
-static struct board_retry *
-row_of(const struct shm *shm, uint32_t i)
-{
-	return i < shm_rows(shm, &board_retries) ?
-	    shm_row(shm, &board_retries, i) : NULL;
-}
-
-uint64_t
-retry_cost(uint32_t upstreams, unsigned processes)
-{
-	return shm_cost(&board_retries, upstreams) +
-	    shm_cost(&board_retry_uses, blocks(upstreams) * processes);
-}
-
-static void
-clear(struct retry_use *u, uint64_t tag)
-{
-	/* whoever adds up takes nothing of an unfinished one */
-	atomic_store(&u->tag, 0);
-	atomic_store(&u->earned, 0);
-	atomic_store(&u->firsts, 0);
-	atomic_store(&u->again, 0);
-	atomic_store(&u->tag, tag);
-}
-
 /* --- the clock --- */
-
-/* Ten seconds of the floor; one, if requests alone allow any. */
-static uint64_t
-cap_of(const struct retry_conf *c)
-{
-	if (c->floor > 0)
-		return (uint64_t)c->floor * CAP_S * RETRY_ONE;
-	return c->budget > 0 ? RETRY_ONE : 0;
-}
-
-static uint64_t
-time_credit(const struct board_retry *r)
-{
-	uint64_t	now = now_ms(), since = get(&r->since_ms);
-
-	return get(&r->base) + (now > since ? now - since : 0) *
-	    get(&r->rate);
-}
 
 /* False if the master is writing: nobody waits for it. */
 static bool
@@ -122,7 +41,7 @@ read_clock(const struct board_retry *r, uint64_t *credit, uint64_t *cap)
 	for (unsigned n = 0; n < READS; n++) {
 		version = atomic_load_explicit(&r->version,
 		    memory_order_acquire);
-		*credit = time_credit(r);
+		*credit = retry_time(r);
 		*cap = get(&r->cap);
 		atomic_thread_fence(memory_order_acquire);
 		if ((version & 1) == 0 && get(&r->version) == version)
@@ -131,75 +50,7 @@ read_clock(const struct board_retry *r, uint64_t *credit, uint64_t *cap)
 	return false;
 }
 
-static void
-write_clock(struct board_retry *r, uint64_t base, const struct retry_conf *c)
-{
-	atomic_fetch_add(&r->version, 1);
-	atomic_store(&r->base, base);
-	atomic_store(&r->since_ms, now_ms());
-	atomic_store(&r->rate, (uint64_t)c->floor);
-	atomic_store(&r->cap, cap_of(c));
-	atomic_fetch_add(&r->version, 1);
-}
-
-int
-retry_link(struct shm *shm, uint32_t i, bool fresh,
-    const struct retry_conf *c, struct err *e)
-{
-	struct board_retry	*r;
-
-	if (shm_grow(shm, &board_retries, i + 1, e) == -1 ||
-	    shm_grow(shm, &board_retry_uses, blocks(i + 1) * SLOT_MAX, e) ==
-	    -1)
-		return -1;
-	if (!fresh)
-		return 0;
-	r = row_of(shm, i);
-	atomic_store(&r->spent, 0);
-	write_clock(r, cap_of(c), c);
-	return 0;
-}
-
-void
-retry_settle(struct shm *shm, uint32_t i, const struct retry_conf *c)
-{
-	struct board_retry	*r = row_of(shm, i);
-
-	if (r == NULL || (get(&r->rate) == (uint64_t)c->floor &&
-	    get(&r->cap) == cap_of(c)))
-		return;
-	write_clock(r, time_credit(r), c);
-}
-
 /* --- processes --- */
-
-void
-retry_fold(struct shm *shm, unsigned slot)
-{
-	uint32_t		 n = shm_rows(shm, &board_upstreams);
-	struct retry_use	*u, *gone, was;
-	struct board_upstream	*up;
-
-	for (uint32_t i = 0; slot != 0 && i < n; i++) {
-		u = use_of(shm, i, slot);
-		gone = use_of(shm, i, 0);
-		if (u == NULL || gone == NULL || get(&u->tag) == 0)
-			continue;
-		up = shm_row(shm, &board_upstreams, i);
-		was.tag = get(&u->tag);
-		was.earned = get(&u->earned);
-		was.firsts = get(&u->firsts);
-		was.again = get(&u->again);
-		clear(u, 0);
-		if (was.tag != get(&up->tag))
-			continue;
-		if (get(&gone->tag) != was.tag)
-			clear(gone, was.tag);
-		atomic_fetch_add(&gone->earned, was.earned);
-		atomic_fetch_add(&gone->firsts, was.firsts);
-		atomic_fetch_add(&gone->again, was.again);
-	}
-}
 
 void
 retry_bind(struct upstream *up)
@@ -209,9 +60,9 @@ retry_bind(struct upstream *up)
 	up->retry = NULL;
 	if (board_self() == NULL)
 		return;
-	up->retry = use_of(up->serve->shm, up->row, self->slot);
+	up->retry = retry_use_row(up->serve->shm, up->row, self->slot);
 	if (up->retry != NULL && get(&up->retry->tag) != tag)
-		clear(up->retry, tag);
+		retry_use_clear(up->retry, tag);
 }
 
 /* A row that went on to another upstream is not this one's. */
@@ -254,19 +105,19 @@ retry_sum(struct retry_sum *sum, const struct shm *shm, uint32_t i,
 
 	*sum = (struct retry_sum){ 0 };
 	/* the row of the gone first, see above */
-	add(sum, use_of(shm, i, 0), tag);
+	add(sum, retry_use_row(shm, i, 0), tag);
 	for (uint32_t slot = 1; slot < n && slot < SLOT_MAX; slot++) {
 		s = shm_row(shm, &board_slots, slot);
 		/* pages of slots that nobody has are not touched */
 		if (atomic_load(&s->state) != SLOT_FREE)
-			add(sum, use_of(shm, i, slot), tag);
+			add(sum, retry_use_row(shm, i, slot), tag);
 	}
 }
 
 bool
 retry_take(const struct upstream *up)
 {
-	struct board_retry	*r = row_of(up->serve->shm, up->row);
+	struct board_retry	*r = retry_row(up->serve->shm, up->row);
 	struct retry_use	*u = own_use(up);
 	struct retry_sum	 sum;
 	uint64_t		 credit, cap, was, from;

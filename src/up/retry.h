@@ -84,6 +84,15 @@ _Static_assert(sizeof(struct board_retry_use) == 1024, "retry use");
 
 extern const struct shm_region board_retries, board_retry_uses;
 
+/* The row of an upstream, and that of a process there; or NULL. */
+struct board_retry *retry_row(const struct shm *, uint32_t i);
+struct retry_use *retry_use_row(const struct shm *, uint32_t i,
+    unsigned slot);
+/* It begins at nothing; by its writer. */
+void retry_use_clear(struct retry_use *, uint64_t tag);
+/* The credit that time gave until now. */
+uint64_t retry_time(const struct board_retry *);
+
 /* Bytes of the rows of so many upstreams, for [board] max. */
 uint64_t retry_cost(uint32_t upstreams, unsigned processes);
 /* Master: upstream i has rows; fresh: it begins, with a full credit. */

@@ -5,7 +5,7 @@
 
 #include <time.h>
 
-#include "core/board.h"
+#include "core/mail.h"
 #include "os/proc.h"
 
 const char *const state_names[SERVER_NSTATE] = {
@@ -67,6 +67,16 @@ tell(const struct board_server *b, enum server_state was,
 	    why == FAIL_NONE ? "" : fail_row(why)->name);
 }
 
+/* Workers end the attempts that still wait for a first byte. */
+static void
+call_off(const struct board_server *b, enum server_state state)
+{
+	if ((STATE_BIT(state) & (STATE_SICK |
+	    STATE_BIT(SERVER_MAINTENANCE))) != 0 && self != NULL)
+		mail_post_all(self->mail, MAIL_STATE,
+		    atomic_load(&b->upstream_row));
+}
+
 bool
 state_change(struct shm *shm, uint32_t i, uint64_t tag,
     enum server_state state, bool on, enum fail why)
@@ -91,5 +101,7 @@ state_change(struct shm *shm, uint32_t i, uint64_t tag,
 	touch(shm, b);
 	if (state_of(is) != state_of(was))
 		tell(b, state_of(was), state_of(is), why);
+	if (on)
+		call_off(b, state);
 	return true;
 }

@@ -10,6 +10,7 @@
 
 #include "base/must.h"
 #include "base/vec.h"
+#include "up/fallback.h"
 #include "up/names.h"
 #include "up/retry.h"
 
@@ -546,7 +547,7 @@ static const struct conf_group group = {
 	"upstream", rows, sizeof(struct upstream_conf), link_upstream
 };
 static const struct conf_group *const groups[] = {
-	&group, &retry_group, NULL
+	&group, &retry_group, &fallback_group, NULL
 };
 
 const struct conf_section upstream_section = {

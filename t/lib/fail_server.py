@@ -68,6 +68,16 @@ def name_timeout(env):
     return named(env, False)
 
 
+# --- retries ---
+
+@case
+def retry_budget(env):
+    apps = [env.peer(default=reset_now()) for _ in range(2)]
+    env.start(proxied(*[a.addr for a in apps], more="retry.floor = 0\n"
+                      "retry.budget = 0\n"))
+    return env.ask()
+
+
 # --- upgraded connections ---
 
 @case

@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "up/queue.h"
+#include "up/retry.h"
 #include "up_env.h"
 
 #define TURN_MS		20
@@ -22,6 +23,7 @@
 
 static const struct shm_region *const regions[] = {
 	&board_servers, &board_servers_live, &board_server_uses,
+	&board_retries, &board_retry_uses,
 	&board_upstreams, &board_names, &board_queues, &board_slots,
 	&lease_words, &lease_shadows, &lease_heads, &lease_listeners,
 	&lease_addrs, NULL

@@ -62,6 +62,11 @@ static struct {
 	bool			 put_keep;
 	struct far		*far;		/* of the last attempt */
 	unsigned		 failed;	/* servers blamed */
+	struct board_server_live live[3];
+	/* retries */
+	struct retry_conf	 retry;
+	unsigned		 firsts, takes;
+	bool			 poor;		/* the budget has nothing */
 	/* the client's side */
 	struct source		 from;		/* of the request's body */
 	unsigned		 from_rooms;
@@ -96,6 +101,7 @@ far_data(struct sink *k, struct chunk c, unsigned flags)
 	f->bytes += c.n;
 	f->ends += (flags & WAIST_END) != 0;
 	k->credit -= (int64_t)c.n;
+	chunk_drop(&c);
 	return k->credit > 0 ? FLOW_MORE : FLOW_FULL;
 }
 
@@ -263,6 +269,44 @@ upstream_any_left(struct upstream *up, const struct tried *tried)
 		if (!tried_has(tried, up->servers[i]))
 			return true;
 	return false;
+}
+
+void
+view_refresh(struct upstream *up)
+{
+	(void)up;
+}
+
+bool
+view_takes(const struct upstream *up, const struct server *s,
+    const struct pick *p)
+{
+	(void)up;
+	return !tried_has(p->tried, s);
+}
+
+/* What decides is in test_retry.c; here nothing is waited for. */
+const struct retry_conf *
+proxy_retry_of(const struct exchange *x)
+{
+	(void)x;
+	return &w.retry;
+}
+
+void
+retry_earn(const struct upstream *up, const struct retry_conf *c)
+{
+	ck_assert_ptr_eq(up, &w.up);
+	(void)c;
+	w.firsts++;
+}
+
+bool
+retry_take(const struct upstream *up)
+{
+	ck_assert_ptr_eq(up, &w.up);
+	w.takes++;
+	return !w.poor;
 }
 
 enum fail
@@ -488,6 +532,7 @@ setup(void)
 	arena_init(&w.arena, NULL);
 	w.serve.ev = ev_new(NULL, &e);
 	ck_assert_ptr_nonnull(w.serve.ev);
+	page_pool_init(&w.serve.pages, 0);
 	w.x.serve = &w.serve;
 	w.x.arena = &w.arena;
 	w.x.req = &w.req;
@@ -500,9 +545,13 @@ setup(void)
 	w.req.minor = 1;
 	w.part.up = &w.uc;
 	w.uc.queue.length = 7;
+	w.retry.on = RETRY_ON_CONNECT;
+	w.retry.tries = 2;
+	w.retry.body = 64;
 	for (size_t i = 0; i < 3; i++) {
 		w.servers[i].text = STR("10.0.0.1:1");
 		w.servers[i].tag = i + 1;
+		w.servers[i].live = &w.live[i];
 		w.servers[i].uses = 1;
 		w.members[i] = &w.servers[i];
 	}
@@ -520,6 +569,8 @@ teardown(void)
 {
 	ev_turn(w.serve.ev, 0);
 	ck_assert_uint_eq(w.done, 1);
+	ck_assert_uint_eq(w.serve.pages.live, 0);
+	page_pool_fini(&w.serve.pages);
 	ev_free(&w.serve.ev);
 	arena_fini(&w.arena);
 }
@@ -591,7 +642,10 @@ closes(enum fail why, bool keep)
 static struct chunk
 bytes(uint64_t n)
 {
-	return (struct chunk){ .kind = CHUNK_CONST, .n = n };
+	static const char	text[256];
+
+	ck_assert_uint_le(n, sizeof(text));
+	return (struct chunk){ .kind = CHUNK_CONST, .n = n, .u.mem.p = text };
 }
 
 static void
@@ -847,7 +901,9 @@ static const struct lost losts[] = {
 	{ "POST", 0, true, false, 99, 0, FAIL_RESET_BEFORE_HEAD, false },
 	{ "POST", 0, true, false, 0, 0, FAIL_RESET_BEFORE_HEAD, true },
 	{ "POST", 9, true, false, 0, 0, FAIL_SEND_ERROR, true },
-	{ "PUT", 9, true, true, 99, 0, FAIL_RESET_BEFORE_HEAD, false },
+	/* its body was kept; it is too long for that */
+	{ "PUT", 9, true, true, 99, 0, FAIL_RESET_BEFORE_HEAD, true },
+	{ "PUT", 99, true, true, 99, 0, FAIL_RESET_BEFORE_HEAD, false },
 	{ "PUT", 9, true, false, 99, 0, FAIL_RESET_BEFORE_HEAD, true },
 	{ "BREW", 0, true, false, 99, 0, FAIL_RESET_BEFORE_HEAD, false }
 };
@@ -925,6 +981,7 @@ START_TEST(test_lost)
 	ck_assert_uint_eq(w.failed, 0);
 	give(true);
 	ck_assert(str_eq(w.far->target, STR("/p")));
+	ck_assert_uint_eq(w.far->bytes, l->used ? 3 : 0);
 	/* And only once. */
 	w.far->s.sent = l->sent;
 	closes(FAIL_RESET_BEFORE_HEAD, false);

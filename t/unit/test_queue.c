@@ -13,6 +13,7 @@
 #include "up/names.h"
 #include "up/pool.h"
 #include "up/server_use.h"
+#include "up/retry.h"
 #include "up_env.h"
 
 #define NWAIT	12
@@ -21,7 +22,7 @@
 
 static const struct shm_region *const regions[] = {
 	&board_slots, &board_servers, &board_servers_live, &board_server_uses,
-	&board_names, &board_upstreams,
+	&board_names, &board_upstreams, &board_retries, &board_retry_uses,
 	&board_queues, &board_mails, &lease_words, &lease_shadows,
 	&lease_heads, &lease_listeners, &lease_addrs, NULL
 };

@@ -1,0 +1,259 @@
+"""What follows when no server of an upstream can answer."""
+import json
+import os
+import re
+import threading
+
+import pytest
+
+from lib import conf as confs
+from lib import http, net, wire
+from lib.peer import close_now, hold, reset_now, respond
+
+ONE = "[sluice]\nworkers = 1\n"
+HEAD = f"{ONE}[listener web]\nbind = 127.0.0.1:@port@\n{wire.PROBE}"
+
+
+def dead():
+    return f"127.0.0.1:{net.free_port()}"
+
+
+def upstream(name, server, more=""):
+    return f"[upstream {name}]\nserver = {server}\n{more}\n"
+
+
+def route(up="a", more=""):
+    return f"[route all]\npath = /*\nupstream = {up}\n{more}\n"
+
+
+def test_other_upstream(sluice, peer):
+    """The log names who answered in the end; both are told of."""
+    b = peer(default=respond(body=b"from b\n"))
+    first = dead()
+    s = sluice(HEAD + upstream("a", first, "fallback = b") +
+               upstream("b", b.addr, "host_header = server") + route())
+    r = http.get(s.port, "/x", host="shop.example")
+    assert r.body == b"from b\n"
+    record = wire.record(s, target="/x")
+    assert record["upstream"] == "b" and record["server"] == b.addr
+    assert record["attempts"] == 2 and "fail" not in record
+    assert re.fullmatch(rf"{first} \+\d+ dial_refused, {b.addr} \+\d+",
+                        record["tries"])
+    assert b.requests[0].get("host") == b.addr
+    s.wait_log(f'server .*{first}.* of .*a.*dial_refused.*'
+               'upstream .*b.* is asked')
+    assert wire.sums(s)["upstream_fallbacks_total"] == 1
+
+
+def test_after_all_tries(sluice, peer):
+    """Each upstream has attempts of its own."""
+    bad = [peer(default=reset_now()) for _ in range(4)]
+    b = [peer(default=reset_now()), peer()]
+    lines = "".join(f"server = {p.addr}\n" for p in bad)
+    s = sluice(HEAD + f"[upstream a]\n{lines}fallback = b\n" +
+               upstream("b", b[0].addr, f"server = {b[1].addr}") + route())
+    for i in range(2):
+        assert http.get(s.port, f"/{i}").status == 200
+    assert sum(len(p.requests) for p in bad) == 6
+    assert len(b[1].requests) == 2
+
+
+@pytest.mark.parametrize("method", ["PUT", "POST"])
+@pytest.mark.parametrize("size", [10, 65536, 70000])
+def test_body_goes_over(sluice, peer, method, size):
+    """Only what may be repeated is, and only what was kept."""
+    a, b = peer(default=close_now()), peer()
+    s = sluice(HEAD + upstream("a", a.addr, "fallback = b") +
+               upstream("b", b.addr) + route())
+    data = os.urandom(size)
+    with http.Client(s.port) as c:
+        r = c.ask(method, "/x", body=data)
+    if method == "PUT" and size <= 65536:
+        assert r.status == 200 and b.requests[0].body == data
+    else:
+        wire.is_fail(r, "reset_before_head")
+        assert not b.requests
+
+
+def test_not_sent_goes_over(sluice, peer):
+    b = peer()
+    s = sluice(HEAD + upstream("a", dead(), "fallback = b") +
+               upstream("b", b.addr) + route())
+    with http.Client(s.port) as c:
+        assert c.ask("POST", "/x", body=b"x" * 100000).status == 200
+
+
+def test_without_retries(sluice, peer):
+    """A fallback is no retry: it follows with these turned off."""
+    a, b = peer(default=close_now()), peer()
+    s = sluice(HEAD + upstream("a", a.addr, "fallback = b\nretry.on = off") +
+               upstream("b", b.addr) + route())
+    with http.Client(s.port) as c:
+        assert c.ask("PUT", "/x", body=b"body").status == 200
+    assert b.requests[0].body == b"body"
+
+
+def test_never_in_an_answer(sluice, peer):
+    """Once the client has a byte, nobody else is asked."""
+    def step(conn, req):
+        conn.send(b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\npart")
+        return False
+    a, b = peer(default=step), peer()
+    s = sluice(HEAD + upstream("a", a.addr, "fallback = b") +
+               upstream("b", b.addr) + route())
+    with http.Client(s.port) as c:
+        with pytest.raises(http.Closed):
+            c.get("/x")
+    assert wire.record(s, target="/x")["fail"] == "reset_in_body"
+    assert not b.requests
+
+
+def test_an_error_is_an_answer(sluice, peer):
+    a, b = peer(default=respond(status=500, body=b"mine\n")), peer()
+    s = sluice(HEAD + upstream("a", a.addr, "fallback = b") +
+               upstream("b", b.addr) + route())
+    assert http.get(s.port).body == b"mine\n"
+
+
+def test_times(sluice, peer):
+    """The route's own times go with it; others are the fallback's."""
+    never = threading.Event()
+    b = peer(default=hold(never))
+    s = sluice(HEAD + upstream("a", dead(), "fallback = b\n"
+                               "timeout.first_byte = 20s") +
+               upstream("b", b.addr, "timeout.first_byte = 200ms") + route())
+    wire.is_fail(http.get(s.port), "first_byte_timeout")
+    s.reload(HEAD + upstream("a", dead(), "fallback = b") +
+             upstream("b", b.addr, "timeout.first_byte = 20s") +
+             route(more="timeout.first_byte = 200ms"))
+    wire.is_fail(http.get(s.port), "first_byte_timeout")
+    never.set()
+
+
+# --- chains ---
+
+def test_chain(sluice, peer):
+    e = peer(default=respond(body=b"from e\n"))
+    s = sluice(HEAD + "".join(
+        upstream(n, dead(), f"fallback = {m}")
+        for n, m in ("ab", "bc", "cd", "de")) + upstream("e", e.addr) +
+        route())
+    assert http.get(s.port, "/x").body == b"from e\n"
+    record = wire.record(s, target="/x")
+    assert record["attempts"] == 5 and record["upstream"] == "e"
+
+
+def refused(tmp, text):
+    confs.write(tmp, text.replace("@port@", "8080"))
+    done = confs.test(tmp)
+    assert done.returncode == 1
+    return done.stderr
+
+
+@pytest.mark.parametrize("chain,want", [
+    ("ab ba", "a -> b -> a"), ("aa", "a -> a"),
+    ("ab bc ca", "a -> b -> c -> a"),
+    ("ab bc cd de ef", "a -> b -> c -> d -> e -> f")])
+def test_bad_chain(tmp, chain, want):
+    pairs = dict(p for p in chain.split())
+    names = sorted(set(chain) - {" "})
+    text = HEAD + "".join(
+        upstream(n, "127.0.0.1:1", f"fallback = {pairs[n]}" if n in pairs
+                 else "") for n in names) + route()
+    shown = refused(tmp, text)
+    line = text[:text.index("fallback")].count("\n") + 1
+    assert "E0309" in shown and want in shown and f":{line}:" in shown
+
+
+def test_unknown(tmp):
+    shown = refused(tmp, HEAD + upstream("a", "127.0.0.1:1",
+                                             "fallback = nobody") + route())
+    assert "E0210" in shown and "nobody" in shown
+
+
+# --- pages ---
+
+PAGE = b"<h1>Sorry, ${status} ${reason}</h1>\n<p>${fail} ${request_id}\n"
+
+
+def paged(sluice, server, more="", name="sorry.html", data=PAGE):
+    s = sluice(start=False)
+    path = os.path.join(s.dir, name)
+    with open(path, "wb") as f:
+        f.write(data)
+    os.chmod(path, 0o644)
+    s.start(HEAD + upstream("a", server, f"fallback = {path}\n{more}") +
+            route())
+    return s
+
+
+@pytest.mark.parametrize("accept", ["*/*", "application/json"])
+def test_page(sluice, accept):
+    """503, whatever failed; the log has the reason."""
+    s = paged(sluice, dead())
+    with http.Client(s.port) as c:
+        r = c.ask("GET", "/x", {"Accept": accept})
+        wire.goes_on(c)
+    rid = r["x-request-id"]
+    assert r.status == 503 and r["retry-after"] == "1"
+    assert r["content-type"] == "text/html; charset=utf-8"
+    assert r.body.decode() == "<h1>Sorry, 503 Service Unavailable</h1>\n" \
+        f"<p>dial_refused {rid}\n"
+    assert "dial_refused" in r["proxy-status"]
+    record = wire.record(s, target="/x")
+    assert record["status"] == 503 and record["fail"] == "dial_refused"
+    assert wire.sums(s)["upstream_fallback_pages_total"] == 1
+
+
+def test_page_for_post(sluice, peer):
+    """What may not be asked twice gets the page."""
+    app = peer(default=close_now())
+    s = paged(sluice, app.addr)
+    with http.Client(s.port) as c:
+        assert c.ask("POST", "/x", body=b"x").status == 503
+
+
+def test_page_in_time(sluice, peer):
+    never = threading.Event()
+    s = paged(sluice, peer(default=hold(never)).addr,
+              more="timeout.connect = 100ms\ntimeout.total = 200ms\n",
+              name="sorry.json", data=b'{"why":"${fail}"}')
+    r = http.get(s.port)
+    never.set()
+    assert r.status == 503 and json.loads(r.body) == {"why": "total_timeout"}
+
+
+def test_page_at_the_end(sluice, peer):
+    """Of a chain: POST passes over upstreams that may not be asked."""
+    s = sluice(start=False)
+    path = os.path.join(s.dir, "sorry.txt")
+    with open(path, "w", encoding="ascii") as f:
+        f.write("later\n")
+    os.chmod(path, 0o644)
+    a, b = peer(default=close_now()), peer(default=close_now())
+    s.start(HEAD + upstream("a", a.addr, "fallback = b") +
+            upstream("b", b.addr, f"fallback = {path}") + route())
+    with http.Client(s.port) as c:
+        for method, asked in (("POST", 0), ("GET", 1)):
+            r = c.ask(method, "/x")
+            assert r.status == 503 and r.body == b"later\n"
+            assert len(b.requests) == asked
+
+
+def test_no_such_page(tmp):
+    for name, want in (("/no/such.html", "E0308"), ("/etc/passwd", "E0308")):
+        shown = refused(tmp, HEAD + upstream(
+            "a", "127.0.0.1:1", f"fallback = {name}") + route())
+        assert want in shown, shown
+
+
+def test_client_errors_stay(sluice, peer):
+    """A page is for what servers do, not for what clients do."""
+    app = peer()
+    s = paged(sluice, app.addr)
+    s.reload()
+    with http.Client(s.port) as c:
+        assert c.get("/x").status == 200
+        c.send(b"POST /x HTTP/1.1\r\nHost: a\r\n"
+               b"Content-Length: 99999999\r\n\r\n")
+        assert c.response().status == 413
