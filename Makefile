@@ -170,17 +170,21 @@ SRCS_CORE = \
 	src/core/trust.c
 SRCS_UP = \
 	src/up/attempt.c \
+	src/up/draw.c \
+	src/up/least_conn.c \
 	src/up/members.c \
 	src/up/name_conf.c \
 	src/up/names_rows.c \
 	src/up/pool.c \
 	src/up/queue.c \
 	src/up/queue_board.c \
+	src/up/random.c \
 	src/up/round_robin.c \
 	src/up/server.c \
 	src/up/server_use.c \
 	src/up/state.c \
 	src/up/told.c \
+	src/up/two_choices.c \
 	src/up/upstream.c \
 	src/up/upstream_conf.c \
 	src/up/upstream_rows.c \

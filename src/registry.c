@@ -118,7 +118,10 @@ const struct filter *const filters[] = {
 };
 
 const struct balancer *const balancers[] = {
+	&balancer_two_choices,
 	&balancer_round_robin,
+	&balancer_least_conn,
+	&balancer_random,
 	NULL
 };
 

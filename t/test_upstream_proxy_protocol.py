@@ -339,6 +339,7 @@ path = /*
 upstream = app
 [upstream app]
 server = {}
+balance = round_robin
 send_proxy = {}
 """
 

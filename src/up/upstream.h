@@ -174,11 +174,13 @@ struct balancer {
 	struct server	*(*pick)(struct upstream *, const struct pick *);
 	/*
 	 * The view is new and not empty: what pick needs besides, for
-	 * up->view.plan; freed by free().  NULL: nothing.
+	 * up->view.plan; freed by free().  old is what was there before, or
+	 * NULL, and may be returned.  NULL: nothing.
 	 */
-	void		*(*plan)(const struct upstream *);
+	void		*(*plan)(const struct upstream *, void *old);
 };
 extern const struct balancer *const balancers[];	/* NULL at the end */
-extern const struct balancer balancer_round_robin;
+extern const struct balancer balancer_least_conn, balancer_random,
+    balancer_round_robin, balancer_two_choices;
 
 #endif

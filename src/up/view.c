@@ -154,7 +154,9 @@ rebuild(struct upstream *up, uint64_t epoch)
 {
 	struct view	*v = &up->view;
 	struct census	 c;
+	void		*old = v->plan;
 
+	v->plan = NULL;
 	view_fini(v);
 	c = count(up);
 	v->stale = false;
@@ -165,8 +167,12 @@ rebuild(struct upstream *up, uint64_t epoch)
 	v->v = must_calloc(up->nserver + 1, sizeof(*v->v));
 	v->weight = must_calloc(up->nserver + 1, sizeof(*v->weight));
 	fill(up);
-	if (up->balance->plan != NULL && v->n > 0)
-		v->plan = up->balance->plan(up);
+	v->plan = old;
+	if (up->balance->plan == NULL || v->n == 0)
+		return;
+	v->plan = up->balance->plan(up, old);
+	if (v->plan != old)
+		free(old);
 }
 
 void

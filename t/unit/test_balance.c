@@ -18,6 +18,7 @@ static struct {
 	struct server		 *v[NMAX];
 	uint32_t		  weight[NMAX];
 	struct upstream		  a, b;		/* twins */
+	struct serve		  serve;
 } f;
 
 static void
@@ -27,6 +28,7 @@ look_anew(const struct balancer *by, size_t n)
 
 	for (size_t i = 0; i < 2; i++) {
 		free(twins[i]->view.plan);
+		twins[i]->serve = &f.serve;
 		twins[i]->servers = f.v;
 		twins[i]->nserver = n;
 		twins[i]->live = &f.board;
@@ -34,7 +36,8 @@ look_anew(const struct balancer *by, size_t n)
 		twins[i]->view = (struct view){ .v = f.v, .n = n,
 			.weight = f.weight, .bars = STATE_AWAY,
 			.tier = VIEW_MAIN };
-		twins[i]->view.plan = by->plan(twins[i]);
+		if (by->plan != NULL)
+			twins[i]->view.plan = by->plan(twins[i], NULL);
 	}
 }
 
@@ -43,6 +46,7 @@ static void
 setup(const struct balancer *by, size_t n, const uint32_t *weight)
 {
 	memset(&f, 0, sizeof(f));
+	rand_seed(&f.serve.rand);
 	for (size_t i = 0; i < n; i++) {
 		f.s[i].tag = i + 1;
 		f.s[i].row = (uint32_t)i;
@@ -50,6 +54,7 @@ setup(const struct balancer *by, size_t n, const uint32_t *weight)
 		f.s[i].live = &f.lives[i];
 		f.v[i] = &f.s[i];
 		f.weight[i] = weight == NULL ? 1 : weight[i];
+		f.rows[i].weight = f.weight[i];
 	}
 	look_anew(by, n);
 }
@@ -166,6 +171,111 @@ START_TEST(test_turns_wide)
 }
 END_TEST
 
+static const struct balancer	*const by_chance[] = {
+	&balancer_random, &balancer_two_choices, &balancer_least_conn
+};
+
+/*
+ * Idle servers get their shares: of 90,000 draws each is off by no more
+ * than six standard deviations.
+ */
+START_TEST(test_chance_by_weight)
+{
+	static const uint32_t	 weights[][3] = {
+		{ 5, 3, 1 }, { 3, 3, 3 }, { 1000, 1, 500 }
+	};
+	const uint32_t		*w = weights[_i / 3];
+	struct tried		 none = { .n = 0 };
+	unsigned		 got[3] = { 0 };
+	double			 share, n = 90000;
+
+	setup(by_chance[_i % 3], 3, w);
+	for (unsigned i = 0; i < (unsigned)n; i++)
+		got[choose(&f.a, &none)]++;
+	for (size_t i = 0; i < 3; i++) {
+		share = (double)w[i] / (w[0] + w[1] + w[2]);
+		ck_assert_double_lt((got[i] - n * share) *
+		    (got[i] - n * share), 36 * n * share * (1 - share) + 1);
+	}
+	teardown();
+}
+END_TEST
+
+/* Whoever is drawn, a server that may not be asked never is. */
+START_TEST(test_chance_states)
+{
+	uint64_t	tag = 3;
+	struct tried	none = { .n = 0 }, third = { &tag, 1, 1 };
+	bool		seen[NMAX] = { false };
+
+	setup(by_chance[_i], NMAX, NULL);
+	/* all but three, one of them asked already */
+	for (size_t i = 3; i < NMAX; i++)
+		f.lives[i].state = STATE_BIT(SERVER_EJECTED);
+	for (int i = 0; i < 1000; i++)
+		seen[choose(&f.a, &third)] = true;
+	for (size_t i = 0; i < NMAX; i++)
+		ck_assert(seen[i] == (i < 2));
+	f.lives[0].state = f.lives[1].state = STATE_BIT(SERVER_DOWN);
+	ck_assert_int_eq(choose(&f.a, &third), -1);
+	ck_assert_int_eq(choose(&f.a, &none), 2);
+	teardown();
+}
+END_TEST
+
+/* Attempts under way over all workers, for what a server weighs. */
+START_TEST(test_least_conn)
+{
+	static const uint32_t	weight[4] = { 4, 1, 2, 1 };
+	struct tried		none = { .n = 0 };
+	bool			seen[4] = { false };
+
+	setup(&balancer_least_conn, 4, weight);
+	f.lives[0].load = 9ULL << LOAD_SHIFT | 8;
+	f.lives[1].load = 2;
+	f.lives[2].load = 5;
+	f.lives[3].load = 1;
+	ck_assert_int_eq(choose(&f.a, &none), 3);
+	f.lives[3].load = 3;
+	for (int i = 0; i < 200; i++)
+		seen[choose(&f.b, &none)] = true;
+	ck_assert(seen[0] && seen[1] && !seen[2] && !seen[3]);
+	teardown();
+}
+END_TEST
+
+/* The busiest is never taken, for it is never the better one of two. */
+START_TEST(test_two_choices)
+{
+	struct tried	none = { .n = 0 };
+
+	setup(&balancer_two_choices, 5, NULL);
+	for (size_t i = 0; i < 5; i++)
+		f.lives[i].load = 3;
+	f.lives[2].load = 4;
+	for (int i = 0; i < 1000; i++)
+		ck_assert_int_ne(choose(&f.a, &none), 2);
+	teardown();
+}
+END_TEST
+
+/* Held requests are spread far better than by mere chance. */
+START_TEST(test_two_choices_spread)
+{
+	struct tried	none = { .n = 0 };
+	uint64_t	most = 0;
+
+	setup(&balancer_two_choices, 100, NULL);
+	for (int i = 0; i < 1000; i++)
+		f.lives[choose(&f.a, &none)].load++;
+	for (size_t i = 0; i < 100; i++)
+		most = f.lives[i].load > most ? f.lives[i].load : most;
+	/* ten on average; by chance the most is about 20 */
+	ck_assert_uint_le(most, 14);
+	teardown();
+}
+END_TEST
+
 int
 main(void)
 {
@@ -179,6 +289,11 @@ main(void)
 	tcase_add_test(tc, test_turns_long);
 	tcase_add_test(tc, test_states);
 	tcase_add_test(tc, test_turns_wide);
+	tcase_add_loop_test(tc, test_chance_by_weight, 0, 9);
+	tcase_add_loop_test(tc, test_chance_states, 0, 3);
+	tcase_add_test(tc, test_least_conn);
+	tcase_add_test(tc, test_two_choices);
+	tcase_add_test(tc, test_two_choices_spread);
 	suite_add_tcase(s, tc);
 	sr = srunner_create(s);
 	srunner_run_all(sr, CK_NORMAL);
