@@ -13,6 +13,7 @@
 #include "core/regex.h"
 #include "core/rewrite.h"
 #include "core/route.h"
+#include "core/secret.h"
 #include "core/settings.h"
 #include "handler/proxy.h"
 #include "handler/static.h"
@@ -122,6 +123,7 @@ const struct balancer *const balancers[] = {
 	&balancer_round_robin,
 	&balancer_least_conn,
 	&balancer_random,
+	&balancer_hash,
 	NULL
 };
 
@@ -141,6 +143,7 @@ const struct serve_part *const serve_parts[] = {
 
 const struct shm_region *const shm_regions[] = {
 	&board_globals,
+	&board_keys,
 	&board_slots,
 	&board_panics,
 	&board_stats,

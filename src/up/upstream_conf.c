@@ -11,6 +11,7 @@
 #include "base/must.h"
 #include "base/vec.h"
 #include "up/names.h"
+#include "up/sticky.h"
 
 #define SEPS		" \t,"
 #define PORT_HTTP	80
@@ -486,7 +487,7 @@ static const struct conf_row rows[] = {
 	}, {
 		.key = "balance", .aliases = strategy, .type = CONF_CUSTOM,
 		.off = AT(balance), .def = "two_choices",
-		.choices = "two_choices|round_robin|least_conn|random",
+		.choices = "two_choices|round_robin|least_conn|random|hash",
 		.parse = parse_balance, .example = "least_conn",
 		.text = "How a server is chosen for a request.  two_choices "
 		    "draws two servers by weight and takes the one with the "
@@ -495,7 +496,9 @@ static const struct conf_row rows[] = {
 		    "workers.  least_conn takes the one with the fewest "
 		    "requests under way for its weight, and looks at all "
 		    "servers for that.  random draws one by weight.  "
-		    "Requests under way are those of all workers, and "
+		    "hash keeps to one server for each hash.key, and a "
+		    "server that comes or goes moves no more than its own "
+		    "keys and a few.  Requests under way are those of all workers, and "
 		    "upgraded connections are among them."
 	}, {
 		.key = "panic", .type = CONF_INT, .off = AT(panic),
@@ -566,7 +569,11 @@ static const struct conf_row rows[] = {
 static const struct conf_group group = {
 	"upstream", rows, sizeof(struct upstream_conf), link_upstream
 };
-static const struct conf_group *const groups[] = { &group, NULL };
+static const struct conf_group *const groups[] = {
+	&group,
+	&choice_group,
+	NULL
+};
 
 const struct conf_section upstream_section = {
 	.type = "upstream", .named = true, .groups = groups,

@@ -153,7 +153,13 @@ static const struct bad bad[] = {
 	{ "server = 10.0.0.5:1\ntimeout.connect = 5", DIAG_VALUE_TIME },
 	{ "server = 10.0.0.5:1\ntimeout.total = 2s", DIAG_TIME_ORDER },
 	{ "server = 10.0.0.5:1\nhost_header = a b", DIAG_VALUE_CHOICE },
-	{ "server = 10.0.0.5:1\nsticky = cookie", DIAG_KEY_LATER }
+	{ "server = 10.0.0.5:1\nhash.key = fixed", DIAG_VALUE_CHOICE },
+	{ "server = 10.0.0.5:1\nhash.key = ${cookie.}",
+	    DIAG_VALUE_TEMPLATE },
+	{ "server = 10.0.0.5:1\nhash.load = 99", DIAG_VALUE_RANGE },
+	{ "server = 10.0.0.5:1\nsticky = ip", DIAG_VALUE_CHOICE },
+	{ "server = 10.0.0.5:1\nsticky.name = a b", DIAG_VALUE_CHOICE },
+	{ "server = 10.0.0.5:1\nsticky.secret = short", DIAG_VALUE_RANGE }
 };
 
 START_TEST(test_refused)
