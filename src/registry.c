@@ -112,6 +112,9 @@ const struct conf_group *const route_groups[] = {
 	NULL
 };
 
+/* whose keys a route may have for servers of its own */
+const struct conf_section *const route_guest = &upstream_section;
+
 /* --- filters, balancers --- */
 
 const struct filter *const filters[] = {

@@ -429,7 +429,8 @@ static const struct conf_alias timeout[] = {
 static const struct conf_row rows[] = {
 	{
 		.key = "server", .type = CONF_CUSTOM, .off = AT(servers),
-		.flags = CONF_F_MANY, .parse = upstream_parse_servers,
+		.flags = CONF_F_MANY | CONF_F_HOME,
+		.parse = upstream_parse_servers,
 		.example = "10.0.0.5:8080 weight=2",
 		.text = "Servers to be asked: addresses (ADDRESS:PORT, "
 		    "[IPv6]:PORT, unix:PATH, http://ADDRESS:PORT) or names "
