@@ -317,7 +317,8 @@ CC_asan = $(CC)
 CC_cover = $(CC)
 CC_fuzz = $(FUZZ_CC)
 
-SANITIZE = -fsanitize=address,undefined -fno-sanitize-recover=all
+SANITIZE = -fsanitize=address,undefined -fno-sanitize-recover=all \
+	-fno-omit-frame-pointer
 # over all files at once: an eighth fewer instructions; CFLAGS=-fno-lto
 # leaves it out
 CF_plain = $(CFLAGS_OPT) $(CFLAGS_LTO)
@@ -327,7 +328,8 @@ CF_cover = -O0 -g --coverage -fprofile-update=atomic -DSL_FAULTS=1 -DSL_COVER=1
 # without a call at each comparison: most of these are those of UBSan, and
 # they take a third of the time; memcmp still tells libFuzzer its words
 CF_fuzz = -O1 -g -fsanitize=fuzzer-no-link,address,undefined \
-	-fno-sanitize-coverage=trace-cmp -fno-sanitize-recover=all -DSL_FAULTS=1
+	-fno-sanitize-coverage=trace-cmp -fno-sanitize-recover=all \
+	-fno-omit-frame-pointer -DSL_FAULTS=1
 # as the objects were made: the link compiles once more
 LF_plain = $(CFLAGS_OPT) $(CFLAGS_LTO)
 LF_asan = $(SANITIZE)

@@ -611,6 +611,17 @@ def test_cut(gate, cut, version, reset):
     assert wire.record(gate, target=target)["fail"] == "reset_in_body"
 
 
+def test_cut_has_no_trailers(gate):
+    """Not even why: behind a last chunk the body would pass for whole."""
+    gate.app.script.append(raw(CUTS["chunks"], then_close=True))
+    with http.Client(gate.port) as c:
+        c.send(http.request("GET", "/no-trailers", {"TE": "trailers"}))
+        assert c.head().get("transfer-encoding") == "chunked"
+        assert c.rest() == b"4\r\npart\r\n"
+    rec = wire.record(gate, target="/no-trailers")
+    assert rec["fail"] == "reset_in_body"
+
+
 @pytest.mark.parametrize("data,row", [
     (b"", "reset_before_head"), (b"HTTP/1.1 2", "reset_in_head"),
     (b"HTTP/1.1 200 OK\r\nA: b\r\n", "reset_in_head")])

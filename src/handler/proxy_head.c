@@ -207,8 +207,7 @@ proxy_own_answer(struct proxy *p)
 	p->res->reason = arena_dup(a, p->res->reason);
 	for (size_t i = 0; i < p->res->hdrs.n; i++) {
 		h = &p->res->hdrs.v[i];
-		/* Names of known fields may be our own table's. */
-		if (h->id == HDR_OTHER || h->name.p != hdr_name(h->id).p)
+		if ((h->flags & HDR_F_OURS) == 0)
 			h->name = arena_dup(a, h->name);
 		h->val = arena_dup(a, h->val);
 		h->flags &= (uint16_t)~HDR_F_LINE;

@@ -176,7 +176,8 @@ hdr_add(struct arena *a, struct hdrs *hs, enum hdr_id id, struct str val)
 {
 	must(id != HDR_OTHER && (unsigned)id < HDR_N);
 	*hdr_new(a, hs) = (struct hdr){ .name = rows[id].name, .val = val,
-	    .id = (uint16_t)id, .flags = (uint16_t)rows[id].flags };
+	    .id = (uint16_t)id,
+	    .flags = (uint16_t)(rows[id].flags | HDR_F_OURS) };
 }
 
 void
@@ -262,7 +263,7 @@ hdr_set(struct arena *a, struct hdrs *hs, enum hdr_id id, struct str val)
 	hdr_add(a, hs, id, val);
 }
 
-/* Names of our own table stay: by them the writer knows its own fields. */
+/* Names of our own table stay. */
 void
 hdr_copy(struct arena *a, struct hdrs *dst, const struct hdrs *src)
 {
@@ -278,7 +279,7 @@ hdr_copy(struct arena *a, struct hdrs *dst, const struct hdrs *src)
 		*d = *h;
 		d->flags &= (uint16_t)~HDR_F_LINE;
 		d->val = arena_dup(a, h->val);
-		if (h->name.p != rows[h->id].name.p)
+		if ((h->flags & HDR_F_OURS) == 0)
 			d->name = arena_dup(a, h->name);
 	}
 }

@@ -37,8 +37,10 @@ struct hdr {
 	uint16_t	flags;	/* HDR_F_ of the id; HDR_F_DEAD: taken out */
 };
 #define HDR_F_DEAD	0x8000
-/* val was looked at: hdr_is_value */
+/* both were looked at: hdr_is_token, hdr_is_value */
 #define HDR_F_GOOD	0x2000
+/* the name is our table's, to be written as that has it */
+#define HDR_F_OURS	0x1000
 /* name and val lie as "name: val CRLF" in one piece, which was checked */
 #define HDR_F_LINE	0x4000
 

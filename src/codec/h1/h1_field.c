@@ -16,13 +16,6 @@
 #define FIELDS_MAX	10000	/* where the configuration sets no limit */
 #define OPTIONS_MAX	64	/* fields named by Connection */
 
-/* The slice from i on; i is no more than its length. */
-static struct str
-from_on(struct str s, size_t i)
-{
-	return str_make(s.p + i, s.n - i);
-}
-
 static bool
 is_space(char c)
 {
@@ -51,37 +44,37 @@ find_colon(struct str in, enum hdr_id *id)
 	return *id != HDR_OTHER && n < in.n ? n : scan_token(in);
 }
 
-/* One field line at the front of in; *used is its length with CRLF. */
+/* One field line at the front of in; *next is behind its CRLF. */
 static enum fail
-parse_line(struct str in, uint64_t max, struct hdr *h, size_t *used)
+parse_line(struct str in, uint64_t max, struct hdr *h, const char **next)
 {
-	enum hdr_id	id;
-	size_t		colon = find_colon(in, &id);
-	size_t		from;
-	size_t		end;
+	enum hdr_id	 id;
+	size_t		 colon = find_colon(in, &id);
+	const char	*end = in.p + in.n, *from, *to;
+	unsigned	 flags = hdr_flags(id) | HDR_F_GOOD;
 
 	if (colon == 0 && in.n > 0 && is_space(in.p[0]))
 		return FAIL_FIELD_FOLDED;
 	if (colon == 0 || colon == in.n || in.p[colon] != ':')
 		return blame(in, colon, FAIL_BAD_FIELD_NAME);
-	from = colon + 1;
-	while (from < in.n && is_space(in.p[from]))
+	from = in.p + colon + 1;
+	while (from < end && is_space(*from))
 		from++;
-	end = from + scan_value(from_on(in, from));
-	if (max != 0 && end > max)
+	to = from + scan_value(str_make(from, (size_t)(end - from)));
+	if (max != 0 && (size_t)(to - in.p) > max)
 		return FAIL_FIELD_TOO_LARGE;
-	if (end + 1 >= in.n || in.p[end] != '\r' || in.p[end + 1] != '\n')
-		return blame(in, end, FAIL_BAD_FIELD_VALUE);
-	*used = end + 2;
-	h->id = (uint16_t)id;
-	h->flags = (uint16_t)(hdr_flags(id) | HDR_F_GOOD);
-	if (from == colon + 2 && in.p[colon + 1] == ' ' &&
-	    end > from && !is_space(in.p[end - 1]))
-		h->flags |= HDR_F_LINE;
-	while (end > from && is_space(in.p[end - 1]))
-		end--;
+	if (end - to < 2 || to[0] != '\r' || to[1] != '\n')
+		return blame(in, (size_t)(to - in.p), FAIL_BAD_FIELD_VALUE);
+	*next = to + 2;
+	if (from == in.p + colon + 2 && from[-1] == ' ' && to > from &&
+	    !is_space(to[-1]))
+		flags |= HDR_F_LINE;
+	while (to > from && is_space(to[-1]))
+		to--;
 	h->name = str_make(in.p, colon);
-	h->val = str_make(in.p + from, end - from);
+	h->val = str_make(from, (size_t)(to - from));
+	h->id = (uint16_t)id;
+	h->flags = (uint16_t)flags;
 	return FAIL_NONE;
 }
 
@@ -89,25 +82,26 @@ enum fail
 h1_field_parse(struct str *rest, const struct codec_limits *lim,
     struct arena *a, struct hdrs *hs)
 {
-	uint64_t	max = lim->header_count;
+	uint64_t	 max = lim->header_count;
+	struct str	 in = *rest;
+	const char	*next = NULL;
 	struct hdr	*h;
-	size_t		used;
-	enum fail	why;
+	enum fail	 why;
 
 	if (max == 0 || max > FIELDS_MAX)
 		max = FIELDS_MAX;
-	while (rest->n < 2 || memcmp(rest->p, "\r\n", 2) != 0) {
+	while (in.n < 2 || memcmp(in.p, "\r\n", 2) != 0) {
 		h = hdr_new(a, hs);
-		why = parse_line(*rest, lim->header_field, h, &used);
+		why = parse_line(in, lim->header_field, h, &next);
 		if (why == FAIL_NONE && hs->n > max)
 			why = FAIL_TOO_MANY_FIELDS;
 		if (why != FAIL_NONE) {
 			hs->n--;
 			return why;
 		}
-		*rest = from_on(*rest, used);
+		in = str_make(next, in.n - (size_t)(next - in.p));
 	}
-	*rest = from_on(*rest, 2);
+	*rest = str_make(in.p + 2, in.n - 2);
 	return FAIL_NONE;
 }
 

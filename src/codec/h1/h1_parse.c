@@ -172,7 +172,7 @@ cut_line(struct str *rest, struct str *line)
 		return FAIL_BARE_CR;
 	*line = str_make(rest->p, n);
 	*rest = str_make(rest->p + n + 2, rest->n - n - 2);
-	return scan_to(*line, '\n') == n ? FAIL_NONE : FAIL_BARE_LF;
+	return str_find(*line, '\n', 0) < 0 ? FAIL_NONE : FAIL_BARE_LF;
 }
 
 /* RFC 9112 2.3: "HTTP/" DIGIT "." DIGIT, in this case. */

@@ -48,17 +48,38 @@ put_line(struct text *t, struct str name, struct str val)
 }
 
 /* A name that has a row needs no second look. */
-static char *
-put_field(char *p, const struct hdr *h)
+static bool
+is_good(const struct hdr *h)
 {
-	if ((h->flags & HDR_F_GOOD) == 0 && !hdr_is_value(h->val))
+	if (h->flags & HDR_F_GOOD)
+		return true;
+	return hdr_is_value(h->val) &&
+	    (h->id != HDR_OTHER || hdr_is_token(h->name));
+}
+
+/* n bytes at p, or where p has moved to; NULL: there is no room. */
+static char *
+need(struct text *t, char *p, size_t n)
+{
+	if (n <= (size_t)(t->p + t->cap - p))
 		return p;
-	if (h->id == HDR_OTHER && (h->flags & HDR_F_GOOD) == 0 &&
-	    !hdr_is_token(h->name))
+	t->n = (size_t)(p - t->p);
+	p = text_room(t, n);
+	if (p != NULL)
+		t->n -= n;
+	return p;
+}
+
+static char *
+put_field(struct text *t, char *p, const struct hdr *h)
+{
+	if (!is_good(h))
 		return p;
-	if (h->id != HDR_OTHER && h->name.p == hdr_name(h->id).p)
-		return put_pair(p, hdr_wire_name(h->id), h->val);
-	return put_pair(p, h->name, h->val);
+	p = need(t, p, pair_size(h->name, h->val));
+	if (p == NULL)
+		return NULL;
+	return put_pair(p, h->flags & HDR_F_OURS ?
+	    hdr_wire_name((enum hdr_id)h->id) : h->name, h->val);
 }
 
 /* Host is the authority's and written from there. */
@@ -70,7 +91,8 @@ is_written(const struct hdr *h, unsigned not)
 
 /* Lines that came one behind the other go so, in one piece. */
 static char *
-put_lines(char *to, const struct hdrs *hs, size_t *i, unsigned not)
+put_lines(struct text *t, char *to, const struct hdrs *hs, size_t *i,
+    unsigned not)
 {
 	const struct hdr	*h = &hs->v[*i];
 	const char		*p = h->name.p;
@@ -84,43 +106,32 @@ put_lines(char *to, const struct hdrs *hs, size_t *i, unsigned not)
 		end = h->val.p + h->val.n + 2;
 		++*i;
 	}
-	return put_str(to, str_make(p, (size_t)(end - p)));
+	to = need(t, to, (size_t)(end - p));
+	return to == NULL ? NULL :
+	    put_str(to, str_make(p, (size_t)(end - p)));
 }
 
-/* What they need at most. */
-static size_t
-fields_size(const struct hdrs *hs, unsigned not)
-{
-	const struct hdr	*h = hs->v + hs->nline;
-	const struct hdr	*end = hs->v + hs->n;
-	size_t			 n = hs->nline > 0 ? hs->lines.n : 0;
-
-	for (; h < end; h++)
-		if (is_written(h, not))
-			n += pair_size(h->name, h->val);
-	return n;
-}
-
-/* Room is made once for all of them: a head has ten. */
+/* A head has ten of them: they are counted at the end. */
 static void
 put_fields(struct text *t, const struct hdrs *hs, unsigned not)
 {
-	size_t			 most = fields_size(hs, not);
-	char			*from = text_room(t, most), *p = from;
 	const struct hdr	*h;
+	char			*p;
 
-	if (p == NULL)
-		return;
 	if (hs->nline > 0)
-		p = put_str(p, hs->lines);
-	for (size_t i = hs->nline; i < hs->n; i++) {
+		text_add(t, hs->lines);
+	if (t->cut)
+		return;
+	p = t->p + t->n;
+	for (size_t i = hs->nline; p != NULL && i < hs->n; i++) {
 		h = &hs->v[i];
-		if (!is_written(h, not))
-			continue;
-		p = h->flags & HDR_F_LINE ? put_lines(p, hs, &i, not) :
-		    put_field(p, h);
+		if (is_written(h, not))
+			p = h->flags & HDR_F_LINE ?
+			    put_lines(t, p, hs, &i, not) :
+			    put_field(t, p, h);
 	}
-	t->n -= most - (size_t)(p - from);
+	if (p != NULL)
+		t->n = (size_t)(p - t->p);
 }
 
 /* A target that was made of other text: what is no VCHAR goes escaped. */
