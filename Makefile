@@ -169,6 +169,7 @@ SRCS_CORE = \
 	src/core/template.c \
 	src/core/trust.c
 SRCS_UP = \
+	src/up/dial_fail.c \
 	src/up/members.c \
 	src/up/name_conf.c \
 	src/up/names_rows.c \
@@ -225,7 +226,8 @@ SRCS_CONTROL = \
 	src/control/explain.c \
 	src/control/lookup.c \
 	src/control/names.c \
-	src/control/resolver.c
+	src/control/resolver.c \
+	src/control/search.c
 
 # the table of contents
 SRCS_REGISTRY = \
@@ -238,6 +240,7 @@ SRCS_MAIN = \
 	src/main/build.c \
 	src/main/check.c \
 	src/main/child.c \
+	src/main/child_names.c \
 	src/main/control.c \
 	src/main/fail_doc.c \
 	src/main/handover.c \
@@ -527,7 +530,7 @@ do-itest: $(PROGS)
 		$(TESTENV) sh t/lib/itest.sh $(PYTEST); \
 	fi
 
-do-soak: $(PROGS)
+do-soak: $(PROGS) $(B)/t/unit/test_route_cost
 	@test ! -d t/soak || SOAK_SCALE=$(SOAK_SCALE) $(TESTENV) \
 	    $(PYTEST) t/soak || test $$? -eq 5
 

@@ -4,7 +4,6 @@ import contextlib
 import json
 import os
 import re
-import shutil
 import signal
 import socket
 import subprocess
@@ -15,6 +14,7 @@ from email.utils import parsedate_to_datetime
 import pytest
 
 from lib import http, net, wire
+from lib.cmd import tool
 
 CONF = """
 [sluice]
@@ -205,11 +205,9 @@ def test_bounds(sluice, tmp):
 def traced(s, pid):
     """Yields a list, to which at the end the names of the process's system
     calls are added."""
-    if shutil.which("strace") is None:
-        pytest.skip("no strace")
     out, names = f"{s.dir}/strace", []
     tracer = subprocess.Popen(
-        ["strace", "-f", "-o", out, "-p", str(pid)],
+        [tool("strace"), "-f", "-o", out, "-p", str(pid)],
         stderr=subprocess.PIPE, text=True)
     try:
         if "attached" not in tracer.stderr.readline():

@@ -375,6 +375,12 @@ exchange_client_ip(struct exchange *x)
 	    (size_t)(sock_peer_put(buf, &x->acc.peer) - buf)));
 }
 
+struct str
+exchange_scheme(const struct exchange *x)
+{
+	return x->secure ? STR("https") : STR("http");
+}
+
 void
 exchange_abort_all(struct serve *s, enum fail why, bool streams)
 {

@@ -210,7 +210,7 @@ fini(struct serve *s)
 }
 
 const struct serve_part log_part = {
-	"log", prepare, commit, cancel, fini
+	"log", prepare, commit, cancel, fini, NULL
 };
 
 bool

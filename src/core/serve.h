@@ -83,6 +83,8 @@ struct serve_part {
 	void		(*commit)(struct serve *, const struct conf *);
 	void		(*cancel)(struct serve *);
 	void		(*fini)(struct serve *);
+	/* servers came or went between commits */
+	void		(*moved)(struct serve *);
 };
 extern const struct serve_part *const serve_parts[];	/* NULL at the end */
 
@@ -95,6 +97,9 @@ bool serve_is_full(struct serve *, int error, const char *what);
 
 /* Where a part keeps its state; NULL at first. */
 void **serve_state(struct serve *, const struct serve_part *);
+
+/* Tells all parts that an upstream's servers are others now. */
+void serve_moved(struct serve *);
 
 int serve_init(struct serve *, struct ev *, struct shm *, struct gens *,
     struct log *, struct err *);

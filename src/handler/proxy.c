@@ -198,14 +198,34 @@ st_connect(struct proxy *p)
 	return STEP_WAIT;
 }
 
-/* Another address of the same name was quicker. */
+/* Counts that a server was asked besides the one that was chosen. */
+static void
+note_asked(struct proxy *p, struct server *s)
+{
+	if (tried_has(&p->tried, s))
+		return;
+	tried_add(&p->tried, p->x->arena, s);
+	upstream_tried(s);
+}
+
+/* Another address of the same name was dialled besides, and failed. */
+static void
+lose_server(struct proxy *p, struct server *s, enum fail why)
+{
+	note_asked(p, s);
+	log_dbg(&p->x->lc, "server \"%.*s\": %s; the other address is "
+	    "waited for", STR_FMT(s->text), fail_row(why)->name);
+	if (fail_row(why)->flags & FAIL_F_B)
+		upstream_failed(s, why);
+}
+
+/* Another address of the same name was quicker, or failed later. */
 static void
 take_server(struct proxy *p, struct server *s)
 {
 	server_unref(&p->server);
 	p->server = server_ref(s);
-	tried_add(&p->tried, p->x->arena, s);
-	upstream_tried(s);
+	note_asked(p, s);
 	p->x->acc.str[ACCESS_SERVER] = arena_dup(p->x->arena, s->text);
 }
 
@@ -217,6 +237,10 @@ on_given(struct pool_wait *w, struct up_conn *conn, enum fail why)
 	must(p->magic == PROXY_MAGIC);
 	if (!w->reused)
 		p->x->acc.num[ACCESS_CONNECT] = w->dial_ns / 1000;
+	if (w->lost != NULL)
+		lose_server(p, w->lost, w->lost_why);
+	if (w->server != p->server)
+		take_server(p, w->server);
 	if (conn == NULL) {
 		proxy_note(p, why);
 		p->what = w->what;
@@ -225,8 +249,6 @@ on_given(struct pool_wait *w, struct up_conn *conn, enum fail why)
 		return;
 	}
 	p->conn = conn;
-	if (pool_server(conn) != p->server)
-		take_server(p, pool_server(conn));
 	proxy_run(p);
 }
 
@@ -462,6 +484,7 @@ make(struct exchange *x, const struct proxy_route *r)
 	p->deadline = (uint8_t)r->deadline;
 	p->buffering = (uint8_t)r->buffering;
 	p->wait.on = on_given;
+	p->wait.tried = &p->tried;
 	p->what = "";
 	timer_init(&p->quiet, on_quiet);
 	timer_init(&p->total, on_total);

@@ -210,6 +210,19 @@ sock_text(struct text *t, const struct sock_addr *a)
 	}
 }
 
+unsigned
+sock_port(const struct sock_addr *a)
+{
+	switch (a->u.sa.sa_family) {
+	case AF_INET:
+		return ntohs(a->u.in4.sin_port);
+	case AF_INET6:
+		return ntohs(a->u.in6.sin6_port);
+	default:
+		return 0;
+	}
+}
+
 bool
 sock_eq(const struct sock_addr *a, const struct sock_addr *b)
 {

@@ -349,7 +349,8 @@ find_heir(struct serve *serve, const struct conf *conf,
 		return NULL;
 	up = map_find(&serve->upstreams, key_of(&c->digest));
 	for (size_t i = 0; up != NULL && i < up->nserver; i++)
-		if (up->servers[i]->board == old->board)
+		if (up->servers[i]->board == old->board &&
+		    up->servers[i]->tag == old->tag)
 			return up->servers[i];
 	return NULL;
 }
@@ -420,7 +421,7 @@ fini(struct serve *serve)
 }
 
 const struct serve_part upstream_part = {
-	"upstream", prepare, commit, cancel, fini
+	"upstream", prepare, commit, cancel, fini, NULL
 };
 
 /* --- counts --- */

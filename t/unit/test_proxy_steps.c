@@ -211,13 +211,6 @@ pool_cancel(struct pool_wait *wait)
 	wait->waiting = false;
 }
 
-struct server *
-pool_server(const struct up_conn *c)
-{
-	(void)c;
-	return w.asked;
-}
-
 struct stream *
 pool_stream(struct up_conn *c, struct arena *a)
 {
@@ -297,6 +290,13 @@ settings_get(const struct conf *c)
 	return &none;
 }
 
+struct str
+exchange_scheme(const struct exchange *x)
+{
+	(void)x;
+	return STR("http");
+}
+
 /* Relays have tests of their own, with real connections. */
 void
 proxy_upgrade(struct proxy *p, const struct msg *m)
@@ -334,6 +334,13 @@ handler_part(const struct exchange *x)
 {
 	(void)x;
 	return &w.part;
+}
+
+struct str
+exchange_scheme(const struct exchange *x)
+{
+	(void)x;
+	return STR("http");
 }
 
 struct str

@@ -192,6 +192,7 @@ tell_one(struct h1_told *t, const struct hdr *h)
 		tell_option(t, h->val);
 		break;
 	case HDR_UPGRADE:
+		t->nupgrade++;
 		if (t->protocol.n == 0)
 			t->protocol = h->val;
 		break;

@@ -438,7 +438,8 @@ finish_headonly(struct msg *m, const struct h1_told *t,
 	} else if (t->te || f->length > 0) {
 		return FAIL_BAD_RESPONSE_FRAMING;
 	} else if (m->status == 101) {
-		if (!t->upgrade || t->protocol.n == 0)
+		/* of two protocols the client would be told one */
+		if (!t->upgrade || t->protocol.n == 0 || t->nupgrade > 1)
 			return FAIL_BAD_RESPONSE_FRAMING;
 		m->upgrade = true;
 		m->protocol = t->protocol;
