@@ -290,13 +290,6 @@ settings_get(const struct conf *c)
 	return &none;
 }
 
-struct str
-exchange_scheme(const struct exchange *x)
-{
-	(void)x;
-	return STR("http");
-}
-
 /* Relays have tests of their own, with real connections. */
 void
 proxy_upgrade(struct proxy *p, const struct msg *m)
