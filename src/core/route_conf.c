@@ -96,6 +96,7 @@ choose_handler(struct conf_load *load, struct route *r)
 		}
 		first = key;
 		r->handler = handlers[i];
+		r->part = conf_part(&r->obj, handlers[i]->group);
 	}
 	return first != NULL ? 0 : fail_none(load, &r->obj);
 }
