@@ -19,7 +19,8 @@ def dead():
 
 
 def upstream(name, server, more=""):
-    return f"[upstream {name}]\nserver = {server}\n{more}\n"
+    return f"[upstream {name}]\nbalance = round_robin\n" \
+        f"server = {server}\n{more}\n"
 
 
 def route(up="a", more=""):

@@ -1,4 +1,5 @@
 """Requests through a proxy to a server, and its answers back."""
+import collections
 import contextlib
 import hashlib
 import os
@@ -12,6 +13,7 @@ from lib import http, net, wire
 from lib.cmd import Thread
 from lib.peer import (Gone, close_now, delay, hold, no_body, raw,
                       reset_now, respond)
+from lib.trace import traced
 
 LISTEN = """
 [listener web]
@@ -23,8 +25,8 @@ OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 
 def conf(*addrs, more="", top="", route=""):
     servers = "".join(f"server = {a}\n" for a in addrs)
-    return f"{top}{LISTEN}[upstream app]\n{servers}{more}\n" \
-        f"[route all]\npath = /*\nupstream = app\n{route}"
+    return f"{top}{LISTEN}[upstream app]\nbalance = round_robin\n" \
+        f"{servers}{more}\n[route all]\npath = /*\nupstream = app\n{route}"
 
 
 @pytest.fixture(scope="module")
@@ -438,7 +440,9 @@ def test_fresh_one_that_dies(sluice, peer):
     assert len(app.requests) == 1
 
 
-def test_client_gone(sluice, peer):
+@pytest.mark.parametrize("headers", [[], [("Connection", "close")]],
+                         ids=["stays", "once"])
+def test_client_gone(sluice, peer, headers):
     """Who leaves cancels what was asked for him."""
     gone = threading.Event()
 
@@ -451,12 +455,27 @@ def test_client_gone(sluice, peer):
     app = peer(default=step)
     s = sluice(conf(app.addr))
     c = http.Client(s.port)
-    c.send(http.request("GET", "/left"))
+    c.send(http.request("GET", "/left", headers))
     app.wait_requests(1)
     c.reset()
     assert gone.wait(net.WAIT)
     record = wire.record(s, target="/left")
     assert record["fail"] == "client_gone" and record["status"] == 0
+
+
+def test_client_that_asks_once(sluice, peer):
+    """It is not watched while its answer may come at once: taking it,
+    asking, answering and closing are all that it costs."""
+    s = sluice(conf(peer().addr, top=ONE))
+    n, once = 100, [("Connection", "close")]
+    http.get(s.port, headers=once)
+    with traced(s, s.roles()["worker 1"]) as names:
+        for _ in range(n):
+            assert http.get(s.port, headers=once).status == 200
+    got = collections.Counter(names)
+    assert got["sendto"] >= 2 * n, got
+    # a server that is late for once, and the listener's own
+    assert got["epoll_ctl"] <= n / 2, got
 
 
 def test_client_gone_in_answer(sluice, peer):

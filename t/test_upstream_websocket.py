@@ -295,16 +295,14 @@ def test_hundred_at_once(py, loop):
 
 def test_reloads_under_load(py, loop):
     """They go on while requests come and generations go."""
-    stop = asyncio.Event()
+    stop, turns = asyncio.Event(), [0] * 10
 
     async def one(i):
-        n = 0
         async with connect(py) as w:
             while not stop.is_set():
-                await w.send(f"{i} {n}")
-                assert await w.recv() == f"{i} {n}"
-                n += 1
-        return n
+                await w.send(f"{i} {turns[i]}")
+                assert await w.recv() == f"{i} {turns[i]}"
+                turns[i] += 1
 
     async def talk():
         return await asyncio.gather(*(one(i) for i in range(10)))
@@ -314,8 +312,10 @@ def test_reloads_under_load(py, loop):
             py.reload(CONF % py.app.port + f"# {i}\n")
             for _ in range(20):
                 wire.goes_on(c)
+    net.until("ten turns of each", lambda: min(turns) > 10 or done.done())
     loop.loop.call_soon_threadsafe(stop.set)
-    assert min(done.result(net.WAIT)) > 10
+    done.result(net.WAIT)
+    assert min(turns) > 10
 
 
 # --- Node ---

@@ -106,7 +106,7 @@ alloc_own_chunk(struct arena *a, size_t n, size_t over)
 }
 
 /* The slow path of both allocators; the result is aligned in any case. */
-static char *
+__attribute__((noinline)) static char *
 alloc_new_chunk(struct arena *a, size_t n)
 {
 	size_t			 over = sizeof(struct arena_chunk) + ALIGN;

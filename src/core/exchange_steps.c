@@ -311,5 +311,5 @@ exchange_step(struct exchange *x)
 const void *
 handler_part(const struct exchange *x)
 {
-	return conf_part(&x->route->obj, x->handler->group);
+	return x->route->part;
 }

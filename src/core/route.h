@@ -36,6 +36,7 @@ struct route {
 	int64_t			 priority;
 	uint64_t		 max_body;	/* bytes; 0: none */
 	const struct handler	*handler;	/* const */
+	const void		*part;		/* of conf: the handler's */
 	const struct chain	*chain;		/* of conf; NULL: no filters */
 	/* compiled by route_section.done */
 	uint32_t		 order;		/* in files */
@@ -70,6 +71,7 @@ struct route_cond {
 extern const struct route_cond *const route_conds[];	/* NULL at the end */
 /* groups of [route]: its own, of handlers, of conditions; registry.c */
 extern const struct conf_group *const route_groups[];	/* NULL at the end */
+extern const struct conf_section *const route_guest;
 extern const struct conf_group route_group;
 
 /*

@@ -149,7 +149,8 @@ hdr_flags(enum hdr_id id)
 	return rows[id].flags;
 }
 
-static void
+/* Apart, so that the way of each field keeps no registers for it. */
+__attribute__((noinline)) static void
 grow(struct arena *a, struct hdrs *hs)
 {
 	unsigned	 cap = hs->cap == 0 ? FIRST_CAP : hs->cap * 2U;

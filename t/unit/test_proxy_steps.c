@@ -8,6 +8,7 @@
 
 #include "core/settings.h"
 #include "handler/proxy.h"
+#include "up/sticky.h"
 
 /* In place of the program's: the archive's registry stays out. */
 const struct conf_section *const conf_sections[] = {
@@ -15,6 +16,8 @@ const struct conf_section *const conf_sections[] = {
 };
 const char conf_builtin[] = "";
 const struct balancer *const balancers[] = { NULL };
+/* its templates know routes, which know the registry */
+const struct conf_group choice_group = { "choice", NULL, 0, NULL };
 
 /* --- the doubles --- */
 
@@ -283,6 +286,62 @@ view_takes(const struct upstream *up, const struct server *s,
 {
 	(void)up;
 	return !tried_has(p->tried, s);
+}
+
+uint32_t
+view_weight(const struct server *s)
+{
+	(void)s;
+	return 1;
+}
+
+uint32_t
+view_share(const struct upstream *up, const struct server *s)
+{
+	(void)up;
+	(void)s;
+	return 1;
+}
+
+uint32_t
+view_active(const struct server *s)
+{
+	(void)s;
+	return 0;
+}
+
+/* What a request says of the choice: nothing. */
+void
+proxy_choice_init(struct proxy *p, const struct proxy_route *r)
+{
+	(void)p;
+	(void)r;
+}
+
+void
+proxy_choice_request(struct proxy *p)
+{
+	(void)p;
+}
+
+uint64_t
+proxy_choice_hash(const struct proxy *p)
+{
+	(void)p;
+	return 0;
+}
+
+struct server *
+proxy_choice_server(struct proxy *p)
+{
+	(void)p;
+	return NULL;
+}
+
+void
+proxy_choice_answer(struct proxy *p)
+{
+	(void)p;
 }
 
 /* What decides is in test_retry.c; here nothing is waited for. */

@@ -29,7 +29,8 @@ begin(const char *more)
 	struct text	c;
 
 	text_init(&c);
-	text_fmt(&c, "[upstream u]\nserver = $0 $1\n%s\n"
+	text_fmt(&c, "[upstream u]\nbalance = round_robin\n"
+	    "server = $0 $1\n%s\n"
 	    "[route r]\npath = /*\nupstream = u\n", more);
 	text_c(&c, '\0');
 	env_start(t, c.p);

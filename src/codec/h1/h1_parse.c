@@ -390,17 +390,20 @@ h1_parse_request(struct str head, const struct codec_limits *lim,
 static enum fail
 parse_status_line(struct str line, struct msg *m)
 {
-	uint64_t	status;
 	struct str	s = str_sub(line, VERSION_LEN, line.n);
+	unsigned	a, b, c;
 
 	if (read_version(str_sub(line, 0, VERSION_LEN), &m->minor) !=
 	    FAIL_NONE)
 		return FAIL_BAD_RESPONSE_LINE;
-	if (s.n < 4 || s.p[0] != ' ' ||
-	    str_to_u64(str_make(s.p + 1, 3), 599, &status) < 0 ||
-	    status < 100)
+	if (s.n < 4 || s.p[0] != ' ')
 		return FAIL_BAD_RESPONSE_LINE;
-	m->status = (uint16_t)status;
+	a = (unsigned char)s.p[1] - (unsigned)'0';
+	b = (unsigned char)s.p[2] - (unsigned)'0';
+	c = (unsigned char)s.p[3] - (unsigned)'0';
+	if (a < 1 || a > 5 || b > 9 || c > 9)
+		return FAIL_BAD_RESPONSE_LINE;
+	m->status = (uint16_t)(a * 100 + b * 10 + c);
 	m->reason = str_sub(s, 5, s.n);
 	if (s.n > 4 && (s.p[4] != ' ' || !hdr_is_value(m->reason)))
 		return FAIL_BAD_RESPONSE_LINE;
