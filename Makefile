@@ -109,7 +109,8 @@ SRCS_CODEC = \
 	src/codec/h1/h1_server.c \
 	src/codec/h1/h1_server_in.c \
 	src/codec/h1/h1_server_out.c \
-	src/codec/h1/h1_write.c
+	src/codec/h1/h1_write.c \
+	src/codec/ws/ws.c
 
 # core and up: connections, exchanges, routes; upstreams
 SRCS_CORE = \
@@ -173,18 +174,29 @@ SRCS_UP = \
 	src/up/members.c \
 	src/up/name_conf.c \
 	src/up/names_rows.c \
+	src/up/outlier.c \
+	src/up/outlier_sweep.c \
 	src/up/pool.c \
+	src/up/probe.c \
+	src/up/probe_conf.c \
+	src/up/probe_set.c \
+	src/up/probe_ws.c \
+	src/up/probes.c \
 	src/up/queue.c \
 	src/up/queue_board.c \
 	src/up/round_robin.c \
 	src/up/server.c \
 	src/up/server_use.c \
+	src/up/slow_start.c \
 	src/up/state.c \
 	src/up/told.c \
 	src/up/upstream.c \
 	src/up/upstream_conf.c \
 	src/up/upstream_rows.c \
-	src/up/view.c
+	src/up/use_sweep.c \
+	src/up/view.c \
+	src/up/watch.c \
+	src/up/watch_conf.c
 
 # filter and handler: one file each
 SRCS_FILTER =

@@ -17,6 +17,8 @@
 #include "handler/proxy.h"
 #include "handler/static.h"
 #include "up/names.h"
+#include "up/outlier.h"
+#include "up/probes.h"
 #include "up/server_use.h"
 
 /* --- sections of the configuration --- */
@@ -157,5 +159,7 @@ const struct shm_region *const shm_regions[] = {
 	&board_upstreams,
 	&board_names,
 	&board_queues,
+	&board_outliers,
+	&board_probes,
 	NULL
 };

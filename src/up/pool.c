@@ -163,7 +163,6 @@ on_answer(struct ev_task *t)
 	if (c != NULL) {
 		c->wait = NULL;
 		c->given = true;
-		use_active(c->server, 1);
 	}
 	w->on(w, c, w->why);
 }
@@ -181,9 +180,8 @@ answer(struct pool_wait *w, enum fail why)
 
 /* --- dialling --- */
 
-/* What an errno of socket() or connect() is in our words. */
-static enum fail
-dial_fail(int error)
+enum fail
+pool_dial_fail(int error)
 {
 	switch (error) {
 	case ECONNREFUSED:
@@ -303,7 +301,7 @@ on_dialled(struct io *io, unsigned what)
 		return;
 	w->conn = NULL;
 	drop_dial(c);
-	refuse(w, "connect", error, dial_fail(error));
+	refuse(w, "connect", error, pool_dial_fail(error));
 }
 
 static void
@@ -383,7 +381,7 @@ refuse_dial(struct up_conn *c, struct pool_wait *w, const char *what,
 	end_conn(c);
 	(void)serve_is_full(w->server->upstream->serve, error,
 	    "a connection to a server");
-	refuse(w, what, error, dial_fail(error));
+	refuse(w, what, error, pool_dial_fail(error));
 }
 
 /*
@@ -666,7 +664,6 @@ pool_put(struct up_conn *c, bool reusable)
 {
 	must(c->given);
 	c->given = false;
-	use_active(c->server, -1);
 	if (c->stream != NULL && c->stream->keep)
 		c->keep_s = c->stream->keep_s;
 	c->stream = NULL;

@@ -58,6 +58,9 @@ void pool_get(struct server *, struct pool_wait *, uint64_t connect_ms,
 /* No answer is wanted any more; harmless when none is due. */
 void pool_cancel(struct pool_wait *);
 
+/* What an errno of socket() or connect() is in our words. */
+enum fail pool_dial_fail(int error);
+
 /*
  * Whose connection it is: not that of pool_get, if another address of the
  * same name answered sooner.

@@ -136,6 +136,7 @@ make_twin(struct serve *serve, const struct upstream_conf *c,
 	up->digest = c->digest;
 	up->balance = c->balance;
 	up->panic = (unsigned)c->panic;
+	up->watch = *watch_conf_of(c);
 	up->view.stale = true;
 	up->pool = c->pool;
 	up->servers = must_calloc(c->servers.n + 1, sizeof(*up->servers));

@@ -14,6 +14,7 @@
 #include "up/tried.h"
 #include "up/upstream_rows.h"
 #include "up/view.h"
+#include "up/watch_conf.h"
 
 struct balancer;
 struct member_name;
@@ -115,6 +116,7 @@ struct upstream {
 	size_t			 nname;
 	const struct balancer	*balance;	/* const */
 	unsigned		 panic;		/* percent */
+	struct watch_conf	 watch;
 	struct view		 view;
 	struct pool_limits	 pool;
 	struct board_upstream	*live;		/* of the board */

@@ -11,6 +11,8 @@
 #include "base/must.h"
 #include "base/vec.h"
 #include "up/names.h"
+#include "up/probe_conf.h"
+#include "up/watch_conf.h"
 
 #define SEPS		" \t,"
 #define PORT_HTTP	80
@@ -544,7 +546,12 @@ static const struct conf_row rows[] = {
 static const struct conf_group group = {
 	"upstream", rows, sizeof(struct upstream_conf), link_upstream
 };
-static const struct conf_group *const groups[] = { &group, NULL };
+static const struct conf_group *const groups[] = {
+	&group,
+	&probe_group,
+	&watch_group,
+	NULL
+};
 
 const struct conf_section upstream_section = {
 	.type = "upstream", .named = true, .groups = groups,
