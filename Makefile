@@ -234,6 +234,7 @@ SRCS_CONTROL = \
 	src/control/api_log.c \
 	src/control/api_names.c \
 	src/control/api_order.c \
+	src/control/api_probes.c \
 	src/control/api_state.c \
 	src/control/api_upstreams.c \
 	src/control/dns.c \
@@ -295,6 +296,7 @@ SRCS_CLI = \
 	src/cli/show_log.c \
 	src/cli/show_names.c \
 	src/cli/show_plan.c \
+	src/cli/show_probes.c \
 	src/cli/show_upstreams.c \
 	src/cli/show_why.c \
 	src/cli/sluicectl.c \
