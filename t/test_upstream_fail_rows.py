@@ -21,6 +21,7 @@ from lib.peer import (Peer, close_now, hold, no_body, raw, reset_now,
                       respond)
 
 CASES = {}
+STATES = {}     # rows that are of servers, and of no request
 NUMBERS = itertools.count()
 # where one cause ends more requests than the one that is looked at
 MANY = {"generation_expired"}
@@ -30,6 +31,14 @@ def case(f):
     """The function is the case of the row with its name."""
     assert f.__name__ not in CASES
     CASES[f.__name__] = f
+    return f
+
+
+def state_case(f):
+    """The same of a row that says what is wrong with a server: it gives
+    the server's address, whose entry of sluicectl upstreams has the row."""
+    assert f.__name__ not in STATES
+    STATES[f.__name__] = f
     return f
 
 
@@ -658,6 +667,40 @@ def reset_before_head(env):
     return env.ask()
 
 
+# --- rows of servers ---
+
+@state_case
+def server_error(env):
+    app = env.peer(default=respond(status=500))
+    env.start(proxied(app.addr))
+    assert env.ask()[0].status == 500
+    return app.addr
+
+
+PROBED = "health.path = /h\nhealth.interval = 100ms\nhealth.fall = 1\n"
+
+
+@state_case
+def probe_status(env):
+    app = env.peer(default=respond(status=500))
+    env.start(proxied(app.addr, more=PROBED))
+    return app.addr
+
+
+@state_case
+def probe_body(env):
+    app = env.peer(default=respond(body=b"no"))
+    env.start(proxied(app.addr, more=PROBED + "health.body = ok\n"))
+    return app.addr
+
+
+@state_case
+def probe_websocket(env):
+    app = env.peer(default=respond())
+    env.start(proxied(app.addr, more=PROBED + "health.type = websocket\n"))
+    return app.addr
+
+
 # --- the test ---
 
 def counts(gate):
@@ -721,8 +764,26 @@ def check_conn(env, row):
     assert shown["requests"] == 1 and shown["last"]["id"] == ""
 
 
+def check_state(env, row):
+    """It is why the server is what it is, or of its last failure."""
+    addr = STATES[row](env)
+    deadline = net.Deadline(f"a server with {row}")
+    while True:
+        s, = env.gate.ctl_json("upstreams", "app")["upstreams"][0]["servers"]
+        last = s["last_failure"]
+        if row in (s["why"], last and last["fail"]):
+            break
+        net.wait_fd(None, min(deadline.left(), 0.02))
+    assert s["address"] == addr
+    text = env.gate.ctl("why", row).stdout
+    assert text.startswith(f"{row}: ") and env.main.rows[row]["advice"] in text
+
+
 @pytest.mark.parametrize("row", wire.FAILS)
 def test_row(env, row):
+    if row in STATES:
+        check_state(env, row)
+        return
     r, target = provoke(env, row)
     kind = env.main.rows[row]["proxy_status"]
     if r is None and target is None:
@@ -752,7 +813,7 @@ def test_row(env, row):
 
 def test_no_case_too_many():
     """A row that went, or one that two cases provoke."""
-    names = [*REQUESTS, *ANSWERS, *CASES]
+    names = [*REQUESTS, *ANSWERS, *CASES, *STATES]
     assert len(names) == len(set(names))
     assert set(names) <= set(wire.FAILS)
 

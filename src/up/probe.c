@@ -5,7 +5,7 @@
  * connection is closed too: no callback of the codec ends what calls it.
  * One deadline holds for all of it.
  */
-#include "up/probe_int.h"
+#include "up/probe.h"
 
 #include <errno.h>
 #include <stdarg.h>
@@ -17,9 +17,11 @@
 #include "base/must.h"
 #include "base/rand.h"
 #include "io/proxy_proto.h"
+#include "os/fault.h"
 #include "up/pool.h"
+#include "up/probe_int.h"
 
-#define ARENA_CHUNK	8192
+#define ARENA_CHUNK	4096
 #define KEEP		4	/* pages and chunks that are not given back */
 
 /* --- the end --- */
@@ -149,7 +151,7 @@ on_head(struct sink *k, struct msg *m, unsigned flags)
 		return;
 	}
 	p->phase = PHASE_BODY;
-	if (c->body.n > 0)
+	if (c->text.n > 0)
 		p->body = must_alloc(PROBE_BODY);
 	if (flags & WAIST_END)
 		judge_body(p);
@@ -251,12 +253,12 @@ make_request(struct probe *p, struct msg *m)
 	const struct probe_conf	*c = p->set->conf;
 	bool			 ws = c->type == PROBE_WEBSOCKET;
 
-	m->meth = (uint8_t)(ws ? METHOD_GET : c->method);
+	m->meth = (uint8_t)(ws ? METHOD_GET : c->meth);
 	m->method = msg_method_text(m->meth);
 	m->scheme = STR("http");
 	m->authority = c->host.n > 0 ? c->host : p->host;
 	m->host = m->authority;
-	m->target = c->path;
+	m->target = c->target;
 	m->minor = 1;
 	hdr_add(&p->arena, &m->hdrs, HDR_USER_AGENT, STR("sluice-health"));
 	for (size_t i = 0; i < c->fields.n; i++)
@@ -329,8 +331,11 @@ static void
 dial(struct probe *p, const struct sock_addr *a)
 {
 	bool	done;
-	int	fd = sock_dial(a, &done, NULL), error = errno;
+	int	fd, error;
 
+	errno = EMFILE;
+	fd = FAULT("probe_full") ? -1 : sock_dial(a, &done, NULL);
+	error = errno;
 	if (fd != -1 && io_sock_open(&p->io, p->env->ev, fd, 0, on_dialled,
 	    NULL) == -1) {
 		error = errno;

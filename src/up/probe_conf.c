@@ -156,7 +156,7 @@ digest(const struct probe_conf *p, int send_proxy)
 {
 	uint64_t	h = STR_HASH0;
 	uint64_t	v[] = { (uint64_t)p->type, (uint64_t)p->method,
-		p->is_regex, p->interval, p->timeout, (uint64_t)p->fall,
+		p->interval, p->timeout, (uint64_t)p->fall,
 		(uint64_t)p->rise, (uint64_t)send_proxy };
 
 	h = str_hash(str_make((const char *)v, sizeof(v)), h);
@@ -195,14 +195,11 @@ link_probe(struct conf_load *load, struct conf_obj *obj, void *part)
 		p->type = PROBE_HTTP;
 	if (check_path(load, obj, p) == -1)
 		return -1;
-	if (p->path.n == 0)
-		p->path = STR("/");
-	/* the choice's number until now */
-	p->method = (int)methods[p->method];
-	if (str_starts(p->body, STR("~"))) {
-		p->is_regex = true;
-		p->body = str_trim(str_sub(p->body, 1, p->body.n));
-	}
+	p->target = p->path.n == 0 ? STR("/") : p->path;
+	p->meth = (int)methods[p->method];
+	p->is_regex = str_starts(p->body, STR("~"));
+	p->text = p->is_regex ? str_trim(str_sub(p->body, 1, p->body.n)) :
+	    p->body;
 	p->digest = digest(p, c->told.send_proxy);
 	return 0;
 }

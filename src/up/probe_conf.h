@@ -24,18 +24,23 @@ struct probe_ranges {
 };
 
 struct probe_conf {
+	/* as written */
 	int			 type;		/* enum probe_type */
-	int			 method;	/* enum http_method */
+	int			 method;	/* the choice's number */
 	struct str		 path;
 	struct str		 host;		/* "": the server's own */
 	struct conf_pairs	 fields;
 	struct probe_ranges	 expect;
-	struct str		 body;		/* "": any */
-	bool			 is_regex;	/* body is one */
+	struct str		 body;
 	uint64_t		 interval;	/* ms */
 	uint64_t		 timeout;	/* ms, of a whole probe */
 	int64_t			 fall;
 	int64_t			 rise;
+	/* made of that */
+	int			 meth;		/* enum http_method */
+	struct str		 target;
+	struct str		 text;		/* of the body; "": any */
+	bool			 is_regex;	/* text is one */
 	uint64_t		 digest;	/* of all that; never 0 */
 };
 

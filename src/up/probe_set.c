@@ -25,7 +25,7 @@ probe_set_open(struct probe_set *s, const struct upstream_conf *c)
 	if (p->type == PROBE_OFF || !p->is_regex)
 		return;
 	/* the builder has seen that it compiles */
-	s->regex = pcre2_compile((PCRE2_SPTR)p->body.p, p->body.n,
+	s->regex = pcre2_compile((PCRE2_SPTR)p->text.p, p->text.n,
 	    PCRE2_NEVER_UTF | PCRE2_NEVER_BACKSLASH_C, &no, &at, NULL);
 }
 
@@ -63,5 +63,5 @@ probe_set_likes(const struct probe_set *s, struct str body)
 
 	if (p->is_regex)
 		return s->regex != NULL && fits(s->regex, body);
-	return memmem(body.p, body.n, p->body.p, p->body.n) != NULL;
+	return memmem(body.p, body.n, p->text.p, p->text.n) != NULL;
 }

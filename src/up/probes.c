@@ -7,6 +7,8 @@
  */
 #include "up/probes.h"
 
+#include <sys/resource.h>
+
 #include "base/must.h"
 #include "base/rand.h"
 #include "core/stat.h"
@@ -18,6 +20,7 @@
 
 #define SPREAD_MS	1000	/* in which the first probes begin */
 #define HASTE_MS	1000	/* the interval in transition, at most */
+#define FULL_EACH_MS	10000
 #define MEAN_SHIFT	3
 #define JITTER		10	/* percent */
 
@@ -78,7 +81,7 @@ on_due(struct timer *t)
 {
 	struct prober	*b = container_of(t, struct prober, due);
 
-	if (b->all->running < PROBES_MAX)
+	if (b->all->running < b->all->most)
 		begin(of(b));
 	else
 		list_add_tail(&b->all->waiting, &b->wait);
@@ -89,7 +92,7 @@ begin_waiting(struct probes *p)
 {
 	struct list	*l;
 
-	while (p->running < PROBES_MAX && !list_is_empty(&p->waiting)) {
+	while (p->running < p->most && !list_is_empty(&p->waiting)) {
 		l = p->waiting.next;
 		list_del(l);
 		begin(of(container_of(l, struct prober, wait)));
@@ -177,6 +180,19 @@ judge(struct watched *s, enum fail why, const char *detail)
 		    s->tag);
 }
 
+/* Ours: it says nothing of the server. */
+static void
+tell_full(struct probes *p, const char *detail)
+{
+	uint64_t	now = ev_ms(p->env.ev);
+
+	if (self == NULL || (p->full_ms != 0 &&
+	    now - p->full_ms < FULL_EACH_MS))
+		return;
+	p->full_ms = now;
+	log_warn(&self->lc, "probes: none can begin: %s", detail);
+}
+
 static void
 on_result(void *ctx, enum fail why, const char *detail, uint64_t us)
 {
@@ -185,8 +201,9 @@ on_result(void *ctx, enum fail why, const char *detail, uint64_t us)
 
 	s->prober.run = NULL;
 	p->running--;
-	/* ours: it says nothing of the server */
-	if (why != FAIL_DIAL_EXHAUSTED) {
+	if (why == FAIL_DIAL_EXHAUSTED)
+		tell_full(p, detail);
+	else {
 		note(s, why, us);
 		judge(s, why, detail);
 	}
@@ -317,11 +334,24 @@ probes_drop(struct probes *p, struct watched *s)
 	begin_waiting(p);
 }
 
+static unsigned
+find_most(void)
+{
+	struct rlimit	r;
+
+	if (getrlimit(RLIMIT_NOFILE, &r) == -1 ||
+	    r.rlim_cur / 2 >= PROBES_MAX)
+		return PROBES_MAX;
+	return r.rlim_cur < 4 ? 1 : (unsigned)r.rlim_cur / 2;
+}
+
 void
 probes_init(struct probes *p, struct ev *ev, struct shm *shm, struct rand *r)
 {
 	p->shm = shm;
 	p->running = 0;
+	p->most = find_most();
+	p->full_ms = 0;
 	list_init(&p->waiting);
 	probe_env_init(&p->env, ev, r);
 }

@@ -9,7 +9,8 @@
 
 #include "up/probe.h"
 
-#define PROBES_MAX	256	/* at once; others wait their turn */
+#define PROBES_MAX	1024	/* at once, and half of what the process
+				 * may open; others wait their turn */
 #define PROBES_LATE_MS	100	/* behind its time: it is counted as late */
 #define PROBES_KNOWN_MS	2000	/* from then on a server counts as known */
 
@@ -54,6 +55,8 @@ struct probes {
 	struct probe_env	 env;
 	struct list		 waiting;	/* struct prober.wait */
 	unsigned		 running;
+	unsigned		 most;		/* at once */
+	uint64_t		 full_ms;	/* said then; 0: never */
 };
 
 void probes_init(struct probes *, struct ev *, struct shm *, struct rand *);

@@ -224,33 +224,42 @@ walk(struct watch *w, const struct conf *conf)
 	free_ups(k.old, k.nold);
 }
 
+/* Those of an upstream that are not watched yet. */
+static void
+lead_in(struct watch *w, const struct upstream_rows *rows,
+    const struct upstream_conf *c)
+{
+	const struct board_server	*b;
+	uint64_t			 tag;
+	int64_t				 at;
+
+	for (size_t i = 0; i < c->servers.n; i++) {
+		at = row_of(rows, c, &c->servers.v[i]);
+		if (at < 0 || c->servers.v[i].name.n > 0)
+			continue;
+		b = shm_row(w->shm, &board_servers, (uint32_t)at);
+		tag = atomic_load(&b->tag);
+		if (find(w, (uint32_t)at, tag) == NULL)
+			slow_start_begin(w->shm, (uint32_t)at, tag,
+			    watch_conf_of(c)->slow_start);
+	}
+}
+
 void
 watch_prepare(struct watch *w, const struct conf *conf)
 {
-	struct conf_objs		 all = conf_all(conf, &upstream_section);
+	struct conf_objs		 all;
 	const struct upstream_conf	*c;
-	const struct board_server	*b;
 	struct upstream_rows		 rows;
-	uint64_t			 tag;
-	int64_t				 at, up;
+	int64_t				 at;
 
+	all = conf_all(conf, &upstream_section);
 	upstream_rows_open(&rows, w->shm);
-	grow(w);
 	for (size_t i = 0; i < all.n; i++) {
 		c = (const struct upstream_conf *)all.v[i];
-		up = upstream_rows_find(&rows, c->obj.name);
-		if (up < 0 || !had_servers(w->ups, w->nup, (uint32_t)up))
-			continue;
-		for (size_t j = 0; j < c->servers.n; j++) {
-			at = row_of(&rows, c, &c->servers.v[j]);
-			if (at < 0 || c->servers.v[j].name.n > 0)
-				continue;
-			b = shm_row(w->shm, &board_servers, (uint32_t)at);
-			tag = atomic_load(&b->tag);
-			if (find(w, (uint32_t)at, tag) == NULL)
-				slow_start_begin(w->shm, (uint32_t)at, tag,
-				    watch_conf_of(c)->slow_start);
-		}
+		at = upstream_rows_find(&rows, c->obj.name);
+		if (at >= 0 && had_servers(w->ups, w->nup, (uint32_t)at))
+			lead_in(w, &rows, c);
 	}
 	upstream_rows_close(&rows);
 }

@@ -2,8 +2,8 @@
  * WebSocket syntax (RFC 6455): the keys of the handshake and the heads of
  * frames.  Pure functions; whoever asks a server for a ping uses them.
  */
-#ifndef SL_CODEC_WS_H
-#define SL_CODEC_WS_H
+#ifndef SL_CODEC_WS_WS_H
+#define SL_CODEC_WS_WS_H
 
 #include "base/str.h"
 
