@@ -18,7 +18,7 @@
 #include "base/rand.h"
 #include "io/proxy_proto.h"
 #include "os/fault.h"
-#include "up/pool.h"
+#include "up/dial_fail.h"
 #include "up/probe_int.h"
 
 #define ARENA_CHUNK	4096
@@ -318,7 +318,7 @@ on_dialled(struct io *io, unsigned what)
 	error = io_dialled(io);
 	if (error != 0) {
 		probe_detail(p, "%s", strerror(error));
-		probe_over(p, pool_dial_fail(error));
+		probe_over(p, dial_fail(error));
 	} else if (!write_preface(p))
 		probe_over(p, FAIL_SEND_ERROR);
 	else if (p->set->conf->type == PROBE_TCP)
@@ -345,7 +345,7 @@ dial(struct probe *p, const struct sock_addr *a)
 	if (fd != -1)
 		return;
 	probe_detail(p, "%s", strerror(error));
-	probe_over(p, pool_dial_fail(error));
+	probe_over(p, dial_fail(error));
 }
 
 struct probe *
