@@ -19,6 +19,8 @@
 #include "handler/static.h"
 #include "up/names.h"
 #include "up/retry.h"
+#include "up/outlier.h"
+#include "up/probes.h"
 #include "up/server_use.h"
 
 /* --- sections of the configuration --- */
@@ -170,5 +172,7 @@ const struct shm_region *const shm_regions[] = {
 	&board_retry_uses,
 	&board_names,
 	&board_queues,
+	&board_outliers,
+	&board_probes,
 	NULL
 };

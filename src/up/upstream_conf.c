@@ -14,6 +14,8 @@
 #include "up/names.h"
 #include "up/retry.h"
 #include "up/sticky.h"
+#include "up/probe_conf.h"
+#include "up/watch_conf.h"
 
 #define SEPS		" \t,"
 #define PORT_HTTP	80
@@ -577,6 +579,8 @@ static const struct conf_group *const groups[] = {
 	&retry_group,
 	&fallback_group,
 	&choice_group,
+	&probe_group,
+	&watch_group,
 	NULL
 };
 

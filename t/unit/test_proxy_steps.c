@@ -8,18 +8,39 @@
 
 #include "core/settings.h"
 #include "handler/proxy.h"
-#include "up/sticky.h"
+#include "up/server_use.h"
 
 /* In place of the program's: the archive's registry stays out. */
+const struct conf_section	 upstream_section = { .type = "upstream" };
 const struct conf_section *const conf_sections[] = {
 	&upstream_section, NULL
 };
 const char conf_builtin[] = "";
 const struct balancer *const balancers[] = { NULL };
-/* its templates know routes, which know the registry */
-const struct conf_group choice_group = { "choice", NULL, 0, NULL };
 
 /* --- the doubles --- */
+
+/* Nothing is configured here: the keys of [upstream] stay out as well. */
+int
+upstream_parse_servers(struct conf_load *load, const struct conf_row *row,
+    void *dst, const struct conf_item *it, size_t n)
+{
+	(void)load;
+	(void)row;
+	(void)dst;
+	(void)it;
+	(void)n;
+	return -1;
+}
+
+void
+upstream_check_times(struct conf_load *load, const struct conf_obj *obj,
+    const struct upstream_times *t)
+{
+	(void)load;
+	(void)obj;
+	(void)t;
+}
 
 /* a server's stream, as its codec would have it */
 struct far {
@@ -275,6 +296,13 @@ upstream_any_left(struct upstream *up, const struct tried *tried)
 }
 
 void
+use_time(const struct server *s, uint64_t us)
+{
+	(void)us;
+	ck_assert_ptr_eq(s, w.asked);
+}
+
+void
 view_refresh(struct upstream *up)
 {
 	(void)up;
@@ -286,28 +314,6 @@ view_takes(const struct upstream *up, const struct server *s,
 {
 	(void)up;
 	return !tried_has(p->tried, s);
-}
-
-uint32_t
-view_weight(const struct server *s)
-{
-	(void)s;
-	return 1;
-}
-
-uint32_t
-view_share(const struct upstream *up, const struct server *s)
-{
-	(void)up;
-	(void)s;
-	return 1;
-}
-
-uint32_t
-view_active(const struct server *s)
-{
-	(void)s;
-	return 0;
 }
 
 /* What a request says of the choice: nothing. */
