@@ -18,7 +18,8 @@ ONE = "[sluice]\nworkers = 1\n"
 def conf(*addrs, more="", route="", top=ONE):
     servers = "".join(f"server = {a}\n" for a in addrs)
     return f"{top}[listener web]\nbind = 127.0.0.1:@port@\n{wire.PROBE}" \
-        f"[upstream app]\nbalance = round_robin\n{servers}{more}\n" \
+        f"[upstream app]\nbalance = round_robin\n" \
+        f"outlier = off\n{servers}{more}\n" \
         f"[route all]\npath = /*\nupstream = app\n{route}"
 
 

@@ -19,7 +19,7 @@ def dead():
 
 
 def upstream(name, server, more=""):
-    return f"[upstream {name}]\nbalance = round_robin\n" \
+    return f"[upstream {name}]\nbalance = round_robin\noutlier = off\n" \
         f"server = {server}\n{more}\n"
 
 
@@ -51,7 +51,7 @@ def test_after_all_tries(sluice, peer):
     bad = [peer(default=reset_now()) for _ in range(4)]
     b = [peer(default=reset_now()), peer()]
     lines = "".join(f"server = {p.addr}\n" for p in bad)
-    s = sluice(HEAD + f"[upstream a]\n{lines}fallback = b\n" +
+    s = sluice(HEAD + f"[upstream a]\noutlier = off\n{lines}fallback = b\n" +
                upstream("b", b[0].addr, f"server = {b[1].addr}") + route())
     for i in range(2):
         assert http.get(s.port, f"/{i}").status == 200

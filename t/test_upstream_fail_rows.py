@@ -137,8 +137,7 @@ def check_conn(env, row):
 
 
 # rows of attempts, with which no request ends, and who has them
-ATTEMPTS = {"server_error": "test_retry_again.py",
-            "attempt_cut": "unit/test_retry_cut.c"}
+ATTEMPTS = {"attempt_cut": "test_retry_cut.py"}
 
 
 @pytest.mark.parametrize("row", [r for r in wire.FAILS

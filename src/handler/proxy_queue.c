@@ -14,6 +14,20 @@
 
 #define NAMES_MS	20	/* between looks whether a name has addresses */
 
+/*
+ * In the place of a pooled connection that was dead; the server may have
+ * gone out of service meanwhile.
+ */
+static bool
+claim_anew(struct proxy *p, const struct pick *want)
+{
+	if (!p->fresh || p->server == NULL)
+		return false;
+	view_refresh(p->up);
+	return view_takes(p->up, p->server, want) &&
+	    pool_claim(p->server, &p->wait, true);
+}
+
 struct server *
 proxy_pick(struct proxy *p)
 {
@@ -23,11 +37,7 @@ proxy_pick(struct proxy *p)
 	p->queue.upstream = p->up;
 	if (FAULT("no_server"))
 		return NULL;
-	/* In the place of a pooled connection that was dead. */
-	view_refresh(p->up);
-	if (p->fresh && p->server != NULL &&
-	    view_takes(p->up, p->server, &want) &&
-	    pool_claim(p->server, &p->wait, true))
+	if (claim_anew(p, &want))
 		return p->server;
 	if (p->queue.in == NULL && queue_is_due(p->up, &p->tried))
 		return NULL;

@@ -84,7 +84,7 @@ serve_one(struct peer *s, const char *body)
 static const struct down {
 	enum server_state	 state;
 	const char		*request;
-	const char		*rest;		/* of it, as a server reads it */
+	const char		*rest;		/* its body, as it is read */
 	bool			 cut;
 } downs[] = {
 	{ SERVER_DOWN, "GET / HTTP/1.1\r\nHost: a\r\n\r\n", "", true },
