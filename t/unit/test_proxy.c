@@ -507,7 +507,8 @@ START_TEST(test_turns)
 	struct peer	*c[6];
 	struct peer	*s[6];
 
-	env_start(t, "[route r]\npath = /*\ntargets = $0 $1 $2\n");
+	env_start(t, "[route r]\npath = /*\ntargets = $0 $1 $2\n"
+	    "balance = round_robin\n");
 	for (unsigned i = 0; i < 6; i++) {
 		c[i] = client_new(t);
 		peer_send(t, c[i], GET("/"));

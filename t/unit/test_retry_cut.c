@@ -7,12 +7,12 @@
 
 #include "proxy_env.h"
 
-static struct env	*t;
+static struct env	 env;
+static struct env	*const t = &env;
 
 static void
 setup(void)
 {
-	t = calloc(1, sizeof(*t));
 	env_init(t);
 }
 
@@ -20,7 +20,6 @@ static void
 teardown(void)
 {
 	env_fini(t);
-	free(t);
 }
 
 static void
