@@ -384,3 +384,30 @@ def test_reload_keeps_budget(sluice, peer):
     s.reload(conf(*addrs, more="retry.budget = 0\nretry.floor = 0\n"))
     for _ in range(3):
         wire.is_fail(http.get(s.port), "retry_budget")
+
+
+def test_budget_over_a_death(sluice, peer):
+    """A worker that is killed takes nothing with it, nor leaves a gap."""
+    bad = [peer(default=reset_now()) for _ in range(3)]
+    s = sluice(conf(*[b.addr for b in bad], top="[sluice]\nworkers = 4\n",
+                    more="retry.backoff = 0\n"))
+    sent = []
+
+    def ask():
+        for _ in range(60):
+            sent.append(1)
+            with http.Client(s.port) as c:
+                try:
+                    c.get("/x")
+                except (http.Closed, ConnectionError):
+                    pass        # of the one that was killed
+    began = time.monotonic()
+    threads = [Thread(ask) for _ in range(8)]
+    net.until("half of it", lambda: len(sent) > 200)
+    s.wait_role("worker 2", s.kill("worker 2"))
+    for t in threads:
+        t.join()
+    took = time.monotonic() - began
+    asked = sum(len(b.requests) for b in bad)
+    assert asked <= 1.2 * len(sent) + 3 * took + 30
+    assert asked >= 1.2 * len(sent) + 30 - 15
