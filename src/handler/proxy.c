@@ -215,7 +215,7 @@ note_asked(struct proxy *p, struct server *s)
 static void
 lose_server(struct proxy *p, struct server *s, enum fail why)
 {
-	struct attempt	a;
+	struct attempt	a = { .server = NULL };
 
 	note_asked(p, s);
 	attempt_init(&a);
