@@ -218,10 +218,14 @@ lose_server(struct proxy *p, struct server *s, enum fail why)
 	struct attempt	a = { .server = NULL };
 
 	note_asked(p, s);
-	attempt_init(&a);
-	attempt_begin(&a, s);
-	attempt_failed(&a, why);
-	attempt_end(&a);
+	if (p->attempt.server == s)
+		attempt_failed(&p->attempt, why);
+	else {
+		attempt_init(&a);
+		attempt_begin(&a, s);
+		attempt_failed(&a, why);
+		attempt_end(&a);
+	}
 	log_dbg(&p->x->lc, "server \"%.*s\": %s; the other address is "
 	    "waited for", STR_FMT(s->text), fail_row(why)->name);
 }
