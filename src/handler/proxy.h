@@ -28,6 +28,7 @@
 #include "core/route.h"
 #include "handler/proxy_fallback.h"
 #include "handler/proxy_keep.h"
+#include "handler/proxy_relay.h"
 #include "handler/proxy_retry.h"
 #include "up/attempt.h"
 #include "up/pool.h"
@@ -194,14 +195,5 @@ void proxy_set_host(struct proxy *);
 struct msg *proxy_make_answer(struct proxy *, const struct msg *);
 /* The stream is about to go: slices of p->res become the arena's. */
 void proxy_own_answer(struct proxy *);
-
-/* --- proxy_relay.c --- */
-/* The server changes the protocol: answers, or ends the attempt. */
-void proxy_upgrade(struct proxy *, const struct msg *);
-/* The answer's head is on its way to the client: bytes follow. */
-void proxy_relay_begin(struct proxy *);
-/* Closes what the relay has; harmless when there is none. */
-void proxy_relay_end(struct proxy *);
-extern const struct serve_part proxy_part;	/* a row of serve_parts[] */
 
 #endif

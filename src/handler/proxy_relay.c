@@ -11,12 +11,13 @@
  * server is no more, by the configuration or its names: they go on for
  * [sluice] drain.streams, as all may when the process drains.
  */
-#include "handler/proxy.h"
+#include "handler/proxy_relay.h"
 
 #include <stdlib.h>
 
 #include "base/must.h"
 #include "core/settings.h"
+#include "handler/proxy.h"
 #include "io/relay.h"
 
 enum side { CLIENT, SERVER };
