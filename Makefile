@@ -170,6 +170,10 @@ SRCS_CORE = \
 	src/core/trust.c
 SRCS_UP = \
 	src/up/attempt.c \
+	src/up/breaker.c \
+	src/up/breaker_conf.c \
+	src/up/breaker_pick.c \
+	src/up/breaker_sweep.c \
 	src/up/members.c \
 	src/up/name_conf.c \
 	src/up/names_rows.c \

@@ -16,6 +16,7 @@
 #include "core/settings.h"
 #include "handler/proxy.h"
 #include "handler/static.h"
+#include "up/breaker.h"
 #include "up/names.h"
 #include "up/server_use.h"
 
@@ -154,6 +155,8 @@ const struct shm_region *const shm_regions[] = {
 	&board_servers,
 	&board_servers_live,
 	&board_server_uses,
+	&board_breakers,
+	&board_breaker_confs,
 	&board_upstreams,
 	&board_names,
 	&board_queues,

@@ -495,6 +495,15 @@ def no_server(env):
 
 
 @case
+def breaker_open(env):
+    app = f"127.0.0.1:{net.free_port()}"
+    env.start(proxied(app, more="breaker.failures = 1"))
+    env.ask()
+    env.before = counts(env.gate)
+    return env.ask()
+
+
+@case
 def dial_refused(env):
     env.start(proxied(f"127.0.0.1:{net.free_port()}"))
     return env.ask()

@@ -10,6 +10,7 @@
 
 #include "base/must.h"
 #include "os/proc.h"
+#include "up/breaker.h"
 #include "up/names.h"
 #include "up/queue.h"
 #include "up/server_use.h"
@@ -159,6 +160,32 @@ max_conns(const struct board_server *s)
 	return atomic_load(&w->limit);
 }
 
+/* null where there is none */
+static json_t *
+describe_breaker(uint32_t i, uint64_t tag)
+{
+	struct breaker_look	k;
+	struct breaker		br;
+	json_t			*j;
+
+	if (!breaker_find(&br, self->shm, i, tag))
+		return json_null();
+	k = breaker_look(&br);
+	j = json_pack("{s:s}", "state", breaker_names[k.state]);
+	set_num(j, "failures_in_a_row", k.failures);
+	json_object_set_new(j, "window", json_pack("{s:o, s:o}", "requests",
+	    api_num(k.all), "failures", api_num(k.bad)));
+	set_num(j, "turn_in_ms", k.ms);
+	set_num(j, "let_through", k.let);
+	set_num(j, "answered_well", k.good);
+	set_num(j, "opened", atomic_load(&br.b->opened));
+	set_num(j, "half_opened", atomic_load(&br.b->half));
+	set_num(j, "closed", atomic_load(&br.b->closed));
+	set_num(j, "probes", atomic_load(&br.b->probed));
+	set_num(j, "probes_lost", atomic_load(&br.b->lost));
+	return j;
+}
+
 static json_t *
 describe_server(const struct walk *w, uint32_t i,
     const struct board_server *s)
@@ -179,6 +206,8 @@ describe_server(const struct walk *w, uint32_t i,
 	set_num(j, "attempts", atomic_load(&l->load) >> LOAD_SHIFT);
 	set_num(j, "failures", atomic_load(&l->failures));
 	json_object_set_new(j, "last_failure", describe_last(l));
+	json_object_set_new(j, "breaker", describe_breaker(i,
+	    atomic_load(&s->tag)));
 	json_object_set_new(j, "connections", json_pack("{s:o, s:o, s:o}",
 	    "open", api_num(sum.open), "idle", api_num(sum.idle),
 	    "active", api_num(sum.active)));

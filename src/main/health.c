@@ -8,6 +8,7 @@
 #include "main/skel.h"
 
 #include "core/lease.h"
+#include "up/breaker.h"
 #include "up/queue.h"
 #include "main/roles.h"
 
@@ -25,6 +26,7 @@ on_sweep(struct timer *t)
 	if (n > 0)
 		log_warn(&self->lc, "lease: %u words repaired", n);
 	queue_sweep(self->shm);
+	breaker_sweep(self->shm);
 	ev_timer(self->ev, t, SWEEP_MS);
 }
 

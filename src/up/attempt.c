@@ -10,6 +10,7 @@
 
 #include "base/must.h"
 #include "core/stat.h"
+#include "os/proc.h"
 #include "up/server_use.h"
 #include "up/upstream.h"
 
@@ -26,12 +27,37 @@ attempt_init(struct attempt *a)
 	list_init(&a->node);
 }
 
+/* It is over; the next one may be chosen already. */
+static void
+finish(struct attempt *a)
+{
+	struct server	*s = a->server;
+
+	if (s == NULL)
+		return;
+	breaker_leave(a);
+	list_del(&a->node);
+	if (a->counted && use_counts(s)) {
+		use_active(s, -1);
+		atomic_fetch_sub_explicit(&s->live->load, 1,
+		    memory_order_relaxed);
+	}
+	server_unref(&a->server);
+}
+
 /* One word has both numbers: two counts for the price of one. */
 void
 attempt_begin(struct attempt *a, struct server *s)
 {
-	attempt_end(a);
+	/* the same over another connection is the same probe */
+	if (a->server == s && !a->judged && !a->next.held) {
+		a->next = a->probe;
+		a->probe.held = false;
+	}
+	finish(a);
 	a->server = server_ref(s);
+	a->probe = a->next;
+	a->next.held = false;
 	a->judged = false;
 	a->counted = use_counts(s);
 	list_add(s->attempts.prev, &a->node);
@@ -53,6 +79,7 @@ judge(struct attempt *a, enum fail why)
 
 	if (!is_alive(s))
 		return;
+	breaker_attempt(a, why);
 	if (why == FAIL_NONE) {
 		/* a load alone, as a rule: the line stays shared */
 		if (atomic_load_explicit(&s->live->fails,
@@ -89,15 +116,8 @@ attempt_failed(struct attempt *a, enum fail why)
 void
 attempt_end(struct attempt *a)
 {
-	struct server	*s = a->server;
-
-	if (s == NULL)
-		return;
-	list_del(&a->node);
-	if (a->counted && use_counts(s)) {
-		use_active(s, -1);
-		atomic_fetch_sub_explicit(&s->live->load, 1,
-		    memory_order_relaxed);
-	}
-	server_unref(&a->server);
+	/* chosen, and not begun */
+	if (a->next.held)
+		breaker_return(self->shm, &a->next);
+	finish(a);
 }

@@ -10,6 +10,7 @@
 
 #include "base/must.h"
 #include "base/vec.h"
+#include "up/breaker_conf.h"
 #include "up/names.h"
 
 #define SEPS		" \t,"
@@ -544,7 +545,9 @@ static const struct conf_row rows[] = {
 static const struct conf_group group = {
 	"upstream", rows, sizeof(struct upstream_conf), link_upstream
 };
-static const struct conf_group *const groups[] = { &group, NULL };
+static const struct conf_group *const groups[] = {
+	&group, &breaker_group, NULL
+};
 
 const struct conf_section upstream_section = {
 	.type = "upstream", .named = true, .groups = groups,
