@@ -146,8 +146,8 @@ def test_other_server(sluice, peer):
     s = sluice(conf(app, bad, keys="breaker.failures = 2"))
     while len(bad.requests) < 2:
         ask(s)
-    s.wait_log(re.escape(f'server "{bad.addr}" of "app": breaker closed -> '
-                         'open: 2 failures in a row'))
+    s.wait_log(re.escape(bad.addr) + ".*breaker closed -> open: "
+               "2 failures in a row")
     for _ in range(20):
         assert ask(s) == 200
     assert len(bad.requests) == 2
