@@ -174,6 +174,7 @@ SRCS_UP = \
 	src/up/breaker_conf.c \
 	src/up/breaker_pick.c \
 	src/up/breaker_sweep.c \
+	src/up/dial_fail.c \
 	src/up/members.c \
 	src/up/name_conf.c \
 	src/up/names_rows.c \
@@ -226,13 +227,15 @@ SRCS_CONTROL = \
 	src/control/api_log.c \
 	src/control/api_names.c \
 	src/control/api_order.c \
+	src/control/api_servers.c \
 	src/control/api_state.c \
 	src/control/api_upstreams.c \
 	src/control/dns.c \
 	src/control/explain.c \
 	src/control/lookup.c \
 	src/control/names.c \
-	src/control/resolver.c
+	src/control/resolver.c \
+	src/control/search.c
 
 # the table of contents
 SRCS_REGISTRY = \
@@ -245,6 +248,7 @@ SRCS_MAIN = \
 	src/main/build.c \
 	src/main/check.c \
 	src/main/child.c \
+	src/main/child_names.c \
 	src/main/control.c \
 	src/main/fail_doc.c \
 	src/main/handover.c \
@@ -282,6 +286,7 @@ SRCS_CLI = \
 	src/cli/follow.c \
 	src/cli/named.c \
 	src/cli/peek.c \
+	src/cli/server.c \
 	src/cli/show.c \
 	src/cli/show_explain.c \
 	src/cli/show_log.c \
@@ -321,7 +326,8 @@ CC_asan = $(CC)
 CC_cover = $(CC)
 CC_fuzz = $(FUZZ_CC)
 
-SANITIZE = -fsanitize=address,undefined -fno-sanitize-recover=all
+SANITIZE = -fsanitize=address,undefined -fno-sanitize-recover=all \
+	-fno-omit-frame-pointer
 # over all files at once: an eighth fewer instructions; CFLAGS=-fno-lto
 # leaves it out
 CF_plain = $(CFLAGS_OPT) $(CFLAGS_LTO)
@@ -331,7 +337,8 @@ CF_cover = -O0 -g --coverage -fprofile-update=atomic -DSL_FAULTS=1 -DSL_COVER=1
 # without a call at each comparison: most of these are those of UBSan, and
 # they take a third of the time; memcmp still tells libFuzzer its words
 CF_fuzz = -O1 -g -fsanitize=fuzzer-no-link,address,undefined \
-	-fno-sanitize-coverage=trace-cmp -fno-sanitize-recover=all -DSL_FAULTS=1
+	-fno-sanitize-coverage=trace-cmp -fno-sanitize-recover=all \
+	-fno-omit-frame-pointer -DSL_FAULTS=1
 # as the objects were made: the link compiles once more
 LF_plain = $(CFLAGS_OPT) $(CFLAGS_LTO)
 LF_asan = $(SANITIZE)
@@ -532,7 +539,7 @@ do-itest: $(PROGS)
 		$(TESTENV) sh t/lib/itest.sh $(PYTEST); \
 	fi
 
-do-soak: $(PROGS)
+do-soak: $(PROGS) $(B)/t/unit/test_route_cost
 	@test ! -d t/soak || SOAK_SCALE=$(SOAK_SCALE) $(TESTENV) \
 	    $(PYTEST) t/soak || test $$? -eq 5
 

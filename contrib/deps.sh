@@ -4,10 +4,12 @@
 # testing (check), make lint (lint), fuzz, cover and bench need.  As root
 # it installs what is missing and says so in one line; as anybody else it
 # prints the command and exits 4.  On other systems it does nothing:
-# configure then names what is missing.  The servers that bench compares
-# with are not started as services, neither now nor at the next boot.
+# configure then names what is missing.  The servers that tests and bench
+# use are not started as services, neither now nor at the next boot.
 
 set -u
+# where servers are, which is on root's path alone
+PATH=$PATH:/usr/sbin:/sbin
 
 command -v dpkg-query >/dev/null 2>&1 || exit 0
 command -v apt-get >/dev/null 2>&1 || exit 0
@@ -22,7 +24,8 @@ for what; do
 			want="$want gcc libc6-dev" ;;
 	check)	want="$want check python3 python3-pytest goaccess"
 		want="$want python3-websockets nodejs node-ws"
-		want="$want dnsmasq-base" ;;
+		want="$want dnsmasq-base nginx-light haproxy curl strace"
+		want="$want valgrind systemd zsh" ;;
 	lint)	want="$want python3 mandoc shellcheck cppcheck" ;;
 	fuzz)	want="$want clang libclang-rt-dev" ;;
 	cover)	want="$want gcovr" ;;
@@ -43,7 +46,8 @@ for pkg in $want; do
 	*" $pkg=installed "*) continue ;;
 	esac
 	case $pkg in
-	make|pkg-config|mandoc|shellcheck|cppcheck|clang|gcovr|nginx-light)
+	make|pkg-config|mandoc|shellcheck|cppcheck|clang|gcovr|nginx-light|\
+	haproxy|curl|strace|valgrind|zsh)
 		command -v "${pkg%-light}" >/dev/null 2>&1 && continue ;;
 	esac
 	case " $missing " in

@@ -1,11 +1,8 @@
 """Completion in bash, and that zsh takes its file."""
 import os
-import shutil
 import subprocess
 
-import pytest
-
-from lib.cmd import BIN, run
+from lib.cmd import BIN, run, tool
 
 FILE = f"{BIN}/complete.bash"
 CONF = """[listener web]
@@ -100,8 +97,7 @@ def test_files(tmp):
     assert ctl("explain", "--config", f"{tmp}/s") == [f"{tmp}/site.conf"]
 
 
-@pytest.mark.skipif(not shutil.which("zsh"), reason="no zsh")
 def test_zsh_takes_it():
-    done = subprocess.run(["zsh", "-n", f"{BIN}/complete.zsh"],
+    done = subprocess.run([tool("zsh"), "-n", f"{BIN}/complete.zsh"],
                           capture_output=True, text=True, check=False)
     assert done.returncode == 0 and done.stderr == ""

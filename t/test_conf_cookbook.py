@@ -1,18 +1,17 @@
 """The cookbook's pages: both configurations load, and answer alike."""
 import os
 import re
-import shutil
 import subprocess
 
 import pytest
 
 from lib import conf, http, net
+from lib.cmd import tool
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 BOOK = os.path.join(ROOT, "doc", "cookbook")
 PAGES = sorted(os.listdir(BOOK))
 HOST = "www.example.com"
-NGINX = shutil.which("nginx") or shutil.which("nginx", path="/usr/sbin")
 
 
 def block(page, kind):
@@ -58,11 +57,10 @@ def test_loads(tmp, site, page):
     conf.loads(tmp)
 
 
-@pytest.mark.skipif(NGINX is None, reason="no nginx")
 @pytest.mark.parametrize("page", PAGES)
 def test_nginx_takes_its_own(tmp, site, page):
     done = subprocess.run(
-        [NGINX, "-t", "-c", nginx_conf(page, tmp, site, 8080), "-e",
+        [tool("nginx"), "-t", "-c", nginx_conf(page, tmp, site, 8080), "-e",
          f"{tmp}/err"], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
 
@@ -74,7 +72,7 @@ def _nginx(tmp, site):
     def start(page):
         port = net.free_port()
         path = nginx_conf(page, tmp, site, port)
-        p = subprocess.Popen([NGINX, "-c", path, "-e", f"{tmp}/err"],
+        p = subprocess.Popen([tool("nginx"), "-c", path, "-e", f"{tmp}/err"],
                              stdin=subprocess.DEVNULL)
         started.append(p)
         deadline = net.Deadline("nginx")
@@ -100,7 +98,6 @@ def told(port, host, path):
         r.body if r.status == 200 else b""
 
 
-@pytest.mark.skipif(NGINX is None, reason="no nginx")
 @pytest.mark.parametrize("path", [
     "/", "/a.txt", "/sub", "/sub/", "/none", "/none/", "/.hidden",
     "/.git/config", "/private/secret", "/old/x", "/old", "/%61.txt",

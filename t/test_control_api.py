@@ -4,7 +4,6 @@ import fcntl
 import json
 import mmap
 import os
-import shutil
 import signal
 import socket
 import struct
@@ -13,7 +12,7 @@ import subprocess
 import pytest
 
 from lib import cmd, http, net
-from lib.cmd import Thread
+from lib.cmd import Thread, tool
 
 CONF = """
 [listener web]
@@ -54,11 +53,10 @@ def by_role(s, role):
 
 # --- what it tells ---
 
-@pytest.mark.skipif(not shutil.which("curl"), reason="no curl")
 def test_curl(sluice):
     s = sluice(CONF)
     out = subprocess.run(
-        ["curl", "-sS", "--unix-socket", s.control,
+        [tool("curl"), "-sS", "--unix-socket", s.control,
          "http://localhost/v1/version"],
         capture_output=True, check=True, timeout=net.WAIT).stdout
     assert json.loads(out)["program"] == "sluiced"

@@ -7,7 +7,6 @@ import signal
 import pytest
 
 from lib import http, net, site
-from lib.net import Deadline
 
 CONF = site.CONF + """
 [log]
@@ -59,12 +58,6 @@ def numbers(s):
                   if (m := re.search(r"/hello\?n=(\d+)&", ln)))
 
 
-def until(s, what, true, seconds=None):
-    deadline = Deadline(what, seconds)
-    while not true():
-        net.wait_fd(s.pidfd, min(deadline.left(), 0.05))
-
-
 def settled(s):
     """Everything that was rotated is compressed."""
     rotated = [n for n in names(s) if n != "sluice.log"]
@@ -74,8 +67,8 @@ def settled(s):
 def test_rotated_by_size(sluice, tmp):
     s = start(sluice, tmp)
     n = send(s, 0, 400)
-    until(s, "compressed files", lambda: settled(s))
-    until(s, "all lines", lambda: len(numbers(s)) >= n)
+    net.until("compressed files", lambda: settled(s))
+    net.until("all lines", lambda: len(numbers(s)) >= n)
     assert numbers(s) == list(range(n))
     assert len(names(s)) > 3
     s.stop()
@@ -104,9 +97,9 @@ def test_rotates_while_killed(sluice, tmp):
         n = send(s, n, 120)
         pid = s.kill("logger")
         s.wait_role("logger", other_than=pid)
-    until(s, "all lines", lambda: len(numbers(s)) >= n)
+    net.until("all lines", lambda: len(numbers(s)) >= n)
     assert numbers(s) == list(range(n))
-    until(s, "compressed files", lambda: settled(s))
+    net.until("compressed files", lambda: settled(s))
     assert numbers(s) == list(range(n))
 
 
@@ -116,9 +109,9 @@ def test_rotates_while_killed(sluice, tmp):
 def test_killed_at(sluice, tmp, fault):
     s = start(sluice, tmp, f"{SMALL},{fault}")
     n = send(s, 0, 400)
-    until(s, "all lines", lambda: len(numbers(s)) >= n)
+    net.until("all lines", lambda: len(numbers(s)) >= n)
     assert numbers(s) == list(range(n))
-    until(s, "compressed files", lambda: settled(s), 40 * net.SCALE)
+    net.until("compressed files", lambda: settled(s), 40 * net.SCALE)
     assert numbers(s) == list(range(n))
 
 
@@ -127,7 +120,7 @@ def test_midnight(sluice, tmp, strategy):
     s = start(sluice, tmp, "log_midnight:1", rotation_strategy=strategy,
               compress_rotated_logs="off")
     n = send(s, 0, 5)
-    until(s, "a rotated file", lambda: "sluice.log.1" in names(s))
+    net.until("a rotated file", lambda: "sluice.log.1" in names(s))
     n = send(s, n, 5)
     s.wait_log(f"n={n - 1}&")
     assert names(s) == ["sluice.log", "sluice.log.1"]
@@ -139,7 +132,7 @@ def test_midnight_changes_the_name(sluice, tmp):
               file_pattern="{name}-{date}.log",
               compress_rotated_logs="off")
     n = send(s, 0, 5)
-    until(s, "two files", lambda: len(names(s)) == 2)
+    net.until("two files", lambda: len(names(s)) == 2)
     n = send(s, n, 5)
     s.wait_log(f"n={n - 1}&")
     assert all(re.fullmatch(r"sluice-\d{4}-\d\d-\d\d\.log", name)
@@ -163,7 +156,7 @@ def test_as_many_as_wanted(sluice, tmp):
                   for x in names(s)):
         n = send(s, n, 50)
         assert n < 5000
-    until(s, "what is too many gone",
+    net.until("what is too many gone",
           lambda: len(names(s)) == 4 + len(foreign))
     assert set(foreign) < set(names(s))
     assert "sluice.log.1" not in names(s)
@@ -184,7 +177,7 @@ def test_reopened_and_renamed(sluice, tmp):
     top = os.path.join(s.dir, "log")
     os.rename(f"{top}/sluice.log", f"{top}/mine")
     s.send(signal.SIGUSR1)
-    until(s, "a new file", lambda: "sluice.log" in names(s))
+    net.until("a new file", lambda: "sluice.log" in names(s))
     n = send(s, n, 5)
     s.wait_log(f"n={n - 1}&")
     s.reload(CONF + "file_pattern = {hostname}-{pid}.json\n")

@@ -9,7 +9,6 @@ import pytest
 
 from lib import http, net, site
 from lib.disk import limit
-from lib.net import Deadline
 
 CLF = re.compile(r'127\.0\.0\.1 - - \[[^]]+\] "GET \S+ HTTP/1\.1" 200 \d+')
 LINE = re.compile(r"\S+Z (debug|info|warning|error) [a-z]+( \d+)?: ")
@@ -68,12 +67,6 @@ def events(s, like="error"):
     return got
 
 
-def until(s, what, true, seconds=None):
-    deadline = Deadline(what, seconds)
-    while not true():
-        net.wait_fd(s.pidfd, min(deadline.left(), 0.05))
-
-
 @pytest.mark.parametrize("form", ["common", "combined"])
 def test_two_files(sluice, tmp, form):
     s = start(sluice, tmp, format=form)
@@ -119,8 +112,8 @@ def test_rotates_while_killed(sluice, tmp, fault):
         if not fault:
             pid = s.kill("logger")
             s.wait_role("logger", other_than=pid)
-    until(s, "all lines", lambda: len(numbers(s)) >= n)
-    until(s, "compressed files", lambda: settled(s), 40 * net.SCALE)
+    net.until("all lines", lambda: len(numbers(s)) >= n)
+    net.until("compressed files", lambda: settled(s), 40 * net.SCALE)
     assert numbers(s) == list(range(n))
     got = [m[1] for ln in events(s)
            if (m := re.search(r"/hello\?n=(\d+)&", ln))]
@@ -137,7 +130,7 @@ def test_retention(sluice, tmp):
             most[m[1]] = max(most.get(m[1], 0), int(m[2]))
         n = send(s, n, 50, FILL * 8)
         assert n < 3000
-    until(s, "two of each", lambda: len(names(s)) == 6)
+    net.until("two of each", lambda: len(names(s)) == 6)
 
 
 def test_reopened(sluice, tmp):
@@ -148,9 +141,9 @@ def test_reopened(sluice, tmp):
     for kind in "access", "error":
         os.rename(f"{top}/{kind}.log", f"{top}/{kind}.mine")
     s.send(signal.SIGUSR1)
-    until(s, "new files", lambda: len(names(s)) == 4)
+    net.until("new files", lambda: len(names(s)) == 4)
     n = send(s, n, 5)
-    until(s, "all lines", lambda: len(numbers(s)) == n)
+    net.until("all lines", lambda: len(numbers(s)) == n)
     assert numbers(s, r"access\.log$") == list(range(5, n))
 
 
@@ -158,9 +151,9 @@ def test_reopened(sluice, tmp):
 def test_taken_away(sluice, tmp, kind):
     """A file that somebody removes is made again."""
     s = start(sluice, tmp)
-    until(s, "both", lambda: names(s) == ["access.log", "error.log"])
+    net.until("both", lambda: names(s) == ["access.log", "error.log"])
     os.unlink(f"{s.dir}/log/{kind}.log")
-    until(s, "both", lambda: names(s) == ["access.log", "error.log"])
+    net.until("both", lambda: names(s) == ["access.log", "error.log"])
 
 
 def test_form_changes(sluice, tmp):
@@ -193,14 +186,14 @@ def test_full_for_a_while(sluice, tmp):
     for _ in range(2):
         pid = s.kill("logger")
         s.wait_role("logger", other_than=pid)
-        until(s, "all lines", lambda: len(numbers(s)) == n)
+        net.until("all lines", lambda: len(numbers(s)) == n)
         limit(s, 6000)
         n = send(s, n, 50)
     limit(s, None)
-    until(s, "all lines", lambda: len(numbers(s)) == n)
+    net.until("all lines", lambda: len(numbers(s)) == n)
     assert numbers(s) == list(range(n))
     told = [m[1] for ln in events(s)
             if (m := re.search(r"/hello\?n=(\d+)&", ln))]
     assert len(told) == len(set(told))
-    until(s, "that status", lambda: s.ctl_json("status")["log"] == {
+    net.until("that status", lambda: s.ctl_json("status")["log"] == {
         "failing": False, "waiting_bytes": 0, "dropped": 0})

@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from lib import http, net
+from lib import http, net, wire
 
 CONF = """
 [sluice]
@@ -23,10 +23,6 @@ respond = 200 hello
 
 def start(sluice, keys, **kw):
     return sluice(CONF.format(keys=keys), **kw)
-
-
-def sums(s):
-    return {m["name"]: m["sum"] for m in s.ctl_json("metrics")["metrics"]}
 
 
 def dial(s, host="127.0.0.1"):
@@ -75,7 +71,7 @@ def held_of(s, n, host="127.0.0.1", threads=8):
 
 def wait_open(s, n):
     deadline = net.Deadline(f"{n} connections open")
-    while sums(s)["connections"] != n:
+    while wire.sums(s)["connections"] != n:
         net.wait_fd(None, min(deadline.left(), 0.02))
 
 
@@ -86,7 +82,7 @@ def test_per_ip_exact(sluice):
     # other addresses have their own count
     others = [held_of(s, 30, f"127.9.{i}.7") for i in range(3)]
     assert [len(o) for o in others] == [20, 20, 20]
-    st = sums(s)
+    st = wire.sums(s)
     assert st["connections_limited_total"] == 180 + 30
     assert st["connections_uncounted_total"] == 0
     s.wait_log(r'127\.0\.0\.1: closed: max_conns_per_ip: '
@@ -177,8 +173,8 @@ def test_max_conns_wait(sluice):
     assert len(net.wait_fd([c.fileno() for c in conns], 0.1)) == 20
     s.wait_log(r'max_conns: 20 are open: who comes next '
                r"waits")
-    assert sums(s)["connections"] == 20
-    assert sums(s)["listener_full_total"] > 0
+    assert wire.sums(s)["connections"] == 20
+    assert wire.sums(s)["listener_full_total"] > 0
     # each that ends makes room for one, in all 60 are served
     while conns:
         ready = set(net.wait_fd([c.fileno() for c in conns], net.WAIT))
@@ -210,7 +206,7 @@ def test_max_conns_killed(sluice):
     while len(net.wait_fd([c.fileno() for c in late], 0.02)) < \
             20 - len(alive):
         deadline.left()
-    assert sums(s)["connections"] == 20
+    assert wire.sums(s)["connections"] == 20
     close_all(held)
     deadline = net.Deadline("all")
     while len(net.wait_fd([c.fileno() for c in late], 0.02)) < 20:
@@ -227,7 +223,7 @@ def test_rate(sluice, rate, burst, gap):
     took = time.monotonic() - began
     assert burst <= n <= burst + took / gap
     assert len(held_of(s, 40, "127.3.3.3")) >= burst
-    assert sums(s)["connections_rate_limited_total"] >= 100 - n
+    assert wire.sums(s)["connections_rate_limited_total"] >= 100 - n
     s.wait_log(r"closed: max_new_conns_per_ip: more than")
 
 
@@ -261,9 +257,9 @@ def test_storm(sluice):
     ts = [threading.Thread(target=storm, args=(i,)) for i in range(8)]
     for t in ts:
         t.start()
-    goal = sums(s)["connections_total"] + 3000
+    goal = wire.sums(s)["connections_total"] + 3000
     deadline = net.Deadline("3000 connections", 3 * net.WAIT)
-    while sums(s)["connections_total"] < goal:
+    while wire.sums(s)["connections_total"] < goal:
         deadline.left()
         net.wait_fd(None, 0.05)
     stop.set()

@@ -1,13 +1,9 @@
 """What is remembered of files: for how long, how much, and at what cost."""
 import collections
-import contextlib
 import json
 import os
-import re
-import shutil
 import signal
 import socket
-import subprocess
 import threading
 import time
 from email.utils import parsedate_to_datetime
@@ -15,6 +11,7 @@ from email.utils import parsedate_to_datetime
 import pytest
 
 from lib import http, net, wire
+from lib.trace import traced
 
 CONF = """
 [sluice]
@@ -200,29 +197,6 @@ def test_bounds(sluice, tmp):
 
 
 # --- cost ---
-
-@contextlib.contextmanager
-def traced(s, pid):
-    """Yields a list, to which at the end the names of the process's system
-    calls are added."""
-    if shutil.which("strace") is None:
-        pytest.skip("no strace")
-    out, names = f"{s.dir}/strace", []
-    tracer = subprocess.Popen(
-        ["strace", "-f", "-o", out, "-p", str(pid)],
-        stderr=subprocess.PIPE, text=True)
-    try:
-        if "attached" not in tracer.stderr.readline():
-            pytest.skip("no tracing here")
-        yield names
-    finally:
-        tracer.send_signal(signal.SIGINT)
-        tracer.wait()
-        tracer.stderr.close()
-    with open(out, encoding="utf-8") as f:
-        names += [m[1] for m in re.finditer(r"^\d+ +(\w+)\(", f.read(),
-                                            re.M)]
-
 
 def calls(s, pid, targets):
     """System calls of a worker for requests over one connection, counted,

@@ -3,12 +3,11 @@ import gzip
 import os
 import socket
 import threading
-import time
 
 import pytest
 
 from lib import http, net, wire
-from lib.peer import Peer, hold, no_body, raw, respond
+from lib.peer import hold, no_body, raw, respond
 
 LISTEN = """
 [listener web]
@@ -24,21 +23,17 @@ def conf(addr, top="", up="", route="", more=""):
 @pytest.fixture(scope="module")
 def gate():
     """No proxy is trusted."""
-    with Peer() as app, wire.gateway(conf(app.addr)) as s:
-        s.app = app
+    with wire.with_app(conf) as s:
         yield s
-        assert not app.errors
 
 
 @pytest.fixture(scope="module")
 def inner():
     """A gateway behind proxies on the loopback and in 10/8."""
-    with Peer() as app, wire.gateway(conf(
-            app.addr, top="trusted_proxies = 127.0.0.0/8 10.0.0.0/8 fd00::/8",
+    with wire.with_app(lambda addr: conf(
+            addr, top="trusted_proxies = 127.0.0.0/8 10.0.0.0/8 fd00::/8",
             up="forwarded = both")) as s:
-        s.app = app
         yield s
-        assert not app.errors
 
 
 def seen(s, headers=(), host="shop.example", **kw):
@@ -101,8 +96,48 @@ def test_proto_and_host(inner, given, proto, host):
     got, _ = seen(inner, given)
     assert got.all("x-forwarded-proto") == [proto]
     assert got.all("x-forwarded-host") == [host]
+    assert wire.record(inner, got.get("x-request-id"))["scheme"] == proto
     assert got.all("x-forwarded-port") == [
         v for n, v in given if n == "X-Forwarded-Port"]
+
+
+def test_scheme(sluice, peer):
+    """A client that came by https is told so, and so are servers."""
+    app = peer()
+    s = sluice(conf(app.addr, up="forwarded = both",
+                    top="trusted_proxies = 127.0.0.1, 10.0.0.0/8") +
+               "[route r]\npath = /r\nredirect = 302 ${scheme}://${host}/\n")
+
+    def place(fields):
+        return http.get(s.port, "/r", host="shop.example",
+                        headers=fields).get("location")
+    assert place({}) == "http://shop.example/"
+    assert place({"X-Forwarded-Proto": "https"}) == "https://shop.example/"
+    assert place({"X-Forwarded-Proto": "wss"}) == "https://shop.example/"
+    s.app = app
+    got, _ = seen(s, [("X-Forwarded-Proto", "wss"),
+                      ("X-Forwarded-For", "192.0.2.1")])
+    assert got.all("x-forwarded-proto") == ["wss"]
+    assert got.all("forwarded") == [
+        "for=192.0.2.1;proto=https, "
+        'for=127.0.0.1;host="shop.example";proto=http']
+
+
+def test_open_quote(sluice, peer):
+    """It swallows nothing, here or behind."""
+    app = peer()
+    s = sluice(conf(app.addr, up="forwarded = both",
+                    top="trusted_proxies = 127.0.0.1, 10.0.0.0/8\n"
+                    "client_field = forwarded"))
+    s.app = app
+    given = ['for=6.6.6.6;x="', 'for="oh, for=192.0.2.1;proto=https, '
+             'for="10.0.0.2:80"']
+    got, _ = seen(s, [("Forwarded", v) for v in given])
+    assert got.all("x-real-ip") == ["192.0.2.1"]
+    assert got.all("x-forwarded-proto") == ["https"]
+    assert got.all("forwarded") == [
+        'for=192.0.2.1;proto=https, for="10.0.0.2:80", '
+        'for=127.0.0.1;host="shop.example";proto=http']
 
 
 @pytest.mark.parametrize("field,client,kept", [
@@ -386,13 +421,21 @@ def frames(c):
         assert c._take(2) == b"\r\n"
 
 
-def trickle(n, fields=b"", pause=0.004):
+def beside(peer, tmp, *script):
+    """One at a socket file, where net.wait_taken works."""
+    app = peer(script, path=f"{tmp}/app.sock")
+    os.chmod(f"{tmp}/app.sock", 0o666)
+    return app
+
+
+def trickle(n, fields=b""):
+    """Pieces that are read one by one."""
     def step(conn, _):
         conn.send(b"HTTP/1.1 200 OK\r\n" + fields +
                   b"Transfer-Encoding: chunked\r\n\r\n")
         for i in range(n):
             conn.send(b"4\r\n%04d\r\n" % i)
-            time.sleep(pause)
+            net.wait_taken(conn.sock)
         conn.send(b"0\r\n\r\n")
         return True
     return step
@@ -403,8 +446,8 @@ def trickle(n, fields=b"", pause=0.004):
     ("on", b"Content-Type: text/event-stream; charset=utf-8\r\n", False),
     ("on", b"X-Accel-Buffering: no\r\n", False),
     ("on", b"Content-Type: text/plain\r\nX-Accel-Buffering: yes\r\n", True)])
-def test_trickle(sluice, peer, how, fields, gathers):
-    app = peer([trickle(60, fields)])
+def test_trickle(sluice, peer, tmp, how, fields, gathers):
+    app = beside(peer, tmp, trickle(60, fields))
     s = sluice(conf(app.addr, route=f"buffering = {how}"))
     with http.Client(s.port) as c:
         c.send(http.request("GET", "/"))
@@ -438,11 +481,12 @@ def test_passes_before_the_end(sluice, peer, how):
 
 
 @pytest.mark.parametrize("framing", ["length", "chunked", "close"])
-def test_gathered_whole(sluice, peer, framing):
+def test_gathered_whole(sluice, peer, tmp, framing):
     """Small and large pieces, in order and all of them."""
     sizes = [1, 3, 100, 4095, 4096, 5000, 1, 16384, 7, 70000, 1, 12288, 1,
              300000, 2, 2000, 2000, 2000, 2000, 2000, 2000, 2000, 9]
     data = os.urandom(sum(sizes))
+    sent = threading.Event()
 
     def step(conn, _):
         how = {"length": b"Content-Length: %d\r\n" % len(data),
@@ -454,19 +498,23 @@ def test_gathered_whole(sluice, peer, framing):
             at += n
             conn.send(b"%x\r\n%s\r\n" % (n, piece) if framing == "chunked"
                       else piece)
-            time.sleep(0.001)
+            if conn.sock.family == socket.AF_UNIX:
+                net.wait_taken(conn.sock)
         if framing == "chunked":
             conn.send(b"0\r\nX-Sum: 1\r\n\r\n")
+        sent.set()
         return framing != "close"
-    app = peer([step, step])
+    app = beside(peer, tmp, step)
     s = sluice(conf(app.addr, route="buffering = on"))
     with http.Client(s.port) as c:
         assert c.get().body == data
-    # one that reads late has it all, too
+    # one that reads when all was said has it, too
+    sent.clear()
+    s = sluice(conf(peer([step]).addr, route="buffering = on"))
     k = net.connect(s.port, rcvbuf=4096)
     with http.Client(s.port, sock=k) as c:
         c.send(http.request("GET", "/"))
-        time.sleep(0.3)
+        assert sent.wait(net.WAIT) and k.recv(1, socket.MSG_PEEK) == b"H"
         assert c.response().body == data
 
 
@@ -481,16 +529,27 @@ def test_gathered_is_cut(sluice, peer):
             c.response()
 
 
-def test_gathered_client_leaves(sluice, peer):
+def test_gathered_client_leaves(sluice, peer, tmp):
     """With bytes that wait and a timer that runs."""
-    step = trickle(100, pause=0.01)
-    app = peer([step] * 3)
+    left = threading.Semaphore(0)
+
+    def step(conn, _):
+        conn.send(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
+        net.wait_taken(conn.sock)
+        conn.send(b"3\r\nabc\r\n")
+        net.wait_taken(conn.sock)
+        assert left.acquire(timeout=net.WAIT)
+        # it is closed, or the piece is taken by who will be
+        conn.send(b"3\r\ndef\r\n")
+        return False
+    app = beside(peer, tmp, *[step] * 3)
     s = sluice(conf(app.addr, route="buffering = on"))
     for _ in range(3):
         with http.Client(s.port) as c:
             c.send(http.request("GET", "/"))
             assert c.head().status == 200
             c.reset()
+        left.release()
     assert http.get(s.port).status == 200
 
 

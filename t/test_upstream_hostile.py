@@ -1,11 +1,12 @@
 """What servers answer that no server may: each refused by its row, told,
 logged, and never another answer over the same connection."""
 import contextlib
+import socket
 import threading
 
 import pytest
 
-from lib import corpus, http, net, wire
+from lib import corpus, http, net, wire, ws
 from lib.peer import Peer, no_body, raw, respond
 
 # heads of servers may be twice as large as those of clients
@@ -51,6 +52,34 @@ OTHER = {
     "head_too_long": (b"HTTP/1.1 200 OK\r\n" + (
         b"A: " + b"b" * 1000 + b"\r\n") * 66, LARGE),
     "status_line_without_end": (b"HTTP/1.1 200 " + b"a" * 70000, LARGE),
+    "interim_9": (
+        b"HTTP/1.1 102 Processing\r\n\r\n" * 9 +
+        b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n",
+        "unexpected_interim"),
+    "interim_and_then_101": (
+        b"HTTP/1.1 103 Early Hints\r\n\r\nHTTP/1.1 101 Switching Protocols"
+        b"\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n",
+        "unexpected_upgrade"),
+    "interim_folded": (
+        b"HTTP/1.1 103 Early Hints\r\nLink: </a>,\r\n </b>\r\n\r\n",
+        "bad_response_field"),
+    "interim_too_large": (
+        b"HTTP/1.1 103 Early Hints\r\n" + b"A: b\r\n" * 257 + b"\r\n",
+        LARGE),
+    "interim_with_a_body": (
+        b"HTTP/1.1 103 Early Hints\r\n\r\nbody", "bad_response_line"),
+    "status_line_twice": (
+        b"HTTP/1.1 200 OK\r\nHTTP/1.1 200 OK\r\n\r\n",
+        "bad_response_field"),
+    "http2_settings": (
+        b"\0\0\x12\x04\0\0\0\0\0\0\x03\0\0\0\x80", "bad_response_line"),
+    "http2_preface": (
+        b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", "bad_response_line"),
+    "http09": (b"hello, world\n", "bad_response_line"),
+    "ssh": (b"SSH-2.0-OpenSSH_9.2p1\r\n", "bad_response_line"),
+    "fastcgi": (b"\x01\x06\0\x01\0\x1b\x05\0Status: 200 OK\r\n\r\n",
+                "bad_response_line"),
+    "a_chunk": (b"5\r\nhello\r\n0\r\n\r\n", "bad_response_line"),
     "zeros": (b"\0" * 1000, "bad_response_line"),
     "noise": (bytes(range(255, 0, -1)) * 100, "bad_response_line"),
 }
@@ -80,14 +109,14 @@ upstream = app
         assert not app.errors
 
 
-def play(gate, data, ends, method="GET"):
+def play(gate, data, ends, method="GET", fields=()):
     """One answer of the server; (answer or None, its record)."""
     gate.number += 1
     target = f"/{gate.number}"
     gate.app.script[:] = [raw(data, then_close=ends)]
     before = len(gate.app.requests)
     with http.Client(gate.port) as c:
-        c.send(http.request(method, target))
+        c.send(http.request(method, target, fields))
         try:
             r = c.response(method)
         except http.Closed:
@@ -102,8 +131,8 @@ def play(gate, data, ends, method="GET"):
     return r, record
 
 
-def is_refused(gate, data, row, ends, method="GET"):
-    r, record = play(gate, data, ends, method)
+def is_refused(gate, data, row, ends, method="GET", fields=()):
+    r, record = play(gate, data, ends, method, fields)
     assert record.get("fail") == row, (record, r)
     assert r is not None and record["status"] == r.status
     assert r.status == wire.FAILS[row][0]
@@ -113,11 +142,37 @@ def is_refused(gate, data, row, ends, method="GET"):
     assert not {"a", "transfer-encoding"} & {n for n, _ in r.headers}
 
 
+# what is no upgrade to the one protocol that was asked for
+SWITCH = b"HTTP/1.1 101 Switching Protocols\r\n"
+UPGRADE = b"Connection: upgrade\r\nUpgrade: websocket\r\n"
+LIES = {
+    "another": (SWITCH + UPGRADE.replace(b"websocket", b"tide") + b"\r\n",
+                "unexpected_upgrade"),
+    "two": (SWITCH + UPGRADE + b"Upgrade: tide\r\n\r\n",
+            "bad_response_framing"),
+    "two_in_a_line": (SWITCH + UPGRADE[:-2] + b", tide\r\n\r\n",
+                      "unexpected_upgrade"),
+    "http2": (SWITCH + UPGRADE.replace(b"websocket", b"h2c") + b"\r\n",
+              "unexpected_upgrade"),
+    "to_nothing": (SWITCH + b"Connection: upgrade\r\n\r\n",
+                   "bad_response_framing"),
+    "not_of_this_hop": (SWITCH + b"Upgrade: websocket\r\n\r\n",
+                        "bad_response_framing"),
+    "with_length": (SWITCH + UPGRADE + b"Content-Length: 5\r\n\r\nhello",
+                    "bad_response_framing"),
+    "with_coding": (SWITCH + UPGRADE + b"Transfer-Encoding: chunked\r\n\r\n",
+                    "bad_response_framing"),
+}
+
 ends = pytest.mark.parametrize("ends", [False, True], ids=["stays", "closes"])
 
 
 def test_enough():
-    assert len(BAD) + len(CHUNKS) + len(OTHER) >= 60
+    assert len(BAD) >= 90 and len(CHUNKS) >= 50
+    assert len(OTHER) + len(LIES) >= 25
+    sent = [(c.data, *c.words[1:]) for c in BAD] + [(d,) for d, _ in (
+        *CHUNKS.values(), *OTHER.values())]
+    assert len(sent) == len(set(sent))
 
 
 @ends
@@ -131,6 +186,13 @@ def test_refused(gate, case, ends):
 @pytest.mark.parametrize("name", OTHER)
 def test_refused_too(gate, name, ends):
     is_refused(gate, *OTHER[name], ends)
+
+
+@ends
+@pytest.mark.parametrize("name", LIES)
+def test_lies_of_upgrades(gate, name, ends):
+    """The protocol is not switched, and HTTP goes on elsewhere."""
+    is_refused(gate, *LIES[name], ends, fields=ws.fields())
 
 
 @ends
@@ -153,6 +215,12 @@ def test_chunks(gate, name, ends):
     (b"HTTP/1.1 204 No Content\r\n\r\nHTTP/1.1 200 OK\r\n"
      b"Content-Length: 4\r\n\r\nevil", b""),
     (b"HTTP/1.1 304 Not Modified\r\nContent-Length: 4\r\n\r\nevil", b""),
+    (b"HTTP/1.1 304 Not Modified\r\nTransfer-Encoding: chunked\r\n\r\n"
+     b"4\r\nevil\r\n0\r\n\r\n", b""),
+    (b"HTTP/1.1 204 No Content\r\n\r\n4\r\nevil\r\n0\r\n\r\n", b""),
+    (b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\nHTTP/1.1 200 OK\r\n"
+     b"\r\n", b""),
+    (HEAD + b"0\r\n\r\n\r\n", b""),
 ])
 @ends
 def test_more_than_asked(gate, data, body, ends):
@@ -163,10 +231,77 @@ def test_more_than_asked(gate, data, body, ends):
 
 
 @ends
-def test_body_of_an_answer_to_head(gate, ends):
-    r, _ = play(gate, b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nevil",
-                ends, "HEAD")
-    assert r.status == 200
+@pytest.mark.parametrize("data", [
+    b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nevil",
+    HEAD + b"4\r\nevil\r\n0\r\n\r\n", b"HTTP/1.1 200 OK\r\n\r\nevil"])
+def test_body_of_an_answer_to_head(gate, data, ends):
+    r, record = play(gate, data, ends, "HEAD")
+    assert r.status == 200 and not record.get("fail")
+
+
+# --- answers that end within, at each byte ---
+
+WHOLE = {
+    "length": (b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n", b"hello"),
+    "chunked": (HEAD, b"5\r\nhello\r\n3;a=b\r\nabc\r\n0\r\nA: b\r\n\r\n"),
+    "interim": (b"HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n"
+                b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n", b"ok"),
+    "until_close": (b"HTTP/1.1 200 OK\r\n\r\n", b"hello"),
+}
+HINT = b"HTTP/1.1 103 Early Hints\r\n\r\n"
+
+
+def breaks_off(data, seen):
+    """A reset, when the client has seen that all was read."""
+    def step(conn, _):
+        conn.send(HINT + data)
+        seen.acquire(timeout=net.WAIT)
+        net.reset(conn.sock)
+        return False
+    return step
+
+
+def cut(gate, data, reset):
+    """(status that the client saw, whether the answer was whole), record."""
+    gate.number += 1
+    target, seen, r = f"/{gate.number}", threading.Semaphore(0), None
+    gate.app.script[:] = [breaks_off(data, seen) if reset else
+                          raw(data, then_close=True)]
+    before = len(gate.app.requests)
+    with http.Client(gate.port) as c:
+        # what has a body is never sent again
+        c.send(http.request("POST", target, body=b"x"))
+        while r is None or r.status < 200:
+            r = c.head()
+            seen.release()
+        try:
+            c.body(r)
+            whole = True
+        except http.Closed:
+            whole = False
+    assert [q.target for q in gate.app.requests[before:]] == [target]
+    return r.status, whole, wire.record(gate, target=target)
+
+
+@pytest.mark.parametrize("reset", [False, True], ids=["closes", "resets"])
+@pytest.mark.parametrize("name", WHOLE)
+def test_cut_at_each_byte(gate, name, reset):
+    """No cut answer looks whole, and the row says where it was cut."""
+    head, body = WHOLE[name]
+    for n in range(len(head + body)):
+        status, whole, record = cut(gate, (head + body)[:n], reset)
+        what = (name, n, status, whole, record)
+        assert record["status"] == status, what
+        if n >= len(head):
+            # an end may be that of the body; a reset never is
+            good = name == "until_close" and not reset
+            assert status == 200 and whole == good, what
+            assert record.get("fail") == (None if good else
+                                          "reset_in_body"), what
+            continue
+        assert status == 502 and whole, what
+        assert record["fail"] == ("reset_before_head" if n == 0 and
+                                  not reset else "reset_in_head"), what
 
 
 def final(case):
@@ -249,6 +384,29 @@ def test_unasked(sluice, peer):
             assert c.get().body == b"ok\n"
             assert closed.acquire(timeout=net.WAIT)
     assert app.connections == 5
+
+
+def test_speaks_first(sluice):
+    """A banner before the request, as servers of other protocols have."""
+    def greet():
+        with contextlib.suppress(OSError):
+            while True:
+                sock, _ = server.accept()
+                kept.append(sock)
+                sock.sendall(b"SSH-2.0-OpenSSH_9.2p1\r\n\r\n")
+    kept = []
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        greeter = threading.Thread(target=greet, daemon=True)
+        greeter.start()
+        s = sluice(CONF + "[route a]\npath = /*\ntarget = 127.0.0.1:%d\n" %
+                   server.getsockname()[1])
+        for _ in range(20):
+            wire.is_fail(http.get(s.port), "bad_response_line")
+        server.shutdown(socket.SHUT_RDWR)
+        greeter.join(net.WAIT)
+    assert len(kept) == 20
+    for sock in kept:
+        sock.close()
 
 
 @pytest.mark.parametrize("count,size", [(25, 1000), (250, 200), (1, 32000),

@@ -11,7 +11,7 @@ import time
 
 import pytest
 
-from lib import dns, http, net
+from lib import dns, http, net, wire, ws
 from lib.cmd import run
 from lib.dns import A, AAAA, SRV, Dnsmasq, Scripted
 from lib.net import Deadline
@@ -254,11 +254,82 @@ def test_other_family_is_quicker(sluice, script, slow, quick):
             assert time.monotonic() - start < 4
         # nothing is left of the dials that lost
         deadline = Deadline("end of the dials")
-        while [m["sum"] for m in s.ctl_json("metrics")["metrics"]
-               if m["name"] == "upstream_connections"] != [0]:
+        while connections(s) != 0:
             net.wait_fd(None, min(deadline.left(), 0.02))
         for c in hung:
             c.close()
+        s.stop()
+        # the time is that of both dials; of those that took the other one
+        # at once there are some as well
+        took = [r["connect_us"] for r in s.log() if r.get("status") == 200]
+        assert len(took) == 4 and max(took) >= 249000
+
+
+def connections(s):
+    return next(m["sum"] for m in s.ctl_json("metrics")["metrics"]
+                if m["name"] == "upstream_connections")
+
+
+def by_address(s):
+    return {x["address"]: x for x in
+            s.ctl_json("upstreams")["upstreams"][0]["servers"]}
+
+
+@contextlib.contextmanager
+def both_hang(sluice, script, more):
+    """(gateway, a client, {address: sockets}) with two dials under way."""
+    port, hosts = net.free_port(), ("127.0.0.2", "::1")
+    hung = {f"[{h}]:{port}" if ":" in h else f"{h}:{port}": full(h, port)
+            for h in hosts}
+    d = script({("app.test", A): hosts[:1], ("app.test", AAAA): hosts[1:]},
+               ttl=60)
+    s = sluice(conf(d, f"app.test:{port}", top="workers = 1", more=more))
+    resolved(s)
+    with http.Client(s.port) as c:
+        c.send(http.request("GET", "/"))
+        deadline = Deadline("the second dial")
+        while connections(s) < 2:
+            net.wait_fd(None, min(deadline.left(), 0.01))
+        yield s, c, hung
+    for made in hung.values():
+        for sock in made:
+            sock.close()
+
+
+def test_who_failed_last_is_blamed(sluice, script):
+    """The first dial is refused while the second one goes on."""
+    with both_hang(sluice, script, "timeout.connect = 3s") as (s, c, hung):
+        first, = [a for a, x in by_address(s).items() if x["attempts"]]
+        last, = set(hung) - {first}
+        hung[first][0].close()      # the next SYN will be refused
+        r = c.response()
+        assert r.status == 504 and "dial_timeout" in r.text
+        shown = by_address(s)
+        assert {a: (x["attempts"], x["failures"], x["last_failure"]["fail"])
+                for a, x in shown.items()} == {
+                    first: (1, 1, "dial_refused"),
+                    last: (1, 1, "dial_timeout")}
+        s.stop()
+        record, = [r for r in s.log() if r.get("target") == "/"]
+        assert record["server"] == last and record["attempts"] == 1
+
+
+def test_both_are_late(sluice, script):
+    """Both were asked: neither is asked again."""
+    with both_hang(sluice, script, "timeout.connect = 600ms") as (s, c, _):
+        r = c.response()
+        assert r.status == 504 and "dial_timeout" in r.text
+        assert [(x["attempts"], x["failures"])
+                for x in by_address(s).values()] == [(1, 1), (1, 1)]
+
+
+def test_race_is_left(sluice, script):
+    """The client goes while two dials are under way."""
+    with both_hang(sluice, script, "timeout.connect = 20s") as (s, c, _):
+        c.reset()
+        deadline = Deadline("end of the dials")
+        while connections(s) != 0:
+            net.wait_fd(None, min(deadline.left(), 0.02))
 
 
 def test_gone_and_back(sluice, dnsmasq):
@@ -333,6 +404,117 @@ def test_many_names(sluice, dnsmasq):
         asked = [m["sum"] for m in s.ctl_json("metrics")["metrics"]
                  if m["name"] == "names_asked_total"]
         assert asked == [100]
+
+
+def test_many_addresses(sluice, script):
+    """100 addresses do not fit into a datagram: they come over TCP."""
+    want = [f"127.0.9.{i}" for i in range(1, 101)]
+    d = script({("app.test", A): want[::-1]}, udp_max=1232)
+    s = sluice(conf(d, "app.test:9"))
+    resolved(s)
+    assert addresses(s, "app.test:9") == [f"{a}:9" for a in want]
+    assert d.streamed
+    # turned round it is the same set; one less is another
+    d.zone[("app.test", A)] = want[50:] + want[:50]
+    d.wait_asked("app.test", sum(q[1] == A for q in d.asked) + 2)
+    assert "changed: " not in s.stderr()
+    d.zone[("app.test", A)] = want[1:]
+    resolved(s, "changed")
+    assert addresses(s, "app.test:9") == [f"{a}:9" for a in want[1:]]
+
+
+def test_more_addresses_than_fit(sluice, script):
+    """Of 300 the same 128 stay, whichever come first."""
+    want = [f"127.0.{8 + i // 250}.{1 + i % 250}" for i in range(300)]
+    d = script({("app.test", A): want}, udp_max=1232)
+    s = sluice(conf(d, "app.test:9"))
+    resolved(s)
+    s.wait_stderr('name "app.test": more than 128 addresses')
+    first = addresses(s, "app.test:9")
+    assert first == [f"{a}:9" for a in want[:128]]
+    d.zone[("app.test", A)] = want[200:] + want[:200]
+    d.wait_asked("app.test", sum(q[1] == A for q in d.asked) + 2)
+    assert addresses(s, "app.test:9") == first
+    assert "changed: " not in s.stderr()
+
+
+def test_address_under_another_name(sluice, script):
+    """It goes by the name that has it, its connections stay."""
+    with peers("127.0.0.2") as (app,):
+        d = script({("a.test", A): ["127.0.0.2"],
+                    ("b.test", A): ["127.0.0.3"]})
+        s = sluice(conf(d, f"a.test:{app.port}",
+                        f"server = b.test:{app.port}\nhost_header = server"))
+        resolved(s, count=2)
+
+        def hosts():
+            n = len(app.requests)
+            while len(app.requests) < n + 2:
+                http.get(s.port, "/")
+            return {r.get("host") for r in app.requests[n:]}
+        assert hosts() == {f"a.test:{app.port}"}
+        # for a while both have it, then the first one does not
+        d.zone[("b.test", A)] = ["127.0.0.2"]
+        resolved(s, "changed")
+        d.zone[("a.test", A)] = ["127.0.0.3"]
+        resolved(s, "changed", 2)
+        assert hosts() == {f"b.test:{app.port}"}
+
+
+def test_stream_of_an_address_that_left(sluice, script):
+    """Its time begins when the set changes, not with the next reload."""
+    port = net.free_port()
+    with Peer(host="127.0.0.2", port=port, default=ws.echoes()), \
+            Peer(host="127.0.0.3", port=port, default=ws.echoes()):
+        d = script({("app.test", A): ["127.0.0.2"]})
+        s = sluice(conf(d, f"app.test:{port}",
+                        top="drain.streams = 1s\n"))
+        resolved(s)
+        w, back = ws.Socket(s.port, "/left"), ws.Socket(s.port, "/back")
+        d.zone[("app.test", A)] = ["127.0.0.3"]
+        resolved(s, "changed")
+        with ws.Socket(s.port, "/stays") as v:
+            w.echo(b"so far")
+            assert w.c.rest() == b""
+            r = wire.record(s, target="/left")
+            assert r["fail"] == "draining"
+            assert r["cause"] == "its server was removed"
+            v.echo(b"x")
+        w.close()
+        back.close()
+
+
+@pytest.mark.parametrize("fault", ["names_refused", "names_lost"])
+def test_set_is_sent_again(sluice, script, fault):
+    """One that the master refuses, one whose answer does not come."""
+    d = script({("app.test", A): ["127.0.0.2"]})
+    s = sluice(conf(d, "app.test:9"), env={"SLUICE_FAULT": f"{fault}:1"})
+    if fault == "names_refused":
+        s.wait_stderr("the master refused its addresses: fault point")
+        resolved(s)
+    deadline = Deadline("the first set")
+    while addresses(s, "app.test:9") != ["127.0.0.2:9"]:
+        net.wait_fd(None, min(deadline.left(), 0.02))
+    d.zone[("app.test", A)] = ["127.0.0.3"]
+    resolved(s, "changed")
+    assert addresses(s, "app.test:9") == ["127.0.0.3:9"]
+
+
+def test_many_names_are_one_pass(sluice, script):
+    """300 names that change at once, and all of them arrive."""
+    d = script({(f"n{i}.test", A): ["127.0.0.2"] for i in range(300)})
+    more = "".join(f"server = n{i}.test:9\n" for i in range(1, 300))
+    s = sluice(conf(d, "n0.test:9", more))
+
+    def wait(addr):
+        deadline = Deadline(f"300 times {addr}")
+        while {a["address"] for n in names(s) for a in n["addresses"]} != \
+                {addr} or not all(n["addresses"] for n in names(s)):
+            net.wait_fd(None, min(deadline.left(), 0.02))
+    wait("127.0.0.2:9")
+    for key in list(d.zone):
+        d.zone[key] = ["127.0.0.3"]
+    wait("127.0.0.3:9")
 
 
 def test_reload_keeps_addresses(sluice, script):

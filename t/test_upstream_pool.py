@@ -1,12 +1,14 @@
 """max_conns over all workers, the queue, idle connections, reuse."""
+import json
 import os
 import signal
 import socket
 import threading
+import time
 
 import pytest
 
-from lib import http, net
+from lib import http, net, tcp, wire
 from lib.peer import hold, no_body, raw, reset_now, respond
 
 CONF = """
@@ -27,67 +29,14 @@ def conf(app, keys="", workers=1):
     return CONF.format(addr=app.addr, keys=keys, workers=workers)
 
 
-def established(port):
-    """How many connections there are to a port of 127.0.0.1."""
-    return len(rows(port))
-
-
-def rows(port):
-    """Those of the kernel's table: their addresses and inodes."""
-    with open("/proc/net/tcp", encoding="ascii") as f:
-        table = [line.split() for line in f][1:]
-    return {(r[1], r[9]) for r in table
-            if r[3] == "01" and r[2].endswith(f":{port:04X}")}
-
-
-class Counting(threading.Thread):
-    """Looks at the table all the time; `most` is the largest count.
-
-    Reading it takes a while, in which connections end and others begin:
-    those that two readings in a row have were there all at once.
-    """
-
-    def __init__(self, port):
-        super().__init__(daemon=True)
-        self.port, self.most, self.looks = port, 0, 0
-        self.over = threading.Event()
-
-    def __enter__(self):
-        self.start()
-        return self
-
-    def __exit__(self, *_):
-        self.over.set()
-        self.join()
-
-    def run(self):
-        before = set()
-        while not self.over.is_set():
-            now = rows(self.port)
-            self.most = max(self.most, len(now & before))
-            before = now
-            self.looks += 1
-
-
 def metric(s, name):
-    all_of = s.ctl_json("metrics")["metrics"]
-    return next(r["sum"] for r in all_of if r["name"] == name)
+    return wire.sums(s)[name]
 
 
 def metric_of(s, name):
     all_of = s.ctl_json("metrics")["metrics"]
     row = next(r for r in all_of if r["name"] == name)
     return {p["pid"]: p["value"] for p in row["processes"]}
-
-
-def wait_for(what, is_true):
-    deadline = net.Deadline(what)
-    while not is_true():
-        net.wait_fd(None, min(deadline.left(), 0.01))
-
-
-def wait_metric(s, name, n):
-    wait_for(f"{name} = {n}", lambda: metric(s, name) == n)
 
 
 def ask(s, n, target="/"):
@@ -100,6 +49,37 @@ def ask(s, n, target="/"):
     return out
 
 
+def ask_until_wait(s, workers, least=8):
+    """At least so many that wait, of so many workers some.
+
+    By bursts, which are spread: those that come one by one on a busy
+    machine may all be the same worker's.
+    """
+    out = []
+    while len(out) < 200:
+        out += ask(s, 8)
+        wire.wait_metric(s, "upstream_queue", len(out))
+        by_pid = metric_of(s, "upstream_queue")
+        if len(out) >= least and workers <= sum(
+                by_pid[pid] > 0 for pid in s.workers()):
+            return out
+    raise AssertionError("a worker has none")
+
+
+ONE = "max_conns = 1\nqueue_timeout = 20s"
+
+
+def busy(sluice, peer, keys=ONE, n=1, workers=1):
+    """n requests are at the server, and stay there until `go` is set:
+    (go, server, gateway, their clients)."""
+    go = threading.Event()
+    app = peer(default=hold(go))
+    s = sluice(conf(app, keys, workers))
+    clients = ask(s, n)
+    app.wait_requests(n)
+    return go, app, s, clients
+
+
 def statuses(clients):
     return [c.response().status for c in clients]
 
@@ -110,11 +90,11 @@ def test_limit_holds_over_workers(sluice, peer):
     go = threading.Event()
     app = peer(default=hold(go))
     s = sluice(conf(app, "max_conns = 3\nqueue_timeout = 20s", workers=4))
-    with Counting(app.port) as table:
+    with tcp.Table(app.port) as table:
         clients = ask(s, 24)
         app.wait_requests(3)
-        wait_metric(s, "upstream_queue", 21)
-        wait_for("a look", lambda: table.most == 3)
+        wire.wait_metric(s, "upstream_queue", 21)
+        net.until("a look", lambda: table.most == 3)
         go.set()
         assert statuses(clients) == [200] * 24
     assert table.most == 3
@@ -135,44 +115,46 @@ def test_servers_with_room_are_asked(sluice, peer):
     two.wait_requests(4)
     assert metric(s, "upstream_queued_total") == 0
     clients += ask(s, 1)
-    wait_metric(s, "upstream_queue", 1)
+    wire.wait_metric(s, "upstream_queue", 1)
     go.set()
     assert statuses(clients) == [200] * 6
-    assert {established(one.port), established(two.port)} <= {0, 1, 2, 3, 4}
+    assert tcp.established(one.port) <= 1
+    assert tcp.established(two.port) <= 4
 
 
 def test_order(sluice, peer):
-    go = threading.Event()
-    app = peer([hold(go)])
-    s = sluice(conf(app, "max_conns = 1\nqueue_timeout = 20s"))
-    clients = ask(s, 1, "/first")
-    app.wait_requests(1)
+    go, app, s, clients = busy(sluice, peer)
     for i in range(5):
         clients += ask(s, 1, f"/{i}-")
-        wait_metric(s, "upstream_queue", i + 1)
+        wire.wait_metric(s, "upstream_queue", i + 1)
     go.set()
     assert statuses(clients) == [200] * 6
     assert [r.target for r in app.requests] == [
-        "/first0", "/0-0", "/1-0", "/2-0", "/3-0", "/4-0"]
+        "/0", "/0-0", "/1-0", "/2-0", "/3-0", "/4-0"]
     # one connection served them all
     assert app.connections == 1
 
 
 def test_order_over_workers(sluice, peer):
     """Who waits clearly longer is first, whichever worker has it."""
-    go = threading.Event()
-    app = peer([hold(go)])
-    s = sluice(conf(app, "max_conns = 1\nqueue_timeout = 20s", workers=4))
-    clients = ask(s, 1, "/first")
-    app.wait_requests(1)
+    go, app, s, clients = busy(sluice, peer, workers=4)
+    began = {}              # it came between these two times
     for i in range(12):
+        start = time.monotonic()
         clients += ask(s, 1, f"/{i:02}-")
-        wait_metric(s, "upstream_queue", i + 1)
+        wire.wait_metric(s, "upstream_queue", i + 1)
+        began[f"/{i:02}-0"] = start, time.monotonic()
         net.wait_fd(None, 0.04)         # more than the slack
     go.set()
     assert statuses(clients) == [200] * 13
+    end = time.monotonic()
     got = [r.target for r in app.requests][1:]
-    assert got == sorted(got)
+    assert sorted(got) == sorted(began)
+    # of two workers' the older one, but for 20 ms and a quarter
+    for n, first in enumerate(got):
+        slack = 0.02 + (end - began[first][0]) / 4
+        for later in got[n + 1:]:
+            assert began[first][0] - began[later][1] <= slack, got
 
 
 # --- what becomes of those that wait ---
@@ -186,14 +168,9 @@ def refused(r, word):
 
 
 def test_full(sluice, peer):
-    go = threading.Event()
-    app = peer(default=hold(go))
-    s = sluice(conf(app, "max_conns = 1\nqueue = 2\nqueue_timeout = 20s",
-                    workers=2))
-    clients = ask(s, 1)
-    app.wait_requests(1)
+    go, app, s, clients = busy(sluice, peer, ONE + "\nqueue = 2", workers=2)
     clients += ask(s, 2)
-    wait_metric(s, "upstream_queue", 2)
+    wire.wait_metric(s, "upstream_queue", 2)
     for _ in range(4):
         assert refused(http.get(s.port, "/"), "queue_full")
     go.set()
@@ -210,11 +187,8 @@ def test_full(sluice, peer):
 
 
 def test_timeout(sluice, peer):
-    go = threading.Event()
-    app = peer(default=hold(go))
-    s = sluice(conf(app, "max_conns = 1\nqueue_timeout = 200ms"))
-    first = ask(s, 1)
-    app.wait_requests(1)
+    go, app, s, first = busy(
+        sluice, peer, "max_conns = 1\nqueue_timeout = 200ms")
     assert refused(http.get(s.port, "/late"), "queue_timeout")
     assert metric(s, "upstream_queue") == 0
     assert metric(s, "upstream_queue_timeouts_total") == 1
@@ -228,24 +202,40 @@ def test_timeout(sluice, peer):
 
 
 def test_no_queue(sluice, peer):
-    go = threading.Event()
-    app = peer(default=hold(go))
-    s = sluice(conf(app, "max_conns = 1\nqueue = 0"))
-    first = ask(s, 1)
-    app.wait_requests(1)
+    go, app, s, first = busy(sluice, peer, "max_conns = 1\nqueue = 0")
     assert refused(http.get(s.port, "/"), "dial_limit")
     go.set()
     assert statuses(first) == [200]
 
 
-def test_total_rules(sluice, peer):
-    """A wait is part of timeout.total."""
+@pytest.mark.parametrize("keys, word", [
+    ("queue = 0", "dial_limit"), ("queue_timeout = 200ms", "queue_timeout"),
+    ("queue = 1\nqueue_timeout = 20s", "queue_full")])
+def test_told_after_an_attempt(sluice, peer, keys, word):
+    """What ends the wait has an error line, though one failed before it."""
     go = threading.Event()
     app = peer(default=hold(go))
-    s = sluice(conf(app, "max_conns = 1\nqueue_timeout = 20s\n"
-                    "timeout.connect = 100ms\ntimeout.total = 200ms"))
-    first = ask(s, 1)
+    s = sluice(conf(app, f"max_conns = 1\n{keys}\n"
+                    f"server = 127.0.0.1:{net.free_port()}"))
+    clients = ask(s, 1)
     app.wait_requests(1)
+    if word == "queue_full":
+        clients += ask(s, 1)
+        wire.wait_metric(s, "upstream_queue", 1)
+    r = http.get(s.port, "/late")
+    assert refused(r, word)
+    line, = [json.loads(ln) for ln in s.wait_log(
+        f'"level":"error".*"request":"{r["x-request-id"]}"')]
+    assert line["msg"] == f'upstream "app": {word}'
+    go.set()
+    assert statuses(clients) == [200] * len(clients)
+
+
+def test_total_rules(sluice, peer):
+    """A wait is part of timeout.total."""
+    go, app, s, first = busy(
+        sluice, peer,
+        ONE + "\ntimeout.connect = 100ms\ntimeout.total = 200ms")
     r = http.get(s.port, "/")
     assert r.status == 504 and "total_timeout" in r.text
     assert statuses(first) == [504]
@@ -254,15 +244,11 @@ def test_total_rules(sluice, peer):
 
 
 def test_waiter_leaves(sluice, peer):
-    go = threading.Event()
-    app = peer([hold(go)])
-    s = sluice(conf(app, "max_conns = 1\nqueue_timeout = 20s"))
-    clients = ask(s, 1)
-    app.wait_requests(1)
+    go, app, s, clients = busy(sluice, peer)
     gone, stays = ask(s, 1, "/gone"), ask(s, 1, "/stays")
-    wait_metric(s, "upstream_queue", 2)
+    wire.wait_metric(s, "upstream_queue", 2)
     gone[0].reset()
-    wait_metric(s, "upstream_queue", 1)
+    wire.wait_metric(s, "upstream_queue", 1)
     go.set()
     assert statuses(clients + stays) == [200, 200]
     assert [r.target for r in app.requests] == ["/0", "/stays0"]
@@ -276,11 +262,10 @@ def test_killed_holder(sluice, peer):
     app = peer(default=hold(go))
     s = sluice(conf(app, "max_conns = 2\nqueue_timeout = 20s", workers=2))
     s.may_break = True
-    with Counting(app.port) as table:
+    with tcp.Table(app.port) as table:
         first = ask(s, 2)
         app.wait_requests(2)
-        waiting = ask(s, 16)
-        wait_metric(s, "upstream_queue", 16)
+        waiting = ask_until_wait(s, 2, 16)
         s.kill("worker 1")
         go.set()
         ended = []
@@ -293,24 +278,15 @@ def test_killed_holder(sluice, peer):
         assert http.get(s.port, "/").status == 200
     assert table.most <= 2
     s.wait_role("worker 1")
-    wait_metric(s, "upstream_queue", 0)
+    wire.wait_metric(s, "upstream_queue", 0)
 
 
 def test_hung_waiter_holds_up_nobody(sluice, peer):
     """A wake that goes to a process that hangs is not the only one."""
-    go = threading.Event()
-    app = peer([hold(go)])
-    s = sluice(conf(app, "max_conns = 1\nqueue_timeout = 20s", workers=2))
-    first = ask(s, 1)
-    app.wait_requests(1)
-    waiting = []
-    # until both have some, of which the stopped one's are the oldest
-    for n in range(1, 100):
-        waiting += ask(s, 1)
-        wait_metric(s, "upstream_queue", n)
-        by_pid = metric_of(s, "upstream_queue")
-        if n >= 4 and min(by_pid[pid] for pid in s.workers()) > 0:
-            break
+    go, app, s, first = busy(sluice, peer, workers=2)
+    # the oldest are those of the stopped one
+    waiting = ask_until_wait(s, 2)
+    by_pid = metric_of(s, "upstream_queue")
     # one of the two holds the connection; the other one is stopped
     holder = connection_owner(app.port)
     stopped, = [pid for pid in s.workers() if pid != holder]
@@ -318,14 +294,14 @@ def test_hung_waiter_holds_up_nobody(sluice, peer):
     go.set()
     assert statuses(first) == [200]
     own = by_pid[holder]
-    wait_for("its own are served", lambda: len(app.requests) == 1 + own)
+    net.until("its own are served", lambda: len(app.requests) == 1 + own)
     os.kill(stopped, signal.SIGCONT)
     assert set(statuses(waiting)) == {200}
 
 
 def connection_owner(port):
     """The process that has a connection to the port."""
-    inodes = {f"socket:[{inode}]" for _, inode in rows(port)}
+    inodes = {f"socket:[{inode}]" for _, inode in tcp.rows(port)}
     for pid in filter(str.isdigit, os.listdir("/proc")):
         try:
             fds = os.listdir(f"/proc/{pid}/fd")
@@ -344,10 +320,10 @@ def test_idle_is_given_up(sluice, peer):
     """A pooled connection of one worker is no place lost to the other."""
     app = peer()
     s = sluice(conf(app, "max_conns = 1\nqueue_timeout = 10s", workers=4))
-    with Counting(app.port) as table:
+    with tcp.Table(app.port) as table:
         for i in range(40):
             assert http.get(s.port, f"/{i}").status == 200
-        wait_for("a look", lambda: table.most == 1)
+        net.until("a look", lambda: table.most == 1)
     assert table.most == 1
     assert metric(s, "upstream_queue_timeouts_total") == 0
     assert metric(s, "upstream_connections") == 1
@@ -358,12 +334,23 @@ def test_idle_times(sluice, peer):
     app = peer([respond(headers=[("Keep-Alive", "timeout=1, max=9")])])
     s = sluice(conf(app, "pool.idle = 20s"))
     assert http.get(s.port, "/").status == 200
-    assert established(app.port) == 1
-    wait_for("the server's time", lambda: established(app.port) == 0)
+    assert tcp.established(app.port) == 1
+    net.until("the server's time", lambda: tcp.established(app.port) == 0)
     assert http.get(s.port, "/").status == 200
     s.reload(conf(app, "pool.idle = 100ms"))
     assert http.get(s.port, "/").status == 200
-    wait_for("pool.idle", lambda: established(app.port) == 0)
+    net.until("pool.idle", lambda: tcp.established(app.port) == 0)
+
+
+def test_size(sluice, peer):
+    """More come back than are kept; those that are kept serve again."""
+    go, app, s, clients = busy(sluice, peer, "pool.size = 2", n=6)
+    go.set()
+    assert statuses(clients) == [200] * 6
+    net.until("two are kept", lambda: tcp.established(app.port) == 2)
+    assert metric(s, "upstream_connections_idle") == 2
+    assert statuses(ask(s, 1) + ask(s, 1)) == [200] * 2
+    assert app.connections == 6
 
 
 @pytest.mark.parametrize("keys, per_conn", [
@@ -374,67 +361,52 @@ def test_kept_no_longer(sluice, peer, keys, per_conn):
     for _ in range(6):
         assert http.get(s.port, "/").status == 200
         if "age" in keys:
-            wait_for("old", lambda: established(app.port) == 0)
+            net.until("old", lambda: tcp.established(app.port) == 0)
     assert app.connections == 6 // per_conn
 
 
 # --- reload ---
 
 def test_limit_is_raised(sluice, peer):
-    go = threading.Event()
-    app = peer(default=hold(go))
-    s = sluice(conf(app, "max_conns = 1\nqueue_timeout = 20s", workers=2))
-    clients = ask(s, 4)
-    app.wait_requests(1)
-    wait_metric(s, "upstream_queue", 3)
+    go, app, s, clients = busy(sluice, peer, workers=2)
+    clients += ask(s, 3)
+    wire.wait_metric(s, "upstream_queue", 3)
     s.reload(conf(app, "max_conns = 3\nqueue_timeout = 20s", workers=2))
     app.wait_requests(3)
-    wait_metric(s, "upstream_queue", 1)
+    wire.wait_metric(s, "upstream_queue", 1)
     go.set()
     assert statuses(clients) == [200] * 4
 
 
 def test_limit_is_lowered(sluice, peer):
-    go = threading.Event()
-    app = peer(default=hold(go))
-    s = sluice(conf(app, "max_conns = 6", workers=2))
-    clients = ask(s, 6)
-    app.wait_requests(6)
+    go, app, s, clients = busy(sluice, peer, "max_conns = 6", n=6, workers=2)
     go.set()
     assert statuses(clients) == [200] * 6
-    wait_metric(s, "upstream_connections_idle", 6)
+    wire.wait_metric(s, "upstream_connections_idle", 6)
     s.reload(conf(app, "max_conns = 2", workers=2))
-    wait_for("idle ones go", lambda: established(app.port) <= 2)
+    net.until("idle ones go", lambda: tcp.established(app.port) <= 2)
     assert statuses(ask(s, 20)) == [200] * 20
-    assert established(app.port) <= 2
+    assert tcp.established(app.port) <= 2
 
 
 def test_limit_appears(sluice, peer):
     """What was open before there was a limit is counted."""
-    go = threading.Event()
-    app = peer(default=hold(go))
-    s = sluice(conf(app, "max_conns = 0", workers=2))
-    clients = ask(s, 4)
-    app.wait_requests(4)
+    go, app, s, clients = busy(sluice, peer, "max_conns = 0", n=4, workers=2)
     s.reload(conf(app, "max_conns = 4\nqueue_timeout = 20s", workers=2))
     clients += ask(s, 1)
-    wait_metric(s, "upstream_queue", 1)
-    assert established(app.port) == 4
+    wire.wait_metric(s, "upstream_queue", 1)
+    assert tcp.established(app.port) == 4
     go.set()
     assert statuses(clients) == [200] * 5
 
 
 def test_worker_of_a_roll(sluice, peer):
     """Workers that came later are woken, and wake those before them."""
-    go = threading.Event()
-    app = peer(default=hold(go))
-    s = sluice(conf(app, "max_conns = 1\nqueue_timeout = 20s", workers=2))
-    first = ask(s, 1)
-    app.wait_requests(1)
+    go, app, s, first = busy(sluice, peer, workers=2)
     before = s.workers()
     s.ctl("roll")
     waiting = ask(s, 8)
-    wait_metric(s, "upstream_queue", 8)
+    wire.wait_metric(s, "upstream_queue", 8)
     go.set()
     assert statuses(first + waiting) == [200] * 9
     for pid in before:
@@ -443,40 +415,28 @@ def test_worker_of_a_roll(sluice, peer):
 
 def test_more_workers(sluice, peer):
     """Slots that nobody had before: who runs already can wake them."""
-    go = threading.Event()
-    app = peer(default=hold(go))
     keys = "max_conns = 1\nqueue_timeout = 30s"
-    s = sluice(conf(app, keys, workers=1))
-    clients = ask(s, 1)
-    app.wait_requests(1)
+    go, app, s, clients = busy(sluice, peer, keys)
     s.reload(conf(app, keys, workers=6))
     for i in range(2, 7):
         s.wait_role(f"worker {i}")
-    for n in range(1, 200):
-        clients += ask(s, 1)
-        wait_metric(s, "upstream_queue", n)
-        by_pid = metric_of(s, "upstream_queue")
-        if sum(by_pid[pid] > 0 for pid in s.workers()) >= 3:
-            break
+    clients += ask_until_wait(s, 3)
     go.set()
     assert set(statuses(clients)) == {200}
 
 
 def test_upgrade(sluice, peer):
     """Workers of both programs wait in one queue, and wake each other."""
-    go = threading.Event()
-    app = peer(default=hold(go))
-    s = sluice(conf(app, "max_conns = 1\nqueue_timeout = 30s", workers=2))
-    clients = ask(s, 1)
-    app.wait_requests(1)
+    go, app, s, clients = busy(
+        sluice, peer, "max_conns = 1\nqueue_timeout = 30s", workers=2)
     clients += ask(s, 4)
-    wait_metric(s, "upstream_queue", 4)
+    wire.wait_metric(s, "upstream_queue", 4)
     old = s.workers()
     s.notify.drain()
     s.send(signal.SIGUSR2)
     s.notify.wait("READY")
     clients += ask(s, 4)
-    wait_metric(s, "upstream_queue", 8)
+    wire.wait_metric(s, "upstream_queue", 8)
     go.set()
     assert statuses(clients) == [200] * 9
     for pid in old:
@@ -546,7 +506,7 @@ def test_no_reuse_after_doubt(sluice, peer, why):
     app = peer([DOUBTS[why]])
     s = sluice(conf(app))
     assert http.get(s.port, "/").status in (200, 204)
-    wait_for("it is closed", lambda: established(app.port) == 0)
+    net.until("it is closed", lambda: tcp.established(app.port) == 0)
     assert http.get(s.port, "/").status == 200
     assert [q.conn for q in app.requests] == [1, 2]
 

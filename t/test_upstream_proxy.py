@@ -1,4 +1,6 @@
 """Requests through a proxy to a server, and its answers back."""
+import collections
+import contextlib
 import hashlib
 import os
 import re
@@ -9,8 +11,9 @@ import pytest
 
 from lib import http, net, wire
 from lib.cmd import Thread
-from lib.peer import (Gone, Peer, close_now, delay, hold, no_body, raw,
+from lib.peer import (Gone, close_now, delay, hold, no_body, raw,
                       reset_now, respond)
+from lib.trace import traced
 
 LISTEN = """
 [listener web]
@@ -29,10 +32,8 @@ def conf(*addrs, more="", top="", route=""):
 @pytest.fixture(scope="module")
 def gate():
     """One server whose next answers a test may set: gate.app.script."""
-    with Peer() as app, wire.gateway(conf(app.addr)) as s:
-        s.app = app
+    with wire.with_app(conf) as s:
         yield s
-        assert not app.errors
 
 
 def last(gate):
@@ -439,7 +440,9 @@ def test_fresh_one_that_dies(sluice, peer):
     assert len(app.requests) == 1
 
 
-def test_client_gone(sluice, peer):
+@pytest.mark.parametrize("headers", [[], [("Connection", "close")]],
+                         ids=["stays", "once"])
+def test_client_gone(sluice, peer, headers):
     """Who leaves cancels what was asked for him."""
     gone = threading.Event()
 
@@ -452,12 +455,27 @@ def test_client_gone(sluice, peer):
     app = peer(default=step)
     s = sluice(conf(app.addr))
     c = http.Client(s.port)
-    c.send(http.request("GET", "/left"))
+    c.send(http.request("GET", "/left", headers))
     app.wait_requests(1)
     c.reset()
     assert gone.wait(net.WAIT)
     record = wire.record(s, target="/left")
     assert record["fail"] == "client_gone" and record["status"] == 0
+
+
+def test_client_that_asks_once(sluice, peer):
+    """It is not watched while its answer may come at once: taking it,
+    asking, answering and closing are all that it costs."""
+    s = sluice(conf(peer().addr, top=ONE))
+    n, once = 100, [("Connection", "close")]
+    http.get(s.port, headers=once)
+    with traced(s, s.roles()["worker 1"]) as names:
+        for _ in range(n):
+            assert http.get(s.port, headers=once).status == 200
+    got = collections.Counter(names)
+    assert got["sendto"] >= 2 * n, got
+    # a server that is late for once, and the listener's own
+    assert got["epoll_ctl"] <= n / 2, got
 
 
 def test_client_gone_in_answer(sluice, peer):
@@ -493,6 +511,48 @@ def test_first_byte_timeout(sluice, peer, where):
         # the late answer is nobody's: the next has its own
         app.default = respond(body=b"second")
         assert c.get("/next").body == b"second"
+
+
+LATE = "timeout.connect = 50s\ntimeout.first_byte = 50s\n" \
+    "timeout.between = 50s\ntimeout.total = 100s\n"
+
+
+def half(conn, req):
+    conn.send(b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nsome")
+    return hold(threading.Event())(conn, req)
+
+
+@pytest.mark.parametrize("key,step,row", [
+    ("connect", None, "dial_timeout"),
+    ("first_byte", hold(threading.Event()), "first_byte_timeout"),
+    ("first_byte", no_body(hold(threading.Event())), "send_timeout"),
+    ("between", half, "between_timeout"),
+    ("total", hold(threading.Event()), "total_timeout")])
+def test_times_of_a_route(sluice, peer, key, step, row):
+    """Each time of the upstream may be another one for a route; what is
+    under way in the other routes goes on."""
+    app = peer(default=step)
+    addr, keep = app.addr, None
+    if step is None:            # a queue that is full: who connects waits
+        keep = [socket.create_server(("127.0.0.1", 0), backlog=0)]
+        addr = "127.0.0.1:%d" % keep[0].getsockname()[1]
+        for _ in range(2):
+            keep.append(socket.socket())
+            keep[-1].setblocking(False)
+            keep[-1].connect_ex(keep[0].getsockname())
+    more = "timeout.connect = 200ms\n" if key == "total" else ""
+    s = sluice(conf(addr, more=LATE, route="[route other]\npath = /own\n"
+                    f"upstream = app\n{more}timeout.{key} = 300ms\n"))
+    with http.Client(s.port) as other, http.Client(s.port) as c:
+        other.send(http.request("GET", "/"))
+        with contextlib.suppress(http.Closed, OSError):
+            c.send(http.request("POST", "/own", body=b"x" * (
+                12 << 20 if row == "send_timeout" else 1)))
+            c.response()
+        assert wire.record(s, target="/own")["fail"] == row
+        assert "/" not in [r.get("target") for r in s.log()]
+    for k in keep or ():
+        k.close()
 
 
 def test_between_timeout(sluice, peer):
@@ -568,6 +628,17 @@ def test_cut(gate, cut, version, reset):
             # its end would be that of the body: only a reset is honest
             assert "reset" in str(why.value)
     assert wire.record(gate, target=target)["fail"] == "reset_in_body"
+
+
+def test_cut_has_no_trailers(gate):
+    """Not even why: behind a last chunk the body would pass for whole."""
+    gate.app.script.append(raw(CUTS["chunks"], then_close=True))
+    with http.Client(gate.port) as c:
+        c.send(http.request("GET", "/no-trailers", {"TE": "trailers"}))
+        assert c.head().get("transfer-encoding") == "chunked"
+        assert c.rest() == b"4\r\npart\r\n"
+    rec = wire.record(gate, target="/no-trailers")
+    assert rec["fail"] == "reset_in_body"
 
 
 @pytest.mark.parametrize("data,row", [

@@ -1,9 +1,6 @@
 """The PROXY protocol: from proxies before Sluice, to servers behind it."""
 import json
 import os
-import re
-import shutil
-import signal
 import socket
 import struct
 import subprocess
@@ -13,7 +10,8 @@ import time
 import pytest
 
 from lib import http, net, wire
-from lib.peer import Conn, Gone, Peer, respond
+from lib.cmd import tool
+from lib.peer import Conn, Gone, Peer, hold, respond
 
 SIGN = b"\r\n\r\n\0\r\nQUIT\n"
 V1 = b"PROXY TCP4 192.0.2.1 10.0.0.1 5000 80\r\n"
@@ -53,10 +51,8 @@ respond = 200 other
 
 @pytest.fixture(scope="module")
 def gate():
-    with Peer() as app, wire.gateway(conf(app.addr)) as s:
-        s.app = app
+    with wire.with_app(conf) as s:
         yield s
-        assert not app.errors
 
 
 def ask(port, first, request=GET):
@@ -259,6 +255,29 @@ def test_switched(sluice, peer):
     assert ask(s.port, V1).body == b"ok\n"
 
 
+@pytest.mark.parametrize("word", ["retire", "cut"])
+def test_networks_change(sluice, peer, word):
+    """Who came in by them goes: after his request, or at once."""
+    go = threading.Event()
+    app = peer(default=hold(go, respond(body=b"late")))
+    more = f"proxy_protocol = on\non_change = {word}\nproxy_protocol_from = "
+    s = sluice(conf(app.addr, more + "127.0.0.0/8"))
+    with http.Client(s.port) as c, http.Client(s.port) as idle:
+        c.send(V1 + b"GET /x HTTP/1.1\r\nHost: a\r\n\r\n")
+        idle.send(V1)
+        app.wait_requests(1)
+        s.write(conf(app.addr, more + "127.0.0.0/9"))
+        s.reload()
+        gone(idle)
+        if word == "cut":
+            gone(c)
+            go.set()
+        else:
+            go.set()
+            assert c.response().body == b"late"
+            gone(c)
+
+
 def test_stop_while_waiting(sluice, peer):
     s = sluice(conf(peer().addr, "proxy_protocol = on\n"
                     "timeout.header = 60s", top="stop = 300ms"))
@@ -459,7 +478,11 @@ backend b
 """
 
 
-@pytest.mark.skipif(not shutil.which("haproxy"), reason="no haproxy")
+def haproxy(tmp, port, **kw):
+    path = put(f"{tmp}/h.cfg", HAPROXY.format(port=port, **kw))
+    return start([tool("haproxy"), "-db", "-f", path], port, tmp)
+
+
 @pytest.mark.parametrize("send", [
     "send-proxy", "send-proxy-v2",
     "send-proxy-v2 proxy-v2-options crc32c,unique-id"])
@@ -467,8 +490,7 @@ def test_behind_haproxy(sluice, tmp, send):
     with Peer() as app:
         s = sluice(conf(app.addr).replace("192.0.2.0/24", "::/0"))
         port = net.free_port()
-        p = start(["haproxy", "-db", "-f", put(f"{tmp}/h.cfg", HAPROXY.format(
-            port=port, back=s.port, send=send, how=""))], port, tmp)
+        p = haproxy(tmp, port, back=s.port, send=send, how="")
         try:
             for _ in range(3):
                 with http.Client(port) as c:
@@ -481,16 +503,13 @@ def test_behind_haproxy(sluice, tmp, send):
             end(p)
 
 
-@pytest.mark.skipif(not shutil.which("haproxy"), reason="no haproxy")
 def test_health_checks_of_haproxy(sluice, tmp):
     """check-send-proxy is LOCAL: the proxy itself asks."""
     with Peer() as app:
         s = sluice(conf(app.addr))
         port = net.free_port()
-        p = start(["haproxy", "-db", "-f", put(f"{tmp}/h.cfg", HAPROXY.format(
-            port=port, back=s.port, how="option httpchk GET /check",
-            send="send-proxy-v2 check check-send-proxy inter 50ms"))],
-            port, tmp)
+        p = haproxy(tmp, port, back=s.port, how="option httpchk GET /check",
+                    send="send-proxy-v2 check check-send-proxy inter 50ms")
         try:
             rec = json.loads(s.wait_log('"/check"')[0])
             assert rec["client"] == "127.0.0.1" and rec["status"] == 200
@@ -528,16 +547,14 @@ http {{
 
 @pytest.fixture
 def nginx(tmp):
-    if not shutil.which("nginx"):
-        pytest.skip("no nginx")
     made = []
 
     def make(field):
         port, plain = net.free_port(), net.free_port()
         path = put(f"{tmp}/nginx.conf", NGINX.format(
             dir=tmp, port=port, plain=plain, field=field))
-        made.append(start(["nginx", "-e", f"{tmp}/error.log", "-c", path],
-                          plain, tmp))
+        made.append(start([tool("nginx"), "-e", f"{tmp}/error.log", "-c",
+                           path], plain, tmp))
         return port, plain
     yield make
     for p in made:
@@ -567,10 +584,9 @@ def test_nginx_reads_our_fields(sluice, nginx, field):
             "X-Forwarded-For": chain}).text.split()[0] == want
 
 
-@pytest.mark.skipif(not shutil.which("curl"), reason="no curl")
 def test_curl(gate):
     out = subprocess.run(
-        ["curl", "-sS", "--haproxy-protocol",
+        [tool("curl"), "-sS", "--haproxy-protocol",
          f"http://127.0.0.1:{gate.port}/curl"], capture_output=True,
         check=True, timeout=net.WAIT).stdout
     # the loopback is not of the networks of the first route

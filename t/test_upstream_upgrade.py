@@ -8,6 +8,7 @@ import json
 import os
 import socket
 import time
+from threading import Event
 
 import pytest
 
@@ -60,10 +61,10 @@ def no_pages(s):
     until(lambda: wire.sums(s)["page_bytes"] == 0, "no page held")
 
 
-def tide(gate, target, then, fields=(), **kw):
+def tide(gate, target, then, fields=(), sock=None, **kw):
     """A connection upgraded to `tide`, whose server does `then`."""
     gate.app.script = [ws.talks(then, "tide")]
-    c = http.Client(gate.port)
+    c = http.Client(gate.port, sock=sock)
     c.send(http.request(kw.pop("method", "GET"), target,
                         [*ASK, *fields], **kw))
     r = c.response()
@@ -271,7 +272,7 @@ def test_ten_megabytes_each_way(gate):
 
 def test_back_pressure(gate):
     """Who does not read is felt by who sends; nothing is piled up."""
-    sent = []
+    sent, full = [], Event()
 
     def then(conn, _):
         conn.sock.settimeout(1)
@@ -280,12 +281,13 @@ def test_back_pressure(gate):
                 conn.sock.sendall(b"p" * 65536)
                 sent.append(65536)
         except TimeoutError:
-            pass
+            full.set()
         conn.sock.settimeout(None)
     with tide(gate, "/press", then) as c:
-        until(lambda: sent and time.sleep(1.2) is None, "the pause")
+        assert full.wait(net.WAIT)
         assert sum(sent) < 32 * MANY
-        assert wire.sums(gate)["page_bytes"] <= 256 * 1024 + 16384
+        held = until(lambda: wire.sums(gate)["page_bytes"], "pages held")
+        assert held <= 256 * 1024 + 16384
         n = len(c.rest())
     assert n >= sum(sent)
     quiet(gate)
@@ -353,6 +355,23 @@ def test_server_breaks_off(gate):
         with pytest.raises(http.Closed, match="reset"):
             c.rest()
     assert wire.record(gate, target="/broken-off")["fail"] == "stream_reset"
+
+
+def test_words_before_a_reset(gate):
+    """A client that reads slowly has them all before it is told."""
+    words, gone = os.urandom(120000), Event()
+
+    def then(conn, _):
+        conn.send(words)
+        net.wait_taken(conn.sock)
+        net.reset(conn.sock)
+        gone.set()
+    k = net.connect(gate.port, rcvbuf=8192)
+    with tide(gate, "/words", then, sock=k) as c:
+        assert gone.wait(net.WAIT)
+        assert c._take(len(words)) == words
+    assert wire.record(gate, target="/words")["fail"] == "stream_reset"
+    quiet(gate)
 
 
 def test_last_words(gate):
@@ -487,6 +506,27 @@ def test_listener_removed(peer, sluice):
         v.echo(b"x")
 
 
+def test_listener_cut(peer, sluice):
+    """on_change = cut: streams and requests end with the commit."""
+    app = peer(default=ws.echoes())
+    top = "[sluice]\ndrain.streams = 1h\n"
+    both = conf(app.addr, top=top) + """
+[listener more]
+bind = 127.0.0.1:@port2@
+on_change = cut
+"""
+    s = sluice(both)
+    with ws.Socket(s.port, "/stays") as v, \
+            ws.Socket(s.value("port2"), "/removed") as w, \
+            http.Client(s.value("port2")) as idle:
+        s.reload(both + "timeout.idle = 60s\n")
+        w.echo(b"nothing that matters has changed")
+        s.reload(conf(app.addr, top=top))
+        assert w.c.rest() == b"" and idle.rest() == b""
+        assert wire.record(s, target="/removed")["fail"] == "draining"
+        v.echo(b"x")
+
+
 def test_who_comes_back_stays(peer, sluice):
     app, other = peer(default=ws.echoes()), peer(default=ws.echoes())
     top = "[sluice]\ndrain.streams = 2s\n"
@@ -570,8 +610,8 @@ def tunnels():
     with Peer(default=tunnel) as app, wire.gateway(
             conf(app.addr) +
             "\n[route tunnel]\nmethod = CONNECT\nhost = *.example\n"
-            "upstream = app\n[route text]\nmethod = CONNECT\n"
-            "host = text.test\nrespond = 200 no\n") as s:
+            "upstream = app\n[route text]\nhost = text.test\n"
+            "respond = 200 no\n") as s:
         s.app = app
         yield s
         assert not app.errors
@@ -611,7 +651,7 @@ def test_connect_of_a_route(tunnels):
 
 @pytest.mark.parametrize("authority", ["b.test:443", "text.test:80"])
 def test_connect_elsewhere_is_refused(tunnels, authority):
-    """Nor does a route take it that cannot open a tunnel."""
+    """No route names it, or none that can open a tunnel."""
     with http.Client(tunnels.port) as c:
         wire.is_fail(connect(c, authority, wire.JSON.items()),
                      "connect_refused")

@@ -6,28 +6,21 @@ each other (subprotocols, permessage-deflate) is none of its business.
 import asyncio
 import os
 import queue
-import shutil
 import subprocess
 import threading
 from http import HTTPStatus
 
 import pytest
+import websockets
+from websockets import exceptions
 
 from lib import http, net, wire
-from lib.cmd import Thread
+from lib.cmd import Thread, tool
 
-websockets = pytest.importorskip(
-    "websockets", reason="python3-websockets is not installed")
-# what the package is called that the tests need of it
-from websockets import exceptions                   # noqa: E402
 
 NODE_PATH = os.environ.get("NODE_PATH", "/usr/share/nodejs")
 NODE_WS = os.path.join(os.path.dirname(os.path.abspath(__file__)), "lib",
                        "ws_node.js")
-node = pytest.mark.skipif(
-    not shutil.which("node") or
-    not os.path.isdir(os.path.join(NODE_PATH, "ws")),
-    reason="nodejs or node-ws is not installed")
 BIG = os.urandom(3 << 20)
 
 CONF = """
@@ -120,7 +113,7 @@ def py(loop):
 class Node:
     def __init__(self, *args):
         self.proc = subprocess.Popen(
-            ["node", NODE_WS, *args], stdout=subprocess.PIPE, text=True,
+            [tool("node"), NODE_WS, *args], stdout=subprocess.PIPE, text=True,
             env={**os.environ, "NODE_PATH": NODE_PATH})
         self.lines = queue.Queue()
         self.reader = Thread(self._read)
@@ -160,6 +153,31 @@ def url(s, target="/"):
 def connect(s, target="/", **kw):
     return websockets.connect(url(s, target), max_size=None,
                               ping_interval=None, **kw)
+
+
+def test_route_of_websockets(sluice, loop, peer):
+    """A path whose WebSockets have servers of their own."""
+    app, pages = Server(loop), peer()
+    s = sluice(CONF % app.port + f"""
+[route ws]
+path = /ws/*
+protocol = websocket
+upstream = app
+[upstream pages]
+server = {pages.addr}
+[route pages]
+path = /ws/*
+upstream = pages
+""")
+
+    async def talk():
+        async with connect(s, "/ws/chat") as w:
+            await w.send("a")
+            assert await w.recv() == "a"
+    loop.run(talk())
+    assert http.get(s.port, "/ws/chat").body == b"ok\n"
+    assert [q.target for q in pages.requests] == ["/ws/chat"]
+    app.stop()
 
 
 # --- Python to Python ---
@@ -277,16 +295,14 @@ def test_hundred_at_once(py, loop):
 
 def test_reloads_under_load(py, loop):
     """They go on while requests come and generations go."""
-    stop = asyncio.Event()
+    stop, turns = asyncio.Event(), [0] * 10
 
     async def one(i):
-        n = 0
         async with connect(py) as w:
             while not stop.is_set():
-                await w.send(f"{i} {n}")
-                assert await w.recv() == f"{i} {n}"
-                n += 1
-        return n
+                await w.send(f"{i} {turns[i]}")
+                assert await w.recv() == f"{i} {turns[i]}"
+                turns[i] += 1
 
     async def talk():
         return await asyncio.gather(*(one(i) for i in range(10)))
@@ -296,13 +312,14 @@ def test_reloads_under_load(py, loop):
             py.reload(CONF % py.app.port + f"# {i}\n")
             for _ in range(20):
                 wire.goes_on(c)
+    net.until("ten turns of each", lambda: min(turns) > 10 or done.done())
     loop.loop.call_soon_threadsafe(stop.set)
-    assert min(done.result(net.WAIT)) > 10
+    done.result(net.WAIT)
+    assert min(turns) > 10
 
 
 # --- Node ---
 
-@node
 def test_node_server(js, loop):
     async def talk():
         async with connect(js, "/node", subprotocols=["a", "b"]) as w:
@@ -324,7 +341,6 @@ def test_node_server(js, loop):
     assert said[-1] == "close 4001 enough"
 
 
-@node
 def test_node_server_refuses(js, loop):
     async def talk():
         with pytest.raises(exceptions.InvalidStatusCode) as e:
@@ -333,7 +349,6 @@ def test_node_server_refuses(js, loop):
     assert loop.run(talk()) == 403
 
 
-@node
 @pytest.mark.parametrize("which", ["py", "js"])
 def test_node_client(request, which):
     s = request.getfixturevalue(which)
@@ -347,7 +362,6 @@ def test_node_client(request, which):
                         "pong here", "close 4001 enough"]
 
 
-@node
 def test_node_client_is_refused(py):
     app = Node("client", url(py, "/refused"))
     try:

@@ -14,6 +14,7 @@
 #include <stdlib.h>
 
 #include "base/must.h"
+#include "base/put.h"
 #include "base/slab.h"
 
 #define ALIGN		16
@@ -105,7 +106,7 @@ alloc_own_chunk(struct arena *a, size_t n, size_t over)
 }
 
 /* The slow path of both allocators; the result is aligned in any case. */
-static char *
+__attribute__((noinline)) static char *
 alloc_new_chunk(struct arena *a, size_t n)
 {
 	size_t			 over = sizeof(struct arena_chunk) + ALIGN;
@@ -178,9 +179,7 @@ arena_dup(struct arena *a, struct str s)
 {
 	char	*p = arena_text(a, s.n + 1);
 
-	if (s.n != 0)
-		memcpy(p, s.p, s.n);
-	p[s.n] = '\0';
+	*put_str(p, s) = '\0';
 	return str_make(p, s.n);
 }
 

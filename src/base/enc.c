@@ -9,6 +9,10 @@
 
 #include <endian.h>
 
+#ifdef __SSE2__
+#include <emmintrin.h>
+#endif
+
 int
 enc_unhex(char c)
 {
@@ -39,13 +43,58 @@ hex8(const unsigned char *p)
 	return w + 0x3030303030303030ULL + above * ('a' - '0' - 10);
 }
 
+#ifdef __SSE2__
+/* Sixteen halves of bytes as digits. */
+static __m128i
+digits_of(__m128i x)
+{
+	__m128i	above = _mm_cmpgt_epi8(x, _mm_set1_epi8(9));
+
+	above = _mm_and_si128(above, _mm_set1_epi8('a' - '0' - 10));
+	return _mm_add_epi8(_mm_add_epi8(x, above), _mm_set1_epi8('0'));
+}
+
+/* As many bytes by sixteen as there are; how many those were. */
+static size_t
+hex_blocks(const unsigned char *p, size_t n, char *out)
+{
+	const __m128i	half = _mm_set1_epi8(0x0f);
+	__m128i		x, hi, lo;
+	size_t		i;
+
+	for (i = 0; i + 16 <= n; i += 16) {
+		x = _mm_loadu_si128((const __m128i *)(const void *)(p + i));
+		hi = digits_of(_mm_and_si128(_mm_srli_epi16(x, 4), half));
+		lo = digits_of(_mm_and_si128(x, half));
+		x = _mm_unpacklo_epi8(hi, lo);
+		_mm_storeu_si128((__m128i *)(void *)(out + 2 * i), x);
+		x = _mm_unpackhi_epi8(hi, lo);
+		_mm_storeu_si128((__m128i *)(void *)(out + 2 * i + 16), x);
+	}
+	return i;
+}
+#else
+static size_t
+hex_blocks(const unsigned char *p, size_t n, char *out)
+{
+	(void)p;
+	(void)n;
+	(void)out;
+	return 0;
+}
+#endif
+
 void
 enc_hex(const void *mem, size_t n, char *out)
 {
 	static const char	 digits[] = "0123456789abcdef";
 	const unsigned char	*p = mem;
+	size_t			 done = hex_blocks(p, n, out);
 	uint64_t		 w;
 
+	p += done;
+	n -= done;
+	out += 2 * done;
 	for (; n >= 4; n -= 4, p += 4, out += 8) {
 		w = htobe64(hex8(p));
 		memcpy(out, &w, sizeof(w));

@@ -62,18 +62,12 @@ page_new_sized(struct page_pool *pool, size_t n)
 }
 
 void
-page_unref(struct page **pp)
+page_unref_last(struct page *pg)
 {
-	struct page		*pg = *pp;
-	struct page_pool	*pool;
+	struct page_pool	*pool = pg->pool;
 
-	if (pg == NULL)
-		return;
-	*pp = NULL;
-	must(pg->refs > 0);
-	if (--pg->refs > 0)
-		return;
-	pool = pg->pool;
+	must(pg->refs == 1);
+	pg->refs = 0;
 	if (pg->cap == PAGE_ROOM) {
 		pool->live -= PAGE_BYTES;
 		slab_put(&pool->small, pg);

@@ -48,7 +48,22 @@ page_ref(struct page *pg)
 	return pg;
 }
 
+/* What page_unref does with the last reference. */
+void page_unref_last(struct page *);
+
 /* Drops a reference and nulls the caller's pointer; *NULL is allowed. */
-void page_unref(struct page **);
+static inline void
+page_unref(struct page **pp)
+{
+	struct page	*pg = *pp;
+
+	*pp = NULL;
+	if (pg == NULL)
+		return;
+	if (pg->refs > 1)
+		pg->refs--;
+	else
+		page_unref_last(pg);
+}
 
 #endif

@@ -26,9 +26,12 @@ put_str(char *p, struct str s)
 	uint64_t	a, b;
 	uint32_t	c, d;
 
-	if (s.n > 16)
+	if (s.n > 32)
 		memcpy(p, s.p, s.n);
-	else if (s.n >= 8) {
+	else if (s.n > 16) {
+		memcpy(p, s.p, 16);
+		memcpy(p + s.n - 16, s.p + s.n - 16, 16);
+	} else if (s.n >= 8) {
 		memcpy(&a, s.p, 8);
 		memcpy(&b, s.p + s.n - 8, 8);
 		memcpy(p, &a, 8);

@@ -13,18 +13,18 @@
 #include <emmintrin.h>
 #endif
 
-#define STEP	16
+#define STEP	SCAN_STEP
 #define HALF	8
 
 static const uint8_t classes[256] = {
 	0, 0, 0, 0, 0, 0, 0, 0, 0, 2, 0, 0, 0, 0, 0, 0, /* 00 */
 	0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, /* 10 */
-	2, 7, 6, 7, 7, 7, 7, 7, 6, 6, 7, 7, 6, 15, 15, 6, /* 20 */
-	15, 15, 15, 15, 15, 15, 15, 15, 15, 15, 6, 6, 6, 6, 6, 6, /* 30 */
-	6, 15, 15, 15, 15, 15, 15, 15, 15, 15, 15, 15, 15, 15, 15, 15, /* 40 */
-	15, 15, 15, 15, 15, 15, 15, 15, 15, 15, 15, 6, 6, 6, 7, 15, /* 50 */
-	7, 15, 15, 15, 15, 15, 15, 15, 15, 15, 15, 15, 15, 15, 15, 15, /* 60 */
-	15, 15, 15, 15, 15, 15, 15, 15, 15, 15, 15, 6, 7, 6, 15, 0, /* 70 */
+	2, 23, 22, 7, 23, 7, 23, 23, 22, 22, 23, 23, 22, 31, 15, 22, /* 20 */
+	31, 31, 31, 31, 31, 31, 31, 31, 31, 31, 22, 22, 22, 22, 22, 6, /* 30 */
+	22, 31, 31, 31, 31, 31, 31, 31, 31, 31, 31, 31, 31, 31, 31, 31, /* 40 */
+	31, 31, 31, 31, 31, 31, 31, 31, 31, 31, 31, 22, 6, 22, 23, 31, /* 50 */
+	23, 31, 31, 31, 31, 31, 31, 31, 31, 31, 31, 31, 31, 31, 31, 31, /* 60 */
+	31, 31, 31, 31, 31, 31, 31, 31, 31, 31, 31, 22, 23, 22, 31, 0, /* 70 */
 	2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, /* 80 */
 	2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, /* 90 */
 	2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, /* a0 */
@@ -44,11 +44,25 @@ scan_is(char c, enum scan_class cl)
 size_t
 scan_plain(struct str s, enum scan_class cl)
 {
-	size_t	i;
+	const char	*p = s.p;
+	const char	*end = p + s.n;
 
-	for (i = 0; i < s.n; i++)
-		if ((classes[(unsigned char)s.p[i]] & cl) == 0)
-			break;
+	while (p < end && (classes[(unsigned char)*p] & cl) != 0)
+		p++;
+	return (size_t)(p - s.p);
+}
+
+size_t
+scan_to(struct str s, char c)
+{
+	unsigned	bits;
+	size_t		i;
+
+	for (i = 0; i + STEP <= s.n; i += STEP)
+		if ((bits = scan_bits(s.p + i, c)) != 0)
+			return i + (size_t)__builtin_ctz(bits);
+	while (i < s.n && s.p[i] != c)
+		i++;
 	return i;
 }
 
@@ -62,6 +76,12 @@ size_t
 scan_name(struct str s)
 {
 	return scan_plain(s, SCAN_NAME);
+}
+
+size_t
+scan_path(struct str s)
+{
+	return scan_plain(s, SCAN_PATH);
 }
 
 #ifdef __SSE2__
@@ -117,6 +137,13 @@ place(struct str s, unsigned stop)
 	return i < HALF ? i : s.n - STEP + i;
 }
 
+unsigned
+scan_bits(const char *p, char c)
+{
+	return (unsigned)_mm_movemask_epi8(_mm_cmpeq_epi8(load(p),
+	    _mm_set1_epi8(c)));
+}
+
 size_t
 scan_value(struct str s)
 {
@@ -157,6 +184,16 @@ scan_target(struct str s)
 	return s.n - STEP + (size_t)__builtin_ctz(stop);
 }
 #else
+unsigned
+scan_bits(const char *p, char c)
+{
+	unsigned	bits = 0;
+
+	for (unsigned i = 0; i < STEP; i++)
+		bits |= (unsigned)(p[i] == c) << i;
+	return bits;
+}
+
 size_t
 scan_value(struct str s)
 {

@@ -101,7 +101,7 @@ text_add_slow(struct text *t, struct str s)
 }
 
 char *
-text_room(struct text *t, size_t n)
+text_room_slow(struct text *t, size_t n)
 {
 	char	*p;
 

@@ -24,8 +24,9 @@ void text_fini(struct text *);
 /* What was written so far; valid until the next addition. */
 struct str text_str(const struct text *);
 
-/* What text_add does where s does not fit. */
+/* What text_add and text_room do where that does not fit. */
 void text_add_slow(struct text *, struct str);
+char *text_room_slow(struct text *, size_t n);
 
 static inline void
 text_add(struct text *t, struct str s)
@@ -42,7 +43,14 @@ text_add(struct text *t, struct str s)
  * n bytes that count as added and that the caller fills, all of them;
  * NULL, with cut set, where they do not fit.
  */
-char *text_room(struct text *, size_t n);
+static inline char *
+text_room(struct text *t, size_t n)
+{
+	if (n > t->cap - t->n || t->cut)
+		return text_room_slow(t, n);
+	t->n += n;
+	return t->p + t->n - n;
+}
 /* Adds one byte. */
 void text_c(struct text *, char);
 /* Add a number in decimal. */

@@ -160,6 +160,46 @@ min_ttl(uint32_t a, uint32_t b)
 }
 
 static int
+compare(enum dns_type type, const struct dns_record *a,
+    const struct dns_record *b)
+{
+	int	d;
+
+	if (type != DNS_SRV)
+		return memcmp(a->ip, b->ip, sizeof(a->ip));
+	if (a->priority != b->priority)
+		return a->priority < b->priority ? -1 : 1;
+	d = strcmp(a->host, b->host);
+	if (d != 0)
+		return d;
+	if (a->port != b->port)
+		return a->port < b->port ? -1 : 1;
+	return (a->weight > b->weight) - (a->weight < b->weight);
+}
+
+/*
+ * Ordered from the first on: name servers turn their answers round, and
+ * of too many always the same ones are to stay.
+ */
+static void
+keep(struct dns_answer *a, enum dns_type type, const struct dns_record *one)
+{
+	unsigned	at = a->n;
+
+	if (a->n == DNS_RECORDS) {
+		a->cut = true;
+		if (compare(type, one, &a->rec[--at]) >= 0)
+			return;
+	} else
+		a->n++;
+	while (at > 0 && compare(type, one, &a->rec[at - 1]) < 0) {
+		a->rec[at] = a->rec[at - 1];
+		at--;
+	}
+	a->rec[at] = *one;
+}
+
+static int
 read_record(struct reader *r, enum dns_type type, struct dns_answer *a)
 {
 	struct dns_record	one;
@@ -180,10 +220,7 @@ read_record(struct reader *r, enum dns_type type, struct dns_answer *a)
 	r->at += len;
 	if (rc != 1)
 		return rc;
-	if (a->n == DNS_RECORDS)
-		a->cut = true;
-	else
-		a->rec[a->n++] = one;
+	keep(a, type, &one);
 	return 0;
 }
 

@@ -12,7 +12,7 @@
 /* types of records, as they are on the wire */
 enum dns_type { DNS_A = 1, DNS_CNAME = 5, DNS_AAAA = 28, DNS_SRV = 33 };
 
-#define DNS_RECORDS	128	/* of one answer; more are left out */
+#define DNS_RECORDS	128	/* of one answer; the first ones */
 #define DNS_NAME	256	/* a name with its NUL */
 
 /* ip of A (the first four bytes) and AAAA, the rest of SRV */
@@ -28,6 +28,7 @@ struct dns_answer {
 	uint32_t		ttl;	/* least of all on the way, seconds */
 	unsigned		n;
 	bool			cut;	/* there were more */
+	/* ordered: by address, or by priority, host and port */
 	struct dns_record	rec[DNS_RECORDS];
 };
 

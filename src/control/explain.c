@@ -42,19 +42,6 @@ struct search {
 
 /* --- the request --- */
 
-static unsigned
-port_of(const struct sock_addr *a)
-{
-	switch (a->u.sa.sa_family) {
-	case AF_INET:
-		return ntohs(a->u.in4.sin_port);
-	case AF_INET6:
-		return ntohs(a->u.in6.sin6_port);
-	default:
-		return 0;
-	}
-}
-
 /* "scheme://authority" off the URL; what is left is the target. */
 static int
 cut_url(struct str *url, struct str *authority, unsigned *port,
@@ -101,7 +88,7 @@ find_listener(struct search *s, unsigned port)
 	s->addr = n > 0 ? &v[0] : NULL;
 	s->guessed = port != 0;
 	for (size_t i = 0; i < n; i++) {
-		if (port == 0 || port_of(v[i].addr) != port)
+		if (port == 0 || sock_port(v[i].addr) != port)
 			continue;
 		s->addr = &v[i];
 		s->guessed = false;
@@ -148,7 +135,7 @@ set_peer(struct search *s, struct str from, struct err *e)
 	rc = sock_parse(from.n > 0 ? text_str(&t) : STR("127.0.0.1"), 1, &a,
 	    NULL);
 	if (rc == -1 || a.u.sa.sa_family == AF_UNIX ||
-	    port_of(&a) != 1)
+	    sock_port(&a) != 1)
 		rc = err_set(e, "\"%.*s\" is no address of a client",
 		    STR_FMT(str_sub(from, 0, 200)));
 	else
@@ -171,6 +158,7 @@ read_head(struct search *s, struct str head)
 	size_t				 seen = 0, used = 0;
 	enum fail			 why = FAIL_NONE;
 	enum h1_rc			 rc;
+	bool				 secure;
 
 	if (s->addr != NULL)
 		limits = &s->addr->conf->limits;
@@ -180,9 +168,11 @@ read_head(struct search *s, struct str head)
 	else if (rc != H1_BAD)
 		why = FAIL_BAD_TARGET;
 	s->x.req = &s->req;
+	secure = str_eq(s->req.scheme, STR("https"));
 	s->x.trusted = client_find(&settings_get(s->conf)->trusted,
 	    (enum client_field)settings_get(s->conf)->client_field,
-	    &s->req.hdrs, &s->conn.peer, &s->x.acc.peer);
+	    &s->req.hdrs, &s->conn.peer, &s->x.acc.peer, &secure);
+	s->x.secure = secure;
 	return why != FAIL_NONE ? why : exchange_target(&s->x);
 }
 

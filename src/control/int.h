@@ -45,7 +45,8 @@ void api_state_metrics(struct exchange *);
 /* Open connections: all, and of workers from the nth on. */
 void api_state_conns(unsigned nth, uint64_t *all, uint64_t *of_nth);
 
-/* --- api_upstreams.c, api_failures.c --- */
+/* --- api_servers.c, api_upstreams.c, api_failures.c --- */
+void api_servers(struct exchange *);
 void api_upstreams(struct exchange *);
 void api_failures(struct exchange *);
 

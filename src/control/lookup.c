@@ -19,10 +19,16 @@ static void ask(struct lookup *);
 
 /* --- what came --- */
 
+static const char *
+word_of(const struct lookup *l)
+{
+	return l->kind == LOOKUP_SRV ? "service" : "name";
+}
+
 static void
 log_state(struct lookup *l, enum name_state state)
 {
-	const char	*what = l->srv ? "service" : "name";
+	const char	*what = word_of(l);
 
 	if (l->all->quiet)
 		return;
@@ -76,18 +82,22 @@ on_again(struct timer *t)
 	ask(container_of(t, struct lookup, again));
 }
 
-/* Whoever waits for a turn has it. */
+/* Whoever waits for a turn has it from now on. */
 static void
-give_turn(struct lookups *all)
+give_turn(struct lookup *l)
 {
+	struct lookups	*all = l->all;
 	struct lookup	*next;
 
-	all->nasking--;
-	if (list_is_empty(&all->queue))
+	l->turn = false;
+	if (list_is_empty(&all->queue)) {
+		all->nasking--;
 		return;
+	}
 	next = container_of(all->queue.next, struct lookup, node);
 	list_del(&next->node);
 	next->waits = false;
+	next->turn = true;
 	ev_timer(all->ev, &next->again, 0);
 }
 
@@ -95,7 +105,7 @@ static void
 end_asking(struct lookup *l, uint64_t ms)
 {
 	ev_timer(l->all->ev, &l->again, ms);
-	give_turn(l->all);
+	give_turn(l);
 	l->all->changed(l->all->ctx, l);
 }
 
@@ -128,8 +138,8 @@ static void
 fail(struct lookup *l)
 {
 	/* a "no" says less than an answer that did not come */
-	unsigned	i = !l->srv && has_said_no(l->rc[0]) &&
-	    !has_said_no(l->rc[1]) ? 1 : 0;
+	unsigned	i = l->kind != LOOKUP_SRV &&
+	    has_said_no(l->rc[0]) && !has_said_no(l->rc[1]) ? 1 : 0;
 	uint64_t	ms = AGAIN_MS << (l->streak < 4 ? l->streak : 4);
 
 	l->streak++;
@@ -147,6 +157,17 @@ hold(struct lookup *l, uint64_t ms)
 	l->streak = 0;
 	set_state(l, NAME_HELD, "");
 	end_asking(l, ms);
+}
+
+/* Told once, not with each answer. */
+static void
+note_cut(struct lookup *l, bool cut)
+{
+	if (cut && !l->cut && !l->all->quiet)
+		log_warn(&self->lc, "%s \"%s\": more than %u addresses: the "
+		    "first ones by number are used", word_of(l), l->name,
+		    DNS_RECORDS);
+	l->cut = cut;
 }
 
 /*
@@ -174,6 +195,7 @@ end_host(struct lookup *l)
 		if (l->rc[i] == DNS_OK && clamp_ttl(l->ttl[i]) < ms)
 			ms = clamp_ttl(l->ttl[i]);
 	}
+	note_cut(l, l->many[0] || l->many[1]);
 	hold(l, ms);
 }
 
@@ -198,6 +220,7 @@ on_ip(struct lookup *l, unsigned i, enum dns_rc rc,
 	l->said[i] = why;
 	if (rc == DNS_OK) {
 		l->ttl[i] = a->ttl;
+		l->many[i] = a->cut;
 		keep_ips(l, i, a);
 	}
 	if (--l->pending > 0)
@@ -243,7 +266,7 @@ set_targets(struct lookup *l, const struct dns_answer *a)
 		l->target[i].weight = a->rec[i].weight;
 		l->target[i].port = a->rec[i].port;
 		l->target[i].host = lookup_get(l->all,
-		    str_from(a->rec[i].host), false);
+		    str_from(a->rec[i].host), LOOKUP_TARGET);
 	}
 	drop_targets(old, n);
 }
@@ -260,6 +283,7 @@ on_srv(void *ctx, enum dns_rc rc, const struct dns_answer *a,
 	l->said[0] = why;
 	if (rc == DNS_OK) {
 		set_targets(l, a);
+		note_cut(l, a->cut);
 		hold(l, clamp_ttl(a->ttl));
 	} else if (has_said_no(rc))
 		ask_next(l);
@@ -274,14 +298,22 @@ static void
 ask_next(struct lookup *l)
 {
 	struct resolver	*r = l->all->resolver;
-	char		 name[DNS_NAME];
+	const char	*name = l->name;
+	char		 buf[DNS_NAME];
 
-	if (!resolver_search(r, l->name, l->nth++, name)) {
+	if (l->kind != LOOKUP_TARGET) {
+		name = buf;
+		if (!resolver_search(r, l->name, l->nth, buf))
+			name = NULL;
+	} else if (l->nth > 0)
+		name = NULL;
+	l->nth++;
+	if (name == NULL) {
 		fail(l);
 		return;
 	}
-	l->pending = l->srv ? 1 : 2;
-	if (l->srv) {
+	l->pending = l->kind == LOOKUP_SRV ? 1 : 2;
+	if (l->kind == LOOKUP_SRV) {
 		l->ask[0] = resolver_ask(r, name, DNS_SRV, on_srv, l);
 		return;
 	}
@@ -317,21 +349,23 @@ ask(struct lookup *l)
 
 	if (l->waits || l->pending > 0)
 		return;
-	if (all->nasking >= ASKING_MAX) {
+	if (!l->turn && all->nasking >= ASKING_MAX) {
 		l->waits = true;
 		list_add_tail(&all->queue, &l->node);
 		return;
 	}
-	all->nasking++;
+	all->nasking += !l->turn;
+	l->turn = true;
 	l->asked++;
 	l->asked_ms = ev_ms(all->ev);
 	l->nth = 0;
 	l->rc[0] = l->rc[1] = DNS_NONE;
 	l->said[0] = l->said[1] = "the name is too long";
+	l->many[0] = l->many[1] = false;
 	drop_got(l);
 	if (!all->quiet)
 		stat_add(STAT_NAMES_ASKED, 1);
-	if (!l->srv && ask_hosts(l))
+	if (l->kind != LOOKUP_SRV && ask_hosts(l))
 		end_host(l);
 	else
 		ask_next(l);
@@ -384,14 +418,13 @@ lookups_close(struct lookups *all)
 static struct str
 key_of(const struct lookup *l, char buf[DNS_NAME + 2])
 {
-	int	n = snprintf(buf, DNS_NAME + 2, "%c %s", l->srv ? 's' : 'h',
-	    l->name);
+	int	n = snprintf(buf, DNS_NAME + 2, "%d %s", (int)l->kind, l->name);
 
 	return str_make(buf, (size_t)n);
 }
 
 struct lookup *
-lookup_get(struct lookups *all, struct str name, bool srv)
+lookup_get(struct lookups *all, struct str name, enum lookup_kind kind)
 {
 	struct lookup	*l = must_calloc(1, sizeof(*l));
 	struct lookup	*old;
@@ -399,7 +432,7 @@ lookup_get(struct lookups *all, struct str name, bool srv)
 	char		*own;
 	struct str	 k;
 
-	l->srv = srv;
+	l->kind = kind;
 	must(str_to_c(name, l->name, sizeof(l->name)) == 0);
 	k = key_of(l, key);
 	old = map_find(&all->names, k);
@@ -453,8 +486,8 @@ lookup_put(struct lookup **lp)
 		count_failing(l, -1);
 	if (l->waits)
 		list_del(&l->node);
-	if (l->pending > 0)
-		give_turn(l->all);
+	if (l->turn)
+		give_turn(l);
 	drop_got(l);
 	for (unsigned i = 0; i < 2; i++) {
 		resolver_cancel(&l->ask[i]);
@@ -481,8 +514,6 @@ lookups_reopen(struct lookups *all, const char *servers, struct err *e)
 		l = val;
 		resolver_cancel(&l->ask[0]);
 		resolver_cancel(&l->ask[1]);
-		if (l->pending > 0)
-			all->nasking--;
 		l->pending = 0;
 		ev_timer(all->ev, &l->again, 0);
 	}
@@ -505,36 +536,54 @@ lookup_is_new(const struct lookup *l)
 	return false;
 }
 
+/* What is equal but for the weight is told apart, too: one order alone. */
+static int
+compare(const struct name_member *x, const struct name_member *y)
+{
+	int	d = memcmp(x->ip, y->ip, 16);
+
+	if (x->family != y->family)
+		return (x->family > y->family) - (x->family < y->family);
+	if (d != 0)
+		return d;
+	if (x->port != y->port)
+		return x->port < y->port ? -1 : 1;
+	return (x->weight > y->weight) - (x->weight < y->weight);
+}
+
+/* Into its place; of too many the last one goes, whichever came first. */
+static void
+add_member(struct name_member *v, unsigned *n, const struct name_member *m)
+{
+	unsigned	at = *n;
+
+	if (*n < NAME_MEMBERS)
+		++*n;
+	else if (compare(m, &v[--at]) >= 0)
+		return;
+	for (; at > 0 && compare(m, &v[at - 1]) < 0; at--)
+		v[at] = v[at - 1];
+	v[at] = *m;
+}
+
 static void
 add_members(const struct lookup *l, uint16_t port, uint32_t weight,
     struct name_member *v, unsigned *n)
 {
 	static const uint8_t	none[16];
+	struct name_member	m;
 
-	for (unsigned f = 0; f < 2; f++)
+	for (unsigned f = 0; f < 2 && port != 0; f++)
 		for (unsigned i = 0; i < l->nip[f]; i++) {
-			if (*n == NAME_MEMBERS || port == 0)
-				return;
 			if (memcmp(l->ip[f][i], none, 16) == 0)
 				continue;
-			memset(&v[*n], 0, sizeof(*v));
-			memcpy(v[*n].ip, l->ip[f][i], 16);
-			v[*n].family = f == 0 ? AF_INET : AF_INET6;
-			v[*n].port = port;
-			v[(*n)++].weight = weight;
+			memset(&m, 0, sizeof(m));
+			memcpy(m.ip, l->ip[f][i], 16);
+			m.family = f == 0 ? AF_INET : AF_INET6;
+			m.port = port;
+			m.weight = weight;
+			add_member(v, n, &m);
 		}
-}
-
-static int
-by_address(const void *a, const void *b)
-{
-	const struct name_member	*x = a;
-	const struct name_member	*y = b;
-	int				 d = memcmp(x->ip, y->ip, 16);
-
-	if (x->family != y->family)
-		return (x->family > y->family) - (x->family < y->family);
-	return d != 0 ? d : (x->port > y->port) - (x->port < y->port);
 }
 
 /* The next priority behind *at that some target has; false: none. */
@@ -560,7 +609,7 @@ lookup_members(const struct lookup *l, uint16_t port, struct name_member *v)
 	unsigned			 n = 0;
 	int				 at = -1;
 
-	if (!l->srv)
+	if (l->kind != LOOKUP_SRV)
 		add_members(l, port, 1, v, &n);
 	while (n == 0 && next_priority(l, &at))
 		for (unsigned i = 0; i < l->ntarget; i++) {
@@ -570,7 +619,6 @@ lookup_members(const struct lookup *l, uint16_t port, struct name_member *v)
 				add_members(t->host, t->port, t->weight > 0 ?
 				    t->weight : 1, v, &n);
 		}
-	qsort(v, n, sizeof(*v), by_address);
 	return n;
 }
 

@@ -17,6 +17,12 @@
 
 struct lookup;
 
+/*
+ * A host that somebody wrote down is one of this machine's domains, too;
+ * one that a service names is whole as it is (RFC 2782).
+ */
+enum lookup_kind { LOOKUP_HOST, LOOKUP_TARGET, LOOKUP_SRV };
+
 /* a host of a service */
 struct lookup_target {
 	struct lookup	*host;		/* ref, counted */
@@ -29,14 +35,16 @@ struct lookup {
 	/* set once */
 	struct lookups	*all;		/* ref */
 	char		 name[DNS_NAME];
-	bool		 srv;
+	enum lookup_kind kind;
 	/* asking: A or SRV, and AAAA */
 	struct question	*ask[2];
 	enum dns_rc	 rc[2];
 	const char	*said[2];	/* const */
 	uint32_t	 ttl[2];
+	bool		 many[2];	/* more than are read */
 	unsigned	 pending;
 	unsigned	 nth;		/* of the names to be asked for */
+	bool		 turn;		/* it is one of lookups.nasking */
 	bool		 waits;		/* in the queue */
 	struct list	 node;		/* of lookups.queue */
 	struct timer	 again;
@@ -54,6 +62,7 @@ struct lookup {
 	uint64_t	 asked;
 	uint64_t	 failed;
 	unsigned	 streak;	/* failures in a row */
+	bool		 cut;		/* the answer had too many */
 	unsigned	 uses;
 };
 
@@ -64,7 +73,7 @@ struct lookups {
 	void		(*changed)(void *, struct lookup *);
 	void		*ctx;
 	bool		 quiet;		/* nothing is logged */
-	struct map	 names;		/* own: "h name" or "s name" */
+	struct map	 names;		/* own: kind, name */
 	struct list	 queue;		/* those that wait for their turn */
 	unsigned	 nasking;
 	unsigned	 nfailing;
@@ -79,7 +88,8 @@ void lookups_close(struct lookups *);
 int lookups_reopen(struct lookups *, const char *servers, struct err *);
 
 /* The lookup of a name, with one use more; asked at once if it is new. */
-struct lookup *lookup_get(struct lookups *, struct str name, bool srv);
+struct lookup *lookup_get(struct lookups *, struct str name,
+    enum lookup_kind);
 /* Drops a use and nulls the pointer; the last one frees. */
 void lookup_put(struct lookup **);
 
@@ -87,7 +97,8 @@ void lookup_put(struct lookup **);
 bool lookup_is_new(const struct lookup *);
 /*
  * Its addresses, ordered, for a port (of services: their own): of the
- * best priority that has any.  At most NAME_MEMBERS; how many.
+ * best priority that has any.  How many: of more than NAME_MEMBERS the
+ * first ones.
  */
 unsigned lookup_members(const struct lookup *, uint16_t port,
     struct name_member *);

@@ -15,6 +15,9 @@
 #include "os/proc.h"
 
 #define AGAIN_MS	100	/* after the channel was full */
+#define ANSWER_MS	5000	/* so long the master's is awaited */
+#define REFUSED_MS	1000	/* after a refusal; twice as long each time */
+#define REFUSED_MAX_MS	60000
 
 static struct board_name *
 row_of(const struct names *ns, const struct name_use *u)
@@ -35,6 +38,15 @@ set_state(const struct names *ns, const struct name_use *u,
 }
 
 /* --- to the master --- */
+
+/* Looks at it then, whatever happens. */
+static void
+look_later(struct names *ns, struct name_use *u, uint64_t ms)
+{
+	u->again_ms = ev_ms(ns->ev) + ms;
+	if (!timer_is_armed(&ns->again) || ns->again.due > u->again_ms)
+		ev_timer(ns->ev, &ns->again, ms);
+}
 
 static int
 send_set(struct name_use *u, const struct name_member *v, unsigned n)
@@ -76,8 +88,12 @@ look(struct names *ns, struct name_use *u)
 	if (n == 0 && state == NAME_HELD)
 		state = NAME_ERROR;
 	u->dirty = u->waits;
-	if (u->waits || lookup_is_new(u->lookup))
+	if (u->waits || u->again_ms > ev_ms(ns->ev) ||
+	    lookup_is_new(u->lookup)) {
+		u->dirty |= u->again_ms != 0;
 		return;
+	}
+	u->again_ms = 0;
 	if (n == 0 || is_sent(u, v, n)) {
 		set_state(ns, u, state);
 		return;
@@ -86,9 +102,10 @@ look(struct names *ns, struct name_use *u)
 	u->first = b == NULL || atomic_load(&b->n) == 0;
 	if (send_set(u, v, n) == -1) {
 		u->dirty = true;
-		ev_timer(ns->ev, &ns->again, AGAIN_MS);
+		look_later(ns, u, AGAIN_MS);
 		return;
 	}
+	look_later(ns, u, ANSWER_MS);
 	u->waits = true;
 	u->was_sent = true;
 	free(u->sent);
@@ -101,13 +118,23 @@ static void
 on_again(struct timer *t)
 {
 	struct names	*ns = container_of(t, struct names, again);
+	uint64_t	 now = ev_ms(ns->ev);
 	struct list	*l;
 	struct name_use	*u;
 
 	list_each(l, &ns->uses) {
 		u = container_of(l, struct name_use, node);
-		if (u->dirty)
-			look(ns, u);
+		if (u->again_ms == 0)
+			continue;
+		if (u->again_ms > now) {
+			look_later(ns, u, u->again_ms - now);
+			continue;
+		}
+		u->again_ms = 0;
+		/* an answer that was lost */
+		if (u->waits)
+			u->was_sent = u->waits = false;
+		look(ns, u);
 	}
 }
 
@@ -172,6 +199,22 @@ log_set(const struct name_use *u)
 	text_fini(&t);
 }
 
+/* Why it was refused may pass: rows that come free, another generation. */
+static void
+refused(struct names *ns, struct name_use *u, struct str why)
+{
+	uint64_t	ms = REFUSED_MAX_MS;
+
+	log_err(&self->lc, "upstream \"%s\": server \"%s\": the master "
+	    "refused its addresses: %.*s", u->upstream, u->text,
+	    STR_FMT(why));
+	u->was_sent = false;
+	u->dirty = true;
+	if (u->refusals < 6)
+		ms = (uint64_t)REFUSED_MS << u->refusals++;
+	look_later(ns, u, ms);
+}
+
 void
 names_answer(struct names *ns, uint64_t id, bool changed, struct str why)
 {
@@ -187,12 +230,12 @@ names_answer(struct names *ns, uint64_t id, bool changed, struct str why)
 	if (u == NULL)
 		return;
 	u->waits = false;
+	u->again_ms = 0;
 	if (why.n > 0) {
-		log_err(&self->lc, "upstream \"%s\": server \"%s\": the "
-		    "master refused its addresses: %.*s", u->upstream,
-		    u->text, STR_FMT(why));
+		refused(ns, u, why);
 		return;
 	}
+	u->refusals = 0;
 	set_state(ns, u, NAME_HELD);
 	if (changed)
 		log_set(u);
@@ -221,6 +264,12 @@ drop_use(struct name_use *u)
 	lookup_put(&u->lookup);
 	free(u->sent);
 	free(u);
+}
+
+static enum lookup_kind
+kind_of(const struct server_conf *c)
+{
+	return c->srv ? LOOKUP_SRV : LOOKUP_HOST;
 }
 
 static struct name_use *
@@ -261,7 +310,8 @@ want(struct names *ns, const struct upstream_rows *rows, struct str upstream,
 		must(str_to_c(upstream, u->upstream, sizeof(u->upstream)) ==
 		    0 && str_to_c(c->text, u->text, sizeof(u->text)) == 0);
 		u->port = c->port;
-		u->lookup = lookup_get(&ns->lookups, c->name, c->srv);
+		u->lookup = lookup_get(&ns->lookups, c->name,
+		    kind_of(c));
 		list_add_tail(&ns->uses, &u->node);
 	}
 	u->wanted = true;
@@ -269,6 +319,7 @@ want(struct names *ns, const struct upstream_rows *rows, struct str upstream,
 		u->row = (uint32_t)at;
 		u->tag = tag;
 		u->was_sent = u->waits = false;
+		u->again_ms = 0;
 	}
 	look(ns, u);
 }
@@ -392,7 +443,8 @@ static void
 check_ask(struct lookups *all, const struct conf_obj *obj,
     const struct server_conf *c, void *ctx)
 {
-	struct lookup	*l = lookup_get(all, c->name, c->srv);
+	struct lookup	*l = lookup_get(all, c->name,
+	    kind_of(c));
 
 	(void)obj;
 	(void)ctx;
@@ -410,7 +462,8 @@ check_tell(struct lookups *all, const struct conf_obj *obj,
     const struct server_conf *c, void *ctx)
 {
 	struct check		*k = ctx;
-	struct lookup		*l = lookup_get(all, c->name, c->srv);
+	struct lookup		*l = lookup_get(all, c->name,
+		    kind_of(c));
 	struct lookup		*first = l;
 	struct name_member	 v[NAME_MEMBERS];
 	const char		*why;

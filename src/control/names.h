@@ -23,6 +23,8 @@ struct name_use {
 	bool		 first;		/* the board had none */
 	bool		 waits;		/* for the master's answer */
 	bool		 dirty;		/* to be looked at again then */
+	uint64_t	 again_ms;	/* then at the latest; 0: no need */
+	unsigned	 refusals;	/* in a row */
 	bool		 wanted;	/* by the generation at hand */
 };
 
@@ -31,7 +33,7 @@ struct names {
 	struct shm	*shm;		/* ref */
 	struct lookups	 lookups;
 	struct list	 uses;		/* own */
-	struct timer	 again;		/* the channel took no more */
+	struct timer	 again;		/* the next again_ms of a use */
 	char		*servers;	/* own: of the resolver; NULL */
 	bool		 open;		/* there is a resolver */
 };

@@ -13,11 +13,11 @@
 
 #include <ares.h>
 #include <netdb.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/must.h"
+#include "control/search.h"
 #include "os/proc.h"
 
 #define RESOLV_CONF	"/etc/resolv.conf"
@@ -45,6 +45,8 @@ struct resolver {
 	struct timer	 look;
 	struct ev_task	 kick;		/* it has something to write */
 	struct stat	 conf;		/* of resolv.conf, as it was read */
+	bool		 unread;	/* its change; that was said */
+	struct search	 search;	/* of the same */
 	void		(*changed)(void *);
 	void		*ctx;		/* of changed */
 	struct dns_answer answer;	/* the one being told */
@@ -204,10 +206,17 @@ open_channel(struct resolver *r, struct err *e)
 	int			mask = ARES_OPT_TIMEOUTMS | ARES_OPT_TRIES |
 	    ARES_OPT_EDNSPSZ | ARES_OPT_FLAGS | ARES_OPT_SOCK_STATE_CB;
 	ares_channel		ch;
+	struct stat		st;
 	int			rc;
 
-	if (stat(RESOLV_CONF, &r->conf) == -1)
-		memset(&r->conf, 0, sizeof(r->conf));
+#ifdef ARES_OPT_QUERY_CACHE
+	/* newer ones keep answers; who asks here wants what holds now */
+	mask |= ARES_OPT_QUERY_CACHE;
+	o.qcache_max_ttl = 0;
+#endif
+	/* before it is read: a change meanwhile is one that comes after */
+	if (stat(RESOLV_CONF, &st) == -1)
+		memset(&st, 0, sizeof(st));
 	rc = ares_init_options(&ch, &o, mask);
 	if (rc != ARES_SUCCESS)
 		return err_set(e, "names cannot be resolved: %s",
@@ -220,6 +229,8 @@ open_channel(struct resolver *r, struct err *e)
 		    ares_strerror(rc));
 	}
 	r->ch = ch;
+	r->conf = st;
+	search_load(&r->search, RESOLV_CONF);
 	return 0;
 }
 
@@ -245,9 +256,13 @@ on_look(struct timer *t)
 	if (!is_changed(r))
 		return;
 	if (open_channel(r, &e) == -1) {
-		log_err(&self->lc, "%s", e.text);
+		/* it is tried again at each look */
+		if (!r->unread)
+			log_err(&self->lc, "%s", e.text);
+		r->unread = true;
 		return;
 	}
+	r->unread = false;
 	log_info(&self->lc, "resolver: %s has changed: read anew",
 	    RESOLV_CONF);
 	/* the questions under way are asked again by their callbacks */
@@ -283,6 +298,7 @@ resolver_new(struct ev *ev, const char *servers, struct err *e)
 	if (open_channel(r, e) == -1) {
 		free(r->servers);
 		free(r);
+		ares_library_cleanup();
 		return NULL;
 	}
 	ev_timer(ev, &r->look, LOOK_MS);
@@ -431,48 +447,11 @@ resolver_cancel(struct question **qp)
 
 /* --- names of this machine --- */
 
-static unsigned
-count_dots(const char *name)
-{
-	unsigned	n = 0;
-
-	for (; *name != '\0'; name++)
-		n += *name == '.';
-	return n;
-}
-
-/* name and domain with a dot between; false: that is too long. */
-static bool
-join(const char *name, const char *domain, char out[DNS_NAME])
-{
-	int	n = snprintf(out, DNS_NAME, "%s%s%s", name,
-	    domain[0] != '\0' ? "." : "", domain);
-
-	return n > 0 && n < DNS_NAME - 1;
-}
-
 bool
 resolver_search(const struct resolver *r, const char *name, unsigned nth,
     char out[DNS_NAME])
 {
-	struct ares_options	o;
-	size_t			len = strlen(name);
-	unsigned		domains, plain;
-	bool			ok;
-	int			mask;
-
-	if (len > 0 && name[len - 1] == '.')
-		return nth == 0 && str_to_c(str_make(name, len - 1), out,
-		    DNS_NAME) == 0;
-	if (ares_save_options(r->ch, &o, &mask) != ARES_SUCCESS)
-		return nth == 0 && join(name, "", out);
-	domains = o.ndomains > 0 ? (unsigned)o.ndomains : 0;
-	/* the plain name goes first if it has dots enough, else last */
-	plain = count_dots(name) >= (unsigned)o.ndots ? 0 : domains;
-	ok = nth <= domains && join(name, nth == plain ? "" :
-	    o.domains[nth > plain ? nth - 1 : nth], out);
-	ares_destroy_options(&o);
-	return ok;
+	return search_name(&r->search, name, nth, out);
 }
 
 unsigned

@@ -1,6 +1,6 @@
 /*
  * The client's address by X-Forwarded-For, Forwarded (RFC 7239) or
- * X-Real-IP of trusted proxies.  Workers and control.
+ * X-Real-IP of trusted proxies, and its scheme.  Workers and control.
  */
 #include "core/client.h"
 
@@ -9,7 +9,9 @@
 struct walk {
 	const struct trust	*trust;
 	struct sock_peer	*client;	/* out: as far as one came */
-	unsigned		 hops;
+	struct str		 proto;		/* by which that one came */
+	unsigned		 hops;		/* looked at */
+	unsigned		 took;		/* the last one that was read */
 };
 
 /* --- one address --- */
@@ -84,6 +86,7 @@ take(struct walk *w, struct str node)
 	if (w->hops++ == CLIENT_HOPS || client_read(node, &p) == -1)
 		return false;
 	*w->client = p;
+	w->took = w->hops;
 	return trust_has(w->trust, &p);
 }
 
@@ -132,55 +135,118 @@ cut(struct str *rest, char sep, struct str *part)
 	return 0;
 }
 
-/* The value of the one "for" of an element; escapes are none in it. */
-static int
-find_for(struct str element, struct str *node)
+/* Is the character at a quote, and not one inside of quotes? */
+static bool
+is_quote(struct str s, size_t at)
 {
-	struct str	pair, val;
-	ptrdiff_t	at;
+	size_t	i = at;
 
-	*node = STR_NONE;
-	while (element.n > 0) {
-		if (cut(&element, ';', &pair) == -1)
-			return -1;
-		at = str_find(pair, '=', 0);
-		if (at < 0 || !str_eq_fold(str_sub(pair, 0, (size_t)at),
-		    STR("for")))
-			continue;
-		if (node->n > 0)
-			return -1;
-		val = str_sub(pair, (size_t)at + 1, pair.n);
-		if (val.n > 2 && val.p[0] == '"' && val.p[val.n - 1] == '"')
-			val = str_sub(val, 1, val.n - 1);
-		*node = val;
-	}
-	return node->n > 0 ? 0 : -1;
+	if (s.p[at] != '"')
+		return false;
+	while (i > 0 && s.p[i - 1] == '\\')
+		i--;
+	return (at - i) % 2 == 0;
 }
 
 /*
- * Quotes are understood from the left only: the last elements of a line
- * are noted first.  A line with a quote left open says nothing at all.
+ * Takes the last element off the back.  The nearest proxy wrote it, and
+ * wrote it well: from its end on it is understood whatever stands before
+ * it, such as a quote that the client left open to swallow it.
  */
+static void
+cut_last(struct str *rest, struct str *element)
+{
+	bool	quoted = false;
+	size_t	at;
+
+	for (at = rest->n; at > 0; at--) {
+		if (is_quote(*rest, at - 1))
+			quoted = !quoted;
+		else if (!quoted && rest->p[at - 1] == ',')
+			break;
+	}
+	*element = str_trim(str_sub(*rest, at, rest->n));
+	*rest = str_sub(*rest, 0, at > 0 ? at - 1 : 0);
+}
+
+/* The pairs of an element that are asked for; escapes are none in them. */
+struct element {
+	struct str	node;		/* for */
+	struct str	proto;
+};
+
+static int
+note_pair(struct element *e, struct str pair)
+{
+	ptrdiff_t	 at = str_find(pair, '=', 0);
+	struct str	 name, val;
+	struct str	*to;
+
+	if (at < 0)
+		return 0;
+	name = str_sub(pair, 0, (size_t)at);
+	to = str_eq_fold(name, STR("for")) ? &e->node :
+	    str_eq_fold(name, STR("proto")) ? &e->proto : NULL;
+	if (to == NULL)
+		return 0;
+	if (to->n > 0)
+		return -1;
+	val = str_sub(pair, (size_t)at + 1, pair.n);
+	if (val.n > 2 && val.p[0] == '"' && val.p[val.n - 1] == '"')
+		val = str_sub(val, 1, val.n - 1);
+	*to = val;
+	return 0;
+}
+
+/* -1: it is malformed. */
+static int
+read_element(struct str s, struct element *e)
+{
+	struct str	pair;
+
+	*e = (struct element){ STR_NONE, STR_NONE };
+	while (s.n > 0)
+		if (cut(&s, ';', &pair) == -1 || note_pair(e, pair) == -1)
+			return -1;
+	return 0;
+}
+
 static bool
 walk_forwarded(struct walk *w, struct str s)
 {
-	struct str	last[CLIENT_HOPS];
-	struct str	element, node;
-	size_t		n = 0;
+	struct element	e;
+	struct str	last;
+	bool		more;
 
 	while (s.n > 0) {
-		if (cut(&s, ',', &element) == -1)
+		cut_last(&s, &last);
+		if (last.n == 0)
+			continue;
+		if (read_element(last, &e) == -1 || e.node.n == 0)
 			return false;
-		if (element.n > 0)
-			last[n++ % CLIENT_HOPS] = element;
-	}
-	for (size_t i = 0; i < n; i++) {
-		if (i == CLIENT_HOPS || find_for(
-		    last[(n - 1 - i) % CLIENT_HOPS], &node) == -1 ||
-		    !take(w, node))
+		more = take(w, e.node);
+		if (w->took == w->hops)
+			w->proto = e.proto;
+		if (!more)
 			return false;
 	}
 	return true;
+}
+
+struct str
+client_sound(struct str line)
+{
+	struct str	rest = line, last;
+	struct element	e;
+	size_t		from = line.n;
+
+	while (rest.n > 0) {
+		cut_last(&rest, &last);
+		if (read_element(last, &e) == -1)
+			break;
+		from = rest.n == 0 ? 0 : rest.n + 1;
+	}
+	return str_trim(str_sub(line, from, line.n));
 }
 
 /* --- the field --- */
@@ -210,12 +276,33 @@ read_one(struct walk *w, const struct hdrs *hs)
 		(void)take(w, h->val);
 }
 
+/* A scheme, or that of WebSocket which stands for it; else no change. */
+static void
+note_scheme(struct str s, bool *secure)
+{
+	if (str_eq_fold(s, STR("https")) || str_eq_fold(s, STR("wss")))
+		*secure = true;
+	else if (str_eq_fold(s, STR("http")) || str_eq_fold(s, STR("ws")))
+		*secure = false;
+}
+
+static void
+find_scheme(const struct walk *w, const struct hdrs *hs, bool *secure)
+{
+	const struct hdr	*h = hdr_get(hs, HDR_X_FORWARDED_PROTO);
+
+	if (w->proto.n > 0)
+		note_scheme(w->proto, secure);
+	else if (h != NULL && hdr_next(hs, HDR_X_FORWARDED_PROTO, h) == NULL)
+		note_scheme(h->val, secure);
+}
+
 bool
 client_find(const struct trust *t, enum client_field field,
     const struct hdrs *hs, const struct sock_peer *peer,
-    struct sock_peer *client)
+    struct sock_peer *client, bool *secure)
 {
-	struct walk	w = { t, client, 0 };
+	struct walk	w = { t, client, STR_NONE, 0, 0 };
 
 	*client = *peer;
 	if (t->n == 0 || !trust_has(t, peer))
@@ -231,5 +318,6 @@ client_find(const struct trust *t, enum client_field field,
 		read_one(&w, hs);
 		break;
 	}
+	find_scheme(&w, hs, secure);
 	return true;
 }

@@ -21,12 +21,21 @@ enum client_field { CLIENT_XFF, CLIENT_FORWARDED, CLIENT_REAL_IP };
 #define CLIENT_FIELDS	"x-forwarded-for|forwarded|x-real-ip"
 
 /*
- * Sets *client, which is *peer unless that is trusted and says more.
+ * Sets *client, which is *peer unless that is trusted and says more, and
+ * *secure by the scheme that it says the client used, if it says one: the
+ * proto of the client's element of Forwarded, or else X-Forwarded-Proto.
  * True if the peer is trusted.
  */
 bool client_find(const struct trust *, enum client_field,
     const struct hdrs *, const struct sock_peer *peer,
-    struct sock_peer *client);
+    struct sock_peer *client, bool *secure);
+
+/*
+ * The part of a line of Forwarded, up to its end, that is understood
+ * whoever reads it, from whichever end: its elements behind the last one
+ * with a quote left open.
+ */
+struct str client_sound(struct str line);
 
 /*
  * Reads an address as those fields have it: 192.0.2.1, 192.0.2.1:80,

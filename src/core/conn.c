@@ -201,6 +201,21 @@ conn_drain_all(struct serve *s, const struct listener *l)
 }
 
 void
+conn_cut_all(struct serve *s, const struct listener *l, enum fail why)
+{
+	struct list	*heads[] = { &s->conns_open, &s->conns_idle };
+	struct list	*pos, *tmp;
+	struct conn	*c;
+
+	for (unsigned i = 0; i < 2; i++)
+		list_each_safe(pos, tmp, heads[i]) {
+			c = container_of(pos, struct conn, node);
+			if (c->listener == l)
+				conn_close(c, why);
+		}
+}
+
+void
 conn_close_all(struct serve *s, enum fail why, bool streams)
 {
 	each(&s->conns_open, streams ? close_one : close_untaken, &why);

@@ -88,17 +88,10 @@ on_last(struct stream *s)
 
 /* --- the driver --- */
 
-/* What a step's answer leads to; false: nothing more now. */
+/* What the answer of a step leads to, when it is not just the next one. */
 static bool
-advance(struct exchange *x)
+turn_off(struct exchange *x, enum step_rc rc)
 {
-	enum step_rc	rc;
-
-	if (x->error_page && x->step < STEP_RESPONSE)
-		x->step = STEP_RESPONSE;
-	rc = exchange_step(x);
-	if (x->route != NULL && !x->error_page && FAULT("step_fail"))
-		rc = STEP_FAIL;
 	if (x->client == NULL || x->aborted)
 		return false;
 	if (rc == STEP_FAIL && !x->error_page)
@@ -112,12 +105,30 @@ advance(struct exchange *x)
 		x->step = STEP_RESPONSE;
 		break;
 	case STEP_WAIT:
-		return x->error_page && x->step < STEP_RESPONSE;
+		return x->client != NULL && x->error_page &&
+		    x->step < STEP_RESPONSE;
 	case STEP_FAIL:
 		x->step = x->step < STEP_RESPONSE ? STEP_RESPONSE : STEP_HEAD;
 		break;
 	}
-	return !x->aborted;
+	return x->client != NULL && !x->aborted;
+}
+
+/* One step; false: nothing more now. */
+static bool
+advance(struct exchange *x)
+{
+	enum step_rc	rc;
+
+	if (x->error_page && x->step < STEP_RESPONSE)
+		x->step = STEP_RESPONSE;
+	rc = exchange_step(x);
+	if (x->route != NULL && !x->error_page && FAULT("step_fail"))
+		rc = STEP_FAIL;
+	if (rc != STEP_NEXT || x->client == NULL || x->aborted)
+		return turn_off(x, rc);
+	x->step++;
+	return true;
 }
 
 static void
@@ -129,7 +140,7 @@ on_wake(struct ev_task *t)
 		return;
 	must(!x->running);
 	x->running = true;
-	while (advance(x) && x->client != NULL)
+	while (advance(x))
 		;
 	x->running = false;
 	try_free(x);
@@ -358,12 +369,16 @@ exchange_send_reply(struct exchange *x)
 struct str
 exchange_client_ip(struct exchange *x)
 {
-	struct text	t;
-	char		buf[64];
+	char	buf[SOCK_PEER_MAX];
 
-	text_init_fixed(&t, buf, sizeof(buf));
-	sock_peer_text(&t, &x->acc.peer);
-	return arena_dup(x->arena, text_str(&t));
+	return arena_dup(x->arena, str_make(buf,
+	    (size_t)(sock_peer_put(buf, &x->acc.peer) - buf)));
+}
+
+struct str
+exchange_scheme(const struct exchange *x)
+{
+	return x->secure ? STR("https") : STR("http");
 }
 
 void

@@ -71,6 +71,7 @@ struct exchange {
 	enum fail		 fail;
 	uint16_t		 received;	/* status of a server; or 0 */
 	bool			 trusted:1;	/* the peer is a known proxy */
+	bool			 secure:1;	/* the client's is https */
 	bool			 odd_slash:1;	/* path has %2F or %5C */
 	bool			 running:1;	/* the driver is active */
 	bool			 head_sent:1;
@@ -166,6 +167,9 @@ void exchange_taken_end(struct exchange *, enum fail why, struct str cause);
 
 /* Address as X-Forwarded-For has it, of arena. */
 struct str exchange_client_ip(struct exchange *);
+
+/* "https" or "http": what the client used, as far as is known. */
+struct str exchange_scheme(const struct exchange *);
 
 /* Sets uri, host and path from x->req and the arena: what routes see. */
 enum fail exchange_target(struct exchange *);

@@ -109,10 +109,11 @@ fill_access(struct exchange *x)
 	a->str[ACCESS_LISTENER] = arena_dup(x->arena,
 	    x->conn->listener->name);
 	/* a head that was never read has no version */
-	if (m->method.n > 0)
+	if (m->method.n > 0) {
 		a->str[ACCESS_VERSION] = m->minor == 0 ? STR("1.0") :
 		    STR("1.1");
-	a->str[ACCESS_SCHEME] = m->scheme;
+		a->str[ACCESS_SCHEME] = exchange_scheme(x);
+	}
 	a->str[ACCESS_METHOD] = m->method;
 	a->str[ACCESS_HOST] = m->authority;
 	a->str[ACCESS_TARGET] = m->target;
@@ -167,11 +168,14 @@ static void
 find_client(struct exchange *x)
 {
 	const struct settings	*s = settings_get(x->gen->conf);
+	bool			 secure = str_eq(x->req->scheme,
+				    STR("https"));
 
 	x->client_field = (uint8_t)s->client_field;
 	x->trusted = client_find(&s->trusted,
 	    (enum client_field)s->client_field, &x->req->hdrs,
-	    &x->conn->peer, &x->acc.peer);
+	    &x->conn->peer, &x->acc.peer, &secure);
+	x->secure = secure;
 }
 
 void

@@ -254,8 +254,11 @@ st_head(struct exchange *x)
 		x->res->bodyless = true;
 		x->res_flags |= WAIST_END;
 	}
-	if (x->id.n > 0)
-		hdr_set(x->arena, &x->res->hdrs, HDR_X_REQUEST_ID, x->id);
+	if (x->id.n > 0) {
+		hdr_del(&x->res->hdrs, HDR_X_REQUEST_ID);
+		hdr_add_good(x->arena, &x->res->hdrs, HDR_X_REQUEST_ID,
+		    x->id);
+	}
 	if (x->error_page)
 		x->client->fail = x->fail;
 	x->acc.num[ACCESS_STATUS] = x->res->status;
@@ -298,15 +301,15 @@ exchange_step(struct exchange *x)
 		[STEP_NEXT] = "next", [STEP_DONE] = "done",
 		[STEP_WAIT] = "wait", [STEP_FAIL] = "fail"
 	};
-	const char			*name = steps[x->step].name;
-	enum step_rc			 rc = steps[x->step].run(x);
+	unsigned			 at = x->step;
+	enum step_rc			 rc = steps[at].run(x);
 
-	log_dbg(&x->lc, "step %s: %s", name, answers[rc]);
+	log_dbg(&x->lc, "step %s: %s", steps[at].name, answers[rc]);
 	return rc;
 }
 
 const void *
 handler_part(const struct exchange *x)
 {
-	return conf_part(&x->route->obj, x->handler->group);
+	return x->route->part;
 }

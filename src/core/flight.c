@@ -17,6 +17,7 @@
  * may be on their way out at once; must() holds callers to it.
  */
 #include "base/must.h"
+#include "base/put.h"
 #include "core/board.h"
 #include "os/proc.h"
 
@@ -42,8 +43,7 @@ add_text(struct board_flight *f, size_t *n, struct str s, size_t max)
 {
 	s = str_sub(s, 0, max);
 	s = str_sub(s, 0, sizeof(f->text) - *n);
-	if (s.n != 0)
-		memcpy(f->text + *n, s.p, s.n);
+	put_str(f->text + *n, s);
 	*n += s.n;
 	return s.n;
 }

@@ -211,11 +211,32 @@ greet_free_conf(struct listener *l)
 	l->proxy_from = (struct trust){ NULL, 0 };
 }
 
+/* Who came by the rule of before came by another one. */
+static bool
+is_other(const struct listener *l, const struct listener_conf *c)
+{
+	const struct net	*a, *b;
+
+	if (l->name.p == NULL || (!l->proxy && !c->proxy))
+		return false;
+	if (l->proxy != c->proxy || l->proxy_from.n != c->proxy_from.n)
+		return true;
+	for (size_t i = 0; i < c->proxy_from.n; i++) {
+		a = &l->proxy_from.v[i];
+		b = &c->proxy_from.v[i];
+		if (memcmp(a->ip, b->ip, 16) != 0 || a->bits != b->bits ||
+		    a->unix_peers != b->unix_peers)
+			return true;
+	}
+	return false;
+}
+
 /* A listener outlives its generation: the networks are copied. */
 void
 greet_set_conf(struct listener *l, const struct listener_conf *c)
 {
 	size_t		 size = c->proxy_from.n * sizeof(struct net);
+	bool		 other = is_other(l, c);
 	struct net	*v = NULL;
 
 	greet_free_conf(l);
@@ -224,8 +245,7 @@ greet_set_conf(struct listener *l, const struct listener_conf *c)
 		memcpy(v, c->proxy_from.v, size);
 		l->proxy_from = (struct trust){ v, c->proxy_from.n };
 	}
-	/* who came by the other rule is let go when he is through */
-	if (l->proxy != c->proxy && l->name.p != NULL)
-		conn_drain_all(l->serve, l);
 	l->proxy = c->proxy;
+	if (other)
+		listener_let_go(l);
 }

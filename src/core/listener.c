@@ -451,6 +451,7 @@ set_conf(struct listener *l, const struct listener_conf *c)
 	char	*p;
 
 	l->env.limits = c->limits;
+	l->cut = c->on_change == LISTENER_CUT;
 	greet_set_conf(l, c);
 	if (!str_eq(l->name, c->obj.name)) {
 		free((void *)(uintptr_t)l->name.p);
@@ -588,6 +589,15 @@ listener_finish(struct listener *l)
 	listener_retire(l);
 }
 
+void
+listener_let_go(struct listener *l)
+{
+	if (l->cut)
+		conn_cut_all(l->serve, l, FAIL_DRAINING);
+	else
+		conn_drain_all(l->serve, l);
+}
+
 static const struct listen_addr *
 find_addr(const struct listen_addr *v, size_t n, const struct sock_addr *a)
 {
@@ -609,9 +619,11 @@ listener_commit(struct serve *s, const struct conf *c)
 	list_each_safe(pos, tmp, &s->listeners) {
 		l = container_of(pos, struct listener, node);
 		la = find_addr(v, n, &l->addr);
-		if (la == NULL)
-			listener_retire(l);
-		else
+		if (la != NULL) {
 			set_conf(l, la->conf);
+			continue;
+		}
+		listener_let_go(l);
+		listener_retire(l);
 	}
 }

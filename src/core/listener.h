@@ -40,6 +40,9 @@ struct listener_hold {
 	uint32_t		 addr;		/* of its address */
 };
 
+/* what a reload does to who came in by rules that hold no more */
+enum listener_change { LISTENER_RETIRE, LISTENER_CUT };
+
 /* [listener NAME] in a generation */
 struct listener_conf {
 	struct conf_obj		 obj;
@@ -49,6 +52,7 @@ struct listener_conf {
 	struct listener_share	 share;
 	bool			 proxy;		/* proxy_protocol */
 	struct trust		 proxy_from;	/* n 0: from everybody */
+	int64_t			 on_change;	/* enum listener_change */
 };
 extern const struct conf_section listener_section;
 
@@ -75,6 +79,7 @@ struct listener {
 	bool			 retired:1;	/* no longer configured */
 	bool			 full:1;	/* max_conns are open */
 	bool			 proxy:1;	/* see greet.h */
+	bool			 cut:1;		/* on_change */
 	struct trust		 proxy_from;	/* own, copied */
 	uint64_t		 greet_said_ms;	/* 0: never */
 	unsigned		 greet_unsaid;
@@ -104,6 +109,8 @@ void listener_retire(struct listener *);
 /* The process ends: takes who waits already, then as listener_retire. */
 void listener_finish(struct listener *);
 void listener_unref(struct listener *);
+/* Its connections came in by other rules: let go as on_change says. */
+void listener_let_go(struct listener *);
 /* The listeners of a process after a commit: settings, retirement. */
 void listener_commit(struct serve *, const struct conf *);
 /* Called each second: rates, kicks. */

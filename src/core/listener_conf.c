@@ -152,19 +152,6 @@ find_word(struct conf_load *load, const struct conf_obj *obj, size_t n,
 	*at = conf_word_span(w.it, w.word);
 }
 
-static unsigned
-port_of(const struct sock_addr *a)
-{
-	switch (a->u.sa.sa_family) {
-	case AF_INET:
-		return ntohs(a->u.in4.sin_port);
-	case AF_INET6:
-		return ntohs(a->u.in6.sin6_port);
-	default:
-		return 0;
-	}
-}
-
 /* E0502 for ports that this user may not bind. */
 static int
 check_ports(struct conf_load *load, const struct listener_conf *l)
@@ -180,7 +167,7 @@ check_ports(struct conf_load *load, const struct listener_conf *l)
 	conf_words_init(&w, load, &l->obj, "bind");
 	for (size_t i = 0; i < l->nbind; i++) {
 		must(conf_words_next(&w));
-		port = port_of(&l->bind[i]);
+		port = sock_port(&l->bind[i]);
 		if (port == 0 || port >= first)
 			continue;
 		at = conf_word_span(w.it, w.word);
@@ -190,6 +177,24 @@ check_ports(struct conf_load *load, const struct listener_conf *l)
 		rc = -1;
 	}
 	return rc;
+}
+
+/* W0318: who reaches the port may say to be anybody. */
+static void
+warn_anybody(struct conf_load *load, const struct listener_conf *l)
+{
+	const struct conf_item	*it = conf_item(load, &l->obj,
+	    "proxy_protocol");
+	size_t			 n = 0;
+
+	for (size_t i = 0; i < l->nbind; i++)
+		n += l->bind[i].u.sa.sa_family != AF_UNIX;
+	if (!l->proxy || l->proxy_from.n > 0 || n == 0)
+		return;
+	diag_at(conf_load_diags(load), DIAG_PROXY_ANYBODY,
+	    it != NULL ? &it->kspan : NULL, &l->obj, "proxy_protocol",
+	    "listener \"%.*s\" believes everybody who connects which "
+	    "client he is", STR_FMT(l->obj.name));
 }
 
 static int
@@ -206,6 +211,7 @@ link_listener(struct conf_load *load, struct conf_obj *obj, void *part)
 	l->limits.target = s->target;
 	l->limits.requests = (uint64_t)s->requests;
 	l->limits.age_ms = s->age;
+	warn_anybody(load, l);
 	return check_ports(load, l);
 }
 
@@ -290,7 +296,18 @@ static const struct conf_row rows[] = {
 		.parse = trust_parse, .example = "10.0.0.0/8",
 		.text = "Addresses and networks that may connect to a "
 		    "listener with proxy_protocol; others are closed.  "
-		    "Without it everybody may say who he is."
+		    "Without it everybody may say who he is, which -t "
+		    "warns of unless it is a socket file."
+	}, {
+		.key = "on_change", .type = CONF_ENUM, .off = AT(on_change),
+		.def = "retire", .choices = "retire|cut", .example = "cut",
+		.text = "What becomes of open connections when a reload "
+		    "removes the address they came to, or changes "
+		    "proxy_protocol or proxy_protocol_from.  retire: each "
+		    "ends with its request under way, streams have "
+		    "drain.streams.  cut: all are closed at once, with "
+		    "what is under way on them; for rules that must not "
+		    "hold a moment longer."
 	}, {
 		.key = "max_conns", .type = CONF_INT, .off = AT(share.conns),
 		.def = "0", .max = CONNS_MAX, .example = "10000",

@@ -210,7 +210,7 @@ fini(struct serve *s)
 }
 
 const struct serve_part log_part = {
-	"log", prepare, commit, cancel, fini
+	"log", prepare, commit, cancel, fini, NULL
 };
 
 bool
@@ -279,10 +279,13 @@ add_query(const struct log_conf *c, struct arena *a, struct text *t,
 struct str
 log_redact(const struct log_conf *c, struct arena *a, struct str s)
 {
-	ptrdiff_t	mark = str_find(s, '?', 0);
 	struct text	t;
+	ptrdiff_t	mark;
 
-	if (mark < 0 || c->redact.n == 0)
+	if (s.n == 0 || c->redact.n == 0)
+		return s;
+	mark = str_find(s, '?', 0);
+	if (mark < 0)
 		return s;
 	text_init(&t);
 	text_add(&t, str_sub(s, 0, (size_t)mark + 1));

@@ -199,7 +199,7 @@ fini(struct serve *s)
 }
 
 const struct serve_part regex_part = {
-	"regex", prepare, commit, NULL, fini
+	"regex", prepare, commit, NULL, fini, NULL
 };
 
 static void

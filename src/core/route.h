@@ -36,6 +36,7 @@ struct route {
 	int64_t			 priority;
 	uint64_t		 max_body;	/* bytes; 0: none */
 	const struct handler	*handler;	/* const */
+	const void		*part;		/* of conf: the handler's */
 	const struct chain	*chain;		/* of conf; NULL: no filters */
 	/* compiled by route_section.done */
 	uint32_t		 order;		/* in files */

@@ -96,6 +96,7 @@ choose_handler(struct conf_load *load, struct route *r)
 		}
 		first = key;
 		r->handler = handlers[i];
+		r->part = conf_part(&r->obj, handlers[i]->group);
 	}
 	return first != NULL ? 0 : fail_none(load, &r->obj);
 }
@@ -211,6 +212,27 @@ check_listeners(struct conf_load *load, const struct route *r)
 	return rc;
 }
 
+/* A tunnel is asked for, and the handler has none to offer. */
+static int
+check_connect(struct conf_load *load, const struct route *r)
+{
+	struct conf_words	w;
+	struct conf_span	at;
+
+	conf_words_init(&w, load, &r->obj, "method");
+	while (conf_words_next(&w)) {
+		if (r->handler->tunnels || !str_eq(w.word, STR("CONNECT")))
+			continue;
+		at = conf_word_span(w.it, w.word);
+		diag_at(conf_load_diags(load), DIAG_ROUTE_CONNECT, &at,
+		    &r->obj, "method", "route \"%.*s\": CONNECT is for "
+		    "routes with an upstream; %s opens no tunnel",
+		    STR_FMT(r->obj.name), r->handler->name);
+		return -1;
+	}
+	return 0;
+}
+
 static int
 link_route(struct conf_load *load, struct conf_obj *obj, void *part)
 {
@@ -219,7 +241,7 @@ link_route(struct conf_load *load, struct conf_obj *obj, void *part)
 
 	if (!conf_is_set(load, obj, "max_body"))
 		r->max_body = settings_limits(conf_load_conf(load))->body;
-	if (choose_handler(load, r) == -1)
+	if (choose_handler(load, r) == -1 || check_connect(load, r) == -1)
 		rc = -1;
 	if (check_listeners(load, r) == -1)
 		rc = -1;

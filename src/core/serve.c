@@ -127,6 +127,16 @@ serve_state(struct serve *s, const struct serve_part *p)
 	return &s->part[i];
 }
 
+void
+serve_moved(struct serve *s)
+{
+	const struct serve_part	*p;
+
+	for (size_t i = 0; (p = serve_parts[i]) != NULL; i++)
+		if (p->moved != NULL)
+			p->moved(s);
+}
+
 int
 serve_prepare(struct serve *s, struct gen *g, struct err *e)
 {

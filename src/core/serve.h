@@ -20,6 +20,7 @@ struct listener;
 struct ask;
 
 #define SERVE_PARTS	8
+#define SERVE_FOUND	16
 
 struct serve {
 	/* set once */
@@ -51,6 +52,7 @@ struct serve {
 	struct ev_task		drain_done;
 	/* per process objects kept across generations, keyed by content */
 	struct map		upstreams;	/* own: up/upstream.c */
+	struct upstream		*found[SERVE_FOUND];	/* ref: lately */
 	void			*part[SERVE_PARTS]; /* own: of serve_parts[] */
 	/* accept rules: means of the last second over all workers */
 	uint64_t		mean_rate;
@@ -81,6 +83,8 @@ struct serve_part {
 	void		(*commit)(struct serve *, const struct conf *);
 	void		(*cancel)(struct serve *);
 	void		(*fini)(struct serve *);
+	/* servers came or went between commits */
+	void		(*moved)(struct serve *);
 };
 extern const struct serve_part *const serve_parts[];	/* NULL at the end */
 
@@ -93,6 +97,9 @@ bool serve_is_full(struct serve *, int error, const char *what);
 
 /* Where a part keeps its state; NULL at first. */
 void **serve_state(struct serve *, const struct serve_part *);
+
+/* Tells all parts that an upstream's servers are others now. */
+void serve_moved(struct serve *);
 
 int serve_init(struct serve *, struct ev *, struct shm *, struct gens *,
     struct log *, struct err *);

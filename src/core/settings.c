@@ -194,8 +194,8 @@ static const struct conf_row sluice_rows[] = {
 		.max = 30 * DAY_MS, .example = "4h",
 		.text = "The same for upgraded connections (WebSocket) and "
 		    "tunnels, if that is more; and how long they may go on "
-		    "when the configuration names their listener or their "
-		    "server no more."
+		    "when their listener or their server is not configured "
+		    "any more, or the server's name has not its address."
 	}, {
 		.key = "stop", .type = CONF_TIME, .unit = CONF_SECONDS,
 		.off = AT(stop), .def = "30s", .max = DAY_MS,

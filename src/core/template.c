@@ -197,7 +197,7 @@ value(const struct exchange *x, const struct template_part *p,
 	case VAR_QUERY:
 		return x->uri.query;
 	case VAR_SCHEME:
-		return x->req->scheme.n > 0 ? x->req->scheme : STR("http");
+		return exchange_scheme(x);
 	case VAR_CAUGHT:
 		return caught(x, p->name);
 	case VAR_GROUP:

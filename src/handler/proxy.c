@@ -200,13 +200,36 @@ st_connect(struct proxy *p)
 	return STEP_WAIT;
 }
 
-/* Another address of the same name was quicker. */
+/* A server was asked besides the one that was chosen. */
+static void
+note_asked(struct proxy *p, struct server *s)
+{
+	if (!tried_has(&p->tried, s))
+		tried_add(&p->tried, p->x->arena, s);
+}
+
+/* Another address of the same name was dialled besides, and failed. */
+static void
+lose_server(struct proxy *p, struct server *s, enum fail why)
+{
+	struct attempt	a;
+
+	note_asked(p, s);
+	attempt_init(&a);
+	attempt_begin(&a, s);
+	attempt_failed(&a, why);
+	attempt_end(&a);
+	log_dbg(&p->x->lc, "server \"%.*s\": %s; the other address is "
+	    "waited for", STR_FMT(s->text), fail_row(why)->name);
+}
+
+/* Another address of the same name was quicker, or failed later. */
 static void
 take_server(struct proxy *p, struct server *s)
 {
 	server_unref(&p->server);
 	p->server = server_ref(s);
-	tried_add(&p->tried, p->x->arena, s);
+	note_asked(p, s);
 	attempt_begin(&p->attempt, s);
 	p->x->acc.str[ACCESS_SERVER] = arena_dup(p->x->arena, s->text);
 }
@@ -219,6 +242,10 @@ on_given(struct pool_wait *w, struct up_conn *conn, enum fail why)
 	must(p->magic == PROXY_MAGIC);
 	if (!w->reused)
 		p->x->acc.num[ACCESS_CONNECT] = w->dial_ns / 1000;
+	if (w->lost != NULL)
+		lose_server(p, w->lost, w->lost_why);
+	if (w->server != p->server)
+		take_server(p, w->server);
 	if (conn == NULL) {
 		proxy_note(p, why);
 		p->what = w->what;
@@ -227,8 +254,6 @@ on_given(struct pool_wait *w, struct up_conn *conn, enum fail why)
 		return;
 	}
 	p->conn = conn;
-	if (pool_server(conn) != p->server)
-		take_server(p, pool_server(conn));
 	proxy_run(p);
 }
 
@@ -465,6 +490,7 @@ make(struct exchange *x, const struct proxy_route *r)
 	p->deadline = (uint8_t)r->deadline;
 	p->buffering = (uint8_t)r->buffering;
 	p->wait.on = on_given;
+	p->wait.tried = &p->tried;
 	p->what = "";
 	timer_init(&p->quiet, on_quiet);
 	timer_init(&p->total, on_total);

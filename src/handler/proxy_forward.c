@@ -105,17 +105,14 @@ told_once(const struct exchange *x, enum hdr_id id)
 	return h->val;
 }
 
+/* Some proxies say so of a WebSocket; it is kept as they said it. */
 static struct str
 find_proto(const struct exchange *x)
 {
-	static const struct str	known[] = { STR_INIT("http"),
-		STR_INIT("https"), STR_INIT("ws"), STR_INIT("wss") };
-	struct str		told = told_once(x, HDR_X_FORWARDED_PROTO);
+	struct str	ws = x->secure ? STR("wss") : STR("ws");
 
-	for (size_t i = 0; i < sizeof(known) / sizeof(known[0]); i++)
-		if (str_eq_fold(told, known[i]))
-			return known[i];
-	return x->req->scheme.n > 0 ? x->req->scheme : STR("http");
+	return str_eq_fold(told_once(x, HDR_X_FORWARDED_PROTO), ws) ? ws :
+	    exchange_scheme(x);
 }
 
 static struct str
@@ -132,16 +129,21 @@ find_host(const struct exchange *x)
 
 /* --- chains --- */
 
-/* What came in all lines of a field, with a comma behind each. */
+/*
+ * What came in all lines of a field, with a comma behind each; but what
+ * has a quote left open would swallow those behind it.
+ */
 static void
 add_lines(struct text *t, const struct hdrs *hs, enum hdr_id id)
 {
 	const struct hdr	*h;
+	struct str		 s;
 
 	for (h = hdr_get(hs, id); h != NULL; h = hdr_next(hs, id, h)) {
-		if (h->val.n == 0)
+		s = id == HDR_FORWARDED ? client_sound(h->val) : h->val;
+		if (s.n == 0)
 			continue;
-		text_add(t, h->val);
+		text_add(t, s);
 		text_add(t, STR(", "));
 	}
 }
@@ -160,6 +162,8 @@ add_chain(struct text *t, const struct exchange *x, enum client_field field,
 		add_lines(t, &x->req->hdrs, (enum hdr_id)ids[field]);
 	else if (!is_same(&x->acc.peer, &x->conn->peer)) {
 		add(t, &x->acc.peer);
+		if (field == CLIENT_FORWARDED && x->secure)
+			text_add(t, STR(";proto=https"));
 		text_add(t, STR(", "));
 	}
 }
@@ -180,7 +184,7 @@ add_x(struct proxy *p)
 	struct hdrs		*hs = &p->req.hdrs;
 	struct str		 host = find_host(x);
 	struct str		 ip = exchange_client_ip(x);
-	struct str		 chain = ip;
+	struct str		 chain = STR_NONE;
 	struct text		 t;
 
 	if (x->trusted) {
@@ -189,11 +193,14 @@ add_x(struct proxy *p)
 		sock_peer_text(&t, &x->conn->peer);
 		chain = take_text(&t, x->arena);
 	}
-	hdr_add(x->arena, hs, HDR_X_FORWARDED_FOR, chain);
+	if (x->trusted)
+		hdr_add(x->arena, hs, HDR_X_FORWARDED_FOR, chain);
+	else
+		hdr_add_good(x->arena, hs, HDR_X_FORWARDED_FOR, ip);
 	hdr_add(x->arena, hs, HDR_X_FORWARDED_PROTO, find_proto(x));
 	if (host.n > 0)
 		hdr_add(x->arena, hs, HDR_X_FORWARDED_HOST, host);
-	hdr_add(x->arena, hs, HDR_X_REAL_IP, ip);
+	hdr_add_good(x->arena, hs, HDR_X_REAL_IP, ip);
 }
 
 /* Our element tells of the connection to us alone, as RFC 7239 4 has it. */
@@ -209,6 +216,7 @@ add_forwarded(struct proxy *p)
 	if (x->req->authority.n > 0)
 		text_fmt(&t, ";host=\"%.*s\"", STR_FMT(x->req->authority));
 	text_add(&t, STR(";proto="));
+	/* this connection's, whatever the client used */
 	text_add(&t, x->req->scheme.n > 0 ? x->req->scheme : STR("http"));
 	hdr_add(x->arena, &p->req.hdrs, HDR_FORWARDED,
 	    take_text(&t, x->arena));

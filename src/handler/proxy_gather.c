@@ -206,7 +206,10 @@ on_timer(struct timer *t)
 
 /* --- the choice --- */
 
-/* An event is for now; and a server may know better (as nginx has it). */
+/*
+ * Events are of use only at once.  A server may ask the same for any other
+ * answer by X-Accel-Buffering: no, a field known from nginx.
+ */
 static bool
 is_urgent(const struct msg *res)
 {

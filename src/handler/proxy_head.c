@@ -31,7 +31,7 @@ copy_fields(struct proxy *p, struct hdrs *dst, const struct hdrs *src,
 
 	dst->cap = (uint16_t)(src->n + 12);
 	dst->n = 0;
-	dst->v = arena_alloc(p->x->arena, dst->cap * sizeof(*dst->v));
+	dst->v = arena_room(p->x->arena, dst->cap * sizeof(*dst->v));
 	for (size_t i = 0; i < src->n; i++) {
 		h = &src->v[i];
 		if ((h->flags & drop) == 0 && !(request && is_ours(p, h)))
@@ -52,10 +52,10 @@ add_ours(struct proxy *p)
 	struct arena	*a = x->arena;
 	struct hdrs	*hs = &p->req.hdrs;
 
-	hdr_add(a, hs, HDR_VIA, via_text(x->req->minor));
+	hdr_add_good(a, hs, HDR_VIA, via_text(x->req->minor));
 	proxy_forward_add(p);
 	if (x->id.n > 0)
-		hdr_add(a, hs, HDR_X_REQUEST_ID, x->id);
+		hdr_add_good(a, hs, HDR_X_REQUEST_ID, x->id);
 }
 
 /* --- target --- */
@@ -189,11 +189,12 @@ proxy_set_host(struct proxy *p)
 struct msg *
 proxy_make_answer(struct proxy *p, const struct msg *from)
 {
-	struct msg	*res = arena_alloc(p->x->arena, sizeof(*res));
+	struct msg	*res = arena_room(p->x->arena, sizeof(*res));
 
 	*res = *from;
 	copy_fields(p, &res->hdrs, &from->hdrs, false);
-	hdr_add(p->x->arena, &res->hdrs, HDR_VIA, via_text(from->minor));
+	hdr_add_good(p->x->arena, &res->hdrs, HDR_VIA,
+	    via_text(from->minor));
 	return res;
 }
 
@@ -206,8 +207,7 @@ proxy_own_answer(struct proxy *p)
 	p->res->reason = arena_dup(a, p->res->reason);
 	for (size_t i = 0; i < p->res->hdrs.n; i++) {
 		h = &p->res->hdrs.v[i];
-		/* Names of known fields may be our own table's. */
-		if (h->id == HDR_OTHER || h->name.p != hdr_name(h->id).p)
+		if ((h->flags & HDR_F_OURS) == 0)
 			h->name = arena_dup(a, h->name);
 		h->val = arena_dup(a, h->val);
 		h->flags &= (uint16_t)~HDR_F_LINE;

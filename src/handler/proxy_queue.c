@@ -87,6 +87,16 @@ proxy_leave_queue(struct proxy *p)
 	queue_leave(&p->queue);
 }
 
+/* What ends the wait has nothing to do with the attempt before it. */
+static void
+forget_attempt(struct proxy *p)
+{
+	p->told = false;
+	p->what = "";
+	p->error = 0;
+	p->x->received = 0;
+}
+
 enum step_rc
 proxy_queue(struct proxy *p)
 {
@@ -100,11 +110,11 @@ proxy_queue(struct proxy *p)
 		return STEP_WAIT;
 	if (!is_any_left(p))
 		return miss_server(p);
+	forget_attempt(p);
 	why = queue_join(&p->queue, &p->limits);
 	if (why == FAIL_NONE)
 		return STEP_WAIT;
 	p->why = why;
-	p->what = "";
 	return STEP_FAIL;
 }
 
@@ -116,7 +126,6 @@ on_room(struct queue_wait *w, enum fail why)
 	must(p->magic == PROXY_MAGIC);
 	if (why != FAIL_NONE) {
 		p->x->acc.num[ACCESS_QUEUE] += queue_time(w);
-		p->what = "";
 		proxy_give_up(p, why);
 		return;
 	}

@@ -8,7 +8,7 @@
  * for the server and holds its lease, and is never pooled.
  *
  * A process keeps a list of its relays, for those whose listener or
- * server the configuration names no more: they may go on for
+ * server is no more, by the configuration or its names: they go on for
  * [sluice] drain.streams, as all may when the process drains.
  */
 #include "handler/proxy.h"
@@ -38,7 +38,7 @@ struct proxy_relay {
 struct relays {
 	struct serve	*serve;		/* ref */
 	struct list	 all;		/* struct proxy_relay.node */
-	struct ev_task	 look;		/* a generation was committed */
+	struct ev_task	 look;		/* ends may have gone, or come back */
 };
 
 static struct ev *
@@ -49,15 +49,19 @@ loop_of(const struct proxy_relay *t)
 
 /* --- the end --- */
 
+/* A reset would take back what one end has not been given yet. */
 static void
 close_ends(struct proxy_relay *t, bool reset)
 {
+	struct io	*io;
+
 	for (unsigned i = 0; i < 2; i++) {
 		chunk_drop(&t->rest[i]);
 		t->rest[i].n = 0;
-		if (t->io[i] != NULL)
-			io_close(t->io[i], reset);
+		io = t->io[i];
 		t->io[i] = NULL;
+		if (io != NULL)
+			io_close(io, reset && io_unsent(io) == 0);
 	}
 }
 
@@ -65,6 +69,8 @@ static void
 let_go(struct proxy_relay *t, bool reset)
 {
 	ev_cancel(&t->again);
+	if (t->wait.to != NULL && t->wait.to->from == &t->wait)
+		t->wait.to->from = NULL;
 	t->wait.to = NULL;
 	ev_timer_off(loop_of(t), &t->leave);
 	if (t->begun) {
@@ -203,7 +209,7 @@ go_on(struct proxy_relay *t)
 	stat_add(STAT_UPGRADES, 1);
 	stat_add(STAT_UPGRADES_TOTAL, 1);
 	/* one whose end is gone meanwhile */
-	if (x->conn->listener->retired || !p->up->cur)
+	if (x->conn->listener->retired || !p->up->cur || p->server->left)
 		ev_post(loop_of(t), EV_WAKE, &all->look);
 	log_dbg(&x->lc, "upgrade: bytes from here on");
 	relay_start(&t->relay, t->io[CLIENT], t->io[SERVER]);
@@ -212,7 +218,12 @@ go_on(struct proxy_relay *t)
 static void
 on_again(struct ev_task *task)
 {
-	go_on(container_of(task, struct proxy_relay, again));
+	struct proxy_relay	*t = container_of(task, struct proxy_relay,
+				    again);
+
+	/* the client may have gone since this was posted */
+	if (t->p->relay == t && !t->begun && t->p->x->client != NULL)
+		go_on(t);
 }
 
 /* From within the client's codec, which goes on after this. */
@@ -229,8 +240,11 @@ on_room(struct source *s)
 static void
 on_stop(struct source *s, enum fail why)
 {
-	(void)s;
+	struct proxy_relay	*t = container_of(s, struct proxy_relay,
+				    wait);
+
 	(void)why;
+	ev_cancel(&t->again);
 }
 
 static const struct source_ops wait_ops = { on_room, on_stop, NULL };
@@ -342,6 +356,16 @@ commit(struct serve *s, const struct conf *conf)
 	ev_post(s->ev, EV_WAKE, &all->look);
 }
 
+/* Names have other addresses. */
+static void
+moved(struct serve *s)
+{
+	struct relays	*all = *serve_state(s, &proxy_part);
+
+	if (all != NULL)
+		ev_post(s->ev, EV_WAKE, &all->look);
+}
+
 /* All exchanges were aborted before. */
 static void
 fini(struct serve *s)
@@ -357,4 +381,6 @@ fini(struct serve *s)
 	free(all);
 }
 
-const struct serve_part proxy_part = { "proxy", NULL, commit, NULL, fini };
+const struct serve_part proxy_part = {
+	"proxy", NULL, commit, NULL, fini, moved
+};

@@ -308,7 +308,7 @@ fini(struct serve *s)
 }
 
 const struct serve_part static_part = {
-	"static", prepare, commit, cancel, fini
+	"static", prepare, commit, cancel, fini, NULL
 };
 
 /* --- opening --- */

@@ -12,7 +12,7 @@
 #include "base/scan.h"
 
 #define FIRST_CAP	24	/* a browser sends 10 to 20 fields */
-#define PER_LEN		6
+#define PER_LEN		7
 #define MAX_LEN		19
 
 struct row {
@@ -57,23 +57,73 @@ static const uint8_t by_len[MAX_LEN + 1][PER_LEN] = {
 };
 _Static_assert(HDR_N == 53, "hdr.tbl and by_len must agree");
 
+static uint64_t
+read8(const char *p)
+{
+	uint64_t	w;
+
+	memcpy(&w, p, sizeof(w));
+	return w;
+}
+
+/* Two to seven bytes, some of them twice. */
+static uint64_t
+read_short(const char *p, size_t n)
+{
+	uint32_t	a = 0;
+	uint32_t	b = 0;
+	size_t		half = n < 4 ? 2 : 4;
+
+	if (n < 4) {
+		memcpy(&a, p, 2);
+		memcpy(&b, p + n - half, 2);
+	} else {
+		memcpy(&a, p, 4);
+		memcpy(&b, p + n - half, 4);
+	}
+	return (uint64_t)b << 32 | a;
+}
+
+/*
+ * Of our names, made of small letters and '-', the letters alone have the
+ * bit 0x40: moved to 0x20 it is what a capital lacks, and no other byte
+ * becomes a letter by it.
+ */
+static bool
+is_folded(uint64_t w, uint64_t ours)
+{
+	return (w | (ours & 0x4040404040404040ULL) >> 1) == ours;
+}
+
+static bool
+is_row(const char *name, const char *ours, size_t n)
+{
+	size_t	i;
+
+	if (n < 8)
+		return is_folded(read_short(name, n), read_short(ours, n));
+	for (i = 0; i + 8 < n; i += 8)
+		if (!is_folded(read8(name + i), read8(ours + i)))
+			return false;
+	/* The rest is looked at as the last eight, some of them again. */
+	return is_folded(read8(name + n - 8), read8(ours + n - 8));
+}
+
 enum hdr_id
 hdr_find_id(struct str name)
 {
-	unsigned	id;
-	unsigned	i;
-	char		last;
+	const uint8_t	*id;
+	const char	*ours;
+	char		 last;
 
 	if (name.n < 2 || name.n > MAX_LEN)
 		return HDR_OTHER;
 	last = name.p[name.n - 1] | 0x20;
-	for (i = 0; i < PER_LEN; i++) {
-		id = by_len[name.n][i];
-		if (id == HDR_OTHER)
-			break;
-		if (rows[id].name.p[name.n - 1] == last &&
-		    str_eq_fold(name, rows[id].name))
-			return (enum hdr_id)id;
+	/* a row has room for one more than the most, which is none */
+	for (id = by_len[name.n]; *id != HDR_OTHER; id++) {
+		ours = rows[*id].name.p;
+		if (ours[name.n - 1] == last && is_row(name.p, ours, name.n))
+			return (enum hdr_id)*id;
 	}
 	return HDR_OTHER;
 }
@@ -99,21 +149,26 @@ hdr_flags(enum hdr_id id)
 	return rows[id].flags;
 }
 
-static struct hdr *
-push(struct arena *a, struct hdrs *hs)
+/* Apart, so that the way of each field keeps no registers for it. */
+__attribute__((noinline)) static void
+grow(struct arena *a, struct hdrs *hs)
 {
+	unsigned	 cap = hs->cap == 0 ? FIRST_CAP : hs->cap * 2U;
 	struct hdr	*v;
-	unsigned	 cap;
 
-	if (hs->n == hs->cap) {
-		cap = hs->cap == 0 ? FIRST_CAP : hs->cap * 2U;
-		must(cap <= UINT16_MAX);
-		v = arena_room(a, cap * sizeof(*v));
-		if (hs->n > 0)
-			memcpy(v, hs->v, hs->n * sizeof(*v));
-		hs->v = v;
-		hs->cap = (uint16_t)cap;
-	}
+	must(cap <= UINT16_MAX);
+	v = arena_room(a, cap * sizeof(*v));
+	if (hs->n > 0)
+		memcpy(v, hs->v, hs->n * sizeof(*v));
+	hs->v = v;
+	hs->cap = (uint16_t)cap;
+}
+
+struct hdr *
+hdr_new(struct arena *a, struct hdrs *hs)
+{
+	if (hs->n == hs->cap)
+		grow(a, hs);
 	return &hs->v[hs->n++];
 }
 
@@ -121,8 +176,17 @@ void
 hdr_add(struct arena *a, struct hdrs *hs, enum hdr_id id, struct str val)
 {
 	must(id != HDR_OTHER && (unsigned)id < HDR_N);
-	*push(a, hs) = (struct hdr){ .name = rows[id].name, .val = val,
-	    .id = (uint16_t)id, .flags = (uint16_t)rows[id].flags };
+	*hdr_new(a, hs) = (struct hdr){ .name = rows[id].name, .val = val,
+	    .id = (uint16_t)id,
+	    .flags = (uint16_t)(rows[id].flags | HDR_F_OURS) };
+}
+
+void
+hdr_add_good(struct arena *a, struct hdrs *hs, enum hdr_id id,
+    struct str val)
+{
+	hdr_add(a, hs, id, val);
+	hs->v[hs->n - 1].flags |= HDR_F_GOOD;
 }
 
 void
@@ -131,7 +195,7 @@ hdr_add_name(struct arena *a, struct hdrs *hs, struct str name,
 {
 	enum hdr_id	id = hdr_find_id(name);
 
-	*push(a, hs) = (struct hdr){ .name = name, .val = val,
+	*hdr_new(a, hs) = (struct hdr){ .name = name, .val = val,
 	    .id = (uint16_t)id, .flags = (uint16_t)rows[id].flags };
 }
 
@@ -200,7 +264,7 @@ hdr_set(struct arena *a, struct hdrs *hs, enum hdr_id id, struct str val)
 	hdr_add(a, hs, id, val);
 }
 
-/* Names of our own table stay: by them the writer knows its own fields. */
+/* Names of our own table stay. */
 void
 hdr_copy(struct arena *a, struct hdrs *dst, const struct hdrs *src)
 {
@@ -212,11 +276,11 @@ hdr_copy(struct arena *a, struct hdrs *dst, const struct hdrs *src)
 		h = &src->v[i];
 		if (!is_live(h))
 			continue;
-		d = push(a, dst);
+		d = hdr_new(a, dst);
 		*d = *h;
 		d->flags &= (uint16_t)~HDR_F_LINE;
 		d->val = arena_dup(a, h->val);
-		if (h->name.p != rows[h->id].name.p)
+		if ((h->flags & HDR_F_OURS) == 0)
 			d->name = arena_dup(a, h->name);
 	}
 }

@@ -37,6 +37,10 @@ struct hdr {
 	uint16_t	flags;	/* HDR_F_ of the id; HDR_F_DEAD: taken out */
 };
 #define HDR_F_DEAD	0x8000
+/* both were looked at: hdr_is_token, hdr_is_value */
+#define HDR_F_GOOD	0x2000
+/* the name is our table's, to be written as that has it */
+#define HDR_F_OURS	0x1000
 /* name and val lie as "name: val CRLF" in one piece, which was checked */
 #define HDR_F_LINE	0x4000
 
@@ -93,9 +97,14 @@ struct str hdr_name(enum hdr_id);
 struct str hdr_wire_name(enum hdr_id);
 unsigned hdr_flags(enum hdr_id);
 
+/* Appends a field that the caller fills, all of it. */
+struct hdr *hdr_new(struct arena *, struct hdrs *);
 /* Appends; the slices are borrowed. */
 void hdr_add(struct arena *, struct hdrs *, enum hdr_id, struct str val);
 void hdr_add_name(struct arena *, struct hdrs *, struct str name,
+    struct str val);
+/* One whose value is hdr_is_value for sure: nobody looks again. */
+void hdr_add_good(struct arena *, struct hdrs *, enum hdr_id,
     struct str val);
 /* The first live field of that id, or NULL; after: continue behind it. */
 struct hdr *hdr_get(const struct hdrs *, enum hdr_id);

@@ -187,16 +187,11 @@ uri_parse_host(struct str s, struct str *host, int *port)
 static size_t
 span_normal(struct str s)
 {
-	size_t	i;
+	size_t	i = scan_path(s);
 
-	for (i = 0; i < s.n; i++) {
-		if (!scan_is(s.p[i], SCAN_TARGET))
-			break;
-		if (s.p[i] == '%' || s.p[i] == '\\' || s.p[i] == '#' ||
-		    s.p[i] == '?')
-			break;
-		if (s.p[i] == '.' && i > 0 && s.p[i - 1] == '/')
-			break;
+	while (i < s.n && s.p[i] == '.' && (i == 0 || s.p[i - 1] != '/')) {
+		i++;
+		i += scan_path(str_make(s.p + i, s.n - i));
 	}
 	return i;
 }

@@ -110,6 +110,7 @@ int io_send_fds(struct io *, const int *fds, unsigned n);
  * calls it before the turn ends.  -1: the kernel refuses.
  */
 int io_watch(struct io *);
+bool io_is_watched(const struct io *);
 
 /* True when the direction may be tried without waiting. */
 bool io_can(const struct io *, unsigned dir);

@@ -9,13 +9,18 @@
  *
  * A side that takes no more may still have something to say, such as why:
  * its own direction goes on until its end or error, then the relay ends
- * as broken.
+ * as broken.  What the kernel still has for the other side is not to be
+ * lost by that: it is told the end behind it, and what it says is dropped
+ * until it ends, too, or LINGER_MS passed.
  */
 #include "io/relay.h"
+
+#include <errno.h>
 
 #include "base/must.h"
 
 #define TURN_BYTES	(256 * 1024)
+#define LINGER_MS	2000
 #define HELD_PAGES	4	/* of a read after one that was not taken */
 #define FAST_PAGES	8	/* of a read that a pipe would do better */
 #define PIPE_BYTES	(RELAY_PAGES * PAGE_ROOM)
@@ -71,13 +76,54 @@ note(struct relay *r, const struct io *io, size_t got, size_t put)
 		r->moved(r, side_of(r, io), got, put);
 }
 
+/* That side failed: the end, unless the other one has something to get. */
+static void
+break_off(struct relay *r, unsigned side)
+{
+	struct io	*left = r->way[side].to;
+
+	if (io_unsent(left) == 0 || io_shutdown(left) != IO_OK) {
+		end(r, RELAY_BROKEN, side);
+		return;
+	}
+	drop_all(r, &r->way[0]);
+	drop_all(r, &r->way[1]);
+	r->broken = (uint8_t)(side + 1);
+	r->linger = true;
+	ev_timer(r->ev, &r->idle, LINGER_MS);
+	ev_post(r->ev, EV_READY, &r->task);
+}
+
+/* Unread bytes would make the kernel reset what is to be closed. */
+static void
+drop_in(struct relay *r)
+{
+	unsigned	 side = r->broken - 1u;
+	struct io	*left = r->way[side].to;
+	struct page	*pg = page_new(r->pages);
+	struct iovec	 v = { pg->data, PAGE_ROOM };
+	enum io_rc	 rc = IO_OK;
+	size_t		 got;
+
+	while (rc == IO_OK && r->budget > 0) {
+		rc = io_readv(left, &v, 1, &got);
+		r->budget -= got < r->budget ? (uint32_t)got : r->budget;
+	}
+	page_unref(&pg);
+	if (rc == IO_OK)
+		ev_post(r->ev, EV_READY, &r->task);
+	else if (rc != IO_AGAIN)
+		end(r, RELAY_BROKEN, side);
+}
+
 /* --- one direction --- */
 
 /* The side that this direction leads to takes no more. */
 static void
 lose(struct relay *r, struct relay_way *w)
 {
-	r->broken = (uint8_t)(side_of(r, w->to) + 1);
+	if (r->broken == 0)
+		r->broken = (uint8_t)(side_of(r, w->to) + 1);
 	drop_all(r, w);
 	w->eof = w->shut = true;
 	/* what it said before, its error at last, is there to be read */
@@ -176,7 +222,7 @@ read_in(struct relay *r, struct relay_way *w)
 		note(r, w->from, got, 0);
 	w->eof = rc == IO_EOF;
 	if (rc == IO_ERR)
-		end(r, RELAY_BROKEN, side_of(r, w->from));
+		break_off(r, side_of(r, w->from));
 	return rc == IO_OK || rc == IO_EOF;
 }
 
@@ -241,7 +287,7 @@ fill(struct relay *r, struct relay_way *w)
 		w->want = RELAY_PAGES;
 	w->eof = rc == IO_EOF;
 	if (rc == IO_ERR)
-		end(r, RELAY_BROKEN, side_of(r, w->from));
+		break_off(r, side_of(r, w->from));
 	return rc == IO_EOF;
 }
 
@@ -263,6 +309,23 @@ splice_on(struct relay *r, struct relay_way *w)
 	return true;
 }
 
+/*
+ * All was passed on; so is the end, but for a side that the other one is
+ * lost to: how that ends is break_off's.
+ */
+static void
+shut(struct relay *r, struct relay_way *w)
+{
+	const struct relay_way	*back = &r->way[side_of(r, w->to)];
+
+	w->shut = true;
+	if (r->broken != 0 || io_shutdown(w->to) == IO_OK)
+		return;
+	/* who has said all and is closed needs not be told */
+	if (w->to->error != ENOTCONN || !back->eof)
+		lose(r, w);
+}
+
 /* Moves what can be moved now. */
 static void
 pump(struct relay *r, struct relay_way *w)
@@ -278,11 +341,9 @@ pump(struct relay *r, struct relay_way *w)
 		} else if (w->n > 0) {
 			if (!write_out(r, w))
 				return;
-		} else if (w->eof) {
-			w->shut = true;
-			if (io_shutdown(w->to) != IO_OK)
-				lose(r, w);
-		} else if (!read_in(r, w))
+		} else if (w->eof)
+			shut(r, w);
+		else if (!read_in(r, w))
 			return;
 	}
 }
@@ -298,13 +359,17 @@ run(struct relay *r)
 		r->turn = turn;
 		r->budget = TURN_BYTES;
 	}
+	if (r->linger) {
+		drop_in(r);
+		return;
+	}
 	pump(r, &r->way[0]);
-	if (r->on)
+	if (r->on && !r->linger)
 		pump(r, &r->way[1]);
-	if (!r->on || !r->way[0].shut || !r->way[1].shut)
+	if (!r->on || r->linger || !r->way[0].shut || !r->way[1].shut)
 		return;
 	if (r->broken != 0)
-		end(r, RELAY_BROKEN, r->broken - 1u);
+		break_off(r, r->broken - 1u);
 	else
 		end(r, RELAY_DONE, 0);
 }
@@ -332,7 +397,9 @@ on_idle(struct timer *t)
 	struct relay	*r = container_of(t, struct relay, idle);
 	uint64_t	 quiet = ev_ms(r->ev) - r->moved_ms;
 
-	if (quiet < r->idle_ms)
+	if (r->linger)
+		end(r, RELAY_BROKEN, r->broken - 1u);
+	else if (quiet < r->idle_ms)
 		ev_timer(r->ev, t, r->idle_ms - quiet);
 	else
 		end(r, RELAY_IDLE, 0);

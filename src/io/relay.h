@@ -8,7 +8,8 @@
  * One that moves fast between sockets goes through a pipe instead, if one
  * is free.
  * The end of one direction is passed on when its last byte has been; the
- * other one goes on.
+ * other one goes on.  When a side fails, it is over once the other one has
+ * ended or had two seconds for what the kernel still has for it.
  */
 #ifndef SL_IO_RELAY_H
 #define SL_IO_RELAY_H
@@ -61,6 +62,7 @@ struct relay {
 	uint32_t		 budget; /* bytes left in this turn */
 	uint8_t			 broken; /* side + 1 that takes no more */
 	bool			 on:1;
+	bool			 linger:1; /* broken, but not yet over */
 };
 
 /* Prepares a zeroed relay whose owner's fields are set. */

@@ -162,10 +162,16 @@ io_sock_open(struct io *io, struct ev *ev, int fd, unsigned caps, io_fn on,
 	return -1;
 }
 
+bool
+io_is_watched(const struct io *io)
+{
+	return io->fd.fd < 0 || io->fd.slot != NO_SLOT;
+}
+
 int
 io_watch(struct io *io)
 {
-	if (io->fd.fd < 0 || io->fd.slot != NO_SLOT)
+	if (io_is_watched(io))
 		return 0;
 	if (ev_add(io->ev, &io->fd, EV_EDGE, NULL) == 0)
 		return 0;

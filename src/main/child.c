@@ -17,7 +17,6 @@
 #include "core/mail.h"
 #include "main/master.h"
 #include "os/fault.h"
-#include "up/names.h"
 
 /* a peer pair: one end is inherited, the other is sent when fork is done */
 struct pair {
@@ -233,6 +232,7 @@ child_init(struct child *c)
 	else
 		snprintf(c->name, sizeof(c->name), "%s %u", c->row->name, no);
 	timer_init(&c->kill, on_kill);
+	child_names_init(c);
 }
 
 static struct child *
@@ -333,6 +333,7 @@ child_free(struct child **cp)
 	*cp = NULL;
 	list_del(&c->node);
 	ev_timer_off(c->m->proc.ev, &c->kill);
+	child_names_drop(c);
 	chan_close(&c->chan);
 	free(c);
 }
@@ -415,29 +416,6 @@ on_released(struct child *c, const struct frame *f)
 		publish_released(c, f->head.id, slot);
 }
 
-/* Addresses of a name: linked in, and told whether they are new. */
-static void
-on_names(struct child *c, const struct frame *f)
-{
-	struct frame_head h = { .op = CHAN_NAMES, .id = f->head.id };
-	struct err e = { "" };
-	char buf[sizeof(uint32_t) + sizeof(e.text)];
-	uint32_t changed;
-	size_t n = 0;
-	int rc;
-
-	rc = names_apply(c->m->proc.shm, f->data, f->head.len,
-	    c->m->numbers, &e);
-	changed = rc == 1;
-	memcpy(buf, &changed, sizeof(changed));
-	if (rc == -1) {
-		n = strlen(e.text);
-		memcpy(buf + sizeof(changed), e.text, n);
-	}
-	h.len = (uint32_t)(sizeof(changed) + n);
-	(void)chan_send(&c->chan, &h, buf, NULL, 0);
-}
-
 void
 child_on_frame(struct chan *ch, struct frame *f)
 {
@@ -471,7 +449,7 @@ child_on_frame(struct chan *ch, struct frame *f)
 		break;
 	case CHAN_NAMES:
 		if (c->row == child_row("control"))
-			on_names(c, f);
+			child_names_take(c, f);
 		break;
 	default:
 		log_warn(&self->lc, "%s: sent frame %u, which the master "

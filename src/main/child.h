@@ -26,6 +26,10 @@ struct child {
 	struct timer		 kill;		/* SIGKILL when it fires */
 	uint64_t		 holds;		/* bit per generation slot */
 	uint64_t		 born_ms;	/* monotonic */
+	/* control: sets of names (child_names.c) */
+	struct list		 sets;		/* own: that wait */
+	unsigned		 nset;
+	struct timer		 pass;
 	bool			 ready:1;
 	bool			 draining:1;	/* its death is wanted */
 	bool			 hung:1;	/* got SIGABRT */
@@ -77,5 +81,11 @@ void child_on_frame(struct chan *, struct frame *);
 /* --- skeleton.c --- */
 /* In the child, never returns. */
 void skeleton_main(struct start *, int chan_fd) __attribute__((noreturn));
+
+/* --- child_names.c --- */
+void child_names_init(struct child *);
+/* A set of addresses, applied and answered with all that come soon. */
+void child_names_take(struct child *, const struct frame *);
+void child_names_drop(struct child *);
 
 #endif

@@ -94,18 +94,22 @@ on_report(struct api *a, const struct frame *f)
 	api_report(a, &o);
 }
 
-/* The payload: changed, then the reason of a refusal. */
+/* Replies to sets of addresses, one behind the other. */
 static void
 on_names(struct api *a, const struct frame *f)
 {
-	uint32_t changed;
+	struct str rest = str_make(f->data, f->head.len);
+	struct name_reply r;
 
-	if (f->head.len < sizeof(changed))
-		return;
-	memcpy(&changed, f->data, sizeof(changed));
-	names_answer(a->names, f->head.id, changed != 0,
-	    str_make(f->data + sizeof(changed),
-	    f->head.len - sizeof(changed)));
+	while (rest.n >= sizeof(r)) {
+		memcpy(&r, rest.p, sizeof(r));
+		rest = str_sub(rest, sizeof(r), rest.n);
+		if (r.nwhy > rest.n)
+			return;
+		names_answer(a->names, r.tag, r.changed != 0,
+		    str_sub(rest, 0, r.nwhy));
+		rest = str_sub(rest, r.nwhy, rest.n);
+	}
 }
 
 static void

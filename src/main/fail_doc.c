@@ -49,6 +49,12 @@ fail_doc_print(FILE *out)
 	    "tells the same, and when it was seen last.\n"
 	    "Behind the name stands the status that the client gets, if "
 	    "there is anybody left to answer.\n"
+	    "An answer that breaks off after its head says nothing more: its "
+	    "connection is closed, or reset where a close would be the end "
+	    "of the body.\nA\n.Li Proxy-Status\n"
+	    "among trailers, as RFC 9209 has it, would need a last chunk "
+	    "before it, by which whoever passes trailers over takes the body "
+	    "for whole (RFC 9112 8).\n"
 	    ".Bl -tag -width Ds\n", out);
 	for (unsigned i = FAIL_NONE + 1; i < FAIL_N; i++)
 		put_row(out, fail_row((enum fail)i));

@@ -61,10 +61,13 @@ struct seg {
 	enum shm_right	 right;
 };
 
+#define FOUND	64
+
 struct shm {
 	struct seg	 seg[SHM_NSEG];
 	struct part	*parts;		/* own */
 	unsigned	 nparts;
+	uint8_t		 found[FOUND];	/* parts by find_slot, last ones */
 };
 
 static struct shm_head *
@@ -120,6 +123,12 @@ shm_layout(const struct shm_region *const *regions)
 	return h;
 }
 
+static unsigned
+find_slot(const struct shm_region *r)
+{
+	return (unsigned)((uintptr_t)r / sizeof(*r) % FOUND);
+}
+
 /* Numbers the regions of each segment in the order of the table. */
 static void
 index_regions(struct shm *shm, const struct shm_region *const *regions)
@@ -130,6 +139,7 @@ index_regions(struct shm *shm, const struct shm_region *const *regions)
 
 	while (regions[shm->nparts] != NULL)
 		shm->nparts++;
+	must(shm->nparts <= UINT8_MAX);
 	shm->parts = must_calloc(shm->nparts, sizeof(*shm->parts));
 	for (p = shm->parts; (r = *regions) != NULL; p++, regions++) {
 		must(r->seg < SHM_NSEG && at[r->seg] < SHM_REGIONS);
@@ -137,6 +147,7 @@ index_regions(struct shm *shm, const struct shm_region *const *regions)
 		must(r->stride > 0 && r->stride % 64 == 0);
 		must(r->base > 0 && (r->base & (r->base - 1)) == 0);
 		p->region = r;
+		shm->found[find_slot(r)] = (uint8_t)(p - shm->parts);
 		p->ent = &head_of(&shm->seg[r->seg])->region[at[r->seg]++];
 	}
 }
@@ -265,13 +276,16 @@ shm_free(struct shm **shm)
 	*shm = NULL;
 }
 
+/* Requests ask for rows: most regions are where their address says. */
 static struct part *
 find(const struct shm *shm, const struct shm_region *r)
 {
-	unsigned	i = 0;
+	unsigned	i = shm->found[find_slot(r)];
 
-	while (i < shm->nparts && shm->parts[i].region != r)
-		i++;
+	if (i < shm->nparts && shm->parts[i].region == r)
+		return &shm->parts[i];
+	for (i = 0; i < shm->nparts && shm->parts[i].region != r; i++)
+		;
 	must(i < shm->nparts);
 	return &shm->parts[i];
 }

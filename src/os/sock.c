@@ -133,13 +133,21 @@ sock_parse(struct str s, int def_port, struct sock_addr *a, struct err *e)
 	return 0;
 }
 
+static char *
+put_octet(char *p, unsigned v)
+{
+	if (v >= 100)
+		return put_two(put_c(p, (char)('0' + v / 100)), v % 100);
+	return v >= 10 ? put_two(p, v) : put_c(p, (char)('0' + v));
+}
+
 /* By hand: each request tells one, and inet_ntop asks sprintf. */
 static char *
 put_ip4(char *p, const unsigned char *ip)
 {
-	p = put_u64(p, ip[0]);
+	p = put_octet(p, ip[0]);
 	for (int i = 1; i < 4; i++)
-		p = put_u64(put_c(p, '.'), ip[i]);
+		p = put_octet(put_c(p, '.'), ip[i]);
 	return p;
 }
 
@@ -199,6 +207,19 @@ sock_text(struct text *t, const struct sock_addr *a)
 			path = str_sub(path, 1, path.n);
 		}
 		text_add(t, path);
+	}
+}
+
+unsigned
+sock_port(const struct sock_addr *a)
+{
+	switch (a->u.sa.sa_family) {
+	case AF_INET:
+		return ntohs(a->u.in4.sin_port);
+	case AF_INET6:
+		return ntohs(a->u.in6.sin6_port);
+	default:
+		return 0;
 	}
 }
 

@@ -46,6 +46,12 @@ uint64_t rows_tag(uint64_t number, uint64_t last, uint32_t i);
  * no name; oldest 0: those alone that came by a name.
  */
 void rows_free(struct shm *, uint64_t oldest);
+/*
+ * A text of a row with the length that stands beside it.  Control writes
+ * that segment, too, and reads from the network: the master believes no
+ * length and no index there.
+ */
+struct str rows_text(const char *, size_t size, size_t n);
 /* Takes a row into what is known. */
 void rows_note_name(struct upstream_rows *, const struct board_name *,
     uint32_t row);

@@ -98,19 +98,23 @@ make_member(struct upstream *up, const struct member_name *m, uint32_t row)
 {
 	char			 buf[NAMES_ADDR];
 	struct sock_addr	 a;
-	struct server		*s;
 
 	if (names_addr(shm_row(up->serve->shm, &board_servers, row), &a,
 	    buf) == -1)
 		return NULL;
-	s = server_new(up, row, &a, str_from(buf), m->host);
-	if (s != NULL && m->host.n > 0)
-		s->name = m;
-	return s;
+	return server_new(up, row, &a, str_from(buf), m->host);
+}
+
+/* A server that stays may have come under another name of its twin. */
+static void
+set_name(struct server *s, const struct member_name *m)
+{
+	s->host = m->host.n > 0 ? m->host : s->text;
+	s->name = m->host.n > 0 ? m : NULL;
 }
 
 struct server *
-members_other(const struct server *s)
+members_other(const struct server *s, const struct tried *tried)
 {
 	const struct upstream	*up = s->upstream;
 	struct server		*o;
@@ -118,7 +122,8 @@ members_other(const struct server *s)
 	for (size_t i = up->nfixed; s->name != NULL && i < up->nserver; i++) {
 		o = up->servers[i];
 		if (o->name == s->name && o->addr.u.sa.sa_family !=
-		    s->addr.u.sa.sa_family)
+		    s->addr.u.sa.sa_family &&
+		    (tried == NULL || !tried_has(tried, o)))
 			return o;
 	}
 	return NULL;
@@ -172,8 +177,10 @@ add_name(struct upstream *up, const struct member_name *m,
 		s = take_old(up, up->nserver, l->row[i]);
 		if (s == NULL)
 			s = make_member(up, m, l->row[i]);
-		if (s != NULL)
-			v[n++] = s;
+		if (s == NULL)
+			continue;
+		set_name(s, m);
+		v[n++] = s;
 	}
 	return n;
 }
@@ -215,6 +222,7 @@ rebuild(struct upstream *up)
 	up->servers = must_realloc(v, (n + 1) * sizeof(*v));
 	up->nserver = n;
 	up->view.stale = true;
+	serve_moved(up->serve);
 }
 
 static void

@@ -68,9 +68,20 @@ struct name_set {
 	uint32_t	 n;
 };
 
+/*
+ * What became of a set, on its way back: a frame has several.  The reason
+ * of a refusal follows.
+ */
+struct name_reply {
+	uint64_t	 tag;
+	uint32_t	 changed;
+	uint32_t	 nwhy;
+};
+
 /* --- names_rows.c: the board --- */
 
 struct linker;
+struct names_pass;
 struct row_want;
 
 /*
@@ -91,10 +102,13 @@ uint64_t *names_sweep(struct shm *, uint64_t oldest);
 bool names_holds(const struct board_server *);
 
 /*
- * Master: a set from control, checked like network input.  1: published,
- * 0: it is what there was, -1: refused.
+ * Master: sets from control, checked like network input.  All that wait
+ * are one pass over the rows, in which nobody else changes them.
  */
-int names_apply(struct shm *, const void *set, size_t n, uint64_t number,
+struct names_pass *names_begin(struct shm *, uint64_t number);
+void names_end(struct names_pass **);
+/* 1: published, 0: it is what there was, -1: refused. */
+int names_apply(struct names_pass *, const void *set, size_t n,
     struct err *);
 
 /*
@@ -131,7 +145,10 @@ void members_bind(struct upstream *, size_t i, uint32_t row);
 /* The members are those of the board, after this. */
 void members_refresh(struct upstream *);
 void members_free(struct upstream *);
-/* An address of the same host in the other family, or NULL. */
-struct server *members_other(const struct server *);
+/*
+ * An address of the same host in the other family that was not asked yet
+ * (NULL: any), or NULL.
+ */
+struct server *members_other(const struct server *, const struct tried *);
 
 #endif

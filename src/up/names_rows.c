@@ -127,8 +127,9 @@ bool
 names_holds(const struct board_server *s)
 {
 	uint64_t	left = atomic_load(&s->left_ms);
+	uint64_t	now = now_ms();
 
-	return left != 0 && now_ms() < left + NAME_KEEP_MS;
+	return left != 0 && left <= now && now - left < NAME_KEEP_MS;
 }
 
 static void
@@ -289,8 +290,8 @@ static int
 link_members(struct linker *l, const struct board_name *b,
     const struct name_set *h, const char *p, uint32_t *row)
 {
-	struct str		 upstream = str_make(b->upstream,
-	    b->upstream_len);
+	struct str		 upstream = rows_text(b->upstream,
+	    sizeof(b->upstream), b->upstream_len);
 	struct name_member	 m;
 	struct sock_addr	 a;
 	struct board_server	*s;
@@ -330,11 +331,36 @@ is_list(const struct board_name *b, const uint32_t *row, uint32_t n)
 	return true;
 }
 
+/* The rows are read once for all sets of a pass. */
+struct names_pass {
+	struct linker	 l;
+};
+
+struct names_pass *
+names_begin(struct shm *shm, uint64_t number)
+{
+	struct names_pass	*p = must_calloc(1, sizeof(*p));
+
+	p->l.shm = shm;
+	p->l.number = number;
+	rows_free(shm, 0);
+	upstream_rows_open(&p->l.rows, shm);
+	return p;
+}
+
+void
+names_end(struct names_pass **pp)
+{
+	upstream_rows_close(&(*pp)->l.rows);
+	free(*pp);
+	*pp = NULL;
+}
+
 int
-names_apply(struct shm *shm, const void *set, size_t size, uint64_t number,
+names_apply(struct names_pass *p, const void *set, size_t size,
     struct err *e)
 {
-	struct linker		 l = { .shm = shm, .number = number };
+	struct shm		*shm = p->l.shm;
 	uint32_t		 row[NAME_MEMBERS];
 	struct name_set		 h;
 	struct board_name	*b;
@@ -343,10 +369,7 @@ names_apply(struct shm *shm, const void *set, size_t size, uint64_t number,
 	if (check_head(shm, set, size, &h, e) == -1)
 		return -1;
 	b = shm_row(shm, &board_names, h.row);
-	rows_free(shm, 0);
-	upstream_rows_open(&l.rows, shm);
-	n = link_members(&l, b, &h, (const char *)set + sizeof(h), row);
-	upstream_rows_close(&l.rows);
+	n = link_members(&p->l, b, &h, (const char *)set + sizeof(h), row);
 	if (n == -1)
 		return err_set(e, "an address of a set cannot be a server");
 	if (is_list(b, row, (uint32_t)n))

@@ -16,6 +16,7 @@
 
 #include "base/must.h"
 #include "os/fault.h"
+#include "up/dial_fail.h"
 #include "up/names.h"
 #include "up/queue.h"
 #include "up/server_use.h"
@@ -30,7 +31,6 @@ struct up_conn {
 	struct codec_conn	*codec;		/* NULL: still dialling */
 	struct pool_wait	*wait;		/* ref: who is to get it */
 	struct codec_env	 env;		/* of codec */
-	uint64_t		 begun_ns;	/* of the dial */
 	uint64_t		 born_ms;	/* older by up to a tenth */
 	uint64_t		 until_ms;	/* idle: then it is closed */
 	uint32_t		 lease;		/* word + 1; 0: none */
@@ -152,20 +152,35 @@ on_close(struct ev_task *t)
 
 /* --- answering a wait --- */
 
+/* Nobody asks any more for the server that was dialled besides. */
+static void
+end_raced(struct server *s)
+{
+	struct upstream	*up;
+
+	if (s == NULL)
+		return;
+	up = s->upstream;
+	server_unref(&s);
+	upstream_put(&up);
+}
+
 static void
 on_answer(struct ev_task *t)
 {
 	struct pool_wait	*w = container_of(t, struct pool_wait, wake);
 	struct up_conn		*c = w->conn;
+	struct server		*raced = w->raced;
 
 	w->waiting = false;
 	w->conn = NULL;
+	w->raced = NULL;
 	if (c != NULL) {
 		c->wait = NULL;
 		c->given = true;
-		use_active(c->server, 1);
 	}
 	w->on(w, c, w->why);
+	end_raced(raced);
 }
 
 static void
@@ -180,34 +195,6 @@ answer(struct pool_wait *w, enum fail why)
 }
 
 /* --- dialling --- */
-
-/* What an errno of socket() or connect() is in our words. */
-static enum fail
-dial_fail(int error)
-{
-	switch (error) {
-	case ECONNREFUSED:
-		return FAIL_DIAL_REFUSED;
-	case ENOENT:		/* a unix socket that is not there */
-	case EACCES:
-	case EPERM:		/* a packet filter here */
-	case EHOSTUNREACH:
-	case EHOSTDOWN:
-	case ENETUNREACH:
-	case ENETDOWN:
-		return FAIL_DIAL_UNREACHABLE;
-	case ETIMEDOUT:
-		return FAIL_DIAL_TIMEOUT;
-	case EMFILE:		/* ours, and no fault of the server */
-	case ENFILE:
-	case ENOMEM:
-	case ENOBUFS:
-	case EADDRNOTAVAIL:	/* no port of ours is free towards it */
-		return FAIL_DIAL_EXHAUSTED;
-	default:
-		return FAIL_DIAL_ERROR;
-	}
-}
 
 static void
 refuse(struct pool_wait *w, const char *what, int error, enum fail why)
@@ -250,7 +237,7 @@ begin_codec(struct up_conn *c)
 		return;
 	}
 	c->single = w->single || w->first.n > 0;
-	w->dial_ns = ev_clock_ns() - c->begun_ns;
+	w->dial_ns = ev_clock_ns() - w->begun_ns;
 	stat_add(STAT_UP_CONNS_TOTAL, 1);
 	c->codec = h1_client.open(&c->io, &c->env, c);
 	answer(w, FAIL_NONE);
@@ -265,13 +252,14 @@ win_race(struct up_conn *c)
 
 	w->conn = c;
 	w->second = NULL;
+	w->server = c->server;
 	if (other != NULL)
 		drop_dial(other);
 }
 
 /* One of two dials has failed: true if the other one goes on. */
 static bool
-leave_race(struct up_conn *c)
+leave_race(struct up_conn *c, int error)
 {
 	struct pool_wait	*w = c->wait;
 
@@ -280,6 +268,9 @@ leave_race(struct up_conn *c)
 	if (w->conn == c)
 		w->conn = w->second;
 	w->second = NULL;
+	w->server = w->conn->server;
+	w->lost = c->server;
+	w->lost_why = dial_fail(error);
 	drop_dial(c);
 	return true;
 }
@@ -299,7 +290,7 @@ on_dialled(struct io *io, unsigned what)
 		begin_codec(c);
 		return;
 	}
-	if (leave_race(c))
+	if (leave_race(c, error))
 		return;
 	w->conn = NULL;
 	drop_dial(c);
@@ -312,8 +303,11 @@ on_deadline(struct timer *t)
 	struct pool_wait	*w;
 
 	w = container_of(t, struct pool_wait, deadline);
-	if (w->second != NULL)
+	if (w->second != NULL) {
+		w->lost = w->second->server;
+		w->lost_why = FAIL_DIAL_TIMEOUT;
 		drop_dial(w->second);
+	}
 	if (w->conn != NULL)
 		drop_dial(w->conn);
 	w->conn = w->second = NULL;
@@ -367,7 +361,6 @@ new_conn(struct server *s, uint32_t lease)
 	c->upstream->uses++;
 	c->lease = lease;
 	set_env(&c->env, s->upstream->serve);
-	c->begun_ns = ev_clock_ns();
 	c->born_ms = birth(s);
 	s->nopen++;
 	use_open(s, 1);
@@ -389,19 +382,20 @@ refuse_dial(struct up_conn *c, struct pool_wait *w, const char *what,
 /*
  * The first dial is slow, and the name has an address of the other family
  * (RFC 8305): that one is dialled too.  The first to answer is taken.
+ * What others wait for is not taken for a second dial.
  */
 static void
 on_race(struct timer *t)
 {
 	struct pool_wait	*w = container_of(t, struct pool_wait, race);
-	struct server		*s = members_other(w->server);
+	struct server		*s = members_other(w->server, w->tried);
 	struct serve		*serve = w->server->upstream->serve;
 	uint32_t		 word = s == NULL ? 0 : server_lease(s);
 	struct up_conn		*c;
 	bool			 done;
 	int			 fd;
 
-	if (s == NULL || w->conn == NULL ||
+	if (s == NULL || w->conn == NULL || !queue_has_spare(s) ||
 	    (word != 0 && !lease_take(serve->lease, word - 1)))
 		return;
 	c = new_conn(s, word);
@@ -415,6 +409,8 @@ on_race(struct timer *t)
 	}
 	c->wait = w;
 	w->second = c;
+	w->raced = server_ref(s);
+	s->upstream->uses++;
 }
 
 static void
@@ -427,6 +423,7 @@ start_dial(struct pool_wait *w)
 	int		 fd;
 
 	w->reused = false;
+	w->begun_ns = ev_clock_ns();
 	if (w->connect_ms > 0)
 		ev_timer(serve->ev, &w->deadline, w->connect_ms);
 	c = new_conn(s, w->lease);
@@ -576,6 +573,7 @@ pool_get(struct server *s, struct pool_wait *w, uint64_t connect_ms,
 	w->claimed = false;
 	w->waiting = true;
 	w->second = NULL;
+	w->raced = w->lost = NULL;
 	timer_init(&w->race, on_race);
 	timer_init(&w->deadline, on_deadline);
 	ev_task_init(&w->wake, on_answer);
@@ -653,9 +651,9 @@ static void
 put_back(struct up_conn *c, bool reusable)
 {
 	c->until_ms = idle_until(c);
-	if (reusable && may_idle(c) && queue_lets_idle(c->upstream)) {
+	if (reusable && may_idle(c) && queue_lets_idle(c->server)) {
 		add_idle(c);
-		queue_note_idle(c->upstream);
+		queue_note_idle(c->server);
 	} else
 		/* Later: its codec may be the caller. */
 		ev_post(loop_of(c->server), EV_WAKE, &c->close);
@@ -666,7 +664,6 @@ pool_put(struct up_conn *c, bool reusable)
 {
 	must(c->given);
 	c->given = false;
-	use_active(c->server, -1);
 	if (c->stream != NULL && c->stream->keep)
 		c->keep_s = c->stream->keep_s;
 	c->stream = NULL;
@@ -680,10 +677,13 @@ void
 pool_cancel(struct pool_wait *w)
 {
 	struct up_conn	*c = w->conn;
+	struct server	*raced = NULL;
 
 	if (!w->waiting && !w->claimed)
 		return;
 	if (w->waiting) {
+		raced = w->raced;
+		w->raced = NULL;
 		if (w->second != NULL)
 			drop_dial(w->second);
 		w->second = NULL;
@@ -698,19 +698,14 @@ pool_cancel(struct pool_wait *w)
 		queue_note_place(w->server->upstream);
 	}
 	w->lease = 0;
-	if (c == NULL)
-		return;
-	c->wait = NULL;
-	if (c->codec == NULL)
-		drop_dial(c);
-	else
-		put_back(c, true);
-}
-
-struct server *
-pool_server(const struct up_conn *c)
-{
-	return c->server;
+	if (c != NULL) {
+		c->wait = NULL;
+		if (c->codec == NULL)
+			drop_dial(c);
+		else
+			put_back(c, true);
+	}
+	end_raced(raced);
 }
 
 struct stream *
@@ -780,7 +775,7 @@ pool_move_idle(struct server *from, struct server *to)
 		c->upstream = to->upstream;
 		c->upstream->uses++;
 		add_idle(c);
-		queue_note_idle(to->upstream);
+		queue_note_idle(to);
 		upstream_put(&old);
 	}
 }

@@ -18,18 +18,27 @@ struct pool_wait {
 	bool		 careful;	/* the request cannot be sent twice */
 	bool		 single;	/* fresh, and nobody else's ever */
 	struct str	 first;		/* bytes that go ahead on it, or "" */
+	const struct tried *tried;	/* ref: not dialled besides; or NULL */
 	/* of the pool */
-	struct server	*server;	/* ref */
+	struct server	*server;	/* ref, see below */
 	struct up_conn	*conn;		/* dialled, or about to be given */
 	struct timer	 deadline;	/* connect time-out */
 	struct up_conn	*second;	/* dialled besides, or NULL */
 	struct timer	 race;		/* until it is */
+	struct server	*raced;		/* counted: of second, or NULL */
+	uint64_t	 begun_ns;	/* of the first dial */
 	struct ev_task	 wake;
 	uint64_t	 connect_ms;	/* 0: no limit */
 	enum fail	 why;
 	uint32_t	 lease;		/* word + 1 that is held for a dial */
 	bool		 claimed:1;	/* a connection, or the right to one */
-	/* for the caller, in on() */
+	/*
+	 * For the caller, in on().  server is whose connection, or whose
+	 * failure, it is: not that of pool_get, if another address of the
+	 * same name was dialled besides and answered, or failed later.
+	 */
+	struct server	*lost;		/* ref: failed besides, or NULL */
+	enum fail	 lost_why;
 	const char	*what;		/* "connect" or "socket": what failed */
 	int		 error;		/* its errno, or 0 */
 	uint64_t	 dial_ns;	/* time it took */
@@ -57,12 +66,6 @@ void pool_get(struct server *, struct pool_wait *, uint64_t connect_ms,
     bool fresh);
 /* No answer is wanted any more; harmless when none is due. */
 void pool_cancel(struct pool_wait *);
-
-/*
- * Whose connection it is: not that of pool_get, if another address of the
- * same name answered sooner.
- */
-struct server *pool_server(const struct up_conn *);
 
 /* A stream for one request on a connection that was given. */
 struct stream *pool_stream(struct up_conn *, struct arena *);

@@ -13,6 +13,10 @@
  * gives some back: the waiter counts itself and notes its cell before it
  * looks, the giver gives before it looks who waits.  The same holds for
  * idle connections: their bit is set before the count is read.
+ *
+ * Waiters that have asked a server before may have no use for the room
+ * that is there.  A process that has only such ones passes the wake on to
+ * the one that is next by age, so that it goes round once at most.
  */
 #include "up/queue.h"
 
@@ -25,6 +29,7 @@
 #define SLACK_US	20000
 #define SLACK_PART	4
 #define SCAN_MAX	8	/* waiters in vain, until the rest waits on */
+#define LOOK_MAX	256	/* waiters that have asked who has room */
 
 /* the waiters of an upstream in this process, whichever twin they know */
 struct queue {
@@ -35,8 +40,10 @@ struct queue {
 	const _Atomic uint64_t	*taken;		/* of the board: who waits */
 	uint32_t		 word;		/* live->queue, taken's word */
 	struct list		 waits;		/* queue_wait, oldest first */
+	uint32_t		 nwait;
 	int			 cell;		/* of board, or -1 */
 	bool			 noted:1;	/* the bit of idle is set */
+	bool			 chosen:1;	/* here, not by a letter */
 	struct ev_task		 serve_task;
 	struct ev_task		 idle_task;
 };
@@ -88,7 +95,33 @@ own_since(const struct queue *q)
 	return container_of(q->waits.next, struct queue_wait, node)->since_us;
 }
 
+/* Those of other processes that wait. */
+static uint32_t
+waiting_elsewhere(struct queue *q)
+{
+	uint32_t	n = waiting(q);
+
+	return n > q->nwait ? n - q->nwait : 0;
+}
+
+/* Places at a server that nobody holds; UINT32_MAX: it has no limit. */
+static uint32_t
+free_places(const struct server *s)
+{
+	uint32_t	word = server_lease(s);
+
+	return word == 0 ? UINT32_MAX :
+	    lease_room(s->upstream->serve->lease, word - 1);
+}
+
 /* --- the cell --- */
+
+/* What stands in the cell of a process whose first waits since then. */
+static uint64_t
+cell_of(const struct queue *q, uint64_t us)
+{
+	return us << 16 | (slot_of(q) + 1);
+}
 
 static void
 take_cell(struct queue *q, uint64_t v)
@@ -120,7 +153,7 @@ note_first(struct queue *q)
 		q->cell = -1;
 		return;
 	}
-	us = us << 16 | (slot_of(q) + 1);
+	us = cell_of(q, us);
 	if (q->cell < 0)
 		take_cell(q, us);
 	else
@@ -149,8 +182,10 @@ wake_oldest(struct queue *q)
 
 	if (is_others_turn(q, &slot)) {
 		mail_post(self->mail, slot, MAIL_ROOM, q->row);
-	} else if (!list_is_empty(&q->waits))
+	} else if (!list_is_empty(&q->waits)) {
+		q->chosen = true;
 		ev_post(q->serve->ev, EV_WAKE, &q->serve_task);
+	}
 }
 
 /* A server that was not asked yet could be asked by more than n. */
@@ -183,28 +218,91 @@ queue_is_due(struct upstream *up, const struct tried *tried)
 	return n > 0 && !has_room_for(up, tried, n);
 }
 
+/* Has a server that has a limit a place that nobody holds? */
+static bool
+has_place(const struct upstream *up)
+{
+	uint32_t	n;
+
+	for (size_t i = 0; i < up->nserver; i++) {
+		n = free_places(up->servers[i]);
+		if (n > 0 && n < UINT32_MAX)
+			return true;
+	}
+	return false;
+}
+
 /*
- * The oldest first, as long as there is room.  One that has asked a
- * server before may wait for another one than those behind it.
+ * There is a place that nobody here has a use for: somebody elsewhere may
+ * have, the next by age behind that cell.
+ */
+static void
+pass_on(struct queue *q, uint64_t after)
+{
+	unsigned	slot;
+
+	slot = queue_next(q->serve->shm, q->row, slot_of(q), after);
+	if (slot != 0)
+		mail_post(self->mail, slot, MAIL_ROOM, q->row);
+}
+
+/*
+ * The oldest first, at most so many, as long as there is room.  One that
+ * has asked a server before may wait for another one than those behind it.
+ */
+static void
+serve_some(struct queue *q, unsigned most)
+{
+	static const struct tried	 none;
+	struct queue_wait		*w;
+	struct list			*pos, *tmp;
+	unsigned			 vain = 0, looks = 0;
+
+	list_each_safe(pos, tmp, &q->waits) {
+		if (most == 0 || vain == SCAN_MAX || looks == LOOK_MAX)
+			break;
+		w = container_of(pos, struct queue_wait, node);
+		if (!queue_has_room(w->upstream, &none)) {
+			vain++;
+			continue;
+		}
+		if (!queue_has_room(w->upstream, w->tried)) {
+			looks++;
+			continue;
+		}
+		w->on(w, FAIL_NONE);
+		if (w->in == q)
+			vain++;
+		else
+			most--;
+	}
+	note_first(q);
+}
+
+/*
+ * There may be room: those here, then those elsewhere.  A letter goes on
+ * behind the one that it was for; who was chosen here, where others may
+ * be older, begins with the oldest.
  */
 static void
 serve_all(struct queue *q)
 {
-	struct queue_wait	*w;
-	struct list		*pos, *tmp;
-	unsigned		 vain = 0;
+	struct queue_wait	*first;
+	uint64_t		 after;
 
-	list_each_safe(pos, tmp, &q->waits) {
-		w = container_of(pos, struct queue_wait, node);
-		if (queue_has_room(w->upstream, w->tried))
-			w->on(w, FAIL_NONE);
-		if (w->in == q && ++vain == SCAN_MAX)
-			break;
+	after = q->chosen ? 0 : cell_of(q, own_since(q));
+
+	q->chosen = false;
+	serve_some(q, UINT32_MAX);
+	if (list_is_empty(&q->waits)) {
+		/* Of two wakes for one waiter the other one is passed on. */
+		if (waiting(q) > 0)
+			wake_oldest(q);
+		return;
 	}
-	note_first(q);
-	/* Of two wakes for one waiter the other one is passed on. */
-	if (list_is_empty(&q->waits) && waiting(q) > 0)
-		wake_oldest(q);
+	first = container_of(q->waits.next, struct queue_wait, node);
+	if (has_place(first->upstream))
+		pass_on(q, after);
 }
 
 static void
@@ -215,11 +313,15 @@ on_serve(struct ev_task *t)
 
 /* --- idle connections --- */
 
-/* Closes those over a limit, and n more; how many of these it found. */
+/*
+ * Closes those over a limit, and n more of servers that have one; how
+ * many of these it found.
+ */
 static unsigned
 give_up_idle(struct queue *q, unsigned n)
 {
 	struct upstream	*up;
+	struct server	*s;
 	struct str	 key;
 	void		*val;
 	size_t		 at = 0;
@@ -229,30 +331,35 @@ give_up_idle(struct queue *q, unsigned n)
 		up = val;
 		for (size_t i = 0; up->row == q->row && i < up->nserver;
 		    i++) {
-			had = up->servers[i]->nidle;
-			pool_give_up(up->servers[i], n - found);
-			found += had - up->servers[i]->nidle;
+			s = up->servers[i];
+			had = s->nidle;
+			pool_give_up(s, free_places(s) == UINT32_MAX ? 0 :
+			    n - found);
+			found += had - s->nidle;
 			found = found < n ? found : n;
 		}
 	}
 	return found;
 }
 
-static bool
-has_idle(const struct queue *q)
+/* Idle ones whose place another process could have. */
+static unsigned
+count_idle(const struct queue *q)
 {
 	struct upstream	*up;
 	struct str	 key;
 	void		*val;
 	size_t		 at = 0;
+	unsigned	 n = 0;
 
 	while (map_next(&q->serve->upstreams, &at, &key, &val)) {
 		up = val;
 		for (size_t i = 0; up->row == q->row && i < up->nserver; i++)
-			if (up->servers[i]->nidle > 0)
-				return true;
+			if (up->servers[i]->nidle > 0 &&
+			    free_places(up->servers[i]) != UINT32_MAX)
+				n += up->servers[i]->nidle;
 	}
-	return false;
+	return n;
 }
 
 /* The bit says that here may be idle ones. */
@@ -271,6 +378,23 @@ note_idle(struct queue *q, bool idle)
 		atomic_fetch_and(word, ~bit);
 }
 
+/* Those that wait here take idle ones: all, or what others leave them. */
+static void
+use_idle_here(struct queue *q)
+{
+	unsigned	slot, n = count_idle(q), others;
+
+	if (list_is_empty(&q->waits))
+		return;
+	if (!is_others_turn(q, &slot)) {
+		serve_all(q);
+		return;
+	}
+	others = waiting_elsewhere(q);
+	if (n > others)
+		serve_some(q, n - others);
+}
+
 /*
  * Somebody waits: this process's own take its idle connections, then as
  * many are given up as there are others.  Who has too few passes it on,
@@ -279,20 +403,18 @@ note_idle(struct queue *q, bool idle)
 static void
 share_idle(struct queue *q)
 {
-	unsigned	slot, n;
+	unsigned	n, found = 0;
 
 	(void)give_up_idle(q, 0);
-	if (!list_is_empty(&q->waits) && !is_others_turn(q, &slot))
-		serve_all(q);
-	n = waiting(q);
-	if (n > 0)
-		n -= give_up_idle(q, n);
-	if (has_idle(q)) {
-		note_idle(q, true);
-		return;
+	use_idle_here(q);
+	note_idle(q, count_idle(q) > 0);
+	/* Who comes later than this sees the bit, and asks. */
+	n = waiting_elsewhere(q);
+	if (n > 0) {
+		found = give_up_idle(q, n);
+		note_idle(q, found == n && count_idle(q) > 0);
 	}
-	note_idle(q, false);
-	if (n > 0)
+	if (found < n || !list_is_empty(&q->waits))
 		queue_ask_idle(q->serve->shm, q->row, slot_of(q));
 }
 
@@ -376,7 +498,9 @@ fini(struct serve *serve)
 	*serve_state(serve, &queue_part) = NULL;
 }
 
-const struct serve_part queue_part = { "queue", NULL, NULL, NULL, fini };
+const struct serve_part queue_part = {
+	"queue", NULL, NULL, NULL, fini, NULL
+};
 
 void
 queue_on_mail(void *ctx, enum mail_topic topic, uint32_t key)
@@ -405,6 +529,7 @@ insert(struct queue *q, struct queue_wait *w)
 	    container_of(pos, struct queue_wait, node)->since_us > w->since_us)
 		pos = pos->prev;
 	list_add(pos, &w->node);
+	q->nwait++;
 }
 
 static void
@@ -415,6 +540,7 @@ remove_wait(struct queue_wait *w)
 
 	w->in = NULL;
 	list_del(&w->node);
+	q->nwait--;
 	ev_timer_off(q->serve->ev, &w->deadline);
 	stat_sub(STAT_UP_QUEUE, 1);
 	if (first)
@@ -438,11 +564,13 @@ on_deadline(struct timer *t)
 static void
 look_around(struct queue *q, const struct queue_wait *w)
 {
-	if (queue_has_room(w->upstream, w->tried))
+	bool	room = queue_has_room(w->upstream, w->tried);
+
+	if (room)
 		wake_oldest(q);
-	else if (has_idle(q))
+	if (count_idle(q) > 0)
 		ev_post(q->serve->ev, EV_WAKE, &q->idle_task);
-	else
+	else if (!room)
 		queue_ask_idle(q->serve->shm, q->row, slot_of(q));
 }
 
@@ -491,14 +619,29 @@ queue_time(const struct queue_wait *w)
 
 /* --- for the pool --- */
 
-bool
-queue_lets_idle(struct upstream *up)
+/* With places for all that wait a connection that is kept takes none. */
+static bool
+is_roomy(const struct server *s, uint32_t nwait)
 {
-	unsigned	slot;
+	return free_places(s) >= nwait;
+}
 
-	if (waiting_for(up) == 0)
+bool
+queue_lets_idle(const struct server *s)
+{
+	struct upstream	*up = s->upstream;
+	uint32_t	 n = waiting_for(up);
+	unsigned	 slot;
+
+	if (n == 0 || is_roomy(s, n))
 		return true;
 	return queue_of(up) == NULL || !is_others_turn(up->queue, &slot);
+}
+
+bool
+queue_has_spare(const struct server *s)
+{
+	return free_places(s) > waiting_for(s->upstream);
 }
 
 /*
@@ -506,18 +649,20 @@ queue_lets_idle(struct upstream *up)
  * others.
  */
 void
-queue_note_idle(struct upstream *up)
+queue_note_idle(const struct server *s)
 {
-	struct queue	*q = queue_of(up);
+	struct queue	*q = queue_of(s->upstream);
+	bool		 roomy;
 
 	if (q == NULL)
 		return;
-	if (!list_is_empty(&q->waits)) {
-		ev_post(q->serve->ev, EV_WAKE, &q->idle_task);
-		return;
-	}
-	note_idle(q, true);
-	if (waiting(q) > 0)
+	roomy = is_roomy(s, waiting(q));
+	if (roomy || list_is_empty(&q->waits))
+		note_idle(q, true);
+	if (!list_is_empty(&q->waits))
+		ev_post(q->serve->ev, EV_WAKE, roomy ? &q->serve_task :
+		    &q->idle_task);
+	else if (!is_roomy(s, waiting(q)))
 		ev_post(q->serve->ev, EV_WAKE, &q->idle_task);
 }
 

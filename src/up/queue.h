@@ -66,9 +66,11 @@ bool queue_has_room(struct upstream *, const struct tried *);
 bool queue_is_due(struct upstream *, const struct tried *);
 
 /* For the pool: may a connection become idle, with others waiting? */
-bool queue_lets_idle(struct upstream *);
+bool queue_lets_idle(const struct server *);
 /* It is idle now. */
-void queue_note_idle(struct upstream *);
+void queue_note_idle(const struct server *);
+/* True if a place can be had that nobody who waits would miss. */
+bool queue_has_spare(const struct server *);
 /* The place of a connection was given back. */
 void queue_note_place(struct upstream *);
 
@@ -87,6 +89,12 @@ uint32_t queue_waiting(struct shm *, const struct board_upstream *);
  */
 unsigned queue_oldest(struct shm *, uint32_t row, unsigned but,
     uint64_t *since_us);
+/*
+ * The slot whose cell is the least above `after`, which is what stands in
+ * another cell, or 0; 0: nobody.
+ */
+unsigned queue_next(struct shm *, uint32_t row, unsigned but,
+    uint64_t after);
 /* Asks the next process behind `slot` that may have idle connections. */
 void queue_ask_idle(struct shm *, uint32_t row, unsigned slot);
 /* Wakes everybody who waits, and asks for idle connections for them. */

@@ -49,26 +49,41 @@ is_hung(struct shm *shm, unsigned slot, uint64_t now_ms)
 	    HUNG_MS < now_ms;
 }
 
-unsigned
-queue_oldest(struct shm *shm, uint32_t row, unsigned but, uint64_t *since_us)
+/* The least cell above `after`, or 0; of those that count. */
+static uint64_t
+least(struct shm *shm, uint32_t row, unsigned but, uint64_t after)
 {
 	struct board_queue	*b = row_of(shm, row);
 	uint64_t		 now = ev_clock_ns() / 1000000;
-	uint64_t		 v, us;
-	unsigned		 slot, best = 0;
+	uint64_t		 v, best = UINT64_MAX;
+	unsigned		 slot;
 
-	*since_us = UINT64_MAX;
 	for (unsigned i = 0; b != NULL && i < QUEUE_CELLS; i++) {
 		v = atomic_load(&b->cell[i]);
 		slot = (unsigned)(v & 0xffff);
-		us = v >> 16;
 		if (slot == 0 || slot > SLOT_MAX || slot - 1 == but ||
-		    us >= *since_us || is_hung(shm, slot - 1, now))
+		    v <= after || v >= best || is_hung(shm, slot - 1, now))
 			continue;
-		best = slot - 1;
-		*since_us = us;
+		best = v;
 	}
-	return best;
+	return best == UINT64_MAX ? 0 : best;
+}
+
+unsigned
+queue_next(struct shm *shm, uint32_t row, unsigned but, uint64_t after)
+{
+	uint64_t	v = least(shm, row, but, after);
+
+	return v == 0 ? 0 : (unsigned)(v & 0xffff) - 1;
+}
+
+unsigned
+queue_oldest(struct shm *shm, uint32_t row, unsigned but, uint64_t *since_us)
+{
+	uint64_t	v = least(shm, row, but, 0);
+
+	*since_us = v == 0 ? UINT64_MAX : v >> 16;
+	return v == 0 ? 0 : (unsigned)(v & 0xffff) - 1;
 }
 
 static bool

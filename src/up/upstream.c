@@ -24,6 +24,13 @@ key_of(const uint64_t *digest)
 	return str_make((const char *)(const void *)digest, sizeof(*digest));
 }
 
+/* Where the one with that digest was put when it was found, if it was. */
+static struct upstream **
+found_at(struct serve *serve, uint64_t digest)
+{
+	return &serve->found[digest % SERVE_FOUND];
+}
+
 static struct str
 keep_text(struct str s)
 {
@@ -86,6 +93,8 @@ upstream_put(struct upstream **p)
 	must(up->uses > 0);
 	if (--up->uses > 0)
 		return;
+	if (*found_at(up->serve, up->digest) == up)
+		*found_at(up->serve, up->digest) = NULL;
 	if (map_find(&up->serve->upstreams, key_of(&up->digest)) == up)
 		map_del(&up->serve->upstreams, key_of(&up->digest));
 	if (up->serve->upstreams.n == 0)
@@ -225,9 +234,14 @@ find_twin(struct serve *serve, const struct upstream_conf *c,
 struct upstream *
 upstream_get(struct serve *serve, const struct upstream_conf *c)
 {
-	struct upstream		*up;
+	struct upstream		**last = found_at(serve, c->digest);
+	struct upstream		*up = *last;
 	struct upstream_rows	 rows;
 
+	if (up != NULL && up->digest == c->digest) {
+		up->uses++;
+		return up;
+	}
 	up = map_find(&serve->upstreams, key_of(&c->digest));
 	if (up == NULL) {
 		upstream_rows_open(&rows, serve->shm);
@@ -236,6 +250,7 @@ upstream_get(struct serve *serve, const struct upstream_conf *c)
 	}
 	if (up != NULL)
 		up->uses++;
+	*last = up;
 	return up;
 }
 
@@ -357,7 +372,8 @@ find_heir(struct serve *serve, const struct conf *conf,
 		return NULL;
 	up = map_find(&serve->upstreams, key_of(&c->digest));
 	for (size_t i = 0; up != NULL && i < up->nserver; i++)
-		if (up->servers[i]->board == old->board)
+		if (up->servers[i]->board == old->board &&
+		    up->servers[i]->tag == old->tag)
 			return up->servers[i];
 	return NULL;
 }
@@ -428,5 +444,5 @@ fini(struct serve *serve)
 }
 
 const struct serve_part upstream_part = {
-	"upstream", prepare, commit, cancel, fini
+	"upstream", prepare, commit, cancel, fini, NULL
 };

@@ -86,6 +86,21 @@ tag_key(const uint64_t *tag)
 	return str_make((const char *)(const void *)tag, sizeof(*tag));
 }
 
+struct str
+rows_text(const char *p, size_t size, size_t n)
+{
+	return str_make(p, n < size ? n : size);
+}
+
+/* The lease word that a row names; NULL: there is no such word. */
+static struct lease_word *
+word_of(struct shm *shm, uint32_t lease)
+{
+	if (lease == 0 || lease > shm_rows(shm, &lease_words))
+		return NULL;
+	return shm_row(shm, &lease_words, lease - 1);
+}
+
 static void
 note_server(struct upstream_rows *r, struct str key, uint32_t i)
 {
@@ -115,8 +130,8 @@ rows_note_name(struct upstream_rows *r, const struct board_name *b,
 
 	no->i = i;
 	map_add(&r->names, arena_dup(&r->arena, make_key(key,
-	    str_make(b->upstream, b->upstream_len),
-	    str_make(b->text, b->text_len))), no);
+	    rows_text(b->upstream, sizeof(b->upstream), b->upstream_len),
+	    rows_text(b->text, sizeof(b->text), b->text_len))), no);
 }
 
 void
@@ -136,9 +151,9 @@ upstream_rows_open(struct upstream_rows *r, const struct shm *shm)
 		s = shm_row(shm, &board_servers, i);
 		if (atomic_load(&s->tag) == 0)
 			continue;
-		note_server(r, make_key(key,
-		    str_make(s->upstream, s->upstream_len),
-		    str_make(s->addr, s->addr_len)), i);
+		note_server(r, make_key(key, rows_text(s->upstream,
+		    sizeof(s->upstream), s->upstream_len),
+		    rows_text(s->addr, sizeof(s->addr), s->addr_len)), i);
 	}
 	for (i = 0; i < shm_rows(shm, &board_upstreams); i++) {
 		u = shm_row(shm, &board_upstreams, i);
@@ -196,16 +211,19 @@ upstream_rows_name(const struct upstream_rows *r, struct str upstream,
 
 /* --- the master's side --- */
 
-/* Gives a row's lease word back; false while it is held of. */
+/*
+ * Gives the lease word of a row with that tag back; false while it is
+ * held of.  One that is another's is left to that.
+ */
 static bool
-free_word(struct shm *shm, _Atomic uint32_t *of)
+free_word(struct shm *shm, _Atomic uint32_t *of, uint64_t tag)
 {
-	uint32_t		 lease = atomic_load(of);
-	struct lease_word	*w;
+	struct lease_word	*w = word_of(shm, atomic_load(of));
 
-	if (lease == 0)
+	if (w == NULL || atomic_load(&w->tag) != tag) {
+		atomic_store(of, 0);
 		return true;
-	w = shm_row(shm, &lease_words, lease - 1);
+	}
 	if (lease_count(&w->taken) != 0)
 		return false;
 	atomic_store(of, 0);
@@ -227,7 +245,8 @@ rows_free(struct shm *shm, uint64_t oldest)
 		last = atomic_load(&s->generation);
 		if (atomic_load(&s->tag) != 0 && (last == 0 || last < oldest)
 		    && (named[i / 64] >> i % 64 & 1) == 0 &&
-		    !names_holds(s) && free_word(shm, &s->lease))
+		    !names_holds(s) && free_word(shm, &s->lease,
+		    atomic_load(&s->tag)))
 			atomic_store(&s->tag, 0);
 	}
 	free(named);
@@ -245,7 +264,7 @@ free_rows(struct shm *shm, uint64_t oldest)
 		u = shm_row(shm, &board_upstreams, i);
 		if (atomic_load(&u->tag) != 0 &&
 		    atomic_load(&u->generation) < oldest &&
-		    free_word(shm, &u->queue))
+		    free_word(shm, &u->queue, atomic_load(&u->tag)))
 			atomic_store(&u->tag, 0);
 	}
 }
@@ -280,7 +299,7 @@ rows_link_word(struct linker *l, struct board_server *s, uint64_t limit,
 {
 	struct lease_word	*w;
 
-	if (atomic_load(&s->lease) != 0)
+	if (word_of(l->shm, atomic_load(&s->lease)) != NULL)
 		return 0;
 	w = rows_take(l, &lease_words, &l->free_word, e);
 	if (w == NULL)
@@ -318,6 +337,7 @@ new_server(struct linker *l, struct str upstream, struct str addr,
 	struct board_server	*s;
 	struct board_server_live *live;
 	int64_t			 row = upstream_rows_find(&l->rows, upstream);
+	uint64_t		 tag;
 	uint32_t		 i;
 
 	s = rows_take(l, &board_servers, &l->free_server, e);
@@ -340,13 +360,14 @@ new_server(struct linker *l, struct str upstream, struct str addr,
 	atomic_store(&s->since_ms, wall_ms());
 	atomic_store(&s->generation, 0);
 	atomic_store(&s->left_ms, 0);
-	s->last = rows_tag(l->number, s->last, i);
+	tag = rows_tag(l->number, s->last, i);
+	s->last = tag;
 	live = shm_row(l->shm, &board_servers_live, i);
 	/* its tag goes with all else: who has an old one counts nowhere */
 	memset((void *)live, 0, sizeof(*live));
-	atomic_store(&live->tag, s->last);
-	must(breaker_grow(l->shm, i, s->last, NULL) == 0);
-	atomic_store(&s->tag, s->last);
+	atomic_store(&live->tag, tag);
+	must(breaker_grow(l->shm, i, tag, NULL) == 0);
+	atomic_store(&s->tag, tag);
 	return s;
 }
 
@@ -409,7 +430,7 @@ link_queue(struct linker *l, struct board_upstream *u, uint32_t row,
 
 	if (shm_grow(l->shm, &board_queues, row + 1, e) == -1)
 		return -1;
-	if (atomic_load(&u->queue) != 0)
+	if (word_of(l->shm, atomic_load(&u->queue)) != NULL)
 		return 0;
 	w = rows_take(l, &lease_words, &l->free_word, e);
 	if (w == NULL)
@@ -487,8 +508,7 @@ bool
 rows_settle(struct shm *shm, struct board_server *s,
     const struct row_want *want)
 {
-	uint32_t		 lease = atomic_load(&s->lease);
-	struct lease_word	*w;
+	struct lease_word	*w = word_of(shm, atomic_load(&s->lease));
 
 	if (atomic_load(&s->weight) != want->weight ||
 	    atomic_load(&s->backup) != want->backup) {
@@ -496,9 +516,8 @@ rows_settle(struct shm *shm, struct board_server *s,
 		atomic_store(&s->backup, want->backup);
 		rows_touch(shm, s);
 	}
-	if (lease == 0)
+	if (w == NULL)
 		return false;
-	w = shm_row(shm, &lease_words, lease - 1);
 	atomic_store(&w->limit, (uint32_t)want->limit);
 	return want->limit != 0 && lease_count(&w->taken) > want->limit;
 }

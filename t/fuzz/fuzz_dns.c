@@ -1,6 +1,7 @@
 /*
  * Answers of name servers.  The first byte chooses the type of records.
- * Names of hosts have only their bytes, and lengths stay in their bounds.
+ * Addresses are in order, names of hosts have only their bytes, and
+ * lengths stay in their bounds.
  */
 #include <string.h>
 
@@ -35,6 +36,8 @@ LLVMFuzzerTestOneInput(const uint8_t *p, size_t n)
 		return 0;
 	must(a.n <= DNS_RECORDS && a.ttl <= INT32_MAX);
 	must(!a.cut || a.n == DNS_RECORDS);
+	for (unsigned i = 1; i < a.n && type != DNS_SRV; i++)
+		must(memcmp(a.rec[i - 1].ip, a.rec[i].ip, 16) <= 0);
 	for (unsigned i = 0; i < a.n && type == DNS_SRV; i++)
 		check_host(a.rec[i].host);
 	return 0;

@@ -1,6 +1,7 @@
 """Processes of the system, and the programs run as commands."""
 import os
 import re
+import shutil
 import subprocess
 import threading
 
@@ -8,6 +9,15 @@ from lib import net
 
 BIN = os.environ.get("SLUICE_BIN") or os.path.join(os.getcwd(), "build-test")
 KIND = os.environ.get("SLUICE_KIND", "test")
+
+
+def tool(name):
+    """The path of a program of the system.  contrib/deps.sh installs what
+    tests need: one that is not there is a failure, not a reason to skip."""
+    path = shutil.which(name, path=os.environ.get("PATH", os.defpath) +
+                        ":/usr/sbin:/sbin")
+    assert path, f"{name} is not installed: see contrib/deps.sh check"
+    return path
 
 
 def children(pid):

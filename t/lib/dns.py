@@ -54,8 +54,12 @@ def reply(query, records=(), rcode=NO_ERROR, flags=0x8180):
 
 
 class Scripted:
-    def __init__(self, zone=None, ttl=1, port=0, host="127.0.0.1"):
+    """udp_max: an answer of more bytes is cut, and whole over TCP."""
+
+    def __init__(self, zone=None, ttl=1, port=0, host="127.0.0.1",
+                 udp_max=65535):
         self.zone, self.ttl, self.asked = dict(zone or {}), ttl, []
+        self.udp_max, self.streamed = udp_max, 0
         self.held = []                  # queries that nobody answered
         self._more = threading.Condition()
         self.sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
@@ -64,6 +68,12 @@ class Scripted:
         self._stop = False
         self.thread = threading.Thread(target=self._serve, daemon=True)
         self.thread.start()
+        self.tcp = self.tcp_thread = None
+        if udp_max < 65535:
+            self.tcp = socket.create_server(self.sock.getsockname())
+            self.tcp_thread = threading.Thread(target=self._serve_tcp,
+                                               daemon=True)
+            self.tcp_thread.start()
 
     def __enter__(self):
         return self
@@ -77,6 +87,10 @@ class Scripted:
             s.sendto(b"", self.sock.getsockname())
         self.thread.join()
         self.sock.close()
+        if self.tcp:
+            self.tcp.shutdown(socket.SHUT_RDWR)
+            self.tcp_thread.join()
+            self.tcp.close()
 
     def wait_asked(self, name, n, kind=A, seconds=None):
         """Waits until a name was asked for n times."""
@@ -99,8 +113,25 @@ class Scripted:
                 self._more.notify_all()
             if answer is None:
                 self.held.append((data, peer))
+            elif len(answer) > self.udp_max:
+                self.sock.sendto(reply(data, flags=0x8380), peer)
             else:
                 self.sock.sendto(answer, peer)
+
+    def _serve_tcp(self):
+        """One connection after the other, each until its client leaves."""
+        while not self._stop:
+            try:
+                c, _ = self.tcp.accept()
+            except OSError:
+                return
+            with c, c.makefile("rb") as f:
+                c.settimeout(net.WAIT)
+                while len(head := f.read(2)) == 2:
+                    data = f.read(struct.unpack(">H", head)[0])
+                    answer = self._answer(data, *_question(data)[:2])
+                    self.streamed += 1
+                    c.sendall(struct.pack(">H", len(answer)) + answer)
 
     def _answer(self, query, name, kind):
         found = self.zone.get((name, kind))

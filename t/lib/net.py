@@ -1,12 +1,14 @@
 """Loopback ports, events of files and processes, deadlines."""
 import ctypes
 import errno
+import fcntl
 import os
 import random
 import re
 import select
 import socket
 import struct
+import termios
 import time
 
 # sanitizers and coverage make everything slower
@@ -39,6 +41,25 @@ def wait_fd(fd, seconds):
     for f in [] if fd is None else fd if isinstance(fd, list) else [fd]:
         p.register(f, select.POLLIN)
     return [f for f, _ in p.poll(max(seconds, 0) * 1000)]
+
+
+def until(what, right, seconds=None, fd=None):
+    """Waits for what has no event that a stranger could await; returns it.
+
+    fd: a descriptor that is readable when looking again is worth it.
+    """
+    deadline = Deadline(what, seconds)
+    while not (found := right()):
+        wait_fd(fd, min(deadline.left(), 0.02))
+    return found
+
+
+def wait_taken(sock, seconds=None):
+    """Waits until the other end has read all that was sent by a unix
+    socket, or its kernel all that was by TCP."""
+    end = Deadline("all is read", seconds)
+    while fcntl.ioctl(sock, termios.TIOCOUTQ, bytes(4)) != bytes(4):
+        wait_fd(None, min(end.left(), 0.001))
 
 
 def free_port(host="127.0.0.1"):

@@ -7,11 +7,11 @@ takes a PUT.  A backend is a context; `stored` is what /up last got.
 import contextlib
 import hashlib
 import os
-import shutil
 import subprocess
 import sys
 
 from lib import http, net
+from lib.cmd import tool
 
 SMALL = b"0123456789" * 20
 BIG = os.urandom(1 << 20) * 8
@@ -70,7 +70,14 @@ class H(http.server.SimpleHTTPRequestHandler):
         else:
             super().do_GET()
     def do_PUT(self):
-        data = self.rfile.read(int(self.headers["Content-Length"]))
+        if self.headers["Transfer-Encoding"] == "chunked":
+            data = b""
+            while n := int(self.rfile.readline(), 16):
+                data += self.rfile.read(n)
+                self.rfile.readline()
+            self.rfile.readline()
+        else:
+            data = self.rfile.read(int(self.headers["Content-Length"]))
         with open(top + "/www/up", "wb") as f:
             f.write(data)
         self.send_response(201)
@@ -119,7 +126,8 @@ def _nginx(top, port):
         f.write(NGINX.format(top=top, port=port))
     # as root it would serve as a user who may not read this
     user = ["-g", "user root;"] if os.geteuid() == 0 else []
-    return ["nginx", "-p", top, "-c", path, "-e", f"{top}/error.log", *user]
+    return [tool("nginx"), "-p", top, "-c", path, "-e", f"{top}/error.log",
+            *user]
 
 
 def _python(top, port):
@@ -127,14 +135,10 @@ def _python(top, port):
 
 
 def _node(top, port):
-    return ["node", "-e", NODE, top, str(port)]
+    return [tool("node"), "-e", NODE, top, str(port)]
 
 
 PEERS = {"nginx": _nginx, "python": _python, "node": _node}
-
-
-def missing(name):
-    return name != "python" and shutil.which(name) is None
 
 
 class Backend:

@@ -8,7 +8,8 @@ import shutil
 import tempfile
 import time
 
-from lib import http, proc
+from lib import http, net, proc
+from lib.peer import Peer
 
 SRC = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..",
                    "src")
@@ -26,10 +27,10 @@ FAILS = _fails()        # name: (status, closes)
 
 
 @contextlib.contextmanager
-def gateway(conf, files=None, env=None):
+def gateway(conf, files=None, env=None, may_die=False):
     """A running Sluice with a directory of its own: its `dir`.
 
-    files: name to bytes, below @dir@/www.
+    files: name to bytes, below @dir@/www; may_die: processes of it.
     """
     top = tempfile.mkdtemp(prefix="sl-", dir="/tmp")
     os.chmod(top, 0o755)
@@ -42,10 +43,22 @@ def gateway(conf, files=None, env=None):
         s.stop()
         s.check_broken()
         died = [ln for ln in s.stderr().split("\n") if ": died: " in ln]
-        assert not died, s.stderr()
+        assert may_die or not died, s.stderr()
     finally:
         s.close()
         shutil.rmtree(top, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def with_app(conf, **kw):
+    """A gateway before a scripted server, its `app`.
+
+    conf: the configuration, of the server's address; kw: Peer's.
+    """
+    with Peer(**kw) as app, gateway(conf(app.addr)) as s:
+        s.app = app
+        yield s
+        assert not app.errors
 
 
 def put(top, name, data):
@@ -117,6 +130,11 @@ def sums(s):
         r = c.get("/v1/metrics")
     assert r.status == 200
     return {m["name"]: m["sum"] for m in json.loads(r.body)["metrics"]}
+
+
+def wait_metric(s, name, n):
+    """Waits until a counter, or gauge, is n over all processes."""
+    net.until(f"{name} = {n}", lambda: sums(s)[name] == n)
 
 
 def record(s, rid=None, target=None):

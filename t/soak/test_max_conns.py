@@ -12,7 +12,7 @@ import time
 
 import pytest
 
-from lib import http
+from lib import http, net, tcp, wire
 
 SCALE = float(os.environ.get("SOAK_SCALE", "1"))
 SECONDS = max(60 * SCALE, 10)
@@ -60,12 +60,19 @@ class Backend(threading.Thread):
         self.open, self.most = set(), 0
         self.served = 0
         self.over = False
+        self.moved = threading.Condition()      # after each turn
 
     def run(self):
         while not self.over:
             self.turn()
+            with self.moved:
+                self.moved.notify_all()
         for key in list(self.sel.get_map().values()):
             key.fileobj.close()
+
+    def wait(self, is_true, seconds, what):
+        with self.moved:
+            assert self.moved.wait_for(is_true, seconds), what
 
     def turn(self):
         left = self.due[0][0] - time.monotonic() if self.due else 0.1
@@ -117,35 +124,6 @@ class Backend(threading.Thread):
             sock.send(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
         except OSError:
             pass
-
-
-def established(port):
-    """Connections to the port, by the kernel's table."""
-    with open("/proc/net/tcp", encoding="ascii") as f:
-        rows = [line.split() for line in f][1:]
-    return {(r[1], r[9]) for r in rows
-            if r[3] == "01" and r[2].endswith(f":{port:04X}")}
-
-
-class Table(threading.Thread):
-    """The kernel's table, looked at all the time.
-
-    Reading it takes a while, in which connections end and others begin:
-    those that two readings in a row have were there all at once.
-    """
-
-    def __init__(self, port):
-        super().__init__(daemon=True)
-        self.port, self.most, self.looks = port, 0, 0
-        self.over = False
-
-    def run(self):
-        before = set()
-        while not self.over:
-            now = established(self.port)
-            self.most = max(self.most, len(now & before))
-            self.looks += 1
-            before = now
 
 
 class Clients(threading.Thread):
@@ -236,16 +214,11 @@ class Clients(threading.Thread):
                            key.fileobj))
 
 
-def metric(s, name):
-    rows = s.ctl_json("metrics")["metrics"]
-    return next(r["sum"] for r in rows if r["name"] == name)
-
-
-def wait_until(is_true, seconds, what):
-    end = time.monotonic() + seconds
-    while not is_true():
-        assert time.monotonic() < end, what
-        time.sleep(0.05)
+def wait_metric(s, name, value, seconds):
+    """Counters ring no bell; an end of the master is seen at once."""
+    end = net.Deadline(name, seconds)
+    while wire.sums(s)[name] != value():
+        assert not net.wait_fd(s.pidfd, min(end.left(), 0.05)), "it ended"
 
 
 @pytest.mark.parametrize("queue", [600, 256])
@@ -254,42 +227,42 @@ def test_limit_holds(sluice, queue):
     backend.start()
     s = sluice(CONF.format(port=backend.port, queue=queue))
     s.may_break = True
-    table, clients = Table(backend.port), Clients(s.port, CLIENTS)
+    table, clients = tcp.Table(backend.port), Clients(s.port, CLIENTS)
     table.start()
     clients.start()
     end = time.monotonic() + SECONDS
     kills = 0
     while time.monotonic() < end:
-        time.sleep(min(5, max(SECONDS / 12, 2)))
-        before = backend.served
-        s.kill(f"worker {kills % 4 + 1}")
+        clients.join(min(5, max(SECONDS / 12, 2)))
+        assert clients.is_alive() and backend.is_alive()
+        before, role = backend.served, f"worker {kills % 4 + 1}"
+        s.wait_role(role, s.kill(role), 15)
         kills += 1
-        wait_until(lambda: len(s.workers()) == 4, 15, "a worker is missing")
-        wait_until(lambda: backend.served > before, 10, "it stands still")
+        backend.wait(lambda: backend.served > before, 10, "it stands still")
     clients.over = True
     clients.join(TIMEOUT + SLACK + 30)
     assert not clients.is_alive()
-    table.over = True
+    table.over.set()
     table.join()
     print(f"queue {queue}: {clients.statuses}, cut {clients.cut}, "
           f"slowest {clients.slowest:.2f} s, most {table.most} of "
           f"{table.looks} looks, {backend.most} at accept, {kills} kills, "
           f"served {backend.served}, connections "
-          f"{metric(s, 'upstream_connections_total')}")
+          f"{wire.sums(s)['upstream_connections_total']}")
     assert table.most <= LIMIT and backend.most <= LIMIT
     assert not clients.late, sorted(clients.late)[-5:]
     assert set(clients.statuses) <= {200, 503}
     if queue > CLIENTS:
         assert set(clients.statuses) == {200}
     # nothing is leaked: who waits, who is counted, what is open
-    wait_until(lambda: metric(s, "upstream_queue") == 0, 10, "waiters")
-    wait_until(lambda: metric(s, "upstream_connections") ==
-               len(established(backend.port)), 10, "connections")
+    wait_metric(s, "upstream_queue", lambda: 0, 10)
+    wait_metric(s, "upstream_connections",
+                lambda: tcp.established(backend.port), 10)
     # and all ten can be had again
     more = Clients(s.port, 100)
     backend.most = 0
     more.start()
-    wait_until(lambda: backend.most == LIMIT, 20, "a place is lost")
+    backend.wait(lambda: backend.most == LIMIT, 20, "a place is lost")
     more.over = True
     more.join(30)
     backend.over = True

@@ -1,12 +1,11 @@
 """What many routes cost: user-space instructions of a request's turns."""
 import os
 import re
-import shutil
 import subprocess
 
 import pytest
 
-from lib.cmd import BIN, KIND
+from lib.cmd import BIN, KIND, tool
 
 PROGRAM = f"{BIN}/t/unit/test_route_cost"
 MANY = 10000
@@ -16,7 +15,7 @@ MOST = 1.1      # of the instructions with one route of each kind
 def instructions(tmp, routes):
     out = f"{tmp}/callgrind.{routes}"
     done = subprocess.run(
-        ["valgrind", "-q", "--tool=callgrind", "--collect-atstart=no",
+        [tool("valgrind"), "-q", "--tool=callgrind", "--collect-atstart=no",
          "--toggle-collect=ev_turn", f"--callgrind-out-file={out}", PROGRAM],
         capture_output=True, text=True, timeout=600, check=False,
         env={**os.environ, "SLUICE_ROUTES": str(routes), "CK_FORK": "no"})
@@ -25,10 +24,7 @@ def instructions(tmp, routes):
         return int(re.search(r"^totals: (\d+)", f.read(), re.M).group(1))
 
 
-@pytest.mark.skipif(shutil.which("valgrind") is None, reason="no valgrind")
 @pytest.mark.skipif(KIND == "asan", reason="valgrind runs no ASan")
 def test_many_routes_cost_as_one(tmp):
-    if not os.path.exists(PROGRAM):
-        pytest.skip("make do-unit builds it")
     one, many = instructions(tmp, 1), instructions(tmp, MANY)
     assert many <= MOST * one, f"{many} and {one}: {many / one:.3f}"

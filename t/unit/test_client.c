@@ -11,6 +11,7 @@ static struct net	 nets[8];
 static struct trust	 trust = { nets, 0 };
 static struct arena	 arena;
 static struct hdrs	 hs;
+static bool		 secure;
 
 static void
 setup(void)
@@ -44,7 +45,8 @@ find_of(enum client_field f, const char *peer)
 	struct text		t;
 
 	ck_assert_int_eq(client_read(str_from(peer), &p), 0);
-	(void)client_find(&trust, f, &hs, &p, &c);
+	secure = false;
+	(void)client_find(&trust, f, &hs, &p, &c, &secure);
 	text_init_fixed(&t, buf, sizeof(buf) - 1);
 	sock_peer_text(&t, &c);
 	text_fmt(&t, " %u", c.port);
@@ -150,11 +152,81 @@ START_TEST(forwarded)
 	ck_fwd("for=6.6.6.6, proto=http, for=10.0.0.2", "10.0.0.2 0");
 	ck_fwd("for=6.6.6.6, for=1.1.1.1;for=2.2.2.2, for=10.0.0.2",
 	    "10.0.0.2 0");
-	ck_fwd("for=6.6.6.6;x=\"open, for=10.0.0.2", "10.0.0.1 5");
-	ck_fwd("for=6.6.6.6;x=\"a\\\", for=10.0.0.2", "10.0.0.1 5");
+	ck_fwd("for=6.6.6.6;x=\"open, for=10.0.0.2", "10.0.0.2 0");
+	ck_fwd("for=6.6.6.6;x=\"a\\\", for=10.0.0.2", "10.0.0.2 0");
 	ck_fwd("for=\"192.0.2.1\\\"", "10.0.0.1 5");
 	ck_fwd("for=", "10.0.0.1 5");
 	ck_fwd("for", "10.0.0.1 5");
+}
+END_TEST
+
+/* What the nearest proxy wrote is found behind whatever it passed on. */
+START_TEST(open_quote)
+{
+	static const char *const	bad[] = { "\"", "for=\"", "x=\"a\\",
+		"for=\"6.6.6.6", "for=6.6.6.6;x=\"", "\\\"", "\"\"\"",
+		"\"\\\\\"\"",
+		"for=6.6.6.6, for=\"[::1]\";by=\"" };
+	static const char *const	own[] = { "for=192.0.2.1",
+		"for=\"192.0.2.1\"", "by=\"a,\\\",b\\\\\";for=192.0.2.1",
+		"for=192.0.2.1, for=\"10.0.0.2\"", "for=192.0.2.1 , ," };
+	char				val[160];
+	struct str			s;
+
+	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+		for (size_t k = 0; k < sizeof(own) / sizeof(own[0]); k++) {
+			(void)snprintf(val, sizeof(val), "%s, %s", bad[i],
+			    own[k]);
+			ck_assert_msg(strcmp(find_one(CLIENT_FORWARDED, val),
+			    "192.0.2.1 0") == 0, "%s", val);
+			s = client_sound(str_from(val));
+			ck_assert_msg(str_eq(s, str_from(own[k])), "%s: %.*s",
+			    val, STR_FMT(s));
+		}
+		s = client_sound(str_from(bad[i]));
+		ck_assert_msg(s.n == 0, "%s: %.*s", bad[i], STR_FMT(s));
+	}
+	ck_assert(str_eq(client_sound(STR("for=a;x=\"b,c\", d")),
+	    STR("for=a;x=\"b,c\", d")));
+}
+END_TEST
+
+static bool
+is_secure(enum client_field f)
+{
+	(void)find_of(f, "10.0.0.1:5");
+	return secure;
+}
+
+START_TEST(scheme)
+{
+	line(HDR_X_FORWARDED_PROTO, "HTTPS");
+	ck_assert(is_secure(CLIENT_XFF));
+	line(HDR_X_FORWARDED_PROTO, "wss");
+	ck_assert(is_secure(CLIENT_REAL_IP));
+	line(HDR_X_FORWARDED_PROTO, "gopher");
+	ck_assert(!is_secure(CLIENT_XFF));
+	line(HDR_X_FORWARDED_PROTO, "https");
+	line(HDR_X_FORWARDED_PROTO, "https");
+	ck_assert(!is_secure(CLIENT_XFF));
+	/* of whom is not trusted */
+	line(HDR_X_FORWARDED_PROTO, "https");
+	ck_assert_str_eq(find_of(CLIENT_XFF, "192.0.2.9:7"), "192.0.2.9 7");
+	ck_assert(!secure);
+	/* the client's own element says it, not a proxy's */
+	line(HDR_FORWARDED, "for=192.0.2.1;proto=https,for=10.0.0.2;"
+	    "proto=http");
+	ck_assert(is_secure(CLIENT_FORWARDED));
+	line(HDR_FORWARDED, "for=6.6.6.6;proto=https,for=192.0.2.1;"
+	    "proto=http");
+	line(HDR_X_FORWARDED_PROTO, "https");
+	ck_assert(!is_secure(CLIENT_FORWARDED));
+	line(HDR_FORWARDED, "for=192.0.2.1");
+	line(HDR_X_FORWARDED_PROTO, "https");
+	ck_assert(is_secure(CLIENT_FORWARDED));
+	/* nor is that of a field that is not read */
+	line(HDR_FORWARDED, "for=192.0.2.1;proto=https");
+	ck_assert(!is_secure(CLIENT_XFF));
 }
 END_TEST
 
@@ -208,6 +280,8 @@ main(void)
 	tcase_add_test(tc, several_lines);
 	tcase_add_test(tc, chain_ends);
 	tcase_add_test(tc, forwarded);
+	tcase_add_test(tc, open_quote);
+	tcase_add_test(tc, scheme);
 	tcase_add_test(tc, real_ip);
 	tcase_add_test(tc, bounded);
 	suite_add_tcase(s, tc);

@@ -143,6 +143,56 @@ START_TEST(test_bounds)
 }
 END_TEST
 
+/* n addresses, 10.0.0.0 and so on, told from the one at `from` on. */
+static void
+parse_many(unsigned n, unsigned from)
+{
+	char	buf[16384];
+	size_t	at = sizeof(HEAD("\0")) - 1;
+
+	memcpy(buf, HEAD("\0"), at);
+	buf[6] = (char)(n >> 8);
+	buf[7] = (char)n;
+	for (unsigned i = 0; i < n; i++, at += 16) {
+		memcpy(buf + at, A("\0\0\0\5", "\12\0\0\0"), 16);
+		buf[at + 14] = (char)((i + from) % n >> 8);
+		buf[at + 15] = (char)((i + from) % n);
+	}
+	ck_assert_int_eq(parse(buf, at, DNS_A), 0);
+}
+
+/* Of too many the same ones stay, however they are turned round. */
+START_TEST(test_order)
+{
+	struct dns_answer	first;
+
+	for (unsigned i = 0; i < 100; i += 7) {
+		parse_many(100, i);
+		ck_assert_uint_eq(a.n, 100);
+		ck_assert(!a.cut);
+		for (unsigned k = 0; k < 100; k++)
+			ck_assert_uint_eq(a.rec[k].ip[3], k);
+	}
+	parse_many(300, 0);
+	first = a;
+	for (unsigned i = 1; i < 300; i += 13) {
+		parse_many(300, i);
+		ck_assert(a.cut);
+		ck_assert_uint_eq(a.n, DNS_RECORDS);
+		for (unsigned k = 0; k < DNS_RECORDS; k++)
+			ck_assert_mem_eq(a.rec[k].ip, first.rec[k].ip, 16);
+	}
+	/* the best priority is among those that stay */
+	ck_assert_int_eq(PARSE(HEAD("\3") SRV("\1B\0", "\x09")
+	    SRV("\1A\0", "\x09") "\xc0\x0c\0\x21\0\1\0\0\0\7\0\x09"
+	    "\0\0\0\2\0\x50\1C\0", DNS_SRV), 0);
+	ck_assert_uint_eq(a.n, 3);
+	ck_assert_str_eq(a.rec[0].host, "c");
+	ck_assert_str_eq(a.rec[1].host, "a");
+	ck_assert_str_eq(a.rec[2].host, "b");
+}
+END_TEST
+
 int
 main(void)
 {
@@ -157,6 +207,7 @@ main(void)
 	tcase_add_loop_test(tc, test_malformed, 0,
 	    (int)(sizeof(bad) / sizeof(bad[0])));
 	tcase_add_test(tc, test_bounds);
+	tcase_add_test(tc, test_order);
 	suite_add_tcase(s, tc);
 	r = srunner_create(s);
 	srunner_run_all(r, CK_NORMAL);

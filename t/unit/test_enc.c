@@ -3,6 +3,7 @@
  * malformed sequences of RFC 3629.
  */
 #include <check.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "base/enc.h"
@@ -37,6 +38,27 @@ START_TEST(hex_both_ways)
 	ck_assert_int_eq(out[512], '!');
 	ck_assert_int_eq(memcmp(out + 2 * 0xab, "ab", 2), 0);
 	enc_hex(NULL, 0, out);
+}
+END_TEST
+
+/* However much of it goes by blocks. */
+START_TEST(hex_each_length)
+{
+	unsigned char	in[70];
+	char		out[2 * sizeof(in) + 1], want[3];
+	size_t		n, i;
+
+	for (i = 0; i < sizeof(in); i++)
+		in[i] = (unsigned char)(i * 37 + 11);
+	for (n = 0; n <= sizeof(in); n++) {
+		memset(out, '!', sizeof(out));
+		enc_hex(in, n, out);
+		for (i = 0; i < n; i++) {
+			snprintf(want, sizeof(want), "%02x", in[i]);
+			ck_assert_int_eq(memcmp(out + 2 * i, want, 2), 0);
+		}
+		ck_assert_int_eq(out[2 * n], '!');
+	}
 }
 END_TEST
 
@@ -136,6 +158,7 @@ main(void)
 	suite_add_tcase(s, tc);
 	tcase_add_test(tc, unhex_every_byte);
 	tcase_add_test(tc, hex_both_ways);
+	tcase_add_test(tc, hex_each_length);
 	tcase_add_test(tc, every_code_point);
 	tcase_add_test(tc, malformed);
 	tcase_add_test(tc, well_formed);

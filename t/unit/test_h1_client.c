@@ -258,6 +258,39 @@ START_TEST(while_idle)
 }
 END_TEST
 
+/* The dial's owner has had the event that says so. */
+START_TEST(before_asked)
+{
+	static const char *const log[] = {
+		"res abort bad_response_line;closed bad_response_line;",
+		"res abort reset_before_head;closed reset_before_head;",
+		"res abort reset_before_head;closed reset_before_head;"
+	};
+
+	env_init(&e);
+	e.env.up = &up;
+	env_sockets(&e, 0);
+	e.io->on = env_on_peer;
+	if (_i == 2)
+		io_shutdown(e.peer);
+	else
+		env_send(&e, STR("HTTP/1.1 200 Evil\r\n"
+		    "Content-Length: 0\r\n\r\n"), 0);
+	env_wait(&e, io_can(e.io, IO_R));
+	e.c = h1_client.open(e.io, &e.env, &e);
+	arena_init(&arena, &e.arenas);
+	nclosed = nstreams = 0;
+	ask("GET", 0, WAIST_END);
+	s->reused = _i == 1;
+	env_run(&e);
+	ck_text(&e.log, log[_i]);
+	/* None of the request has left. */
+	ck_text(&e.out, "");
+	ck_assert_ptr_null(e.c);
+	finish();
+}
+END_TEST
+
 START_TEST(too_many_interims)
 {
 	begin(4096);
@@ -561,6 +594,7 @@ suite(void)
 	tcase_add_test(t, again);
 	tcase_add_loop_test(t, surplus, 0, 2);
 	tcase_add_loop_test(t, while_idle, 0, 3);
+	tcase_add_loop_test(t, before_asked, 0, 3);
 	tcase_add_test(t, too_many_interims);
 	tcase_add_test(t, body_by_length);
 	tcase_add_test(t, body_chunked);

@@ -13,19 +13,16 @@
 
 #include "base/must.h"
 #include "codec/h1/h1_outq.h"
+#include "pair_env.h"
 
 #define BODY	300000
 
-static struct ev		*ev;
 static struct page_pool		 pages;
-static struct pipe_pool		 pipes;
 static struct slab		 chunks;
 static struct arena		 arena;
 static struct h1_outq		 q;
 static struct sink		 k;
 static struct source		 src;
-static struct io		 in, out;
-static int			 far_in, far_out;
 static uint64_t			 taken;
 static unsigned			 ntaken;
 static enum io_rc		 last_rc;
@@ -41,37 +38,14 @@ on_taken(struct source *s, uint64_t n, enum io_rc rc)
 
 static const struct source_ops src_ops = { .taken = on_taken };
 
-static void
-on(struct io *io, unsigned what)
-{
-	(void)io;
-	(void)what;
-}
-
-static void
-pair(struct io *io, int *far)
-{
-	int	fd[2];
-
-	ck_assert_int_eq(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0,
-	    fd), 0);
-	ck_assert_int_eq(io_sock_open(io, ev, fd[0], 0, on, NULL), 0);
-	*far = fd[1];
-}
-
 /* A message with a head and a body of so many bytes under way. */
 static void
 begin(int64_t length, bool chunked)
 {
-	ev = ev_new(NULL, NULL);
 	page_pool_init(&pages, 0);
-	pipe_pool_init(&pipes, ev);
-	pipe_pool_share(&pipes, 1);
 	slab_init(&chunks, 8192, 0);
 	arena_init(&arena, &chunks);
-	pair(&in, &far_in);
-	pair(&out, &far_out);
-	ev_turn(ev, 0);
+	pair_init();
 	taken = ntaken = 0;
 	last_rc = IO_OK;
 	h1_outq_init(&q, &arena, &pages);
@@ -92,16 +66,10 @@ end(void)
 	ck_assert_ptr_null(q.pipe);
 	ck_assert_uint_eq(pipes.nbusy, 0);
 	ck_assert_uint_eq(pages.live, 0);
-	io_close(&in, false);
-	io_close(&out, false);
-	close(far_in);
-	close(far_out);
-	pipe_pool_fini(&pipes);
-	ck_assert_uint_eq(pipes.used, 0);
+	pair_fini();
 	arena_fini(&arena);
 	slab_fini(&chunks);
 	page_pool_fini(&pages);
-	ev_free(&ev);
 }
 
 static void

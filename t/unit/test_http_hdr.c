@@ -245,6 +245,44 @@ START_TEST(scan_each_byte)
 }
 END_TEST
 
+/* The first of a byte, at every place of every length around the step. */
+START_TEST(scan_first)
+{
+	char		buf[50];
+	size_t		n, at;
+	unsigned	bits;
+
+	for (n = 0; n <= sizeof(buf); n++)
+		for (at = 0; at <= n; at++) {
+			memset(buf, 'a', sizeof(buf));
+			if (at < n)
+				buf[at] = ':';
+			if (at + 1 < n)
+				buf[n - 1] = ':';
+			ck_assert_uint_eq(scan_to(str_make(buf, n), ':'), at);
+		}
+	for (at = 0; at < SCAN_STEP; at++) {
+		memset(buf, 'a', sizeof(buf));
+		buf[at] = buf[3] = ':';
+		bits = 1U << at | 1U << 3;
+		ck_assert_uint_eq(scan_bits(buf, ':'), bits);
+	}
+}
+END_TEST
+
+/* What is plain in a path is a part of what a target may have. */
+START_TEST(scan_of_paths)
+{
+	char	c;
+
+	for (int i = 0; i < 256; i++) {
+		c = (char)i;
+		ck_assert_int_eq(scan_path(str_make(&c, 1)) == 1,
+		    i > 0x20 && i < 0x7f && strchr("%\\#?.", i) == NULL);
+	}
+}
+END_TEST
+
 START_TEST(scan_random)
 {
 	struct rand	r;
@@ -308,6 +346,8 @@ main(void)
 	tcase_add_test(tc, tokens);
 	tcase_add_test(tc, classes);
 	tcase_add_test(tc, scan_each_byte);
+	tcase_add_test(tc, scan_first);
+	tcase_add_test(tc, scan_of_paths);
 	tcase_add_test(tc, scan_random);
 	tcase_add_test(tc, scan_table);
 	srunner_run_all(r, CK_ENV);

@@ -14,53 +14,15 @@
 #include <unistd.h>
 
 #include "base/must.h"
+#include "pair_env.h"
 
-static struct ev		*ev;
-static struct pipe_pool		 pool;
-static struct io		 in, out;
-static int			 far_in, far_out;
 static unsigned			 nstalled;
-
-static void
-on(struct io *io, unsigned what)
-{
-	(void)io;
-	(void)what;
-}
-
-static void
-pair(struct io *io, int *far)
-{
-	int	fd[2];
-
-	ck_assert_int_eq(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0,
-	    fd), 0);
-	ck_assert_int_eq(io_sock_open(io, ev, fd[0], 0, on, NULL), 0);
-	*far = fd[1];
-}
 
 static void
 begin(void)
 {
-	ev = ev_new(NULL, NULL);
-	pipe_pool_init(&pool, ev);
-	pipe_pool_share(&pool, 1);
-	pair(&in, &far_in);
-	pair(&out, &far_out);
+	pair_init();
 	nstalled = 0;
-	ev_turn(ev, 0);
-}
-
-static void
-end(void)
-{
-	io_close(&in, false);
-	io_close(&out, false);
-	close(far_in);
-	close(far_out);
-	pipe_pool_fini(&pool);
-	ck_assert_uint_eq(pool.used, 0);
-	ev_free(&ev);
 }
 
 static unsigned
@@ -82,7 +44,7 @@ START_TEST(test_bytes)
 	size_t		 n;
 
 	begin();
-	p = pipe_get(&pool, PIPE_SMALL);
+	p = pipe_get(&pipes, PIPE_SMALL);
 	ck_assert_ptr_nonnull(p);
 	ck_assert_uint_ge(p->cap, PIPE_SMALL);
 	ck_assert_int_eq(pipe_fill(p, &in, 100, &n), IO_AGAIN);
@@ -106,10 +68,10 @@ START_TEST(test_bytes)
 	ck_assert_str_eq(buf, "ef");
 	ck_assert_int_eq(read(far_out, buf, sizeof(buf)), 4);
 	ck_assert(memcmp(buf, "abcd", 4) == 0);
-	pipe_put(&pool, &p);
+	pipe_put(&pipes, &p);
 	ck_assert_ptr_null(p);
-	ck_assert_uint_eq(pool.nkept, 1);
-	end();
+	ck_assert_uint_eq(pipes.nkept, 1);
+	pair_fini();
 }
 END_TEST
 
@@ -119,7 +81,7 @@ START_TEST(test_ends)
 	size_t		 n;
 
 	begin();
-	p = pipe_get(&pool, PIPE_SMALL);
+	p = pipe_get(&pipes, PIPE_SMALL);
 	ck_assert_int_eq(write(far_in, "x", 1), 1);
 	shutdown(far_in, SHUT_WR);
 	ev_turn(ev, 0);
@@ -129,12 +91,12 @@ START_TEST(test_ends)
 	far_out = -1;
 	ck_assert_int_eq(pipe_drain(p, &out, 100, 0, &n), IO_ERR);
 	ck_assert_int_eq(out.error, EPIPE);
-	pipe_put(&pool, &p);
+	pipe_put(&pipes, &p);
 	/* what was not empty is gone */
-	ck_assert_uint_eq(pool.nkept, 0);
-	ck_assert_uint_eq(pool.used, 0);
+	ck_assert_uint_eq(pipes.nkept, 0);
+	ck_assert_uint_eq(pipes.used, 0);
 	far_out = dup(far_in);
-	end();
+	pair_fini();
 }
 END_TEST
 
@@ -145,7 +107,7 @@ START_TEST(test_full)
 	size_t		 n, sum = 0;
 
 	begin();
-	p = pipe_get(&pool, PIPE_SMALL);
+	p = pipe_get(&pipes, PIPE_SMALL);
 	while (write(far_in, big, sizeof(big)) > 0)
 		ev_turn(ev, 0);
 	for (;;) {
@@ -161,9 +123,9 @@ START_TEST(test_full)
 	ck_assert_uint_ge(sum, 16384);
 	while (p->n > 0)
 		ck_assert_int_gt(pipe_read(p, big, sizeof(big)), 0);
-	pipe_put(&pool, &p);
-	ck_assert_uint_eq(pool.nkept, 1);
-	end();
+	pipe_put(&pipes, &p);
+	ck_assert_uint_eq(pipes.nkept, 1);
+	pair_fini();
 }
 END_TEST
 
@@ -174,27 +136,27 @@ START_TEST(test_budget)
 
 	begin();
 	fds = count_fds();
-	pool.budget = 2 * PIPE_LARGE + PIPE_SMALL;
-	p[0] = pipe_get(&pool, UINT64_MAX);
+	pipes.budget = 2 * PIPE_LARGE + PIPE_SMALL;
+	p[0] = pipe_get(&pipes, UINT64_MAX);
 	ck_assert_uint_eq(p[0]->cap, PIPE_LARGE);
 	/* half of it is used */
 	for (int i = 1; i < 6; i++) {
-		p[i] = pipe_get(&pool, UINT64_MAX);
+		p[i] = pipe_get(&pipes, UINT64_MAX);
 		ck_assert_uint_eq(p[i]->cap, PIPE_SMALL);
 	}
-	ck_assert_ptr_null(pipe_get(&pool, UINT64_MAX));
+	ck_assert_ptr_null(pipe_get(&pipes, UINT64_MAX));
 	ck_assert_uint_eq(count_fds(), fds + 12);
-	pipe_put(&pool, &p[3]);
-	p[3] = pipe_get(&pool, UINT64_MAX);
+	pipe_put(&pipes, &p[3]);
+	p[3] = pipe_get(&pipes, UINT64_MAX);
 	ck_assert_ptr_nonnull(p[3]);
 	for (int i = 0; i < 6; i++)
-		pipe_put(&pool, &p[i]);
-	ck_assert_uint_eq(pool.nkept, 6);
-	pool.budget = 0;
-	p[0] = pipe_get(&pool, 1);
+		pipe_put(&pipes, &p[i]);
+	ck_assert_uint_eq(pipes.nkept, 6);
+	pipes.budget = 0;
+	p[0] = pipe_get(&pipes, 1);
 	ck_assert_ptr_nonnull(p[0]);
-	pipe_put(&pool, &p[0]);
-	end();
+	pipe_put(&pipes, &p[0]);
+	pair_fini();
 }
 END_TEST
 
@@ -203,16 +165,16 @@ START_TEST(test_share)
 	uint64_t	all;
 
 	begin();
-	all = pool.budget;
+	all = pipes.budget;
 	ck_assert_uint_gt(all, 0);
-	pipe_pool_share(&pool, 4);
-	ck_assert_uint_eq(pool.budget, all / 4);
-	end();
+	pipe_pool_share(&pipes, 4);
+	ck_assert_uint_eq(pipes.budget, all / 4);
+	pair_fini();
 	/* a pool nobody gave a share */
 	begin();
-	pipe_pool_init(&pool, ev);
-	ck_assert_ptr_null(pipe_get(&pool, 1));
-	end();
+	pipe_pool_init(&pipes, ev);
+	ck_assert_ptr_null(pipe_get(&pipes, 1));
+	pair_fini();
 }
 END_TEST
 
@@ -226,7 +188,7 @@ on_stalled(struct pipe *p)
 	ck_assert_ptr_eq(p, held);
 	nstalled++;
 	ck_assert_int_eq(pipe_read(p, &c, 1), 1);
-	pipe_put(&pool, &held);
+	pipe_put(&pipes, &held);
 }
 
 START_TEST(test_stall)
@@ -235,8 +197,8 @@ START_TEST(test_stall)
 	size_t		 n;
 
 	begin();
-	held = pipe_get(&pool, 1);
-	idle = pipe_get(&pool, 1);
+	held = pipe_get(&pipes, 1);
+	idle = pipe_get(&pipes, 1);
 	held->stalled = idle->stalled = on_stalled;
 	ck_assert_int_eq(write(far_in, "x", 1), 1);
 	ev_turn(ev, 0);
@@ -245,11 +207,11 @@ START_TEST(test_stall)
 	while (nstalled == 0)
 		ev_turn(ev, 3000);
 	ck_assert_ptr_null(held);
-	ck_assert_uint_eq(pool.nkept, 1);
-	pipe_put(&pool, &idle);
-	ck_assert(!timer_is_armed(&pool.look));
+	ck_assert_uint_eq(pipes.nkept, 1);
+	pipe_put(&pipes, &idle);
+	ck_assert(!timer_is_armed(&pipes.look));
 	ck_assert_uint_eq(nstalled, 1);
-	end();
+	pair_fini();
 }
 END_TEST
 

@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "up/queue.h"
+#include "up_env.h"
 
 #define TURN_MS		20
 #define PATIENCE	250	/* turns: 5 s */
@@ -42,9 +43,7 @@ struct fix {
 	struct proc		 proc;
 	struct upstream_conf	 uc;
 	struct server_conf	 sc[2];
-	struct conf_obj		*objs[1];
-	const struct conf_section *sections[2];
-	const struct conf_obj	*slots[2];
+	struct up_env		 env;		/* of conf */
 	struct conf		 conf;
 	int			 fd;		/* of the listener */
 	struct server		*server;
@@ -54,35 +53,18 @@ struct fix {
 static void
 set_conf(struct fix *f, uint64_t number)
 {
-	f->uc.obj.name = STR("u");
-	f->uc.obj.section = &upstream_section;
 	f->uc.balance = &balancer_round_robin;
 	f->uc.pool = (struct pool_limits){ IDLE_MAX, 55000, 0, 0 };
-	f->uc.servers = (struct server_list){ f->sc, 2 };
+	f->uc.queue = (struct queue_limits){ .length = 16, .timeout = 20000 };
 	f->uc.digest = number;
-	f->objs[0] = &f->uc.obj;
-	f->sections[0] = &upstream_section;
-	f->conf.sections = f->sections;
-	f->conf.number = number;
-	f->conf.objs[0].v = f->objs;
-	f->conf.objs[0].n = 1;
-	f->slots[0] = f->slots[1] = &f->uc.obj;
-	f->conf.names[0].slot = f->slots;
-	f->conf.names[0].cap = 1;
+	up_env_set(&f->env, &f->conf, &f->uc, f->sc, 2, number);
 }
 
 static void
 publish(struct fix *f, uint64_t number)
 {
-	struct err	e;
-
 	set_conf(f, number);
-	ck_assert_msg(upstream_link_rows(f->serve.shm, &f->conf, number, &e)
-	    == 0, "%s", e.text);
-	ck_assert_msg(upstream_part.prepare(&f->serve, &f->conf, &e) == 0,
-	    "%s", e.text);
-	upstream_part.commit(&f->serve, &f->conf);
-	upstream_settle_rows(f->serve.shm, &f->conf);
+	up_env_publish(&f->serve, &f->conf);
 }
 
 static struct server *
@@ -106,7 +88,7 @@ setup(int backlog, uint64_t max_conns)
 	f->serve.ev = ev_new(NULL, &e);
 	f->serve.shm = shm_new(regions, &e);
 	ck_assert_ptr_nonnull(f->serve.shm);
-	ck_assert_int_eq(lease_grow(f->serve.shm, 1, 8, &e), 0);
+	ck_assert_int_eq(lease_grow(f->serve.shm, 2, 8, &e), 0);
 	f->serve.lease = lease_open(f->serve.shm, 0);
 	page_pool_init(&f->serve.pages, 16);
 	slab_init(&f->serve.arenas, 8192, 4);
@@ -579,6 +561,91 @@ START_TEST(test_makes_place)
 }
 END_TEST
 
+/* Somebody in the process of slot 1 has waited for long. */
+static void
+other_waits(struct fix *f, struct lease *other)
+{
+	struct board_queue	*b;
+	uint32_t		 word;
+	uint64_t		 us = ev_clock_ns() / 1000 - 900000;
+
+	b = shm_row(f->serve.shm, &board_queues, f->server->upstream->row);
+	atomic_store(&b->cell[1], us << 16 | 2);
+	word = atomic_load(&f->server->upstream->live->queue) - 1;
+	ck_assert(lease_take_max(other, word, 0));
+}
+
+/* who waits, and takes what there is */
+struct taker {
+	struct queue_wait	 q;
+	struct tried		 tried;
+	struct fix		*f;
+	struct wish		 wish;
+};
+
+static void
+on_room(struct queue_wait *q, enum fail why)
+{
+	struct taker	*t = container_of(q, struct taker, q);
+
+	ck_assert_int_eq(why, FAIL_NONE);
+	if (pool_claim(t->f->server, &t->wish.w, false))
+		queue_leave(q);
+}
+
+/* One is given up for who waits elsewhere, one serves who waits here. */
+START_TEST(test_shared_idle)
+{
+	struct fix	*f = setup(64, 2);
+	struct lease	*other = lease_open(f->serve.shm, 1);
+	struct up_conn	*a = get(f, 0, false), *b = get(f, 1, false);
+	struct taker	 t = { .q.on = on_room, .f = f, .wish.w.on =
+		on_given };
+
+	pool_put(a, true);
+	pool_put(b, true);
+	other_waits(f, other);
+	t.q.upstream = f->server->upstream;
+	t.q.tried = &t.tried;
+	ck_assert_int_eq(queue_join(&t.q, &f->uc.queue), FAIL_NONE);
+	for (unsigned i = 0; i < 3; i++)
+		ev_turn(f->serve.ev, 0);
+	ck_assert(t.wish.w.claimed && t.wish.w.reused);
+	ck_assert_uint_eq(f->server->nidle, 0);
+	ck_assert_uint_eq(f->server->nopen, 1);
+	ck_assert_uint_eq(pool_room(f->server), 1);
+	/* There is a place for who still waits: it may stay. */
+	pool_cancel(&t.wish.w);
+	ck_assert_uint_eq(f->server->nidle, 1);
+	pool_close_idle(f->server);
+	lease_free(&other);
+	teardown(f);
+}
+END_TEST
+
+/* What has no limit is no place that anybody waits for. */
+START_TEST(test_unlimited_idle)
+{
+	struct fix		*f = setup(64, 0);
+	struct lease		*other = lease_open(f->serve.shm, 1);
+	struct board_queue	*b;
+	uint32_t		 row = f->server->upstream->row;
+
+	b = shm_row(f->serve.shm, &board_queues, row);
+	pool_put(get(f, 0, false), true);
+	ck_assert_uint_eq(atomic_load(&b->idle[0]), 1);
+	other_waits(f, other);
+	queue_on_mail(&f->serve, MAIL_IDLE, row);
+	for (unsigned i = 0; i < 3; i++)
+		ev_turn(f->serve.ev, 0);
+	ck_assert_uint_eq(f->server->nidle, 1);
+	/* and nobody is asked again for what helps nobody */
+	ck_assert_uint_eq(atomic_load(&b->idle[0]), 0);
+	lease_free(&other);
+	teardown(f);
+}
+END_TEST
+
 /* Bytes go ahead; such a connection is nobody else's. */
 START_TEST(test_first)
 {
@@ -670,6 +737,8 @@ main(void)
 	tcase_add_test(tc, test_idle_time);
 	tcase_add_test(tc, test_none_kept);
 	tcase_add_test(tc, test_makes_place);
+	tcase_add_test(tc, test_shared_idle);
+	tcase_add_test(tc, test_unlimited_idle);
 	tcase_add_test(tc, test_first);
 	tcase_add_test(tc, test_twins);
 	suite_add_tcase(s, tc);

@@ -211,13 +211,6 @@ pool_cancel(struct pool_wait *wait)
 	wait->waiting = false;
 }
 
-struct server *
-pool_server(const struct up_conn *c)
-{
-	(void)c;
-	return w.asked;
-}
-
 struct stream *
 pool_stream(struct up_conn *c, struct arena *a)
 {
@@ -368,6 +361,13 @@ handler_part(const struct exchange *x)
 {
 	(void)x;
 	return &w.part;
+}
+
+struct str
+exchange_scheme(const struct exchange *x)
+{
+	(void)x;
+	return STR("http");
 }
 
 struct str

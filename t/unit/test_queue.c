@@ -14,8 +14,9 @@
 #include "up/names.h"
 #include "up/pool.h"
 #include "up/server_use.h"
+#include "up_env.h"
 
-#define NWAIT	8
+#define NWAIT	12
 #define OTHER	5	/* slot of another worker */
 #define THIRD	6
 
@@ -31,6 +32,7 @@ struct one {
 	struct queue_wait	 q;
 	struct pool_wait	 p;
 	struct tried		 tried;
+	uint64_t		 tag;		/* of tried */
 	enum fail		 why;
 	unsigned		 calls;
 	unsigned		 turn;		/* it was served as which */
@@ -42,9 +44,7 @@ static struct fix {
 	struct proc		 proc;
 	struct upstream_conf	 uc;
 	struct server_conf	 sc[2];
-	struct conf_obj		*objs[1];
-	const struct conf_section *sections[2];
-	const struct conf_obj	*slots[2];
+	struct up_env		 env;		/* of conf */
 	struct conf		 conf;
 	struct upstream		*up;
 	struct lease		*other;		/* another worker's */
@@ -67,29 +67,12 @@ on_letter(void *ctx, enum mail_topic topic, uint32_t key)
 static void
 publish(uint64_t number)
 {
-	struct err	e;
-
-	f.uc.obj.name = STR("u");
-	f.uc.obj.section = &upstream_section;
 	f.uc.balance = &balancer_round_robin;
 	f.uc.queue = limits;
 	f.uc.pool = (struct pool_limits){ 64, 55000, 0, 0 };
-	f.uc.servers = (struct server_list){ f.sc, 2 };
 	f.uc.digest = number;
-	f.objs[0] = &f.uc.obj;
-	f.sections[0] = &upstream_section;
-	f.conf.sections = f.sections;
-	f.conf.number = number;
-	f.conf.objs[0].v = f.objs;
-	f.conf.objs[0].n = 1;
-	f.slots[0] = f.slots[1] = &f.uc.obj;
-	f.conf.names[0].slot = f.slots;
-	f.conf.names[0].cap = 1;
-	ck_assert_msg(upstream_link_rows(f.serve.shm, &f.conf, number, &e)
-	    == 0, "%s", e.text);
-	ck_assert_int_eq(upstream_part.prepare(&f.serve, &f.conf, &e), 0);
-	upstream_part.commit(&f.serve, &f.conf);
-	upstream_settle_rows(f.serve.shm, &f.conf);
+	up_env_set(&f.env, &f.conf, &f.uc, f.sc, 2, number);
+	up_env_publish(&f.serve, &f.conf);
 }
 
 /* Two servers of one connection each. */
@@ -129,7 +112,6 @@ setup(void)
 		    -1, &f.sc[i].addr, &e);
 		f.sc[i].text = i == 0 ? STR("one") : STR("two");
 		f.sc[i].max_conns = 1;
-		f.sc[i].weight = 1;
 	}
 	publish(1);
 	f.up = upstream_get(&f.serve, &f.uc);
@@ -215,14 +197,21 @@ on(struct queue_wait *q, enum fail why)
 }
 
 static enum fail
-join(unsigned i)
+join_max(unsigned i, int64_t length)
 {
-	struct one	*o = &f.one[i];
+	struct queue_limits	 l = { .length = length, .timeout = 20000 };
+	struct one		*o = &f.one[i];
 
 	o->q.on = on;
 	o->q.upstream = f.up;
 	o->q.tried = &o->tried;
-	return queue_join(&o->q, &limits);
+	return queue_join(&o->q, &l);
+}
+
+static enum fail
+join(unsigned i)
+{
+	return join_max(i, limits.length);
 }
 
 /* All places are the other worker's. */
@@ -348,10 +337,10 @@ START_TEST(test_older_elsewhere)
 	turns();
 	ck_assert_uint_eq(f.heard[MAIL_ROOM], 1);
 	ck_assert_uint_eq(f.one[0].calls, 0);
-	ck_assert(!queue_lets_idle(f.up));
+	ck_assert(!queue_lets_idle(f.up->servers[0]));
 	/* Of the same age: ours. */
 	other_waits(OTHER, 0);
-	ck_assert(queue_lets_idle(f.up));
+	ck_assert(queue_lets_idle(f.up->servers[0]));
 	queue_note_place(f.up);
 	turns();
 	ck_assert_uint_eq(f.one[0].turn, 1);
@@ -374,6 +363,115 @@ START_TEST(test_passed_on)
 	turns();
 	ck_assert_uint_eq(f.one[0].turn, 1);
 	ck_assert_uint_eq(f.heard[MAIL_ROOM], 1);
+}
+END_TEST
+
+/* The waiter has asked that server; it stays so for the whole test. */
+static void
+has_asked(unsigned i, unsigned server)
+{
+	struct one	*o = &f.one[i];
+
+	o->tag = f.up->servers[server]->tag;
+	o->tried = (struct tried){ &o->tag, 1, 1 };
+}
+
+/* Room that nobody here can use goes on, once, to those that are younger. */
+START_TEST(test_of_no_use)
+{
+	fill();
+	has_asked(0, 0);
+	ck_assert_int_eq(join(0), FAIL_NONE);
+	turns();
+	sleep_ms(2);
+	other_waits(OTHER, 0);
+	lease_give(f.other, word_of(f.up->servers[0]));
+	mail_post(f.proc.mail, 1, MAIL_ROOM, f.up->row);
+	turns();
+	ck_assert_uint_eq(f.one[0].calls, 0);
+	ck_assert_uint_eq(f.heard[MAIL_ROOM], 1);
+	/* A letter does not go back to who is older and has had it. */
+	other_waits(OTHER, 900);
+	mail_post(f.proc.mail, 1, MAIL_ROOM, f.up->row);
+	turns();
+	ck_assert_uint_eq(f.heard[MAIL_ROOM], 1);
+	/* Chosen here for its own connection, it begins with them. */
+	other_waits(OTHER, 5);
+	queue_note_place(f.up);
+	turns();
+	ck_assert_uint_eq(f.heard[MAIL_ROOM], 2);
+	/* Without a place there is nothing to pass on. */
+	ck_assert(lease_take(f.other, word_of(f.up->servers[0])));
+	mail_post(f.proc.mail, 1, MAIL_ROOM, f.up->row);
+	turns();
+	ck_assert_uint_eq(f.heard[MAIL_ROOM], 2);
+}
+END_TEST
+
+static void
+set_limit(unsigned server, uint32_t limit)
+{
+	struct lease_word	*l;
+
+	l = shm_row(f.serve.shm, &lease_words,
+	    word_of(f.up->servers[server]));
+	atomic_store(&l->limit, limit);
+}
+
+/* Behind the one that the letter was for, not behind who is left here. */
+START_TEST(test_between)
+{
+	fill();
+	ck_assert_int_eq(join(0), FAIL_NONE);
+	sleep_ms(2);
+	other_waits(OTHER, 0);
+	sleep_ms(2);
+	has_asked(1, 0);
+	ck_assert_int_eq(join(1), FAIL_NONE);
+	turns();
+	set_limit(0, 3);
+	mail_post(f.proc.mail, 1, MAIL_ROOM, f.up->row);
+	turns();
+	ck_assert_uint_eq(f.one[0].turn, 1);
+	ck_assert_uint_eq(f.one[1].calls, 0);
+	ck_assert_uint_eq(f.heard[MAIL_ROOM], 1);
+}
+END_TEST
+
+/* Many that have asked it before do not hide one that has not. */
+START_TEST(test_behind_many)
+{
+	fill();
+	for (unsigned i = 0; i < NWAIT; i++) {
+		if (i < NWAIT - 1)
+			has_asked(i, 0);
+		ck_assert_int_eq(join_max(i, NWAIT), FAIL_NONE);
+	}
+	lease_give(f.other, word_of(f.up->servers[0]));
+	mail_post(f.proc.mail, 1, MAIL_ROOM, f.up->row);
+	turns();
+	ck_assert_uint_eq(f.one[NWAIT - 1].turn, 1);
+	for (unsigned i = 0; i < NWAIT - 1; i++)
+		ck_assert_uint_eq(f.one[i].calls, 0);
+}
+END_TEST
+
+/* With room for all who wait nobody needs what is pooled. */
+START_TEST(test_roomy)
+{
+	fill();
+	other_waits(OTHER, 500);
+	ck_assert(!queue_lets_idle(f.up->servers[0]));
+	ck_assert(!queue_has_spare(f.up->servers[0]));
+	set_limit(0, 2);
+	ck_assert(queue_lets_idle(f.up->servers[0]));
+	ck_assert(!queue_has_spare(f.up->servers[0]));
+	ck_assert(!queue_lets_idle(f.up->servers[1]));
+	set_limit(0, 3);
+	ck_assert(queue_has_spare(f.up->servers[0]));
+	set_limit(1, 0);
+	ck_assert(queue_lets_idle(f.up->servers[1]));
+	ck_assert(queue_has_spare(f.up->servers[1]));
 }
 END_TEST
 
@@ -443,13 +541,13 @@ START_TEST(test_asks_idle)
 	ck_assert_uint_eq(f.heard[MAIL_IDLE], 1);
 	/* We have none, and hand the question on. */
 	f.heard[MAIL_IDLE] = 0;
-	queue_note_idle(f.up);
+	queue_note_idle(f.up->servers[0]);
 	ck_assert_uint_eq(f.heard[MAIL_IDLE], 0);
 	turns();
 	ck_assert_uint_eq(f.heard[MAIL_IDLE], 1);
 	queue_leave(&f.one[0].q);
 	/* Nobody waits: it is noted that there may be some. */
-	queue_note_idle(f.up);
+	queue_note_idle(f.up->servers[0]);
 	ck_assert_uint_ne(atomic_load(&row()->idle[0]) & 1ULL << 1, 0);
 	turns();
 	ck_assert_uint_eq(f.heard[MAIL_IDLE], 1);
@@ -478,6 +576,10 @@ main(void)
 	tcase_add_test(tc, test_due);
 	tcase_add_test(tc, test_older_elsewhere);
 	tcase_add_test(tc, test_passed_on);
+	tcase_add_test(tc, test_of_no_use);
+	tcase_add_test(tc, test_between);
+	tcase_add_test(tc, test_behind_many);
+	tcase_add_test(tc, test_roomy);
 	tcase_add_test(tc, test_hung);
 	tcase_add_test(tc, test_forget);
 	tcase_add_test(tc, test_sweep);

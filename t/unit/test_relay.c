@@ -6,8 +6,12 @@
 
 #include <sys/socket.h>
 
+#include <arpa/inet.h>
+#include <netinet/in.h>
+
 #include <check.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -15,7 +19,7 @@
 
 #include "base/must.h"
 
-enum { MEMORY, SOCKETS, PIPES, NKIND };
+enum { MEMORY, SOCKETS, PIPES, NKIND, TCP };
 
 static struct ev	*ev;
 static struct page_pool	 pages;
@@ -53,6 +57,30 @@ on_moved(struct relay *rl, unsigned side, size_t g, size_t p)
 	put[side] += p;
 }
 
+/* Over loopback; with little room for what nobody reads. */
+static void
+open_tcp(int fd[2])
+{
+	struct sockaddr_in	a = { .sin_family = AF_INET };
+	socklen_t		n = sizeof(a);
+	int			l = socket(AF_INET, SOCK_STREAM, 0);
+	int			small = 8192;
+
+	a.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+	ck_assert_int_eq(bind(l, (struct sockaddr *)&a, n), 0);
+	ck_assert_int_eq(listen(l, 1), 0);
+	ck_assert_int_eq(getsockname(l, (struct sockaddr *)&a, &n), 0);
+	fd[1] = socket(AF_INET, SOCK_STREAM, 0);
+	ck_assert_int_eq(setsockopt(fd[1], SOL_SOCKET, SO_RCVBUF, &small,
+	    sizeof(small)), 0);
+	ck_assert_int_eq(connect(fd[1], (struct sockaddr *)&a, n), 0);
+	fd[0] = accept(l, NULL, NULL);
+	ck_assert_int_ge(fd[0], 0);
+	close(l);
+	for (int i = 0; i < 2; i++)
+		ck_assert_int_eq(fcntl(fd[i], F_SETFL, O_NONBLOCK), 0);
+}
+
 static void
 open_side(int kind, unsigned i)
 {
@@ -64,8 +92,11 @@ open_side(int kind, unsigned i)
 		far_io[i] = io_mem_end(mem[i], 1, on_far);
 		return;
 	}
-	ck_assert_int_eq(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0,
-	    fd), 0);
+	if (kind == TCP)
+		open_tcp(fd);
+	else
+		ck_assert_int_eq(socketpair(AF_UNIX, SOCK_STREAM |
+		    SOCK_NONBLOCK, 0, fd), 0);
 	for (int k = 0; k < 2; k++)
 		ck_assert_int_eq(io_sock_open(&sock[i][k], ev, fd[k],
 		    IO_C_TRY, on_far, NULL), 0);
@@ -425,9 +456,86 @@ START_TEST(test_last_words)
 	turns();
 	ck_assert_int_eq(read_far(1 - side, buf, sizeof(buf), &n), IO_OK);
 	ck_assert_uint_eq(n, 3);
+	expect_rc(1 - side, IO_EOF);
+	io_close(far_io[1 - side], false);
+	turns();
 	ck_assert_uint_eq(novers, 1);
 	ck_assert_int_eq(how, RELAY_BROKEN);
 	ck_assert_uint_eq(who, side);
+	finish();
+}
+END_TEST
+
+/* What the kernel has for the one is not lost by a reset of the other. */
+START_TEST(test_words_unsent)
+{
+	static char	buf[65536];
+	unsigned	side = (unsigned)_i;
+	size_t		sum = 0, n;
+	enum io_rc	rc;
+
+	begin(TCP, 0);
+	(void)fill(side, 60000);
+	ck_assert_uint_eq(put[1 - side], 60000);
+	ck_assert_uint_gt(io_unsent(near_io[1 - side]), 0);
+	/* unread, it would make the kernel reset */
+	(void)fill(1 - side, 4096);
+	io_close(far_io[side], true);
+	turns();
+	(void)fill(1 - side, 4096);
+	ck_assert_uint_eq(novers, 0);
+	ck_assert_uint_eq(pages.live, 0);
+	while ((rc = read_far(1 - side, buf, sizeof(buf), &n)) == IO_OK ||
+	    (rc == IO_AGAIN && sum < 60000)) {
+		check_bytes(buf, n, sum);
+		sum += n;
+	}
+	ck_assert_int_eq(rc, IO_EOF);
+	ck_assert_uint_eq(sum, 60000);
+	io_close(far_io[1 - side], false);
+	while (novers == 0)
+		ev_turn(ev, 100);
+	ck_assert_int_eq(how, RELAY_BROKEN);
+	ck_assert_uint_eq(who, side);
+	finish();
+}
+END_TEST
+
+/* Who neither takes them nor goes is not waited for. */
+START_TEST(test_words_not_taken)
+{
+	uint64_t	begun;
+
+	begin(TCP, 0);
+	(void)fill(0, 60000);
+	begun = ev_ms(ev);
+	io_close(far_io[0], true);
+	while (novers == 0)
+		ev_turn(ev, 100);
+	ck_assert_int_eq(how, RELAY_BROKEN);
+	ck_assert_uint_ge(ev_ms(ev) - begun, 1900);
+	finish();
+}
+END_TEST
+
+/* A side that said its end and then is gone has missed nothing. */
+START_TEST(test_end_of_closed)
+{
+	unsigned	side = (unsigned)_i;
+
+	begin(TCP, 0);
+	send_all(side, "all");
+	io_shutdown(far_io[side]);
+	turns();
+	expect(1 - side, "all");
+	expect_rc(1 - side, IO_EOF);
+	io_close(far_io[side], true);
+	turns();
+	ck_assert_uint_eq(novers, 0);
+	io_shutdown(far_io[1 - side]);
+	turns();
+	ck_assert_uint_eq(novers, 1);
+	ck_assert_int_eq(how, RELAY_DONE);
 	finish();
 }
 END_TEST
@@ -468,6 +576,9 @@ main(void)
 	tcase_add_test(t, test_idle);
 	tcase_add_loop_test(t, test_broken, 0, 2);
 	tcase_add_loop_test(t, test_last_words, 0, 2);
+	tcase_add_loop_test(t, test_words_unsent, 0, 2);
+	tcase_add_test(t, test_words_not_taken);
+	tcase_add_loop_test(t, test_end_of_closed, 0, 2);
 	tcase_add_loop_test(t, test_stop, 0, NKIND);
 	suite_add_tcase(s, t);
 	sr = srunner_create(s);

@@ -177,6 +177,18 @@ START_TEST(test_long)
 }
 END_TEST
 
+START_TEST(test_port)
+{
+	struct sock_addr	four = addr("1.2.3.4:80");
+	struct sock_addr	six = addr("[::1]:65535");
+	struct sock_addr	path = addr("unix:/a:80");
+
+	ck_assert_uint_eq(sock_port(&four), 80);
+	ck_assert_uint_eq(sock_port(&six), 65535);
+	ck_assert_uint_eq(sock_port(&path), 0);
+}
+END_TEST
+
 START_TEST(test_eq)
 {
 	static const char *const t[] = {
@@ -461,6 +473,7 @@ main(void)
 	tcase_add_loop_test(tc, test_good, 0, sizeof(good) / sizeof(good[0]));
 	tcase_add_loop_test(tc, test_bad, 0, sizeof(bad) / sizeof(bad[0]));
 	tcase_add_test(tc, test_long);
+	tcase_add_test(tc, test_port);
 	tcase_add_test(tc, test_eq);
 	tcase_add_test(tc, test_abstract);
 	suite_add_tcase(s, tc);

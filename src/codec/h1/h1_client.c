@@ -349,16 +349,32 @@ read_body(struct h1cc *c)
 	}
 }
 
+/*
+ * What bytes before the request say of the server: a pooled connection
+ * has an end that was late, but who speaks first on a new one does not
+ * speak HTTP, or tries to answer what nobody has asked.
+ */
+static enum fail
+blame_early(const struct h1cc *c, enum io_rc rc)
+{
+	if (c->s == NULL)
+		return FAIL_NONE;
+	return rc == IO_OK && !c->s->st.reused ? FAIL_BAD_RESPONSE_LINE :
+	    FAIL_RESET_BEFORE_HEAD;
+}
+
 /* Whatever comes while nothing was asked ends the connection. */
 static void
 check_idle(struct h1cc *c)
 {
-	size_t	got;
+	enum io_rc	rc;
+	size_t		got;
 
-	if (h1_inbuf_read(&c->in, c->io, c->env->pages, &got) == IO_AGAIN)
+	rc = h1_inbuf_read(&c->in, c->io, c->env->pages, &got);
+	if (rc == IO_AGAIN)
 		h1_inbuf_trim(&c->in);
 	else
-		fail(c, c->s != NULL ? FAIL_RESET_BEFORE_HEAD : FAIL_NONE);
+		fail(c, blame_early(c, rc));
 }
 
 /* What comes before the first byte of a request has left answers nobody. */
@@ -421,6 +437,12 @@ on_flush(struct ev_task *t)
 	if (s->broken != FAIL_NONE) {
 		fail(c, s->broken);
 		return;
+	}
+	/* It came with the connect: no event of its own will tell. */
+	if (!is_asked(c) && io_can(c->io, IO_R)) {
+		check_idle(c);
+		if (c->s != s)
+			return;
 	}
 	rc = s->out_lost ? IO_OK : write_out(c, s);
 	if (rc == IO_EOF) {

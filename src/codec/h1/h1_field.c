@@ -2,7 +2,7 @@
  * Field lines of HTTP/1.1 and what they say about framing (RFC 9112 5, 6
  * and 9).  Workers; pure but for the array of fields.
  *
- * A line is read once: the name by table up to the colon, the value by
+ * A line is read once: the name up to the colon, the value by
  * sixteen bytes up to the first byte that no value has, which must be the
  * CR of the line's end.  Any other end is the error, and the byte that
  * ended the run says which.  Then the few fields that concern the codec
@@ -15,13 +15,6 @@
 
 #define FIELDS_MAX	10000	/* where the configuration sets no limit */
 #define OPTIONS_MAX	64	/* fields named by Connection */
-
-/* The slice from i on; i is no more than its length. */
-static struct str
-from_on(struct str s, size_t i)
-{
-	return str_make(s.p + i, s.n - i);
-}
 
 static bool
 is_space(char c)
@@ -41,33 +34,47 @@ blame(struct str line, size_t i, enum fail other)
 	return other;
 }
 
-/* One field line at the front of in; *used is its length with CRLF. */
-static enum fail
-parse_line(struct str in, uint64_t max, struct hdr *h, size_t *used)
+/* Where the name ends.  The colon ends one that has a row: it is a token. */
+static size_t
+find_colon(struct str in, enum hdr_id *id)
 {
-	size_t	colon = scan_token(in);
-	size_t	from;
-	size_t	end;
+	size_t	n = scan_to(in, ':');
+
+	*id = hdr_find_id(str_make(in.p, n));
+	return *id != HDR_OTHER && n < in.n ? n : scan_token(in);
+}
+
+/* One field line at the front of in; *next is behind its CRLF. */
+static enum fail
+parse_line(struct str in, uint64_t max, struct hdr *h, const char **next)
+{
+	enum hdr_id	 id;
+	size_t		 colon = find_colon(in, &id);
+	const char	*end = in.p + in.n, *from, *to;
+	unsigned	 flags = hdr_flags(id) | HDR_F_GOOD;
 
 	if (colon == 0 && in.n > 0 && is_space(in.p[0]))
 		return FAIL_FIELD_FOLDED;
 	if (colon == 0 || colon == in.n || in.p[colon] != ':')
 		return blame(in, colon, FAIL_BAD_FIELD_NAME);
-	from = colon + 1;
-	while (from < in.n && is_space(in.p[from]))
+	from = in.p + colon + 1;
+	while (from < end && is_space(*from))
 		from++;
-	end = from + scan_value(from_on(in, from));
-	if (max != 0 && end > max)
+	to = from + scan_value(str_make(from, (size_t)(end - from)));
+	if (max != 0 && (size_t)(to - in.p) > max)
 		return FAIL_FIELD_TOO_LARGE;
-	if (end + 1 >= in.n || in.p[end] != '\r' || in.p[end + 1] != '\n')
-		return blame(in, end, FAIL_BAD_FIELD_VALUE);
-	*used = end + 2;
-	h->flags = from == colon + 2 && in.p[colon + 1] == ' ' &&
-	    end > from && !is_space(in.p[end - 1]) ? HDR_F_LINE : 0;
-	while (end > from && is_space(in.p[end - 1]))
-		end--;
+	if (end - to < 2 || to[0] != '\r' || to[1] != '\n')
+		return blame(in, (size_t)(to - in.p), FAIL_BAD_FIELD_VALUE);
+	*next = to + 2;
+	if (from == in.p + colon + 2 && from[-1] == ' ' && to > from &&
+	    !is_space(to[-1]))
+		flags |= HDR_F_LINE;
+	while (to > from && is_space(to[-1]))
+		to--;
 	h->name = str_make(in.p, colon);
-	h->val = str_make(in.p + from, end - from);
+	h->val = str_make(from, (size_t)(to - from));
+	h->id = (uint16_t)id;
+	h->flags = (uint16_t)flags;
 	return FAIL_NONE;
 }
 
@@ -75,24 +82,26 @@ enum fail
 h1_field_parse(struct str *rest, const struct codec_limits *lim,
     struct arena *a, struct hdrs *hs)
 {
-	uint64_t	max = lim->header_count;
-	struct hdr	h;
-	size_t		used;
-	enum fail	why;
+	uint64_t	 max = lim->header_count;
+	struct str	 in = *rest;
+	const char	*next = NULL;
+	struct hdr	*h;
+	enum fail	 why;
 
 	if (max == 0 || max > FIELDS_MAX)
 		max = FIELDS_MAX;
-	while (rest->n < 2 || memcmp(rest->p, "\r\n", 2) != 0) {
-		why = parse_line(*rest, lim->header_field, &h, &used);
-		if (why != FAIL_NONE)
+	while (in.n < 2 || memcmp(in.p, "\r\n", 2) != 0) {
+		h = hdr_new(a, hs);
+		why = parse_line(in, lim->header_field, h, &next);
+		if (why == FAIL_NONE && hs->n > max)
+			why = FAIL_TOO_MANY_FIELDS;
+		if (why != FAIL_NONE) {
+			hs->n--;
 			return why;
-		if (hs->n >= max)
-			return FAIL_TOO_MANY_FIELDS;
-		hdr_add_name(a, hs, h.name, h.val);
-		hs->v[hs->n - 1].flags |= h.flags;
-		*rest = from_on(*rest, used);
+		}
+		in = str_make(next, in.n - (size_t)(next - in.p));
 	}
-	*rest = from_on(*rest, 2);
+	*rest = str_make(in.p + 2, in.n - 2);
 	return FAIL_NONE;
 }
 
@@ -183,6 +192,7 @@ tell_one(struct h1_told *t, const struct hdr *h)
 		tell_option(t, h->val);
 		break;
 	case HDR_UPGRADE:
+		t->nupgrade++;
 		if (t->protocol.n == 0)
 			t->protocol = h->val;
 		break;

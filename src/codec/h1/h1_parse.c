@@ -19,24 +19,38 @@
 
 /* --- the end of a head --- */
 
+/* A line feed at i: is it the end, *rc, or that of one more line? */
+static bool
+is_end(struct str in, size_t i, size_t *end, enum h1_rc *rc)
+{
+	if (i == 0 || in.p[i - 1] != '\r') {
+		*end = i;
+		*rc = H1_BAD;
+		return true;
+	}
+	if (i > 1 && in.p[i - 2] != '\n')
+		return false;
+	*end = i + 1;
+	*rc = H1_DONE;
+	return true;
+}
+
 enum h1_rc
 h1_find_end(struct str in, size_t *seen, size_t *end)
 {
-	const char	*lf;
-	size_t		 i = *seen;
+	size_t		i = *seen;
+	unsigned	bits;
+	enum h1_rc	rc;
 
-	while (i < in.n && (lf = memchr(in.p + i, '\n', in.n - i)) != NULL) {
-		i = (size_t)(lf - in.p);
-		if (i == 0 || in.p[i - 1] != '\r') {
-			*end = i;
-			return H1_BAD;
-		}
-		if (i == 1 || in.p[i - 2] == '\n') {
-			*end = i + 1;
-			return H1_DONE;
-		}
-		i++;
-	}
+	for (; in.n - i >= SCAN_STEP; i += SCAN_STEP)
+		for (bits = scan_bits(in.p + i, '\n'); bits != 0;
+		    bits &= bits - 1)
+			if (is_end(in, i + (size_t)__builtin_ctz(bits), end,
+			    &rc))
+				return rc;
+	for (; i < in.n; i++)
+		if (in.p[i] == '\n' && is_end(in, i, end, &rc))
+			return rc;
 	*seen = in.n;
 	return H1_MORE;
 }
@@ -152,13 +166,12 @@ h1_find_head(struct str in, const struct codec_limits *lim, bool request,
 static enum fail
 cut_line(struct str *rest, struct str *line)
 {
-	ptrdiff_t	at = str_find(*rest, '\r', 0);
-	size_t		n = at < 0 ? rest->n : (size_t)at;
+	size_t	n = scan_to(*rest, '\r');
 
 	if (n + 1 >= rest->n || rest->p[n + 1] != '\n')
 		return FAIL_BARE_CR;
-	*line = str_sub(*rest, 0, n);
-	*rest = str_sub(*rest, n + 2, rest->n);
+	*line = str_make(rest->p, n);
+	*rest = str_make(rest->p + n + 2, rest->n - n - 2);
 	return str_find(*line, '\n', 0) < 0 ? FAIL_NONE : FAIL_BARE_LF;
 }
 
@@ -182,8 +195,11 @@ static enum fail
 parse_request_line(struct str line, const struct codec_limits *lim,
     struct msg *m, struct str *target)
 {
-	size_t	n = scan_token(line);
+	size_t	n = scan_to(line, ' ');
 
+	m->meth = (uint8_t)msg_method(str_make(line.p, n));
+	if (m->meth == METHOD_OTHER)
+		n = scan_token(line);
 	if (n == 0 || (n < line.n && line.p[n] != ' '))
 		return FAIL_BAD_METHOD;
 	m->method = str_sub(line, 0, n);
@@ -199,9 +215,8 @@ parse_request_line(struct str line, const struct codec_limits *lim,
 		return FAIL_BAD_REQUEST_LINE;
 	*target = str_sub(line, 0, n);
 	line = str_sub(line, n + 1, line.n);
-	if (str_find(line, ' ', 0) >= 0)
+	if (scan_to(line, ' ') < line.n)
 		return FAIL_BAD_REQUEST_LINE;
-	m->meth = (uint8_t)msg_method(m->method);
 	return read_version(line, &m->minor);
 }
 
@@ -375,17 +390,20 @@ h1_parse_request(struct str head, const struct codec_limits *lim,
 static enum fail
 parse_status_line(struct str line, struct msg *m)
 {
-	uint64_t	status;
 	struct str	s = str_sub(line, VERSION_LEN, line.n);
+	unsigned	a, b, c;
 
 	if (read_version(str_sub(line, 0, VERSION_LEN), &m->minor) !=
 	    FAIL_NONE)
 		return FAIL_BAD_RESPONSE_LINE;
-	if (s.n < 4 || s.p[0] != ' ' ||
-	    str_to_u64(str_make(s.p + 1, 3), 599, &status) < 0 ||
-	    status < 100)
+	if (s.n < 4 || s.p[0] != ' ')
 		return FAIL_BAD_RESPONSE_LINE;
-	m->status = (uint16_t)status;
+	a = (unsigned char)s.p[1] - (unsigned)'0';
+	b = (unsigned char)s.p[2] - (unsigned)'0';
+	c = (unsigned char)s.p[3] - (unsigned)'0';
+	if (a < 1 || a > 5 || b > 9 || c > 9)
+		return FAIL_BAD_RESPONSE_LINE;
+	m->status = (uint16_t)(a * 100 + b * 10 + c);
 	m->reason = str_sub(s, 5, s.n);
 	if (s.n > 4 && (s.p[4] != ' ' || !hdr_is_value(m->reason)))
 		return FAIL_BAD_RESPONSE_LINE;
@@ -420,7 +438,8 @@ finish_headonly(struct msg *m, const struct h1_told *t,
 	} else if (t->te || f->length > 0) {
 		return FAIL_BAD_RESPONSE_FRAMING;
 	} else if (m->status == 101) {
-		if (!t->upgrade || t->protocol.n == 0)
+		/* of two protocols the client would be told one */
+		if (!t->upgrade || t->protocol.n == 0 || t->nupgrade > 1)
 			return FAIL_BAD_RESPONSE_FRAMING;
 		m->upgrade = true;
 		m->protocol = t->protocol;

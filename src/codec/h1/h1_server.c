@@ -17,6 +17,7 @@
 #include "base/must.h"
 
 #define LINGER_MS	2000		/* after an answer */
+#define APART_MS	20		/* that an answer may take unwatched */
 #define LINGER_BYTES	(256 * 1024)
 #define WRITE_LOOKS	16	/* of a limit: how late a stall is noticed */
 
@@ -266,7 +267,7 @@ arm(struct h1c *c, struct h1s *s)
 		want = H1S_WRITE;
 	else if (waits_for_body(s))
 		want = H1S_BODY;
-	if (want == s->timer && !s->moved)
+	if (want == s->timer && (!s->moved || want == H1S_NONE))
 		return;
 	s->timer = (uint8_t)want;
 	s->moved = false;
@@ -293,6 +294,23 @@ may_end_at_once(struct h1c *c)
 	return c->s->fr.close;
 }
 
+/*
+ * Whose client said that it asks once is not watched for a moment: if the
+ * answer comes in it, the connection ends without the loop knowing it.
+ */
+static bool
+may_wait_apart(struct h1c *c, struct h1s *s)
+{
+	if (s == NULL || c->state != H1C_RUN || s->slow || !s->fr.close ||
+	    !s->body.done || s->q.n > 0 || io_is_watched(c->io))
+		return false;
+	if (s->timer != H1S_WATCH) {
+		s->timer = H1S_WATCH;
+		set_timer(c, APART_MS);
+	}
+	return true;
+}
+
 void
 h1_server_settle(struct h1c *c)
 {
@@ -302,7 +320,7 @@ h1_server_settle(struct h1c *c)
 		return;
 	if (s != NULL && ev_is_posted(&s->flush))
 		return;
-	if (may_end_at_once(c))
+	if (may_end_at_once(c) || may_wait_apart(c, s))
 		return;
 	if (io_watch(c->io) == -1) {
 		h1_server_fail(c, FAIL_CLIENT_GONE, false);
@@ -435,8 +453,12 @@ on_timer(struct timer *t)
 		c->s->timer = H1S_NONE;
 		if (what == H1S_WRITE)
 			on_write_time(c);
-		else
+		else if (what == H1S_BODY)
 			on_body_time(c);
+		else if (what == H1S_WATCH) {
+			c->s->slow = true;
+			h1_server_settle(c);
+		}
 		break;
 	case H1C_LINGER:
 		die(c, FAIL_NONE, false);

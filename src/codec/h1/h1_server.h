@@ -45,7 +45,7 @@ struct h1c {
 };
 
 /* what the connection's timer measures while a request runs */
-enum h1s_timer { H1S_NONE, H1S_WRITE, H1S_BODY };
+enum h1s_timer { H1S_NONE, H1S_WRITE, H1S_BODY, H1S_WATCH };
 
 /* a request and its response; in an arena of its own */
 struct h1s {
@@ -69,6 +69,8 @@ struct h1s {
 	enum fail		 in_fail;	/* of the request's body */
 	uint8_t			 timer;		/* enum h1s_timer */
 	bool			 asked:1;	/* request() was called */
+	bool			 timed:1;	/* its head came in pieces */
+	bool			 slow:1;	/* its answer: be watched */
 	bool			 expect:1;	/* a 100 is waited for */
 	bool			 in_told:1;	/* in's abort was called */
 	bool			 head_sent:1;

@@ -54,13 +54,26 @@ begin(struct h1c *c)
 	c->state = H1C_HEAD;
 	c->close = false;
 	h1_server_idle(c, false);
+}
+
+/* A head that comes in pieces has so long; most come whole. */
+static void
+time_head(struct h1c *c)
+{
+	if (c->s->timed)
+		return;
+	c->s->timed = true;
 	if (c->env->limits.header_ms > 0)
 		ev_timer(c->env->ev, &c->timer, c->env->limits.header_ms);
 	else
 		ev_timer_off(c->env->ev, &c->timer);
 }
 
-/* The head is through, for better or worse: up with it. */
+/*
+ * The head is through, for better or worse: up with it.  A timer of the
+ * time before may run on: until something else is waited for it is nothing
+ * when it fires, and it is put off, not set anew, when this is over.
+ */
 static void
 ask(struct h1c *c)
 {
@@ -69,7 +82,6 @@ ask(struct h1c *c)
 	c->state = H1C_RUN;
 	c->requests++;
 	charge(c, REQUEST_COST);
-	ev_timer_off(c->env->ev, &c->timer);
 	s->asked = true;
 	s->st.up->request(&s->st);
 }
@@ -158,6 +170,7 @@ h1_server_read_head(struct h1c *c)
 			begin(c);
 		if (scan(c))
 			return true;
+		time_head(c);
 	}
 	rc = h1_inbuf_read(&c->in, c->io, c->env->pages, &got);
 	charge(c, got);

@@ -10,47 +10,76 @@
 #include "codec/h1/h1.h"
 
 #include "base/must.h"
+#include "base/put.h"
 #include "base/scan.h"
 #include "http/date.h"
+
+#define STATUS_SIZE	15	/* "HTTP/1.1 200 " and CRLF */
 
 static const char upper_hex[] = "0123456789ABCDEF";
 
 static char *
-copy(char *p, struct str s)
+put_crlf(char *p)
 {
-	if (s.n > 0)
-		memcpy(p, s.p, s.n);
-	return p + s.n;
+	return put_c(put_c(p, '\r'), '\n');
 }
 
-/* One line in one piece of room: a head has ten of them. */
+/* Into room that suffices. */
+static char *
+put_pair(char *p, struct str name, struct str val)
+{
+	p = put_c(put_c(put_str(p, name), ':'), ' ');
+	return put_crlf(put_str(p, val));
+}
+
+static size_t
+pair_size(struct str name, struct str val)
+{
+	return name.n + val.n + 4;
+}
+
 static void
 put_line(struct text *t, struct str name, struct str val)
 {
-	char	*p = text_room(t, name.n + val.n + 4);
+	char	*p = text_room(t, pair_size(name, val));
 
-	if (p == NULL)
-		return;
-	p = copy(p, name);
-	*p++ = ':';
-	*p++ = ' ';
-	p = copy(p, val);
-	*p++ = '\r';
-	*p = '\n';
+	if (p != NULL)
+		put_pair(p, name, val);
 }
 
 /* A name that has a row needs no second look. */
-static void
-put_field(struct text *t, const struct hdr *h)
+static bool
+is_good(const struct hdr *h)
 {
-	if (!hdr_is_value(h->val))
-		return;
-	if (h->id == HDR_OTHER && !hdr_is_token(h->name))
-		return;
-	if (h->id != HDR_OTHER && h->name.p == hdr_name(h->id).p)
-		put_line(t, hdr_wire_name(h->id), h->val);
-	else
-		put_line(t, h->name, h->val);
+	if (h->flags & HDR_F_GOOD)
+		return true;
+	return hdr_is_value(h->val) &&
+	    (h->id != HDR_OTHER || hdr_is_token(h->name));
+}
+
+/* n bytes at p, or where p has moved to; NULL: there is no room. */
+static char *
+need(struct text *t, char *p, size_t n)
+{
+	if (n <= (size_t)(t->p + t->cap - p))
+		return p;
+	t->n = (size_t)(p - t->p);
+	p = text_room(t, n);
+	if (p != NULL)
+		t->n -= n;
+	return p;
+}
+
+static char *
+put_field(struct text *t, char *p, const struct hdr *h)
+{
+	if (!is_good(h))
+		return p;
+	p = need(t, p, pair_size(h->name, h->val));
+	if (p == NULL)
+		return NULL;
+	return put_pair(p, h->flags & HDR_F_OURS ?
+	    hdr_wire_name((enum hdr_id)h->id) : h->name, h->val);
 }
 
 /* Host is the authority's and written from there. */
@@ -61,8 +90,9 @@ is_written(const struct hdr *h, unsigned not)
 }
 
 /* Lines that came one behind the other go so, in one piece. */
-static void
-put_lines(struct text *t, const struct hdrs *hs, size_t *i, unsigned not)
+static char *
+put_lines(struct text *t, char *to, const struct hdrs *hs, size_t *i,
+    unsigned not)
 {
 	const struct hdr	*h = &hs->v[*i];
 	const char		*p = h->name.p;
@@ -76,25 +106,32 @@ put_lines(struct text *t, const struct hdrs *hs, size_t *i, unsigned not)
 		end = h->val.p + h->val.n + 2;
 		++*i;
 	}
-	text_add(t, str_make(p, (size_t)(end - p)));
+	to = need(t, to, (size_t)(end - p));
+	return to == NULL ? NULL :
+	    put_str(to, str_make(p, (size_t)(end - p)));
 }
 
+/* A head has ten of them: they are counted at the end. */
 static void
 put_fields(struct text *t, const struct hdrs *hs, unsigned not)
 {
 	const struct hdr	*h;
+	char			*p;
 
 	if (hs->nline > 0)
 		text_add(t, hs->lines);
-	for (size_t i = hs->nline; i < hs->n; i++) {
+	if (t->cut)
+		return;
+	p = t->p + t->n;
+	for (size_t i = hs->nline; p != NULL && i < hs->n; i++) {
 		h = &hs->v[i];
-		if (!is_written(h, not))
-			continue;
-		if (h->flags & HDR_F_LINE)
-			put_lines(t, hs, &i, not);
-		else
-			put_field(t, h);
+		if (is_written(h, not))
+			p = h->flags & HDR_F_LINE ?
+			    put_lines(t, p, hs, &i, not) :
+			    put_field(t, p, h);
 	}
+	if (p != NULL)
+		t->n = (size_t)(p - t->p);
 }
 
 /* A target that was made of other text: what is no VCHAR goes escaped. */
@@ -118,9 +155,10 @@ put_target(struct text *t, struct str s)
 static void
 put_length(struct text *t, int64_t n)
 {
-	text_add(t, STR("Content-Length: "));
-	text_u64(t, (uint64_t)n);
-	text_add(t, STR("\r\n"));
+	char	num[PUT_U64_MAX];
+
+	put_line(t, STR("Content-Length"), str_make(num,
+	    (size_t)(put_u64(num, (uint64_t)n) - num)));
 }
 
 /* Methods whose content is looked for: without any, that is told. */
@@ -189,13 +227,19 @@ h1_write_request(struct text *t, const struct msg *m, bool chunked)
 static void
 put_status(struct text *t, const struct msg *m)
 {
+	struct str	why = m->reason;
+	char		*p;
+
 	must(m->status >= 100 && m->status <= 599);
-	text_add(t, STR("HTTP/1.1 "));
-	text_u64(t, m->status);
-	text_c(t, ' ');
-	text_add(t, m->reason.n > 0 && hdr_is_value(m->reason) ?
-	    m->reason : msg_reason(m->status));
-	text_add(t, STR("\r\n"));
+	if (why.n == 0 || !hdr_is_value(why))
+		why = msg_reason(m->status);
+	p = text_room(t, STATUS_SIZE + why.n);
+	if (p == NULL)
+		return;
+	p = put_str(p, STR("HTTP/1.1 "));
+	p = put_c(p, (char)('0' + m->status / 100));
+	p = put_c(put_two(p, m->status), ' ');
+	put_crlf(put_str(p, why));
 }
 
 /*

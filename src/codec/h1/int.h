@@ -14,6 +14,7 @@ struct h1_told {
 	struct str	protocol;	/* the first Upgrade */
 	unsigned	nhost;
 	unsigned	nlength;
+	unsigned	nupgrade;
 	unsigned	ncoding;	/* elements of Transfer-Encoding */
 	unsigned	nchunked;	/* of them "chunked" */
 	bool		te:1;		/* there is a Transfer-Encoding */

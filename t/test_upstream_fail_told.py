@@ -1,0 +1,87 @@
+"""What is told of a failure beside the word itself: of attempts that
+another one follows, of a hundred at once, and to the client."""
+import json
+import os
+import re
+
+import pytest
+
+from lib import http, net, proc
+from lib.fail_env import ONE, counts, proxied
+from lib.peer import raw
+
+# --- attempts that another one follows ---
+
+def test_another_server(sluice, peer):
+    """The client is served; what failed is told, counted and noted."""
+    dead, app = f"127.0.0.1:{net.free_port()}", peer()
+    s = sluice(proxied(dead, app.addr, top=ONE))
+    ids = [http.get(s.port, "/app")["x-request-id"] for _ in range(2)]
+    n = counts(s)
+    failed = n["upstream_attempts_failed_total", "dial_refused"]
+    assert failed >= 1 and n["requests_failed_total", "dial_refused"] == 0
+    lines = [json.loads(ln) for ln in s.wait_log("another server is asked",
+                                                 failed)]
+    assert {ln["level"] for ln in lines} == {"warning"}
+    assert {ln["request"] for ln in lines} <= set(ids)
+    shown, = s.ctl_json("why", "dial_refused")["failures"]
+    assert shown["requests"] == 0 and shown["attempts"] == failed
+    assert shown["last"]["server"] == dead
+    assert shown["last"]["id"] in ids
+
+
+def test_flood(sluice):
+    """A hundred lines of a row in a second; the rest is a number."""
+    s = sluice(proxied(f"127.0.0.1:{net.free_port()}", top=ONE))
+    with http.Client(s.port) as c:
+        for _ in range(250):
+            assert c.get("/app").status == 502
+    s.wait_log(r'suppressed \d+ lines like \\"dial_refused\\"')
+    told = [r for r in s.log() if "attempt 1 failed" in r.get("msg", "")]
+    held = sum(int(re.search(r"suppressed (\d+)", r["msg"])[1])
+               for r in s.log() if "suppressed" in r.get("msg", ""))
+    assert 100 <= len(told) < 250 and len(told) + held <= 250
+    assert counts(s)["upstream_attempts_failed_total",
+                     "dial_refused"] == 250
+
+
+# --- what a client is told ---
+
+@pytest.mark.parametrize("how", ["off", "on", "full"])
+def test_proxy_status(sluice, peer, how):
+    app = peer([raw(b"HTTP/1.1 200 OK\r\nA B: c\r\n\r\n", then_close=True)])
+    dead = f"127.0.0.1:{net.free_port()}"
+    s = sluice(proxied(app.addr, top=ONE.replace(
+        "[sluice]", f"[sluice]\nproxy_status = {how}")) + f"""
+[upstream dead]
+server = {dead}
+[route dead]
+path = /dead
+upstream = dead
+""")
+    bad = http.get(s.port, "/app").get("proxy-status")
+    refused = http.get(s.port, "/dead").get("proxy-status")
+    if how == "off":
+        assert bad is None and refused is None
+    elif how == "on":
+        assert bad == "sluice; error=http_protocol_error; " \
+            'received-status=200; details="bad_response_field"'
+        assert refused == "sluice; error=connection_refused; " \
+            'details="dial_refused"'
+    else:
+        assert bad == "sluice; error=http_protocol_error; " \
+            f'received-status=200; next-hop="{app.addr}"; ' \
+            'details="bad_response_field"'
+        assert refused == "sluice; error=connection_refused; " \
+            f'next-hop="{dead}"; details="dial_refused: connect: ' \
+            f'{os.strerror(111)}"'
+
+
+def test_why_without_anybody(tmp):
+    """What a failure means is known without a sluiced."""
+    s = proc.Sluice(tmp)
+    done = s.ctl("why", "dial_refused")
+    assert done.stdout.startswith("dial_refused: ")
+    assert "nobody answers" in done.stderr and "seen" not in done.stdout
+    assert s.ctl("why", "nothing", ok=False).returncode == 2
+    s.close()
