@@ -174,7 +174,9 @@ SRCS_UP = \
 	src/up/breaker_conf.c \
 	src/up/breaker_pick.c \
 	src/up/breaker_sweep.c \
+	src/up/census.c \
 	src/up/dial_fail.c \
+	src/up/fail_count.c \
 	src/up/members.c \
 	src/up/name_conf.c \
 	src/up/names_rows.c \
@@ -222,6 +224,7 @@ SRCS_HANDLER = \
 # control: the socket and its API
 SRCS_CONTROL = \
 	src/control/api.c \
+	src/control/api_balance.c \
 	src/control/api_explain.c \
 	src/control/api_failures.c \
 	src/control/api_log.c \
@@ -288,6 +291,7 @@ SRCS_CLI = \
 	src/cli/peek.c \
 	src/cli/server.c \
 	src/cli/show.c \
+	src/cli/show_balance.c \
 	src/cli/show_explain.c \
 	src/cli/show_log.c \
 	src/cli/show_names.c \

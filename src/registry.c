@@ -17,6 +17,7 @@
 #include "handler/proxy.h"
 #include "handler/static.h"
 #include "up/breaker.h"
+#include "up/fail_count.h"
 #include "up/names.h"
 #include "up/server_use.h"
 
@@ -157,6 +158,7 @@ const struct shm_region *const shm_regions[] = {
 	&board_server_uses,
 	&board_breakers,
 	&board_breaker_confs,
+	&board_fail_counts,
 	&board_upstreams,
 	&board_names,
 	&board_queues,

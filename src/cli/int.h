@@ -20,5 +20,7 @@ void show_safe(struct show *, const json_t *, const char *name);
 void show_paint(struct show *, enum show_color, struct str word);
 /* Lines stay lines; whatever else is in them is escaped. */
 void show_lines(struct show *, struct str text);
+/* A table of weights and breakers, where they say anything: show_balance.c. */
+void show_balance(struct show *, const json_t *servers);
 
 #endif

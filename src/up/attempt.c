@@ -11,6 +11,7 @@
 #include "base/must.h"
 #include "core/stat.h"
 #include "os/proc.h"
+#include "up/fail_count.h"
 #include "up/server_use.h"
 #include "up/upstream.h"
 
@@ -87,6 +88,7 @@ judge(struct attempt *a, enum fail why)
 			atomic_store(&s->live->fails, 0);
 		return;
 	}
+	fail_count_add(s->upstream->serve->shm, s->upstream->row, why);
 	ms = ev_wall_ms(s->upstream->serve->ev);
 	atomic_fetch_add(&s->live->fails, 1);
 	atomic_fetch_add(&s->live->failures, 1);

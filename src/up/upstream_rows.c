@@ -18,6 +18,7 @@
 
 #include "base/must.h"
 #include "up/breaker.h"
+#include "up/fail_count.h"
 #include "up/int.h"
 #include "up/names.h"
 #include "up/queue.h"
@@ -467,7 +468,8 @@ link_upstream(struct linker *l, const struct upstream_conf *c, struct err *e)
 	atomic_store(&u->generation, l->number);
 	at = upstream_rows_find(&l->rows, c->obj.name);
 	if (link_queue(l, u, (uint32_t)at, e) == -1 ||
-	    breaker_link(l->shm, (uint32_t)at, c, fresh, e) == -1)
+	    breaker_link(l->shm, (uint32_t)at, c, fresh, e) == -1 ||
+	    fail_count_link(l->shm, (uint32_t)at, fresh, e) == -1)
 		return -1;
 	for (size_t i = 0; i < c->servers.n; i++)
 		if (link_server(l, c->obj.name, &c->servers.v[i], e) == -1)
@@ -586,6 +588,7 @@ upstream_cost(const struct conf *conf, unsigned processes)
 	    use_cost(servers, processes) +
 	    shm_cost(&board_breakers, servers) +
 	    shm_cost(&board_breaker_confs, (uint32_t)all.n) +
+	    shm_cost(&board_fail_counts, (uint32_t)all.n) +
 	    shm_cost(&board_upstreams, (uint32_t)all.n) +
 	    shm_cost(&board_queues, (uint32_t)all.n) +
 	    shm_cost(&lease_words, words) + shm_cost(&board_names, names);
