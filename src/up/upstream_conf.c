@@ -10,6 +10,7 @@
 
 #include "base/must.h"
 #include "base/vec.h"
+#include "up/breaker_conf.h"
 #include "up/fallback.h"
 #include "up/names.h"
 #include "up/retry.h"
@@ -581,6 +582,7 @@ static const struct conf_group *const groups[] = {
 	&choice_group,
 	&probe_group,
 	&watch_group,
+	&breaker_group,
 	NULL
 };
 

@@ -2,8 +2,12 @@
  * Upstreams: their configuration, their rows on the board.
  */
 #include "up/queue.h"
+#include "up/breaker.h"
+#include "up/fail_count.h"
 #include "up/server_use.h"
 #include "up/upstream.h"
+#include "up/outlier.h"
+#include "up/probes.h"
 #include "up/retry.h"
 
 #include <check.h>
@@ -15,7 +19,8 @@ static const struct conf_section *const sections[] = {
 };
 static const struct shm_region *const regions[] = {
 	&board_servers, &board_servers_live, &board_server_uses,
-	&board_retries, &board_retry_uses,
+	&board_retries, &board_retry_uses, &board_outliers, &board_probes,
+	&board_breakers, &board_breaker_confs, &board_fail_counts,
 	&board_upstreams, &board_names, &board_queues, &board_slots,
 	&lease_words, &lease_shadows, &lease_heads, &lease_listeners,
 	&lease_addrs, NULL
