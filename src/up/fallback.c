@@ -5,6 +5,7 @@
 
 #include "core/error.h"
 #include "os/ev.h"
+#include "up/breaker.h"
 #include "up/upstream.h"
 
 #define AT(member)	offsetof(struct fallback_conf, member)
@@ -27,7 +28,11 @@ back_ms(const struct server *s, uint64_t now)
 {
 	uint64_t	word = atomic_load(&s->live->state);
 	uint64_t	until = atomic_load(&s->live->eject_until);
+	struct breaker	b;
 
+	if ((word & STATE_BIT(SERVER_OPEN)) != 0 && breaker_find(&b,
+	    s->upstream->serve->shm, s->row, s->tag))
+		return breaker_look(&b).ms;
 	if ((word & STATE_BIT(SERVER_EJECTED)) == 0 || until <= now)
 		return 0;
 	return until - now;

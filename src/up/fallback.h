@@ -25,7 +25,7 @@ extern const struct conf_group fallback_group;
 const struct fallback_conf *fallback_of(const struct upstream_conf *);
 /*
  * When it may be worth to ask again: the first of its servers comes back
- * from its ejection; at least 1.
+ * from its ejection, or its breaker lets probes through; at least 1.
  */
 uint32_t fallback_seconds(const struct upstream *);
 
