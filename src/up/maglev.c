@@ -29,12 +29,6 @@ struct taker {
 uint32_t
 maglev_size(size_t n)
 {
-	static const uint32_t	primes[] = { 521, 1031, 2053, 4099, 8209,
-	    16411, 32771, 65537 };
-
-	for (size_t i = 0; i < sizeof(primes) / sizeof(primes[0]); i++)
-		if (n * 256 <= primes[i])
-			return primes[i];
 	return n <= 1024 ? 65537 : n <= 4096 ? 262147 : 4194319;
 }
 

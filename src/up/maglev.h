@@ -17,9 +17,9 @@ struct maglev_member {
 };
 
 /*
- * Places for n members, a prime: at least 256 for each up to 128 members,
- * 64 for each from 1024 on.  A place has two bytes, so 10 members have
- * 8 KiB, 100 have 64 KiB and 500 have 128 KiB.
+ * Places for n members, a prime: at least 64 for each.  Another size moves
+ * nearly all keys, so it is the same for up to 1,024 members, and again
+ * for up to 4,096.  A place has two bytes: 128 KiB, 512 KiB, 8 MiB.
  */
 uint32_t maglev_size(size_t n);
 
