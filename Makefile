@@ -110,7 +110,8 @@ SRCS_CODEC = \
 	src/codec/h1/h1_server.c \
 	src/codec/h1/h1_server_in.c \
 	src/codec/h1/h1_server_out.c \
-	src/codec/h1/h1_write.c
+	src/codec/h1/h1_write.c \
+	src/codec/ws/ws.c
 
 # core and up: connections, exchanges, routes; upstreams
 SRCS_CORE = \
@@ -161,8 +162,8 @@ SRCS_CORE = \
 	src/core/route_index.c \
 	src/core/route_lint.c \
 	src/core/route_path.c \
-	src/core/serve.c \
 	src/core/secret.c \
+	src/core/serve.c \
 	src/core/settings.c \
 	src/core/settings_cpu.c \
 	src/core/settings_level.c \
@@ -181,13 +182,21 @@ SRCS_UP = \
 	src/up/members.c \
 	src/up/name_conf.c \
 	src/up/names_rows.c \
+	src/up/outlier.c \
+	src/up/outlier_sweep.c \
 	src/up/pool.c \
+	src/up/probe.c \
+	src/up/probe_conf.c \
+	src/up/probe_set.c \
+	src/up/probe_ws.c \
+	src/up/probes.c \
 	src/up/queue.c \
 	src/up/queue_board.c \
 	src/up/random.c \
 	src/up/round_robin.c \
 	src/up/server.c \
 	src/up/server_use.c \
+	src/up/slow_start.c \
 	src/up/state.c \
 	src/up/sticky.c \
 	src/up/told.c \
@@ -195,7 +204,10 @@ SRCS_UP = \
 	src/up/upstream.c \
 	src/up/upstream_conf.c \
 	src/up/upstream_rows.c \
-	src/up/view.c
+	src/up/use_sweep.c \
+	src/up/view.c \
+	src/up/watch.c \
+	src/up/watch_conf.c
 
 # filter and handler: one file each
 SRCS_FILTER =
@@ -234,6 +246,7 @@ SRCS_CONTROL = \
 	src/control/api_log.c \
 	src/control/api_names.c \
 	src/control/api_order.c \
+	src/control/api_probes.c \
 	src/control/api_state.c \
 	src/control/api_upstreams.c \
 	src/control/dns.c \
@@ -297,6 +310,7 @@ SRCS_CLI = \
 	src/cli/show_log.c \
 	src/cli/show_names.c \
 	src/cli/show_plan.c \
+	src/cli/show_probes.c \
 	src/cli/show_upstreams.c \
 	src/cli/show_why.c \
 	src/cli/sluicectl.c \

@@ -18,6 +18,8 @@
 #include "handler/proxy.h"
 #include "handler/static.h"
 #include "up/names.h"
+#include "up/outlier.h"
+#include "up/probes.h"
 #include "up/server_use.h"
 
 /* --- sections of the configuration --- */
@@ -166,5 +168,7 @@ const struct shm_region *const shm_regions[] = {
 	&board_upstreams,
 	&board_names,
 	&board_queues,
+	&board_outliers,
+	&board_probes,
 	NULL
 };

@@ -121,6 +121,7 @@ add_upstream(struct show *s, const json_t *j, unsigned long long now)
 		add_server(&t, json_array_get(all, i), now);
 	table_print(&t, 2, &s->out);
 	table_fini(&t);
+	show_probes(s, all, now);
 }
 
 /* Servers of an upstream, and how many of them are up. */

@@ -10,6 +10,7 @@
 
 #include "base/must.h"
 #include "core/stat.h"
+#include "up/outlier.h"
 #include "up/server_use.h"
 #include "up/upstream.h"
 
@@ -50,6 +51,7 @@ judge(struct attempt *a, enum fail why)
 {
 	struct server	*s = a->server;
 	uint64_t	 ms;
+	uint32_t	 n;
 
 	if (!is_alive(s))
 		return;
@@ -61,10 +63,11 @@ judge(struct attempt *a, enum fail why)
 		return;
 	}
 	ms = ev_wall_ms(s->upstream->serve->ev);
-	atomic_fetch_add(&s->live->fails, 1);
+	n = atomic_fetch_add(&s->live->fails, 1) + 1;
 	atomic_fetch_add(&s->live->failures, 1);
 	atomic_store(&s->live->last_fail, (uint64_t)why << 48 |
 	    (ms & 0xffffffffffffULL));
+	outlier_failed(s, n, why);
 }
 
 void

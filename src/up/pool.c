@@ -178,7 +178,6 @@ on_answer(struct ev_task *t)
 	if (c != NULL) {
 		c->wait = NULL;
 		c->given = true;
-		use_active(c->server, 1);
 	}
 	w->on(w, c, w->why);
 	end_raced(raced);
@@ -665,7 +664,6 @@ pool_put(struct up_conn *c, bool reusable)
 {
 	must(c->given);
 	c->given = false;
-	use_active(c->server, -1);
 	if (c->stream != NULL && c->stream->keep)
 		c->keep_s = c->stream->keep_s;
 	c->stream = NULL;

@@ -12,6 +12,8 @@
 #include "base/vec.h"
 #include "up/names.h"
 #include "up/sticky.h"
+#include "up/probe_conf.h"
+#include "up/watch_conf.h"
 
 #define SEPS		" \t,"
 #define PORT_HTTP	80
@@ -573,6 +575,8 @@ static const struct conf_group group = {
 static const struct conf_group *const groups[] = {
 	&group,
 	&choice_group,
+	&probe_group,
+	&watch_group,
 	NULL
 };
 

@@ -19,6 +19,8 @@
 #include "base/must.h"
 #include "up/int.h"
 #include "up/names.h"
+#include "up/outlier.h"
+#include "up/probes.h"
 #include "up/queue.h"
 #include "up/server_use.h"
 
@@ -343,6 +345,7 @@ new_server(struct linker *l, struct str upstream, struct str addr,
 	i = l->free_server - 1;
 	if (s == NULL || row < 0 ||
 	    shm_grow(l->shm, &board_servers_live, i + 1, e) == -1 ||
+	    shm_grow(l->shm, &board_probes, i + 1, e) == -1 ||
 	    use_grow(l->shm, i + 1, e) == -1)
 		return NULL;
 	must(upstream.n <= sizeof(s->upstream) && addr.n <= sizeof(s->addr));
@@ -425,7 +428,8 @@ link_queue(struct linker *l, struct board_upstream *u, uint32_t row,
 {
 	struct lease_word	*w;
 
-	if (shm_grow(l->shm, &board_queues, row + 1, e) == -1)
+	if (shm_grow(l->shm, &board_queues, row + 1, e) == -1 ||
+	    shm_grow(l->shm, &board_outliers, row + 1, e) == -1)
 		return -1;
 	if (word_of(l->shm, atomic_load(&u->queue)) != NULL)
 		return 0;
@@ -576,8 +580,10 @@ upstream_cost(const struct conf *conf, unsigned processes)
 	}
 	return shm_cost(&board_servers, servers) +
 	    shm_cost(&board_servers_live, servers) +
+	    shm_cost(&board_probes, servers) +
 	    use_cost(servers, processes) +
 	    shm_cost(&board_upstreams, (uint32_t)all.n) +
 	    shm_cost(&board_queues, (uint32_t)all.n) +
+	    shm_cost(&board_outliers, (uint32_t)all.n) +
 	    shm_cost(&lease_words, words) + shm_cost(&board_names, names);
 }
