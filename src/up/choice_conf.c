@@ -51,6 +51,7 @@ link_choice(struct conf_load *load, struct conf_obj *obj, void *part)
 	struct upstream_conf		*up = (struct upstream_conf *)obj;
 	struct choice_conf		*c = part;
 	const struct conf_item		*it;
+	struct str			 name;
 
 	if (c->load > 0 && c->load < 100) {
 		it = conf_item(load, obj, "hash.load");
@@ -64,8 +65,8 @@ link_choice(struct conf_load *load, struct conf_obj *obj, void *part)
 		if (!conf_is_set(load, obj, "hash.load"))
 			c->load = 0;
 	}
-	upstream_add_digest(up, up->balance->name,
-	    strlen(up->balance->name));
+	name = str_from(up->balance->name);
+	upstream_add_digest(up, name.p, name.n);
 	upstream_add_digest(up, &c->load, sizeof(c->load));
 	upstream_add_digest(up, &c->sticky, sizeof(c->sticky));
 	upstream_add_digest(up, c->name.p, c->name.n);
