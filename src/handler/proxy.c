@@ -516,7 +516,7 @@ start(struct exchange *x)
 		return;
 	}
 	x->acc.str[ACCESS_UPSTREAM] = arena_dup(x->arena, p->up->name);
-	proxy_choice_init(p, r->up);
+	proxy_choice_init(p, r);
 	if (proxy_make_request(p, r) == -1) {
 		p->over = true;
 		exchange_reply(x, 200, STR("text/plain"), STR(""));

@@ -54,7 +54,7 @@ read_cookie(struct proxy *p, struct choice *c)
 }
 
 void
-proxy_choice_init(struct proxy *p, const struct upstream_conf *up)
+proxy_choice_switch(struct proxy *p, const struct upstream_conf *up)
 {
 	bool		 hash = p->up->balance == &balancer_hash;
 	struct choice	*c;
@@ -67,6 +67,12 @@ proxy_choice_init(struct proxy *p, const struct upstream_conf *up)
 		c->hash = hash_of(p->x, choice_conf(up));
 	if (p->up->sticky != NULL)
 		read_cookie(p, c);
+}
+
+void
+proxy_choice_init(struct proxy *p, const struct proxy_route *r)
+{
+	proxy_choice_switch(p, r->up);
 }
 
 void
