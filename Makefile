@@ -173,9 +173,15 @@ SRCS_CORE = \
 	src/core/trust.c
 SRCS_UP = \
 	src/up/attempt.c \
+	src/up/breaker.c \
+	src/up/breaker_conf.c \
+	src/up/breaker_pick.c \
+	src/up/breaker_sweep.c \
+	src/up/census.c \
 	src/up/choice_conf.c \
 	src/up/dial_fail.c \
 	src/up/draw.c \
+	src/up/fail_count.c \
 	src/up/hash.c \
 	src/up/least_conn.c \
 	src/up/maglev.c \
@@ -241,12 +247,14 @@ SRCS_HANDLER = \
 # control: the socket and its API
 SRCS_CONTROL = \
 	src/control/api.c \
+	src/control/api_balance.c \
 	src/control/api_explain.c \
 	src/control/api_failures.c \
 	src/control/api_log.c \
 	src/control/api_names.c \
 	src/control/api_order.c \
 	src/control/api_probes.c \
+	src/control/api_servers.c \
 	src/control/api_state.c \
 	src/control/api_upstreams.c \
 	src/control/dns.c \
@@ -305,7 +313,9 @@ SRCS_CLI = \
 	src/cli/follow.c \
 	src/cli/named.c \
 	src/cli/peek.c \
+	src/cli/server.c \
 	src/cli/show.c \
+	src/cli/show_balance.c \
 	src/cli/show_explain.c \
 	src/cli/show_log.c \
 	src/cli/show_names.c \
@@ -526,10 +536,11 @@ $(COMPLETION): $(PROGS) contrib/completion.sh
 		: >$@; \
 	fi
 
-# a test brings its own main, so those of the programs stay out
+# a test brings its own main, so those of the programs stay out; its doubles
+# take the place of what else an object of the archive has
 $(UNITS): $(OBJS_UNIT) $(LIB) $(LIB_MAIN) $(LIB_CLI)
 	@$(CC_$(V)) -o $@ $@.o $(LIB_CLI) $(LIBS_ALL) $(ALL_LDFLAGS) \
-	    $(LDLIBS_CHECK) $(LDLIBS)
+	    -Wl,-z,muldefs $(LDLIBS_CHECK) $(LDLIBS)
 
 # with V=fuzz libFuzzer's main, else ours, which replays the corpus
 REPLAY_plain = $(OBJ_REPLAY)

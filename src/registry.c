@@ -17,6 +17,8 @@
 #include "core/settings.h"
 #include "handler/proxy.h"
 #include "handler/static.h"
+#include "up/breaker.h"
+#include "up/fail_count.h"
 #include "up/names.h"
 #include "up/outlier.h"
 #include "up/probes.h"
@@ -165,6 +167,9 @@ const struct shm_region *const shm_regions[] = {
 	&board_servers,
 	&board_servers_live,
 	&board_server_uses,
+	&board_breakers,
+	&board_breaker_confs,
+	&board_fail_counts,
 	&board_upstreams,
 	&board_names,
 	&board_queues,

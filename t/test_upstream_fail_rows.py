@@ -136,7 +136,11 @@ def check_conn(env, row):
     assert shown["requests"] == 1 and shown["last"]["id"] == ""
 
 
-@pytest.mark.parametrize("row", wire.FAILS)
+# no request ends with it: what a breaker thinks of a whole answer
+VERDICTS = {"server_error"}
+
+
+@pytest.mark.parametrize("row", [r for r in wire.FAILS if r not in VERDICTS])
 def test_row(env, row):
     if row in STATES:
         fail_state.check(env, row)

@@ -23,5 +23,7 @@ void show_lines(struct show *, struct str text);
 /* A table of the servers that are probed, if any is: show_probes.c. */
 void show_probes(struct show *, const json_t *servers,
     unsigned long long now_ms);
+/* A table of weights and breakers, where they say anything: show_balance.c. */
+void show_balance(struct show *, const json_t *servers);
 
 #endif

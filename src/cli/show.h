@@ -28,6 +28,7 @@ void show_explain(struct show *, const json_t *);
 void show_roll(struct show *, const json_t *);
 /* A record, one line. */
 void show_log(struct show *, const json_t *);
+void show_server(struct show *, const json_t *);
 void show_upstreams(struct show *, const json_t *);
 void show_why(struct show *, const json_t *);
 void show_board(struct show *, const json_t *);

@@ -97,6 +97,45 @@ add_queue(struct show *s, const json_t *q)
 	    (unsigned long long)show_num(q, "refused"));
 }
 
+/* Which servers are asked, where it is not simply all. */
+static void
+add_view(struct show *s, const json_t *j)
+{
+	const json_t *all = json_object_get(j, "servers");
+	struct str tier = show_str(j, "tier");
+	unsigned long long n = show_num(j, "usable");
+
+	if (tier.n == 0 || (str_eq(tier, STR("main")) &&
+	    n == json_array_size(all)))
+		return;
+	text_fmt(&s->out, ", %llu of %zu usable", n, json_array_size(all));
+	if (!str_eq(tier, STR("main"))) {
+		text_add(&s->out, STR(" ("));
+		show_paint(s, SHOW_BAD, tier);
+		text_c(&s->out, ')');
+	}
+}
+
+/* "failures: dial_refused 12, server_error 3" */
+static void
+add_failures(struct show *s, const json_t *all)
+{
+	const char *name;
+	json_t *n;
+	bool any = false;
+
+	/* the iterator of jansson takes no const */
+	json_object_foreach((json_t *)(uintptr_t)all, name, n) {
+		text_add(&s->out, any ? STR(", ") : STR("  failures: "));
+		text_safe(&s->out, str_from(name));
+		text_fmt(&s->out, " %llu", (unsigned long long)
+		    json_integer_value(n));
+		any = true;
+	}
+	if (any)
+		text_c(&s->out, '\n');
+}
+
 static void
 add_upstream(struct show *s, const json_t *j, unsigned long long now)
 {
@@ -114,6 +153,7 @@ add_upstream(struct show *s, const json_t *j, unsigned long long now)
 		text_add(&s->out, STR(", "));
 		text_safe(&s->out, balance);
 	}
+	add_view(s, j);
 	add_queue(s, json_object_get(j, "queue"));
 	text_c(&s->out, '\n');
 	table_init(&t, head);
@@ -122,6 +162,8 @@ add_upstream(struct show *s, const json_t *j, unsigned long long now)
 	table_print(&t, 2, &s->out);
 	table_fini(&t);
 	show_probes(s, all, now);
+	show_balance(s, all);
+	add_failures(s, json_object_get(j, "failures"));
 }
 
 /* Servers of an upstream, and how many of them are up. */

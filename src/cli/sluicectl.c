@@ -15,6 +15,7 @@
 #include "cli/follow.h"
 #include "cli/named.h"
 #include "cli/peek.h"
+#include "cli/server.h"
 #include "cli/show.h"
 #include "conf/diag.h"
 #include "config.h"
@@ -70,6 +71,10 @@ static const struct command commands[] = {
 	{ "upstreams", NULL, "GET", API_UPSTREAMS, SHORT_MS,
 	    show_upstreams, "servers: state, counts, connections, times",
 	    "[NAME]", named_read },
+	{ "server", NULL, "POST", API_SERVERS, SHORT_MS, show_server,
+	    "keep requests from a server, or change its share",
+	    "drain|up|down|weight UPSTREAM SERVER [N|default]",
+	    server_read },
 	{ "why", NULL, "GET", API_FAILURES, SHORT_MS, show_why,
 	    "what a failure of the log is, and what to do about it",
 	    "[NAME]", named_read },
@@ -85,7 +90,7 @@ static const struct command commands[] = {
 	    "every counter, summed", NULL, NULL },
 	{ "board", "--dump", "GET", API_BOARD, SHORT_MS, show_board,
 	    "processes straight from shared memory", NULL, NULL },
-	{ .name = "top" }, { .name = "server" }, { .name = "certs" },
+	{ .name = "top" }, { .name = "certs" },
 	{ .name = "history" }, { .name = "diff" }, { .name = "rollback" },
 	{ .name = "get" }, { .name = "set" }, { .name = "trace" },
 	{ .name = "errors" }, { .name = "backup" }, { .name = "restore" },

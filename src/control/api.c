@@ -34,6 +34,7 @@ static const struct path paths[] = {
 	{ STR_INIT(API_LOG), METHOD_GET, api_log, true },
 	{ STR_INIT(API_EXPLAIN), METHOD_GET, api_explain, true },
 	{ STR_INIT(API_UPSTREAMS), METHOD_GET, api_upstreams, true },
+	{ STR_INIT(API_SERVERS), METHOD_POST, api_servers, true },
 	{ STR_INIT(API_FAILURES), METHOD_GET, api_failures, true },
 };
 #define NPATH	(sizeof(paths) / sizeof(paths[0]))

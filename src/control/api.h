@@ -12,6 +12,7 @@
  *	GET  /v1/metrics      the stat rows as JSON
  *	GET  /v1/explain      ?url= &method= &field= (many) &from=: the route
  *	GET  /v1/upstreams    ?name=: servers, their state, counts, times
+ *	POST /v1/servers      ?upstream= &server= &do= &weight=: drain, up, down
  *	GET  /v1/failures     ?name=: what can fail, and what did
  *	GET  /v1/log          ?past= &follow= &q=: records, JSON lines
  *	GET  /v1/board        names; descriptors of dir and live, read-only
@@ -38,6 +39,7 @@
 #define API_EXPLAIN	"/v1/explain"
 #define API_UPSTREAMS	"/v1/upstreams"
 #define API_FAILURES	"/v1/failures"
+#define API_SERVERS	"/v1/servers"
 
 #define API_ORDERS	16	/* reloads and rolls waited for at a time */
 

@@ -10,6 +10,7 @@
 
 #include "base/must.h"
 #include "os/proc.h"
+#include "up/census.h"
 #include "up/names.h"
 #include "up/queue.h"
 #include "up/server_use.h"
@@ -20,6 +21,8 @@ struct walk {
 	uint64_t	*named;		/* own: bit per row: a name has it */
 	uint64_t	 live;		/* generation */
 	uint32_t	 rows;		/* of servers, when it began */
+	struct census	*views;		/* own: by row of upstream_live */
+	uint32_t	 nview;
 	uint8_t		 slot[SLOT_MAX];	/* 1: it is in use */
 };
 
@@ -131,6 +134,46 @@ is_member(const struct walk *w, uint32_t i, const struct board_server *s)
 	    (w->named[i / 64] >> i % 64 & 1) != 0;
 }
 
+static struct census *
+census_of(const struct walk *w, const struct board_server *s)
+{
+	uint32_t	row = atomic_load(&s->upstream_row);
+
+	return row < w->nview ? &w->views[row] : NULL;
+}
+
+/* Who may be asked, of all upstreams. */
+static void
+find_views(struct walk *w)
+{
+	struct conf_objs		 all = conf_all(
+	    self->gens->cur->conf, &upstream_section);
+	const struct upstream_conf	*c;
+	const struct board_server	*s;
+	struct upstream_rows		 rows;
+	struct census			*one;
+	int64_t				 at;
+
+	w->nview = shm_rows(self->shm, &board_upstreams);
+	w->views = must_calloc(w->nview + 1, sizeof(*w->views));
+	for (uint32_t i = 0; i < w->rows; i++) {
+		s = shm_row(self->shm, &board_servers, i);
+		one = census_of(w, s);
+		if (one != NULL && atomic_load(&s->tag) != 0 &&
+		    is_member(w, i, s))
+			census_add(one, s, shm_row(self->shm,
+			    &board_servers_live, i));
+	}
+	upstream_rows_open(&rows, self->shm);
+	for (size_t i = 0; i < all.n; i++) {
+		c = (const struct upstream_conf *)all.v[i];
+		at = upstream_rows_find(&rows, c->obj.name);
+		if (at >= 0 && at < w->nview)
+			census_choose(&w->views[at], (unsigned)c->panic);
+	}
+	upstream_rows_close(&rows);
+}
+
 static void
 add_state(json_t *j, const struct board_server *s,
     const struct board_server_live *l)
@@ -174,7 +217,7 @@ describe_server(const struct walk *w, uint32_t i,
 	add_state(j, s, l);
 	if (!is_member(w, i, s))
 		json_object_set_new(j, "state", json_string("removed"));
-	set_num(j, "weight", atomic_load(&s->weight));
+	api_add_balance(j, i, is_member(w, i, s) ? census_of(w, s) : NULL);
 	set_num(j, "max_conns", max_conns(s));
 	set_num(j, "attempts", atomic_load(&l->load) >> LOAD_SHIFT);
 	set_num(j, "failures", atomic_load(&l->failures));
@@ -208,7 +251,7 @@ find_upstream(json_t *all, struct str name)
 
 /* Requests that wait for a connection to any of its servers. */
 static void
-add_queue(json_t *j, const struct upstream_rows *rows)
+add_queue(const struct walk *w, json_t *j, const struct upstream_rows *rows)
 {
 	struct str			 name;
 	int64_t				 at;
@@ -226,6 +269,8 @@ add_queue(json_t *j, const struct upstream_rows *rows)
 	set_num(q, "timed_out", atomic_load(&u->timed_out));
 	set_num(q, "refused", atomic_load(&u->refused));
 	json_object_set_new(j, "queue", q);
+	if (at < w->nview)
+		api_add_view(j, (uint32_t)at, &w->views[at]);
 }
 
 static json_t *
@@ -255,7 +300,7 @@ list(const struct walk *w)
 	for (it = json_object_iter(all); it != NULL;
 	    it = json_object_iter_next(all, it)) {
 		j = json_object_iter_value(it);
-		add_queue(j, &rows);
+		add_queue(w, j, &rows);
 		json_array_append(out, j);
 	}
 	upstream_rows_close(&rows);
@@ -273,8 +318,10 @@ api_upstreams(struct exchange *x)
 		return;
 	find_slots(&w);
 	find_named(&w);
+	find_views(&w);
 	all = list(&w);
 	free(w.named);
+	free(w.views);
 	if (w.name.n > 0 && json_array_size(all) == 0) {
 		json_decref(all);
 		api_error(x, 404, "no_upstream",

@@ -51,6 +51,18 @@ void api_state_conns(unsigned nth, uint64_t *all, uint64_t *of_nth);
 void api_add_probe(json_t *, uint32_t row, uint64_t tag);
 
 /* --- api_upstreams.c, api_failures.c --- */
+/* --- api_balance.c --- */
+
+struct census;
+/*
+ * Adds to what is said of server i, of that view (counted in usable) or
+ * removed; and to what is said of the upstream of a row.
+ */
+void api_add_balance(json_t *, uint32_t i, struct census *);
+void api_add_view(json_t *, uint32_t row, const struct census *);
+
+/* --- api_servers.c, api_upstreams.c, api_failures.c --- */
+void api_servers(struct exchange *);
 void api_upstreams(struct exchange *);
 void api_failures(struct exchange *);
 

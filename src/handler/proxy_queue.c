@@ -12,13 +12,27 @@
 #include "base/must.h"
 #include "os/fault.h"
 
+#define PROBE_MS	60000	/* of a probe whose attempt has no limit */
 #define NAMES_MS	20	/* between looks whether a name has addresses */
+
+/* How long an attempt may be without an answer, for who waits for it. */
+static uint64_t
+probe_ms(const struct proxy *p)
+{
+	const struct upstream_times	*t = &p->times;
+
+	if (t->first_byte > 0)
+		return t->connect + t->first_byte;
+	return t->total > 0 ? t->total : PROBE_MS;
+}
 
 struct server *
 proxy_pick(struct proxy *p)
 {
-	const struct pick	 want = { &p->tried, proxy_choice_hash(p) };
-	struct server		*s;
+	struct pick	 want = { .tried = &p->tried,
+		.hash = proxy_choice_hash(p), .probe = &p->attempt.next,
+		.probe_ms = probe_ms(p) };
+	struct server	*s;
 
 	p->queue.upstream = p->up;
 	if (FAULT("no_server"))
@@ -37,6 +51,8 @@ proxy_pick(struct proxy *p)
 		s = upstream_pick(p->up, &want);
 		if (s == NULL || pool_claim(s, &p->wait, p->fresh))
 			return s;
+		breaker_return(p->x->serve->shm, &p->attempt.next);
+		want.probe = NULL;
 	}
 	return NULL;
 }

@@ -9,6 +9,7 @@
 #include "main/skel.h"
 
 #include "core/lease.h"
+#include "up/breaker.h"
 #include "up/queue.h"
 #include "up/use_sweep.h"
 #include "up/watch.h"
@@ -35,6 +36,7 @@ on_sweep(struct timer *t)
 		log_warn(&self->lc, "servers: attempts under way of %u "
 		    "repaired", n);
 	queue_sweep(self->shm);
+	breaker_sweep(self->shm);
 	ev_timer(self->ev, t, SWEEP_MS);
 }
 

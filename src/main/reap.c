@@ -16,6 +16,7 @@
 #include "base/must.h"
 #include "core/access.h"
 #include "core/lease.h"
+#include "up/breaker.h"
 #include "up/server_use.h"
 #include "up/queue.h"
 
@@ -102,6 +103,7 @@ settle(struct master *m, struct child *c)
 
 	lease_return(m->proc.shm, c->slot);
 	use_fold(m->proc.shm, c->slot);
+	breaker_fold(m->proc.shm, c->slot);
 	queue_forget(m->proc.shm, c->slot);
 	board_fold(m->proc.shm, c->slot, on_lost, m);
 	s = shm_row(m->proc.shm, &board_slots, c->slot);

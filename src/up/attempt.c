@@ -10,6 +10,8 @@
 
 #include "base/must.h"
 #include "core/stat.h"
+#include "os/proc.h"
+#include "up/fail_count.h"
 #include "up/outlier.h"
 #include "up/server_use.h"
 #include "up/upstream.h"
@@ -27,12 +29,37 @@ attempt_init(struct attempt *a)
 	list_init(&a->node);
 }
 
+/* It is over; the next one may be chosen already. */
+static void
+finish(struct attempt *a)
+{
+	struct server	*s = a->server;
+
+	if (s == NULL)
+		return;
+	breaker_leave(a);
+	list_del(&a->node);
+	if (a->counted && use_counts(s)) {
+		use_active(s, -1);
+		atomic_fetch_sub_explicit(&s->live->load, 1,
+		    memory_order_relaxed);
+	}
+	server_unref(&a->server);
+}
+
 /* One word has both numbers: two counts for the price of one. */
 void
 attempt_begin(struct attempt *a, struct server *s)
 {
-	attempt_end(a);
+	/* the same over another connection is the same probe */
+	if (a->server == s && !a->judged && !a->next.held) {
+		a->next = a->probe;
+		a->probe.held = false;
+	}
+	finish(a);
 	a->server = server_ref(s);
+	a->probe = a->next;
+	a->next.held = false;
 	a->judged = false;
 	a->counted = use_counts(s);
 	list_add(s->attempts.prev, &a->node);
@@ -55,6 +82,7 @@ judge(struct attempt *a, enum fail why)
 
 	if (!is_alive(s))
 		return;
+	breaker_attempt(a, why);
 	if (why == FAIL_NONE) {
 		/* a load alone, as a rule: the line stays shared */
 		if (atomic_load_explicit(&s->live->fails,
@@ -62,6 +90,7 @@ judge(struct attempt *a, enum fail why)
 			atomic_store(&s->live->fails, 0);
 		return;
 	}
+	fail_count_add(s->upstream->serve->shm, s->upstream->row, why);
 	ms = ev_wall_ms(s->upstream->serve->ev);
 	n = atomic_fetch_add(&s->live->fails, 1) + 1;
 	atomic_fetch_add(&s->live->failures, 1);
@@ -92,15 +121,8 @@ attempt_failed(struct attempt *a, enum fail why)
 void
 attempt_end(struct attempt *a)
 {
-	struct server	*s = a->server;
-
-	if (s == NULL)
-		return;
-	list_del(&a->node);
-	if (a->counted && use_counts(s)) {
-		use_active(s, -1);
-		atomic_fetch_sub_explicit(&s->live->load, 1,
-		    memory_order_relaxed);
-	}
-	server_unref(&a->server);
+	/* chosen, and not begun */
+	if (a->next.held)
+		breaker_return(self->shm, &a->next);
+	finish(a);
 }

@@ -10,6 +10,7 @@
 
 #include "base/list.h"
 #include "http/fail.h"
+#include "up/breaker.h"
 
 struct server;
 
@@ -23,6 +24,8 @@ struct attempt {
 	/* of attempt.c */
 	struct server	*server;	/* ref, counted; NULL: none */
 	struct list	 node;		/* of server.attempts */
+	struct breaker_ticket probe;	/* which of a half-open breaker */
+	struct breaker_ticket next;	/* by upstream_pick, of the next */
 	bool		 judged:1;	/* it counted as good or bad */
 	bool		 counted:1;	/* as under way */
 };

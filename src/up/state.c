@@ -94,3 +94,23 @@ state_change(struct shm *shm, uint32_t i, uint64_t tag,
 		tell(b, state_of(was), state_of(is), why);
 	return true;
 }
+
+void
+state_set_weight(struct shm *shm, uint32_t i, uint64_t weight)
+{
+	struct board_server	*b = shm_row(shm, &board_servers, i);
+
+	if (atomic_exchange(&b->override, weight) == weight)
+		return;
+	state_touch(shm, i);
+	if (board_self() == NULL)
+		return;
+	if (weight == 0)
+		log_info(&self->lc, "server \"%.*s\" of \"%.*s\": weighs "
+		    "as configured", b->addr_len, b->addr, b->upstream_len,
+		    b->upstream);
+	else
+		log_info(&self->lc, "server \"%.*s\" of \"%.*s\": weighs "
+		    "%llu", b->addr_len, b->addr, b->upstream_len,
+		    b->upstream, (unsigned long long)(weight - 1));
+}

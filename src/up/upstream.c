@@ -13,6 +13,7 @@
 #include <stdlib.h>
 
 #include "base/must.h"
+#include "up/breaker.h"
 #include "up/names.h"
 #include "up/pool.h"
 #include "up/server_use.h"
@@ -261,8 +262,13 @@ upstream_get(struct serve *serve, const struct upstream_conf *c)
 struct server *
 upstream_pick(struct upstream *up, const struct pick *p)
 {
+	struct server	*s;
+
 	view_refresh(up);
-	return up->view.n == 0 ? NULL : up->balance->pick(up, p);
+	s = breaker_pick(up, p);
+	if (s != NULL || up->view.n == 0)
+		return s;
+	return up->balance->pick(up, p);
 }
 
 bool
@@ -282,7 +288,8 @@ upstream_why(const struct upstream *up)
 	uint32_t	state;
 
 	if (up->nserver > 0)
-		return why;
+		return up->view.n == 0 && up->view.nopen > 0 ?
+		    FAIL_BREAKER_OPEN : why;
 	for (size_t i = 0; i < up->nname; i++) {
 		state = atomic_load(&up->names[i].row->state);
 		if (state == NAME_ASKING)

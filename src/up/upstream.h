@@ -17,6 +17,7 @@
 #include "up/watch_conf.h"
 
 struct balancer;
+struct breaker_ticket;
 struct member_name;
 struct queue;
 struct server_use;
@@ -149,17 +150,20 @@ bool upstream_names(struct serve *, const struct server *);
 struct pick {
 	const struct tried	*tried;	/* ref: servers that were asked */
 	uint64_t		 hash;	/* of its hash.key */
+	struct breaker_ticket	*probe;	/* ref: of a half-open breaker; NULL:
+					 * none is to be taken */
+	uint64_t		 probe_ms;	/* that it may take */
 };
 /*
- * A member that may be asked and was not asked yet, with room, by the
- * balancer; NULL: none.
+ * A member that may be asked and was not asked yet, with room: one whose
+ * breaker wants to be probed, else by the balancer; NULL: none.
  */
 struct server *upstream_pick(struct upstream *, const struct pick *);
 /* True if one that may be asked was not asked yet, with room or without. */
 bool upstream_any_left(struct upstream *, const struct tried *);
 /*
- * Why there is none: NO_SERVER, or what asking for its names came to.
- * FAIL_NONE: the first answer to a name is still to come.
+ * Why there is none: NO_SERVER, BREAKER_OPEN, or what asking for its
+ * names came to.  FAIL_NONE: the first answer to a name is still to come.
  */
 enum fail upstream_why(const struct upstream *);
 

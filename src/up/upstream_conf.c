@@ -10,6 +10,7 @@
 
 #include "base/must.h"
 #include "base/vec.h"
+#include "up/breaker_conf.h"
 #include "up/names.h"
 #include "up/sticky.h"
 #include "up/probe_conf.h"
@@ -579,6 +580,7 @@ static const struct conf_group *const groups[] = {
 	&choice_group,
 	&probe_group,
 	&watch_group,
+	&breaker_group,
 	NULL
 };
 

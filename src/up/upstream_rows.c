@@ -17,6 +17,8 @@
 #include <time.h>
 
 #include "base/must.h"
+#include "up/breaker.h"
+#include "up/fail_count.h"
 #include "up/int.h"
 #include "up/names.h"
 #include "up/outlier.h"
@@ -346,7 +348,8 @@ new_server(struct linker *l, struct str upstream, struct str addr,
 	if (s == NULL || row < 0 ||
 	    shm_grow(l->shm, &board_servers_live, i + 1, e) == -1 ||
 	    shm_grow(l->shm, &board_probes, i + 1, e) == -1 ||
-	    use_grow(l->shm, i + 1, e) == -1)
+	    use_grow(l->shm, i + 1, e) == -1 ||
+	    breaker_grow(l->shm, i, 0, e) == -1)
 		return NULL;
 	must(upstream.n <= sizeof(s->upstream) && addr.n <= sizeof(s->addr));
 	memcpy(s->upstream, upstream.p, upstream.n);
@@ -367,6 +370,7 @@ new_server(struct linker *l, struct str upstream, struct str addr,
 	/* its tag goes with all else: who has an old one counts nowhere */
 	memset((void *)live, 0, sizeof(*live));
 	atomic_store(&live->tag, tag);
+	must(breaker_grow(l->shm, i, tag, NULL) == 0);
 	atomic_store(&s->tag, tag);
 	return s;
 }
@@ -449,8 +453,9 @@ link_upstream(struct linker *l, const struct upstream_conf *c, struct err *e)
 {
 	int64_t			 at = upstream_rows_find(&l->rows, c->obj.name);
 	struct board_upstream	*u;
+	bool			 fresh = at < 0;
 
-	if (at >= 0)
+	if (!fresh)
 		u = shm_row(l->shm, &board_upstreams, (uint32_t)at);
 	else {
 		u = rows_take(l, &board_upstreams, &l->free_upstream, e);
@@ -465,8 +470,10 @@ link_upstream(struct linker *l, const struct upstream_conf *c, struct err *e)
 		    l->free_upstream - 1);
 	}
 	atomic_store(&u->generation, l->number);
-	if (link_queue(l, u, (uint32_t)upstream_rows_find(&l->rows,
-	    c->obj.name), e) == -1)
+	at = upstream_rows_find(&l->rows, c->obj.name);
+	if (link_queue(l, u, (uint32_t)at, e) == -1 ||
+	    breaker_link(l->shm, (uint32_t)at, c, fresh, e) == -1 ||
+	    fail_count_link(l->shm, (uint32_t)at, fresh, e) == -1)
 		return -1;
 	for (size_t i = 0; i < c->servers.n; i++)
 		if (link_server(l, c->obj.name, &c->servers.v[i], e) == -1)
@@ -555,6 +562,8 @@ upstream_settle_rows(struct shm *shm, const struct conf *conf)
 			over |= settle(shm, &rows, c->obj.name,
 			    &c->servers.v[k]);
 		at = upstream_rows_find(&rows, c->obj.name);
+		if (at >= 0)
+			breaker_settle(shm, (uint32_t)at, c);
 		/* idle connections beyond a lowered limit are closed */
 		if (over && at >= 0)
 			queue_trim(shm, (uint32_t)at);
@@ -582,6 +591,9 @@ upstream_cost(const struct conf *conf, unsigned processes)
 	    shm_cost(&board_servers_live, servers) +
 	    shm_cost(&board_probes, servers) +
 	    use_cost(servers, processes) +
+	    shm_cost(&board_breakers, servers) +
+	    shm_cost(&board_breaker_confs, (uint32_t)all.n) +
+	    shm_cost(&board_fail_counts, (uint32_t)all.n) +
 	    shm_cost(&board_upstreams, (uint32_t)all.n) +
 	    shm_cost(&board_queues, (uint32_t)all.n) +
 	    shm_cost(&board_outliers, (uint32_t)all.n) +

@@ -6,7 +6,7 @@ import socket
 import threading
 
 from lib import http, net, wire, ws
-from lib.fail_env import ONE, case, proxied
+from lib.fail_env import ONE, case, counts, proxied
 from lib.peer import close_now, hold, no_body, reset_now
 
 # --- answers: (bytes, does it close then) ---
@@ -106,6 +106,15 @@ def stream_reset(env):
 @case
 def no_server(env):
     env.start(proxied(env.main.app.addr), "no_server")
+    return env.ask()
+
+
+@case
+def breaker_open(env):
+    app = f"127.0.0.1:{net.free_port()}"
+    env.start(proxied(app, more="breaker.failures = 1"))
+    env.ask()
+    env.before = counts(env.gate)
     return env.ask()
 
 

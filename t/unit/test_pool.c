@@ -2,6 +2,8 @@
  * The pool of connections to servers: dialling and its failures, reuse,
  * what a server does to idle connections, limits, twins that go.
  */
+#include "up/breaker.h"
+#include "up/fail_count.h"
 #include "up/server_use.h"
 #include "up/pool.h"
 
@@ -24,6 +26,7 @@
 
 static const struct shm_region *const regions[] = {
 	&board_servers, &board_servers_live, &board_server_uses,
+	&board_breakers, &board_breaker_confs, &board_fail_counts,
 	&board_upstreams, &board_names, &board_queues, &board_slots,
 	&lease_words, &lease_shadows, &lease_heads, &lease_listeners,
 	&lease_addrs, &board_outliers, &board_probes, NULL

@@ -310,6 +310,13 @@ attempt_end(struct attempt *a)
 	a->server = NULL;
 }
 
+void
+breaker_return(struct shm *shm, struct breaker_ticket *t)
+{
+	(void)shm;
+	(void)t;
+}
+
 const struct settings *
 settings_get(const struct conf *c)
 {

@@ -3,6 +3,8 @@
  * given back wakes, and what a process that died leaves behind.  Other
  * workers are leases and cells of their own on the same board.
  */
+#include "up/breaker.h"
+#include "up/fail_count.h"
 #include "up/queue.h"
 
 #include <check.h>
@@ -23,6 +25,7 @@
 
 static const struct shm_region *const regions[] = {
 	&board_slots, &board_servers, &board_servers_live, &board_server_uses,
+	&board_breakers, &board_breaker_confs, &board_fail_counts,
 	&board_names, &board_upstreams,
 	&board_queues, &board_mails, &lease_words, &lease_shadows,
 	&lease_heads, &lease_listeners, &lease_addrs, &board_outliers,

@@ -4,6 +4,8 @@
 #include "up/outlier.h"
 #include "up/probes.h"
 #include "up/queue.h"
+#include "up/breaker.h"
+#include "up/fail_count.h"
 #include "up/server_use.h"
 #include "up/upstream.h"
 
@@ -16,6 +18,7 @@ static const struct conf_section *const sections[] = {
 };
 static const struct shm_region *const regions[] = {
 	&board_servers, &board_servers_live, &board_server_uses,
+	&board_breakers, &board_breaker_confs, &board_fail_counts,
 	&board_upstreams, &board_names, &board_queues, &board_slots,
 	&lease_words, &lease_shadows, &lease_heads, &lease_listeners,
 	&lease_addrs, &board_outliers, &board_probes, NULL

@@ -1,0 +1,315 @@
+"""The breaker over the real gateway: what opens it, and how many requests
+a half-open one lets through, over four workers and with one killed."""
+import re
+import signal
+import threading
+
+import pytest
+
+from lib import http, net
+from lib.cmd import run
+from lib.peer import hold, raw, respond
+
+CONF = """
+[sluice]
+workers = {workers}
+stop = 1s
+[listener web]
+bind = 127.0.0.1:@port@
+[upstream app]
+{servers}
+{keys}
+[route app]
+path = /*
+upstream = app
+"""
+ILL = respond(500, body=b"ill\n")
+
+
+def conf(*peers, keys="", workers=4):
+    lines = "\n".join(f"server = {p if isinstance(p, str) else p.addr}"
+                      for p in peers)
+    return CONF.format(workers=workers, servers=lines, keys=keys)
+
+
+def ask(s):
+    """The status of a request."""
+    return http.get(s.port, "/").status
+
+
+def wait_breaker(s, n, words):
+    """Waits for the nth line that says so of a breaker."""
+    return s.wait_log(r"breaker " + re.escape(words), n)
+
+
+def open_it(s, app, failures=3):
+    """The breaker opens with the last of these."""
+    app.default = ILL
+    for _ in range(failures):
+        assert ask(s) == 500
+
+
+class Crowd:
+    """Clients that ask at the same time; answers as they come."""
+
+    def __init__(self, s, n):
+        self.answers = []
+        self.more = threading.Condition()
+        self.clients = [http.Client(s.port) for _ in range(n)]
+        for c in self.clients:
+            c.send(http.request("GET", "/"))
+        self.threads = [threading.Thread(target=self._read, args=(c,),
+                                         daemon=True)
+                        for c in self.clients]
+        for t in self.threads:
+            t.start()
+
+    def _read(self, c):
+        try:
+            status = c.response().status
+        except (http.Closed, OSError):
+            status = 0
+        with self.more:
+            self.answers.append(status)
+            self.more.notify_all()
+
+    def wait(self, n):
+        with self.more:
+            assert self.more.wait_for(lambda: len(self.answers) >= n,
+                                      net.WAIT), self.answers
+            return sorted(self.answers)
+
+    def close(self):
+        for t in self.threads:
+            t.join(net.WAIT)
+        for c in self.clients:
+            c.close()
+
+
+def half_open(s, turn):
+    """Waits until its time is over: the next request finds it half open.
+
+    Only requests make it so; none is let through by this, for the words
+    of the control API say when.
+    """
+    deadline = net.Deadline("the end of the breaker's time")
+    while True:
+        up, = s.ctl_json("upstreams", "app")["upstreams"]
+        b = up["servers"][0]["breaker"]
+        if b["state"] == "open" and b["turn_in_ms"] == 0:
+            return b
+        assert deadline.left() > 0, b
+        net.wait_fd(None, 0.01)
+
+
+def test_off(sluice, peer):
+    """Without a key there is none."""
+    app = peer(default=ILL)
+    s = sluice(conf(app, workers=2))
+    for _ in range(30):
+        assert ask(s) == 500
+    assert len(app.requests) == 30
+
+
+def test_row(sluice, peer):
+    """Failures in a row, whatever they are, over all workers."""
+    app = peer([ILL, ILL, respond(), ILL,
+                raw(b"bad\r\n\r\n", then_close=True), ILL])
+    s = sluice(conf(app, keys="breaker.failures = 3"))
+    for _ in range(6):
+        ask(s)
+    wait_breaker(s, 1, "closed -> open: 3 failures in a row, the last "
+                 "server_error")
+    for _ in range(10):
+        r = http.get(s.port, "/")
+        assert r.status == 503 and r.get("Retry-After")
+    assert len(app.requests) == 6
+    assert counter(s, "breaker_opened_total") == 1
+    assert why(s, "breaker_open") == 10
+
+
+def counter(s, name):
+    for m in s.ctl_json("metrics")["metrics"]:
+        if m["name"] == name:
+            return m["sum"]
+    raise KeyError(name)
+
+
+def why(s, name):
+    f, = s.ctl_json("why", name)["failures"]
+    return f["requests"]
+
+
+def test_other_server(sluice, peer):
+    """Requests go to the others, and the log says who it is."""
+    app, bad = peer(), peer(default=ILL)
+    s = sluice(conf(app, bad, keys="breaker.failures = 2"))
+    while len(bad.requests) < 2:
+        ask(s)
+    s.wait_log(re.escape(bad.addr) + ".*breaker closed -> open: "
+               "2 failures in a row")
+    for _ in range(20):
+        assert ask(s) == 200
+    assert len(bad.requests) == 2
+
+
+def test_rate(sluice, peer):
+    app = peer([ILL, respond()] * 6)
+    s = sluice(conf(app, keys="breaker.failures = 0\nbreaker.requests = 10"
+                    "\nbreaker.window = 1m"))
+    for _ in range(11):
+        assert ask(s) in (200, 500)
+    wait_breaker(s, 1, "closed -> open: 6 of 11 requests failed")
+    assert ask(s) == 503
+    assert len(app.requests) == 11
+
+
+def test_turns(sluice, peer):
+    """Three, and no fourth, of two dozen at once; then it is closed."""
+    app = peer()
+    s = sluice(conf(app, keys="breaker.failures = 3\nbreaker.open = 100ms"))
+    for turn in range(1, 11):
+        open_it(s, app)
+        before = len(app.requests)
+        half_open(s, turn)
+        let = threading.Event()
+        app.default = hold(let)
+        crowd = Crowd(s, 24)
+        assert crowd.wait(21) == [503] * 21
+        app.wait_requests(before + 3)
+        let.set()
+        assert crowd.wait(24) == [200] * 3 + [503] * 21
+        crowd.close()
+        assert len(app.requests) == before + 3
+        wait_breaker(s, turn, "half_open -> closed: 3 of 3 probes were "
+                     "answered well")
+        app.default = respond()
+        assert ask(s) == 200
+    assert counter(s, "breaker_probes_total") == 30
+
+
+def test_bad_probe(sluice, peer):
+    """One that fails opens it again, for twice as long."""
+    app = peer()
+    s = sluice(conf(app, keys="breaker.failures = 3\nbreaker.open = 200ms"))
+    open_it(s, app)
+    half_open(s, 1)
+    assert ask(s) == 500
+    wait_breaker(s, 1, "half_open -> open: a probe failed: server_error")
+    assert ask(s) == 503
+    assert len(app.requests) == 4
+    app.default = respond()
+    half_open(s, 2)
+    for _ in range(3):
+        assert ask(s) == 200
+    wait_breaker(s, 1, "half_open -> closed")
+
+
+def test_killed_worker(sluice, peer):
+    """A probe that is lost with its worker ends the turn."""
+    app = peer()
+    s = sluice(conf(app, keys="breaker.failures = 3\nbreaker.open = 100ms"))
+    for turn in range(1, 4):
+        open_it(s, app)
+        half_open(s, turn)
+        before = len(app.requests)
+        app.default = hold(threading.Event())
+        c = http.Client(s.port)
+        c.send(http.request("GET", "/"))
+        app.wait_requests(before + 1)
+        holder = [r for r in s.roles() if r.startswith("worker") and
+                  is_busy(s, r)]
+        assert len(holder) == 1, holder
+        pid = s.kill(holder[0], signal.SIGKILL)
+        wait_breaker(s, turn, "half_open -> open: a probe failed: "
+                     "worker_lost")
+        s.wait_role(holder[0], pid)
+        c.close()
+        half_open(s, turn)
+        app.default = respond()
+        for _ in range(3):
+            assert ask(s) == 200
+        wait_breaker(s, turn, "half_open -> closed")
+
+
+def is_busy(s, role):
+    """Has it a connection to a server that a request uses?"""
+    n = {m["name"]: p["value"] for m in s.ctl_json("metrics")["metrics"]
+         for p in m["processes"] if p["name"] == role}
+    return n["upstream_connections"] > n["upstream_connections_idle"]
+
+
+def test_client_leaves(sluice, peer):
+    """Whose client left says nothing; the turn comes to an end all the
+    same, and the next one is no later for it."""
+    app = peer()
+    s = sluice(conf(app, keys="breaker.failures = 3\nbreaker.open = 200ms"))
+    open_it(s, app)
+    half_open(s, 1)
+    app.default = hold(threading.Event())
+    c = http.Client(s.port)
+    c.send(http.request("GET", "/"))
+    app.wait_requests(4)
+    c.reset()
+    app.default = respond()
+    assert ask(s) == 200
+    assert ask(s) == 200
+    wait_breaker(s, 1, "half_open -> open: too few probes came to an end")
+    half_open(s, 2)
+    for _ in range(3):
+        assert ask(s) == 200
+    wait_breaker(s, 1, "half_open -> closed")
+
+
+def test_probe_deadline(sluice, peer):
+    """Health ends the turn of a probe that is not answered in time."""
+    app = peer()
+    s = sluice(conf(app, keys="breaker.failures = 3\nbreaker.open = 100ms\n"
+                    "breaker.timeout = 200ms"))
+    open_it(s, app)
+    half_open(s, 1)
+    let = threading.Event()
+    app.default = hold(let)
+    crowd = Crowd(s, 1)
+    wait_breaker(s, 1, "half_open -> open: a probe failed: "
+                 "first_byte_timeout")
+    let.set()
+    assert crowd.wait(1) == [200]     # the request itself went on
+    crowd.close()
+    assert counter(s, "breaker_probes_lost_total") == 1
+
+
+def test_reload(sluice, peer):
+    """It is obeyed with the commit; without keys there is none again."""
+    app = peer(default=ILL)
+    s = sluice(conf(app, workers=2))
+    assert ask(s) == 500
+    s.reload(conf(app, workers=2, keys="breaker.failures = 2"))
+    assert [ask(s) for _ in range(4)] == [500, 500, 503, 503]
+    s.reload(conf(app, workers=2))
+    wait_breaker(s, 1, "open -> closed: there is no breaker any more")
+    app.default = respond()
+    assert ask(s) == 200
+
+
+@pytest.mark.parametrize("keys, status, said", [
+    ("breaker.probes = 2\nbreaker.successes = 3", 1, "E0305"),
+    ("breaker.open = 10s\nbreaker.open_max = 5s", 1, "E0303"),
+    ("breaker.probes = 17", 1, "E0125"),
+    ("breaker.window = 10ms", 1, "E0125"),
+    ("breaker.probes = 1", 0, ""),
+    ("breaker.open = 5m", 0, ""),
+    ("failure_threshold = 3", 0, "breaker.failures"),
+    ("success_threshold = 2", 0, "breaker.successes"),
+    ("open_timeout = 30", 0, "breaker.open"),
+    ("half_open_max = 4", 0, "breaker.probes"),
+])
+def test_keys(tmp, keys, status, said):
+    with open(f"{tmp}/s.conf", "w", encoding="utf-8") as f:
+        f.write(conf("127.0.0.1:9", keys=keys, workers=1).replace(
+            "@port@", "8080"))
+    done = run("sluiced", "-t", "-c", f"{tmp}/s.conf")
+    assert done.returncode == status, done.stderr
+    assert said in done.stderr
+    if said.startswith("breaker"):
+        assert "W0410" in done.stderr

@@ -1,0 +1,118 @@
+/*
+ * up/census says of rows what up/view makes of them.
+ */
+#include "up/census.h"
+
+#include <check.h>
+#include <stdlib.h>
+
+#include "up/upstream.h"
+
+#define N	7
+
+static struct {
+	struct board_upstream	 board;
+	struct board_server	 rows[N];
+	struct board_server_live lives[N];
+	struct server		 s[N];
+	struct server		*v[N];
+	struct upstream		 up;
+} f;
+
+/* Each state alone and with others, weights, backups. */
+static void
+shuffle(unsigned i)
+{
+	static const enum server_state	states[] = {
+		SERVER_SLOW, SERVER_OPEN, SERVER_EJECTED, SERVER_DOWN,
+		SERVER_DRAIN, SERVER_MAINTENANCE
+	};
+	uint64_t			 word = 0;
+
+	for (size_t k = 0; k < 6; k++)
+		if (random() % 6 == 0)
+			word |= STATE_BIT(states[k]);
+	f.lives[i].state = word;
+	f.lives[i].ramp = (uint32_t)(random() % (RAMP_FULL + 1));
+	f.rows[i].weight = (uint64_t)(random() % 4);
+	f.rows[i].override = random() % 4 == 0 ?
+	    (uint64_t)(random() % 3) : 0;
+	f.rows[i].backup = random() % 4 == 0;
+}
+
+static bool
+is_in_view(const struct server *s)
+{
+	for (size_t i = 0; i < f.up.view.n; i++)
+		if (f.up.view.v[i] == s)
+			return true;
+	return false;
+}
+
+static void
+compare(unsigned tiers[4])
+{
+	struct census	c = { .main = 0 };
+	bool		in;
+
+	f.up.view.stale = true;
+	view_refresh(&f.up);
+	for (unsigned i = 0; i < N; i++)
+		census_add(&c, &f.rows[i], &f.lives[i]);
+	census_choose(&c, f.up.panic);
+	ck_assert_int_eq(c.tier, f.up.view.tier);
+	ck_assert_uint_eq(c.open, f.up.view.nopen);
+	tiers[c.tier]++;
+	for (unsigned i = 0; i < N; i++) {
+		in = is_in_view(&f.s[i]);
+		ck_assert_int_eq(in, census_why_not(&c, &f.rows[i],
+		    &f.lives[i]) == NULL);
+		ck_assert_uint_eq(census_weight(&f.rows[i], &f.lives[i]),
+		    view_weight(&f.s[i]));
+	}
+}
+
+START_TEST(test_same)
+{
+	unsigned	tiers[4] = { 0 };
+
+	for (unsigned i = 0; i < N; i++) {
+		f.s[i].tag = f.lives[i].tag = i + 1;
+		f.s[i].row = i;
+		f.s[i].board = &f.rows[i];
+		f.s[i].live = &f.lives[i];
+		f.v[i] = &f.s[i];
+	}
+	f.up.servers = f.v;
+	f.up.nserver = N;
+	f.up.live = &f.board;
+	f.up.balance = &balancer_round_robin;
+	srandom(1);
+	for (int n = 0; n < 20000; n++) {
+		for (unsigned i = 0; i < N; i++)
+			shuffle(i);
+		f.up.panic = (unsigned)(random() % 101);
+		compare(tiers);
+	}
+	for (int i = 0; i < 4; i++)
+		ck_assert_uint_gt(tiers[i], 100);
+	view_fini(&f.up.view);
+}
+END_TEST
+
+int
+main(void)
+{
+	Suite	*s = suite_create("census");
+	TCase	*tc = tcase_create("census");
+	SRunner	*sr;
+	int	 failed;
+
+	tcase_add_test(tc, test_same);
+	suite_add_tcase(s, tc);
+	sr = srunner_create(s);
+	srunner_run_all(sr, CK_NORMAL);
+	failed = srunner_ntests_failed(sr);
+	srunner_free(sr);
+	return failed == 0 ? 0 : 1;
+}
