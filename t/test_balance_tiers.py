@@ -139,3 +139,22 @@ def test_sticky_leaves_the_sick(sluice, apps):
     assert set(names(s, cookie=new)) == {b.name}
     assert set(names(s, cookie=cookie)) == {a.name}
     assert line(a.addr, "down", "up")
+
+
+def test_sticky_of_who_drains(sluice, apps):
+    """A server that drains keeps its clients and gets no new ones; in
+    maintenance it keeps none."""
+    a, b = apps(2)
+    s = sluice(conf(a.addr, b.addr, keys=KEYS.format(
+        "round_robin", "sticky = cookie")))
+    r = http.get(s.port)
+    if r.text == "b":
+        a, b = b, a
+    cookie = r["set-cookie"].split(";")[0]
+    s.ctl("server", "drain", "app", a.addr)
+    assert set(names(s, cookie=cookie)) == {a.name}
+    assert set(names(s)) == {b.name}
+    s.ctl("server", "down", "app", a.addr)
+    assert set(names(s, cookie=cookie)) == {b.name}
+    s.ctl("server", "up", "app", a.addr)
+    assert set(names(s, cookie=cookie)) == {a.name}
