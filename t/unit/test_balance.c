@@ -304,7 +304,7 @@ key_of(unsigned i)
 static void
 setup_hash(size_t n, const uint32_t *weight)
 {
-	static char	text[NMAX][16];
+	static char	text[NMAX][32];
 
 	setup(&balancer_random, 0, NULL);
 	for (size_t i = 0; i < n; i++) {

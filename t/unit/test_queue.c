@@ -13,7 +13,9 @@
 #include <unistd.h>
 
 #include "up/names.h"
+#include "up/outlier.h"
 #include "up/pool.h"
+#include "up/probes.h"
 #include "up/server_use.h"
 #include "up/outlier.h"
 #include "up/probes.h"
@@ -30,7 +32,8 @@ static const struct shm_region *const regions[] = {
 	&board_names, &board_upstreams, &board_retries, &board_retry_uses,
 	&board_outliers, &board_probes,
 	&board_queues, &board_mails, &lease_words, &lease_shadows,
-	&lease_heads, &lease_listeners, &lease_addrs, NULL
+	&lease_heads, &lease_listeners, &lease_addrs, &board_outliers,
+	&board_probes, NULL
 };
 
 struct one {
