@@ -30,6 +30,7 @@ struct server *
 proxy_pick(struct proxy *p)
 {
 	struct pick	 want = { .tried = &p->tried,
+		.hash = proxy_choice_hash(p),
 		.probe = &p->attempt.next, .probe_ms = probe_ms(p) };
 	struct server	*s;
 
@@ -42,6 +43,9 @@ proxy_pick(struct proxy *p)
 		return p->server;
 	if (p->queue.in == NULL && queue_is_due(p->up, &p->tried))
 		return NULL;
+	s = proxy_choice_server(p);
+	if (s != NULL)
+		return pool_claim(s, &p->wait, p->fresh) ? s : NULL;
 	/* Others may be faster, but not each time. */
 	for (size_t n = 0; n <= p->up->nserver; n++) {
 		s = upstream_pick(p->up, &want);

@@ -64,7 +64,7 @@ turns_of(uint32_t weight, uint64_t div, uint64_t sum)
 }
 
 static void *
-plan(const struct upstream *up)
+plan(const struct upstream *up, void *old)
 {
 	const struct view	*v = &up->view;
 	uint64_t		 div = 0, sum = 0;
@@ -73,6 +73,7 @@ plan(const struct upstream *up)
 	struct turn		*all;
 	uint32_t		 w;
 
+	(void)old;
 	for (size_t i = 0; i < v->n; i++)
 		div = gcd(div, v->weight[i]);
 	for (size_t i = 0; i < v->n; i++)
@@ -94,6 +95,21 @@ plan(const struct upstream *up)
 	return s;
 }
 
+size_t
+round_robin_turn(const uint32_t *weight, size_t n, uint64_t cursor)
+{
+	struct upstream		 up = { .view = { .n = n } };
+	struct schedule		*s;
+	size_t			 i;
+
+	/* read alone */
+	up.view.weight = (uint32_t *)(uintptr_t)weight;
+	s = plan(&up, NULL);
+	i = s->i[cursor % s->n];
+	free(s);
+	return i;
+}
+
 static struct server *
 pick(struct upstream *up, const struct pick *p)
 {
@@ -112,5 +128,5 @@ pick(struct upstream *up, const struct pick *p)
 }
 
 const struct balancer balancer_round_robin = {
-	"round_robin", pick, plan
+	.name = "round_robin", .pick = pick, .plan = plan
 };
