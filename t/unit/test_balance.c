@@ -74,7 +74,7 @@ teardown(void)
 static int
 choose_for(struct upstream *up, const struct tried *tried, uint64_t key)
 {
-	const struct pick	 p = { tried, key };
+	const struct pick	 p = { .tried = tried, .hash = key };
 	const struct server	*s = up->balance->pick(up, &p);
 
 	return s == NULL ? -1 : (int)s->row;
