@@ -292,6 +292,57 @@ def test_reload(sluice, peer):
     assert ask(s) == 200
 
 
+def test_waiters_are_told(sluice, peer):
+    """Who waits for a server whose breaker opens is not left waiting."""
+    let = threading.Event()
+    app = peer(default=hold(let, ILL))
+    s = sluice(conf(app, workers=2, keys="breaker.failures = 1\n"
+                    "max_conns = 1\nqueue_timeout = 1m"))
+    crowd = Crowd(s, 1)
+    app.wait_requests(1)
+    rest = Crowd(s, 4)
+    wait_queue(s, 4)
+    let.set()
+    assert crowd.wait(1) == [500]
+    assert rest.wait(4) == [503] * 4
+    assert len(app.requests) == 1
+    crowd.close()
+    rest.close()
+
+
+def test_waiters_go_elsewhere(sluice, peer):
+    """Room at a drained server is no room."""
+    let = [threading.Event(), threading.Event()]
+    app = [peer(default=hold(e)) for e in let]
+    s = sluice(conf(*app, workers=2, keys="max_conns = 1\n"
+                    "queue_timeout = 1m"))
+    crowd = Crowd(s, 2)
+    for a in app:
+        a.wait_requests(1)
+    rest = Crowd(s, 3)
+    wait_queue(s, 3)
+    s.ctl("server", "drain", "app", app[0].addr)
+    let[0].set()
+    assert crowd.wait(1) == [200]
+    let[1].set()
+    assert crowd.wait(2) == [200] * 2
+    assert rest.wait(3) == [200] * 3
+    assert [len(a.requests) for a in app] == [1, 4]
+    crowd.close()
+    rest.close()
+
+
+def wait_queue(s, n):
+    """Waits until so many requests wait."""
+    deadline = net.Deadline(f"{n} requests in the queue")
+    while True:
+        up, = s.ctl_json("upstreams", "app")["upstreams"]
+        if up["queue"]["waiting"] == n:
+            return
+        assert deadline.left() > 0, up["queue"]
+        net.wait_fd(None, 0.01)
+
+
 @pytest.mark.parametrize("keys, status, said", [
     ("breaker.probes = 2\nbreaker.successes = 3", 1, "E0305"),
     ("breaker.open = 10s\nbreaker.open_max = 5s", 1, "E0303"),

@@ -110,10 +110,12 @@ proxy_queue(struct proxy *p)
 		proxy_leave_queue(p);
 		return STEP_NEXT;
 	}
+	if (!is_any_left(p)) {
+		proxy_leave_queue(p);
+		return miss_server(p);
+	}
 	if (p->queue.in != NULL)
 		return STEP_WAIT;
-	if (!is_any_left(p))
-		return miss_server(p);
 	forget_attempt(p);
 	why = queue_join(&p->queue, &p->limits);
 	if (why == FAIL_NONE)
