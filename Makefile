@@ -110,7 +110,8 @@ SRCS_CODEC = \
 	src/codec/h1/h1_server.c \
 	src/codec/h1/h1_server_in.c \
 	src/codec/h1/h1_server_out.c \
-	src/codec/h1/h1_write.c
+	src/codec/h1/h1_write.c \
+	src/codec/ws/ws.c
 
 # core and up: connections, exchanges, routes; upstreams
 SRCS_CORE = \
@@ -188,13 +189,21 @@ SRCS_UP = \
 	src/up/members.c \
 	src/up/name_conf.c \
 	src/up/names_rows.c \
+	src/up/outlier.c \
+	src/up/outlier_sweep.c \
 	src/up/pool.c \
+	src/up/probe.c \
+	src/up/probe_conf.c \
+	src/up/probe_set.c \
+	src/up/probe_ws.c \
+	src/up/probes.c \
 	src/up/queue.c \
 	src/up/queue_board.c \
 	src/up/random.c \
 	src/up/round_robin.c \
 	src/up/server.c \
 	src/up/server_use.c \
+	src/up/slow_start.c \
 	src/up/state.c \
 	src/up/sticky.c \
 	src/up/told.c \
@@ -202,7 +211,10 @@ SRCS_UP = \
 	src/up/upstream.c \
 	src/up/upstream_conf.c \
 	src/up/upstream_rows.c \
-	src/up/view.c
+	src/up/use_sweep.c \
+	src/up/view.c \
+	src/up/watch.c \
+	src/up/watch_conf.c
 
 # filter and handler: one file each
 SRCS_FILTER =
@@ -242,6 +254,7 @@ SRCS_CONTROL = \
 	src/control/api_log.c \
 	src/control/api_names.c \
 	src/control/api_order.c \
+	src/control/api_probes.c \
 	src/control/api_servers.c \
 	src/control/api_state.c \
 	src/control/api_upstreams.c \
@@ -309,6 +322,7 @@ SRCS_CLI = \
 	src/cli/show_log.c \
 	src/cli/show_names.c \
 	src/cli/show_plan.c \
+	src/cli/show_probes.c \
 	src/cli/show_upstreams.c \
 	src/cli/show_why.c \
 	src/cli/sluicectl.c \

@@ -20,6 +20,8 @@
 #include "up/breaker.h"
 #include "up/fail_count.h"
 #include "up/names.h"
+#include "up/outlier.h"
+#include "up/probes.h"
 #include "up/server_use.h"
 
 /* --- sections of the configuration --- */
@@ -172,5 +174,7 @@ const struct shm_region *const shm_regions[] = {
 	&board_upstreams,
 	&board_names,
 	&board_queues,
+	&board_outliers,
+	&board_probes,
 	NULL
 };

@@ -5,7 +5,7 @@ error page, Proxy-Status and, where a server is concerned, the error line.
 To add a row's case: a line in REQUESTS (t/lib/fail_client.py) or ANSWERS
 (fail_server.py) if bytes alone provoke it, else a function of its name
 with @case.  It gets an Env and returns what env.ask, env.send or env.at
-returned.
+returned; a row of servers has its case in fail_state.py.
 """
 import contextlib
 import json
@@ -14,10 +14,11 @@ import re
 
 import pytest
 
-from lib import wire
+from lib import fail_state, wire
 from lib.fail_client import REQUESTS
 from lib.fail_env import CASES, Env, counts, gateway
 from lib.fail_server import ANSWERS
+from lib.fail_state import STATES
 from lib.peer import Peer, raw
 
 # where one cause ends more requests than the one that is looked at
@@ -141,6 +142,9 @@ VERDICTS = {"server_error"}
 
 @pytest.mark.parametrize("row", [r for r in wire.FAILS if r not in VERDICTS])
 def test_row(env, row):
+    if row in STATES:
+        fail_state.check(env, row)
+        return
     r, target = provoke(env, row)
     kind = env.main.rows[row]["proxy_status"]
     if r is None and target is None:
@@ -175,6 +179,6 @@ def test_all_rows(main):
 
 def test_no_case_too_many():
     """A row that went, or one that two cases provoke."""
-    names = [*REQUESTS, *ANSWERS, *CASES]
+    names = [*REQUESTS, *ANSWERS, *CASES, *STATES]
     assert len(names) == len(set(names))
     assert set(names) <= set(wire.FAILS)

@@ -161,6 +161,7 @@ add_upstream(struct show *s, const json_t *j, unsigned long long now)
 		add_server(&t, json_array_get(all, i), now);
 	table_print(&t, 2, &s->out);
 	table_fini(&t);
+	show_probes(s, all, now);
 	show_balance(s, all);
 	add_failures(s, json_object_get(j, "failures"));
 }

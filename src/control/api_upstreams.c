@@ -226,6 +226,7 @@ describe_server(const struct walk *w, uint32_t i,
 	    "open", api_num(sum.open), "idle", api_num(sum.idle),
 	    "active", api_num(sum.active)));
 	json_object_set_new(j, "first_byte", describe_times(&sum));
+	api_add_probe(j, i, atomic_load(&s->tag));
 	return j;
 }
 

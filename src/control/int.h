@@ -45,6 +45,11 @@ void api_state_metrics(struct exchange *);
 /* Open connections: all, and of workers from the nth on. */
 void api_state_conns(unsigned nth, uint64_t *all, uint64_t *of_nth);
 
+/* --- api_probes.c --- */
+
+/* Adds probes and ejections of a row to what is said of its server. */
+void api_add_probe(json_t *, uint32_t row, uint64_t tag);
+
 /* --- api_balance.c --- */
 
 struct census;

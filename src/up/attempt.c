@@ -12,6 +12,7 @@
 #include "core/stat.h"
 #include "os/proc.h"
 #include "up/fail_count.h"
+#include "up/outlier.h"
 #include "up/server_use.h"
 #include "up/upstream.h"
 
@@ -77,6 +78,7 @@ judge(struct attempt *a, enum fail why)
 {
 	struct server	*s = a->server;
 	uint64_t	 ms;
+	uint32_t	 n;
 
 	if (!is_alive(s))
 		return;
@@ -90,10 +92,11 @@ judge(struct attempt *a, enum fail why)
 	}
 	fail_count_add(s->upstream->serve->shm, s->upstream->row, why);
 	ms = ev_wall_ms(s->upstream->serve->ev);
-	atomic_fetch_add(&s->live->fails, 1);
+	n = atomic_fetch_add(&s->live->fails, 1) + 1;
 	atomic_fetch_add(&s->live->failures, 1);
 	atomic_store(&s->live->last_fail, (uint64_t)why << 48 |
 	    (ms & 0xffffffffffffULL));
+	outlier_failed(s, n, why);
 }
 
 void

@@ -39,11 +39,12 @@ wall_ms(void)
 	return (uint64_t)ts.tv_sec * 1000 + (uint64_t)ts.tv_nsec / 1000000;
 }
 
-static void
-touch(struct shm *shm, const struct board_server *b)
+void
+state_touch(struct shm *shm, uint32_t i)
 {
-	uint32_t		 row = atomic_load(&b->upstream_row);
-	struct board_upstream	*u;
+	const struct board_server	*b = shm_row(shm, &board_servers, i);
+	uint32_t			 row = atomic_load(&b->upstream_row);
+	struct board_upstream		*u;
 
 	if (row >= shm_rows(shm, &board_upstreams))
 		return;
@@ -88,7 +89,7 @@ state_change(struct shm *shm, uint32_t i, uint64_t tag,
 			is = (is >> STATE_SHIFT << STATE_SHIFT) |
 			    (wall_ms() & ((1ULL << STATE_SHIFT) - 1));
 	} while (!atomic_compare_exchange_weak(&l->state, &was, is));
-	touch(shm, b);
+	state_touch(shm, i);
 	if (state_of(is) != state_of(was))
 		tell(b, state_of(was), state_of(is), why);
 	return true;
@@ -101,7 +102,7 @@ state_set_weight(struct shm *shm, uint32_t i, uint64_t weight)
 
 	if (atomic_exchange(&b->override, weight) == weight)
 		return;
-	touch(shm, b);
+	state_touch(shm, i);
 	if (board_self() == NULL)
 		return;
 	if (weight == 0)

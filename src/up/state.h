@@ -44,5 +44,7 @@ bool state_change(struct shm *, uint32_t i, uint64_t tag, enum server_state,
  * configured to.  Control.
  */
 void state_set_weight(struct shm *, uint32_t i, uint64_t weight);
+/* What row i weighs has changed: its upstream is looked at again. */
+void state_touch(struct shm *, uint32_t i);
 
 #endif

@@ -14,6 +14,7 @@
 #include "up/tried.h"
 #include "up/upstream_rows.h"
 #include "up/view.h"
+#include "up/watch_conf.h"
 
 struct balancer;
 struct breaker_ticket;
@@ -120,6 +121,7 @@ struct upstream {
 	unsigned		 panic;		/* percent */
 	unsigned		 hash_load;	/* percent; 0: no bound */
 	struct sticky		*sticky;	/* own; NULL: no cookie */
+	struct watch_conf	 watch;
 	struct view		 view;
 	struct pool_limits	 pool;
 	struct board_upstream	*live;		/* of the board */

@@ -13,6 +13,8 @@
 #include "up/breaker_conf.h"
 #include "up/names.h"
 #include "up/sticky.h"
+#include "up/probe_conf.h"
+#include "up/watch_conf.h"
 
 #define SEPS		" \t,"
 #define PORT_HTTP	80
@@ -575,6 +577,8 @@ static const struct conf_group *const groups[] = {
 	&group,
 	&choice_group,
 	&breaker_group,
+	&probe_group,
+	&watch_group,
 	NULL
 };
 

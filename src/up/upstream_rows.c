@@ -21,6 +21,8 @@
 #include "up/fail_count.h"
 #include "up/int.h"
 #include "up/names.h"
+#include "up/outlier.h"
+#include "up/probes.h"
 #include "up/queue.h"
 #include "up/server_use.h"
 
@@ -345,6 +347,7 @@ new_server(struct linker *l, struct str upstream, struct str addr,
 	i = l->free_server - 1;
 	if (s == NULL || row < 0 ||
 	    shm_grow(l->shm, &board_servers_live, i + 1, e) == -1 ||
+	    shm_grow(l->shm, &board_probes, i + 1, e) == -1 ||
 	    use_grow(l->shm, i + 1, e) == -1 ||
 	    breaker_grow(l->shm, i, 0, e) == -1)
 		return NULL;
@@ -429,7 +432,8 @@ link_queue(struct linker *l, struct board_upstream *u, uint32_t row,
 {
 	struct lease_word	*w;
 
-	if (shm_grow(l->shm, &board_queues, row + 1, e) == -1)
+	if (shm_grow(l->shm, &board_queues, row + 1, e) == -1 ||
+	    shm_grow(l->shm, &board_outliers, row + 1, e) == -1)
 		return -1;
 	if (word_of(l->shm, atomic_load(&u->queue)) != NULL)
 		return 0;
@@ -585,11 +589,13 @@ upstream_cost(const struct conf *conf, unsigned processes)
 	}
 	return shm_cost(&board_servers, servers) +
 	    shm_cost(&board_servers_live, servers) +
+	    shm_cost(&board_probes, servers) +
 	    use_cost(servers, processes) +
 	    shm_cost(&board_breakers, servers) +
 	    shm_cost(&board_breaker_confs, (uint32_t)all.n) +
 	    shm_cost(&board_fail_counts, (uint32_t)all.n) +
 	    shm_cost(&board_upstreams, (uint32_t)all.n) +
 	    shm_cost(&board_queues, (uint32_t)all.n) +
+	    shm_cost(&board_outliers, (uint32_t)all.n) +
 	    shm_cost(&lease_words, words) + shm_cost(&board_names, names);
 }

@@ -9,6 +9,7 @@
 #include "os/proc.h"
 #include "up/server_use.h"
 #include "up/upstream.h"
+#include "up/use_sweep.h"
 
 static const struct shm_region *const regions[] = {
 	&board_slots, &board_panics, &board_stats, &board_totals,
@@ -212,6 +213,84 @@ START_TEST(fold)
 }
 END_TEST
 
+static uint64_t
+under_way(uint32_t i)
+{
+	const struct board_server_live	*l;
+
+	l = shm_row(shm, &board_servers_live, i);
+	return l->load & LOAD_ACTIVE;
+}
+
+/* The word of a server, and what this process says of it. */
+static void
+set_load(struct server *s, uint32_t i, unsigned word, unsigned own)
+{
+	struct board_server_live	*l;
+
+	l = shm_row(shm, &board_servers_live, i);
+	l->tag = s->tag;
+	l->load = 1000ULL << LOAD_SHIFT | word;
+	s->use->active = own;
+}
+
+/* Three looks in a row, the least of them is taken off. */
+START_TEST(sweep)
+{
+	struct board_slot	*slot = shm_row(shm, &board_slots, 1);
+	struct use_looks	 looks = { NULL, 0 };
+	struct server		 a, b;
+
+	slot->state = SLOT_SERVING;
+	make(&a, 3, 7);
+	make(&b, 4, 8);
+	set_load(&a, 3, 5, 2);
+	set_load(&b, 4, 1, 2);
+	ck_assert_uint_eq(use_sweep(&looks, shm), 0);
+	set_load(&a, 3, 6, 4);
+	ck_assert_uint_eq(use_sweep(&looks, shm), 0);
+	ck_assert_uint_eq(under_way(3), 6);
+	set_load(&a, 3, 7, 3);
+	ck_assert_uint_eq(use_sweep(&looks, shm), 1);
+	/* attempts that were made are still counted */
+	ck_assert_uint_eq(under_way(3), 5);
+	ck_assert_uint_eq(((struct board_server_live *)shm_row(shm,
+	    &board_servers_live, 3))->load >> LOAD_SHIFT, 1000);
+	/* one that is too low is left alone: its time comes */
+	ck_assert_uint_eq(under_way(4), 1);
+	use_sweep_fini(&looks);
+}
+END_TEST
+
+/* A look that finds all in order, or another life, begins anew. */
+START_TEST(sweep_anew)
+{
+	struct board_slot	*slot = shm_row(shm, &board_slots, 1);
+	struct use_looks	 looks = { NULL, 0 };
+	struct server		 a;
+
+	slot->state = SLOT_SERVING;
+	make(&a, 3, 7);
+	for (unsigned i = 0; i < 9; i++) {
+		set_load(&a, 3, 1, i % 3 == 2);
+		ck_assert_uint_eq(use_sweep(&looks, shm), 0);
+	}
+	for (unsigned i = 0; i < 6; i++) {
+		make(&a, 3, 7 + i / 2);
+		set_load(&a, 3, 1, 0);
+		ck_assert_uint_eq(use_sweep(&looks, shm), 0);
+	}
+	/* a slot that nobody has says nothing, whatever is in its row */
+	make(&a, 3, 20);
+	set_load(&a, 3, 1, 1);
+	slot->state = SLOT_FREE;
+	for (unsigned i = 0; i < 3; i++)
+		ck_assert_uint_eq(use_sweep(&looks, shm), i == 2);
+	ck_assert_uint_eq(under_way(3), 0);
+	use_sweep_fini(&looks);
+}
+END_TEST
+
 /* A gauge may never be shown as a number beyond all bounds. */
 START_TEST(below_zero)
 {
@@ -318,6 +397,8 @@ main(void)
 	tcase_add_test(tc, another_life);
 	tcase_add_test(tc, twins_share);
 	tcase_add_test(tc, fold);
+	tcase_add_test(tc, sweep);
+	tcase_add_test(tc, sweep_anew);
 	tcase_add_test(tc, below_zero);
 	tcase_add_test(tc, without_board);
 	tcase_add_test(tc, last);

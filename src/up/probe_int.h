@@ -1,0 +1,63 @@
+/*
+ * A probe under way: what probe.c and probe_ws.c share.
+ */
+#ifndef SL_UP_PROBE_INT_H
+#define SL_UP_PROBE_INT_H
+
+#include "codec/ws/ws.h"
+#include "up/probe.h"
+
+enum probe_phase { PHASE_DIAL, PHASE_HEAD, PHASE_BODY, PHASE_PONG };
+
+#define PING_BYTES	8
+
+struct probe_ws {
+	char		key[WS_KEY];
+	char		ping[PING_BYTES];
+	char		in[WS_CONTROL + 16];	/* a head, a pong's payload */
+	size_t		n;
+	uint64_t	skip;		/* of a payload nobody wants */
+	uint64_t	got;		/* bytes in all */
+};
+
+struct probe {
+	struct probe_env	*env;		/* ref */
+	const struct probe_set	*set;		/* ref */
+	probe_fn		 on;		/* NULL: it was cancelled */
+	void			*ctx;
+	struct io		 io;		/* of the codec while it is */
+	struct codec_env	 cenv;
+	struct codec_conn	*codec;		/* NULL: none (any more) */
+	struct arena		 arena;
+	struct source		 src;		/* of the request */
+	struct sink		 sink;		/* of the answer */
+	struct probe_ws		 ws;
+	struct timer		 deadline;
+	struct ev_task		 end;
+	struct ev_task		 free;
+	uint64_t		 begun_ns;
+	uint64_t		 us;
+	struct str		 host;		/* own, of arena */
+	char			*body;		/* own; NULL: not wanted */
+	size_t			 nbody;		/* bytes that came */
+	enum fail		 why;
+	char			 detail[PROBE_DETAIL];
+	uint8_t			 phase;		/* enum probe_phase */
+	bool			 over:1;	/* why holds */
+	bool			 taken:1;	/* io from the codec */
+	bool			 late:1;	/* in the second batch */
+};
+
+/* The verdict; the first one counts. */
+void probe_over(struct probe *, enum fail why);
+void probe_detail(struct probe *, const char *fmt, ...)
+    __attribute__((format(printf, 2, 3)));
+
+/* --- probe_ws.c --- */
+
+/* Adds the fields of a handshake to a request. */
+void probe_ws_ask(struct probe *, struct msg *);
+/* The answer has WAIST_UPGRADE. */
+void probe_ws_begin(struct probe *, const struct msg *);
+
+#endif
