@@ -146,7 +146,7 @@ static const struct conf_row rows[] = {
 		.key = "breaker.probes", .type = CONF_INT,
 		.off = AT(probes), .def = "3", .min = 1,
 		.max = BREAKER_PROBES, .aliases = half_open_max,
-		.example = "1",
+		.example = "5",
 		.text = "Requests that a half-open breaker lets through in "
 		    "total, over all workers, to see how the server is.  "
 		    "One that fails opens it again; so does one whose "
