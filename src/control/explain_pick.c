@@ -15,6 +15,7 @@
 #include "up/breaker.h"
 #include "up/census.h"
 #include "up/names.h"
+#include "up/round_robin.h"
 
 struct pick_view {
 	const struct shm	*shm;		/* ref */

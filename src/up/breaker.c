@@ -97,6 +97,17 @@ breaker_locate(struct breaker *br, struct shm *shm, uint32_t i,
 }
 
 bool
+breaker_is_on(const struct shm *shm, uint32_t upstream)
+{
+	const struct board_breaker_conf	*c;
+
+	if (upstream >= shm_rows(shm, &board_breaker_confs))
+		return false;
+	c = shm_row(shm, &board_breaker_confs, upstream);
+	return atomic_load_explicit(&c->on, memory_order_relaxed) != 0;
+}
+
+bool
 breaker_find(struct breaker *br, struct shm *shm, uint32_t i, uint64_t tag)
 {
 	return breaker_locate(br, shm, i, tag) &&

@@ -96,6 +96,8 @@ struct breaker_ticket {
 
 enum breaker_end { BREAKER_GOOD, BREAKER_BAD, BREAKER_VOID, BREAKER_FREE };
 
+/* Is there any for the servers of an upstream's row? */
+bool breaker_is_on(const struct shm *, uint32_t upstream);
 /* True if row i of `servers`, in the life of that tag, has one that is on. */
 bool breaker_find(struct breaker *, struct shm *, uint32_t i, uint64_t tag);
 /* An attempt that is no probe ended well, or with this row. */

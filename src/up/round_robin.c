@@ -12,6 +12,7 @@
 #include <stdlib.h>
 
 #include "base/must.h"
+#include "up/round_robin.h"
 #include "up/upstream.h"
 
 #define ROUND_MAX	4096	/* turns, if servers are fewer */

@@ -190,11 +190,6 @@ struct balancer {
 	void		*(*plan)(const struct upstream *, void *old);
 };
 extern const struct balancer *const balancers[];	/* NULL at the end */
-/*
- * The index of who has the turn that a cursor of round_robin stands at,
- * of n servers with weights that are more than 0.
- */
-size_t round_robin_turn(const uint32_t *weight, size_t n, uint64_t cursor);
 extern const struct balancer balancer_hash, balancer_least_conn,
     balancer_random, balancer_round_robin, balancer_two_choices;
 
