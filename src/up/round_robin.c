@@ -9,10 +9,11 @@
  * cursor is advanced for further attempts as well, else all requests that
  * meet a dead server would land on its neighbour.
  */
+#include "up/round_robin.h"
+
 #include <stdlib.h>
 
 #include "base/must.h"
-#include "up/round_robin.h"
 #include "up/upstream.h"
 
 #define ROUND_MAX	4096	/* turns, if servers are fewer */
