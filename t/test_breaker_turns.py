@@ -176,6 +176,22 @@ def test_probe_deadline(sluice, peer):
     assert counter(s, "breaker_probes_lost_total") == 1
 
 
+def test_slow_start(sluice, peer):
+    """A server whose breaker closed is led in."""
+    app = peer()
+    s = sluice(conf(app, keys="breaker.failures = 1\nbreaker.open = 50ms\n"
+                    "breaker.probes = 1\nslow_start = 1m"))
+    open_it(s, app, 1)
+    half_open(s)
+    app.default = respond()
+    assert ask(s) == 200
+    wait_breaker(s, 1, "half_open -> closed")
+    up, = s.ctl_json("upstreams", "app")["upstreams"]
+    row, = up["servers"]
+    assert row["state"] == "slow_start" and row["weight_now"] < 1
+    assert ask(s) == 200
+
+
 def test_reload(sluice, peer):
     """It is obeyed with the commit; without keys there is none again."""
     app = peer(default=ILL)

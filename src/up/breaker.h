@@ -54,7 +54,8 @@ struct board_breaker_conf {
 	_Atomic uint32_t timeout;	/* ms, of probes; 0: the attempt's */
 	_Atomic uint32_t probes;
 	_Atomic uint32_t successes;
-	uint32_t	 fill[5];
+	_Atomic uint32_t slow_start;	/* ms, once it closed */
+	uint32_t	 fill[4];
 };
 _Static_assert(sizeof(struct board_breaker_conf) == 64, "breaker conf");
 
