@@ -188,24 +188,26 @@ put_row(struct dumper *d, const struct sect *s, const struct conf_row *row,
 		put_unset(d, s, row, group);
 }
 
+/* The row of another section, where it was lent to. */
+static void
+put_guest(struct dumper *d, const struct sect *s, const struct conf_row *row,
+    size_t group)
+{
+	for (size_t i = 0; i < s->nitem; i++)
+		if (s->items[i].row == row)
+			put_item(d, s->lent, row, group, &s->items[i]);
+}
+
 /* What it has of another section's keys; see conf_section.guest. */
 static void
 put_guests(struct dumper *d, const struct sect *s)
 {
-	const struct conf_group	*g;
-	const struct conf_row	*row;
-	const struct conf_item	*it;
+	const struct conf_group *const	*g = s->lent->rows->section->groups;
+	const struct conf_row		*row;
 
-	for (size_t i = 0; s->lent != NULL && i < s->lent->rows->keys->ngroup;
-	    i++) {
-		g = s->lent->rows->section->groups[i];
-		for (row = g->rows; row != NULL && row->key != NULL; row++)
-			for (size_t k = 0; k < s->nitem; k++) {
-				it = &s->items[k];
-				if (it->row == row)
-					put_item(d, s->lent, row, i, it);
-			}
-	}
+	for (size_t i = 0; g[i] != NULL; i++)
+		for (row = g[i]->rows; row != NULL && row->key != NULL; row++)
+			put_guest(d, s, row, i);
 }
 
 static void
@@ -228,7 +230,8 @@ put_sect(struct dumper *d, const struct sect *s)
 		for (row = g->rows; row != NULL && row->key != NULL; row++)
 			put_row(d, s, row, i);
 	}
-	put_guests(d, s);
+	if (s->lent != NULL)
+		put_guests(d, s);
 	fprintf(d->out, "\n");
 }
 

@@ -1,11 +1,10 @@
 /*
  * The route condition `cookie.NAME`.  Builder; workers match.
  *
- * Cookies are read as servers do (RFC 6265 4.2): pairs at semicolons,
- * names in their case, one pair of quotes around a value taken off.  Of
- * a cookie that is there more than once one fitting value is enough.
+ * Of a cookie that is there more than once one fitting value is enough.
  */
 #include "core/cond.h"
+#include "http/cookie.h"
 
 struct cond_cookie {
 	struct conf_pairs	cookies;	/* name and value wanted */
@@ -40,21 +39,11 @@ count(const void *part)
 static bool
 is_in(struct str field, const struct conf_pair *want)
 {
-	struct str	word, val;
-	ptrdiff_t	eq;
+	struct str	name, val;
 
-	while (str_word(&field, ";", &word)) {
-		word = str_trim(word);
-		eq = str_find(word, '=', 0);
-		if (eq < 0 || !str_eq(str_trim(str_sub(word, 0, (size_t)eq)),
-		    want->key))
-			continue;
-		val = str_trim(str_sub(word, (size_t)eq + 1, word.n));
-		if (val.n >= 2 && val.p[0] == '"' && val.p[val.n - 1] == '"')
-			val = str_sub(val, 1, val.n - 1);
-		if (cond_fits(want, val))
+	while (cookie_next(&field, &name, &val))
+		if (str_eq(name, want->key) && cond_fits(want, val))
 			return true;
-	}
 	return false;
 }
 

@@ -143,8 +143,10 @@ void proxy_tell(struct proxy *, enum fail, bool again);
 void proxy_run(struct proxy *);
 
 /* --- proxy_choice.c --- */
-/* Reads key and cookie; p->up is set. */
+/* Reads key and cookie; p->up is the route's. */
 void proxy_choice_init(struct proxy *, const struct proxy_route *);
+/* The same when p->up has become the twin of another one. */
+void proxy_choice_switch(struct proxy *, const struct upstream_conf *);
 /* Takes the cookie out of p->req. */
 void proxy_choice_request(struct proxy *);
 /* For struct pick. */

@@ -54,18 +54,25 @@ read_cookie(struct proxy *p, struct choice *c)
 }
 
 void
-proxy_choice_init(struct proxy *p, const struct proxy_route *r)
+proxy_choice_switch(struct proxy *p, const struct upstream_conf *up)
 {
 	bool		 hash = p->up->balance == &balancer_hash;
 	struct choice	*c;
 
+	p->choice = NULL;
 	if (!hash && p->up->sticky == NULL)
 		return;
 	c = p->choice = arena_alloc(p->x->arena, sizeof(*c));
 	if (hash)
-		c->hash = hash_of(p->x, choice_conf(r->up));
+		c->hash = hash_of(p->x, choice_conf(up));
 	if (p->up->sticky != NULL)
 		read_cookie(p, c);
+}
+
+void
+proxy_choice_init(struct proxy *p, const struct proxy_route *r)
+{
+	proxy_choice_switch(p, r->up);
 }
 
 void

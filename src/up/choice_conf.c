@@ -49,8 +49,9 @@ static int
 link_choice(struct conf_load *load, struct conf_obj *obj, void *part)
 {
 	struct upstream_conf		*up = (struct upstream_conf *)obj;
-	const struct choice_conf	*c = part;
+	struct choice_conf		*c = part;
 	const struct conf_item		*it;
+	struct str			 name;
 
 	if (c->load > 0 && c->load < 100) {
 		it = conf_item(load, obj, "hash.load");
@@ -59,10 +60,13 @@ link_choice(struct conf_load *load, struct conf_obj *obj, void *part)
 		    "hash.load: less than 100 would leave requests over");
 		return -1;
 	}
-	if (c->sticky == STICKY_CLIENT)
+	if (c->sticky == STICKY_CLIENT) {
 		up->balance = &balancer_hash;
-	upstream_add_digest(up, up->balance->name,
-	    strlen(up->balance->name));
+		if (!conf_is_set(load, obj, "hash.load"))
+			c->load = 0;
+	}
+	name = str_from(up->balance->name);
+	upstream_add_digest(up, name.p, name.n);
 	upstream_add_digest(up, &c->load, sizeof(c->load));
 	upstream_add_digest(up, &c->sticky, sizeof(c->sticky));
 	upstream_add_digest(up, c->name.p, c->name.n);
@@ -99,7 +103,9 @@ static const struct conf_row rows[] = {
 		.def = "125", .max = 1000, .example = "150",
 		.text = "Percent of its share of the requests under way "
 		    "that balance = hash gives a server: what is beyond "
-		    "goes to others.  At least 100; 0 is no bound."
+		    "goes to others, which few requests do as well if they "
+		    "come at one time.  At least 100; 0 is no bound, and the "
+		    "default with sticky = client."
 	}, {
 		.key = "sticky", .aliases = sessions, .type = CONF_ENUM,
 		.off = AT(sticky), .def = "off", .choices = STICKY_WORDS,

@@ -29,13 +29,7 @@ struct taker {
 uint32_t
 maglev_size(size_t n)
 {
-	static const uint32_t	primes[] = { 521, 1031, 2053, 4099, 8209,
-	    16411, 32771, 65537 };
-
-	for (size_t i = 0; i < sizeof(primes) / sizeof(primes[0]); i++)
-		if (n * 256 <= primes[i])
-			return primes[i];
-	return n <= 1024 ? 65537 : n <= 4096 ? 262147 : 4194319;
+	return n <= 1024 ? 65537 : 262147;
 }
 
 /* Finalisation of MurmurHash3, public domain: all bits count for all. */
@@ -95,20 +89,33 @@ make_takers(uint32_t size, const struct maglev_member *v, size_t n)
 	return heap;
 }
 
+static bool
+is_even(const struct maglev_member *v, size_t n)
+{
+	for (size_t i = 1; i < n; i++)
+		if (v[i].weight != v[0].weight)
+			return false;
+	return true;
+}
+
 void
 maglev_fill(uint16_t *at, uint32_t size, const struct maglev_member *v,
     size_t n)
 {
+	bool		 even = is_even(v, n);
 	struct taker	*heap, *t;
 
 	must(n > 0 && n <= MAGLEV_MAX);
 	heap = make_takers(size, v, n);
 	memset(at, 0xff, size * sizeof(*at));
-	t = &heap[0];
-	for (uint32_t left = size; left > 0; left--) {
+	for (uint32_t k = 0; k < size; k++) {
+		/* who weigh the same take turns: no need to look who is next */
+		t = even ? &heap[k % n] : &heap[0];
 		while (at[t->place] != FREE)
 			t->place = next_place(t, size);
 		at[t->place] = t->i;
+		if (even)
+			continue;
 		t->due += t->step;
 		sink(heap, n, 0);
 	}

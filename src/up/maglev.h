@@ -17,9 +17,10 @@ struct maglev_member {
 };
 
 /*
- * Places for n members, a prime: at least 256 for each up to 128 members,
- * 64 for each from 1024 on.  A place has two bytes, so 10 members have
- * 8 KiB, 100 have 64 KiB and 500 have 128 KiB.
+ * Places for n members, a prime.  Another size moves nearly all keys, so
+ * there are but two: 65537 (128 KiB) up to 1,024 members, at least 64 for
+ * each, and 262147 for more.  [M] The smaller is filled in 3 ms, in 12 if
+ * weights differ; of 500 members one that goes moves 1 % of others' keys.
  */
 uint32_t maglev_size(size_t n);
 

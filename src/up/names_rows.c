@@ -221,7 +221,7 @@ names_settle(struct shm *shm, uint32_t row, const struct row_want *want)
 {
 	struct board_name	*b = shm_row(shm, &board_names, row);
 	struct row_want		 one = *want;
-	uint32_t		 i = 0, was = atomic_load(&b->weight);
+	uint32_t		 i = 0;
 	struct board_server	*s;
 	bool			 over = false;
 
@@ -229,9 +229,7 @@ names_settle(struct shm *shm, uint32_t row, const struct row_want *want)
 	atomic_store(&b->weight, want->weight);
 	atomic_store(&b->backup, want->backup);
 	while ((s = next_server(shm, b, &i)) != NULL) {
-		/* without the part of its record */
-		one.weight = (uint32_t)(atomic_load(&s->weight) /
-		    (was > 0 ? was : 1)) * want->weight;
+		one.weight = (uint32_t)s->part * want->weight;
 		over |= rows_settle(shm, s, &one);
 	}
 	return over;
@@ -311,6 +309,7 @@ link_members(struct linker *l, const struct board_name *b,
 		if (at < 0)
 			return -1;
 		s = shm_row(l->shm, &board_servers, (uint32_t)at);
+		s->part = m.weight;
 		(void)rows_settle(l->shm, s, &want);
 		for (k = 0; k < n && row[k] != (uint32_t)at; k++)
 			continue;

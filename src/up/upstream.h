@@ -99,7 +99,7 @@ struct server {
 	struct list		 attempts;	/* under way here */
 	bool			 left:1;	/* no member any more */
 	const struct member_name *name;		/* of upstream; NULL: none */
-	uint64_t		 number;	/* see up/sticky.h; 0: not yet */
+	uint64_t		 number;	/* see up/sticky.h; or 0 */
 	/* see up/pool.h */
 	struct list		 idle;		/* pooled, LIFO */
 	struct timer		 idle_end;	/* of the longest idle one */

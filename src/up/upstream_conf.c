@@ -491,19 +491,21 @@ static const struct conf_row rows[] = {
 	}, {
 		.key = "balance", .aliases = strategy, .type = CONF_CUSTOM,
 		.off = AT(balance), .def = "two_choices",
-		.choices = "two_choices|round_robin|least_conn|random|hash",
+		.choices = "two_choices|round_robin|least_conn|random|"
+		    "hash",
 		.parse = parse_balance, .example = "least_conn",
-		.text = "How a server is chosen for a request.  two_choices "
-		    "draws two servers by weight and takes the one with the "
-		    "fewer requests under way for its weight.  round_robin "
-		    "takes them in turn, by weight and in one order for all "
-		    "workers.  least_conn takes the one with the fewest "
-		    "requests under way for its weight, and looks at all "
-		    "servers for that.  random draws one by weight.  "
-		    "hash keeps to one server for each hash.key, and a "
-		    "server that comes or goes moves no more than its own "
-		    "keys and a few.  Requests under way are those of all workers, and "
-		    "upgraded connections are among them."
+		.text = "How a server is chosen for a request.  With "
+		    "two_choices it is, of two that are drawn by weight, "
+		    "the one with the fewer requests under way for its "
+		    "weight.  With round_robin servers take turns, by "
+		    "weight and in one order for all workers.  With "
+		    "least_conn it is the one with the fewest requests "
+		    "under way for its weight; all servers are looked at "
+		    "for that.  With random it is drawn by weight.  With "
+		    "hash it follows from hash.key, and a server that comes "
+		    "or goes moves the keys of no others but a few.  "
+		    "Requests under way are those of all workers; upgraded "
+		    "connections are among them."
 	}, {
 		.key = "panic", .type = CONF_INT, .off = AT(panic),
 		.def = "30", .max = 100, .example = "50",

@@ -27,7 +27,7 @@
 #include "up/server_use.h"
 
 const struct shm_region board_servers = {
-	"servers", SHM_DIR, 3, sizeof(struct board_server), 64,
+	"servers", SHM_DIR, 4, sizeof(struct board_server), 64,
 	"servers of upstreams"
 };
 const struct shm_region board_servers_live = {

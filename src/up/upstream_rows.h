@@ -32,7 +32,8 @@ struct board_server {
 	_Atomic uint64_t left_ms;	/* then the last name gave it up */
 	_Atomic uint64_t override;	/* weight + 1 by the operator; 0: none;
 					 * writer: control */
-	uint64_t	 fill3;
+	uint64_t	 part;		/* weight of its SRV record, or 1; a
+					 * line's weight comes on top; master */
 };
 _Static_assert(sizeof(struct board_server) == 256, "board server");
 

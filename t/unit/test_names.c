@@ -120,6 +120,40 @@ list(void)
 	return out;
 }
 
+static uint64_t
+weight_of(uint32_t i)
+{
+	struct board_server	*s = shm_row(shm, &board_servers, i);
+
+	return atomic_load(&s->weight);
+}
+
+/* That of the record times that of the line, which a reload changes. */
+START_TEST(test_weights)
+{
+	static const uint32_t	line[] = { 3, 0, 1000, 1 };
+	uint32_t		at, rows[NAME_MEMBERS];
+	uint64_t		version;
+	struct row_want		want = { .limit = 0 };
+
+	ck_assert_int_eq(apply(0, 3), 1);
+	names_read(row(&at), rows, &version);
+	for (size_t k = 0; k < 4; k++) {
+		want.weight = line[k];
+		names_settle(shm, at, &want);
+		for (uint32_t i = 0; i < 3; i++)
+			ck_assert_uint_eq(weight_of(rows[i]),
+			    (i + 1) * line[k]);
+		/* and so have those that come later */
+		ck_assert_int_eq(apply(1, 2), 1);
+		names_read(row(&at), rows, &version);
+		ck_assert_uint_eq(weight_of(rows[1]), 2 * line[k]);
+		ck_assert_int_eq(apply(0, 3), 1);
+		names_read(row(&at), rows, &version);
+	}
+}
+END_TEST
+
 START_TEST(test_sets)
 {
 	uint32_t		 at, rows[NAME_MEMBERS];
@@ -383,6 +417,7 @@ main(void)
 	tcase_add_checked_fixture(tc, setup, teardown);
 	tcase_set_timeout(tc, 60);
 	tcase_add_test(tc, test_sets);
+	tcase_add_test(tc, test_weights);
 	tcase_add_test(tc, test_refused);
 	tcase_add_test(tc, test_rows);
 	tcase_add_test(tc, test_torn);

@@ -483,7 +483,8 @@ START_TEST(test_next_server)
 	struct peer	*c;
 	struct peer	*s;
 
-	env_start(t, "[route r]\npath = /*\ntargets = $0 $1\n");
+	env_start(t, "[route r]\npath = /*\ntargets = $0 $1\n"
+	    "balance = round_robin\n");
 	close(t->back[0]);
 	t->back[0] = -1;
 	c = client_new(t);
@@ -507,7 +508,8 @@ START_TEST(test_turns)
 	struct peer	*c[6];
 	struct peer	*s[6];
 
-	env_start(t, "[route r]\npath = /*\ntargets = $0 $1 $2\n");
+	env_start(t, "[route r]\npath = /*\ntargets = $0 $1 $2\n"
+	    "balance = round_robin\n");
 	for (unsigned i = 0; i < 6; i++) {
 		c[i] = client_new(t);
 		peer_send(t, c[i], GET("/"));
@@ -528,7 +530,8 @@ START_TEST(test_all_refuse)
 	struct peer	*c;
 	char		*head;
 
-	env_start(t, "[route r]\npath = /*\ntargets = $0 $1\n");
+	env_start(t, "[route r]\npath = /*\ntargets = $0 $1\n"
+	    "balance = round_robin\n");
 	for (unsigned i = 0; i < 2; i++) {
 		close(t->back[i]);
 		t->back[i] = -1;

@@ -13,7 +13,9 @@
 #include <unistd.h>
 
 #include "up/names.h"
+#include "up/outlier.h"
 #include "up/pool.h"
+#include "up/probes.h"
 #include "up/server_use.h"
 #include "up_env.h"
 
@@ -26,7 +28,8 @@ static const struct shm_region *const regions[] = {
 	&board_breakers, &board_breaker_confs, &board_fail_counts,
 	&board_names, &board_upstreams,
 	&board_queues, &board_mails, &lease_words, &lease_shadows,
-	&lease_heads, &lease_listeners, &lease_addrs, NULL
+	&lease_heads, &lease_listeners, &lease_addrs, &board_outliers,
+	&board_probes, NULL
 };
 
 struct one {
