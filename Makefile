@@ -538,10 +538,11 @@ $(COMPLETION): $(PROGS) contrib/completion.sh
 		: >$@; \
 	fi
 
-# a test brings its own main, so those of the programs stay out
+# a test brings its own main, so those of the programs stay out; its doubles
+# take the place of what else an object of the archive has
 $(UNITS): $(OBJS_UNIT) $(LIB) $(LIB_MAIN) $(LIB_CLI)
 	@$(CC_$(V)) -o $@ $@.o $(LIB_CLI) $(LIBS_ALL) $(ALL_LDFLAGS) \
-	    $(LDLIBS_CHECK) $(LDLIBS)
+	    -Wl,-z,muldefs $(LDLIBS_CHECK) $(LDLIBS)
 
 # with V=fuzz libFuzzer's main, else ours, which replays the corpus
 REPLAY_plain = $(OBJ_REPLAY)
