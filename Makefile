@@ -184,6 +184,7 @@ SRCS_UP = \
 	src/up/fail_count.c \
 	src/up/fallback.c \
 	src/up/hash.c \
+	src/up/health_balancer.c \
 	src/up/least_conn.c \
 	src/up/maglev.c \
 	src/up/members.c \
@@ -267,6 +268,7 @@ SRCS_CONTROL = \
 	src/control/api_upstreams.c \
 	src/control/dns.c \
 	src/control/explain.c \
+	src/control/explain_pick.c \
 	src/control/lookup.c \
 	src/control/names.c \
 	src/control/resolver.c \

@@ -68,6 +68,12 @@ commands()
 			for (i = 1; i <= m; i++)
 				if (part[i] ~ /^-/)
 					more = more " " part[i]
+			one = $3
+			sub(/ .*/, "", one)
+			if (one ~ /^[a-z]+([|][a-z]+)+$/) {
+				gsub(/[|]/, " ", one)
+				more = more " " one
+			}
 			if (!(w[1] in list))
 				order[++k] = w[1]
 			list[w[1]] = list[w[1]] " " more

@@ -73,9 +73,10 @@ const struct handler *const handlers[] = {
 
 /* --- what can be asked for its health --- */
 
-extern const struct health_part	health_config, health_static;
+extern const struct health_part	health_balancer, health_config, health_static;
 
 const struct health_part *const health_parts[] = {
+	&health_balancer,
 	&health_config,
 	&health_static,
 	NULL

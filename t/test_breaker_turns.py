@@ -6,100 +6,11 @@ import threading
 
 import pytest
 
-from lib import http, net
+from lib import http
+from lib.breaker import (ILL, Crowd, ask, conf, counter, half_open, is_busy,
+                         open_it, wait_breaker, wait_queue)
 from lib.cmd import run
 from lib.peer import hold, raw, respond
-
-CONF = """
-[sluice]
-workers = {workers}
-stop = 1s
-[listener web]
-bind = 127.0.0.1:@port@
-[upstream app]
-{servers}
-{keys}
-[route app]
-path = /*
-upstream = app
-"""
-ILL = respond(500, body=b"ill\n")
-
-
-def conf(*peers, keys="", workers=4):
-    lines = "\n".join(f"server = {p if isinstance(p, str) else p.addr}"
-                      for p in peers)
-    return CONF.format(workers=workers, servers=lines, keys=keys)
-
-
-def ask(s):
-    """The status of a request."""
-    return http.get(s.port, "/").status
-
-
-def wait_breaker(s, n, words):
-    """Waits for the nth line that says so of a breaker."""
-    return s.wait_log(r"breaker " + re.escape(words), n)
-
-
-def open_it(s, app, failures=3):
-    """The breaker opens with the last of these."""
-    app.default = ILL
-    for _ in range(failures):
-        assert ask(s) == 500
-
-
-class Crowd:
-    """Clients that ask at the same time; answers as they come."""
-
-    def __init__(self, s, n):
-        self.answers = []
-        self.more = threading.Condition()
-        self.clients = [http.Client(s.port) for _ in range(n)]
-        for c in self.clients:
-            c.send(http.request("GET", "/"))
-        self.threads = [threading.Thread(target=self._read, args=(c,),
-                                         daemon=True)
-                        for c in self.clients]
-        for t in self.threads:
-            t.start()
-
-    def _read(self, c):
-        try:
-            status = c.response().status
-        except (http.Closed, OSError):
-            status = 0
-        with self.more:
-            self.answers.append(status)
-            self.more.notify_all()
-
-    def wait(self, n):
-        with self.more:
-            assert self.more.wait_for(lambda: len(self.answers) >= n,
-                                      net.WAIT), self.answers
-            return sorted(self.answers)
-
-    def close(self):
-        for t in self.threads:
-            t.join(net.WAIT)
-        for c in self.clients:
-            c.close()
-
-
-def half_open(s, turn):
-    """Waits until its time is over: the next request finds it half open.
-
-    Only requests make it so; none is let through by this, for the words
-    of the control API say when.
-    """
-    deadline = net.Deadline("the end of the breaker's time")
-    while True:
-        up, = s.ctl_json("upstreams", "app")["upstreams"]
-        b = up["servers"][0]["breaker"]
-        if b["state"] == "open" and b["turn_in_ms"] == 0:
-            return b
-        assert deadline.left() > 0, b
-        net.wait_fd(None, 0.01)
 
 
 def test_off(sluice, peer):
@@ -126,13 +37,6 @@ def test_row(sluice, peer):
     assert len(app.requests) == 6
     assert counter(s, "breaker_opened_total") == 1
     assert why(s, "breaker_open") == 10
-
-
-def counter(s, name):
-    for m in s.ctl_json("metrics")["metrics"]:
-        if m["name"] == name:
-            return m["sum"]
-    raise KeyError(name)
 
 
 def why(s, name):
@@ -171,7 +75,7 @@ def test_turns(sluice, peer):
     for turn in range(1, 11):
         open_it(s, app)
         before = len(app.requests)
-        half_open(s, turn)
+        half_open(s)
         let = threading.Event()
         app.default = hold(let)
         crowd = Crowd(s, 24)
@@ -193,13 +97,13 @@ def test_bad_probe(sluice, peer):
     app = peer()
     s = sluice(conf(app, keys="breaker.failures = 3\nbreaker.open = 200ms"))
     open_it(s, app)
-    half_open(s, 1)
+    half_open(s)
     assert ask(s) == 500
     wait_breaker(s, 1, "half_open -> open: a probe failed: server_error")
     assert ask(s) == 503
     assert len(app.requests) == 4
     app.default = respond()
-    half_open(s, 2)
+    half_open(s)
     for _ in range(3):
         assert ask(s) == 200
     wait_breaker(s, 1, "half_open -> closed")
@@ -211,7 +115,7 @@ def test_killed_worker(sluice, peer):
     s = sluice(conf(app, keys="breaker.failures = 3\nbreaker.open = 100ms"))
     for turn in range(1, 4):
         open_it(s, app)
-        half_open(s, turn)
+        half_open(s)
         before = len(app.requests)
         app.default = hold(threading.Event())
         c = http.Client(s.port)
@@ -225,18 +129,11 @@ def test_killed_worker(sluice, peer):
                      "worker_lost")
         s.wait_role(holder[0], pid)
         c.close()
-        half_open(s, turn)
+        half_open(s)
         app.default = respond()
         for _ in range(3):
             assert ask(s) == 200
         wait_breaker(s, turn, "half_open -> closed")
-
-
-def is_busy(s, role):
-    """Has it a connection to a server that a request uses?"""
-    n = {m["name"]: p["value"] for m in s.ctl_json("metrics")["metrics"]
-         for p in m["processes"] if p["name"] == role}
-    return n["upstream_connections"] > n["upstream_connections_idle"]
 
 
 def test_client_leaves(sluice, peer):
@@ -245,7 +142,7 @@ def test_client_leaves(sluice, peer):
     app = peer()
     s = sluice(conf(app, keys="breaker.failures = 3\nbreaker.open = 200ms"))
     open_it(s, app)
-    half_open(s, 1)
+    half_open(s)
     app.default = hold(threading.Event())
     c = http.Client(s.port)
     c.send(http.request("GET", "/"))
@@ -255,7 +152,7 @@ def test_client_leaves(sluice, peer):
     assert ask(s) == 200
     assert ask(s) == 200
     wait_breaker(s, 1, "half_open -> open: too few probes came to an end")
-    half_open(s, 2)
+    half_open(s)
     for _ in range(3):
         assert ask(s) == 200
     wait_breaker(s, 1, "half_open -> closed")
@@ -267,7 +164,7 @@ def test_probe_deadline(sluice, peer):
     s = sluice(conf(app, keys="breaker.failures = 3\nbreaker.open = 100ms\n"
                     "breaker.timeout = 200ms"))
     open_it(s, app)
-    half_open(s, 1)
+    half_open(s)
     let = threading.Event()
     app.default = hold(let)
     crowd = Crowd(s, 1)
@@ -277,6 +174,22 @@ def test_probe_deadline(sluice, peer):
     assert crowd.wait(1) == [200]     # the request itself went on
     crowd.close()
     assert counter(s, "breaker_probes_lost_total") == 1
+
+
+def test_slow_start(sluice, peer):
+    """A server whose breaker closed is led in."""
+    app = peer()
+    s = sluice(conf(app, keys="breaker.failures = 1\nbreaker.open = 50ms\n"
+                    "breaker.probes = 1\nslow_start = 1m"))
+    open_it(s, app, 1)
+    half_open(s)
+    app.default = respond()
+    assert ask(s) == 200
+    wait_breaker(s, 1, "half_open -> closed")
+    up, = s.ctl_json("upstreams", "app")["upstreams"]
+    row, = up["servers"]
+    assert row["state"] == "slow_start" and row["weight_now"] < 1
+    assert ask(s) == 200
 
 
 def test_reload(sluice, peer):
@@ -290,6 +203,46 @@ def test_reload(sluice, peer):
     wait_breaker(s, 1, "open -> closed: there is no breaker any more")
     app.default = respond()
     assert ask(s) == 200
+
+
+def test_waiters_are_told(sluice, peer):
+    """Who waits for a server whose breaker opens is not left waiting."""
+    let = threading.Event()
+    app = peer(default=hold(let, ILL))
+    s = sluice(conf(app, workers=2, keys="breaker.failures = 1\n"
+                    "max_conns = 1\nqueue_timeout = 1m"))
+    crowd = Crowd(s, 1)
+    app.wait_requests(1)
+    rest = Crowd(s, 4)
+    wait_queue(s, 4)
+    let.set()
+    assert crowd.wait(1) == [500]
+    assert rest.wait(4) == [503] * 4
+    assert len(app.requests) == 1
+    crowd.close()
+    rest.close()
+
+
+def test_waiters_go_elsewhere(sluice, peer):
+    """Room at a drained server is no room."""
+    let = [threading.Event(), threading.Event()]
+    app = [peer(default=hold(e)) for e in let]
+    s = sluice(conf(*app, workers=2, keys="max_conns = 1\n"
+                    "queue_timeout = 1m"))
+    crowd = Crowd(s, 2)
+    for a in app:
+        a.wait_requests(1)
+    rest = Crowd(s, 3)
+    wait_queue(s, 3)
+    s.ctl("server", "drain", "app", app[0].addr)
+    let[0].set()
+    assert crowd.wait(1) == [200]
+    let[1].set()
+    assert crowd.wait(2) == [200] * 2
+    assert rest.wait(3) == [200] * 3
+    assert [len(a.requests) for a in app] == [1, 4]
+    crowd.close()
+    rest.close()
 
 
 @pytest.mark.parametrize("keys, status, said", [

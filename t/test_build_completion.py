@@ -87,6 +87,7 @@ def test_sluicectl():
     assert ctl("-o", "") == ["json", "text"]
     assert ctl("-o", "json", "explain", "--") == ["--config", "--from"]
     assert ctl("explain", "-X", "P") == ["PATCH", "POST", "PUT"]
+    assert ctl("server", "d") == ["down", "drain"]
     assert ctl("status", "") == []
 
 

@@ -52,6 +52,9 @@ def test_text(sluice):
         "handler   proxy: upstream = two",
         "upstream  two   round_robin: 127.0.0.1:7, 127.0.0.1:8 -> "
         "127.0.0.1:7",
+        "asked     main: 127.0.0.1:7 weight 1, 0 under way; "
+        "127.0.0.1:8 weight 1, 0 under way",
+        "choice    the next turn of the schedule",
         "fits too  site",
     ]
     out = s.ctl("explain", "-XPUT", f"http://a.example.com:{s.port}/v1/",

@@ -16,6 +16,7 @@ stop = 1s
 bind = 127.0.0.1:@port@
 [upstream app]
 balance = round_robin
+slow_start = {slow}
 {servers}
 {keys}
 [route app]
@@ -24,9 +25,10 @@ upstream = app
 """
 
 
-def conf(*peers, workers=3, keys=""):
+def conf(*peers, workers=3, keys="", slow="0"):
     lines = "\n".join(f"server = {p.addr}" for p in peers)
-    return CONF.format(workers=workers, servers=lines, keys=keys)
+    return CONF.format(workers=workers, servers=lines, keys=keys,
+                       slow=slow)
 
 
 def asked(s, *peers, n=12):
@@ -80,6 +82,17 @@ def test_down(sluice, peer):
     assert http.get(s.port, "/").status == 503
     server(s, "up", "app", b.addr)
     assert asked(s, a, b) == [0, 12]
+
+
+def test_comes_back_slowly(sluice, peer):
+    """With slow_start it has a tenth first; who was not away has all."""
+    a, b = peer(), peer()
+    s = sluice(conf(a, b, slow="1m"))
+    assert server(s, "up", "app", a.addr)["state"] == "up"
+    server(s, "down", "app", a.addr)
+    assert server(s, "up", "app", a.addr)["state"] == "slow_start"
+    got = asked(s, a, b, n=22)
+    assert 1 <= got[0] <= 4 and sum(got) == 22
 
 
 def test_weight(sluice, peer):

@@ -20,10 +20,10 @@ void show_safe(struct show *, const json_t *, const char *name);
 void show_paint(struct show *, enum show_color, struct str word);
 /* Lines stay lines; whatever else is in them is escaped. */
 void show_lines(struct show *, struct str text);
+/* A table of weights and breakers, if there are any: show_balance.c. */
+void show_balance(struct show *, const json_t *servers);
 /* A table of the servers that are probed, if any is: show_probes.c. */
 void show_probes(struct show *, const json_t *servers,
     unsigned long long now_ms);
-/* A table of weights and breakers, where they say anything: show_balance.c. */
-void show_balance(struct show *, const json_t *servers);
 
 #endif

@@ -195,6 +195,57 @@ add_handler(struct show *s, const json_t *h)
 	text_c(&s->out, '\n');
 }
 
+/* "10.0.0.5:80 weight 2, 3 under way" */
+static void
+add_candidate(struct show *s, const json_t *c)
+{
+	show_safe(s, c, "server");
+	text_fmt(&s->out, " weight %g, %llu under way",
+	    json_real_value(json_object_get(c, "weight")),
+	    show_num(c, "active"));
+}
+
+static void
+add_choice(struct show *s, const json_t *u)
+{
+	const json_t	*in = json_object_get(u, "candidates");
+	const json_t	*out = json_object_get(u, "passed_over"), *c;
+	size_t		 i;
+
+	if (show_str(u, "tier").n > 0) {
+		begin(s, "asked");
+		show_safe(s, u, "tier");
+		text_add(&s->out, STR(": "));
+	}
+	for (i = 0; i < json_array_size(in) && i < OTHERS_SHOWN; i++) {
+		text_add(&s->out, i == 0 ? STR("") : STR("; "));
+		add_candidate(s, json_array_get(in, i));
+	}
+	if (json_array_size(in) > i)
+		text_fmt(&s->out, " and %zu more", json_array_size(in) - i);
+	if (show_str(u, "tier").n > 0)
+		text_c(&s->out, '\n');
+	for (i = 0; i < json_array_size(out) && i < OTHERS_SHOWN; i++) {
+		if (i == 0)
+			begin(s, "not asked");
+		c = json_array_get(out, i);
+		text_add(&s->out, i == 0 ? STR("") : STR(", "));
+		show_safe(s, c, "server");
+		text_add(&s->out, STR(" ("));
+		show_safe(s, c, "why");
+		text_c(&s->out, ')');
+	}
+	if (json_array_size(out) > i)
+		text_fmt(&s->out, " and %zu more", json_array_size(out) - i);
+	if (json_array_size(out) > 0)
+		text_c(&s->out, '\n');
+	if (show_str(u, "rule").n == 0)
+		return;
+	begin(s, "choice");
+	show_safe(s, u, "rule");
+	text_c(&s->out, '\n');
+}
+
 static void
 add_upstream(struct show *s, const json_t *u)
 {
@@ -219,6 +270,7 @@ add_upstream(struct show *s, const json_t *u)
 		show_safe(s, u, "next");
 	}
 	text_c(&s->out, '\n');
+	add_choice(s, u);
 }
 
 void

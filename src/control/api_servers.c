@@ -13,8 +13,10 @@
 
 #include "os/proc.h"
 #include "up/breaker.h"
+#include "up/slow_start.h"
 #include "up/state.h"
-#include "up/view.h"
+#include "up/upstream.h"
+#include "up/watch_conf.h"
 
 enum order { ORDER_NONE, ORDER_DRAIN, ORDER_DOWN, ORDER_UP, ORDER_WEIGHT };
 
@@ -172,6 +174,20 @@ set_bit(const struct search *s, enum server_state state, bool on)
 	    state, on, FAIL_NONE);
 }
 
+/* Who was away is led in as the configuration has it. */
+static void
+begin_slowly(const struct search *s, const struct board_server_live *l)
+{
+	const struct upstream_conf	*c;
+
+	c = conf_find(self->gens->cur->conf, &upstream_section,
+	    s->q->upstream);
+	if (c != NULL && (atomic_load(&l->state) & STATE_AWAY) != 0)
+		slow_start_begin(self->shm, s->row,
+		    atomic_load(&s->found->tag),
+		    watch_conf_of(c)->slow_start);
+}
+
 static void
 bring_up(const struct search *s)
 {
@@ -179,6 +195,7 @@ bring_up(const struct search *s)
 	struct breaker			 br;
 
 	l = shm_row(self->shm, &board_servers_live, s->row);
+	begin_slowly(s, l);
 	set_bit(s, SERVER_DRAIN, false);
 	set_bit(s, SERVER_MAINTENANCE, false);
 	atomic_store(&l->ejections, 0);

@@ -11,6 +11,7 @@
 
 #include "base/must.h"
 #include "codec/h1/h1.h"
+#include "control/explain_pick.h"
 #include "control/int.h"
 #include "core/chain.h"
 #include "core/handler.h"
@@ -268,34 +269,6 @@ list_filters(const struct route *r)
 	return j;
 }
 
-/* Whom the next request gets, where that can be told. */
-static json_t *
-next_server(const struct search *s, const struct upstream_conf *up)
-{
-	struct upstream_rows	 rows;
-	struct board_upstream	*b;
-	int64_t			 at = -1;
-	size_t			 i = 0;
-
-	/* what a name has is not in the configuration */
-	for (i = 0; i < up->servers.n; i++)
-		if (up->servers.v[i].name.n > 0)
-			return json_null();
-	i = 0;
-	if (up->servers.n > 1) {
-		if (s->shm == NULL || up->balance != &balancer_round_robin)
-			return json_null();
-		upstream_rows_open(&rows, s->shm);
-		at = upstream_rows_find(&rows, up->obj.name);
-		upstream_rows_close(&rows);
-		if (at < 0)
-			return json_null();
-		b = shm_row(s->shm, &board_upstreams, (uint32_t)at);
-		i = (size_t)(atomic_load(&b->cursor) % up->servers.n);
-	}
-	return api_text(up->servers.v[i].text);
-}
-
 static void
 add_upstream(const struct search *s, const struct route *r, json_t *j)
 {
@@ -312,10 +285,10 @@ add_upstream(const struct search *s, const struct route *r, json_t *j)
 	for (size_t i = 0; i < p->up->servers.n; i++)
 		json_array_append_new(all,
 		    api_text(p->up->servers.v[i].text));
-	json_object_set_new(j, "upstream", json_pack("{s:o, s:s, s:o, s:o}",
+	json_object_set_new(j, "upstream", json_pack("{s:o, s:s, s:o}",
 	    "name", api_text(p->up->obj.name), "balance",
-	    p->up->balance->name, "servers", all, "next",
-	    next_server(s, p->up)));
+	    p->up->balance->name, "servers", all));
+	explain_pick(json_object_get(j, "upstream"), s->shm, p->up);
 }
 
 /* [health] goes before routes of any path, and has no keys of a route. */

@@ -50,7 +50,6 @@ void api_state_conns(unsigned nth, uint64_t *all, uint64_t *of_nth);
 /* Adds probes and ejections of a row to what is said of its server. */
 void api_add_probe(json_t *, uint32_t row, uint64_t tag);
 
-/* --- api_upstreams.c, api_failures.c --- */
 /* --- api_balance.c --- */
 
 struct census;

@@ -204,8 +204,10 @@ static const struct conf_row rows[] = {
 		.def = "loopback", .choices = "loopback|all|off",
 		.example = "off",
 		.text = "Who may ask for the state of components, which are "
-		    "static and config: /static/health is 200 or 503, "
-		    "/static/status tells more in JSON.  From loopback: "
+		    "static, config and balancer: /static/health is 200 or "
+		    "503, /static/status tells more in JSON.  The balancer "
+		    "is well while somebody may be asked of each upstream "
+		    "that a route uses.  From loopback: "
 		    "without fields of a proxy in the request."
 	},
 	{ .key = NULL }

@@ -44,8 +44,8 @@ struct server *
 proxy_pick(struct proxy *p)
 {
 	struct pick	 want = { .tried = &p->tried,
-		.hash = proxy_choice_hash(p), .probe = &p->attempt.next,
-		.probe_ms = probe_ms(p) };
+		.hash = proxy_choice_hash(p),
+		.probe = &p->attempt.next, .probe_ms = probe_ms(p) };
 	struct server	*s;
 
 	p->queue.upstream = p->up;
@@ -122,10 +122,12 @@ proxy_queue(struct proxy *p)
 		proxy_leave_queue(p);
 		return STEP_NEXT;
 	}
+	if (!is_any_left(p)) {
+		proxy_leave_queue(p);
+		return miss_server(p);
+	}
 	if (p->queue.in != NULL)
 		return STEP_WAIT;
-	if (!is_any_left(p))
-		return miss_server(p);
 	forget_attempt(p);
 	why = queue_join(&p->queue, &p->limits);
 	if (why == FAIL_NONE)

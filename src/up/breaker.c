@@ -11,6 +11,7 @@
 #include "core/board.h"
 #include "os/proc.h"
 #include "up/breaker_int.h"
+#include "up/slow_start.h"
 #include "up/state.h"
 
 const struct shm_region board_breakers = {
@@ -94,6 +95,17 @@ breaker_locate(struct breaker *br, struct shm *shm, uint32_t i,
 	br->b = shm_row(shm, &board_breakers, i);
 	return tag != 0 && atomic_load(&br->b->tag) == tag &&
 	    atomic_load(&br->server->tag) == tag;
+}
+
+bool
+breaker_is_on(const struct shm *shm, uint32_t upstream)
+{
+	const struct board_breaker_conf	*c;
+
+	if (upstream >= shm_rows(shm, &board_breaker_confs))
+		return false;
+	c = shm_row(shm, &board_breaker_confs, upstream);
+	return atomic_load_explicit(&c->on, memory_order_relaxed) != 0;
 }
 
 bool
@@ -192,9 +204,13 @@ open_it(const struct breaker *br, uint64_t was, unsigned level,
 	return true;
 }
 
-/* What was counted before says nothing of what comes. */
+/*
+ * What was counted before says nothing of what comes.  slow: ms of its
+ * slow start.
+ */
 static bool
-close_it(const struct breaker *br, uint64_t was, const char *text)
+close_it(const struct breaker *br, uint64_t was, uint64_t slow,
+    const char *text)
 {
 	uint64_t	is = WORD(BREAKER_CLOSED, WORD_TURN(was), 0, 0);
 
@@ -203,6 +219,7 @@ close_it(const struct breaker *br, uint64_t was, const char *text)
 	if (!atomic_compare_exchange_strong(&br->b->word, &was, is))
 		return false;
 	tell(br, was, is, text);
+	slow_start_begin(br->shm, br->row, br->tag, slow);
 	breaker_sync(br, FAIL_NONE);
 	return true;
 }
@@ -216,7 +233,7 @@ breaker_close(const struct breaker *br)
 		was = atomic_load(&br->b->word);
 		if (WORD_STATE(was) == BREAKER_CLOSED)
 			return;
-	} while (!close_it(br, was, "by the operator"));
+	} while (!close_it(br, was, 0, "by the operator"));
 }
 
 void
@@ -225,7 +242,8 @@ breaker_turn_off(const struct breaker *br)
 	uint64_t	was = atomic_load(&br->b->word);
 
 	if (WORD_STATE(was) != BREAKER_CLOSED)
-		(void)close_it(br, was, "there is no breaker any more");
+		(void)close_it(br, was, 0,
+		    "there is no breaker any more");
 }
 
 /* --- closed: counting --- */
@@ -355,7 +373,8 @@ breaker_conclude(const struct breaker *br, enum fail why)
 	} else if (t.good >= atomic_load(&br->conf->successes)) {
 		(void)snprintf(text, sizeof(text), "%u of %u probes were "
 		    "answered well", t.good, n);
-		(void)close_it(br, was, text);
+		(void)close_it(br, was, atomic_load(&br->conf->slow_start),
+		    text);
 	} else if (t.free + t.pending == 0)
 		(void)open_it(br, was, WORD_LEVEL(was), FAIL_CLIENT_GONE,
 		    "too few probes came to an end");

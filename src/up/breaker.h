@@ -54,7 +54,8 @@ struct board_breaker_conf {
 	_Atomic uint32_t timeout;	/* ms, of probes; 0: the attempt's */
 	_Atomic uint32_t probes;
 	_Atomic uint32_t successes;
-	uint32_t	 fill[5];
+	_Atomic uint32_t slow_start;	/* ms, once it closed */
+	uint32_t	 fill[4];
 };
 _Static_assert(sizeof(struct board_breaker_conf) == 64, "breaker conf");
 
@@ -96,6 +97,8 @@ struct breaker_ticket {
 
 enum breaker_end { BREAKER_GOOD, BREAKER_BAD, BREAKER_VOID, BREAKER_FREE };
 
+/* Is there any for the servers of an upstream's row? */
+bool breaker_is_on(const struct shm *, uint32_t upstream);
 /* True if row i of `servers`, in the life of that tag, has one that is on. */
 bool breaker_find(struct breaker *, struct shm *, uint32_t i, uint64_t tag);
 /* An attempt that is no probe ended well, or with this row. */

@@ -7,6 +7,7 @@
 
 #include "up/breaker.h"
 #include "up/upstream.h"
+#include "up/watch_conf.h"
 
 #define DAY_MS		(24 * 60 * 60 * 1000)
 #define AT(member)	offsetof(struct breaker_conf, member)
@@ -41,6 +42,8 @@ write_row(struct board_breaker_conf *b, const struct upstream_conf *up)
 	atomic_store(&b->probes, (uint32_t)c->probes);
 	atomic_store(&b->successes, least((uint64_t)c->successes,
 	    (uint64_t)c->probes));
+	atomic_store(&b->slow_start,
+	    (uint32_t)watch_conf_of(up)->slow_start);
 	atomic_store(&b->was_on, 1);
 	atomic_store(&b->on, 1);
 }

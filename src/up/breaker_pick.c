@@ -65,6 +65,10 @@ breaker_attempt(struct attempt *a, enum fail why)
 	const struct server	*s = a->server;
 	struct breaker		 br;
 
+	/* asked after each attempt, and mostly there is none */
+	if (!a->probe.held && !breaker_is_on(s->upstream->serve->shm,
+	    s->upstream->row))
+		return;
 	if (!breaker_find(&br, s->upstream->serve->shm, s->row, s->tag)) {
 		a->probe.held = false;
 		return;

@@ -262,6 +262,11 @@ serve_some(struct queue *q, unsigned most)
 		if (most == 0 || vain == SCAN_MAX || looks == LOOK_MAX)
 			break;
 		w = container_of(pos, struct queue_wait, node);
+		/* states have changed: nobody is left to wait for */
+		if (!upstream_any_left(w->upstream, w->tried)) {
+			w->on(w, FAIL_NONE);
+			continue;
+		}
 		if (!queue_has_room(w->upstream, &none)) {
 			vain++;
 			continue;

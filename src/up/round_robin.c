@@ -9,6 +9,8 @@
  * cursor is advanced for further attempts as well, else all requests that
  * meet a dead server would land on its neighbour.
  */
+#include "up/round_robin.h"
+
 #include <stdlib.h>
 
 #include "base/must.h"
@@ -93,6 +95,21 @@ plan(const struct upstream *up, void *old)
 		s->i[i] = all[i].i;
 	free(all);
 	return s;
+}
+
+size_t
+round_robin_turn(const uint32_t *weight, size_t n, uint64_t cursor)
+{
+	struct upstream		 up = { .view = { .n = n } };
+	struct schedule		*s;
+	size_t			 i;
+
+	/* read alone */
+	up.view.weight = (uint32_t *)(uintptr_t)weight;
+	s = plan(&up, NULL);
+	i = s->i[cursor % s->n];
+	free(s);
+	return i;
 }
 
 static struct server *

@@ -39,12 +39,12 @@ uint64_t state_since_ms(uint64_t word);
  */
 bool state_change(struct shm *, uint32_t i, uint64_t tag, enum server_state,
     bool on, enum fail why);
-/* What row i weighs has changed: its upstream is looked at again. */
-void state_touch(struct shm *, uint32_t i);
 /*
  * By the operator: row i weighs weight - 1 from now on, 0: what it is
  * configured to.  Control.
  */
 void state_set_weight(struct shm *, uint32_t i, uint64_t weight);
+/* What row i weighs has changed: its upstream is looked at again. */
+void state_touch(struct shm *, uint32_t i);
 
 #endif

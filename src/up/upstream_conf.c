@@ -582,9 +582,9 @@ static const struct conf_group *const groups[] = {
 	&retry_group,
 	&fallback_group,
 	&choice_group,
+	&breaker_group,
 	&probe_group,
 	&watch_group,
-	&breaker_group,
 	NULL
 };
 

@@ -77,7 +77,8 @@ START_TEST(test_same)
 	unsigned	tiers[4] = { 0 };
 
 	for (unsigned i = 0; i < N; i++) {
-		f.s[i].tag = f.lives[i].tag = i + 1;
+		f.lives[i].tag = i + 1;
+		f.s[i].tag = i + 1;
 		f.s[i].row = i;
 		f.s[i].board = &f.rows[i];
 		f.s[i].live = &f.lives[i];
