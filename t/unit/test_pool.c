@@ -12,6 +12,8 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "up/outlier.h"
+#include "up/probes.h"
 #include "up/queue.h"
 #include "up_env.h"
 
@@ -24,7 +26,7 @@ static const struct shm_region *const regions[] = {
 	&board_servers, &board_servers_live, &board_server_uses,
 	&board_upstreams, &board_names, &board_queues, &board_slots,
 	&lease_words, &lease_shadows, &lease_heads, &lease_listeners,
-	&lease_addrs, NULL
+	&lease_addrs, &board_outliers, &board_probes, NULL
 };
 
 /* a wish and what came of it */

@@ -11,7 +11,9 @@
 #include <unistd.h>
 
 #include "up/names.h"
+#include "up/outlier.h"
 #include "up/pool.h"
+#include "up/probes.h"
 #include "up/server_use.h"
 #include "up_env.h"
 
@@ -23,7 +25,8 @@ static const struct shm_region *const regions[] = {
 	&board_slots, &board_servers, &board_servers_live, &board_server_uses,
 	&board_names, &board_upstreams,
 	&board_queues, &board_mails, &lease_words, &lease_shadows,
-	&lease_heads, &lease_listeners, &lease_addrs, NULL
+	&lease_heads, &lease_listeners, &lease_addrs, &board_outliers,
+	&board_probes, NULL
 };
 
 struct one {

@@ -1,6 +1,8 @@
 /*
  * Upstreams: their configuration, their rows on the board.
  */
+#include "up/outlier.h"
+#include "up/probes.h"
 #include "up/queue.h"
 #include "up/server_use.h"
 #include "up/upstream.h"
@@ -16,7 +18,7 @@ static const struct shm_region *const regions[] = {
 	&board_servers, &board_servers_live, &board_server_uses,
 	&board_upstreams, &board_names, &board_queues, &board_slots,
 	&lease_words, &lease_shadows, &lease_heads, &lease_listeners,
-	&lease_addrs, NULL
+	&lease_addrs, &board_outliers, &board_probes, NULL
 };
 
 /* a configuration that was loaded */
