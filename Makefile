@@ -89,6 +89,7 @@ SRCS_IO = \
 
 # http: messages and the waist
 SRCS_HTTP = \
+	src/http/cookie.c \
 	src/http/date.c \
 	src/http/fail.c \
 	src/http/hdr.c \
@@ -161,6 +162,7 @@ SRCS_CORE = \
 	src/core/route_index.c \
 	src/core/route_lint.c \
 	src/core/route_path.c \
+	src/core/secret.c \
 	src/core/serve.c \
 	src/core/settings.c \
 	src/core/settings_cpu.c \
@@ -171,7 +173,12 @@ SRCS_CORE = \
 	src/core/trust.c
 SRCS_UP = \
 	src/up/attempt.c \
+	src/up/choice_conf.c \
 	src/up/dial_fail.c \
+	src/up/draw.c \
+	src/up/hash.c \
+	src/up/least_conn.c \
+	src/up/maglev.c \
 	src/up/members.c \
 	src/up/name_conf.c \
 	src/up/names_rows.c \
@@ -180,17 +187,21 @@ SRCS_UP = \
 	src/up/pool.c \
 	src/up/probe.c \
 	src/up/probe_conf.c \
+	src/up/probe_regex.c \
 	src/up/probe_set.c \
 	src/up/probe_ws.c \
 	src/up/probes.c \
 	src/up/queue.c \
 	src/up/queue_board.c \
+	src/up/random.c \
 	src/up/round_robin.c \
 	src/up/server.c \
 	src/up/server_use.c \
 	src/up/slow_start.c \
 	src/up/state.c \
+	src/up/sticky.c \
 	src/up/told.c \
+	src/up/two_choices.c \
 	src/up/upstream.c \
 	src/up/upstream_conf.c \
 	src/up/upstream_rows.c \
@@ -205,6 +216,7 @@ SRCS_HANDLER = \
 	src/handler/echo.c \
 	src/handler/health_static.c \
 	src/handler/proxy.c \
+	src/handler/proxy_choice.c \
 	src/handler/proxy_conf.c \
 	src/handler/proxy_deadline.c \
 	src/handler/proxy_fail.c \

@@ -13,6 +13,7 @@
 #include "core/regex.h"
 #include "core/rewrite.h"
 #include "core/route.h"
+#include "core/secret.h"
 #include "core/settings.h"
 #include "handler/proxy.h"
 #include "handler/static.h"
@@ -113,6 +114,9 @@ const struct conf_group *const route_groups[] = {
 	NULL
 };
 
+/* whose keys a route may have for servers of its own */
+const struct conf_section *const route_guest = &upstream_section;
+
 /* --- filters, balancers --- */
 
 const struct filter *const filters[] = {
@@ -120,7 +124,11 @@ const struct filter *const filters[] = {
 };
 
 const struct balancer *const balancers[] = {
+	&balancer_two_choices,
 	&balancer_round_robin,
+	&balancer_least_conn,
+	&balancer_random,
+	&balancer_hash,
 	NULL
 };
 
@@ -140,6 +148,7 @@ const struct serve_part *const serve_parts[] = {
 
 const struct shm_region *const shm_regions[] = {
 	&board_globals,
+	&board_keys,
 	&board_slots,
 	&board_panics,
 	&board_stats,

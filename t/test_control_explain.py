@@ -16,6 +16,7 @@ bind = 127.0.0.1:@port@
 bind = 127.0.0.1:@port2@
 [upstream two]
 server = 127.0.0.1:7 127.0.0.1:8
+balance = round_robin
 [route beside]
 listener = side
 path = /v1/*

@@ -52,7 +52,7 @@ def test_nothing(s):
     plan = changed(s, ("timeout.connect = 3s", "timeout.connect = 3000ms"),
                    ("127.0.0.1:1 127.0.0.1:2 max_conns=4",
                     "127.0.0.1:2 max_conns=4\nserver = 127.0.0.1:1 "
-                    "max_conns=4\nbalance = round_robin"))
+                    "max_conns=4\nbalance = two_choices"))
     assert plan["v"] == 1 and plan["changes"] == []
     assert plan["generation"] == 1 and plan["next"] == 2
 

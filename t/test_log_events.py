@@ -85,7 +85,8 @@ def test_proxied(sluice, tmp, peer):
     dead = net.free_port()
     app = peer(default=respond(body=b"from the server"))
     site.write(tmp)
-    s = sluice(site.proxied(f"127.0.0.1:{dead} {app.addr}") +
+    s = sluice(site.proxied(f"127.0.0.1:{dead} {app.addr}").replace(
+        "[upstream app]", "[upstream app]\nbalance = round_robin") +
                "[log]\nlevel.proxy = debug\n")
     # a further attempt moves the turn on, too
     for _ in range(2):

@@ -17,7 +17,7 @@ bind = 127.0.0.1:@port@
 
 def conf(addr, top="", up="", route="", more=""):
     return f"[sluice]\n{top}\n{LISTEN}\n[upstream app]\nserver = {addr}\n" \
-        f"{up}\n[route all]\npath = /*\nupstream = app\n{route}\n{more}"
+        f"balance = round_robin\n{up}\n[route all]\npath = /*\nupstream = app\n{route}\n{more}"
 
 
 @pytest.fixture(scope="module")

@@ -25,6 +25,7 @@ resolver = {dns}
 bind = 127.0.0.1:@port@
 [upstream app]
 server = {server}
+balance = round_robin
 {more}
 [route all]
 path = /*

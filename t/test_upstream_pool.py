@@ -18,6 +18,7 @@ workers = {workers}
 bind = 127.0.0.1:@port@
 [upstream app]
 server = {addr}
+balance = round_robin
 {keys}
 [route all]
 path = /*

@@ -25,8 +25,8 @@ OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 
 def conf(*addrs, more="", top="", route=""):
     servers = "".join(f"server = {a}\n" for a in addrs)
-    return f"{top}{LISTEN}[upstream app]\n{servers}{more}\n" \
-        f"[route all]\npath = /*\nupstream = app\n{route}"
+    return f"{top}{LISTEN}[upstream app]\nbalance = round_robin\n" \
+        f"{servers}{more}\n[route all]\npath = /*\nupstream = app\n{route}"
 
 
 @pytest.fixture(scope="module")

@@ -358,6 +358,7 @@ path = /*
 upstream = app
 [upstream app]
 server = {}
+balance = round_robin
 send_proxy = {}
 """
 

@@ -20,8 +20,8 @@ def conf(workers, **ups):
     out = CONF.format(workers=workers)
     for name, servers in ups.items():
         lines = "".join(f"server = {s}\n" for s in servers)
-        out += f"[upstream {name}]\n{lines}[route {name}]\n" \
-            f"path = /{name}/*\nupstream = {name}\n"
+        out += f"[upstream {name}]\nbalance = round_robin\n{lines}" \
+            f"[route {name}]\npath = /{name}/*\nupstream = {name}\n"
     return out
 
 

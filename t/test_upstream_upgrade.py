@@ -26,8 +26,8 @@ MANY = 10 * 1024 * 1024
 
 def conf(*addrs, more="", top="", route=""):
     servers = "".join(f"server = {a}\n" for a in addrs)
-    return f"{top}{LISTEN}[upstream app]\n{servers}{more}\n" \
-        f"[route all]\npath = /*\nupstream = app\n{route}"
+    return f"{top}{LISTEN}[upstream app]\nbalance = round_robin\n" \
+        f"{servers}{more}\n[route all]\npath = /*\nupstream = app\n{route}"
 
 
 @pytest.fixture(scope="module")

@@ -92,10 +92,11 @@ add_default(struct delta *p, struct values *vs, const struct conf_obj *o)
 		for (r = g[i]->rows; r != NULL && r->key != NULL; r++)
 			if (r == row)
 				at = (const char *)o->part[i] + row->off;
-	must(at != NULL);
 	text_init(&t);
 	if (row->def == NULL)
 		val = STR("");
+	else if (at == NULL)		/* of a guest */
+		val = str_from(row->def);
 	else if (row->type == CONF_PATH)
 		val = *(const struct str *)(const void *)at;
 	else if (conf_value_text(row, at, &t))

@@ -188,6 +188,26 @@ put_row(struct dumper *d, const struct sect *s, const struct conf_row *row,
 		put_unset(d, s, row, group);
 }
 
+/* What it has of another section's keys; see conf_section.guest. */
+static void
+put_guests(struct dumper *d, const struct sect *s)
+{
+	const struct conf_group	*g;
+	const struct conf_row	*row;
+	const struct conf_item	*it;
+
+	for (size_t i = 0; s->lent != NULL && i < s->lent->rows->keys->ngroup;
+	    i++) {
+		g = s->lent->rows->section->groups[i];
+		for (row = g->rows; row != NULL && row->key != NULL; row++)
+			for (size_t k = 0; k < s->nitem; k++) {
+				it = &s->items[k];
+				if (it->row == row)
+					put_item(d, s->lent, row, i, it);
+			}
+	}
+}
+
 static void
 put_sect(struct dumper *d, const struct sect *s)
 {
@@ -208,6 +228,7 @@ put_sect(struct dumper *d, const struct sect *s)
 		for (row = g->rows; row != NULL && row->key != NULL; row++)
 			put_row(d, s, row, i);
 	}
+	put_guests(d, s);
 	fprintf(d->out, "\n");
 }
 

@@ -61,6 +61,7 @@ struct sect {
 	size_t			 nitem;
 	struct sect		*made;		/* the next in rows->made */
 	struct sect		*queued;	/* the next in load->queue */
+	struct sect		*lent;		/* that has its guests, or NULL */
 };
 
 struct conf_load {

@@ -60,6 +60,24 @@ add_key(struct keys *k, struct arena *a, const char *key, struct rowref r)
 	};
 }
 
+/* The row of a guest, as far as its words are none of ours. */
+static void
+add_guest(struct keys *k, struct arena *a, const struct conf_row *row)
+{
+	const struct conf_alias	*al = row->aliases;
+	unsigned		 nth = (unsigned)k->nrow;
+
+	if ((row->flags & CONF_F_HOME) != 0 ||
+	    map_find(&k->map, str_from(row->key)) != NULL)
+		return;
+	k->nrow++;
+	add_key(k, a, row->key, (struct rowref){ row, NULL, nth });
+	for (; al != NULL && al->key != NULL; al++)
+		if (map_find(&k->map, str_from(al->key)) == NULL)
+			add_key(k, a, al->key, (struct rowref){ row, al,
+			    nth });
+}
+
 static void
 add_row(struct keys *k, struct arena *a, const struct conf_row *row)
 {
@@ -96,6 +114,17 @@ add_later(struct keys *k)
 }
 
 static void
+add_guests(struct keys *k, const struct conf_section *s, struct arena *a)
+{
+	const struct conf_row	*row;
+
+	for (size_t i = 0; s->groups[i] != NULL; i++)
+		for (row = s->groups[i]->rows; row != NULL &&
+		    row->key != NULL; row++)
+			add_guest(k, a, row);
+}
+
+static void
 init(struct keys *k, const struct conf_section *s, struct arena *a)
 {
 	const struct conf_row	*row;
@@ -112,6 +141,8 @@ init(struct keys *k, const struct conf_section *s, struct arena *a)
 	}
 	must(k->ngroup > 0 &&
 	    s->groups[0]->size >= sizeof(struct conf_obj));
+	if (s->guest != NULL)
+		add_guests(k, *s->guest, a);
 	add_later(k);
 }
 
@@ -130,6 +161,11 @@ make(const struct conf_section *const *sections)
 			    str_from(sections[t->n]->type)));
 		init(&t->v[t->n], sections[t->n], &t->arena);
 	}
+	for (i = 0; i < t->n; i++)
+		for (size_t j = 0; j < t->n; j++)
+			if (sections[i]->guest != NULL &&
+			    *sections[i]->guest == sections[j])
+				t->v[i].guest = &t->v[j];
 	return t;
 }
 
@@ -188,7 +224,21 @@ keys_is_later(const struct keys *k, struct str key)
 		if (key.n > pre->n && str_starts(key, *pre))
 			return true;
 	}
-	return false;
+	return k->guest != NULL && keys_find(k->guest, key) == NULL &&
+	    keys_is_later(k->guest, key);
+}
+
+bool
+keys_is_guest(const struct keys *k, const struct conf_row *row)
+{
+	const struct conf_row	*r;
+
+	for (size_t i = 0; i < k->ngroup; i++)
+		for (r = k->section->groups[i]->rows; r != NULL &&
+		    r->key != NULL; r++)
+			if (r == row)
+				return false;
+	return true;
 }
 
 /* "header." of "header.*", the word that the reference was found by. */

@@ -34,6 +34,7 @@ struct keys {
 	struct vec			 fams;	/* struct rowref, "header.*" */
 	struct map			 later;	/* keys not obeyed yet */
 	struct vec			 later_fams; /* struct str, "retry." */
+	const struct keys		*guest;	/* of section->guest, or NULL */
 	/* made with the first object; of arena */
 	void				**tmpl;	/* groups: constant defaults */
 	struct vec			 late;	/* struct laterow */
@@ -67,6 +68,8 @@ bool keytab_is_later(struct str type);
 const struct rowref *keys_find(const struct keys *, struct str key);
 /* True if there is no row for it, but will be one. */
 bool keys_is_later(const struct keys *, struct str key);
+/* True if the row is not the section's own but of its guest. */
+bool keys_is_guest(const struct keys *, const struct conf_row *);
 /* The key that an environment variable means, of arena, or STR_NONE. */
 struct str keys_find_env(const struct keys *, struct str canon,
     struct arena *);

@@ -387,9 +387,47 @@ conf_is_set(struct conf_load *l, const struct conf_obj *o, const char *key)
 	return conf_item(l, o, key) != NULL;
 }
 
+const struct conf_item *
+conf_guest(struct conf_load *l, const struct conf_obj *o, size_t *at)
+{
+	const struct sect	*s = sect_of(l, o);
+
+	while (*at < s->nitem)
+		if (keys_is_guest(s->rows->keys, s->items[(*at)++].row))
+			return &s->items[*at - 1];
+	return NULL;
+}
+
+/* Its guests go on to the new one, from where they came. */
+static void
+lend_items(struct conf_load *l, const struct conf_obj *from, struct sect *s)
+{
+	const struct conf_item	*it;
+	struct node		*n;
+	size_t			 at = 0;
+
+	while ((it = conf_guest(l, from, &at)) != NULL) {
+		n = arena_alloc(&l->arena, sizeof(*n));
+		n->item = *it;
+		n->nth = keys_find(s->rows->keys,
+		    str_from(it->row->key))->nth;
+		*s->tail = n;
+		s->tail = &n->next;
+	}
+	sect_of(l, from)->lent = s;
+}
+
 void *
 conf_make(struct conf_load *l, const struct conf_section *sec,
     struct str name, const struct conf_item *because)
+{
+	return conf_lend(l, NULL, sec, name, because);
+}
+
+void *
+conf_lend(struct conf_load *l, const struct conf_obj *from,
+    const struct conf_section *sec, struct str name,
+    const struct conf_item *because)
 {
 	struct rows		*r = rows_of(l, sec);
 	struct conf_span	 none = { .file = NULL };
@@ -399,6 +437,8 @@ conf_make(struct conf_load *l, const struct conf_section *sec,
 		return NULL;
 	s = reader_sect(l, r, false, name,
 	    because != NULL ? &because->kspan : &none);
+	if (from != NULL)
+		lend_items(l, from, s);
 	/* Its maker sets what is required. */
 	s->bad = true;
 	resolve_make(l, s);

@@ -124,6 +124,19 @@ bool conf_is_set(struct conf_load *, const struct conf_obj *,
  */
 void *conf_make(struct conf_load *, const struct conf_section *,
     struct str name, const struct conf_item *because);
+/*
+ * The same for an object whose section has that one as its guest: what is
+ * set there of it is set in the new one, too.
+ */
+void *conf_lend(struct conf_load *, const struct conf_obj *from,
+    const struct conf_section *, struct str name,
+    const struct conf_item *because);
+/*
+ * What an object has of its section's guest, at being the number of the
+ * next one; NULL behind the last.
+ */
+const struct conf_item *conf_guest(struct conf_load *,
+    const struct conf_obj *, size_t *at);
 /* Sets the object's section data. */
 void conf_set_data(struct conf_load *, const struct conf_section *, void *);
 /* A path as the file meant it: relative ones start at that file's folder. */

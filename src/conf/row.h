@@ -53,6 +53,7 @@ enum conf_class {
 #define CONF_F_EMPTY	0x20	/* the empty value is a value, not a reset */
 #define CONF_F_MANY	0x40	/* CUSTOM: all assignments count */
 #define CONF_F_LINES	0x80	/* MANY: a line is one value; order counts */
+#define CONF_F_HOME	0x100	/* never a guest's, see conf_section.guest */
 
 struct conf_list {
 	const struct str	*v;
@@ -128,6 +129,11 @@ struct conf_section {
 	int			(*done)(struct conf_load *);
 	const char		*text;		/* for the reference */
 	const struct conf_section_alias	*aliases; /* ends with NULL */
+	/*
+	 * Keys of that section that are none of this one may stand in this
+	 * one as well, for an object that is made for it by conf_lend().
+	 */
+	const struct conf_section	*const *guest;	/* NULL: none */
 };
 
 /* an assignment that holds, for showing and comparing; of the generation */

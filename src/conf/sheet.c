@@ -54,13 +54,31 @@ member(const struct sheet *sh, const struct conf_row *row)
 	return NULL;
 }
 
+static struct str value_of(struct sheet *, const struct conf_item *);
+
+/* As it is in the object that was made for it, if there is one. */
+static struct str
+value_of_guest(struct sheet *sh, const struct conf_item *it)
+{
+	const struct sect	*lent = sh->s->lent;
+	struct sheet		 sub = { .l = sh->l, .s = lent };
+
+	if (lent == NULL)
+		return arena_dup(sh->l->out, it->val);
+	find_groups(&sub, lent->rows);
+	return value_of(&sub, it);
+}
+
 static struct str
 value_of(struct sheet *sh, const struct conf_item *it)
 {
-	const void	*at = member(sh, it->row);
+	const void	*at;
 	struct text	 t;
 	char		 buf[64];
 
+	if (keys_is_guest(sh->s->rows->keys, it->row))
+		return value_of_guest(sh, it);
+	at = member(sh, it->row);
 	text_init_fixed(&t, buf, sizeof(buf));
 	if (it->row->type == CONF_PATH)
 		return *(const struct str *)at;

@@ -71,6 +71,7 @@ struct route_cond {
 extern const struct route_cond *const route_conds[];	/* NULL at the end */
 /* groups of [route]: its own, of handlers, of conditions; registry.c */
 extern const struct conf_group *const route_groups[];	/* NULL at the end */
+extern const struct conf_section *const route_guest;
 extern const struct conf_group route_group;
 
 /*

@@ -437,7 +437,7 @@ static const struct conf_section_alias aliases[] = {
 
 const struct conf_section route_section = {
 	.type = "route", .aliases = aliases, .named = true,
-	.groups = route_groups,
+	.groups = route_groups, .guest = &route_guest,
 	.done = finish,
 	.text = "Which requests are answered how.  The most specific host "
 	    "wins, then the most specific path, then the number of further "

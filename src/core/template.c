@@ -6,6 +6,7 @@
 
 #include "base/vec.h"
 #include "core/route.h"
+#include "http/cookie.h"
 
 enum template_var {
 	VAR_NONE,	/* the end */
@@ -14,6 +15,9 @@ enum template_var {
 	VAR_QUERY,
 	VAR_SCHEME,
 	VAR_CAUGHT,	/* ${path.NAME} */
+	VAR_CLIENT,	/* these of TEMPLATE_ASKER alone */
+	VAR_HEADER,
+	VAR_COOKIE,
 	VAR_GROUP	/* $1 */
 };
 
@@ -21,34 +25,46 @@ struct template_part {
 	struct str	 text;		/* literal, in front */
 	uint8_t		 var;		/* enum template_var */
 	uint8_t		 group;		/* from 1 */
-	struct str	 name;		/* of VAR_CAUGHT */
+	struct str	 name;		/* behind the dot */
 };
 
 static const struct {
-	struct str	name;
+	struct str	name;		/* with a dot: a name follows */
 	uint8_t		var;
+	unsigned	how;		/* only then */
 } vars[] = {
-	{ STR_INIT("host"), VAR_HOST },
-	{ STR_INIT("path"), VAR_PATH },
-	{ STR_INIT("query"), VAR_QUERY },
-	{ STR_INIT("scheme"), VAR_SCHEME },
+	{ STR_INIT("host"), VAR_HOST, 0 },
+	{ STR_INIT("path"), VAR_PATH, 0 },
+	{ STR_INIT("query"), VAR_QUERY, 0 },
+	{ STR_INIT("scheme"), VAR_SCHEME, 0 },
+	{ STR_INIT("path."), VAR_CAUGHT, 0 },
+	{ STR_INIT("client"), VAR_CLIENT, TEMPLATE_ASKER },
+	{ STR_INIT("header."), VAR_HEADER, TEMPLATE_ASKER },
+	{ STR_INIT("cookie."), VAR_COOKIE, TEMPLATE_ASKER },
 };
 
 /* --- reading --- */
 
 static bool
-find_var(struct arena *a, struct str name, struct template_part *p)
+find_var(struct arena *a, struct str name, unsigned how,
+    struct template_part *p)
 {
-	for (size_t i = 0; i < sizeof(vars) / sizeof(vars[0]); i++)
-		if (str_eq(vars[i].name, name)) {
-			p->var = vars[i].var;
+	struct str	var;
+
+	for (size_t i = 0; i < sizeof(vars) / sizeof(vars[0]); i++) {
+		var = vars[i].name;
+		if ((vars[i].how & ~how) != 0)
+			continue;
+		p->var = vars[i].var;
+		if (str_eq(var, name) && !str_ends(var, STR(".")))
 			return true;
-		}
-	if (!str_starts(name, STR("path.")) || name.n == 5)
-		return false;
-	p->var = VAR_CAUGHT;
-	p->name = arena_dup(a, str_sub(name, 5, name.n));
-	return true;
+		if (!str_ends(var, STR(".")) || !str_starts(name, var) ||
+		    name.n == var.n)
+			continue;
+		p->name = arena_dup(a, str_sub(name, var.n, name.n));
+		return true;
+	}
+	return false;
 }
 
 /* Bytes of the variable that s begins with; 0: none, -1: an unknown one. */
@@ -67,7 +83,8 @@ read_var(struct arena *a, struct str s, unsigned how,
 	if (!str_starts(s, STR("${")))
 		return 0;
 	end = str_find(s, '}', 2);
-	if (end < 0 || !find_var(a, str_sub(s, 2, (size_t)end), p))
+	if (end < 0 || !find_var(a, str_sub(s, 2, (size_t)end),
+	    how, p))
 		return how & TEMPLATE_TEXT ? 0 : -1;
 	return (int)end + 1;
 }
@@ -186,7 +203,15 @@ caught(const struct exchange *x, struct str name)
 }
 
 static struct str
-value(const struct exchange *x, const struct template_part *p,
+header(const struct exchange *x, struct str name)
+{
+	const struct hdr	*h = hdr_get_name(&x->req->hdrs, name);
+
+	return h != NULL ? h->val : STR("");
+}
+
+static struct str
+value(struct exchange *x, const struct template_part *p,
     const struct str *groups, uint32_t ngroup)
 {
 	switch (p->var) {
@@ -200,6 +225,12 @@ value(const struct exchange *x, const struct template_part *p,
 		return exchange_scheme(x);
 	case VAR_CAUGHT:
 		return caught(x, p->name);
+	case VAR_CLIENT:
+		return exchange_client_ip(x);
+	case VAR_HEADER:
+		return header(x, p->name);
+	case VAR_COOKIE:
+		return cookie_get(&x->req->hdrs, p->name);
 	case VAR_GROUP:
 		return p->group <= ngroup ? groups[p->group - 1] : STR("");
 	default:

@@ -18,6 +18,7 @@ struct template {
 
 #define TEMPLATE_GROUPS	0x1	/* $1 to $9 are variables too */
 #define TEMPLATE_TEXT	0x2	/* what is no variable stays as it is */
+#define TEMPLATE_ASKER	0x4	/* client, header.NAME, cookie.NAME too */
 
 /*
  * Reads a slice of an item's value into the load's arena.  -1 after E0133

@@ -393,6 +393,7 @@ proxy_answer(struct proxy *p, const struct msg *m)
 	attempt_answered(&p->attempt, m->status);
 	proxy_moved(p);
 	p->res = proxy_make_answer(p, m);
+	proxy_choice_answer(p);
 	if (p->bare)
 		proxy_ended(p);
 	exchange_respond(p->x, p->res, p->bare ? WAIST_END : 0);
@@ -515,6 +516,7 @@ start(struct exchange *x)
 		return;
 	}
 	x->acc.str[ACCESS_UPSTREAM] = arena_dup(x->arena, p->up->name);
+	proxy_choice_init(p, r);
 	if (proxy_make_request(p, r) == -1) {
 		p->over = true;
 		exchange_reply(x, 200, STR("text/plain"), STR(""));

@@ -3,6 +3,7 @@
  *
  *	proxy.c		steps of the attempts, retries, time, the end
  *	proxy_fail.c	what is told of an attempt that failed
+ *	proxy_choice.c	what the request says of the choice
  *	proxy_queue.c	which server, and waiting for room
  *	proxy_pump.c	the two bodies, between client and server
  *	proxy_head.c	what is written anew in the heads
@@ -64,6 +65,7 @@ struct proxy {
 	uint64_t		 due_ms;	/* loop time; 0: no end */
 	/* the attempt */
 	struct server		*server;	/* ref, counted; of up */
+	struct choice		*choice;	/* of arena; NULL: no matter */
 	struct attempt		 attempt;
 	struct tried		 tried;
 	struct queue_limits	 limits;
@@ -139,6 +141,18 @@ struct str proxy_cause(const struct proxy *);
 void proxy_tell(struct proxy *, enum fail, bool again);
 /* Goes on with the steps. */
 void proxy_run(struct proxy *);
+
+/* --- proxy_choice.c --- */
+/* Reads key and cookie; p->up is set. */
+void proxy_choice_init(struct proxy *, const struct proxy_route *);
+/* Takes the cookie out of p->req. */
+void proxy_choice_request(struct proxy *);
+/* For struct pick. */
+uint64_t proxy_choice_hash(const struct proxy *);
+/* Whom the cookie names, with room or without; NULL: any will do. */
+struct server *proxy_choice_server(struct proxy *);
+/* Adds a cookie to p->res, if the client needs one. */
+void proxy_choice_answer(struct proxy *);
 
 /* --- proxy_queue.c --- */
 void proxy_init_queue(struct proxy *);

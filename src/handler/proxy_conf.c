@@ -44,10 +44,38 @@ make_upstream(struct conf_load *load, const struct conf_obj *obj,
 	struct str		 name;
 
 	name = arena_fmt(conf_load_arena(load), "@%.*s", STR_FMT(obj->name));
-	up = conf_make(load, &upstream_section, name, because);
+	up = conf_lend(load, obj, &upstream_section, name, because);
 	must(up != NULL);
 	up->servers = r->target.n > 0 ? r->target : r->targets;
 	return up;
+}
+
+/* Keys of an upstream that is another section are its own. */
+static int
+refuse_guests(struct conf_load *load, const struct conf_obj *obj,
+    struct str upstream)
+{
+	const struct conf_item	*it;
+	size_t			 at = 0;
+	int			 rc = 0;
+
+	while ((it = conf_guest(load, obj, &at)) != NULL) {
+		/* defaults and like are for the routes that can use them */
+		if (it->origin < CONF_FILE)
+			continue;
+		if (upstream.n > 0)
+			diag_at(conf_load_diags(load), DIAG_KEY_GUEST,
+			    &it->kspan, obj, it->row->key,
+			    "\"%.*s\" belongs to [upstream %.*s]",
+			    STR_FMT(it->key), STR_FMT(upstream));
+		else
+			diag_at(conf_load_diags(load), DIAG_KEY_GUEST,
+			    &it->kspan, obj, it->row->key,
+			    "\"%.*s\" is for routes with target",
+			    STR_FMT(it->key));
+		rc = -1;
+	}
+	return rc;
 }
 
 /* Times that the route does not set are the upstream's. */
@@ -81,6 +109,9 @@ link_proxy(struct conf_load *load, struct conf_obj *obj, void *part)
 	const struct conf_item	*it = find_choice(load, obj);
 	struct upstream_conf	*up;
 
+	if ((it == NULL || r->upstream.n > 0) &&
+	    refuse_guests(load, obj, r->upstream) == -1)
+		return -1;
 	if (it == NULL)
 		return 0;
 	up = r->upstream.n == 0 ? make_upstream(load, obj, r, it) :
@@ -95,6 +126,10 @@ link_proxy(struct conf_load *load, struct conf_obj *obj, void *part)
 	return 0;
 }
 
+static const struct conf_alias timeout[] = {
+	{ "timeout", CONF_SECONDS, NULL }, { NULL, CONF_COUNT, NULL }
+};
+
 static const struct conf_row rows[] = {
 	{
 		.key = "upstream", .type = CONF_STR, .off = AT(upstream),
@@ -107,7 +142,9 @@ static const struct conf_row rows[] = {
 		.parse = upstream_parse_servers,
 		.example = "127.0.0.1:3000",
 		.text = "Forwards requests to this server, without an "
-		    "upstream of its own name."
+		    "upstream of its own name.  The route may then have "
+		    "the keys of [upstream] as well, as balance and "
+		    "max_conns, but for server."
 	}, {
 		.key = "targets", .type = CONF_CUSTOM, .off = AT(targets),
 		.flags = CONF_F_HANDLER | CONF_F_MANY,
@@ -120,7 +157,8 @@ static const struct conf_row rows[] = {
 		.example = "1s",
 		.text = "In place of the upstream's timeout.connect."
 	}, {
-		.key = "timeout.first_byte", .type = CONF_TIME,
+		.key = "timeout.first_byte", .aliases = timeout,
+		.type = CONF_TIME,
 		.off = AT(times.first_byte), .max = DAY_MS,
 		.example = "10s",
 		.text = "In place of the upstream's timeout.first_byte."

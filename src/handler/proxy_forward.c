@@ -115,6 +115,14 @@ find_proto(const struct exchange *x)
 	    exchange_scheme(x);
 }
 
+bool
+proxy_forward_secure(const struct exchange *x)
+{
+	struct str	proto = find_proto(x);
+
+	return str_eq(proto, STR("https")) || str_eq(proto, STR("wss"));
+}
+
 static struct str
 find_host(const struct exchange *x)
 {

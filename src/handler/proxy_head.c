@@ -161,6 +161,7 @@ proxy_make_request(struct proxy *p, const struct proxy_route *r)
 	p->req = *x->req;
 	p->forwarded = (uint8_t)r->up->told.forwarded;
 	copy_fields(p, &p->req.hdrs, &x->req->hdrs, true);
+	proxy_choice_request(p);
 	p->req.target = make_target(x);
 	set_upgrade(p);
 	/* The generation may be gone when a later attempt needs it. */

@@ -17,7 +17,7 @@
 struct server *
 proxy_pick(struct proxy *p)
 {
-	const struct pick	 want = { .tried = &p->tried };
+	const struct pick	 want = { &p->tried, proxy_choice_hash(p) };
 	struct server		*s;
 
 	p->queue.upstream = p->up;
@@ -29,6 +29,9 @@ proxy_pick(struct proxy *p)
 		return p->server;
 	if (p->queue.in == NULL && queue_is_due(p->up, &p->tried))
 		return NULL;
+	s = proxy_choice_server(p);
+	if (s != NULL)
+		return pool_claim(s, &p->wait, p->fresh) ? s : NULL;
 	/* Others may be faster, but not each time. */
 	for (size_t n = 0; n <= p->up->nserver; n++) {
 		s = upstream_pick(p->up, &want);

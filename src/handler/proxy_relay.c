@@ -289,6 +289,7 @@ proxy_upgrade(struct proxy *p, const struct msg *m)
 	ev_timer_off(loop_of(t), &p->quiet);
 	ev_timer_off(loop_of(t), &p->total);
 	p->res = proxy_make_answer(p, m);
+	proxy_choice_answer(p);
 	attempt_answered(&p->attempt, 101);
 	exchange_respond(p->x, p->res, WAIST_UPGRADE);
 }

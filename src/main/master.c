@@ -17,6 +17,7 @@
 #include "core/access.h"
 #include "core/lease.h"
 #include "core/mail.h"
+#include "core/secret.h"
 #include "core/settings.h"
 #include "main/panic.h"
 #include "main/reach.h"
@@ -541,6 +542,8 @@ init(struct master *m, struct err *e)
 		if (m->proc.shm == NULL ||
 		    board_grow(m->proc.shm, 16, e) < 0 ||
 		    lease_grow(m->proc.shm, 16, 0, e) < 0)
+			return -1;
+		if (secret_grow(m->proc.shm, e) < 0)
 			return -1;
 		g = shm_row(m->proc.shm, &board_globals, 0);
 		g->started_ms = ev_wall_ms(m->proc.ev);

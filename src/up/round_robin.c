@@ -64,7 +64,7 @@ turns_of(uint32_t weight, uint64_t div, uint64_t sum)
 }
 
 static void *
-plan(const struct upstream *up)
+plan(const struct upstream *up, void *old)
 {
 	const struct view	*v = &up->view;
 	uint64_t		 div = 0, sum = 0;
@@ -73,6 +73,7 @@ plan(const struct upstream *up)
 	struct turn		*all;
 	uint32_t		 w;
 
+	(void)old;
 	for (size_t i = 0; i < v->n; i++)
 		div = gcd(div, v->weight[i]);
 	for (size_t i = 0; i < v->n; i++)
@@ -112,5 +113,5 @@ pick(struct upstream *up, const struct pick *p)
 }
 
 const struct balancer balancer_round_robin = {
-	"round_robin", pick, plan
+	.name = "round_robin", .pick = pick, .plan = plan
 };

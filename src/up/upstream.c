@@ -16,6 +16,7 @@
 #include "up/names.h"
 #include "up/pool.h"
 #include "up/server_use.h"
+#include "up/sticky.h"
 
 static struct str
 key_of(const uint64_t *digest)
@@ -77,6 +78,7 @@ free_twin(struct upstream *up)
 	free(up->servers);
 	members_free(up);
 	view_fini(&up->view);
+	sticky_free(&up->sticky);
 	free((void *)(uintptr_t)up->name.p);
 	free(up);
 }
@@ -146,6 +148,8 @@ make_twin(struct serve *serve, const struct upstream_conf *c,
 	up->balance = c->balance;
 	up->panic = (unsigned)c->panic;
 	up->watch = *watch_conf_of(c);
+	up->hash_load = (unsigned)choice_conf(c)->load;
+	up->sticky = sticky_new(c, serve);
 	up->view.stale = true;
 	up->pool = c->pool;
 	up->servers = must_calloc(c->servers.n + 1, sizeof(*up->servers));
@@ -348,6 +352,9 @@ prepare(struct serve *serve, const struct conf *conf, struct err *e)
 		}
 	}
 	upstream_rows_close(&rows);
+	/* at the start, when nobody waits, the rows' room is given back */
+	if (serve->nconn == 0)
+		must_trim();
 	if (rc == -1)
 		cancel(serve);
 	return rc;

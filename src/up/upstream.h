@@ -20,6 +20,7 @@ struct balancer;
 struct member_name;
 struct queue;
 struct server_use;
+struct sticky;
 struct upstream_conf;
 
 /* one server of a server = line; of conf */
@@ -97,6 +98,7 @@ struct server {
 	struct list		 attempts;	/* under way here */
 	bool			 left:1;	/* no member any more */
 	const struct member_name *name;		/* of upstream; NULL: none */
+	uint64_t		 number;	/* see up/sticky.h; 0: not yet */
 	/* see up/pool.h */
 	struct list		 idle;		/* pooled, LIFO */
 	struct timer		 idle_end;	/* of the longest idle one */
@@ -117,6 +119,8 @@ struct upstream {
 	const struct balancer	*balance;	/* const */
 	unsigned		 panic;		/* percent */
 	struct watch_conf	 watch;
+	unsigned		 hash_load;	/* percent; 0: no bound */
+	struct sticky		*sticky;	/* own; NULL: no cookie */
 	struct view		 view;
 	struct pool_limits	 pool;
 	struct board_upstream	*live;		/* of the board */
@@ -176,11 +180,13 @@ struct balancer {
 	struct server	*(*pick)(struct upstream *, const struct pick *);
 	/*
 	 * The view is new and not empty: what pick needs besides, for
-	 * up->view.plan; freed by free().  NULL: nothing.
+	 * up->view.plan; freed by free().  old is what was there before, or
+	 * NULL, and may be returned.  NULL: nothing.
 	 */
-	void		*(*plan)(const struct upstream *);
+	void		*(*plan)(const struct upstream *, void *old);
 };
 extern const struct balancer *const balancers[];	/* NULL at the end */
-extern const struct balancer balancer_round_robin;
+extern const struct balancer balancer_hash, balancer_least_conn,
+    balancer_random, balancer_round_robin, balancer_two_choices;
 
 #endif

@@ -12,6 +12,7 @@
 #include "base/vec.h"
 #include "up/names.h"
 #include "up/probe_conf.h"
+#include "up/sticky.h"
 #include "up/watch_conf.h"
 
 #define SEPS		" \t,"
@@ -283,18 +284,30 @@ upstream_parse_servers(struct conf_load *load, const struct conf_row *row,
 
 /* --- other keys --- */
 
-/* Balancers that are known by name, but not here yet. */
-static bool
-is_later(struct str s)
-{
-	static const char *const	words[] = { "weighted_round_robin",
-		"two_choices", "least_conn", "least_connections", "random",
-		"hash", "least_time" };
+/* words of others, read as ours (W0410) */
+static const struct {
+	struct str	word, name;
+} also[] = {
+	{ STR_INIT("least_connections"), STR_INIT("least_conn") },
+	{ STR_INIT("weighted_round_robin"), STR_INIT("round_robin") },
+};
 
-	for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++)
-		if (str_eq(s, str_from(words[i])))
-			return true;
-	return false;
+static struct str
+balance_word(const struct line *l, struct str s)
+{
+	struct conf_span	sp = conf_word_span(l->item, s);
+
+	for (size_t i = 0; i < sizeof(also) / sizeof(also[0]); i++) {
+		if (!str_eq(s, also[i].word))
+			continue;
+		diag_at(conf_load_diags(l->load), DIAG_ALIAS, &sp, NULL,
+		    l->row->key, "\"%.*s\" is read as \"%.*s\"", STR_FMT(s),
+		    STR_FMT(also[i].name));
+		diag_hint(conf_load_diags(l->load), "write \"%.*s\"",
+		    STR_FMT(also[i].name));
+		return also[i].name;
+	}
+	return s;
 }
 
 static int
@@ -303,17 +316,18 @@ parse_balance(struct conf_load *load, const struct conf_row *row, void *dst,
 {
 	const struct conf_item	*it = &items[n - 1];
 	struct line		 l = { load, row, it, NULL, 0 };
+	struct str		 name = balance_word(&l, it->val);
 
 	for (size_t i = 0; balancers[i] != NULL; i++)
-		if (str_eq(it->val, str_from(balancers[i]->name))) {
+		if (str_eq(name, str_from(balancers[i]->name))) {
 			*(const struct balancer **)dst = balancers[i];
 			return 0;
 		}
-	if (is_later(it->val))
+	if (str_eq(name, STR("least_time")))
 		return fail_word(&l, DIAG_KEY_LATER, it->val,
-		    "this balancer is not there yet; round_robin is");
+		    "this balancer is not there yet");
 	return fail_word(&l, DIAG_VALUE_CHOICE, it->val,
-	    "there is no such balancer; round_robin is one");
+	    "there is no such balancer");
 }
 
 void
@@ -417,7 +431,8 @@ static const struct conf_alias timeout[] = {
 static const struct conf_row rows[] = {
 	{
 		.key = "server", .type = CONF_CUSTOM, .off = AT(servers),
-		.flags = CONF_F_MANY, .parse = upstream_parse_servers,
+		.flags = CONF_F_MANY | CONF_F_HOME,
+		.parse = upstream_parse_servers,
 		.example = "10.0.0.5:8080 weight=2",
 		.text = "Servers to be asked: addresses (ADDRESS:PORT, "
 		    "[IPv6]:PORT, unix:PATH, http://ADDRESS:PORT) or names "
@@ -474,9 +489,20 @@ static const struct conf_row rows[] = {
 		.text = "Requests over one connection; 0 is no limit."
 	}, {
 		.key = "balance", .aliases = strategy, .type = CONF_CUSTOM,
-		.off = AT(balance), .def = "round_robin",
-		.choices = "round_robin", .parse = parse_balance,
-		.text = "How a server is chosen for a request."
+		.off = AT(balance), .def = "two_choices",
+		.choices = "two_choices|round_robin|least_conn|random|hash",
+		.parse = parse_balance, .example = "least_conn",
+		.text = "How a server is chosen for a request.  two_choices "
+		    "draws two servers by weight and takes the one with the "
+		    "fewer requests under way for its weight.  round_robin "
+		    "takes them in turn, by weight and in one order for all "
+		    "workers.  least_conn takes the one with the fewest "
+		    "requests under way for its weight, and looks at all "
+		    "servers for that.  random draws one by weight.  "
+		    "hash keeps to one server for each hash.key, and a "
+		    "server that comes or goes moves no more than its own "
+		    "keys and a few.  Requests under way are those of all workers, and "
+		    "upgraded connections are among them."
 	}, {
 		.key = "panic", .type = CONF_INT, .off = AT(panic),
 		.def = "30", .max = 100, .example = "50",
@@ -548,6 +574,7 @@ static const struct conf_group group = {
 };
 static const struct conf_group *const groups[] = {
 	&group,
+	&choice_group,
 	&probe_group,
 	&watch_group,
 	NULL

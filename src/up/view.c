@@ -8,6 +8,7 @@
 #include "base/must.h"
 #include "up/names.h"
 #include "up/pool.h"
+#include "up/sticky.h"
 
 static uint64_t
 state_word(const struct server *s)
@@ -37,14 +38,20 @@ view_takes(const struct upstream *up, const struct server *s,
 	    !tried_has(p->tried, s) && has_room(s);
 }
 
+static uint64_t
+whole_weight(const struct server *s)
+{
+	uint64_t	w = atomic_load(&s->board->override);
+
+	return w != 0 ? w - 1 : atomic_load(&s->board->weight);
+}
+
 uint32_t
 view_weight(const struct server *s)
 {
-	const struct board_server	*b = s->board;
-	uint64_t			 w = atomic_load(&b->override);
-	uint32_t			 ramp;
+	uint64_t	w = whole_weight(s);
+	uint32_t	ramp;
 
-	w = w != 0 ? w - 1 : atomic_load(&b->weight);
 	if ((state_word(s) & STATE_BIT(SERVER_SLOW)) == 0)
 		ramp = RAMP_FULL;
 	else
@@ -108,6 +115,14 @@ count(const struct upstream *up)
 	return c;
 }
 
+uint32_t
+view_share(const struct upstream *up, const struct server *s)
+{
+	if (!is_alive(s) || (is_backup(s) && up->view.tier != VIEW_BACKUP))
+		return 0;
+	return (uint32_t)whole_weight(s);
+}
+
 static enum view_tier
 choose_tier(const struct upstream *up, const struct census *c)
 {
@@ -154,7 +169,9 @@ rebuild(struct upstream *up, uint64_t epoch)
 {
 	struct view	*v = &up->view;
 	struct census	 c;
+	void		*old = v->plan;
 
+	v->plan = NULL;
 	view_fini(v);
 	c = count(up);
 	v->stale = false;
@@ -165,8 +182,13 @@ rebuild(struct upstream *up, uint64_t epoch)
 	v->v = must_calloc(up->nserver + 1, sizeof(*v->v));
 	v->weight = must_calloc(up->nserver + 1, sizeof(*v->weight));
 	fill(up);
-	if (up->balance->plan != NULL && v->n > 0)
-		v->plan = up->balance->plan(up);
+	sticky_index(up);
+	v->plan = old;
+	if (up->balance->plan == NULL || v->n == 0)
+		return;
+	v->plan = up->balance->plan(up, old);
+	if (v->plan != old)
+		free(old);
 }
 
 void

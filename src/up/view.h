@@ -48,6 +48,8 @@ bool view_takes(const struct upstream *, const struct server *,
     const struct pick *);
 /* What it weighs now, slow start included; 0: nothing new goes there. */
 uint32_t view_weight(const struct server *);
+/* The same without slow start, whatever its state; 0: in no such tier. */
+uint32_t view_share(const struct upstream *, const struct server *);
 /* Attempts at it that are under way, over all workers. */
 uint32_t view_active(const struct server *);
 

@@ -90,5 +90,5 @@ drain.timeout = 1s
 
 def proxied(*servers, more="", route="", top=ONE):
     lines = "".join(f"server = {s}\n" for s in servers)
-    return f"{top}[upstream app]\n{lines}{more}\n" \
+    return f"{top}[upstream app]\nbalance = round_robin\n{lines}{more}\n" \
         f"[route app]\npath = /app\nupstream = app\n{route}\n"

@@ -24,6 +24,8 @@ upstream = app
 
 
 def conf(*servers, keys="", workers=2, top=""):
+    if "balance" not in keys:       # by turns: who is asked is known
+        keys = "balance = round_robin\n" + keys
     return CONF.format(workers=workers, keys=keys, top=top,
                        servers="\n".join(f"server = {s}" for s in servers))
 

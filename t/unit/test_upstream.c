@@ -149,15 +149,19 @@ static const struct bad bad[] = {
 	{ "server = 10.0.0.5:1 pin=ab", DIAG_KEY_LATER },
 	{ "server = 10.0.0.5:1 colour=red", DIAG_VALUE_CHOICE },
 	{ "balance = round_robin", DIAG_UPSTREAM_EMPTY },
-	{ "server = 10.0.0.5:1\nbalance = least_conn", DIAG_KEY_LATER },
-	{ "server = 10.0.0.5:1\nbalance = weighted_round_robin",
-	    DIAG_KEY_LATER },
+	{ "server = 10.0.0.5:1\nbalance = least_time", DIAG_KEY_LATER },
 	{ "server = 10.0.0.5:1\nbalance = fair", DIAG_VALUE_CHOICE },
 	{ "server = 10.0.0.5:1\ntimeout.connect = 0s", DIAG_VALUE_RANGE },
 	{ "server = 10.0.0.5:1\ntimeout.connect = 5", DIAG_VALUE_TIME },
 	{ "server = 10.0.0.5:1\ntimeout.total = 2s", DIAG_TIME_ORDER },
 	{ "server = 10.0.0.5:1\nhost_header = a b", DIAG_VALUE_CHOICE },
-	{ "server = 10.0.0.5:1\nsticky = cookie", DIAG_KEY_LATER }
+	{ "server = 10.0.0.5:1\nhash.key = fixed", DIAG_VALUE_CHOICE },
+	{ "server = 10.0.0.5:1\nhash.key = ${cookie.}",
+	    DIAG_VALUE_TEMPLATE },
+	{ "server = 10.0.0.5:1\nhash.load = 99", DIAG_VALUE_RANGE },
+	{ "server = 10.0.0.5:1\nsticky = ip", DIAG_VALUE_CHOICE },
+	{ "server = 10.0.0.5:1\nsticky.name = a b", DIAG_VALUE_CHOICE },
+	{ "server = 10.0.0.5:1\nsticky.secret = short", DIAG_VALUE_RANGE }
 };
 
 START_TEST(test_refused)
@@ -181,12 +185,13 @@ START_TEST(test_values)
 	const struct upstream_conf	*b;
 
 	load(&l, "[upstream a]\nserver = 10.0.0.1:1\n"
-	    "[upstream b]\nserver = 10.0.0.1:1\nstrategy = round_robin\n"
-	    "timeout = 7\ntimeout.connect = 250ms\ntimeout.between = 0\n"
+	    "[upstream b]\nserver = 10.0.0.1:1\nstrategy = "
+	    "weighted_round_robin\ntimeout = 7\ntimeout.connect = 250ms\n"
+	    "timeout.between = 0\n"
 	    "timeout.total = 1m\nhost_header = app.example:81\n", 1);
 	a = find(&l, "a");
 	b = find(&l, "b");
-	ck_assert_ptr_eq(a->balance, &balancer_round_robin);
+	ck_assert_ptr_eq(a->balance, &balancer_two_choices);
 	ck_assert_ptr_eq(b->balance, &balancer_round_robin);
 	ck_assert_uint_eq(a->times.connect, 3000);
 	ck_assert_uint_eq(a->times.first_byte, 30000);
