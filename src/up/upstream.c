@@ -147,9 +147,9 @@ make_twin(struct serve *serve, const struct upstream_conf *c,
 	up->digest = c->digest;
 	up->balance = c->balance;
 	up->panic = (unsigned)c->panic;
-	up->watch = *watch_conf_of(c);
 	up->hash_load = (unsigned)choice_conf(c)->load;
 	up->sticky = sticky_new(c, serve);
+	up->watch = *watch_conf_of(c);
 	up->view.stale = true;
 	up->pool = c->pool;
 	up->servers = must_calloc(c->servers.n + 1, sizeof(*up->servers));

@@ -118,9 +118,9 @@ struct upstream {
 	size_t			 nname;
 	const struct balancer	*balance;	/* const */
 	unsigned		 panic;		/* percent */
-	struct watch_conf	 watch;
 	unsigned		 hash_load;	/* percent; 0: no bound */
 	struct sticky		*sticky;	/* own; NULL: no cookie */
+	struct watch_conf	 watch;
 	struct view		 view;
 	struct pool_limits	 pool;
 	struct board_upstream	*live;		/* of the board */

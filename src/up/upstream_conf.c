@@ -11,8 +11,8 @@
 #include "base/must.h"
 #include "base/vec.h"
 #include "up/names.h"
-#include "up/probe_conf.h"
 #include "up/sticky.h"
+#include "up/probe_conf.h"
 #include "up/watch_conf.h"
 
 #define SEPS		" \t,"
