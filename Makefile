@@ -195,6 +195,7 @@ SRCS_UP = \
 	src/up/pool.c \
 	src/up/probe.c \
 	src/up/probe_conf.c \
+	src/up/probe_regex.c \
 	src/up/probe_set.c \
 	src/up/probe_ws.c \
 	src/up/probes.c \

@@ -12,13 +12,8 @@ from lib.peer import reset_now, respond
 from lib.watch import (Health, conf, line, servers, stamp, wait_change,
                        wait_until)
 
-OFF = "slow_start = 0\nretry.tries = 0\n"
+OFF = "slow_start = 0\n"
 BAD = respond(status=500)
-
-
-def plain(text):
-    """retry.* is another part's: without it no answer of 5xx is retried."""
-    return text.replace("retry.tries = 0\n", "")
 
 
 def ask(s, n):
@@ -35,7 +30,7 @@ def in_turn(*steps):
 def test_in_a_row(sluice, peer):
     """The fifth failure over all workers ejects; nothing follows."""
     good, bad = peer(), peer(default=BAD)
-    s = sluice(conf(good.addr, bad.addr, workers=4, keys=plain(OFF)))
+    s = sluice(conf(good.addr, bad.addr, workers=4, keys=OFF))
     statuses = ask(s, 40)
     wait_change(s, bad.addr, "up", "ejected", "server_error")
     assert len(bad.requests) == 5 and statuses.count(500) == 5
@@ -49,7 +44,7 @@ def test_success_between(sluice, peer):
     """Failures in a row are that: a success begins the count anew."""
     good, bad = peer(), peer([BAD] * 4 + [respond()] + [BAD] * 4 +
                              [respond()] * 100)
-    s = sluice(conf(good.addr, bad.addr, keys=plain(OFF) +
+    s = sluice(conf(good.addr, bad.addr, keys=OFF +
                     "outlier.rate = 0"))
     ask(s, 40)
     assert servers(s)[bad.addr]["state"] == "up"
@@ -63,14 +58,14 @@ def test_connections(sluice, peer, how):
     if how == "refused":
         bad.stop()
         why = "dial_refused"
-    s = sluice(conf(good.addr, bad.addr, keys=plain(OFF)))
+    s = sluice(conf(good.addr, bad.addr, keys=OFF))
     ask(s, 30)
     wait_change(s, bad.addr, "up", "ejected", why)
 
 
 def test_4xx_is_well(sluice, peer):
     good, other = peer(), peer(default=respond(status=404))
-    s = sluice(conf(good.addr, other.addr, keys=plain(OFF)))
+    s = sluice(conf(good.addr, other.addr, keys=OFF))
     ask(s, 60)
     assert servers(s)[other.addr]["state"] == "up"
     assert servers(s)[other.addr]["failures"] == 0
@@ -79,7 +74,7 @@ def test_4xx_is_well(sluice, peer):
 def test_rate(sluice, peer):
     """More than half of twenty fail, never five in a row."""
     good, bad = peer(), peer(default=in_turn(BAD, BAD, respond()))
-    s = sluice(conf(good.addr, bad.addr, keys=plain(OFF)))
+    s = sluice(conf(good.addr, bad.addr, keys=OFF))
     ask(s, 2 * 18)
     assert servers(s)[bad.addr]["state"] == "up"
     with Load(s.port, "/x", conns=2, per_conn=1,
@@ -90,7 +85,7 @@ def test_rate(sluice, peer):
 
 def test_half_is_not_more(sluice, peer):
     good, bad = peer(), peer(default=in_turn(BAD, respond()))
-    s = sluice(conf(good.addr, bad.addr, keys=plain(OFF) +
+    s = sluice(conf(good.addr, bad.addr, keys=OFF +
                     "outlier.window = 1s"))
     with Load(s.port, "/x", conns=2, per_conn=1,
               want=lambda r: r.status in (200, 500)) as load:
@@ -111,10 +106,10 @@ def test_off(sluice, peer):
 
 def test_reload_to_off(sluice, peer):
     good, bad = peer(), peer(default=BAD)
-    s = sluice(conf(good.addr, bad.addr, keys=plain(OFF)))
+    s = sluice(conf(good.addr, bad.addr, keys=OFF))
     ask(s, 20)
     wait_change(s, bad.addr, "up", "ejected")
-    s.reload(conf(good.addr, bad.addr, keys=plain(OFF) + "outlier = off"))
+    s.reload(conf(good.addr, bad.addr, keys=OFF + "outlier = off"))
     wait_change(s, bad.addr, "ejected", "up")
 
 
@@ -122,7 +117,7 @@ def test_time_grows(sluice, peer):
     """Each ejection is outlier.time longer, to the 100 ms, up to the
     longest; then n falls again."""
     good, bad = peer(), peer(default=BAD)
-    s = sluice(conf(good.addr, bad.addr, keys=plain(OFF) +
+    s = sluice(conf(good.addr, bad.addr, keys=OFF +
                     "outlier.time = 1s\noutlier.max_time = 2500ms"))
     with Load(s.port, "/x", conns=2, per_conn=1,
               want=lambda r: r.status in (200, 500)) as load:
@@ -145,7 +140,7 @@ def test_time_grows(sluice, peer):
 def test_share(sluice, peer, n, share, most):
     """All fail, all workers see it at once: never more than that."""
     all = [peer(default=BAD) for _ in range(n)]
-    s = sluice(conf(*[p.addr for p in all], workers=4, keys=plain(OFF) +
+    s = sluice(conf(*[p.addr for p in all], workers=4, keys=OFF +
                     f"outlier.share = {share}\noutlier.time = 60s\npanic = 0"))
     with concurrent.futures.ThreadPoolExecutor(8) as pool:
         list(pool.map(lambda _: http.get(s.port, "/x"), range(40 * n)))
@@ -165,7 +160,7 @@ def test_down_does_not_count(sluice, peer):
     all = [peer(default=h) for h in health]
     health[0].ok = health[1].ok = False
     # one probe each; a later one that succeeds would end an ejection
-    s = sluice(conf(*[p.addr for p in all], keys=plain(OFF) + """
+    s = sluice(conf(*[p.addr for p in all], keys=OFF + """
 outlier.share = 40
 outlier.time = 60s
 panic = 0
@@ -187,7 +182,7 @@ def test_probe_ends_it(sluice, peer):
     """Long before its time, and only a probe that began in it."""
     health = Health(step=BAD)
     good, bad = peer(), peer(default=health)
-    s = sluice(conf(good.addr, bad.addr, keys=plain(OFF) + """
+    s = sluice(conf(good.addr, bad.addr, keys=OFF + """
 outlier.time = 60s
 health.path = /health
 health.interval = 500ms
@@ -206,7 +201,7 @@ health.interval = 500ms
 def test_panic(sluice, peer):
     """Ejected servers are asked when too few are left, and stay so."""
     all = [peer(default=BAD) for _ in range(4)]
-    s = sluice(conf(*[p.addr for p in all], keys=plain(OFF) +
+    s = sluice(conf(*[p.addr for p in all], keys=OFF +
                     "outlier.share = 100\noutlier.time = 60s\npanic = 50"))
     ask(s, 100)
     states = [v["state"] for v in servers(s).values()]
@@ -220,7 +215,7 @@ def test_panic(sluice, peer):
 def test_health_dies(sluice, peer):
     """An ejection ends though the process that ends them was away."""
     good, bad = peer(), peer(default=BAD)
-    s = sluice(conf(good.addr, bad.addr, keys=plain(OFF) +
+    s = sluice(conf(good.addr, bad.addr, keys=OFF +
                     "outlier.time = 1s"))
     pid = s.kill("health")
     ask(s, 10)

@@ -10,11 +10,6 @@
 #include "up/slow_start.h"
 #include "up/upstream.h"
 
-const struct shm_region board_outliers = {
-	"outliers", SHM_LIVE, 1, sizeof(struct board_outlier), 64,
-	"who ejects servers of upstreams"
-};
-
 #define TURN_ROW	0xffffffffULL
 
 static struct board_server_live *

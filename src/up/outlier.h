@@ -24,7 +24,7 @@ struct board_outlier {
 };
 _Static_assert(sizeof(struct board_outlier) == 64, "board outlier");
 
-extern const struct shm_region board_outliers;
+extern const struct shm_region board_outliers;	/* upstream_rows.c */
 
 /* the servers of an upstream, as the caller has them */
 struct outlier_set {

@@ -9,6 +9,7 @@
 #include "base/page.h"
 #include "codec/codec.h"
 #include "up/probe_conf.h"
+#include "up/probe_regex.h"
 
 #define PROBE_BODY	65536	/* bytes of an answer that are looked at */
 #define PROBE_DETAIL	48
@@ -30,7 +31,7 @@ struct probe_env {
 struct probe_set {
 	const struct probe_conf	*conf;		/* of the generation */
 	int			 send_proxy;	/* version, or 0 */
-	void			*regex;		/* own: of its body; NULL */
+	struct probe_regex	*regex;		/* own: of its body; NULL */
 };
 
 /* Ready for probes as the upstream wants them; conf must last. */

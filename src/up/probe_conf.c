@@ -4,9 +4,8 @@
 #include "up/probe_conf.h"
 
 #include "base/vec.h"
-#include "core/regex.h"
-#include "core/route.h"
 #include "http/msg.h"
+#include "up/probe_regex.h"
 #include "up/upstream.h"
 
 #define HOUR_MS		(60 * 60 * 1000)
@@ -114,20 +113,15 @@ static int
 check_regex(struct conf_load *load, const struct conf_row *row,
     const struct conf_item *it, struct str text)
 {
-	struct str	names[ROUTE_CAPS];
-	uint32_t	n;
-	size_t		off = 0;
-	struct err	e;
-	struct arena	tmp;
-	int		rc;
+	struct probe_regex	*r;
+	size_t			 off = 0;
+	struct err		 e;
 
-	arena_init(&tmp, NULL);
-	rc = regex_check(&tmp, text, names, &n, &off, &e);
-	if (rc == -1)
-		rc = refuse(load, row, it, DIAG_REGEX,
-		    str_sub(text, off, text.n), e.text);
-	arena_fini(&tmp);
-	return rc;
+	r = probe_regex_new(text, &off, &e);
+	if (r == NULL)
+		return refuse(load, row, it, DIAG_REGEX, text, e.text);
+	probe_regex_free(&r);
+	return 0;
 }
 
 /* As written, so that it shows whether it is an expression. */

@@ -24,11 +24,6 @@
 #define MEAN_SHIFT	3
 #define JITTER		10	/* percent */
 
-const struct shm_region board_probes = {
-	"probes", SHM_LIVE, 1, sizeof(struct board_probe), 64,
-	"probes of servers and what they said"
-};
-
 static void begin(struct watched *);
 
 static struct watched *

@@ -35,7 +35,7 @@ struct board_probe {
 };
 _Static_assert(sizeof(struct board_probe) == 64, "board probe");
 
-extern const struct shm_region board_probes;
+extern const struct shm_region board_probes;	/* upstream_rows.c */
 
 /* a server's probes; in struct watched */
 struct prober {

@@ -362,6 +362,9 @@ prepare(struct serve *serve, const struct conf *conf, struct err *e)
 		}
 	}
 	upstream_rows_close(&rows);
+	/* at the start, when nobody waits, the rows' room is given back */
+	if (serve->nconn == 0)
+		must_trim();
 	if (rc == -1)
 		cancel(serve);
 	return rc;

@@ -40,6 +40,15 @@ const struct shm_region board_upstreams = {
 	"shared words of upstreams"
 };
 
+const struct shm_region board_outliers = {
+	"outliers", SHM_LIVE, 1, sizeof(struct board_outlier), 64,
+	"who ejects servers of upstreams"
+};
+const struct shm_region board_probes = {
+	"probes", SHM_LIVE, 1, sizeof(struct board_probe), 64,
+	"probes of servers and what they said"
+};
+
 #define KEY_MAX	(64 + 1 + NAME_TEXT)
 
 /* index of a row; map values point to it */
@@ -153,6 +162,9 @@ upstream_rows_open(struct upstream_rows *r, const struct shm *shm)
 	arena_init(&r->arena, NULL);
 	for (i = 0; i < shm_rows(shm, &board_servers); i++) {
 		s = shm_row(shm, &board_servers, i);
+		/* rows are used in order: none behind it ever was */
+		if (s->last == 0)
+			break;
 		if (atomic_load(&s->tag) == 0)
 			continue;
 		note_server(r, make_key(key, rows_text(s->upstream,
@@ -246,6 +258,8 @@ rows_free(struct shm *shm, uint64_t oldest)
 
 	for (i = 0; i < shm_rows(shm, &board_servers); i++) {
 		s = shm_row(shm, &board_servers, i);
+		if (s->last == 0)
+			break;
 		last = atomic_load(&s->generation);
 		if (atomic_load(&s->tag) != 0 && (last == 0 || last < oldest)
 		    && (named[i / 64] >> i % 64 & 1) == 0 &&

@@ -76,9 +76,9 @@ sweep_one(struct use_look *k, const struct shm *shm,
 	uint64_t	tag = atomic_load(&l->tag), word;
 	int64_t		over;
 
-	if (tag == 0 || k->tag != tag)
+	if (k->tag != tag)
 		*k = (struct use_look){ .tag = tag };
-	over = tag == 0 ? 0 : look(shm, l, row, &word);
+	over = look(shm, l, row, &word);
 	if (over < 0)
 		return false;
 	if (over == 0) {
@@ -97,18 +97,24 @@ sweep_one(struct use_look *k, const struct shm *shm,
 unsigned
 use_sweep(struct use_looks *all, struct shm *shm)
 {
-	uint32_t	n = shm_rows(shm, &board_servers_live);
-	unsigned	mended = 0;
+	uint32_t			 n;
+	unsigned			 mended = 0;
+	struct board_server_live	*l;
 
+	n = shm_rows(shm, &board_servers_live);
 	if (n > all->n) {
 		all->v = must_realloc(all->v, n * sizeof(*all->v));
 		memset(all->v + all->n, 0,
 		    (n - all->n) * sizeof(*all->v));
 		all->n = n;
 	}
-	for (uint32_t i = 0; i < n; i++)
-		mended += sweep_one(&all->v[i], shm, shm_row(shm,
-		    &board_servers_live, i), i);
+	for (uint32_t i = 0; i < n; i++) {
+		l = shm_row(shm, &board_servers_live, i);
+		/* rows are used in order, and keep their tags */
+		if (atomic_load(&l->tag) == 0)
+			break;
+		mended += sweep_one(&all->v[i], shm, l, i);
+	}
 	return mended;
 }
 

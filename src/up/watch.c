@@ -13,7 +13,8 @@
 #include "up/names.h"
 #include "up/slow_start.h"
 
-#define TICK_MS	100
+#define TICK_MS		100
+#define TRIM_TICKS	100	/* what a burst of probes took */
 
 /* a walk over a generation */
 struct walk {
@@ -222,6 +223,8 @@ walk(struct watch *w, const struct conf *conf)
 	upstream_rows_close(&k.rows);
 	settle(w);
 	free_ups(k.old, k.nold);
+	/* what the walk took is as much as what is kept */
+	must_trim();
 }
 
 /* Those of an upstream that are not watched yet. */
@@ -294,6 +297,8 @@ on_tick(struct timer *t)
 	struct watched	*s;
 
 	ev_timer(w->ev, t, TICK_MS);
+	if (++w->ticks % TRIM_TICKS == 0)
+		must_trim();
 	if (names_moved(w))
 		walk(w, w->conf);
 	for (uint32_t i = 0; i < w->nrow; i++) {

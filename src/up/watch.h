@@ -68,6 +68,7 @@ struct watch {
 	const struct conf	*conf;		/* of the generation */
 	struct rand		 rand;
 	struct timer		 tick;
+	unsigned		 ticks;
 	struct probes		 probes;
 	struct watch_up		*ups;		/* own */
 	size_t			 nup;

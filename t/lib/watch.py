@@ -24,6 +24,8 @@ upstream = app
 
 
 def conf(*servers, keys="", workers=2, top=""):
+    if "balance" not in keys:       # by turns: who is asked is known
+        keys = "balance = round_robin\n" + keys
     return CONF.format(workers=workers, keys=keys, top=top,
                        servers="\n".join(f"server = {s}" for s in servers))
 
@@ -69,12 +71,13 @@ class Health:
 
     def __call__(self, conn, req):
         probe = req.target.startswith("/health")
+        ok = self.ok    # before it is told: who waits may change it then
         with self.more:
             (self.probed if probe else self.asked).append(time.time())
             self.more.notify_all()
         if not probe:
             return self.step(conn, req)
-        return (self.well if self.ok else self.bad)(conn, req)
+        return (self.well if ok else self.bad)(conn, req)
 
     def wait_probes(self, n, seconds=None):
         """Waits for n probes more than there were."""

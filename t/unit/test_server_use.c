@@ -242,22 +242,22 @@ START_TEST(sweep)
 	struct server		 a, b;
 
 	slot->state = SLOT_SERVING;
-	make(&a, 3, 7);
-	make(&b, 4, 8);
-	set_load(&a, 3, 5, 2);
-	set_load(&b, 4, 1, 2);
+	make(&a, 0, 7);
+	make(&b, 1, 8);
+	set_load(&a, 0, 5, 2);
+	set_load(&b, 1, 1, 2);
 	ck_assert_uint_eq(use_sweep(&looks, shm), 0);
-	set_load(&a, 3, 6, 4);
+	set_load(&a, 0, 6, 4);
 	ck_assert_uint_eq(use_sweep(&looks, shm), 0);
-	ck_assert_uint_eq(under_way(3), 6);
-	set_load(&a, 3, 7, 3);
+	ck_assert_uint_eq(under_way(0), 6);
+	set_load(&a, 0, 7, 3);
 	ck_assert_uint_eq(use_sweep(&looks, shm), 1);
 	/* attempts that were made are still counted */
-	ck_assert_uint_eq(under_way(3), 5);
+	ck_assert_uint_eq(under_way(0), 5);
 	ck_assert_uint_eq(((struct board_server_live *)shm_row(shm,
-	    &board_servers_live, 3))->load >> LOAD_SHIFT, 1000);
+	    &board_servers_live, 0))->load >> LOAD_SHIFT, 1000);
 	/* one that is too low is left alone: its time comes */
-	ck_assert_uint_eq(under_way(4), 1);
+	ck_assert_uint_eq(under_way(1), 1);
 	use_sweep_fini(&looks);
 }
 END_TEST
@@ -270,23 +270,23 @@ START_TEST(sweep_anew)
 	struct server		 a;
 
 	slot->state = SLOT_SERVING;
-	make(&a, 3, 7);
+	make(&a, 0, 7);
 	for (unsigned i = 0; i < 9; i++) {
-		set_load(&a, 3, 1, i % 3 == 2);
+		set_load(&a, 0, 1, i % 3 == 2);
 		ck_assert_uint_eq(use_sweep(&looks, shm), 0);
 	}
 	for (unsigned i = 0; i < 6; i++) {
-		make(&a, 3, 7 + i / 2);
-		set_load(&a, 3, 1, 0);
+		make(&a, 0, 7 + i / 2);
+		set_load(&a, 0, 1, 0);
 		ck_assert_uint_eq(use_sweep(&looks, shm), 0);
 	}
 	/* a slot that nobody has says nothing, whatever is in its row */
-	make(&a, 3, 20);
-	set_load(&a, 3, 1, 1);
+	make(&a, 0, 20);
+	set_load(&a, 0, 1, 1);
 	slot->state = SLOT_FREE;
 	for (unsigned i = 0; i < 3; i++)
 		ck_assert_uint_eq(use_sweep(&looks, shm), i == 2);
-	ck_assert_uint_eq(under_way(3), 0);
+	ck_assert_uint_eq(under_way(0), 0);
 	use_sweep_fini(&looks);
 }
 END_TEST
