@@ -30,12 +30,16 @@ of_req_in(struct sink *k)
 	return p;
 }
 
-/* The client's codec is to send nothing now; what is over needs no word. */
+/* The client's codec is to send nothing; who has sent all may be gone. */
 static void
 hold_request(struct proxy *p)
 {
-	if (!p->req_end)
+	if (!p->req_end) {
 		waist_hold(&p->req_in);
+		return;
+	}
+	p->req_in.credit = 0;
+	p->req_in.splice = false;
 }
 
 static void

@@ -62,7 +62,7 @@ extern const struct conf_section upstream_section;
 /* The value of server, target, targets (struct server_list). */
 int upstream_parse_servers(struct conf_load *, const struct conf_row *,
     void *dst, const struct conf_item *, size_t);
-/* E0303 if the whole may take less than its part; obj has the keys. */
+/* E0303 if obj says itself that the whole takes less than its part. */
 void upstream_check_times(struct conf_load *, const struct conf_obj *,
     const struct upstream_times *);
 

@@ -153,7 +153,8 @@ static const struct bad bad[] = {
 	{ "server = 10.0.0.5:1\nbalance = fair", DIAG_VALUE_CHOICE },
 	{ "server = 10.0.0.5:1\ntimeout.connect = 0s", DIAG_VALUE_RANGE },
 	{ "server = 10.0.0.5:1\ntimeout.connect = 5", DIAG_VALUE_TIME },
-	{ "server = 10.0.0.5:1\ntimeout.total = 2s", DIAG_TIME_ORDER },
+	{ "server = 10.0.0.5:1\ntimeout.connect = 3s\ntimeout.total = 2s",
+	    DIAG_TIME_ORDER },
 	{ "server = 10.0.0.5:1\nhost_header = a b", DIAG_VALUE_CHOICE },
 	{ "server = 10.0.0.5:1\nsticky = cookie", DIAG_KEY_LATER }
 };
