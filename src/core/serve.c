@@ -99,7 +99,7 @@ serve_is_full(struct serve *s, int error, const char *what)
 	uint64_t	now = ev_ms(s->ev);
 
 	if (error != EMFILE && error != ENFILE && error != ENOBUFS &&
-	    error != ENOMEM)
+	    error != ENOMEM && error != ENOSPC)
 		return false;
 	stat_add(STAT_FD_EXHAUSTED, 1);
 	if (s->full_ms != 0 && now - s->full_ms < FULL_MS)
@@ -114,6 +114,9 @@ serve_is_full(struct serve *s, int error, const char *what)
 	else if (error == ENFILE)
 		log_err(&self->lc, "descriptors: none left for %s in the "
 		    "whole system: raise sysctl fs.file-max", what);
+	else if (error == ENOSPC)
+		log_err(&self->lc, "watches: none left for %s: raise sysctl "
+		    "fs.epoll.max_user_watches", what);
 	else
 		log_err(&self->lc, "kernel memory: none left for %s: %s: "
 		    "raise the memory limit of the service", what,

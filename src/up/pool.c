@@ -421,7 +421,7 @@ start_dial(struct pool_wait *w)
 	struct serve	*serve = s->upstream->serve;
 	struct up_conn	*c;
 	bool		 done;
-	int		 fd;
+	int		 fd, error;
 
 	w->reused = false;
 	w->begun_ns = ev_clock_ns();
@@ -435,9 +435,12 @@ start_dial(struct pool_wait *w)
 		refuse_dial(c, w, "connect", errno);
 		return;
 	}
-	if (io_sock_open(&c->io, serve->ev, fd, 0, on_dialled, NULL) == -1) {
+	errno = ENOSPC;
+	if (FAULT("dial_watch") || io_sock_open(&c->io, serve->ev, fd, 0,
+	    on_dialled, NULL) == -1) {
+		error = errno;
 		close(fd);
-		refuse_dial(c, w, "watch", 0);
+		refuse_dial(c, w, "watch", error);
 		return;
 	}
 	c->wait = w;

@@ -321,6 +321,27 @@ START_TEST(test_refused)
 }
 END_TEST
 
+/* What our system has too little of is no fault of the server. */
+START_TEST(test_no_watch)
+{
+	struct fix	*f;
+
+	setenv("SLUICE_FAULT", "dial_watch:1", 1);
+	f = setup(8, 1);
+	ask(f, 0, f->server, 3000, false);
+	wait_calls(f, 0, 1);
+	ck_assert_ptr_null(f->wish[0].conn);
+	ck_assert_int_eq(f->wish[0].why, FAIL_DIAL_EXHAUSTED);
+	ck_assert_int_eq(f->wish[0].w.error, ENOSPC);
+	ck_assert_str_eq(f->wish[0].w.what, "watch");
+	ck_assert_uint_eq(f->server->nopen, 0);
+	/* its place was given back */
+	pool_put(get(f, 1, false), false);
+	wait_open(f, f->server, 0);
+	teardown(f);
+}
+END_TEST
+
 /* A full queue of a listener drops further attempts in silence. */
 START_TEST(test_timeout)
 {
@@ -726,6 +747,7 @@ main(void)
 	tcase_add_test(tc, test_closed_is_not_given);
 	tcase_add_test(tc, test_too_many);
 	tcase_add_test(tc, test_refused);
+	tcase_add_test(tc, test_no_watch);
 	tcase_add_test(tc, test_timeout);
 	tcase_add_test(tc, test_cancel);
 	tcase_add_test(tc, test_limit);
