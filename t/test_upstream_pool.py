@@ -367,6 +367,21 @@ def test_kept_no_longer(sluice, peer, keys, per_conn):
 
 # --- reload ---
 
+@pytest.mark.parametrize("keys", [
+    "pool.size = 0", "pool.requests = 1", "pool.age = 1ms",
+    "pool.idle = 50ms"])
+def test_pool_is_tightened(sluice, peer, keys):
+    """What idles already ends by the keys of the new configuration."""
+    app = peer()
+    s = sluice(conf(app, "pool.idle = 60s"))
+    assert http.get(s.port, "/").status == 200
+    wire.wait_metric(s, "upstream_connections_idle", 1)
+    s.reload(conf(app, keys))
+    net.until("it ends", lambda: tcp.established(app.port) == 0)
+    assert http.get(s.port, "/").status == 200
+    assert app.connections == 2
+
+
 def test_limit_is_raised(sluice, peer):
     go, app, s, clients = busy(sluice, peer, workers=2)
     clients += ask(s, 3)
