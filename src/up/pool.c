@@ -421,7 +421,7 @@ start_dial(struct pool_wait *w)
 	struct serve	*serve = s->upstream->serve;
 	struct up_conn	*c;
 	bool		 done;
-	int		 fd, error;
+	int		 fd;
 
 	w->reused = false;
 	w->begun_ns = ev_clock_ns();
@@ -438,9 +438,8 @@ start_dial(struct pool_wait *w)
 	errno = ENOSPC;
 	if (FAULT("dial_watch") || io_sock_open(&c->io, serve->ev, fd, 0,
 	    on_dialled, NULL) == -1) {
-		error = errno;
+		refuse_dial(c, w, "watch", errno);
 		close(fd);
-		refuse_dial(c, w, "watch", error);
 		return;
 	}
 	c->wait = w;
@@ -789,8 +788,7 @@ pool_move_idle(struct server *from, struct server *to)
 		c->upstream->uses++;
 		/* by the keys of now, which may be tighter */
 		until = idle_until(c);
-		if (until < c->until_ms)
-			c->until_ms = until;
+		c->until_ms = until < c->until_ms ? until : c->until_ms;
 		if (may_stay(c)) {
 			add_idle(c);
 			queue_note_idle(to);

@@ -106,6 +106,10 @@ struct upstream {
 	struct board_upstream	*live;		/* of the board */
 	uint32_t		 row;		/* of live */
 	struct queue		*queue;		/* ref, see up/queue.h */
+	/* of its queue: what waits here for this twin */
+	uint64_t		 pass;		/* of vain and looks */
+	uint32_t		 nwait;
+	unsigned		 vain, looks;
 	unsigned		 uses;		/* marks, exchanges, conns */
 	bool			 cur:1;		/* of the committed conf */
 	bool			 next:1;	/* of the prepared one */
