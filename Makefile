@@ -647,7 +647,8 @@ do-install: $(PROGS) $(COMPLETION)
 	done
 	@INSTALL="$(INSTALL)" sh contrib/conffiles.sh install etc \
 	    $(DESTDIR)$(SYSCONFDIR)/sluice $(DESTDIR)$(SHAREDIR)/examples
-	$(INSTALL) -d -m 750 "$(DESTDIR)`$(STATEDIR)`"
+	@# sluiced makes its own in it, and gives that to its user
+	$(INSTALL) -d "$(DESTDIR)`$(STATEDIR) | sed 's|/[^/]*$$||'`"
 	$(INSTALL) -d $(DESTDIR)$(SHAREDIR)/cookbook $(DESTDIR)$(UNITDIR) \
 	    $(DESTDIR)$(USERDIR) $(DESTDIR)$(BASHDIR) $(DESTDIR)$(ZSHDIR)
 	$(FILL) contrib/systemd/sluice.service \

@@ -1,7 +1,10 @@
 """Which route answers, and the handlers that need nothing else."""
+import time
+from email.utils import parsedate_to_datetime
+
 import pytest
 
-from lib import http, wire
+from lib import http, net, wire
 
 
 def routes(*lines):
@@ -235,6 +238,14 @@ def test_respond(handlers, path, status, text):
 def test_date(handlers):
     r = http.get(handlers.port, "/text")
     assert r["date"].endswith(" GMT") and len(r["date"]) == 29
+    # nor is it older than the second, whoever answers after a pause
+    lags = []
+    for _ in range(12):
+        net.wait_fd(None, 0.23)
+        r = http.get(handlers.port, "/text")
+        lags.append(time.time() -
+                    parsedate_to_datetime(r["date"]).timestamp())
+    assert max(lags) < 1.1 * net.SCALE, lags
 
 
 # --- listeners ---

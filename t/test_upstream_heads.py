@@ -306,6 +306,21 @@ def test_deadline_is_told(sluice, peer, top, route, told, field, value):
         assert not got.all("grpc-timeout")
 
 
+@pytest.mark.parametrize("value,told", [
+    (["5S", "50m"], "50m"), (["50m", "5S"], "50m"),
+    (["7S", "5S"], "4000m"), (["x", "50000u"], "50000u")])
+def test_deadline_of_lines(sluice, peer, value, told):
+    """Who is not believed is still told no more than it asked for, in
+    its own words while that is less than what is left."""
+    app = peer()
+    s = sluice(conf(app.addr, route="timeout.total = 4s"))
+    s.app = app
+    got, _ = seen(s, [("grpc-timeout", v) for v in value])
+    ms = left(got, 4000)
+    assert got.all("grpc-timeout") == [
+        f"{ms}m" if told == "4000m" else told]
+
+
 def test_deadline_off(sluice, peer):
     """Nobody looks: fields pass as all others do."""
     app = peer()
@@ -655,7 +670,11 @@ def test_connection_names_the_chain(sluice, peer):
     app = peer()
     s = sluice(conf(app.addr, top="trusted_proxies = 127.0.0.1"))
     http.get(s.port, "/", headers={
-        "Connection": "keep-alive, X-Forwarded-For, X-Named",
-        "X-Forwarded-For": "192.0.2.7", "X-Named": "1"})
+        "Connection": "keep-alive, X-Forwarded-For, x-forwarded-PORT, "
+                      "X-Forwarded, X-Named",
+        "X-Forwarded-For": "192.0.2.7", "X-Forwarded-Port": "8443",
+        "X-Forwarded": "1", "X-Named": "1"})
     assert app.requests[-1].get("x-real-ip") == "192.0.2.7"
+    assert app.requests[-1].get("x-forwarded-port") == "8443"
+    assert app.requests[-1].get("x-forwarded") is None
     assert app.requests[-1].get("x-named") is None

@@ -368,6 +368,43 @@ def test_kept_no_longer(sluice, peer, keys, per_conn):
 
 # --- reload ---
 
+@pytest.mark.parametrize("keys", [
+    "pool.size = 0", "pool.requests = 1", "pool.age = 1ms",
+    "pool.idle = 50ms"])
+def test_pool_is_tightened(sluice, peer, keys):
+    """What idles already ends by the keys of the new configuration."""
+    app = peer()
+    s = sluice(conf(app, "pool.idle = 60s"))
+    assert http.get(s.port, "/").status == 200
+    wire.wait_metric(s, "upstream_connections_idle", 1)
+    s.reload(conf(app, keys))
+    net.until("it ends", lambda: tcp.established(app.port) == 0)
+    assert http.get(s.port, "/").status == 200
+    assert app.connections == 2
+
+
+@pytest.mark.parametrize("workers, n", [(1, 12), (2, 12)])
+def test_old_waiters_hold_up_nobody(sluice, peer, workers, n):
+    """Those who wait for a server of the last configuration do not keep
+    requests from an idle one of this configuration."""
+    keys = "max_conns = 2\nqueue_timeout = 20s"
+    go, old, s, clients = busy(sluice, peer, keys, n=2, workers=workers)
+    clients += ask(s, n)
+    wire.wait_metric(s, "upstream_queue", n)
+    new = peer(default=respond(body=b"new"))
+    s.reload(conf(new, keys, workers))
+    for _ in range(4):
+        r = http.get(s.port, "/new")
+        assert (r.status, r.body) == (200, b"new")
+    # these are more than have room, and wait for one another only
+    assert statuses(ask(s, 12)) == [200] * 12
+    assert metric(s, "upstream_queue") == n
+    assert len(old.requests) == 2
+    go.set()
+    assert statuses(clients) == [200] * (n + 2)
+    assert len(old.requests) == n + 2
+
+
 def test_limit_is_raised(sluice, peer):
     go, app, s, clients = busy(sluice, peer, workers=2)
     clients += ask(s, 3)

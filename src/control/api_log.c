@@ -113,7 +113,10 @@ on_stop(struct source *s, enum fail why)
 	container_of(s, struct reader, src)->ended = true;
 }
 
-static const struct source_ops source_ops = { on_room, on_stop, NULL };
+static const struct source_ops source_ops = {
+	.room = on_room,
+	.stop = on_stop
+};
 
 void
 api_log_body(struct exchange *x)

@@ -144,13 +144,16 @@ search_name(const struct search *s, const char *name, unsigned nth,
     char out[DNS_NAME])
 {
 	size_t		len = strlen(name);
-	unsigned	plain;
+	unsigned	plain, fit = 0;
 
 	if (len > 0 && name[len - 1] == '.')
 		return nth == 0 && str_to_c(str_make(name, len - 1), out,
 		    DNS_NAME) == 0;
 	/* the plain name goes first if it has dots enough, else last */
 	plain = count_dots(name) >= s->ndots ? 0 : s->n;
-	return nth <= s->n && join(name, nth == plain ? "" :
-	    s->domain[nth > plain ? nth - 1 : nth], out);
+	for (unsigned i = 0; i <= s->n; i++)
+		if (join(name, i == plain ? "" :
+		    s->domain[i > plain ? i - 1 : i], out) && fit++ == nth)
+			return true;
+	return false;
 }

@@ -27,7 +27,10 @@ struct search {
 void search_load(struct search *, const char *path);
 /* Takes what the text of a file says in addition. */
 void search_read(struct search *, struct str text);
-/* The nth name to be asked for; false: there are no more. */
+/*
+ * The nth name to be asked for, of those that are short enough to be
+ * names; false: there are no more.
+ */
 bool search_name(const struct search *, const char *name, unsigned nth,
     char out[DNS_NAME]);
 

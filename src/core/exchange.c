@@ -354,7 +354,10 @@ on_stop(struct source *s, enum fail why)
 	container_of(s, struct exchange, reply_src)->reply = STR_NONE;
 }
 
-static const struct source_ops reply_ops = { on_room, on_stop, NULL };
+static const struct source_ops reply_ops = {
+	.room = on_room,
+	.stop = on_stop
+};
 
 void
 exchange_send_reply(struct exchange *x)

@@ -128,7 +128,17 @@ on_taken(struct source *s, uint64_t n, enum io_rc rc)
 		in->ops->taken(in, n, rc);
 }
 
-static const struct source_ops source_ops = { on_room, on_stop, on_taken };
+static void
+on_hold(struct source *s)
+{
+	struct limit	*l = container_of(s, struct limit, source);
+
+	waist_hold(&l->sink);
+}
+
+static const struct source_ops source_ops = {
+	on_room, on_stop, on_taken, on_hold
+};
 
 static void
 on_over(struct ev_task *t)

@@ -23,6 +23,7 @@
 #define KEEP_ARENAS	256
 #define KEEP_CONNS	1024
 #define SECOND_MS	1000
+#define EARLY_MS	50
 #define FULL_MS		10000	/* between two words of that */
 #define TRIM_MIN	(8 << 20)	/* a burst, in bytes */
 #define LAST_TURNS	64	/* for what is freed at the end of a turn */
@@ -38,14 +39,12 @@ set_stat(enum stat_id id, uint64_t v)
 		atomic_store_explicit(&b->stat[id], v, memory_order_relaxed);
 }
 
-/* A little behind each second of the clock, so that the date is right. */
+/* Behind each second of the clock, so that the date is right. */
 static void
 arm_second(struct serve *s)
 {
-	uint64_t	ms = SECOND_MS - ev_wall_ms(s->ev) % SECOND_MS;
-
-	/* One that fired early must not fire again at once. */
-	ev_timer(s->ev, &s->second, ms < SECOND_MS / 2 ? ms + SECOND_MS : ms);
+	ev_timer(s->ev, &s->second,
+	    SECOND_MS - ev_wall_ms(s->ev) % SECOND_MS);
 }
 
 /*
@@ -75,6 +74,11 @@ on_second(struct timer *t)
 {
 	struct serve	*s = container_of(t, struct serve, second);
 
+	/* The two clocks differ: the second is not over by this one. */
+	if (ev_wall_ms(s->ev) % SECOND_MS > SECOND_MS - EARLY_MS) {
+		arm_second(s);
+		return;
+	}
 	date_format((int64_t)(ev_wall_ms(s->ev) / 1000), s->date);
 	listener_second(s);
 	trim(s);
@@ -95,7 +99,7 @@ serve_is_full(struct serve *s, int error, const char *what)
 	uint64_t	now = ev_ms(s->ev);
 
 	if (error != EMFILE && error != ENFILE && error != ENOBUFS &&
-	    error != ENOMEM)
+	    error != ENOMEM && error != ENOSPC)
 		return false;
 	stat_add(STAT_FD_EXHAUSTED, 1);
 	if (s->full_ms != 0 && now - s->full_ms < FULL_MS)
@@ -110,6 +114,9 @@ serve_is_full(struct serve *s, int error, const char *what)
 	else if (error == ENFILE)
 		log_err(&self->lc, "descriptors: none left for %s in the "
 		    "whole system: raise sysctl fs.file-max", what);
+	else if (error == ENOSPC)
+		log_err(&self->lc, "watches: none left for %s: raise sysctl "
+		    "fs.epoll.max_user_watches", what);
 	else
 		log_err(&self->lc, "kernel memory: none left for %s: %s: "
 		    "raise the memory limit of the service", what,

@@ -89,9 +89,9 @@ struct serve_part {
 extern const struct serve_part *const serve_parts[];	/* NULL at the end */
 
 /*
- * The kernel gave no descriptor or no memory for one: counted, and said
- * with what to raise, at once and then at most each 10 seconds.  True if
- * error is of that kind.
+ * The kernel gave no descriptor, or no memory or watch for one: counted,
+ * and said with what to raise, at once and then at most each 10 seconds.
+ * True if error is of that kind.
  */
 bool serve_is_full(struct serve *, int error, const char *what);
 

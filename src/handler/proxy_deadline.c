@@ -52,17 +52,21 @@ read_grpc(struct str s)
 	return FAR_MS;
 }
 
-/* The least that the lines of a field say. */
+/* The least that the lines of a field say; *text: how, if it is wanted. */
 static uint64_t
-least(const struct hdrs *hs, enum hdr_id id, uint64_t (*read)(struct str))
+least(const struct hdrs *hs, enum hdr_id id, uint64_t (*read)(struct str),
+    struct str *text)
 {
 	const struct hdr	*h;
 	uint64_t		 ms = FAR_MS, one;
 
 	for (h = hdr_get(hs, id); h != NULL; h = hdr_next(hs, id, h)) {
 		one = read(h->val);
-		if (one < ms)
-			ms = one;
+		if (one >= ms)
+			continue;
+		ms = one;
+		if (text != NULL)
+			*text = h->val;
 	}
 	return ms;
 }
@@ -86,8 +90,8 @@ clients_time(const struct proxy *p)
 	if (p->deadline == DEADLINE_OFF ||
 	    (p->deadline == DEADLINE_TRUSTED && !p->x->trusted))
 		return FAR_MS;
-	a = least(hs, HDR_X_REQUEST_DEADLINE, read_deadline);
-	b = least(hs, HDR_GRPC_TIMEOUT, read_grpc);
+	a = least(hs, HDR_X_REQUEST_DEADLINE, read_deadline, NULL);
+	b = least(hs, HDR_GRPC_TIMEOUT, read_grpc, NULL);
 	return a < b ? a : b;
 }
 
@@ -126,6 +130,7 @@ proxy_deadline_tell(struct proxy *p)
 	struct arena	*a = p->x->arena;
 	struct hdrs	*hs = &p->req.hdrs;
 	uint64_t	 now = ev_ms(p->x->serve->ev), left, own;
+	struct str	 text = STR("");
 
 	if (p->due_ms == 0 || p->deadline == DEADLINE_OFF)
 		return;
@@ -135,8 +140,7 @@ proxy_deadline_tell(struct proxy *p)
 	if (hdr_get(hs, HDR_GRPC_TIMEOUT) == NULL)
 		return;
 	/* whom we do not believe may still be in more of a hurry */
-	own = least(&p->x->req->hdrs, HDR_GRPC_TIMEOUT, read_grpc);
-	hdr_set(a, hs, HDR_GRPC_TIMEOUT, own < left ?
-	    hdr_val(&p->x->req->hdrs, HDR_GRPC_TIMEOUT) :
+	own = least(&p->x->req->hdrs, HDR_GRPC_TIMEOUT, read_grpc, &text);
+	hdr_set(a, hs, HDR_GRPC_TIMEOUT, own < left ? text :
 	    grpc_text(a, left));
 }

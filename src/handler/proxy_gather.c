@@ -193,7 +193,10 @@ on_stop(struct source *s, enum fail why)
 		from->ops->stop(from, why);
 }
 
-static const struct source_ops out_ops = { on_room, on_stop, NULL };
+static const struct source_ops out_ops = {
+	.room = on_room,
+	.stop = on_stop
+};
 
 static void
 on_timer(struct timer *t)

@@ -38,6 +38,18 @@ of_req_in(struct sink *k)
 	return p;
 }
 
+/* The client's codec is to send nothing; who has sent all may be gone. */
+static void
+hold_request(struct proxy *p)
+{
+	if (!p->req_end) {
+		waist_hold(&p->req_in);
+		return;
+	}
+	p->req_in.credit = 0;
+	p->req_in.splice = false;
+}
+
 static void
 on_req_head(struct sink *k, struct msg *m, unsigned flags)
 {
@@ -60,6 +72,9 @@ on_req_data(struct sink *k, struct chunk c, unsigned flags)
 	if (s == NULL || p->stopped || waits) {
 		chunk_drop(&c);
 		k->credit = 0;
+		/* No further attempt without what is lost here. */
+		if (s == NULL && !p->answered && proxy_keep_lost(p))
+			proxy_give_up(p, FAIL_INTERNAL);
 		return FLOW_FULL;
 	}
 	proxy_moved(p);
@@ -152,7 +167,7 @@ on_req_stop(struct source *s, enum fail why)
 	struct proxy	*p = container_of(s, struct proxy, req_out);
 
 	(void)why;
-	p->req_in.credit = 0;
+	hold_request(p);
 	p->req_stop = true;
 }
 
@@ -171,7 +186,9 @@ on_req_taken(struct source *s, uint64_t n, enum io_rc rc)
 }
 
 static const struct source_ops req_out_ops = {
-	on_req_room, on_req_stop, on_req_taken
+	.room = on_req_room,
+	.stop = on_req_stop,
+	.taken = on_req_taken
 };
 
 /* --- answer: server to client --- */
@@ -329,7 +346,9 @@ on_res_taken(struct source *s, uint64_t n, enum io_rc rc)
 }
 
 static const struct source_ops res_out_ops = {
-	on_res_room, on_res_stop, on_res_taken
+	.room = on_res_room,
+	.stop = on_res_stop,
+	.taken = on_res_taken
 };
 
 /* --- joining --- */
@@ -367,9 +386,8 @@ proxy_untie(struct proxy *p)
 {
 	p->req_out.to = NULL;
 	p->res_in.from = NULL;
-	p->req_in.credit = 0;
-	p->res_in.credit = 0;
-	p->req_in.splice = p->res_in.splice = false;
+	hold_request(p);
+	waist_hold(&p->res_in);
 	p->req_stop = p->req_told = false;
 }
 

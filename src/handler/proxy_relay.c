@@ -248,7 +248,10 @@ on_stop(struct source *s, enum fail why)
 	ev_cancel(&t->again);
 }
 
-static const struct source_ops wait_ops = { on_room, on_stop, NULL };
+static const struct source_ops wait_ops = {
+	.room = on_room,
+	.stop = on_stop
+};
 
 static struct proxy_relay *
 make(struct proxy *p)

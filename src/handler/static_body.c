@@ -145,7 +145,10 @@ on_stop(struct source *src, enum fail why)
 	finish(b);
 }
 
-static const struct source_ops body_ops = { on_room, on_stop, NULL };
+static const struct source_ops body_ops = {
+	.room = on_room,
+	.stop = on_stop
+};
 
 void
 static_body_start(struct static_body *b)

@@ -52,6 +52,15 @@ chunk_drop(struct chunk *c)
 }
 
 void
+waist_hold(struct sink *k)
+{
+	k->credit = 0;
+	k->splice = false;
+	if (k->from != NULL && k->from->ops->hold != NULL)
+		k->from->ops->hold(k->from);
+}
+
+void
 waist_join(struct source *from, struct sink *to)
 {
 	must(from->to == NULL && to->from == NULL);

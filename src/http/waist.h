@@ -10,7 +10,9 @@
  * one piece, and it goes below zero).  data() takes the
  * bytes off the credit and answers FULL when none is left; when there is
  * room again the sink calls source room() once, from a wake, never from
- * within data().  Heads, trailers and ends need no credit.
+ * within data().  Heads, trailers and ends need no credit.  A sink that
+ * takes its credit back says so with waist_hold(), for whoever stands
+ * between has a credit of its own.
  *
  * Splice: to a sink that says so a source may offer, as a CHUNK_SPLICE,
  * bytes that wait in its io, and more that will come there: n at most.
@@ -96,6 +98,11 @@ struct source_ops {
 	 * IO_EOF or IO_ERR, the io ended so.
 	 */
 	void	(*taken)(struct source *, uint64_t n, enum io_rc);
+	/*
+	 * The sink has taken its credit back, until room(); for those who
+	 * stand between, who pass it on.  NULL: the sink's credit is read.
+	 */
+	void	(*hold)(struct source *);
 };
 
 struct sink {
@@ -112,6 +119,8 @@ struct source {
 
 /* Connects the two; each must be free. */
 void waist_join(struct source *, struct sink *);
+/* Takes back the credit of a sink, and its wish for splices. */
+void waist_hold(struct sink *);
 
 /*
  * A codec's end of one exchange.  Server side: `in` gives the request,

@@ -121,9 +121,11 @@ look_log(struct reach *r)
 	    it != NULL ? &it->vspan : NULL, &l->obj, "directory",
 	    "user \"%s\" cannot write to the log's directory \"%s\": %s: "
 	    "records wait in memory", r->user.name, path, strerror(error));
-	if (error == EACCES)
-		diag_hint(conf_load_diags(r->load), "chown %s %s, or name "
-		    "another directory", r->user.name, path);
+	if (error != EACCES)
+		return;
+	cut_closed(path);
+	diag_hint(conf_load_diags(r->load), "chown %s %s, or name another "
+	    "directory", r->user.name, path);
 }
 
 static void

@@ -1,5 +1,5 @@
 /*
- * What an errno of socket() or connect() is in our words.  Workers.
+ * What an errno of socket(), connect() or epoll is in our words.  Workers.
  */
 #include "up/dial_fail.h"
 
@@ -25,6 +25,7 @@ dial_fail(int error)
 	case ENFILE:
 	case ENOMEM:
 	case ENOBUFS:
+	case ENOSPC:		/* no descriptor more can be watched */
 	case EADDRNOTAVAIL:	/* no port of ours is free towards it */
 		return FAIL_DIAL_EXHAUSTED;
 	default:

@@ -6,7 +6,7 @@
 
 #include "http/fail.h"
 
-/* The row for an errno of socket() or connect(). */
+/* The row for an errno of socket(), connect() or of watching the two. */
 enum fail dial_fail(int error);
 
 #endif

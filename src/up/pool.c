@@ -435,9 +435,11 @@ start_dial(struct pool_wait *w)
 		refuse_dial(c, w, "connect", errno);
 		return;
 	}
-	if (io_sock_open(&c->io, serve->ev, fd, 0, on_dialled, NULL) == -1) {
+	errno = ENOSPC;
+	if (FAULT("dial_watch") || io_sock_open(&c->io, serve->ev, fd, 0,
+	    on_dialled, NULL) == -1) {
+		refuse_dial(c, w, "watch", errno);
 		close(fd);
-		refuse_dial(c, w, "watch", 0);
 		return;
 	}
 	c->wait = w;
@@ -634,6 +636,16 @@ is_over_limit(const struct server *s)
 	return word != 0 && lease_over(s->upstream->serve->lease, word - 1);
 }
 
+/* By pool.*; until_ms is set. */
+static bool
+may_stay(const struct up_conn *c)
+{
+	const struct pool_limits	*l = &c->upstream->pool;
+
+	return l->size > 0 && c->until_ms > ev_ms(c->env.ev) &&
+	    (l->requests == 0 || c->uses < (uint64_t)l->requests);
+}
+
 /* A twin that no generation names keeps nothing, a server that left too. */
 static bool
 may_idle(const struct up_conn *c)
@@ -641,10 +653,7 @@ may_idle(const struct up_conn *c)
 	const struct upstream	*up = c->upstream;
 
 	return !c->single && up->cur && !up->serve->draining &&
-	    up->pool.size > 0 && !c->server->left &&
-	    (up->pool.requests == 0 ||
-	    c->uses < (uint64_t)up->pool.requests) &&
-	    c->until_ms > ev_ms(c->env.ev) && !is_over_limit(c->server) &&
+	    !c->server->left && may_stay(c) && !is_over_limit(c->server) &&
 	    h1_client.room(c->codec) > 0;
 }
 
@@ -762,6 +771,7 @@ pool_move_idle(struct server *from, struct server *to)
 {
 	struct up_conn	*c;
 	struct upstream	*old;
+	uint64_t	 until;
 
 	while (to != NULL && from->nidle > 0) {
 		c = container_of(from->idle.prev, struct up_conn, node);
@@ -775,8 +785,14 @@ pool_move_idle(struct server *from, struct server *to)
 		c->server = server_ref(to);
 		c->upstream = to->upstream;
 		c->upstream->uses++;
-		add_idle(c);
-		queue_note_idle(to);
+		/* by the keys of now, which may be tighter */
+		until = idle_until(c);
+		c->until_ms = until < c->until_ms ? until : c->until_ms;
+		if (may_stay(c)) {
+			add_idle(c);
+			queue_note_idle(to);
+		} else
+			close_conn(c);
 		upstream_put(&old);
 	}
 }

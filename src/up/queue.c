@@ -14,9 +14,15 @@
  * looks, the giver gives before it looks who waits.  The same holds for
  * idle connections: their bit is set before the count is read.
  *
- * Waiters that have asked a server before may have no use for the room
- * that is there.  A process that has only such ones passes the wake on to
- * the one that is next by age, so that it goes round once at most.
+ * Twins of an upstream share its queue.  While those of an old one wait
+ * for its servers, those of the new one must not wait behind them for
+ * servers that the old one does not have: what is looked at in vain is
+ * counted by twin.
+ *
+ * Waiters that have asked a server before, or know another twin, may have
+ * no use for the room that is there.  A process that has only such ones
+ * passes the wake on to the one that is next by age, so that it goes round
+ * once at most.
  */
 #include "up/queue.h"
 
@@ -28,8 +34,8 @@
 
 #define SLACK_US	20000
 #define SLACK_PART	4
-#define SCAN_MAX	8	/* waiters in vain, until the rest waits on */
-#define LOOK_MAX	256	/* waiters that have asked who has room */
+#define SCAN_MAX	8	/* of a twin in vain: the rest waits on */
+#define LOOK_MAX	256	/* of a twin that have asked who has room */
 
 /* the waiters of an upstream in this process, whichever twin they know */
 struct queue {
@@ -41,6 +47,7 @@ struct queue {
 	uint32_t		 word;		/* live->queue, taken's word */
 	struct list		 waits;		/* queue_wait, oldest first */
 	uint32_t		 nwait;
+	uint64_t		 pass;		/* of serve_some, by number */
 	int			 cell;		/* of board, or -1 */
 	bool			 noted:1;	/* the bit of idle is set */
 	bool			 chosen:1;	/* here, not by a letter */
@@ -53,6 +60,8 @@ struct queues {
 	struct queue	**v;		/* own; NULL: not yet */
 	uint32_t	  n;
 };
+
+static struct queue *queue_of(struct upstream *);
 
 static unsigned
 slot_of(const struct queue *q)
@@ -188,34 +197,82 @@ wake_oldest(struct queue *q)
 	}
 }
 
-/* A server that was not asked yet could be asked by more than n. */
-static bool
-has_room_for(struct upstream *up, const struct tried *tried, uint32_t n)
+/* The next twin of the queue's upstream in this process, or NULL. */
+static struct upstream *
+next_twin(const struct queue *q, size_t *at)
 {
-	const struct pick	 p = { .tried = tried };
-	const struct server	*s;
+	struct upstream	*up;
+	struct str	 key;
+	void		*val;
 
-	view_refresh(up);
-	for (size_t i = 0; i < up->view.n; i++) {
-		s = up->view.v[i];
-		if (view_takes(up, s, &p) && (n == 0 || pool_room(s) > n))
-			return true;
+	while (map_next(&q->serve->upstreams, at, &key, &val)) {
+		up = val;
+		if (up->row == q->row)
+			return up;
 	}
+	return NULL;
+}
+
+/* Is it a server of the twin, too? */
+static bool
+has_server(const struct upstream *up, const struct server *s)
+{
+	for (size_t i = 0; i < up->nserver; i++)
+		if (up->servers[i]->board == s->board &&
+		    up->servers[i]->tag == s->tag)
+			return true;
 	return false;
+}
+
+/* Those here whose twin does not have the server. */
+static uint32_t
+waiting_for_others(const struct server *s)
+{
+	struct upstream		*up = s->upstream, *twin;
+	const struct queue	*q = queue_of(up);
+	size_t			 at = 0;
+	uint32_t		 n = 0;
+
+	if (q == NULL || q->nwait == up->nwait)
+		return 0;
+	while ((twin = next_twin(q, &at)) != NULL)
+		if (twin->nwait > 0 && !has_server(twin, s))
+			n += twin->nwait;
+	return n;
 }
 
 bool
 queue_has_room(struct upstream *up, const struct tried *tried)
 {
-	return has_room_for(up, tried, 0);
+	const struct pick	 p = { .tried = tried };
+
+	view_refresh(up);
+	for (size_t i = 0; i < up->view.n; i++)
+		if (view_takes(up, up->view.v[i], &p))
+			return true;
+	return false;
 }
 
 bool
 queue_is_due(struct upstream *up, const struct tried *tried)
 {
-	uint32_t	n = waiting_for(up);
+	const struct pick	 p = { .tried = tried };
+	uint32_t		 n = waiting_for(up), not, room;
+	struct server		*s;
 
-	return n > 0 && !has_room_for(up, tried, n);
+	if (n == 0)
+		return false;
+	view_refresh(up);
+	for (size_t i = 0; i < up->view.n; i++) {
+		s = up->view.v[i];
+		if (!view_takes(up, s, &p))
+			continue;
+		room = pool_room(s);
+		not = waiting_for_others(s);
+		if (not >= n || room > n - not)
+			return false;
+	}
+	return true;
 }
 
 /* Has a server that has a limit a place that nobody holds? */
@@ -229,6 +286,19 @@ has_place(const struct upstream *up)
 		if (n > 0 && n < UINT32_MAX)
 			return true;
 	}
+	return false;
+}
+
+/* The same of all twins, for others may wait for another one. */
+static bool
+has_any_place(const struct queue *q)
+{
+	struct upstream	*up;
+	size_t		 at = 0;
+
+	while ((up = next_twin(q, &at)) != NULL)
+		if (has_place(up))
+			return true;
 	return false;
 }
 
@@ -246,40 +316,76 @@ pass_on(struct queue *q, uint64_t after)
 		mail_post(self->mail, slot, MAIL_ROOM, q->row);
 }
 
+/* A new pass has not looked at anybody of the twin. */
+static void
+begin_pass(const struct queue *q, struct upstream *up)
+{
+	if (up->pass == q->pass)
+		return;
+	up->pass = q->pass;
+	up->vain = up->looks = 0;
+}
+
+/* Nobody else of the twin is to be looked at in this pass. */
+static bool
+is_passed_over(const struct upstream *up)
+{
+	return up->vain >= SCAN_MAX || up->looks >= LOOK_MAX;
+}
+
+/* True if the waiter is served; else its twin is told why not. */
+static bool
+serve_one(struct queue *q, struct queue_wait *w)
+{
+	static const struct tried	 none;
+	struct upstream			*up = w->upstream;
+
+	if (!queue_has_room(up, &none)) {
+		up->vain = SCAN_MAX;
+		return false;
+	}
+	if (!queue_has_room(up, w->tried)) {
+		up->looks++;
+		return false;
+	}
+	w->on(w, FAIL_NONE);
+	if (w->in != q)
+		return true;
+	up->vain++;
+	return false;
+}
+
 /*
  * The oldest first, at most so many, as long as there is room.  One that
- * has asked a server before may wait for another one than those behind it.
+ * has asked a server before may wait for another one than those behind
+ * it, and so may one of another twin.
  */
 static void
 serve_some(struct queue *q, unsigned most)
 {
-	static const struct tried	 none;
-	struct queue_wait		*w;
-	struct list			*pos, *tmp;
-	unsigned			 vain = 0, looks = 0;
+	struct queue_wait	*w;
+	struct upstream		*up;
+	struct list		*pos, *tmp;
+	uint32_t		 over = 0;	/* of twins passed over */
 
+	q->pass++;
 	list_each_safe(pos, tmp, &q->waits) {
-		if (most == 0 || vain == SCAN_MAX || looks == LOOK_MAX)
+		if (most == 0 || over >= q->nwait)
 			break;
 		w = container_of(pos, struct queue_wait, node);
+		up = w->upstream;
 		/* states have changed: nobody is left to wait for */
-		if (!upstream_any_left(w->upstream, w->tried)) {
+		if (!upstream_any_left(up, w->tried)) {
 			w->on(w, FAIL_NONE);
 			continue;
 		}
-		if (!queue_has_room(w->upstream, &none)) {
-			vain++;
+		begin_pass(q, up);
+		if (is_passed_over(up))
 			continue;
-		}
-		if (!queue_has_room(w->upstream, w->tried)) {
-			looks++;
-			continue;
-		}
-		w->on(w, FAIL_NONE);
-		if (w->in == q)
-			vain++;
-		else
+		if (serve_one(q, w))
 			most--;
+		else if (is_passed_over(up))
+			over += up->nwait;
 	}
 	note_first(q);
 }
@@ -292,8 +398,7 @@ serve_some(struct queue *q, unsigned most)
 static void
 serve_all(struct queue *q)
 {
-	struct queue_wait	*first;
-	uint64_t		 after;
+	uint64_t	after;
 
 	after = q->chosen ? 0 : cell_of(q, own_since(q));
 
@@ -305,8 +410,7 @@ serve_all(struct queue *q)
 			wake_oldest(q);
 		return;
 	}
-	first = container_of(q->waits.next, struct queue_wait, node);
-	if (has_place(first->upstream))
+	if (has_any_place(q))
 		pass_on(q, after);
 }
 
@@ -327,15 +431,11 @@ give_up_idle(struct queue *q, unsigned n)
 {
 	struct upstream	*up;
 	struct server	*s;
-	struct str	 key;
-	void		*val;
 	size_t		 at = 0;
 	unsigned	 had, found = 0;
 
-	while (map_next(&q->serve->upstreams, &at, &key, &val)) {
-		up = val;
-		for (size_t i = 0; up->row == q->row && i < up->nserver;
-		    i++) {
+	while ((up = next_twin(q, &at)) != NULL) {
+		for (size_t i = 0; i < up->nserver; i++) {
 			s = up->servers[i];
 			had = s->nidle;
 			pool_give_up(s, free_places(s) == UINT32_MAX ? 0 :
@@ -352,14 +452,11 @@ static unsigned
 count_idle(const struct queue *q)
 {
 	struct upstream	*up;
-	struct str	 key;
-	void		*val;
 	size_t		 at = 0;
 	unsigned	 n = 0;
 
-	while (map_next(&q->serve->upstreams, &at, &key, &val)) {
-		up = val;
-		for (size_t i = 0; up->row == q->row && i < up->nserver; i++)
+	while ((up = next_twin(q, &at)) != NULL) {
+		for (size_t i = 0; i < up->nserver; i++)
 			if (up->servers[i]->nidle > 0 &&
 			    free_places(up->servers[i]) != UINT32_MAX)
 				n += up->servers[i]->nidle;
@@ -535,6 +632,7 @@ insert(struct queue *q, struct queue_wait *w)
 		pos = pos->prev;
 	list_add(pos, &w->node);
 	q->nwait++;
+	w->upstream->nwait++;
 }
 
 static void
@@ -546,6 +644,7 @@ remove_wait(struct queue_wait *w)
 	w->in = NULL;
 	list_del(&w->node);
 	q->nwait--;
+	w->upstream->nwait--;
 	ev_timer_off(q->serve->ev, &w->deadline);
 	stat_sub(STAT_UP_QUEUE, 1);
 	if (first)

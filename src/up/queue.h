@@ -44,7 +44,7 @@ struct queue_wait {
 	 * why.  From a wake.
 	 */
 	void			(*on)(struct queue_wait *, enum fail);
-	struct upstream		*upstream;	/* ref */
+	struct upstream		*upstream;	/* ref; stays while it waits */
 	const struct tried	*tried;		/* ref */
 	/* of the queue */
 	struct list		 node;

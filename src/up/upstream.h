@@ -76,7 +76,7 @@ void upstream_add_digest(struct upstream_conf *, const void *, size_t);
 /* The value of server, target, targets (struct server_list). */
 int upstream_parse_servers(struct conf_load *, const struct conf_row *,
     void *dst, const struct conf_item *, size_t);
-/* E0303 if the whole may take less than its part; obj has the keys. */
+/* E0303 if obj says itself that the whole takes less than its part. */
 void upstream_check_times(struct conf_load *, const struct conf_obj *,
     const struct upstream_times *);
 
@@ -129,6 +129,10 @@ struct upstream {
 	uint32_t		 row;		/* of live */
 	struct retry_use	*retry;		/* of the board; or NULL */
 	struct queue		*queue;		/* ref, see up/queue.h */
+	/* of its queue: what waits here for this twin */
+	uint64_t		 pass;		/* of vain and looks */
+	uint32_t		 nwait;
+	unsigned		 vain, looks;
 	unsigned		 uses;		/* marks, exchanges, conns */
 	bool			 cur:1;		/* of the committed conf */
 	bool			 next:1;	/* of the prepared one */

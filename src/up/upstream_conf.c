@@ -337,15 +337,14 @@ void
 upstream_check_times(struct conf_load *load, const struct conf_obj *obj,
     const struct upstream_times *t)
 {
-	const struct conf_item	*it;
+	const struct conf_item	*it = conf_item(load, obj, "timeout.total");
 
-	if (t->total == 0 || t->total >= t->connect)
+	/* A default is no contradiction: what ends sooner holds. */
+	if (it == NULL || conf_item(load, obj, "timeout.connect") == NULL ||
+	    t->total == 0 || t->total >= t->connect)
 		return;
-	it = conf_item(load, obj, "timeout.total");
-	if (it == NULL)
-		it = conf_item(load, obj, "timeout.connect");
-	diag_at(conf_load_diags(load), DIAG_TIME_ORDER,
-	    it == NULL ? NULL : &it->vspan, obj, "timeout.total",
+	diag_at(conf_load_diags(load), DIAG_TIME_ORDER, &it->vspan, obj,
+	    "timeout.total",
 	    "timeout.total (%llu ms) ends before timeout.connect (%llu ms)",
 	    (unsigned long long)t->total, (unsigned long long)t->connect);
 }

@@ -3,12 +3,21 @@ what."""
 import threading
 
 
-def rows(port):
-    """Those established to a port of 127.0.0.1: (address, inode)."""
+def _table(port):
+    """The kernel's rows of connections to a port of 127.0.0.1."""
     with open("/proc/net/tcp", encoding="ascii") as f:
         table = [line.split() for line in f][1:]
-    return {(r[1], r[9]) for r in table
-            if r[3] == "01" and r[2].endswith(f":{port:04X}")}
+    return [r for r in table if r[2].endswith(f":{port:04X}")]
+
+
+def rows(port):
+    """Those established: (address, inode)."""
+    return {(r[1], r[9]) for r in _table(port) if r[3] == "01"}
+
+
+def dialling(port):
+    """How many are not answered yet (SYN_SENT)."""
+    return sum(1 for r in _table(port) if r[3] == "02")
 
 
 def established(port):

@@ -38,7 +38,7 @@ body = 0
 [listener web]
 bind = 127.0.0.1:@port@
 [upstream big]
-server = 127.0.0.1:%d
+server = 127.0.0.1:%d max_conns=0
 [upstream small]
 server = 127.0.0.1:%d
 [route small]

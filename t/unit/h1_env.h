@@ -143,7 +143,10 @@ tap_stop(struct source *s, enum fail why)
 	t->why = why;
 }
 
-static const struct source_ops tap_ops = { tap_room, tap_stop, NULL };
+static const struct source_ops tap_ops = {
+	.room = tap_room,
+	.stop = tap_stop
+};
 
 static inline void
 env_gone(void *ctx, enum fail why)

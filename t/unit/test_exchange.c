@@ -97,7 +97,10 @@ on_stop(struct source *src, enum fail why)
 	container_of(src, struct seen, source)->stops++;
 }
 
-static const struct source_ops	source_ops = { on_room, on_stop, NULL };
+static const struct source_ops	source_ops = {
+	.room = on_room,
+	.stop = on_stop
+};
 
 static void
 start_answer(struct seen *s)

@@ -330,6 +330,27 @@ START_TEST(test_refused)
 }
 END_TEST
 
+/* What our system has too little of is no fault of the server. */
+START_TEST(test_no_watch)
+{
+	struct fix	*f;
+
+	setenv("SLUICE_FAULT", "dial_watch:1", 1);
+	f = setup(8, 1);
+	ask(f, 0, f->server, 3000, false);
+	wait_calls(f, 0, 1);
+	ck_assert_ptr_null(f->wish[0].conn);
+	ck_assert_int_eq(f->wish[0].why, FAIL_DIAL_EXHAUSTED);
+	ck_assert_int_eq(f->wish[0].w.error, ENOSPC);
+	ck_assert_str_eq(f->wish[0].w.what, "watch");
+	ck_assert_uint_eq(f->server->nopen, 0);
+	/* its place was given back */
+	pool_put(get(f, 1, false), false);
+	wait_open(f, f->server, 0);
+	teardown(f);
+}
+END_TEST
+
 /* A full queue of a listener drops further attempts in silence. */
 START_TEST(test_timeout)
 {
@@ -721,6 +742,52 @@ START_TEST(test_twins)
 }
 END_TEST
 
+/* Another twin with these limits takes over what the last one had. */
+static void
+tighten(struct fix *f, struct pool_limits l)
+{
+	set_conf(f, f->uc.digest + 1);
+	f->uc.pool = l;
+	up_env_publish(&f->serve, &f->conf);
+	f->server = server_of(f);
+}
+
+/* What idles when pool.* is tightened ends by the new limits. */
+START_TEST(test_tightened)
+{
+	const struct pool_limits	 some[] = {
+		{ .size = 0, .idle = 55000 },
+		{ .size = 8, .idle = 55000, .age = 1 }
+	};
+	struct fix	*f = setup(64, 0);
+	uint64_t	 t0;
+
+	for (unsigned i = 0; i < 2; i++) {
+		pool_put(get(f, 0, true), true);
+		ck_assert_uint_eq(f->server->nidle, 1);
+		move_clock(f, 5);
+		tighten(f, some[i]);
+		ck_assert_uint_eq(f->server->nidle, 0);
+		ck_assert_uint_eq(f->server->nopen, 0);
+		publish(f, f->uc.digest + 1);
+		f->server = server_of(f);
+	}
+	pool_put(get(f, 0, false), true);
+	tighten(f, (struct pool_limits){ .size = 8, .idle = 50 });
+	ck_assert_uint_eq(f->server->nidle, 1);
+	t0 = ev_ms(f->serve.ev);
+	wait_idle(f, 0);
+	ck_assert_uint_ge(ev_ms(f->serve.ev) - t0, 50);
+	/* A longer time does not bring back what has begun to end. */
+	tighten(f, (struct pool_limits){ .size = 8, .idle = 500 });
+	pool_put(get(f, 0, false), true);
+	tighten(f, (struct pool_limits){ .size = 8, .idle = 55000 });
+	ck_assert_uint_eq(f->server->nidle, 1);
+	wait_idle(f, 0);
+	teardown(f);
+}
+END_TEST
+
 int
 main(void)
 {
@@ -735,6 +802,7 @@ main(void)
 	tcase_add_test(tc, test_closed_is_not_given);
 	tcase_add_test(tc, test_too_many);
 	tcase_add_test(tc, test_refused);
+	tcase_add_test(tc, test_no_watch);
 	tcase_add_test(tc, test_timeout);
 	tcase_add_test(tc, test_cancel);
 	tcase_add_test(tc, test_limit);
@@ -748,6 +816,7 @@ main(void)
 	tcase_add_test(tc, test_unlimited_idle);
 	tcase_add_test(tc, test_first);
 	tcase_add_test(tc, test_twins);
+	tcase_add_test(tc, test_tightened);
 	suite_add_tcase(s, tc);
 	sr = srunner_create(s);
 	srunner_run_all(sr, CK_NORMAL);

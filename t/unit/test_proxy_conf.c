@@ -109,7 +109,8 @@ static const struct bad bad[] = {
 	{ "upstream = users\ntarget = 10.0.0.1:1", DIAG_ROUTE_HANDLERS },
 	{ "target = 10.0.0.1:1\ntargets = 10.0.0.1:1", DIAG_ROUTE_HANDLERS },
 	{ "target = app", DIAG_SERVER_NAME },
-	{ "upstream = users\ntimeout.total = 1s", DIAG_TIME_ORDER }
+	{ "upstream = users\ntimeout.connect = 2s\ntimeout.total = 1s",
+	    DIAG_TIME_ORDER }
 };
 
 START_TEST(test_bad)

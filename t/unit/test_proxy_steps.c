@@ -169,7 +169,10 @@ far_stop(struct source *s, enum fail why)
 static const struct sink_ops far_sink = {
 	far_head, far_data, far_trailers, far_end, far_abort
 };
-static const struct source_ops far_source = { far_room, far_stop, NULL };
+static const struct source_ops far_source = {
+	.room = far_room,
+	.stop = far_stop
+};
 
 void
 pool_get(struct server *s, struct pool_wait *wait, uint64_t ms, bool fresh)
@@ -651,7 +654,10 @@ to_end(struct sink *k)
 	w.ends++;
 }
 
-static const struct source_ops from_ops = { from_room, from_stop, NULL };
+static const struct source_ops from_ops = {
+	.room = from_room,
+	.stop = from_stop
+};
 static const struct sink_ops to_ops = {
 	NULL, to_data, to_trailers, to_end, NULL
 };

@@ -51,10 +51,11 @@ static struct fix {
 	struct serve		 serve;
 	struct proc		 proc;
 	struct upstream_conf	 uc;
-	struct server_conf	 sc[2];
+	struct server_conf	 sc[3];
 	struct up_env		 env;		/* of conf */
 	struct conf		 conf;
 	struct upstream		*up;
+	struct upstream		*next;		/* a twin with a server more */
 	struct lease		*other;		/* another worker's */
 	struct one		 one[NWAIT];
 	unsigned		 served;
@@ -73,13 +74,13 @@ on_letter(void *ctx, enum mail_topic topic, uint32_t key)
 }
 
 static void
-publish(uint64_t number)
+publish(uint64_t number, size_t n)
 {
 	f.uc.balance = &balancer_round_robin;
 	f.uc.queue = limits;
 	f.uc.pool = (struct pool_limits){ 64, 55000, 0, 0 };
 	f.uc.digest = number;
-	up_env_set(&f.env, &f.conf, &f.uc, f.sc, 2, number);
+	up_env_set(&f.env, &f.conf, &f.uc, f.sc, n, number);
 	up_env_publish(&f.serve, &f.conf);
 }
 
@@ -87,8 +88,11 @@ publish(uint64_t number)
 static void
 setup(void)
 {
-	struct err	e;
-	struct board_slot *s;
+	static const char *const	 addrs[] = {
+		"127.0.0.1:1", "127.0.0.1:2", "127.0.0.1:3"
+	};
+	struct err			 e;
+	struct board_slot		*s;
 
 	memset(&f, 0, sizeof(f));
 	f.serve.ev = ev_new(NULL, &e);
@@ -115,13 +119,12 @@ setup(void)
 	ck_assert_int_eq(mail_listen(f.ear, f.serve.ev, OTHER, on_letter,
 	    NULL, &e), 0);
 	map_init(&f.serve.upstreams, 0);
-	for (unsigned i = 0; i < 2; i++) {
-		sock_parse(i == 0 ? STR("127.0.0.1:1") : STR("127.0.0.1:2"),
-		    -1, &f.sc[i].addr, &e);
-		f.sc[i].text = i == 0 ? STR("one") : STR("two");
+	for (unsigned i = 0; i < 3; i++) {
+		sock_parse(str_from(addrs[i]), -1, &f.sc[i].addr, &e);
+		f.sc[i].text = str_from(addrs[i]);
 		f.sc[i].max_conns = 1;
 	}
-	publish(1);
+	publish(1, 2);
 	f.up = upstream_get(&f.serve, &f.uc);
 	ck_assert_ptr_nonnull(f.up);
 	for (unsigned i = 0; i < 3; i++)
@@ -139,6 +142,8 @@ teardown(void)
 		pool_cancel(&f.one[i].p);
 	}
 	upstream_put(&f.up);
+	if (f.next != NULL)
+		upstream_put(&f.next);
 	upstream_part.fini(&f.serve);
 	p->fini(&f.serve);
 	mail_free(&f.ear);
@@ -196,7 +201,7 @@ on(struct queue_wait *q, enum fail why)
 	o->why = why;
 	if (why != FAIL_NONE)
 		return;
-	s = upstream_pick(f.up, &want);
+	s = upstream_pick(q->upstream, &want);
 	if (s == NULL || !pool_claim(s, &o->p, false))
 		return;
 	o->server = s;
@@ -205,15 +210,21 @@ on(struct queue_wait *q, enum fail why)
 }
 
 static enum fail
-join_max(unsigned i, int64_t length)
+join_twin(unsigned i, int64_t length, struct upstream *up)
 {
 	struct queue_limits	 l = { .length = length, .timeout = 20000 };
 	struct one		*o = &f.one[i];
 
 	o->q.on = on;
-	o->q.upstream = f.up;
+	o->q.upstream = up;
 	o->q.tried = &o->tried;
 	return queue_join(&o->q, &l);
+}
+
+static enum fail
+join_max(unsigned i, int64_t length)
+{
+	return join_twin(i, length, f.up);
 }
 
 static enum fail
@@ -464,6 +475,80 @@ START_TEST(test_behind_many)
 }
 END_TEST
 
+/* From now on there is a third server, which the old twin does not know. */
+static struct server *
+add_server(void)
+{
+	publish(2, 3);
+	f.next = upstream_get(&f.serve, &f.uc);
+	ck_assert_ptr_nonnull(f.next);
+	ck_assert_ptr_ne(f.next, f.up);
+	ck_assert_uint_eq(f.next->row, f.up->row);
+	return f.next->servers[2];
+}
+
+/* Who waits for servers of an old twin holds up nobody else. */
+START_TEST(test_twins)
+{
+	struct server	*three;
+
+	fill();
+	for (unsigned i = 0; i < NWAIT - 2; i++)
+		ck_assert_int_eq(join_max(i, NWAIT), FAIL_NONE);
+	turns();
+	three = add_server();
+	/* A new one takes what none of these can have. */
+	ck_assert(!queue_is_due(f.next, &f.one[NWAIT - 1].tried));
+	ck_assert(queue_is_due(f.up, &f.one[NWAIT - 1].tried));
+	ck_assert(lease_take(f.other, word_of(three)));
+	ck_assert(queue_is_due(f.next, &f.one[NWAIT - 1].tried));
+	/* It waits behind all, but not for them. */
+	for (unsigned i = NWAIT - 2; i < NWAIT; i++)
+		ck_assert_int_eq(join_twin(i, NWAIT, f.next), FAIL_NONE);
+	turns();
+	ck_assert_uint_eq(f.served, 0);
+	lease_give(f.other, word_of(three));
+	/* Now there are some who miss it. */
+	ck_assert(queue_is_due(f.next, &f.one[0].tried));
+	mail_post(f.proc.mail, 1, MAIL_ROOM, f.up->row);
+	turns();
+	ck_assert_uint_eq(f.one[NWAIT - 2].turn, 1);
+	ck_assert_ptr_eq(f.one[NWAIT - 2].server, three);
+	ck_assert_uint_eq(f.one[NWAIT - 1].calls, 0);
+	/* A server of both goes to who has waited longest. */
+	give(0);
+	turns();
+	ck_assert_uint_eq(f.one[0].turn, 2);
+	ck_assert_uint_eq(f.served, 2);
+	ck_assert_uint_eq(f.up->nwait, NWAIT - 3);
+	ck_assert_uint_eq(f.next->nwait, 1);
+}
+END_TEST
+
+/* Those of an old twin that asked who has room hold up nobody either. */
+START_TEST(test_twin_of_no_use)
+{
+	struct server	*three;
+
+	fill();
+	has_asked(0, 0);
+	ck_assert_int_eq(join(0), FAIL_NONE);
+	turns();
+	three = add_server();
+	sleep_ms(2);
+	other_waits(OTHER, 0);
+	/* Nobody here can use it: it is offered to the others. */
+	mail_post(f.proc.mail, 1, MAIL_ROOM, f.up->row);
+	turns();
+	ck_assert_uint_eq(f.heard[MAIL_ROOM], 1);
+	ck_assert(lease_take(f.other, word_of(three)));
+	mail_post(f.proc.mail, 1, MAIL_ROOM, f.up->row);
+	turns();
+	ck_assert_uint_eq(f.heard[MAIL_ROOM], 1);
+	ck_assert_uint_eq(f.one[0].calls, 0);
+}
+END_TEST
+
 /* With room for all who wait nobody needs what is pooled. */
 START_TEST(test_roomy)
 {
@@ -587,6 +672,8 @@ main(void)
 	tcase_add_test(tc, test_of_no_use);
 	tcase_add_test(tc, test_between);
 	tcase_add_test(tc, test_behind_many);
+	tcase_add_test(tc, test_twins);
+	tcase_add_test(tc, test_twin_of_no_use);
 	tcase_add_test(tc, test_roomy);
 	tcase_add_test(tc, test_hung);
 	tcase_add_test(tc, test_forget);

@@ -73,15 +73,37 @@ START_TEST(test_bounds)
 		strncat(text, " d.test", 8);
 	say(text);
 	ck_assert_uint_eq(s.n, SEARCH_DOMAINS);
-	/* a domain that is too long is left out, a name ends the list */
+	/* a domain that is too long is left out, and a name of no use */
 	memset(text, 'x', sizeof(text));
 	memcpy(text, "search a ", 9);
 	text[9 + DNS_NAME] = '\0';
 	say(text);
 	ck_assert_uint_eq(s.n, 1);
 	memset(name, 'y', sizeof(name));
-	name[DNS_NAME - 2] = '\0';
+	name[DNS_NAME - 1] = '\0';
 	ck_assert_str_eq(names(name), "");
+	name[DNS_NAME - 2] = '\0';
+	ck_assert_str_eq(names(name), name);
+}
+END_TEST
+
+/* What is too long with one domain is asked for with the others. */
+START_TEST(test_passed_over)
+{
+	char	text[2 * DNS_NAME], want[4 * DNS_NAME], far[200];
+
+	memset(far, 'x', sizeof(far));
+	far[sizeof(far) - 1] = '\0';
+	snprintf(text, sizeof(text), "search a.test %s b.test", far);
+	say(text);
+	ck_assert_uint_eq(s.n, 3);
+	memset(far, 'y', 80);
+	far[80] = '\0';
+	snprintf(want, sizeof(want), "%s.a.test %s.b.test %s", far, far, far);
+	ck_assert_str_eq(names(far), want);
+	far[40] = '.';
+	snprintf(want, sizeof(want), "%s %s.a.test %s.b.test", far, far, far);
+	ck_assert_str_eq(names(far), want);
 }
 END_TEST
 
@@ -120,6 +142,7 @@ main(void)
 	tcase_add_test(tc, test_order);
 	tcase_add_test(tc, test_text);
 	tcase_add_test(tc, test_bounds);
+	tcase_add_test(tc, test_passed_over);
 	tcase_add_test(tc, test_environment);
 	suite_add_tcase(su, tc);
 	r = srunner_create(su);

@@ -218,19 +218,20 @@ tell_one(struct h1_told *t, const struct hdr *h)
  * out, by a Connection that the proxy let through.
  */
 static bool
-is_for_us(enum hdr_id id)
+is_for_us(const struct hdr *h)
 {
-	switch (id) {
+	struct str	family = STR("x-forwarded-");
+
+	switch (h->id) {
 	case HDR_FORWARDED:
-	case HDR_X_FORWARDED_FOR:
-	case HDR_X_FORWARDED_HOST:
-	case HDR_X_FORWARDED_PROTO:
 	case HDR_X_REAL_IP:
 	case HDR_X_REQUEST_DEADLINE:
 	case HDR_X_REQUEST_ID:
 		return true;
 	default:
-		return false;
+		/* port, prefix and others besides those that we write */
+		return h->name.n >= family.n &&
+		    str_eq_fold(str_sub(h->name, 0, family.n), family);
 	}
 }
 
@@ -253,7 +254,7 @@ del_named(struct hdrs *hs, struct h1_told *t, struct str rest, unsigned *n)
 		}
 		for (i = 0; i < hs->n; i++)
 			if (str_eq_fold(hs->v[i].name, word) &&
-			    !is_for_us(hs->v[i].id))
+			    !is_for_us(&hs->v[i]))
 				hs->v[i].flags |= HDR_F_DEAD;
 	}
 }
