@@ -352,7 +352,7 @@ START_TEST(keys)
 	    "      | ^^^^^^^^ write key = value, [type] or [type name]\n"
 	    "9 errors\n");
 	ck_wrong(STR("[upstream u]\nserver = a\nservr = a\nmax_body = 1\n"
-	    "host_header = 1\nfallback = /\nmax_bdy = 1\n[cert x]\n"
+	    "host_header = 1\ntimeout.total = /\nmax_bdy = 1\n[cert x]\n"
 	    "cert = y\n[route r]\nheadr.X = 1\na b = c\n= d\n"),
 	    "t.conf:3:1: error[E0102]: unknown key \"servr\" in [upstream "
 	    "u]\n    3 | servr = a\n"
@@ -364,9 +364,9 @@ START_TEST(keys)
 	    "is not obeyed yet\n    5 | host_header = 1\n"
 	    "      | ^^^^^^^^^^^ leave the key out; this version does not obey "
 	    "it yet\n"
-	    "t.conf:6:1: error[E0110]: key \"fallback\" in [upstream u] "
-	    "is not obeyed yet\n    6 | fallback = /\n"
-	    "      | ^^^^^^^^ leave the key out; this version does not "
+	    "t.conf:6:1: error[E0110]: key \"timeout.total\" in [upstream u] "
+	    "is not obeyed yet\n    6 | timeout.total = /\n"
+	    "      | ^^^^^^^^^^^^^ leave the key out; this version does not "
 	    "obey it yet\n"
 	    "t.conf:7:1: error[E0102]: unknown key \"max_bdy\" in [upstream "
 	    "u]\n    7 | max_bdy = 1\n"

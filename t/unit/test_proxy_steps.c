@@ -436,69 +436,6 @@ settings_get(const struct conf *c)
 	return &none;
 }
 
-/* Nothing is configured here: the keys of [upstream] stay out as well. */
-int
-upstream_parse_servers(struct conf_load *load, const struct conf_row *row,
-    void *dst, const struct conf_item *it, size_t n)
-{
-	(void)load;
-	(void)row;
-	(void)dst;
-	(void)it;
-	(void)n;
-	return -1;
-}
-
-void
-upstream_check_times(struct conf_load *load, const struct conf_obj *obj,
-    const struct upstream_times *t)
-{
-	(void)load;
-	(void)obj;
-	(void)t;
-}
-
-void
-use_time(const struct server *s, uint64_t us)
-{
-	(void)us;
-	ck_assert_ptr_eq(s, w.asked);
-}
-
-/* What a request says of the choice: nothing. */
-void
-proxy_choice_init(struct proxy *p, const struct proxy_route *r)
-{
-	(void)p;
-	(void)r;
-}
-
-void
-proxy_choice_request(struct proxy *p)
-{
-	(void)p;
-}
-
-uint64_t
-proxy_choice_hash(const struct proxy *p)
-{
-	(void)p;
-	return 0;
-}
-
-struct server *
-proxy_choice_server(struct proxy *p)
-{
-	(void)p;
-	return NULL;
-}
-
-void
-proxy_choice_answer(struct proxy *p)
-{
-	(void)p;
-}
-
 /* Relays have tests of their own, with real connections. */
 void
 proxy_upgrade(struct proxy *p, const struct msg *m)
