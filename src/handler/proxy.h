@@ -26,6 +26,7 @@
 
 #include "core/handler.h"
 #include "core/route.h"
+#include "handler/proxy_choice.h"
 #include "handler/proxy_fallback.h"
 #include "handler/proxy_keep.h"
 #include "handler/proxy_relay.h"
@@ -155,20 +156,6 @@ struct str proxy_cause(const struct proxy *);
 void proxy_tell(struct proxy *, enum fail, const char *then);
 /* Goes on with the steps. */
 void proxy_run(struct proxy *);
-
-/* --- proxy_choice.c --- */
-/* Reads key and cookie; p->up is the route's. */
-void proxy_choice_init(struct proxy *, const struct proxy_route *);
-/* The same when p->up has become the twin of another one. */
-void proxy_choice_switch(struct proxy *, const struct upstream_conf *);
-/* Takes the cookie out of p->req. */
-void proxy_choice_request(struct proxy *);
-/* For struct pick. */
-uint64_t proxy_choice_hash(const struct proxy *);
-/* Whom the cookie names, with room or without; NULL: any will do. */
-struct server *proxy_choice_server(struct proxy *);
-/* Adds a cookie to p->res, if the client needs one. */
-void proxy_choice_answer(struct proxy *);
 
 /* --- proxy_queue.c --- */
 void proxy_init_queue(struct proxy *);

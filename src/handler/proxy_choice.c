@@ -6,8 +6,9 @@
  * servers do not see it, and a client gets it only when it names another
  * server than the one that answered, or is to be renewed.
  */
-#include "handler/proxy.h"
+#include "handler/proxy_choice.h"
 
+#include "handler/proxy.h"
 #include "handler/proxy_forward.h"
 #include "http/cookie.h"
 #include "up/hash.h"

@@ -9,6 +9,7 @@
 #include "conf/load.h"
 #include "core/exchange.h"
 #include "core/lease.h"
+#include "up/balancer.h"
 #include "up/limits.h"
 #include "up/told.h"
 #include "up/tried.h"
@@ -16,7 +17,6 @@
 #include "up/view.h"
 #include "up/watch_conf.h"
 
-struct balancer;
 struct breaker_ticket;
 struct member_name;
 struct queue;
@@ -152,14 +152,6 @@ void upstream_put(struct upstream **);
 /* True if the current generation names the server, in this twin or another. */
 bool upstream_names(struct serve *, const struct server *);
 
-/* what a request wants of the choice */
-struct pick {
-	const struct tried	*tried;	/* ref: servers that were asked */
-	uint64_t		 hash;	/* of its hash.key */
-	struct breaker_ticket	*probe;	/* ref: of a half-open breaker; NULL:
-					 * none is to be taken */
-	uint64_t		 probe_ms;	/* that it may take */
-};
 /*
  * A member that may be asked and was not asked yet, with room: one whose
  * breaker wants to be probed, else by the balancer; NULL: none.
@@ -179,24 +171,5 @@ struct server *server_ref(struct server *);
 void server_unref(struct server **);
 /* Its lease word's index + 1; 0: there is no limit. */
 uint32_t server_lease(const struct server *);
-
-/* --- balancers: one file each, one line in registry.c --- */
-struct balancer {
-	const char	*name;
-	/*
-	 * One of up->view that view_takes(), or NULL.  It may be called
-	 * several times for one request.
-	 */
-	struct server	*(*pick)(struct upstream *, const struct pick *);
-	/*
-	 * The view is new and not empty: what pick needs besides, for
-	 * up->view.plan; freed by free().  old is what was there before, or
-	 * NULL, and may be returned.  NULL: nothing.
-	 */
-	void		*(*plan)(const struct upstream *, void *old);
-};
-extern const struct balancer *const balancers[];	/* NULL at the end */
-extern const struct balancer balancer_hash, balancer_least_conn,
-    balancer_random, balancer_round_robin, balancer_two_choices;
 
 #endif
