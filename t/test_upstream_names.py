@@ -640,6 +640,7 @@ def test_silent_resolver(sluice, script):
         # one that answers late: what it had holds meanwhile
         d.zone = {("app.test", A): ["127.0.0.2"]}
         s.wait_stderr('name "app.test": recovered')
+        resolved(s)
         assert who(s) == {"127.0.0.2"}
         d.zone = {("app.test", A): dns.silent, ("app.test", AAAA): dns.silent}
         s.wait_stderr("failing: time-out", 2)

@@ -18,6 +18,8 @@
 
 #include "base/text.h"
 
+#define PROBES	8	/* places that a code may have */
+
 static const char *const level_names[LOG_NLEVEL] = {
 	[LOG_ERR] = "error",
 	[LOG_WARN] = "warning",
@@ -116,20 +118,33 @@ tell_held(struct log *log, struct log_flood *f)
 	put(log, f->level, &ids, text_str(&t));
 }
 
+/*
+ * Where the code is counted: its own place, or one nearby that was not used
+ * in this second.  Only when all of these are taken, two share one.
+ */
 static struct log_flood *
-find_flood(struct log *log, const char *code)
+find_flood(struct log *log, const char *code, uint64_t second)
 {
-	uint64_t	h = (uint64_t)(uintptr_t)code * 0x9e3779b97f4a7c15ULL;
+	uint64_t	 h = (uint64_t)(uintptr_t)code *
+	    0x9e3779b97f4a7c15ULL >> 32;
+	struct log_flood *f, *found = NULL;
 
-	return &log->flood[(h >> 32) % LOG_CODES];
+	for (unsigned i = 0; i < PROBES; i++) {
+		f = &log->flood[(h + i) % LOG_CODES];
+		if (f->code == code)
+			return f;
+		if (found == NULL && f->second != second)
+			found = f;
+	}
+	return found != NULL ? found : &log->flood[h % LOG_CODES];
 }
 
 /* True if one more line of this code may pass now. */
 static bool
 passes(struct log *log, enum log_level level, const char *code)
 {
-	struct log_flood	*f = find_flood(log, code);
 	uint64_t		 second = now();
+	struct log_flood	*f = find_flood(log, code, second);
 
 	if (f->second != second) {
 		tell_held(log, f);

@@ -171,43 +171,12 @@ START_TEST(sink_that_logs)
 }
 END_TEST
 
-static unsigned
-places(void)
-{
-	unsigned	n = 0;
-
-	for (unsigned i = 0; i < LOG_CODES; i++)
-		n += sink.flood[i].lines > 0;
-	return n;
-}
-
-/* A code that does not fall on the same place of the table. */
-static const char *
-apart_from(const char *code)
-{
-	static const char	some[16][24];
-	struct logctx		ctx = lc;
-	unsigned		i;
-
-	memset(sink.flood, 0, sizeof(sink.flood));
-	ctx.ids.code = code;
-	log_warn(&ctx, "a");
-	for (i = 0; i < 16 && places() < 2; i++) {
-		ctx.ids.code = some[i];
-		log_warn(&ctx, "b");
-	}
-	ck_assert_uint_eq(places(), 2);
-	memset(sink.flood, 0, sizeof(sink.flood));
-	got.n = 0;
-	return ctx.ids.code;
-}
-
 START_TEST(flood)
 {
 	static const char	fmt[] = "line %d";
 	struct logctx		other = lc;
 
-	other.ids.code = apart_from(fmt);
+	other.ids.code = "another";
 	settle();
 	for (int i = 0; i < LOG_FLOOD + 20; i++)
 		log_warn(&lc, fmt, i);
@@ -234,7 +203,7 @@ START_TEST(flood_of_code)
 	const char	*more;
 
 	other.ids.code = "one";
-	more = apart_from(other.ids.code);
+	more = "another";
 	settle();
 	for (int i = 0; i < LOG_FLOOD + 20; i++)
 		log_warn(&other, "same %d", i);
@@ -246,6 +215,27 @@ START_TEST(flood_of_code)
 	log_tick(&sink);
 	ck_assert_uint_eq(got.n, LOG_FLOOD + 2);
 	ck_assert_str_eq(got.text, "log: suppressed 20 lines like \"one\"");
+}
+END_TEST
+
+/* Wherever their places are, a few codes do not take each other's lines. */
+START_TEST(flood_of_several)
+{
+	static const char	codes[65536];
+	struct logctx		ctx = lc;
+
+	for (unsigned round = 0; round < 20; round++) {
+		memset(sink.flood, 0, sizeof(sink.flood));
+		got.n = 0;
+		settle();
+		for (unsigned i = 0; i < 8 * 60; i++) {
+			ctx.ids.code = &codes[(round * 7919 +
+			    i % 8 * (i % 8) * 4099 + i % 8 * 977) %
+			    sizeof(codes)];
+			log_warn(&ctx, "x");
+		}
+		ck_assert_uint_eq(got.n, 8 * 60);
+	}
 }
 END_TEST
 
@@ -306,6 +296,7 @@ suite(void)
 	tcase_add_test(c, sink_that_logs);
 	tcase_add_test(c, flood);
 	tcase_add_test(c, flood_of_code);
+	tcase_add_test(c, flood_of_several);
 	tcase_add_test(c, flood_told_by_line);
 	tcase_add_test(c, to_stderr);
 	suite_add_tcase(s, c);
