@@ -176,17 +176,20 @@ def test_chosen_of_several(gate):
     assert gate.app.requests[-1].get("upgrade") == "foam, tide/2, wave"
 
 
-@pytest.mark.parametrize("head", [
-    b"HTTP/1.1 101 Switching Protocols\r\n\r\n",
-    b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\n\r\n",
-    b"HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\n\r\n",
-    b"HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\n"
-    b"Upgrade: websocket\r\nContent-Length: 5\r\n\r\nhello"])
-def test_broken_101(gate, head):
+SWITCH = b"HTTP/1.1 101 Switching Protocols\r\n"
+
+
+@pytest.mark.parametrize("head,row", [
+    (SWITCH + b"\r\n", "unexpected_upgrade"),
+    (SWITCH + b"Upgrade: websocket\r\n\r\n", "unexpected_upgrade"),
+    (SWITCH + b"Connection: upgrade\r\n\r\n", "unexpected_upgrade"),
+    (SWITCH + b"Connection: upgrade\r\nUpgrade: websocket\r\n"
+     b"Content-Length: 5\r\n\r\nhello", "bad_response_framing")])
+def test_broken_101(gate, head, row):
     gate.app.script = [raw(head, then_close=True)]
     with http.Client(gate.port) as c:
         r = c.ask("GET", "/broken", [*ws.fields(), *wire.JSON.items()])
-        wire.is_fail(r, "bad_response_framing")
+        wire.is_fail(r, row)
 
 
 def test_closed_before_101(gate):

@@ -343,6 +343,10 @@ on_closed(struct stream *s, enum fail why)
 	ev_timer_off(loop_of(p), &p->quiet);
 	pool_put(p->conn, s->keep && !p->stopped);
 	p->conn = NULL;
+	if (why != FAIL_NONE && s->what != NULL) {
+		p->what = s->what;
+		p->error = 0;
+	}
 	if (!p->res_end)
 		proxy_note(p, why != FAIL_NONE ? why :
 		    FAIL_RESET_BEFORE_HEAD);
