@@ -121,6 +121,11 @@ def check_why(gate, row, record):
     text = gate.ctl("why", row).stdout
     assert shown["requests"] >= 1 and shown["last"]
     assert text.startswith(f"{row}: {shown['text']}\n")
+    # what is said of a status is what a client gets
+    assert shown["answer_cut"] == ("so the client gets it cut" in text)
+    assert not shown["answer_cut"] or shown["status"] == 0
+    assert ("; Proxy-Status: error=" in text) == (
+        shown["proxy_status"] != "" and not shown["answer_cut"])
     assert shown["advice"] in text and shown["last"]["id"] in text
     if record:
         assert shown["last"]["id"] == record["id"]
@@ -148,6 +153,7 @@ def test_row(env, row):
         return
     r, target = provoke(env, row)
     kind = env.main.rows[row]["proxy_status"]
+    assert r is None or not env.main.rows[row]["answer_cut"]
     if r is None and target is None:
         check_conn(env, row)
         return

@@ -480,6 +480,8 @@ on_quiet(struct timer *t)
 		proxy_note(p, FAIL_BETWEEN_TIMEOUT);
 		proxy_give_up(p, FAIL_BETWEEN_TIMEOUT);
 	} else {
+		if (p->s != NULL && p->s->begun)
+			p->what = "its head began, but did not end";
 		proxy_note(p, late_row(p));
 		proxy_stop(p, p->why);
 	}

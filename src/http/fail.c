@@ -13,6 +13,7 @@
 #define S	FAIL_F_S
 #define B	FAIL_F_B
 #define Q	FAIL_F_Q
+#define C	FAIL_F_C
 
 static const struct fail_row rows[FAIL_N] = {
 	[FAIL_NONE] = { "", 0, 0, "", "", "" },

@@ -32,7 +32,10 @@ put_row(FILE *out, const struct fail_row *r)
 	fputc('\n', out);
 	put_text(out, r->text);
 	put_text(out, r->advice);
-	if (r->proxy[0] != '\0')
+	if ((r->flags & FAIL_F_C) != 0)
+		fputs("The head was sent: the client gets a cut answer.\n",
+		    out);
+	else if (r->proxy[0] != '\0')
 		fprintf(out, "RFC 9209:\n.Li %s .\n", r->proxy);
 }
 

@@ -30,6 +30,9 @@ START_TEST(rows)
 		    str_from(r->advice), STR(".")), "%s: no advice", r->name);
 		/* the first of that name: so no name is there twice */
 		ck_assert_uint_eq(fail_find(name), i);
+		/* nobody gets a status behind a head, or asks again */
+		ck_assert((r->flags & FAIL_F_C) == 0 || (r->status == 0 &&
+		    (r->flags & (FAIL_F_R | FAIL_F_S)) == 0));
 		/* what was not sent is a server's failure, never a client's */
 		ck_assert((r->flags & FAIL_F_S) == 0 || r->status >= 500);
 	}

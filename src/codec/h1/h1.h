@@ -49,8 +49,9 @@ struct h1_framing {
  * absolute-form sets scheme, CONNECT has no target.  Requests:
  * FAIL_BAD_EXPECT is found last: msg and framing are whole then.
  * Responses: only rows that say so (FAIL_BAD_RESPONSE_*,
- * FAIL_RESPONSE_HEAD_TOO_LARGE, FAIL_UNEXPECTED_UPGRADE).  meth: of the request that a response
- * answers; after an answer that opens CONNECT msg->upgrade is set.
+ * FAIL_RESPONSE_HEAD_TOO_LARGE, FAIL_UNEXPECTED_UPGRADE).  meth: of the
+ * request that a response answers; after an answer that opens CONNECT
+ * msg->upgrade is set.
  */
 enum fail h1_parse_request(struct str head, const struct codec_limits *,
     struct arena *, struct msg *, struct h1_framing *);

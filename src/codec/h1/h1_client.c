@@ -226,6 +226,7 @@ pass_interim(struct h1cc *c)
 		return false;
 	}
 	s->seen = 0;
+	s->st.begun = h1_inbuf_str(&c->in).n > 0;
 	if (to != NULL)
 		to->ops->head(to, &s->head, WAIST_INTERIM);
 	return c->s == s;
