@@ -4,12 +4,13 @@ import contextlib
 import json
 import os
 import re
+import threading
 
 import pytest
 
 from lib import http, net, proc, wire
 from lib.fail_env import ONE, counts, proxied
-from lib.peer import raw
+from lib.peer import hold, no_body, raw
 
 # --- attempts that another one follows ---
 
@@ -138,6 +139,40 @@ upstream = dead
         assert refused == "sluice; error=connection_refused; " \
             f'next-hop="{dead}"; details="dial_refused: connect: ' \
             f'{os.strerror(111)}"'
+
+
+LATE = "timeout.total = 400ms\ntimeout.connect = 300ms\n" \
+    "timeout.first_byte = 0\n"
+
+
+def late_type(r):
+    return re.match(r"sluice; error=(\w+); .*total_timeout",
+                    r["proxy-status"])[1]
+
+
+def test_who_was_waited_for(sluice, peer):
+    """A time-out over all is the server's fault only if it was asked."""
+    app = peer(default=no_body(hold(threading.Event())))
+    s = sluice(proxied(app.addr, more=LATE, top=ONE))
+    with http.Client(s.port) as up:
+        up.send(http.request("POST", "/app", [("Content-Length", "100")]))
+        up.send(b"ab")
+        app.wait_requests(1)
+        assert late_type(up.response()) == "http_request_error"
+    r = http.get(s.port, "/app")
+    assert r.status == 504 and late_type(r) == "http_response_timeout"
+
+
+def test_who_is_queued(sluice, peer):
+    app = peer(default=hold(threading.Event()))
+    s = sluice(proxied(f"{app.addr} max_conns=1", more=LATE, top=ONE) +
+               "[route long]\npath = /long\nupstream = app\n"
+               "timeout.total = 0\n")
+    with http.Client(s.port) as c:
+        c.send(http.request("GET", "/long"))
+        app.wait_requests(1)
+        assert late_type(http.get(s.port, "/app")) == \
+            "connection_limit_reached"
 
 
 def test_why_without_anybody(tmp):

@@ -100,6 +100,7 @@ proxy_give_up(struct proxy *p, enum fail why)
 	if (p->over || p->done)
 		return;
 	p->over = true;
+	p->x->error_type = proxy_error_type(p, why);
 	proxy_leave_queue(p);
 	pool_cancel(&p->wait);
 	proxy_relay_end(p);
@@ -443,8 +444,8 @@ proxy_moved(struct proxy *p)
  * Is it the client whom everybody waits for?  Its codec has own limits.
  * What it was allowed counts: a server that took a little gives no room.
  */
-static bool
-is_clients_turn(const struct proxy *p)
+bool
+proxy_is_clients_turn(const struct proxy *p)
 {
 	if (p->answered)
 		return !p->open || p->res_in.credit <= 0;
@@ -474,7 +475,7 @@ on_quiet(struct timer *t)
 	else if (p->hold) {
 		proxy_let_body(p);
 		proxy_moved(p);
-	} else if (is_clients_turn(p))
+	} else if (proxy_is_clients_turn(p))
 		proxy_moved(p);
 	else if (p->answered) {
 		proxy_note(p, FAIL_BETWEEN_TIMEOUT);
