@@ -198,8 +198,7 @@ def test_no_deadline(sluice, peer):
     s = sluice(conf(app.addr, more="timeout.total = 20s\n",
                     route="deadline = on\n"))
     with ws.Socket(s.port, "/", [("X-Request-Deadline", "9000")]) as w:
-        w.send(b"hello")
-        assert w.message()[1] == b"hello"
+        w.echo(b"hello")
     assert app.requests[0].get("x-request-deadline") is None
     with http.Client(s.port) as c:
         c.send(http.request("GET", "/plain"))

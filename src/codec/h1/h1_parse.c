@@ -462,6 +462,27 @@ finish_headonly(struct arena *a, struct msg *m, const struct h1_told *t,
 	return FAIL_NONE;
 }
 
+/* The lines of Upgrade as one, which the codec has taken out. */
+static struct str
+join_upgrade(struct arena *a, const struct hdrs *hs)
+{
+	struct text	t;
+	size_t		n = 0;
+
+	for (size_t i = 0; i < hs->n; i++)
+		if (hs->v[i].id == HDR_UPGRADE)
+			n += hs->v[i].val.n + 2;
+	text_init_fixed(&t, arena_text(a, n), n);
+	for (size_t i = 0; i < hs->n; i++) {
+		if (hs->v[i].id != HDR_UPGRADE || hs->v[i].val.n == 0)
+			continue;
+		if (t.n > 0)
+			text_add(&t, STR(", "));
+		text_add(&t, hs->v[i].val);
+	}
+	return text_str(&t);
+}
+
 static enum fail
 finish_response(struct arena *a, struct msg *m, const struct h1_told *t,
     struct h1_framing *f)
@@ -477,6 +498,9 @@ finish_response(struct arena *a, struct msg *m, const struct h1_told *t,
 	/* who keeps it for no time closes it now */
 	f->close |= t->keep_told && t->keep_s == 0;
 	f->keep_s = t->keep_s;
+	/* a field of this hop, which this status has to tell (15.5.22) */
+	if (m->status == 426 && t->nupgrade > 0)
+		m->protocol = join_upgrade(a, &m->hdrs);
 	if (m->status < 200 || m->status == 204 ||
 	    (m->meth == METHOD_CONNECT && m->status < 300))
 		return finish_headonly(a, m, t, f);
