@@ -175,6 +175,24 @@ def test_who_is_queued(sluice, peer):
             "connection_limit_reached"
 
 
+def test_why_words(sluice, tmp):
+    """A status, a name in capitals, and one that is nearly right."""
+    s = sluice(proxied(f"127.0.0.1:{net.free_port()}", top=ONE))
+    idle = proc.Sluice(tmp)
+    for one in (s, idle):
+        rows = one.ctl("why", "502").stdout
+        assert "\ndial_refused " in rows and "send_error " in rows
+        assert "dial_timeout" not in rows and "reset_in_body" not in rows
+        assert one.ctl("why", "Dial_Refused").stdout.startswith(
+            "dial_refused: ")
+        for word in ("dial_refusd", "299"):
+            done = one.ctl("why", word, ok=False)
+            assert done.returncode != 0
+            assert ("near it: dial_refused" in done.stderr) == (
+                word != "299")
+    idle.close()
+
+
 def test_why_without_anybody(tmp):
     """What a failure means is known without a sluiced."""
     s = proc.Sluice(tmp)
