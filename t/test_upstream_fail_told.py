@@ -178,7 +178,9 @@ def test_who_is_queued(sluice, peer):
 def test_why_words(sluice, tmp):
     """A status, a name in capitals, and one that is nearly right."""
     s = sluice(proxied(f"127.0.0.1:{net.free_port()}", top=ONE))
-    idle = proc.Sluice(tmp)
+    where = os.path.join(tmp, "idle")
+    os.mkdir(where)
+    idle = proc.Sluice(where)
     for one in (s, idle):
         rows = one.ctl("why", "502").stdout
         assert "\ndial_refused " in rows and "send_error " in rows
