@@ -96,7 +96,7 @@ WRONG = [
 
 def test_cause(sluice, peer):
     """The line of the attempt says what was wrong, and of which field."""
-    app = peer(*[raw(data, then_close=True) for data, _ in WRONG])
+    app = peer([raw(data, then_close=True) for data, _ in WRONG])
     s = sluice(proxied(app.addr, top=ONE))
     for n, (_, want) in enumerate(WRONG):
         with contextlib.suppress(http.Closed, ConnectionError):

@@ -194,7 +194,7 @@ def test_broken_101(gate, head, row):
 
 def test_no_deadline(sluice, peer):
     """The time of the answer's head is none of the stream's."""
-    app = peer(default=ws.echoes())
+    app = peer([ws.echoes()])
     s = sluice(conf(app.addr, more="timeout.total = 20s\n",
                     route="deadline = on\n"))
     with ws.Socket(s.port, "/", [("X-Request-Deadline", "9000")]) as w:

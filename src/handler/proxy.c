@@ -94,12 +94,23 @@ proxy_stop(struct proxy *p, enum fail why)
 		s->out.ops->abort(&s->out, why);
 }
 
+/* What the codec says of an answer that it refused. */
+static void
+take_cause(struct proxy *p, const struct stream *s)
+{
+	if (s == NULL || s->what == NULL)
+		return;
+	p->what = s->what;
+	p->error = 0;
+}
+
 void
 proxy_give_up(struct proxy *p, enum fail why)
 {
 	if (p->over || p->done)
 		return;
 	p->over = true;
+	take_cause(p, p->s);
 	p->x->error_type = proxy_error_type(p, why);
 	proxy_leave_queue(p);
 	pool_cancel(&p->wait);
@@ -344,10 +355,7 @@ on_closed(struct stream *s, enum fail why)
 	ev_timer_off(loop_of(p), &p->quiet);
 	pool_put(p->conn, s->keep && !p->stopped);
 	p->conn = NULL;
-	if (why != FAIL_NONE && s->what != NULL) {
-		p->what = s->what;
-		p->error = 0;
-	}
+	take_cause(p, s);
 	if (!p->res_end)
 		proxy_note(p, why != FAIL_NONE ? why :
 		    FAIL_RESET_BEFORE_HEAD);
