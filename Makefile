@@ -103,6 +103,7 @@ SRCS_CODEC = \
 	src/codec/h1/h1_body.c \
 	src/codec/h1/h1_chunk.c \
 	src/codec/h1/h1_client.c \
+	src/codec/h1/h1_blame.c \
 	src/codec/h1/h1_field.c \
 	src/codec/h1/h1_inbuf.c \
 	src/codec/h1/h1_outq.c \

@@ -94,6 +94,10 @@ def provoke(env, row):
     return CASES[row](env)
 
 
+# whose error type says more than the row: there is no IP
+TYPES = {"dial_unreachable": "destination_unavailable"}
+
+
 def check_page(r, row, kind):
     rid = wire.is_fail(r, row)
     told = r.get("proxy-status")
@@ -102,7 +106,7 @@ def check_page(r, row, kind):
         return rid
     want = re.fullmatch(r"sluice; error=(\w+)(; received-status=\d+)?; "
                         r'details="(\w+)"', told)
-    assert want and want[1] == kind and want[3] == row, told
+    assert want and want[1] == TYPES.get(row, kind) and want[3] == row, told
     return rid
 
 
@@ -121,6 +125,11 @@ def check_why(gate, row, record):
     text = gate.ctl("why", row).stdout
     assert shown["requests"] >= 1 and shown["last"]
     assert text.startswith(f"{row}: {shown['text']}\n")
+    # what is said of a status is what a client gets
+    assert shown["answer_cut"] == ("so the client gets it cut" in text)
+    assert not shown["answer_cut"] or shown["status"] == 0
+    assert ("; Proxy-Status: error=" in text) == (
+        shown["proxy_status"] != "" and not shown["answer_cut"])
     assert shown["advice"] in text and shown["last"]["id"] in text
     if record:
         assert shown["last"]["id"] == record["id"]
@@ -148,6 +157,7 @@ def test_row(env, row):
         return
     r, target = provoke(env, row)
     kind = env.main.rows[row]["proxy_status"]
+    assert r is None or not env.main.rows[row]["answer_cut"]
     if r is None and target is None:
         check_conn(env, row)
         return

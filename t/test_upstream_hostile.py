@@ -149,15 +149,15 @@ LIES = {
     "another": (SWITCH + UPGRADE.replace(b"websocket", b"tide") + b"\r\n",
                 "unexpected_upgrade"),
     "two": (SWITCH + UPGRADE + b"Upgrade: tide\r\n\r\n",
-            "bad_response_framing"),
+            "unexpected_upgrade"),
     "two_in_a_line": (SWITCH + UPGRADE[:-2] + b", tide\r\n\r\n",
                       "unexpected_upgrade"),
     "http2": (SWITCH + UPGRADE.replace(b"websocket", b"h2c") + b"\r\n",
               "unexpected_upgrade"),
     "to_nothing": (SWITCH + b"Connection: upgrade\r\n\r\n",
-                   "bad_response_framing"),
+                   "unexpected_upgrade"),
     "not_of_this_hop": (SWITCH + b"Upgrade: websocket\r\n\r\n",
-                        "bad_response_framing"),
+                        "unexpected_upgrade"),
     "with_length": (SWITCH + UPGRADE + b"Content-Length: 5\r\n\r\nhello",
                     "bad_response_framing"),
     "with_coding": (SWITCH + UPGRADE + b"Transfer-Encoding: chunked\r\n\r\n",
@@ -202,7 +202,7 @@ def test_chunks(gate, name, ends):
     data, row = CHUNKS[name]
     r, record = play(gate, data, ends)
     assert record.get("fail") == row, (record, r)
-    assert r is None or r.status == 502
+    assert r is None
 
 
 @pytest.mark.parametrize("data,body", [

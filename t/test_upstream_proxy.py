@@ -571,6 +571,19 @@ def test_between_timeout(sluice, peer):
     assert wire.record(s, target="/stall")["fail"] == "between_timeout"
 
 
+@pytest.mark.parametrize("more", ["", "HTTP/1.1 103 E\r\n\r\n"])
+def test_head_that_stalls(sluice, peer, more):
+    """It is the head that first_byte waits for, not its first byte."""
+    app = peer(default=lambda conn, req: conn.send(
+        more.encode() + b"HTTP/1.1 200 OK\r\nA: ") or hold(
+            threading.Event())(conn, req))
+    s = sluice(conf(app.addr, more="timeout.first_byte = 300ms\n"
+                    "timeout.between = 30s\n"))
+    with http.Client(s.port) as c:
+        wire.is_fail(c.ask("GET", "/stall", wire.JSON), "first_byte_timeout")
+    s.wait_log("first_byte_timeout: its head began, but did not end")
+
+
 def test_between_is_of_pauses(sluice, peer):
     def step(conn, req):
         conn.send(b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n")

@@ -176,17 +176,62 @@ def test_chosen_of_several(gate):
     assert gate.app.requests[-1].get("upgrade") == "foam, tide/2, wave"
 
 
-@pytest.mark.parametrize("head", [
-    b"HTTP/1.1 101 Switching Protocols\r\n\r\n",
-    b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\n\r\n",
-    b"HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\n\r\n",
-    b"HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\n"
-    b"Upgrade: websocket\r\nContent-Length: 5\r\n\r\nhello"])
-def test_broken_101(gate, head):
+SWITCH = b"HTTP/1.1 101 Switching Protocols\r\n"
+
+
+@pytest.mark.parametrize("head,row", [
+    (SWITCH + b"\r\n", "unexpected_upgrade"),
+    (SWITCH + b"Upgrade: websocket\r\n\r\n", "unexpected_upgrade"),
+    (SWITCH + b"Connection: upgrade\r\n\r\n", "unexpected_upgrade"),
+    (SWITCH + b"Connection: upgrade\r\nUpgrade: websocket\r\n"
+     b"Content-Length: 5\r\n\r\nhello", "bad_response_framing")])
+def test_broken_101(gate, head, row):
     gate.app.script = [raw(head, then_close=True)]
     with http.Client(gate.port) as c:
         r = c.ask("GET", "/broken", [*ws.fields(), *wire.JSON.items()])
-        wire.is_fail(r, "bad_response_framing")
+        wire.is_fail(r, row)
+
+
+def test_no_deadline(sluice, peer):
+    """The time of the answer's head is none of the stream's."""
+    app = peer([ws.echoes()])
+    s = sluice(conf(app.addr, more="timeout.total = 20s\n",
+                    route="deadline = on\n"))
+    with ws.Socket(s.port, "/", [("X-Request-Deadline", "9000")]) as w:
+        w.echo(b"hello")
+    assert app.requests[0].get("x-request-deadline") is None
+    with http.Client(s.port) as c:
+        c.send(http.request("GET", "/plain"))
+        app.wait_requests(2)
+    assert int(app.requests[1].get("x-request-deadline")) <= 20000
+
+
+@pytest.mark.parametrize("fields,told", [
+    (b"Upgrade: TLS/1.2, tide\r\nConnection: upgrade\r\n", "TLS/1.2, tide"),
+    (b"Upgrade: tide\r\nUpgrade: foam\r\nConnection: upgrade\r\n",
+     "tide, foam"),
+    (b"Upgrade: tide\r\n", "tide"), (b"", None)])
+@pytest.mark.parametrize("close", [False, True])
+def test_426(gate, fields, told, close):
+    """What is required is told (RFC 9110 15.5.22), and it is an answer."""
+    head = b"HTTP/1.1 426 Upgrade Required\r\nContent-Length: 2\r\n"
+    gate.app.script = [raw(head + fields + b"\r\nno", then_close=True)]
+    with http.Client(gate.port) as c:
+        r = c.ask("GET", "/426", [("Connection", "close")] if close else [])
+        assert r.status == 426 and r.body == b"no"
+        assert r.get("upgrade") == told
+        want = (["upgrade"] if told else []) + (["close"] if close else [])
+        assert r.get("connection") == (", ".join(want) or None)
+        if not close:
+            wire.goes_on(c)
+
+
+def test_upgrade_of_others(gate):
+    """With another status it is between the server and us."""
+    gate.app.script = [raw(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n"
+                           b"Connection: upgrade\r\nUpgrade: h2c\r\n\r\nok")]
+    r = http.get(gate.port, "/200")
+    assert r.body == b"ok" and r.get("upgrade") is None
 
 
 def test_closed_before_101(gate):

@@ -31,12 +31,11 @@ named_read(char *const *words, size_t n, struct text *target,
 json_t *
 named_failures(char *const *words, size_t n)
 {
-	enum fail one = n == 0 ? FAIL_NONE : fail_find(str_from(words[0]));
 	json_t *all = json_array();
 	unsigned i;
 
 	for (i = FAIL_NONE + 1; i < FAIL_N; i++)
-		if (n == 0 || i == one)
+		if (n == 0 || fail_is((enum fail)i, str_from(words[0])))
 			json_array_append_new(all,
 			    api_failure_row((enum fail)i));
 	if (json_array_size(all) > 0)

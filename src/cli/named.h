@@ -16,7 +16,7 @@
 int named_read(char *const *words, size_t n, struct text *target,
     json_t **answer);
 
-/* The failures of that name, or all, as this program knows them; or NULL. */
+/* Failures of that name or status, or all; NULL: there is none such. */
 json_t *named_failures(char *const *words, size_t n);
 
 #endif

@@ -23,6 +23,11 @@ add_answer(struct show *s, const json_t *j)
 	struct str proxy = show_str(j, "proxy_status");
 
 	add_line(s, "answer");
+	if (is_true(j, "answer_cut")) {
+		text_add(&s->out, STR("its head was sent, so the client gets "
+		    "it cut\n"));
+		return;
+	}
 	if (show_num(j, "status") == 0)
 		text_add(&s->out, STR("none, the connection closes"));
 	else

@@ -20,6 +20,7 @@
 #include "conf/diag.h"
 #include "config.h"
 #include "control/api.h"
+#include "http/fail.h"
 #include "os/place.h"
 
 /* exit codes; those of sluiced, as far as they occur here */
@@ -77,7 +78,7 @@ static const struct command commands[] = {
 	    server_read },
 	{ "why", NULL, "GET", API_FAILURES, SHORT_MS, show_why,
 	    "what a failure of the log is, and what to do about it",
-	    "[NAME]", named_read },
+	    "[NAME|STATUS]", named_read },
 	{ "log", NULL, "GET", API_LOG, SHORT_MS, show_log,
 	    "what was recorded lately; -f: and what comes",
 	    "[-f] [FILTER]", follow_read },
@@ -392,6 +393,20 @@ tell_own(const struct ctl *c, const struct command *cmd, json_t *j)
 	json_decref(j);
 }
 
+static int
+no_failure(const char *word)
+{
+	struct text near;
+
+	text_init(&near);
+	fail_near(str_from(word), &near);
+	fprintf(stderr, "sluicectl: there is no failure or status \"%s\"%s"
+	    "%.*s\n", word, near.n > 0 ? "; near it: " : ": see sluicectl "
+	    "why", STR_FMT(text_str(&near)));
+	text_fini(&near);
+	return USAGE;
+}
+
 /* What a failure means is known without anybody. */
 static int
 tell_table(const struct ctl *c, const struct command *cmd,
@@ -400,7 +415,7 @@ tell_table(const struct ctl *c, const struct command *cmd,
 	json_t *j = named_failures(c->args, c->narg);
 
 	if (j == NULL)
-		return wrong("there is no failure", c->args[0]);
+		return no_failure(c->args[0]);
 	fprintf(stderr, "sluicectl: nobody answers on %s: %s; what was seen "
 	    "is not known\n", c->sock, e->text);
 	tell_own(c, cmd, j);

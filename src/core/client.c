@@ -286,12 +286,17 @@ note_scheme(struct str s, bool *secure)
 		*secure = false;
 }
 
+/*
+ * A proxy that tells of its client by Forwarded may pass on whatever
+ * X-Forwarded-Proto that client sent.
+ */
 static void
-find_scheme(const struct walk *w, const struct hdrs *hs, bool *secure)
+find_scheme(const struct walk *w, enum client_field field,
+    const struct hdrs *hs, bool *secure)
 {
 	const struct hdr	*h = hdr_get(hs, HDR_X_FORWARDED_PROTO);
 
-	if (w->proto.n > 0)
+	if (field == CLIENT_FORWARDED)
 		note_scheme(w->proto, secure);
 	else if (h != NULL && hdr_next(hs, HDR_X_FORWARDED_PROTO, h) == NULL)
 		note_scheme(h->val, secure);
@@ -318,6 +323,6 @@ client_find(const struct trust *t, enum client_field field,
 		read_one(&w, hs);
 		break;
 	}
-	find_scheme(&w, hs, secure);
+	find_scheme(&w, field, hs, secure);
 	return true;
 }

@@ -23,7 +23,8 @@ enum client_field { CLIENT_XFF, CLIENT_FORWARDED, CLIENT_REAL_IP };
 /*
  * Sets *client, which is *peer unless that is trusted and says more, and
  * *secure by the scheme that it says the client used, if it says one: the
- * proto of the client's element of Forwarded, or else X-Forwarded-Proto.
+ * proto of the client's element where Forwarded is the field, else
+ * X-Forwarded-Proto.
  * True if the peer is trusted.
  */
 bool client_find(const struct trust *, enum client_field,

@@ -331,7 +331,8 @@ add_proxy_status(struct exchange *x, struct hdrs *hs)
 	if (r->proxy[0] == '\0' || how == STATUS_OFF)
 		return;
 	text_init(&t);
-	text_fmt(&t, "sluice; error=%s", r->proxy);
+	text_fmt(&t, "sluice; error=%s",
+	    x->error_type != NULL ? x->error_type : r->proxy);
 	if (x->received != 0)
 		text_fmt(&t, "; received-status=%u", x->received);
 	if (how == STATUS_FULL && x->acc.str[ACCESS_SERVER].n > 0) {

@@ -73,6 +73,8 @@ struct exchange {
 	uint8_t			 chain_res;	/* response hooks, in all */
 	uint8_t			 client_field;	/* enum client_field */
 	enum fail		 fail;
+	const char		*error_type;	/* of Proxy-Status, where the
+						 * row's does not fit; or NULL */
 	uint16_t		 received;	/* status of a server; or 0 */
 	bool			 trusted:1;	/* the peer is a known proxy */
 	bool			 secure:1;	/* the client's is https */

@@ -94,12 +94,24 @@ proxy_stop(struct proxy *p, enum fail why)
 		s->out.ops->abort(&s->out, why);
 }
 
+/* What the codec says of an answer that it refused. */
+static void
+take_cause(struct proxy *p, const struct stream *s)
+{
+	if (s == NULL || s->what == NULL)
+		return;
+	p->what = s->what;
+	p->error = 0;
+}
+
 void
 proxy_give_up(struct proxy *p, enum fail why)
 {
 	if (p->over || p->done)
 		return;
 	p->over = true;
+	take_cause(p, p->s);
+	p->x->error_type = proxy_error_type(p, why);
 	proxy_leave_queue(p);
 	pool_cancel(&p->wait);
 	proxy_relay_end(p);
@@ -343,6 +355,7 @@ on_closed(struct stream *s, enum fail why)
 	ev_timer_off(loop_of(p), &p->quiet);
 	pool_put(p->conn, s->keep && !p->stopped);
 	p->conn = NULL;
+	take_cause(p, s);
 	if (!p->res_end)
 		proxy_note(p, why != FAIL_NONE ? why :
 		    FAIL_RESET_BEFORE_HEAD);
@@ -439,8 +452,8 @@ proxy_moved(struct proxy *p)
  * Is it the client whom everybody waits for?  Its codec has own limits.
  * What it was allowed counts: a server that took a little gives no room.
  */
-static bool
-is_clients_turn(const struct proxy *p)
+bool
+proxy_is_clients_turn(const struct proxy *p)
 {
 	if (p->answered)
 		return !p->open || p->res_in.credit <= 0;
@@ -470,12 +483,14 @@ on_quiet(struct timer *t)
 	else if (p->hold) {
 		proxy_let_body(p);
 		proxy_moved(p);
-	} else if (is_clients_turn(p))
+	} else if (proxy_is_clients_turn(p))
 		proxy_moved(p);
 	else if (p->answered) {
 		proxy_note(p, FAIL_BETWEEN_TIMEOUT);
 		proxy_give_up(p, FAIL_BETWEEN_TIMEOUT);
 	} else {
+		if (p->s != NULL && p->s->begun)
+			p->what = "its head began, but did not end";
 		proxy_note(p, late_row(p));
 		proxy_stop(p, p->why);
 	}

@@ -136,6 +136,8 @@ void proxy_note(struct proxy *, enum fail);
 void proxy_stop(struct proxy *, enum fail);
 /* The exchange cannot go on: no further attempt. */
 void proxy_give_up(struct proxy *, enum fail);
+/* Is it the client whom everybody waits for? */
+bool proxy_is_clients_turn(const struct proxy *);
 /* The server moved: the quiet timer starts anew. */
 void proxy_moved(struct proxy *);
 
@@ -154,6 +156,11 @@ struct str proxy_cause(const struct proxy *);
  * is none of the attempt.
  */
 void proxy_tell(struct proxy *, enum fail, const char *then);
+/*
+ * The error type of Proxy-Status where the row alone does not say whose
+ * fault it was, as long as everything is as it failed; else NULL.
+ */
+const char *proxy_error_type(const struct proxy *, enum fail);
 /* Goes on with the steps. */
 void proxy_run(struct proxy *);
 

@@ -190,7 +190,8 @@ static const struct conf_row rows[] = {
 		    "left) and grpc-timeout end a request: those of "
 		    "trusted_proxies, everybody's (on), or nobody's (off).  "
 		    "Unless off, servers are told in these fields what is "
-		    "left of them or of timeout.total."
+		    "left of them or of timeout.total; not with an upgrade, "
+		    "for what follows that has no such end."
 	}, {
 		.key = "host_header", .type = CONF_CUSTOM, .off = AT(host),
 		.parse = told_parse_host, .example = "server",

@@ -134,6 +134,9 @@ proxy_deadline_tell(struct proxy *p)
 
 	if (p->due_ms == 0 || p->deadline == DEADLINE_OFF)
 		return;
+	/* it ends with the answer's head: the stream has no such end */
+	if (p->req.upgrade || p->req.meth == METHOD_CONNECT)
+		return;
 	left = p->due_ms > now ? p->due_ms - now : 1;
 	hdr_set(a, hs, HDR_X_REQUEST_DEADLINE,
 	    arena_fmt(a, "%llu", (unsigned long long)left));

@@ -22,6 +22,38 @@ proxy_cause(const struct proxy *p)
 	    strerror_r(p->error, buf, sizeof(buf)));
 }
 
+/* The time is over: who was waited for? */
+static const char *
+late_type(const struct proxy *p)
+{
+	if (p->queue.in != NULL)
+		return "connection_limit_reached";
+	if (p->step == PROXY_QUEUE)
+		return "dns_timeout";
+	if (p->wait.waiting)
+		return "connection_timeout";
+	if (!p->answered && !p->hold && proxy_is_clients_turn(p))
+		return "http_request_error";
+	return NULL;
+}
+
+const char *
+proxy_error_type(const struct proxy *p, enum fail why)
+{
+	switch (why) {
+	case FAIL_DIAL_UNREACHABLE:
+		/* a socket file has no address that could be unroutable */
+		return p->server != NULL &&
+		    p->server->addr.u.sa.sa_family == AF_UNIX ?
+		    "destination_unavailable" : NULL;
+	case FAIL_TOTAL_TIMEOUT:
+	case FAIL_DEADLINE_EXCEEDED:
+		return late_type(p);
+	default:
+		return NULL;
+	}
+}
+
 static void
 count(struct proxy *p, enum fail why)
 {

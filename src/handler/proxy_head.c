@@ -206,6 +206,8 @@ proxy_own_answer(struct proxy *p)
 	struct hdr	*h;
 
 	p->res->reason = arena_dup(a, p->res->reason);
+	if (p->res->protocol.n > 0)
+		p->res->protocol = arena_dup(a, p->res->protocol);
 	for (size_t i = 0; i < p->res->hdrs.n; i++) {
 		h = &p->res->hdrs.v[i];
 		if ((h->flags & HDR_F_OURS) == 0)

@@ -79,7 +79,7 @@ struct msg {
 	bool			expect:1;	/* 100-continue */
 	bool			bodyless:1;	/* response to HEAD, 204, 304 */
 	bool			trailers:1;	/* TE: trailers */
-	struct str		protocol;	/* of Upgrade, CONNECT */
+	struct str		protocol;	/* of Upgrade, CONNECT; a 426 */
 };
 
 /* By its name, in its case; METHOD_OTHER if it has no row. */

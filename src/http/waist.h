@@ -161,6 +161,11 @@ struct stream {
 	uint64_t		 got;		/* bytes read, head included */
 	bool			 reused:1;	/* client: not a fresh one */
 	bool			 keep:1;	/* client: reusable */
+	bool			 begun:1;	/* client: a byte of the next
+						 * head came */
+	const char		*what;		/* client, when it failed:
+						 * more of it, of arena or
+						 * constant; or NULL */
 	uint32_t		 keep_s;	/* client: the server said so
 						 * many seconds; 0: nothing */
 };

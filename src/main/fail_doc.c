@@ -32,7 +32,10 @@ put_row(FILE *out, const struct fail_row *r)
 	fputc('\n', out);
 	put_text(out, r->text);
 	put_text(out, r->advice);
-	if (r->proxy[0] != '\0')
+	if ((r->flags & FAIL_F_C) != 0)
+		fputs("The head was sent: the client gets a cut answer.\n",
+		    out);
+	else if (r->proxy[0] != '\0')
 		fprintf(out, "RFC 9209:\n.Li %s .\n", r->proxy);
 }
 
@@ -55,6 +58,16 @@ fail_doc_print(FILE *out)
 	    "among trailers, as RFC 9209 has it, would need a last chunk "
 	    "before it, by which whoever passes trailers over takes the body "
 	    "for whole (RFC 9112 8).\n"
+	    "The error type of RFC 9209 is the one of the row, but for a "
+	    "socket file that cannot be reached, which is\n"
+	    ".Li destination_unavailable ,\n"
+	    "and for\n.Li total_timeout\nand\n.Li deadline_exceeded\n"
+	    "while the client is waited for within its upload\n"
+	    ".Pq Li http_request_error ,\n"
+	    "the address of a name\n.Pq Li dns_timeout ,\n"
+	    "a connection\n.Pq Li connection_timeout\n"
+	    "or a place in the queue\n"
+	    ".Pq Li connection_limit_reached .\n"
 	    ".Bl -tag -width Ds\n", out);
 	for (unsigned i = FAIL_NONE + 1; i < FAIL_N; i++)
 		put_row(out, fail_row((enum fail)i));

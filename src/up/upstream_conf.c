@@ -525,14 +525,15 @@ static const struct conf_row rows[] = {
 		.type = CONF_TIME, .off = AT(times.first_byte),
 		.def = "30s", .max = DAY_MS, .flags = CONF_F_ROUTE,
 		.example = "10s",
-		.text = "How long a server may take to begin its answer, "
-		    "from the request on; 0 is no limit."
+		.text = "How long a server may take from the request on "
+		    "until the head of its answer, or of an interim one, is "
+		    "whole; 0 is no limit."
 	}, {
 		.key = "timeout.between", .type = CONF_TIME,
 		.off = AT(times.between), .def = "60s", .max = DAY_MS,
 		.flags = CONF_F_ROUTE, .example = "20s",
-		.text = "How long a server may pause within its answer; "
-		    "0 is no limit."
+		.text = "How long a server may pause within the body of its "
+		    "answer; 0 is no limit."
 	}, {
 		.key = "timeout.total", .type = CONF_TIME,
 		.off = AT(times.total), .def = "0", .max = DAY_MS,

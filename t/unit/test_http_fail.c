@@ -30,6 +30,9 @@ START_TEST(rows)
 		    str_from(r->advice), STR(".")), "%s: no advice", r->name);
 		/* the first of that name: so no name is there twice */
 		ck_assert_uint_eq(fail_find(name), i);
+		/* nobody gets a status behind a head, or asks again */
+		ck_assert((r->flags & FAIL_F_C) == 0 || (r->status == 0 &&
+		    (r->flags & (FAIL_F_R | FAIL_F_S)) == 0));
 		/* what was not sent is a server's failure, never a client's */
 		ck_assert((r->flags & FAIL_F_S) == 0 || r->status >= 500);
 	}
@@ -44,6 +47,35 @@ START_TEST(none)
 	ck_assert_uint_eq(fail_find(STR("bare_l")), FAIL_NONE);
 	ck_assert_uint_eq(fail_find(STR("bare_lff")), FAIL_NONE);
 	ck_assert_uint_eq(fail_find(STR("bare_lf")), FAIL_BARE_LF);
+}
+END_TEST
+
+static void
+ck_near(const char *word, const char *want)
+{
+	struct text	t;
+
+	text_init(&t);
+	fail_near(str_from(word), &t);
+	text_c(&t, '\0');
+	ck_assert_str_eq(t.p, want);
+	text_fini(&t);
+}
+
+START_TEST(words)
+{
+	ck_assert(fail_is(FAIL_DIAL_REFUSED, STR("Dial_Refused")));
+	ck_assert(fail_is(FAIL_DIAL_REFUSED, STR("502")));
+	ck_assert(!fail_is(FAIL_DIAL_REFUSED, STR("50")));
+	ck_assert(!fail_is(FAIL_DIAL_TIMEOUT, STR("502")));
+	ck_assert(!fail_is(FAIL_CLIENT_GONE, STR("0")));
+	ck_assert(!fail_is(FAIL_DIAL_REFUSED, STR("")));
+	ck_near("dial_refsed", "dial_refused");
+	ck_near("Dial-Refused", "dial_refused");
+	ck_near("refused", "connect_refused, trace_refused, proxy_refused, "
+	    "dial_refused");
+	ck_near("zzzzzz", "");
+	ck_near("", "");
 }
 END_TEST
 
@@ -136,6 +168,7 @@ main(void)
 	suite_add_tcase(s, tc);
 	tcase_add_test(tc, rows);
 	tcase_add_test(tc, none);
+	tcase_add_test(tc, words);
 	tcase_add_test_raise_signal(tc, unknown_row_is_a_panic, SIGABRT);
 	tcase_add_test(tc, file_is_closed_with_its_last_reference);
 	tcase_add_test(tc, page_is_dropped);

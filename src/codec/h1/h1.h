@@ -26,6 +26,9 @@ enum h1_rc {
 enum h1_rc h1_find_head(struct str in, const struct codec_limits *,
     bool request, size_t *seen, size_t *used, enum fail *why);
 
+/* What is wrong with the front of a response that has no good head. */
+const char *h1_blame_head(struct str in, enum fail why);
+
 /* how the body of a message is delimited (RFC 9112 6.3) */
 struct h1_framing {
 	bool	chunked:1;
@@ -34,6 +37,8 @@ struct h1_framing {
 	bool	keep10:1;	/* HTTP/1.0 with keep-alive */
 	uint32_t keep_s;	/* responses: Keep-Alive: timeout; 0: none */
 	int64_t	length;		/* else: Content-Length or 0 */
+	const char *what;	/* of a refused response: what was wrong;
+				 * of the arena, or constant */
 };
 
 /*
@@ -44,8 +49,9 @@ struct h1_framing {
  * absolute-form sets scheme, CONNECT has no target.  Requests:
  * FAIL_BAD_EXPECT is found last: msg and framing are whole then.
  * Responses: only rows that say so (FAIL_BAD_RESPONSE_*,
- * FAIL_RESPONSE_HEAD_TOO_LARGE).  meth: of the request that a response
- * answers; after an answer that opens CONNECT msg->upgrade is set.
+ * FAIL_RESPONSE_HEAD_TOO_LARGE, FAIL_UNEXPECTED_UPGRADE).  meth: of the
+ * request that a response answers; after an answer that opens CONNECT
+ * msg->upgrade is set.
  */
 enum fail h1_parse_request(struct str head, const struct codec_limits *,
     struct arena *, struct msg *, struct h1_framing *);
@@ -65,6 +71,7 @@ struct h1_chunked {
 	uint32_t	trailer;	/* bytes of trailers so far */
 	uint64_t	left;		/* of the chunk's data */
 	struct hdrs	trailers;	/* without the forbidden ones */
+	const char	*what;		/* was wrong; or NULL */
 };
 
 /*

@@ -188,6 +188,7 @@ read_trailer(struct h1_chunked *c, struct str in, enum fail *why)
 	c->trailer = (uint32_t)seen;
 	if (rc == H1_BAD) {
 		*why = FAIL_BAD_TRAILER;
+		c->what = "a line feed without CR";
 		return H1_BAD;
 	}
 	if (rc == H1_MORE) {
@@ -200,18 +201,41 @@ read_trailer(struct h1_chunked *c, struct str in, enum fail *why)
 		keep_trailers(c, &all);
 		return H1_DONE;
 	}
+	c->what = h1_blame_field(c->arena, in, all.n, *why);
 	if (*why != FAIL_FIELD_TOO_LARGE && *why != FAIL_TOO_MANY_FIELDS)
 		*why = FAIL_BAD_TRAILER;
 	return H1_BAD;
+}
+
+static const char *
+tell_chunk(int was)
+{
+	switch (was) {
+	case SIZE:
+		return "its size is no hex number, or too large";
+	case DATA_CR:
+	case DATA_LF:
+		return "no end of line where its size ends it";
+	case LINE_LF:
+		return "no line feed behind CR";
+	default:
+		return "its extension is malformed or too long";
+	}
 }
 
 /* Lines between chunks; leaves *i behind the last byte that was taken. */
 static void
 read_lines(struct h1_chunked *c, struct str in, size_t *i)
 {
+	int	was = c->state;
+
 	while (*i < in.n && c->state != DATA && c->state != TRAILER &&
-	    c->state != BAD)
+	    c->state != BAD) {
+		was = c->state;
 		c->state = (uint8_t)next(c, in.p[(*i)++]);
+	}
+	if (c->state == BAD)
+		c->what = tell_chunk(was);
 }
 
 enum h1_rc

@@ -145,6 +145,14 @@ fail(struct h1cc *c, enum fail why)
 	die(c, why);
 }
 
+/* The same, and what the server did. */
+static void
+fail_by(struct h1cc *c, enum fail why, const char *what)
+{
+	c->s->st.what = what;
+	fail(c, why);
+}
+
 /* Both directions ended where their framing said, and nothing is left. */
 static bool
 may_keep(struct h1cc *c, const struct h1cs *s)
@@ -187,7 +195,7 @@ read_more(struct h1cc *c)
 	rc = h1_inbuf_read(&c->in, c->io, c->env->pages, &got);
 	c->in.budget -= got < c->in.budget ? (uint32_t)got : c->in.budget;
 	if (rc == IO_OK) {
-		s->in_head = true;
+		s->in_head = s->st.begun = true;
 		return true;
 	}
 	if (rc == IO_AGAIN && (s->in_head || !s->out_lost)) {
@@ -196,7 +204,8 @@ read_more(struct h1cc *c)
 	}
 	s->st.got += h1_inbuf_str(&c->in).n;
 	if (rc == IO_ERR && c->io->error == ENOBUFS)
-		fail(c, FAIL_RESPONSE_HEAD_TOO_LARGE);
+		fail_by(c, FAIL_RESPONSE_HEAD_TOO_LARGE,
+		    "it is longer than all that is read of one");
 	else if (s->in_head)
 		fail(c, FAIL_RESET_IN_HEAD);
 	else
@@ -213,10 +222,11 @@ pass_interim(struct h1cc *c)
 	struct sink	*to = s->st.in.to;
 
 	if (++s->interims > INTERIM_MAX) {
-		fail(c, FAIL_UNEXPECTED_INTERIM);
+		fail_by(c, FAIL_UNEXPECTED_INTERIM, "more than eight");
 		return false;
 	}
 	s->seen = 0;
+	s->st.begun = h1_inbuf_str(&c->in).n > 0;
 	if (to != NULL)
 		to->ops->head(to, &s->head, WAIST_INTERIM);
 	return c->s == s;
@@ -230,7 +240,7 @@ pass_upgrade(struct h1cc *c)
 	struct sink	*to = s->st.in.to;
 
 	if (!s->wants_upgrade) {
-		fail(c, FAIL_UNEXPECTED_UPGRADE);
+		fail_by(c, FAIL_UNEXPECTED_UPGRADE, "it was asked for none");
 		return false;
 	}
 	s->upgraded = true;
@@ -269,7 +279,7 @@ parse(struct h1cc *c, size_t used)
 	h1_inbuf_skip(&c->in, used);
 	s->st.got += used;
 	if (why != FAIL_NONE) {
-		fail(c, why);
+		fail_by(c, why, s->fr.what);
 		return false;
 	}
 	if (s->head.upgrade || s->head.status == 101)
@@ -296,7 +306,7 @@ read_head(struct h1cc *c)
 		return parse(c, used);
 	case H1_BAD:
 		s->st.got += in.n;
-		fail(c, why);
+		fail_by(c, why, h1_blame_head(in, why));
 		return false;
 	default:
 		return read_more(c);
@@ -341,7 +351,7 @@ read_body(struct h1cc *c)
 		fail(c, FAIL_RESET_IN_BODY);
 		break;
 	case H1_PUMP_BAD:
-		fail(c, blame_chunk(s->body.why));
+		fail_by(c, blame_chunk(s->body.why), s->body.chunk.what);
 		break;
 	default:
 		h1_inbuf_trim(&c->in);

@@ -97,6 +97,7 @@ h1_field_parse(struct str *rest, const struct codec_limits *lim,
 			why = FAIL_TOO_MANY_FIELDS;
 		if (why != FAIL_NONE) {
 			hs->n--;
+			*rest = in;
 			return why;
 		}
 		in = str_make(next, in.n - (size_t)(next - in.p));

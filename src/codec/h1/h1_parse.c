@@ -410,6 +410,14 @@ parse_status_line(struct str line, struct msg *m)
 	return FAIL_NONE;
 }
 
+static const char *
+blame_status_line(const struct msg *m)
+{
+	return m->status == 0 ?
+	    "no version with a status of 100 to 599 behind it" :
+	    "a forbidden byte behind the status";
+}
+
 static enum fail
 blame_response(enum fail why)
 {
@@ -429,18 +437,22 @@ blame_response(enum fail why)
  * and would be taken for the next answer.
  */
 static enum fail
-finish_headonly(struct msg *m, const struct h1_told *t,
+finish_headonly(struct arena *a, struct msg *m, const struct h1_told *t,
     struct h1_framing *f)
 {
 	m->body = BODY_NONE;
 	if (m->meth == METHOD_CONNECT && m->status >= 200) {
 		m->upgrade = true;
 	} else if (t->te || f->length > 0) {
+		f->what = h1_blame_headonly(a, m, t);
 		return FAIL_BAD_RESPONSE_FRAMING;
 	} else if (m->status == 101) {
 		/* of two protocols the client would be told one */
-		if (!t->upgrade || t->protocol.n == 0 || t->nupgrade > 1)
-			return FAIL_BAD_RESPONSE_FRAMING;
+		f->what = t->nupgrade > 1 ? "Upgrade is there twice" :
+		    t->protocol.n == 0 ? "no Upgrade in a 101" :
+		    !t->upgrade ? "no upgrade in Connection of a 101" : NULL;
+		if (f->what != NULL)
+			return FAIL_UNEXPECTED_UPGRADE;
 		m->upgrade = true;
 		m->protocol = t->protocol;
 	}
@@ -450,20 +462,48 @@ finish_headonly(struct msg *m, const struct h1_told *t,
 	return FAIL_NONE;
 }
 
+/* The lines of Upgrade as one, which the codec has taken out. */
+static struct str
+join_upgrade(struct arena *a, const struct hdrs *hs)
+{
+	struct text	t;
+	size_t		n = 0;
+
+	for (size_t i = 0; i < hs->n; i++)
+		if (hs->v[i].id == HDR_UPGRADE)
+			n += hs->v[i].val.n + 2;
+	text_init_fixed(&t, arena_text(a, n), n);
+	for (size_t i = 0; i < hs->n; i++) {
+		if (hs->v[i].id != HDR_UPGRADE || hs->v[i].val.n == 0)
+			continue;
+		if (t.n > 0)
+			text_add(&t, STR(", "));
+		text_add(&t, hs->v[i].val);
+	}
+	return text_str(&t);
+}
+
 static enum fail
-finish_response(struct msg *m, const struct h1_told *t,
+finish_response(struct arena *a, struct msg *m, const struct h1_told *t,
     struct h1_framing *f)
 {
-	if (h1_field_frame(t, m->minor, f) != FAIL_NONE)
+	enum fail	why = h1_field_frame(t, m->minor, f);
+
+	if (why != FAIL_NONE) {
+		f->what = h1_blame_framing(why);
 		return t->conn_bad ? FAIL_BAD_RESPONSE_FIELD :
 		    FAIL_BAD_RESPONSE_FRAMING;
+	}
 	set_keep(f, t, m->minor);
 	/* who keeps it for no time closes it now */
 	f->close |= t->keep_told && t->keep_s == 0;
 	f->keep_s = t->keep_s;
+	/* a field of this hop, which this status has to tell (15.5.22) */
+	if (m->status == 426 && t->nupgrade > 0)
+		m->protocol = join_upgrade(a, &m->hdrs);
 	if (m->status < 200 || m->status == 204 ||
 	    (m->meth == METHOD_CONNECT && m->status < 300))
-		return finish_headonly(m, t, f);
+		return finish_headonly(a, m, t, f);
 	/* length -1 is BODY_UNKNOWN: of these two it is that of a GET */
 	m->body = f->length;
 	m->bodyless = m->meth == METHOD_HEAD || m->status == 304;
@@ -492,11 +532,15 @@ h1_parse_response(struct str head, const struct codec_limits *lim,
 	*m = (struct msg){ .meth = (uint8_t)meth };
 	*f = (struct h1_framing){ 0 };
 	if (cut_line(&head, &line) != FAIL_NONE ||
-	    parse_status_line(line, m) != FAIL_NONE)
+	    parse_status_line(line, m) != FAIL_NONE) {
+		f->what = blame_status_line(m);
 		return FAIL_BAD_RESPONSE_LINE;
+	}
 	why = h1_field_parse(&head, lim, a, &m->hdrs);
-	if (why != FAIL_NONE)
+	if (why != FAIL_NONE) {
+		f->what = h1_blame_field(a, head, m->hdrs.n, why);
 		return blame_response(why);
+	}
 	h1_field_tell(&m->hdrs, &told);
-	return finish_response(m, &told, f);
+	return finish_response(a, m, &told, f);
 }

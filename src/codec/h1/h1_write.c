@@ -258,6 +258,15 @@ put_framing(struct text *t, const struct msg *m, const struct h1_out *o)
 		put_length(t, m->body);
 }
 
+/* RFC 9110 15.5.22: what a 426 asks for, and 7.8: by this hop. */
+static void
+put_required(struct text *t, const struct msg *m, const struct h1_out *o)
+{
+	put_line(t, STR("Upgrade"), m->protocol);
+	put_line(t, STR("Connection"), o->close ? STR("upgrade, close") :
+	    o->keep10 ? STR("upgrade, keep-alive") : STR("upgrade"));
+}
+
 void
 h1_write_response(struct text *t, const struct msg *m,
     const struct h1_out *o)
@@ -269,6 +278,9 @@ h1_write_response(struct text *t, const struct msg *m,
 	put_framing(t, m, o);
 	if (has_protocol(m))
 		put_upgrade(t, m, false);
+	else if (m->status == 426 && m->protocol.n > 0 &&
+	    hdr_is_value(m->protocol))
+		put_required(t, m, o);
 	else if (o->close)
 		put_line(t, STR("Connection"), STR("close"));
 	else if (o->keep10)

@@ -41,7 +41,8 @@ enum h1_rc h1_find_end(struct str in, size_t *seen, size_t *end);
 
 /*
  * Parses field lines up to and with the empty line, off the front of
- * *rest.  Rows are those of a request.
+ * *rest, which begins with the line that is wrong if one is.  Rows are
+ * those of a request.
  */
 enum fail h1_field_parse(struct str *rest, const struct codec_limits *,
     struct arena *, struct hdrs *);
@@ -58,5 +59,16 @@ void h1_field_tell(struct hdrs *, struct h1_told *);
  */
 enum fail h1_field_frame(const struct h1_told *, unsigned minor,
     struct h1_framing *);
+
+/*
+ * What of an answer was wrong, of the arena or constant; why: the row of
+ * a request.  line: the field line, before: fields before it.
+ */
+const char *h1_blame_field(struct arena *, struct str line, size_t before,
+    enum fail why);
+const char *h1_blame_framing(enum fail why);
+/* A length or a coding where no body can be. */
+const char *h1_blame_headonly(struct arena *, const struct msg *,
+    const struct h1_told *);
 
 #endif
