@@ -8,7 +8,7 @@ import time
 import pytest
 
 from lib import http, net, wire
-from lib.peer import Peer, hold, no_body, raw, respond
+from lib.peer import Gone, Peer, hold, no_body, raw, respond
 
 BIG = os.urandom(3 << 20)
 
@@ -85,7 +85,8 @@ def test_close_is_obeyed(gate, value, target):
 
 
 def test_half_close(gate):
-    """A client that says no more still gets all its answers."""
+    """A client that says no more still gets what is answered here, and
+    what it asked for before that."""
     with http.Client(gate.port) as c:
         c.send(http.request("GET", "/a") + http.request("GET", "/probe") +
                http.request("GET", "/site/big.bin"))
@@ -96,16 +97,44 @@ def test_half_close(gate):
         wire.ends(c)
 
 
+HALF = """
+[listener web]
+bind = 127.0.0.1:@port@
+half_close = {word}
+[upstream app]
+server = {addr}
+timeout.first_byte = 50s
+[route all]
+path = /*
+upstream = app
+"""
+
+
+def until_gone(sent=b""):
+    """Says so much, then waits for the end of who asked: (step, event)."""
+    gone = threading.Event()
+
+    def step(conn, req):
+        conn.send(sent)
+        try:
+            conn.more()
+        except Gone:
+            gone.set()
+        return False
+    return step, gone
+
+
+def left(s, target, status=0):
+    """The record of a client that left."""
+    r = wire.record(s, target=target)
+    assert r["fail"] == "client_gone" and r["status"] == status, r
+    return r
+
+
 def test_half_close_while_it_waits(sluice, peer):
     gate = threading.Event()
     app = peer([hold(gate)])
-    s = sluice(f"""
-[listener web]
-bind = 127.0.0.1:@port@
-[route all]
-path = /*
-target = {app.addr}
-""")
+    s = sluice(HALF.format(word="on", addr=app.addr))
     with http.Client(s.port) as c:
         c.send(http.request())
         c.shut()
@@ -113,6 +142,76 @@ target = {app.addr}
         gate.set()
         assert c.response().body == b"ok\n"
         wire.ends(c)
+
+
+@pytest.mark.parametrize("headers", [[], [("Connection", "close")]],
+                         ids=["stays", "once"])
+@pytest.mark.parametrize("how", ["close", "shut"])
+def test_end_while_it_waits(sluice, peer, how, headers):
+    """Who ends his direction has left: the server is not waited for."""
+    step, gone = until_gone()
+    app = peer(default=step)
+    s = sluice(HALF.format(word="off", addr=app.addr))
+    with http.Client(s.port) as c:
+        c.send(http.request("GET", "/left", headers))
+        app.wait_requests(1)
+        if how == "shut":
+            c.shut()
+            wire.ends(c)
+        else:
+            c.close()
+        assert gone.wait(net.WAIT)
+    assert left(s, "/left")["attempts"] == 1
+    # nothing is held against the server
+    assert "error" not in [r.get("level") for r in s.log()]
+
+
+@pytest.mark.parametrize("headers,body", [
+    ([], None), ([], b"abc"), ([("Connection", "close")], None)],
+    ids=["bare", "body", "once"])
+def test_end_with_the_request(sluice, peer, headers, body):
+    """It may be known before anybody is asked."""
+    app = peer(default=until_gone()[0])
+    s = sluice(HALF.format(word="off", addr=app.addr))
+    with http.Client(s.port) as c:
+        c.send(http.request("POST", "/both", headers, body=body))
+        c.shut()
+        wire.ends(c)
+    left(s, "/both")
+
+
+def test_end_behind_pipelined(sluice, peer):
+    """What was asked before the last is answered; the last is cut."""
+    one = threading.Event()
+    app = peer([hold(one), hold(one), until_gone()[0]])
+    s = sluice(HALF.format(word="off", addr=app.addr))
+    with http.Client(s.port) as c:
+        c.send(b"".join(http.request("GET", f"/{i}") for i in range(3)))
+        app.wait_requests(1)
+        c.shut()
+        one.set()
+        assert c.response().body == b"ok\n"
+        assert c.response().body == b"ok\n"
+        assert c.rest() == b""
+    left(s, "/2")
+    for target in "/0", "/1":
+        assert "fail" not in wire.record(s, target=target)
+
+
+def test_end_within_a_stream(sluice, peer):
+    """Of events that seldom come; the server is not blamed."""
+    step, gone = until_gone(
+        b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n"
+        b"Transfer-Encoding: chunked\r\n\r\n9\r\ndata: a\n\n\r\n")
+    app = peer([step])
+    s = sluice(HALF.format(word="off", addr=app.addr))
+    with http.Client(s.port) as c:
+        c.send(http.request("GET", "/events"))
+        assert c.head().status == 200
+        c.close()
+        assert gone.wait(net.WAIT)
+    left(s, "/events", 200)
+    assert "error" not in [r.get("level") for r in s.log()]
 
 
 def test_unread_body_and_the_next(gate):

@@ -244,15 +244,24 @@ def test_total_rules(sluice, peer):
     go.set()
 
 
-def test_waiter_leaves(sluice, peer):
-    go, app, s, clients = busy(sluice, peer)
-    gone, stays = ask(s, 1, "/gone"), ask(s, 1, "/stays")
+@pytest.mark.parametrize("how", ["reset", "close", "body"])
+def test_waiter_leaves(sluice, peer, how):
+    """Its place is another's at once, and the server never hears of it."""
+    go, app, s, clients = busy(sluice, peer, ONE + "\nqueue = 2")
+    gone, stays = http.Client(s.port), ask(s, 1, "/stays")
+    gone.send(http.request("POST", "/gone",
+                           body=b"x" * 1000 if how == "body" else None))
     wire.wait_metric(s, "upstream_queue", 2)
-    gone[0].reset()
+    if how == "reset":
+        gone.reset()
+    else:
+        gone.close()
     wire.wait_metric(s, "upstream_queue", 1)
+    stays += ask(s, 1, "/stays")
+    wire.wait_metric(s, "upstream_queue", 2)
     go.set()
-    assert statuses(clients + stays) == [200, 200]
-    assert [r.target for r in app.requests] == ["/0", "/stays0"]
+    assert statuses(clients + stays) == [200, 200, 200]
+    assert [r.target for r in app.requests] == ["/0", "/stays0", "/stays0"]
 
 
 # --- processes that die ---

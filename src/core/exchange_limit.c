@@ -137,7 +137,7 @@ on_hold(struct source *s)
 }
 
 static const struct source_ops source_ops = {
-	on_room, on_stop, on_taken, on_hold
+	on_room, on_stop, on_taken, on_hold, NULL
 };
 
 static void

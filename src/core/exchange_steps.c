@@ -213,7 +213,11 @@ st_request(struct exchange *x)
 static enum step_rc
 st_handle(struct exchange *x)
 {
+	struct source	*in = &x->client->in;
+
 	x->handling = true;
+	if (x->handler->waits && in->ops->waits != NULL)
+		in->ops->waits(in);
 	x->handler->start(x);
 	return STEP_NEXT;
 }

@@ -30,6 +30,11 @@ struct handler {
 	uint32_t		methods;
 	/* It answers CONNECT, if a route's method says so. */
 	bool			tunnels;
+	/*
+	 * Its answer waits for somebody else, so a client that leaves ends
+	 * the exchange; others answer at once, also who says no more.
+	 */
+	bool			waits;
 };
 
 extern const struct handler *const handlers[];	/* NULL at the end */

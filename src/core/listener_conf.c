@@ -333,6 +333,17 @@ static const struct conf_row rows[] = {
 		    "that number; each is made good after a share of the "
 		    "time.  0 is no limit."
 	}, {
+		.key = "half_close", .type = CONF_BOOL,
+		.off = AT(limits.half_close), .def = "off", .example = "on",
+		.text = "Whether a client that ends its direction of the "
+		    "connection still waits for what a server is to answer. "
+		    " off: it has left, as most who do so have; once it has "
+		    "nothing more to ask its request ends as client_gone, "
+		    "be it in a queue, with a server or within the answer. "
+		    " on: only a reset tells that it left.  What is "
+		    "answered here, such as files, is sent whole either "
+		    "way, and upgraded connections may end one direction."
+	}, {
 		.key = "timeout.header", .type = CONF_TIME,
 		.unit = CONF_SECONDS, .off = AT(limits.header_ms),
 		.def = "10s", .min = 1, .max = DAY_MS, .example = "5s",

@@ -594,5 +594,5 @@ cut(struct exchange *x, enum fail why)
 }
 
 const struct handler handler_proxy = {
-	"proxy", &proxy_group, start, body, cut, 0, true
+	"proxy", &proxy_group, start, body, cut, 0, true, true
 };

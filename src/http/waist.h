@@ -103,6 +103,12 @@ struct source_ops {
 	 * stand between, who pass it on.  NULL: the sink's credit is read.
 	 */
 	void	(*hold)(struct source *);
+	/*
+	 * Server only: the answer waits for somebody else.  A client that
+	 * has ended its direction and left nothing unread counts as gone,
+	 * unless the limits say that it may.  NULL: nobody looks.
+	 */
+	void	(*waits)(struct source *);
 };
 
 struct sink {
@@ -183,6 +189,7 @@ struct codec_limits {
 	uint64_t	min_rate;		/* per second, after 10 s */
 	uint64_t	write_ms;		/* without progress */
 	uint64_t	idle_ms;		/* between requests */
+	bool		half_close;		/* see source_ops.waits */
 };
 
 #endif

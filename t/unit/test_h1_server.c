@@ -647,6 +647,161 @@ START_TEST(half_close)
 }
 END_TEST
 
+static void
+waits(void)
+{
+	r.s->in.ops->waits(&r.s->in);
+}
+
+/* Is the request over, as of a client that left? */
+static void
+ck_left(bool left)
+{
+	env_run(&e);
+	ck_assert(left == (r.s == NULL));
+	if (left)
+		ck_assert_int_eq(closed_why, FAIL_CLIENT_GONE);
+}
+
+#define WAIT "GET /wait HTTP/1.1\r\n" H "\r\n"
+
+/* The end is known before or after it is said that the answer waits. */
+START_TEST(left_while_it_waits)
+{
+	setup();
+	begin(4096);
+	say(WAIT);
+	if (_i == 0)
+		waits();
+	ck_left(false);
+	io_shutdown(e.peer);
+	ck_left(_i == 0);
+	if (_i == 1) {
+		waits();
+		ck_left(true);
+	}
+	ck_text(&e.log, "GET /wait;closed client_gone;");
+	ck_text(&e.out, "");
+	ck_assert(e.eof || e.reset);
+	ck_assert_uint_eq(r.tap.stops, 1);
+	ck_assert_int_eq(e.gone_why, FAIL_CLIENT_GONE);
+	finish();
+}
+END_TEST
+
+/* Request and end in one: the last thing asked counts, not those before. */
+START_TEST(left_behind_the_last)
+{
+	setup();
+	begin(4096);
+	say(WAIT WAIT);
+	io_shutdown(e.peer);
+	env_run(&e);
+	waits();
+	ck_left(false);
+	ck_assert_uint_eq(nrequest, 1);
+	reply(STR("hello"));
+	env_run(&e);
+	ck_assert_uint_eq(nrequest, 2);
+	ck_text(&e.out, OK5);
+	waits();
+	ck_left(true);
+	ck_text(&e.out, OK5);
+	finish();
+}
+END_TEST
+
+/* What comes with the end itself is another request. */
+START_TEST(asks_and_leaves)
+{
+	struct iovec	v;
+	size_t		n;
+
+	setup();
+	begin(4096);
+	say(WAIT);
+	waits();
+	ck_left(false);
+	v.iov_base = (char *)(uintptr_t)WAIT;
+	v.iov_len = sizeof(WAIT) - 1;
+	ck_assert_int_eq(io_writev(e.peer, &v, 1, 0, &n), IO_OK);
+	io_shutdown(e.peer);
+	ck_left(false);
+	reply(STR("hello"));
+	env_run(&e);
+	ck_assert_uint_eq(nrequest, 2);
+	waits();
+	ck_left(true);
+	finish();
+}
+END_TEST
+
+/* A body that nobody reads yet is no other request; a cut one is told. */
+START_TEST(left_with_a_body)
+{
+	setup();
+	begin(4096);
+	say("POST /wait HTTP/1.1\r\n" H "Content-Length: 3\r\n\r\n");
+	waits();
+	say(_i == 0 ? "abc" : _i == 1 ? "ab" : "abc" WAIT);
+	io_shutdown(e.peer);
+	ck_left(_i == 0);
+	if (_i > 0) {
+		join();
+		r.s->in.ops->room(&r.s->in);
+		env_run(&e);
+		ck_text(&e.log, _i == 1 ? "POST /wait;in abort body_cut;" :
+		    "POST /wait;in end;");
+		ck_left(false);
+		reply(STR("hello"));
+		env_run(&e);
+		ck_assert_uint_eq(nrequest, _i == 1 ? 1 : 2);
+	}
+	finish();
+}
+END_TEST
+
+/* Within an answer; a length that only the end tells must not look whole. */
+START_TEST(left_within_the_answer)
+{
+	setup();
+	begin(4096);
+	say(_i == 0 ? WAIT : "GET /wait HTTP/1.0\r\n\r\n");
+	waits();
+	head(200, BODY_UNKNOWN, 0);
+	data(STR("some"), 0);
+	ck_left(false);
+	io_shutdown(e.peer);
+	ck_left(true);
+	ck_assert_uint_gt(e.out.n, 0);
+	ck_assert(e.reset == (_i == 1));
+	finish();
+}
+END_TEST
+
+/* It may, or nobody is waited for: the answer is all here. */
+START_TEST(half_close_is_fine)
+{
+	setup();
+	e.env.limits.half_close = _i == 0;
+	begin(4096);
+	say(WAIT);
+	waits();
+	if (_i == 1)
+		reply(STR("hello"));
+	io_shutdown(e.peer);
+	env_run(&e);
+	if (_i == 0) {
+		ck_left(false);
+		reply(STR("hello"));
+		env_run(&e);
+	}
+	ck_text(&e.out, OK5);
+	ck_assert(e.eof);
+	finish();
+}
+END_TEST
+
 START_TEST(client_gone)
 {
 	setup();
@@ -1021,6 +1176,12 @@ suite(void)
 	tcase_add_loop_test(t, file_range, 0, 2);
 	tcase_add_test(t, file_too_short);
 	tcase_add_test(t, half_close);
+	tcase_add_loop_test(t, left_while_it_waits, 0, 2);
+	tcase_add_test(t, left_behind_the_last);
+	tcase_add_test(t, asks_and_leaves);
+	tcase_add_loop_test(t, left_with_a_body, 0, 3);
+	tcase_add_loop_test(t, left_within_the_answer, 0, 2);
+	tcase_add_loop_test(t, half_close_is_fine, 0, 2);
 	tcase_add_loop_test(t, client_gone, 0, 2);
 	tcase_add_loop_test(t, gone_in_head, 0, 2);
 	tcase_add_loop_test(t, drain_idle, 0, 2);

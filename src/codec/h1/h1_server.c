@@ -9,6 +9,9 @@
  * Calls from above only note and post the task, so nobody is called back
  * from within its own call but by close().
  *
+ * A client that ends its direction has left, if what it asks for waits for
+ * somebody else (waits); what is answered here it still gets whole.
+ *
  * Reading and writing share a budget per turn, of which each request
  * costs a sixteenth; what is left over goes on in the next turn.
  */
@@ -338,11 +341,15 @@ h1_server_settle(struct h1c *c)
 static void
 run(struct h1c *c)
 {
-	/* a client that only ended its direction is still there */
-	if (c->io->fd.ready & (EV_HUP | EV_ERR))
+	struct h1s	*s = c->s;
+
+	if (c->io->fd.ready & (EV_HUP | EV_ERR)) {
 		h1_server_fail(c, FAIL_CLIENT_GONE, false);
-	else
-		h1_server_read_body(c);
+		return;
+	}
+	h1_server_read_body(c);
+	if (c->s == s && h1_server_has_left(s))
+		h1_server_fail(c, FAIL_CLIENT_GONE, h1_server_must_reset(s));
 }
 
 void

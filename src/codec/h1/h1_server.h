@@ -78,6 +78,7 @@ struct h1s {
 	bool			 upgraded:1;
 	bool			 last_told:1;
 	bool			 moved:1;	/* written since the timer */
+	bool			 waits:1;	/* source_ops.waits */
 };
 
 /* --- h1_server.c --- */
@@ -109,6 +110,11 @@ void h1_server_refuse(struct h1c *, enum fail why);
 void h1_server_read_body(struct h1c *);
 /* The body of the request will not come to its end. */
 void h1_server_body_fail(struct h1c *, enum fail why);
+/*
+ * The client ended its direction, has nothing more to ask, and what it asks
+ * for waits for somebody else: nobody is there to answer.
+ */
+bool h1_server_has_left(struct h1s *);
 /* Drops of the body what is here; true if nothing more will come of it. */
 bool h1_server_skip(struct h1s *);
 extern const struct source_ops h1_server_in_ops;
@@ -117,6 +123,8 @@ extern const struct source_ops h1_server_in_ops;
 void h1_server_flush(struct h1s *);
 /* Response and request are through. */
 bool h1_server_is_done(const struct h1s *);
+/* A length that only the end of the connection tells must not look whole. */
+bool h1_server_must_reset(const struct h1s *);
 /* Has the flush run soon, when something waits. */
 void h1_server_push(struct h1s *);
 extern const struct sink_ops h1_server_out_ops;

@@ -311,6 +311,46 @@ h1_server_read_body(struct h1c *c)
 }
 
 /*
+ * Of the request's body so much has not been taken; false: nobody can tell
+ * where it ends, or it is being read by somebody.
+ */
+static bool
+rest_of_body(const struct h1s *s, size_t *n)
+{
+	*n = 0;
+	if (s->body.done)
+		return true;
+	if (s->st.in.to != NULL || s->body.chunked || s->body.drop ||
+	    s->body.left >= (int64_t)PAGE_ROOM)
+		return false;
+	*n = (size_t)s->body.left;
+	return true;
+}
+
+/*
+ * Whether something stands before the end only a read tells: it comes once
+ * in a connection's life.  A body that is cut short is for who reads it.
+ */
+bool
+h1_server_has_left(struct h1s *s)
+{
+	struct h1c	*c = s->c;
+	enum io_rc	 rc = IO_OK;
+	size_t		 rest, got;
+
+	if (!s->waits || s->upgraded || s->q.ended ||
+	    s->in_fail != FAIL_NONE || c->env->limits.half_close ||
+	    !(c->io->fd.ready & EV_RDHUP) || !rest_of_body(s, &rest))
+		return false;
+	while (rc == IO_OK && h1_inbuf_str(&c->in).n <= rest)
+		rc = h1_inbuf_read(&c->in, c->io, c->env->pages, &got);
+	if (rc == IO_EOF || rc == IO_ERR)
+		return h1_inbuf_str(&c->in).n == rest;
+	h1_inbuf_trim(&c->in);
+	return false;
+}
+
+/*
  * The client's wish for a 100 that did not come means that it may never
  * send the body.
  */
@@ -377,8 +417,20 @@ on_taken(struct source *src, uint64_t n, enum io_rc rc)
 		wake(s->c);
 }
 
+/* An end that is known already is not told by the loop again. */
+static void
+on_waits(struct source *src)
+{
+	struct h1s	*s = container_of(src, struct h1s, st.in);
+
+	s->waits = true;
+	if (s->c != NULL && (s->c->io->fd.ready & EV_RDHUP))
+		wake(s->c);
+}
+
 const struct source_ops h1_server_in_ops = {
 	.room = on_room,
 	.stop = on_stop,
-	.taken = on_taken
+	.taken = on_taken,
+	.waits = on_waits
 };

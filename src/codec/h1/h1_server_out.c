@@ -257,9 +257,8 @@ answered(struct h1s *s)
 		ev_post(c->env->ev, EV_READY, &c->task);
 }
 
-/* A length that only the end of the connection tells must not look whole. */
-static bool
-must_reset(const struct h1s *s)
+bool
+h1_server_must_reset(const struct h1s *s)
 {
 	return s->head_sent && !s->q.chunked && s->q.left == BODY_UNKNOWN;
 }
@@ -295,7 +294,7 @@ h1_server_flush(struct h1s *s)
 		if (s->st.sent == 0 && !s->q.ended)
 			write_out(s);
 		h1_server_fail(c, s->broken != FAIL_NONE ? s->broken :
-		    FAIL_INTERNAL, must_reset(s));
+		    FAIL_INTERNAL, h1_server_must_reset(s));
 		return;
 	}
 	rc = write_out(s);
@@ -303,7 +302,7 @@ h1_server_flush(struct h1s *s)
 		return;
 	if (rc == IO_ERR || rc == IO_EOF) {
 		h1_server_fail(c, rc == IO_ERR ? FAIL_CLIENT_GONE :
-		    FAIL_FILE_CHANGED, must_reset(s));
+		    FAIL_FILE_CHANGED, h1_server_must_reset(s));
 		return;
 	}
 	from = s->st.out.from;
