@@ -74,7 +74,7 @@ struct exchange {
 	uint8_t			 client_field;	/* enum client_field */
 	enum fail		 fail;
 	const char		*error_type;	/* of Proxy-Status, where the
-						 * row's does not fit; or NULL */
+						 * row's is not right */
 	uint16_t		 received;	/* status of a server; or 0 */
 	bool			 trusted:1;	/* the peer is a known proxy */
 	bool			 secure:1;	/* the client's is https */
