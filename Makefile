@@ -236,6 +236,7 @@ SRCS_HANDLER = \
 	src/handler/proxy_gather.c \
 	src/handler/proxy_head.c \
 	src/handler/proxy_keep.c \
+	src/handler/proxy_lint.c \
 	src/handler/proxy_pump.c \
 	src/handler/proxy_queue.c \
 	src/handler/proxy_relay.c \
