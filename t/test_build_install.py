@@ -20,6 +20,7 @@ FILES = {
     "lib/systemd/system/sluice.service", "lib/sysusers.d/sluice.conf",
     "share/doc/sluice/logrotate.conf", "share/doc/sluice/README",
     "share/doc/sluice/cookbook/from-nginx-static-site.md",
+    "share/doc/sluice/cookbook/proxies.md",
     "share/bash-completion/completions/sluiced",
     "share/bash-completion/completions/sluicectl",
     "share/zsh/site-functions/_sluice",
