@@ -232,7 +232,8 @@ link_rewrite(struct conf_load *load, struct conf_obj *obj, void *part)
 		    == -1)
 			rc = -1;
 	check_auto(load, obj, r);
-	check_strip(load, obj, r);
+	if (rc == 0)
+		check_strip(load, obj, r);
 	check_slash(load, obj, r);
 	return rc;
 }
