@@ -166,7 +166,10 @@ def test_forward_alike(ports, servers):
 def test_upgrades_need_no_key(ports, servers):
     for name, port in ports.items():
         ask(port, "/ws", headers=[("Connection", "upgrade"),
-                                  ("Upgrade", "websocket")])
+                                  ("Upgrade", "websocket"),
+                                  ("Sec-WebSocket-Version", "13"),
+                                  ("Sec-WebSocket-Key",
+                                   "dGhlIHNhbXBsZSBub25jZQ==")])
         req = got(servers)
         assert req.get("upgrade") == "websocket", name
         assert req.get("connection").lower() == "upgrade", name
@@ -196,7 +199,8 @@ def test_health_is_the_gateways(ports, servers, sluice):
                 (name != "sluice"), name
             for s in servers:
                 s.seen.clear()
-    for more in ("[route mine]\npath = /health /ping\nupstream = app\n",
+    for more in (f"[route mine]\nhost = {HOST}\npath = /health /ping\n"
+                 "upstream = app\n",
                  "[health]\npath =\n"):
         s = sluice(ours(servers) + more)
         for path in ("/health", "/ping"):
