@@ -382,8 +382,8 @@ describe_request(const struct search *s)
 		sock_peer_text(&via, &s->conn.peer);
 	j = json_pack("{s:o, s:o, s:o, s:o, s:o, s:o}", "method",
 	    api_text(s->req.method), "host", api_text(tunnel ?
-	    s->req.authority : s->x.host), "path",
-	    api_text(tunnel ? STR("") : s->x.path), "query", api_text(s->x.uri.query), "from",
+	    s->req.authority : s->x.host), "path", api_text(tunnel ?
+	    STR("") : s->x.path), "query", api_text(s->x.uri.query), "from",
 	    api_text(text_str(&t)), "proxy", s->x.trusted ?
 	    api_text(text_str(&via)) : json_null());
 	text_fini(&t);
