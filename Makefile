@@ -237,6 +237,7 @@ SRCS_HANDLER = \
 	src/handler/proxy_gather.c \
 	src/handler/proxy_head.c \
 	src/handler/proxy_keep.c \
+	src/handler/proxy_lint.c \
 	src/handler/proxy_pump.c \
 	src/handler/proxy_queue.c \
 	src/handler/proxy_relay.c \
@@ -636,14 +637,21 @@ USERDIR = $(PREFIX)/lib/sysusers.d
 BASHDIR = $(PREFIX)/share/bash-completion/completions
 ZSHDIR = $(PREFIX)/share/zsh/site-functions
 STATEDIR = sed -n 's/^\#define SL_STATEDIR "\(.*\)"$$/\1/p' config.h
+RUNDIR = sed -n 's/^\#define SL_RUNDIR "\(.*\)"$$/\1/p' config.h
 FILL = sed -e 's|@SBINDIR@|$(SBINDIR)|g' -e "s|@STATEDIR@|`$(STATEDIR)`|g"
+# texts name the places that a plain configure chooses
+FILL_TEXT = sed -e 's|/usr/local/etc|$(SYSCONFDIR)|g' \
+	-e 's|--prefix=/usr/local|--prefix=$(PREFIX)|g' \
+	-e "s|/usr/local/var/lib/sluice|`$(STATEDIR)`|g" \
+	-e "s|/run/sluice|`$(RUNDIR)`|g"
 
 do-install: $(PROGS) $(COMPLETION)
 	$(INSTALL) -d $(DESTDIR)$(SBINDIR)
 	$(INSTALL) -m 755 $(B)/sluiced $(B)/sluicectl $(DESTDIR)$(SBINDIR)
 	@for f in man/*.[1-9]; do \
 		d=$(DESTDIR)$(MANDIR)/man$${f##*.}; \
-		$(INSTALL) -d "$$d" && $(INSTALL) -m 644 "$$f" "$$d" || exit 1; \
+		$(INSTALL) -d "$$d" && $(FILL_TEXT) "$$f" >"$$d/$${f##*/}" && \
+		    chmod 644 "$$d/$${f##*/}" || exit 1; \
 		echo "$$f -> $$d"; \
 	done
 	@INSTALL="$(INSTALL)" sh contrib/conffiles.sh install etc \
@@ -657,9 +665,9 @@ do-install: $(PROGS) $(COMPLETION)
 	$(INSTALL) -m 644 contrib/systemd/sysusers.conf \
 	    $(DESTDIR)$(USERDIR)/sluice.conf
 	$(FILL) contrib/logrotate.conf >$(DESTDIR)$(SHAREDIR)/logrotate.conf
+	$(FILL_TEXT) README >$(DESTDIR)$(SHAREDIR)/README
 	@chmod 644 $(DESTDIR)$(UNITDIR)/sluice.service \
-	    $(DESTDIR)$(SHAREDIR)/logrotate.conf
-	$(INSTALL) -m 644 README $(DESTDIR)$(SHAREDIR)
+	    $(DESTDIR)$(SHAREDIR)/logrotate.conf $(DESTDIR)$(SHAREDIR)/README
 	$(INSTALL) -m 644 doc/cookbook/*.md $(DESTDIR)$(SHAREDIR)/cookbook
 	@if test -s $(B)/complete.bash; then \
 		for p in sluiced sluicectl; do \

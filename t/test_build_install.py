@@ -20,6 +20,7 @@ FILES = {
     "lib/systemd/system/sluice.service", "lib/sysusers.d/sluice.conf",
     "share/doc/sluice/logrotate.conf", "share/doc/sluice/README",
     "share/doc/sluice/cookbook/from-nginx-static-site.md",
+    "share/doc/sluice/cookbook/proxies.md",
     "share/bash-completion/completions/sluiced",
     "share/bash-completion/completions/sluicectl",
     "share/zsh/site-functions/_sluice",
@@ -71,6 +72,19 @@ def test_words_are_filled_in(tmp):
     assert f"ExecReload={PREFIX}/sbin/sluicectl reload\n" in unit
     for name in FILES - {"sbin/sluiced", "sbin/sluicectl"}:
         assert not re.search(r"@[A-Z]+@", read(tmp, name)), name
+
+
+def test_texts_name_the_places(tmp):
+    """Manuals and README say where things lie after this install."""
+    install(tmp)
+    with open(f"{ROOT}/config.h", encoding="utf-8") as f:
+        state = re.search(r'define SL_STATEDIR "(.*)"', f.read()).group(1)
+    for name in ("share/man/man5/sluice.conf.5", "share/man/man8/sluiced.8",
+                 "share/doc/sluice/README"):
+        text = read(tmp, name)
+        assert f"{PREFIX}/etc/sluice/sluice.conf" in text, name
+        assert state in text, name
+        assert "/usr/local" not in text.replace(state, ""), name
 
 
 def test_words_of_completion(tmp):

@@ -177,6 +177,52 @@ def test_what_never_reaches_a_route(sluice):
             assert j["answer"]["fail"] == fail, (args, j)
 
 
+TUNNELS = """
+[listener web]
+bind = 127.0.0.1:@port@
+[upstream forward]
+server = 127.0.0.1:7
+[route tunnel]
+method = CONNECT
+host = *.example
+upstream = forward
+[route text]
+method = GET
+respond = 200 no
+[route any]
+path = /*
+upstream = forward
+"""
+
+
+def test_connect(sluice):
+    """Its target is HOST:PORT, and only a route that names it takes it."""
+    s = sluice(TUNNELS)
+    for target in ("a.example:443", "https://a.example",
+                   "http://a.example:443/x"):
+        j = explain(s, "-X", "CONNECT", target)
+        assert j["route"]["name"] == "tunnel", target
+        assert j["request"]["host"] == "a.example:443"
+        assert j["handler"]["name"] == "proxy"
+        assert j["upstream"]["servers"] == ["127.0.0.1:7"]
+    text = s.ctl("explain", "-X", "CONNECT", "a.example:443").stdout
+    assert text.startswith("request   CONNECT a.example:443 from 127.0.0.1\n")
+    for target in ("b.test:443", "b.test:1"):
+        with http.Client(s.port) as c:
+            c.send(http.request("CONNECT", target, host=target))
+            r = c.response("CONNECT")
+        j = explain(s, "-X", "CONNECT", target)
+        assert j["route"] is None
+        assert (r.status, j["answer"]["fail"]) == (405, "connect_refused")
+        assert j["answer"]["allow"] == r.get("allow", "")
+        assert ("any", "method") in [
+            (c["route"], c["failed"]) for c in j["candidates"]]
+    # without a port it is no target, for the gateway neither
+    assert explain(s, "-X", "CONNECT", "a.example")["answer"]["fail"] == \
+        "bad_target"
+    assert s.ctl("explain", "-X", "CONNECT", "/x", ok=False).returncode == 2
+
+
 def test_health(sluice):
     """What [health] answers is told as that, not as the route behind."""
     s = sluice(CONF + "[route named]\npath = /ping\nrespond = 200 mine\n")

@@ -380,6 +380,29 @@ def test_services(sluice, dnsmasq):
         assert who(s) == {"c"}
 
 
+def test_service_with_a_host_that_is_not_there(sluice, dnsmasq):
+    """The others serve; which one is missing is told, and why."""
+    srv = "_http._tcp.app.test"
+    with peers("127.0.0.2") as (one,):
+        d = dnsmasq({"a.test": ["127.0.0.2"]},
+                    srv=[f"{srv},a.test,{one.port},1,5",
+                         f"{srv},gone.test,{one.port},1,5"])
+        s = sluice(conf(d, f"dns+srv://{srv}"))
+        assert who(s) == {"127.0.0.2"}
+        (name,) = names(s)
+        assert (name["state"], name["why"]) == \
+            ("resolved", "gone.test: no such name")
+        assert "gone.test: no such name" in s.ctl("names").stdout
+        # without any host the service is what has failed
+        d.stop()
+        d.start([f"{srv},gone.test,{one.port},1,5"])
+        deadline = Deadline("failing service")
+        while (name := names(s)[0])["state"] != "failing":
+            net.wait_fd(None, min(deadline.left(), 0.05))
+        assert name["why"] == "gone.test: no such name"
+        assert [a["address"] for a in name["addresses"]] == [one.addr]
+
+
 def test_many_names(sluice, dnsmasq):
     """100 names, some of them the same, each with its own server."""
     port = net.free_port()

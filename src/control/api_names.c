@@ -54,12 +54,19 @@ describe(const struct name_use *u)
 	const struct lookup	*l = u->lookup;
 	const char		*why;
 	enum name_state		 state = lookup_state(l, &why);
+	struct text		 t;
+	json_t			*j;
 
-	return json_pack("{s:s, s:s, s:s, s:s, s:o, s:o, s:o, s:o, s:o}",
+	text_init(&t);
+	lookup_why(l, &t);
+	j = json_pack("{s:s, s:s, s:s, s:o, s:o, s:o, s:o, s:o, s:o}",
 	    "upstream", u->upstream, "server", u->text, "state",
-	    state_word(state), "why", why, "since_ms", api_num(l->since_ms),
-	    "again_ms", api_num(lookup_left(l)), "asked", api_num(l->asked),
-	    "failed", api_num(l->failed), "addresses", list_addresses(u));
+	    state_word(state), "why", api_text(text_str(&t)), "since_ms",
+	    api_num(l->since_ms), "again_ms", api_num(lookup_left(l)),
+	    "asked", api_num(l->asked), "failed", api_num(l->failed),
+	    "addresses", list_addresses(u));
+	text_fini(&t);
+	return j;
 }
 
 void

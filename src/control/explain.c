@@ -78,6 +78,34 @@ cut_url(struct str *url, struct str *authority, unsigned *port,
 	return 0;
 }
 
+/*
+ * CONNECT names a host and a port, of a URL or alone.  That port is not the
+ * listener's, so nothing is known of that.
+ */
+static int
+cut_authority(struct arena *a, struct str *url, struct str *authority,
+    unsigned *port, struct err *e)
+{
+	struct str	host;
+	int		given = -1;
+
+	*authority = *url;
+	*port = 0;
+	if (str_find(*url, '/', 0) < 0)
+		return 0;
+	if (cut_url(url, authority, port, e) == -1)
+		return -1;
+	if (*port == 0)
+		return err_set(e, "CONNECT is for HOST:PORT, not for a path");
+	uri_parse_host(*authority, &host, &given);
+	if (given < 0)
+		*authority = arena_fmt(a, "%.*s:%u", STR_FMT(*authority),
+		    *port);
+	*url = *authority;
+	*port = 0;
+	return 0;
+}
+
 /* The address with that port, else the first one. */
 static void
 find_listener(struct search *s, unsigned port)
@@ -343,6 +371,7 @@ add_answer(const struct search *s, enum fail why, uint32_t allow, json_t *j)
 static json_t *
 describe_request(const struct search *s)
 {
+	bool		tunnel = s->req.meth == METHOD_CONNECT;
 	struct text	t, via;
 	json_t		*j;
 
@@ -352,8 +381,9 @@ describe_request(const struct search *s)
 	if (s->x.trusted)
 		sock_peer_text(&via, &s->conn.peer);
 	j = json_pack("{s:o, s:o, s:o, s:o, s:o, s:o}", "method",
-	    api_text(s->req.method), "host", api_text(s->x.host), "path",
-	    api_text(s->x.path), "query", api_text(s->x.uri.query), "from",
+	    api_text(s->req.method), "host", api_text(tunnel ?
+	    s->req.authority : s->x.host), "path", api_text(tunnel ?
+	    STR("") : s->x.path), "query", api_text(s->x.uri.query), "from",
 	    api_text(text_str(&t)), "proxy", s->x.trusted ?
 	    api_text(text_str(&via)) : json_null());
 	text_fini(&t);
@@ -416,6 +446,20 @@ mark_later(struct search *s)
 			json_object_set_new(j, "later", json_true());
 }
 
+/* What takes requests by their path, [health] too, is not asked of these. */
+static void
+route_tunnel(struct search *s, enum fail *why, uint32_t *allow)
+{
+	s->routed = true;
+	s->found = route_explain(s->conf, &s->x, why, allow, &s->trace);
+	if (s->found != NULL && s->found->handler->tunnels)
+		return;
+	s->found = NULL;
+	s->x.allow_more = STR("");
+	*allow = METHODS_ALL;
+	*why = FAIL_CONNECT_REFUSED;
+}
+
 static json_t *
 conclude(struct search *s, enum fail why)
 {
@@ -424,7 +468,10 @@ conclude(struct search *s, enum fail why)
 
 	if (why == FAIL_NONE && s->req.meth == METHOD_TRACE)
 		why = FAIL_TRACE_REFUSED;
-	else if (why == FAIL_NONE && s->x.uri.star)
+	else if (why == FAIL_NONE && s->req.meth == METHOD_CONNECT) {
+		route_tunnel(s, &why, &allow);
+		mark_later(s);
+	} else if (why == FAIL_NONE && s->x.uri.star)
 		why = s->req.meth == METHOD_OPTIONS ? FAIL_NONE :
 		    FAIL_BAD_TARGET;
 	else if (why == FAIL_NONE) {
@@ -455,9 +502,12 @@ ask(struct search *s, const struct explain *q, struct text *head,
 {
 	struct str	target = q->url, authority;
 	unsigned	port;
+	int		rc;
 
-	if (cut_url(&target, &authority, &port, e) == -1 ||
-	    set_peer(s, q->from, e) == -1 ||
+	rc = str_eq(q->method, STR("CONNECT")) ?
+	    cut_authority(s->x.arena, &target, &authority, &port, e) :
+	    cut_url(&target, &authority, &port, e);
+	if (rc == -1 || set_peer(s, q->from, e) == -1 ||
 	    write_head(q, authority, target, head, e) == -1)
 		return -1;
 	find_listener(s, port);

@@ -625,17 +625,42 @@ lookup_members(const struct lookup *l, uint16_t port, struct name_member *v)
 enum name_state
 lookup_state(const struct lookup *l, const char **why)
 {
-	const struct lookup	*host;
+	const struct lookup	*host = NULL;
 
 	*why = l->why;
-	for (unsigned i = 0; i < l->ntarget && l->state == NAME_HELD; i++) {
-		host = l->target[i].host;
-		if (host->state == NAME_HELD)
-			continue;
-		*why = host->why;
-		return host->state;
+	if (l->state != NAME_HELD)
+		return l->state;
+	/* hosts of a service stand in for each other */
+	for (unsigned i = 0; i < l->ntarget; i++) {
+		if (l->target[i].host->state == NAME_HELD)
+			return NAME_HELD;
+		if (host == NULL)
+			host = l->target[i].host;
 	}
-	return l->state;
+	if (host == NULL)
+		return l->state;
+	*why = host->why;
+	return host->state;
+}
+
+void
+lookup_why(const struct lookup *l, struct text *t)
+{
+	const struct lookup	*host;
+	bool			 first = true;
+
+	if (l->state != NAME_HELD) {
+		text_add(t, str_from(l->why));
+		return;
+	}
+	for (unsigned i = 0; i < l->ntarget; i++) {
+		host = l->target[i].host;
+		if (!is_failing(host->state))
+			continue;
+		text_fmt(t, "%s%s: %s", first ? "" : "; ", host->name,
+		    host->why);
+		first = false;
+	}
 }
 
 uint64_t

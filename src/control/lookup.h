@@ -12,6 +12,7 @@
 #define SL_CONTROL_LOOKUP_H
 
 #include "base/map.h"
+#include "base/text.h"
 #include "control/resolver.h"
 #include "up/names.h"
 
@@ -102,8 +103,13 @@ bool lookup_is_new(const struct lookup *);
  */
 unsigned lookup_members(const struct lookup *, uint16_t port,
     struct name_member *);
-/* Why it has none: of a service also what its hosts lack. */
+/*
+ * How it is, and why it has no addresses: a service is as its hosts are if
+ * all of them are missing.
+ */
 enum name_state lookup_state(const struct lookup *, const char **why);
+/* Adds what is wrong with it, of a service with each of its hosts. */
+void lookup_why(const struct lookup *, struct text *);
 /* Milliseconds until it is asked again. */
 uint64_t lookup_left(const struct lookup *);
 

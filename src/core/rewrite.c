@@ -197,6 +197,26 @@ check_auto(struct conf_load *load, const struct conf_obj *obj,
 		    "an asterisk: no path of the route has one");
 }
 
+/* A prefix that no path of the route has is mostly another route's. */
+static void
+check_strip(struct conf_load *load, const struct conf_obj *obj,
+    const struct rewrite *w)
+{
+	const struct route	*r = obj->part[0];
+	const struct conf_item	*it = conf_item(load, obj, "strip_prefix");
+
+	if (it == NULL || r->paths.n == 0 || w->strip.n == 0 ||
+	    str_eq(w->strip, STR("auto")))
+		return;
+	for (size_t i = 0; i < r->paths.n; i++)
+		if (route_path_may_begin(&r->paths.v[i], w->strip))
+			return;
+	diag_at(conf_load_diags(load), DIAG_STRIP_NEVER, &it->vspan, obj,
+	    "strip_prefix", "no path of route \"%.*s\" begins with "
+	    "\"%.*s\": nothing is ever taken off", STR_FMT(obj->name),
+	    STR_FMT(str_sub(w->strip, 0, 80)));
+}
+
 static int
 link_rewrite(struct conf_load *load, struct conf_obj *obj, void *part)
 {
@@ -212,6 +232,8 @@ link_rewrite(struct conf_load *load, struct conf_obj *obj, void *part)
 		    == -1)
 			rc = -1;
 	check_auto(load, obj, r);
+	if (rc == 0)
+		check_strip(load, obj, r);
 	check_slash(load, obj, r);
 	return rc;
 }

@@ -233,6 +233,29 @@ check_connect(struct conf_load *load, const struct route *r)
 	return 0;
 }
 
+/* It has no path; what is compared with the route's is "/". */
+static void
+check_connect_path(struct conf_load *load, const struct route *r)
+{
+	const struct conf_item	*it = conf_item(load, &r->obj, "path");
+	const struct route_path	*p;
+	struct conf_words	 w;
+
+	for (p = r->paths.v; p < r->paths.v + r->paths.n; p++)
+		if (p->kind == ROUTE_REGEX || route_path_is_any(p) ||
+		    (p->kind == ROUTE_EXACT && str_eq(p->text, STR("/"))))
+			return;
+	conf_words_init(&w, load, &r->obj, "method");
+	while (it != NULL && conf_words_next(&w)) {
+		if (!str_eq(w.word, STR("CONNECT")))
+			continue;
+		diag_at(conf_load_diags(load), DIAG_CONNECT_PATH, &it->vspan,
+		    &r->obj, "path", "route \"%.*s\" never takes a CONNECT: "
+		    "none of its paths fits \"/\"", STR_FMT(r->obj.name));
+		return;
+	}
+}
+
 static int
 link_route(struct conf_load *load, struct conf_obj *obj, void *part)
 {
@@ -243,6 +266,7 @@ link_route(struct conf_load *load, struct conf_obj *obj, void *part)
 		r->max_body = settings_limits(conf_load_conf(load))->body;
 	if (choose_handler(load, r) == -1 || check_connect(load, r) == -1)
 		rc = -1;
+	check_connect_path(load, r);
 	if (check_listeners(load, r) == -1)
 		rc = -1;
 	if (read_list(load, r, "host", &r->hosts, read_host) == -1)

@@ -53,6 +53,22 @@ route_path_is_any(const struct route_path *p)
 	    str_eq(p->text, STR("/"));
 }
 
+bool
+route_path_may_begin(const struct route_path *p, struct str s)
+{
+	struct str	rest = p->text, lit, name;
+	bool		more = p->kind == ROUTE_TREE && p->prefix;
+
+	if (p->kind == ROUTE_REGEX)
+		return true;
+	lit = rest;
+	if (p->kind == ROUTE_TREE && p->ncap > 0)
+		more |= route_cut_param(&rest, &lit, &name);
+	if (lit.n < s.n)
+		return more && str_starts(s, lit);
+	return str_starts(lit, s) && (lit.n > s.n ? lit.p[s.n] == '/' : true);
+}
+
 static bool
 is_param_name(struct str s)
 {

@@ -45,6 +45,13 @@ bool route_cut_param(struct str *rest, struct str *lit, struct str *name);
  */
 int route_find_name(const struct route_path *, struct str name);
 
+/*
+ * True if some path that it fits begins with that one, which ends with no
+ * slash, and goes on with a slash or not at all.  A regular expression may
+ * fit anything.
+ */
+bool route_path_may_begin(const struct route_path *, struct str);
+
 /* True for what fits any path at all. */
 bool route_path_is_any(const struct route_path *);
 

@@ -174,8 +174,9 @@ static const struct conf_row sluice_rows[] = {
 		.example = "10.0.0.2, [fd00::2]:5353",
 		.text = "Name servers that are asked for the addresses of "
 		    "servers' names, each with port 53 unless it says "
-		    "another.  Without it: those of /etc/resolv.conf, whose "
-		    "changes are noticed."
+		    "another.  They are addresses, of which localhost is "
+		    "127.0.0.1.  Without it: those of /etc/resolv.conf, "
+		    "whose changes are noticed."
 	}, {
 		.key = "drain.delay", .type = CONF_TIME, .unit = CONF_SECONDS,
 		.off = AT(drain_delay), .def = "0s", .max = DAY_MS,

@@ -17,6 +17,21 @@ count_words(const struct conf_item *items, size_t n)
 	return sum;
 }
 
+/* With everybody trusted everybody says himself who he is. */
+static void
+warn_all(struct conf_load *load, const struct conf_row *row,
+    const struct conf_span *at, struct str word, const struct net *net)
+{
+	bool	all4 = net_is_mapped(net->ip) && net->bits <= 96;
+
+	if (net->unix_peers || (net->bits > 0 && !all4) ||
+	    strcmp(row->key, "trusted_proxies") != 0)
+		return;
+	diag_at(conf_load_diags(load), DIAG_TRUST_ALL, at, NULL, row->key,
+	    "\"%.*s\" is every client there is: each may say that he is "
+	    "another one", STR_FMT(str_sub(word, 0, 80)));
+}
+
 int
 trust_parse(struct conf_load *load, const struct conf_row *row, void *dst,
     const struct conf_item *items, size_t n)
@@ -33,9 +48,12 @@ trust_parse(struct conf_load *load, const struct conf_row *row, void *dst,
 	for (size_t i = 0; i < n; i++)
 		for (rest = items[i].val; str_word(&rest, " \t,", &word);) {
 			why = net_parse(word, &v[t->n++]);
-			if (why == NULL)
-				continue;
 			sp = conf_word_span(&items[i], word);
+			if (why == NULL) {
+				warn_all(load, row, &sp, word,
+				    &v[t->n - 1]);
+				continue;
+			}
 			diag_at(conf_load_diags(load), DIAG_VALUE_PATTERN,
 			    &sp, NULL, row->key, "\"%.*s\": %s",
 			    STR_FMT(str_sub(word, 0, 80)), why);

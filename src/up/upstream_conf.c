@@ -8,6 +8,7 @@
  */
 #include <stdlib.h>
 
+#include "base/map.h"
 #include "base/must.h"
 #include "base/vec.h"
 #include "up/breaker_conf.h"
@@ -28,6 +29,7 @@ struct line {
 	const struct conf_row		*row;
 	const struct conf_item		*item;
 	struct vec			*v;	/* struct server_conf */
+	struct map			*seen;	/* texts of those */
 	size_t				 first;	/* of this line in v */
 };
 
@@ -106,6 +108,20 @@ cut_scheme(const struct line *l, struct str word, struct str *addr, int *port)
 	return 0;
 }
 
+/* W0319: both lines make one server, which has the options of one. */
+static void
+note_server(const struct line *l, struct str word, struct str text)
+{
+	struct conf_span	sp;
+
+	if (map_add(l->seen, text, l->seen) == NULL)
+		return;
+	sp = conf_word_span(l->item, word);
+	diag_at(conf_load_diags(l->load), DIAG_SERVER_TWICE, &sp, NULL,
+	    l->row->key, "\"%.*s\" is named twice, and is one server all "
+	    "the same", STR_FMT(str_sub(word, 0, 80)));
+}
+
 /* A server whose name was read; why: it is refused. */
 static int
 add_name(const struct line *l, struct str word, const char *why,
@@ -114,6 +130,7 @@ add_name(const struct line *l, struct str word, const char *why,
 	if (why != NULL)
 		return fail_word(l, DIAG_SERVER_NAME, word, why);
 	memset(&c->addr, 0, sizeof(c->addr));
+	note_server(l, word, c->text);
 	*(struct server_conf *)vec_push(l->v) = *c;
 	return 0;
 }
@@ -147,6 +164,7 @@ read_addr(const struct line *l, struct str word)
 	sock_text(&t, &c.addr);
 	c.text = arena_dup(conf_load_arena(l->load), text_str(&t));
 	text_fini(&t);
+	note_server(l, word, c.text);
 	*(struct server_conf *)vec_push(l->v) = c;
 	return 0;
 }
@@ -265,12 +283,14 @@ upstream_parse_servers(struct conf_load *load, const struct conf_row *row,
 {
 	struct server_list	*list = dst;
 	struct server_conf	*p;
+	struct map		 seen;
 	struct vec		 v;
 	int			 rc = 0;
 
 	vec_init(&v, sizeof(*p));
+	map_init(&seen, 0);
 	for (size_t i = 0; i < n; i++) {
-		struct line	l = { load, row, &items[i], &v, 0 };
+		struct line	l = { load, row, &items[i], &v, &seen, 0 };
 
 		if (read_line(&l) == -1)
 			rc = -1;
@@ -281,6 +301,7 @@ upstream_parse_servers(struct conf_load *load, const struct conf_row *row,
 			memcpy(p, v.p, v.n * sizeof(*p));
 		*list = (struct server_list){ p, v.n };
 	}
+	map_fini(&seen);
 	vec_fini(&v);
 	return rc;
 }
@@ -318,7 +339,7 @@ parse_balance(struct conf_load *load, const struct conf_row *row, void *dst,
     const struct conf_item *items, size_t n)
 {
 	const struct conf_item	*it = &items[n - 1];
-	struct line		 l = { load, row, it, NULL, 0 };
+	struct line		 l = { load, row, it, NULL, NULL, 0 };
 	struct str		 name = balance_word(&l, it->val);
 
 	for (size_t i = 0; balancers[i] != NULL; i++)

@@ -1,0 +1,81 @@
+/*
+ * What is odd about where a route forwards to.  Builder and tools.
+ *
+ * Whether an address is this machine's own is known of loopback alone:
+ * the configuration may be checked on another machine than it is for.
+ */
+#include "handler/proxy_lint.h"
+
+#include "core/listener.h"
+#include "core/route.h"
+
+static bool
+is_loopback(const struct sock_addr *a)
+{
+	if (a->u.sa.sa_family == AF_INET)
+		return ntohl(a->u.in4.sin_addr.s_addr) >> 24 == IN_LOOPBACKNET;
+	return a->u.sa.sa_family == AF_INET6 &&
+	    IN6_IS_ADDR_LOOPBACK(&a->u.in6.sin6_addr);
+}
+
+/* "::" accepts connections of both families. */
+static bool
+is_any_for(const struct sock_addr *bind, const struct sock_addr *to)
+{
+	if (bind->u.sa.sa_family == AF_INET)
+		return to->u.sa.sa_family == AF_INET &&
+		    bind->u.in4.sin_addr.s_addr == INADDR_ANY;
+	return bind->u.sa.sa_family == AF_INET6 &&
+	    IN6_IS_ADDR_UNSPECIFIED(&bind->u.in6.sin6_addr);
+}
+
+static bool
+reaches(const struct sock_addr *bind, const struct sock_addr *to)
+{
+	if (sock_eq(bind, to))
+		return true;
+	return is_loopback(to) && is_any_for(bind, to) &&
+	    sock_port(bind) == sock_port(to);
+}
+
+/* The listener of the route that an address leads to, or NULL. */
+static const struct listener_conf *
+find_listener(struct conf_load *load, const struct route *r,
+    const struct sock_addr *to)
+{
+	struct conf_objs		 all;
+	const struct listener_conf	*l;
+
+	all = conf_all(conf_load_conf(load), &listener_section);
+	for (size_t i = 0; i < all.n; i++) {
+		l = all.v[i]->part[0];
+		if (!route_has_listener(r, l->obj.name))
+			continue;
+		for (size_t k = 0; k < l->nbind; k++)
+			if (reaches(&l->bind[k], to))
+				return l;
+	}
+	return NULL;
+}
+
+void
+proxy_lint_loop(struct conf_load *load, const struct conf_obj *obj,
+    const struct upstream_conf *up, const struct conf_item *because)
+{
+	const struct listener_conf	*l;
+	const struct server_conf	*s;
+
+	for (s = up->servers.v; s < up->servers.v + up->servers.n; s++) {
+		l = s->name.n > 0 ? NULL :
+		    find_listener(load, obj->part[0], &s->addr);
+		if (l == NULL)
+			continue;
+		diag_at(conf_load_diags(load), DIAG_SERVER_SELF,
+		    &because->vspan, obj, because->row->key,
+		    "server \"%.*s\" is listener \"%.*s\" of this gateway, "
+		    "which route \"%.*s\" is for: requests go round in "
+		    "circles", STR_FMT(s->text), STR_FMT(l->obj.name),
+		    STR_FMT(obj->name));
+		return;
+	}
+}

@@ -1,0 +1,17 @@
+/*
+ * What is odd about where a route forwards to.  Builder and tools.
+ */
+#ifndef SL_HANDLER_PROXY_LINT_H
+#define SL_HANDLER_PROXY_LINT_H
+
+#include "up/upstream.h"
+
+/*
+ * W0320 if a server of the route's upstream is a listener of this gateway
+ * that the route is for: what it forwards there comes back to it.  because:
+ * the assignment that chose the upstream.
+ */
+void proxy_lint_loop(struct conf_load *, const struct conf_obj *route,
+    const struct upstream_conf *, const struct conf_item *because);
+
+#endif
