@@ -1,5 +1,4 @@
 """Log files are rotated, compressed and removed; each line is there once."""
-import gzip
 import os
 import re
 import signal
@@ -7,6 +6,7 @@ import signal
 import pytest
 
 from lib import http, net, site
+from lib.logs import lines, names
 
 CONF = site.CONF + """
 [log]
@@ -30,27 +30,6 @@ def send(s, first, count):
             c.send(http.request("GET", f"/hello?n={n}&{FILL}"))
             assert c.response().status == 200
     return first + count
-
-
-def names(s):
-    top = os.path.join(s.dir, "log")
-    return sorted(os.listdir(top)) if os.path.isdir(top) else []
-
-
-def read(s, name):
-    path = os.path.join(s.dir, "log", name)
-    with (gzip.open if name.endswith(".gz") else open)(path, "rb") as f:
-        return f.read().decode()
-
-
-def lines(s):
-    """Of all files; a plain one whose .gz is there, too, counts once."""
-    have = names(s)
-    out = []
-    for name in have:
-        if not name.endswith(".tmp") and name + ".gz" not in have:
-            out += read(s, name).splitlines()
-    return out
 
 
 def numbers(s):

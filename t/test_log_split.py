@@ -1,14 +1,14 @@
 """With format common or combined the lines of processes have a file of
 their own, and all that holds for the one file holds for both."""
-import gzip
 import os
 import re
 import signal
 
 import pytest
 
-from lib import http, net, site
+from lib import http, logs, net, site
 from lib.disk import limit
+from lib.logs import names
 
 CLF = re.compile(r'127\.0\.0\.1 - - \[[^]]+\] "GET \S+ HTTP/1\.1" 200 \d+')
 LINE = re.compile(r"\S+Z (debug|info|warning|error) [a-z]+( \d+)?: ")
@@ -36,21 +36,8 @@ def send(s, first, count, pad=""):
     return first + count
 
 
-def names(s):
-    return sorted(os.listdir(os.path.join(s.dir, "log")))
-
-
 def lines(s, like):
-    """Of the files so named; a plain one whose .gz is there counts once."""
-    have, out = names(s), []
-    for name in have:
-        if not re.match(like, name) or name.endswith(".tmp") or \
-                name + ".gz" in have:
-            continue
-        path = os.path.join(s.dir, "log", name)
-        with (gzip.open if name.endswith(".gz") else open)(path, "rb") as f:
-            out += f.read().decode().splitlines()
-    return out
+    return logs.lines(s, lambda name: re.match(like, name))
 
 
 def numbers(s, like="access"):
