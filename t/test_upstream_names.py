@@ -14,39 +14,9 @@ import pytest
 from lib import dns, http, net, wire, ws
 from lib.cmd import run
 from lib.dns import A, AAAA, SRV, Dnsmasq, Scripted
+from lib.named import addresses, conf, names, peers, resolved, who
 from lib.net import Deadline
 from lib.peer import Peer, hold, respond
-
-CONF = """
-[sluice]
-resolver = {dns}
-{top}
-[listener web]
-bind = 127.0.0.1:@port@
-[upstream app]
-server = {server}
-balance = round_robin
-{more}
-[route all]
-path = /*
-upstream = app
-"""
-
-
-def conf(name_server, server, more="", top=""):
-    return CONF.format(dns=getattr(name_server, "addr", name_server),
-                       server=server, more=more, top=top)
-
-
-@contextlib.contextmanager
-def peers(*hosts):
-    """Servers on one port of several addresses, which say who they are."""
-    port = net.free_port()
-    with contextlib.ExitStack() as stack:
-        yield [stack.enter_context(Peer(
-            host=h, port=port, default=respond(body=h.encode())))
-            for h in hosts]
-
 
 @pytest.fixture
 def dnsmasq(tmp):
@@ -64,24 +34,6 @@ def dnsmasq(tmp):
 def script():
     with contextlib.ExitStack() as stack:
         yield lambda *a, **kw: stack.enter_context(Scripted(*a, **kw))
-
-
-def names(s):
-    return json.loads(http.get(s.control, "/v1/names").body)["names"]
-
-
-def addresses(s, server):
-    found = [n for n in names(s) if n["server"] == server]
-    return [a["address"] for a in found[0]["addresses"]]
-
-
-def who(s, n=4):
-    """The servers of so many requests, each on a connection of its own."""
-    return {http.get(s.port, "/").text for _ in range(n)}
-
-
-def resolved(s, word="resolved", count=1):
-    return s.wait_stderr(rf"server \".*\": {word}: ", count)
 
 
 # --- a real name server ---

@@ -15,11 +15,10 @@ import subprocess
 import threading
 
 from lib import http, net, wire
+from lib.bench import build
 from lib.cmd import pss
 
 SCALE = float(os.environ.get("SOAK_SCALE", "1"))
-TOP = os.path.dirname(os.path.dirname(os.path.dirname(
-    os.path.abspath(__file__))))
 N = max(int(1000 * SCALE), 20)      # of each kind
 SIZE = 100 << 20
 WORKERS = 2
@@ -147,13 +146,6 @@ class Slow(threading.Thread):
         self.join()
         for s in self.socks:
             s.close()
-
-
-def build(tmp, name):
-    out = os.path.join(tmp, name)
-    subprocess.run(["cc", "-O2", "-D_GNU_SOURCE", "-o", out,
-                    f"{TOP}/contrib/bench/{name}.c"], check=True)
-    return out
 
 
 def p99(load, port):

@@ -13,12 +13,11 @@ import subprocess
 import pytest
 
 from lib import http, net
+from lib.bench import build
 
 SCALE = float(os.environ.get("SOAK_SCALE", "1"))
 SECONDS = max(60 * SCALE, 5)
 EVERY = 0.5
-TOP = os.path.dirname(os.path.dirname(os.path.dirname(
-    os.path.abspath(__file__))))
 
 CONF = """
 [sluice]
@@ -41,13 +40,6 @@ path = /1k {more}
 upstream = app
 timeout.total = {total}s
 """
-
-
-def build(tmp, name):
-    out = os.path.join(tmp, name)
-    subprocess.run(["cc", "-O2", "-D_GNU_SOURCE", "-o", out,
-                    f"{TOP}/contrib/bench/{name}.c"], check=True)
-    return out
 
 
 def origin(program, procs):
