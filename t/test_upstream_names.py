@@ -18,6 +18,7 @@ from lib.named import addresses, conf, names, peers, resolved, who
 from lib.net import Deadline
 from lib.peer import Peer, hold, respond
 
+
 @pytest.fixture
 def dnsmasq(tmp):
     made = []
