@@ -100,10 +100,10 @@ SRCS_HTTP = \
 
 # codec: HTTP versions, both sides of the waist
 SRCS_CODEC = \
+	src/codec/h1/h1_blame.c \
 	src/codec/h1/h1_body.c \
 	src/codec/h1/h1_chunk.c \
 	src/codec/h1/h1_client.c \
-	src/codec/h1/h1_blame.c \
 	src/codec/h1/h1_field.c \
 	src/codec/h1/h1_inbuf.c \
 	src/codec/h1/h1_outq.c \

@@ -4,6 +4,7 @@
 #include <check.h>
 #include <stdio.h>
 
+#include "core/listener.h"
 #include "handler/proxy.h"
 
 /* a [route] with the proxy's keys alone */
@@ -19,7 +20,7 @@ static const struct conf_group *const	 groups[] = { &own, &proxy_group,
 static const struct conf_section	 t_route = { .type = "route",
 	.named = true, .groups = groups, .text = "Routes." };
 static const struct conf_section *const	 sections[] = { &t_route,
-	&upstream_section, NULL };
+	&listener_section, &upstream_section, NULL };
 
 static struct conf_load	*load;
 static struct arena	 arena;
