@@ -98,6 +98,17 @@ SRCS_HTTP = \
 	src/http/uri.c \
 	src/http/waist.c
 
+# tls: certificates, policies
+SRCS_TLS = \
+	src/tls/cert.c \
+	src/tls/cert_cache.c \
+	src/tls/cert_conf.c \
+	src/tls/cert_examine.c \
+	src/tls/cert_file.c \
+	src/tls/cert_names.c \
+	src/tls/cert_read.c \
+	src/tls/pem.c
+
 # codec: HTTP versions, both sides of the waist
 SRCS_CODEC = \
 	src/codec/h1/h1_blame.c \
@@ -395,7 +406,7 @@ ALL_LDFLAGS = $(LDFLAGS_OS) $(LF_$(V)) $(LDFLAGS_USER)
 
 COMMON = $(SRCS_BASE) $(SRCS_OS) $(SRCS_EV_$(EV)) $(SRCS_SYS_$(SYS)) \
 	$(SRCS_CONF) $(SRCS_IO) \
-	$(SRCS_HTTP) $(SRCS_CODEC) $(SRCS_CORE) $(SRCS_UP) $(SRCS_FILTER) \
+	$(SRCS_HTTP) $(SRCS_TLS) $(SRCS_CODEC) $(SRCS_CORE) $(SRCS_UP) $(SRCS_FILTER) \
 	$(SRCS_HANDLER) $(SRCS_CONTROL) $(SRCS_REGISTRY)
 
 # tests need no line here: every t/unit/test_X.c and t/fuzz/fuzz_X.c is one

@@ -17,6 +17,7 @@
 #include "core/settings.h"
 #include "handler/proxy.h"
 #include "handler/static.h"
+#include "tls/cert.h"
 #include "up/breaker.h"
 #include "up/fail_count.h"
 #include "up/names.h"
@@ -33,6 +34,7 @@ const struct conf_section *const conf_sections[] = {
 	&log_section,
 	&board_section,
 	&health_section,
+	&cert_section,
 	&listener_section,
 	&upstream_section,
 	&route_section,

@@ -39,6 +39,36 @@ conf_one(const struct conf *c, const struct conf_section *s)
 	return all.v[0];
 }
 
+static const struct conf_row *
+find_row(const struct conf_group *g, const char *key)
+{
+	for (const struct conf_row *r = g->rows; r->key != NULL; r++)
+		if (strcmp(r->key, key) == 0)
+			return r;
+	return NULL;
+}
+
+const void *
+conf_value(const struct conf *c, const char *type, const char *key)
+{
+	const struct conf_section	*s;
+	const struct conf_row		*r;
+	size_t				 i;
+
+	for (i = 0; strcmp(c->sections[i]->type, type) != 0; i++)
+		must(c->sections[i + 1] != NULL);
+	s = c->sections[i];
+	must(!s->named);
+	for (size_t j = 0; s->groups[j] != NULL; j++) {
+		r = find_row(s->groups[j], key);
+		if (r != NULL)
+			return (const char *)c->objs[i].v[0]->part[j] +
+			    r->off;
+	}
+	must(!"a key of the section");
+	return NULL;
+}
+
 const void *
 conf_find(const struct conf *c, const struct conf_section *s,
     struct str name)

@@ -49,6 +49,13 @@ struct conf_objs conf_all(const struct conf *, const struct conf_section *);
 /* A singleton: always there, with defaults if no file names it. */
 const void *conf_one(const struct conf *, const struct conf_section *);
 
+/*
+ * A singleton's value by the words of the file, as its row's type has it:
+ * for floors below the module that the section is of.  It must exist.
+ */
+const void *conf_value(const struct conf *, const char *type,
+    const char *key);
+
 /* An object by name, or NULL. */
 const void *conf_find(const struct conf *, const struct conf_section *,
     struct str name);

@@ -221,6 +221,12 @@ conf_load_arena(struct conf_load *l)
 	return l->out;
 }
 
+struct arena *
+conf_load_secret(struct conf_load *l)
+{
+	return l->keys != NULL ? l->keys : l->out;
+}
+
 struct diags *
 conf_load_diags(struct conf_load *l)
 {

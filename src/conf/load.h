@@ -91,6 +91,8 @@ void conf_load_keys(struct conf_load *, struct arena *keys);
 
 /* --- for parse, link and done functions of modules --- */
 struct arena *conf_load_arena(struct conf_load *);	/* = out */
+/* Where what nobody but workers may see is kept; out if keys was not set. */
+struct arena *conf_load_secret(struct conf_load *);
 struct diags *conf_load_diags(struct conf_load *);
 const struct conf_opts *conf_load_opts(const struct conf_load *);
 struct conf *conf_load_conf(struct conf_load *);

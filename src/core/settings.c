@@ -15,6 +15,7 @@
 #include "config.h"
 #include "core/log_conf.h"
 #include "os/place.h"
+#include "tls/cert.h"
 
 #define AT(member)	offsetof(struct settings, member)
 #define AT_LIMITS(member)	offsetof(struct settings_limits, member)
@@ -222,7 +223,7 @@ static const struct conf_group sluice_group = {
 	"sluice", sluice_rows, sizeof(struct settings), link_sluice
 };
 static const struct conf_group *const sluice_groups[] = {
-	&sluice_group, NULL
+	&sluice_group, &cert_sluice_group, NULL
 };
 const struct conf_section settings_section = {
 	.type = "sluice", .groups = sluice_groups,
@@ -323,7 +324,7 @@ static const struct conf_group limits_group = {
 	"limits", limits_rows, sizeof(struct settings_limits), link_limits
 };
 static const struct conf_group *const limits_groups[] = {
-	&limits_group, NULL
+	&limits_group, &cert_limits_group, NULL
 };
 const struct conf_section limits_section = {
 	.type = "limits", .groups = limits_groups,

@@ -7,6 +7,7 @@ from index import modules
 
 FLOORS = {
     "base": 0, "os": 1, "conf": 1, "io": 2, "http": 3, "codec": 4,
+    "tls": 4,
     "core": 5, "up": 5, "filter": 6, "handler": 6, "cache": 6, "auth": 6,
     "store": 6, "tunnel": 7, "control": 7, "main": 8, "cli": 8,
     "registry": 9,

@@ -1,0 +1,19 @@
+/*
+ * [cert NAME] as the configuration has it.  Builder and -t.
+ */
+#ifndef SL_TLS_CERT_CONF_H
+#define SL_TLS_CERT_CONF_H
+
+#include "tls/cert.h"
+
+struct cert_conf {
+	struct conf_obj		obj;
+	struct str		cert;
+	struct str		key;		/* "": in cert */
+	struct str		passphrase;	/* of the keys' file */
+	struct str		directory;	/* in place of both */
+	struct conf_list	names;
+	bool			fallback;	/* default */
+};
+
+#endif
