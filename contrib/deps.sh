@@ -24,6 +24,7 @@ for what; do
 			want="$want gcc libc6-dev" ;;
 	check)	want="$want check python3 python3-pytest goaccess"
 		want="$want python3-websockets nodejs node-ws"
+		want="$want python3-cryptography openssl"
 		want="$want dnsmasq-base nginx-light haproxy curl strace"
 		want="$want valgrind systemd zsh" ;;
 	lint)	want="$want python3 mandoc shellcheck cppcheck" ;;

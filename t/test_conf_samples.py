@@ -24,9 +24,12 @@ def read(sample):
 
 
 def keys(text):
-    """{type: keys set} of a sample, [defaults TYPE] as TYPE."""
+    """{type: keys set} of a sample, [defaults TYPE] as TYPE.
+
+    #key = value, without a blank, is a setting that waits for its files.
+    """
     out, type_ = {}, None
-    for line in text.splitlines():
+    for line in re.sub("^#(?! )", "", text, flags=re.M).splitlines():
         if m := re.match(r"\[(?:defaults )?(\w+)", line):
             type_ = m.group(1)
             out.setdefault(type_, set())

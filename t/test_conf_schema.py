@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from lib import conf
+from lib import certs, conf
 from lib.conf import effective, parse, write
 
 TOP = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
@@ -51,7 +51,9 @@ class Full:
     def __init__(self, tmp):
         self.tmp, self.lines, self.at = tmp, [], []
         for type_, sect in SCHEMA.items():
-            if type_ != "route":
+            if type_ == "cert":
+                self.certs(sect["keys"])
+            elif type_ != "route":
                 name = {"upstream": row_of("route", "upstream")["example"],
                         "listener": row_of("route", "listener")["example"]
                         }.get(type_, "one") if sect["named"] else ""
@@ -59,6 +61,18 @@ class Full:
         for own, more in routes():
             self.section("route", f"by-{own['key']}", [own, *more])
         self.text = "\n".join(self.lines) + "\n"
+
+    def certs(self, rows):
+        """A pair of files or a directory of them, with what goes with it."""
+        made = certs.Cert("a.example", "*.a.example")
+        paths = dict(zip(("cert", "key"), made.write(self.tmp, "one")))
+        paths["passphrase"] = "open it"
+        alone = [row for row in rows if row["key"] == "directory"]
+        self.section("cert", "one", [
+            {**row, "example": paths.get(row["key"], row["example"]),
+             "type": "string" if row["key"] in paths else row["type"]}
+            for row in rows if row not in alone])
+        self.section("cert", "more", alone)
 
     def section(self, type_, name, rows):
         head = f"{type_} {name}".strip()

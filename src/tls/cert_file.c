@@ -39,18 +39,18 @@ cert_file_read(const char *path, struct cert_file *f, struct err *e)
 
 	f->text = STR_NONE;
 	if (fd == -1)
-		return err_set(e, "%s", strerror(errno));
+		return err_sys(e, "cannot be read");
 	if (fstat(fd, &f->st) == -1 || !S_ISREG(f->st.st_mode)) {
-		err_set(e, "this is no file");
+		err_set(e, "is no file");
 	} else if (f->st.st_size > FILE_MAX) {
-		err_set(e, "it has more than 1 MiB");
+		err_set(e, "has more than 1 MiB");
 	} else {
 		size = (size_t)f->st.st_size;
 		buf = must_alloc(size + 1);
 		rc = read_all(fd, buf, size, &n);
 		f->text = str_make(buf, n);
 		if (rc == -1)
-			err_set(e, "%s", strerror(errno));
+			err_sys(e, "cannot be read");
 	}
 	close(fd);
 	return rc;
@@ -83,7 +83,7 @@ cert_file_list(const char *dir, struct vec *names, struct err *e)
 
 	vec_init(names, sizeof(struct str));
 	if (d == NULL)
-		return err_set(e, "%s", strerror(errno));
+		return err_sys(e, "cannot be read");
 	while ((ent = readdir(d)) != NULL) {
 		s = str_from(ent->d_name);
 		if (s.p[0] == '.' || (!str_ends(s, STR(".crt")) &&

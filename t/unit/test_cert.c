@@ -52,7 +52,7 @@ START_TEST(what_is_wrong)
 	cert_env_says(&t, "[cert a]\ncert = a.crt\nkey = b.key\n", true,
 	    "b.key\" has the key of another certificate");
 	cert_env_says(&t, "[cert a]\ncert = none.crt\n", true,
-	    "none.crt\" No such file or directory");
+	    "none.crt\" cannot be read: No such file or directory");
 	cert_env_says(&t, "[cert a]\ncert = a.crt\n", true,
 	    "a.crt\" has no private key in PEM");
 	cert_env_says(&t, "[cert a]\ncert = a.key\nkey = a.key\n", true,
