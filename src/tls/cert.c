@@ -62,7 +62,7 @@ tls_cert_select(struct tls_store *s, SSL *ssl, struct str sni,
 	int			set = 0;
 
 	if (!tls_certs_find(s->certs, sni, &choice)) {
-		*why = FAIL_MISDIRECTED;
+		*why = FAIL_TLS_UNKNOWN_NAME;
 		return -1;
 	}
 	for (int i = 0; i < TLS_NKIND; i++)
@@ -71,6 +71,6 @@ tls_cert_select(struct tls_store *s, SSL *ssl, struct str sni,
 			set++;
 	if (set > 0)
 		return 0;
-	*why = FAIL_INTERNAL;
+	*why = FAIL_TLS_FAILED;
 	return -1;
 }
