@@ -8,9 +8,8 @@
 #include "base/must.h"
 #include "core/board.h"
 #include "core/listener_limit.h"
+#include "core/version.h"
 #include "io/proxy_proto.h"
-
-#define SAY_MS	10000	/* between two lines of a listener */
 
 /* of serve.codecs, whose memory the codec takes over */
 struct greet {
@@ -40,28 +39,6 @@ drop(struct greet *g)
 	slab_put(&c->listener->serve->codecs, g);
 }
 
-static void
-say(struct listener *l, const struct sock_peer *peer, enum fail why,
-    const char *more)
-{
-	uint64_t	now = ev_ms(l->serve->ev);
-	struct text	t;
-	char		buf[64];
-
-	if (l->greet_said_ms != 0 && now - l->greet_said_ms < SAY_MS) {
-		l->greet_unsaid++;
-		return;
-	}
-	text_init_fixed(&t, buf, sizeof(buf));
-	sock_peer_text(&t, peer);
-	log_warn(&self->lc, "listener \"%.*s\": %.*s: closed: %s: %s; %u "
-	    "more lines of this were left out", STR_FMT(l->name),
-	    STR_FMT(text_str(&t)), fail_row(why)->name, more,
-	    l->greet_unsaid);
-	l->greet_said_ms = now;
-	l->greet_unsaid = 0;
-}
-
 /* Nobody can be answered: it is not known in which language. */
 static void
 refuse(struct greet *g, enum fail why, const char *more)
@@ -72,7 +49,7 @@ refuse(struct greet *g, enum fail why, const char *more)
 	if (why != FAIL_NONE) {
 		stat_add(STAT_FAIL(why), 1);
 		last_note(why, &nobody, ev_wall_ms(loop_of(g)));
-		say(c->listener, &c->peer, why, more);
+		listener_say(c->listener, &c->peer, why, more);
 	}
 	drop(g);
 	io_close(&c->io, false);
@@ -116,7 +93,7 @@ begin(struct greet *g, const struct proxy_proto *p)
 		return;
 	}
 	drop(g);
-	conn_begin(c);
+	version_start(c, STR(""));
 }
 
 static void
