@@ -26,7 +26,8 @@ struct tls_policy {
 	SSL_CTX		*ctx;		/* own */
 	uint64_t	 digest;
 	unsigned	 refs;
-	struct str	 alpn;		/* const */
+	struct str	 alpn;		/* of room */
+	char		 room[TLS_ALPN_MAX];
 };
 
 /* --- what a client says first --- */
@@ -220,7 +221,10 @@ tls_policy_new(const struct tls_policy_conf *c, struct str alpn,
 	const struct words	*bad;
 
 	p->refs = 1;
-	p->alpn = alpn;
+	must(alpn.n <= sizeof(p->room));
+	if (alpn.n > 0)
+		memcpy(p->room, alpn.p, alpn.n);
+	p->alpn = str_make(p->room, alpn.n);
 	p->digest = tls_policy_digest(c, alpn);
 	p->ctx = SSL_CTX_new(TLS_server_method());
 	must(p->ctx != NULL);
