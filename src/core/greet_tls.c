@@ -245,6 +245,9 @@ greet_tls_start(struct greet *g)
 	struct listener	*l = g->c->listener;
 
 	g->tls = GREET_HELLO;
+	/* the header's time is over */
+	ev_timer_off(l->serve->ev, &g->timer);
+	ev_cancel(&g->wait.task);
 	timer_init(&g->timer, on_timer);
 	ev_task_init(&g->wait.task, on_task);
 	g->c->io.on = on_io;
