@@ -35,6 +35,7 @@ SRCS_OS = \
 	src/os/log.c \
 	src/os/net.c \
 	src/os/notify.c \
+	src/os/pid.c \
 	src/os/place.c \
 	src/os/proc.c \
 	src/os/ring.c \
@@ -109,7 +110,8 @@ SRCS_TLS = \
 	src/tls/cert_names.c \
 	src/tls/cert_read.c \
 	src/tls/pem.c \
-	src/tls/policy.c
+	src/tls/policy.c \
+	src/tls/ticket.c
 
 # codec: HTTP versions, both sides of the waist
 SRCS_CODEC = \
@@ -642,11 +644,14 @@ SHARED_openat2.so = -shared -fPIC
 
 do-bench-tools: $(BENCH_TOOLS)
 
-$(BENCH_TOOLS): contrib/bench/load.c contrib/bench/origin.c \
+MORE_load = contrib/bench/load_tls.c $(CFLAGS_LIBS) $(LDLIBS)
+
+$(BENCH_TOOLS): contrib/bench/load.c contrib/bench/load_tls.c \
+		contrib/bench/load_tls.h contrib/bench/origin.c \
 		contrib/bench/openat2.c config.mk
 	@mkdir -p $(@D)
 	@$(CC) -std=c11 -D_GNU_SOURCE $(WARN) -O2 $(SHARED_$(@F)) -o $@ \
-	    contrib/bench/`basename $@ .so`.c
+	    contrib/bench/`basename $@ .so`.c $(MORE_$(@F))
 
 do-bench: $(PROGS) $(BENCH_TOOLS)
 	@$(PYTHON) contrib/bench/bench.py --build $(B) --rounds $(ROUNDS) \
