@@ -194,6 +194,8 @@ SRCS_UP = \
 	src/up/outlier.c \
 	src/up/outlier_sweep.c \
 	src/up/pool.c \
+	src/up/pool_conn.c \
+	src/up/pool_dial.c \
 	src/up/probe.c \
 	src/up/probe_conf.c \
 	src/up/probe_regex.c \
