@@ -364,7 +364,7 @@ new_server(struct linker *l, struct str upstream, struct str addr,
 	    shm_grow(l->shm, &board_servers_live, i + 1, e) == -1 ||
 	    shm_grow(l->shm, &board_probes, i + 1, e) == -1 ||
 	    use_grow(l->shm, i + 1, e) == -1 ||
-	    breaker_grow(l->shm, i, 0, e) == -1)
+	    breaker_grow(l->shm, i + 1, e) == -1)
 		return NULL;
 	must(upstream.n <= sizeof(s->upstream) && addr.n <= sizeof(s->addr));
 	memcpy(s->upstream, upstream.p, upstream.n);
@@ -385,7 +385,7 @@ new_server(struct linker *l, struct str upstream, struct str addr,
 	/* its tag goes with all else: who has an old one counts nowhere */
 	memset((void *)live, 0, sizeof(*live));
 	atomic_store(&live->tag, tag);
-	must(breaker_grow(l->shm, i, tag, NULL) == 0);
+	breaker_begin(l->shm, i, tag);
 	atomic_store(&s->tag, tag);
 	return s;
 }
