@@ -88,7 +88,7 @@ find_members(struct pick_view *v)
 			    v->up->obj.name, c->text));
 		else
 			add_row(v, upstream_rows_server(&rows,
-			    v->up->obj.name, &c->addr));
+			    v->up->obj.name, c->text));
 	}
 	upstream_rows_close(&rows);
 	if (v->rows.n > 0)

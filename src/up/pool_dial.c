@@ -203,6 +203,7 @@ on_race(struct timer *t)
 	struct server		*s = members_other(w->server, w->tried);
 	struct serve		*serve = w->server->upstream->serve;
 	uint32_t		 word = s == NULL ? 0 : server_lease(s);
+	struct sock_addr	 a;
 	struct up_conn		*c;
 	bool			 done;
 	int			 fd;
@@ -212,7 +213,8 @@ on_race(struct timer *t)
 	    (word != 0 && !lease_take(serve->lease, word - 1)))
 		return;
 	c = pool_conn_new(s, word);
-	fd = sock_dial(&s->addr, &done, NULL);
+	server_addr(s, &a);
+	fd = sock_dial(&a, &done, NULL);
 	if (fd == -1 || io_sock_open(&c->io, serve->ev, fd, 0, on_dialled,
 	    NULL) == -1) {
 		if (fd != -1)
@@ -231,6 +233,7 @@ pool_dial_start(struct pool_wait *w)
 {
 	struct server	*s = w->server;
 	struct serve	*serve = s->upstream->serve;
+	struct sock_addr a;
 	struct up_conn	*c;
 	bool		 done;
 	int		 fd;
@@ -241,8 +244,9 @@ pool_dial_start(struct pool_wait *w)
 		ev_timer(serve->ev, &w->deadline, w->connect_ms);
 	c = pool_conn_new(s, w->lease);
 	w->lease = 0;
+	server_addr(s, &a);
 	errno = EMFILE;
-	fd = FAULT("dial_full") ? -1 : sock_dial(&s->addr, &done, NULL);
+	fd = FAULT("dial_full") ? -1 : sock_dial(&a, &done, NULL);
 	if (fd == -1) {
 		refuse_dial(c, w, "connect", errno);
 		return;

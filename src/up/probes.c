@@ -214,7 +214,8 @@ find_addr(const struct watched *s, struct sock_addr *a, struct str *host,
 {
 	*host = s->conf->text;
 	if (!s->named) {
-		*a = s->conf->addr;
+		if (sock_parse(s->conf->text, -1, a, NULL) == -1)
+			return false;
 		if (a->u.sa.sa_family == AF_UNIX)
 			*host = STR("localhost");
 		return true;

@@ -58,15 +58,9 @@ struct row_no {
 
 /* The address as rows have it: a unix path without "unix:". */
 static struct str
-addr_text(const struct sock_addr *a, char *buf, size_t size)
+row_addr(struct str s)
 {
-	struct text	t;
-	struct str	s;
-
-	text_init_fixed(&t, buf, size);
-	sock_text(&t, a);
-	s = text_str(&t);
-	if (a->u.sa.sa_family == AF_UNIX)
+	if (str_starts(s, STR("unix:")))
 		s = str_sub(s, sizeof("unix:") - 1, s.n);
 	return str_sub(s, 0, 108);
 }
@@ -194,14 +188,13 @@ upstream_rows_close(struct upstream_rows *r)
 
 int64_t
 upstream_rows_server(const struct upstream_rows *r, struct str upstream,
-    const struct sock_addr *a)
+    struct str addr)
 {
 	char			 key[KEY_MAX];
-	char			 addr[128];
 	const struct row_no	*no;
 
 	no = map_find(&r->servers, make_key(key, upstream,
-	    addr_text(a, addr, sizeof(addr))));
+	    row_addr(addr)));
 	return no == NULL ? -1 : (int64_t)no->i;
 }
 
@@ -391,21 +384,20 @@ new_server(struct linker *l, struct str upstream, struct str addr,
 }
 
 int64_t
-rows_link(struct linker *l, struct str upstream, const struct sock_addr *a,
+rows_link(struct linker *l, struct str upstream, struct str addr,
     const struct row_want *want, struct err *e)
 {
 	char			 key[KEY_MAX];
-	char			 buf[128];
-	struct str		 addr = addr_text(a, buf, sizeof(buf));
 	int64_t			 at;
 	bool			 fresh;
 	struct board_server	*s;
 
-	at = upstream_rows_server(&l->rows, upstream, a);
+	at = upstream_rows_server(&l->rows, upstream, addr);
 	fresh = at < 0;
 	if (!fresh)
 		s = shm_row(l->shm, &board_servers, (uint32_t)at);
 	else {
+		addr = row_addr(addr);
 		s = new_server(l, upstream, addr, want, e);
 		if (s == NULL)
 			return -1;
@@ -432,7 +424,7 @@ link_server(struct linker *l, struct str upstream,
 
 	if (c->name.n > 0)
 		return names_link(l, upstream, c, e);
-	at = rows_link(l, upstream, &c->addr, &want, e);
+	at = rows_link(l, upstream, c->text, &want, e);
 	if (at < 0)
 		return -1;
 	s = shm_row(l->shm, &board_servers, (uint32_t)at);
@@ -552,7 +544,7 @@ settle(struct shm *shm, const struct upstream_rows *rows,
 	int64_t		at;
 
 	at = named ? upstream_rows_name(rows, upstream, c->text) :
-	    upstream_rows_server(rows, upstream, &c->addr);
+	    upstream_rows_server(rows, upstream, c->text);
 	if (at >= 0 && named)
 		return names_settle(shm, (uint32_t)at, &want);
 	return at >= 0 && rows_settle(shm, shm_row(shm, &board_servers,

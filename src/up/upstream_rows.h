@@ -104,9 +104,9 @@ struct upstream_rows {
 };
 void upstream_rows_open(struct upstream_rows *, const struct shm *);
 void upstream_rows_close(struct upstream_rows *);
-/* The row, or -1. */
+/* The row, or -1; an address as sock_text writes it. */
 int64_t upstream_rows_server(const struct upstream_rows *,
-    struct str upstream, const struct sock_addr *);
+    struct str upstream, struct str addr);
 int64_t upstream_rows_find(const struct upstream_rows *, struct str upstream);
 int64_t upstream_rows_name(const struct upstream_rows *, struct str upstream,
     struct str text);

@@ -154,7 +154,7 @@ row_of(const struct upstream_rows *rows, const struct upstream_conf *c,
     const struct server_conf *s)
 {
 	return s->name.n > 0 ? upstream_rows_name(rows, c->obj.name,
-	    s->text) : upstream_rows_server(rows, c->obj.name, &s->addr);
+	    s->text) : upstream_rows_server(rows, c->obj.name, s->text);
 }
 
 static void

@@ -120,7 +120,6 @@ setup(void)
 	    NULL, &e), 0);
 	map_init(&f.serve.upstreams, 0);
 	for (unsigned i = 0; i < 3; i++) {
-		sock_parse(str_from(addrs[i]), -1, &f.sc[i].addr, &e);
 		f.sc[i].text = str_from(addrs[i]);
 		f.sc[i].max_conns = 1;
 	}

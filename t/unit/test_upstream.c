@@ -114,7 +114,7 @@ START_TEST(test_servers)
 		    n > 0 ? " " : "", STR_FMT(s->text));
 		if (s->max_conns > 0)
 			n += (size_t)snprintf(got + n, sizeof(got) - n,
-			    "/%llu", (unsigned long long)s->max_conns);
+			    "/%u", s->max_conns);
 	}
 	ck_assert_str_eq(got, good[_i].servers);
 	unload(&l);
@@ -259,7 +259,7 @@ row_of(const struct shm *shm, const struct loaded *l, const char *name,
 	int64_t				 at;
 
 	upstream_rows_open(&r, shm);
-	at = upstream_rows_server(&r, str_from(name), &c->servers.v[i].addr);
+	at = upstream_rows_server(&r, str_from(name), c->servers.v[i].text);
 	upstream_rows_close(&r);
 	return at;
 }
