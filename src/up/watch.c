@@ -14,7 +14,7 @@
 #include "up/slow_start.h"
 
 #define TICK_MS		100
-#define TRIM_TICKS	100	/* what a burst of probes took */
+#define TRIM_TICKS	10	/* between looks at what a burst took */
 
 /* a walk over a generation */
 struct walk {
@@ -298,7 +298,7 @@ on_tick(struct timer *t)
 
 	ev_timer(w->ev, t, TICK_MS);
 	if (++w->ticks % TRIM_TICKS == 0)
-		must_trim();
+		probes_trim(&w->probes);
 	if (names_moved(w))
 		walk(w, w->conf);
 	for (uint32_t i = 0; i < w->nrow; i++) {
