@@ -209,6 +209,7 @@ SRCS_UP = \
 	src/up/retry_conf.c \
 	src/up/retry_rows.c \
 	src/up/round_robin.c \
+	src/up/row_text.c \
 	src/up/server.c \
 	src/up/server_use.c \
 	src/up/slow_start.c \

@@ -212,8 +212,8 @@ describe_server(const struct walk *w, uint32_t i,
 
 	l = shm_row(self->shm, &board_servers_live, i);
 	add_up(w, i, atomic_load(&s->tag), &sum);
-	json_object_set_new(j, "address", api_text(str_make(s->addr,
-	    s->addr_len)));
+	json_object_set_new(j, "address", api_text(row_text_addr(
+	    self->shm, i)));
 	add_state(j, s, l);
 	if (!is_member(w, i, s))
 		json_object_set_new(j, "state", json_string("removed"));
@@ -235,7 +235,7 @@ static json_t *
 find_upstream(json_t *all, struct str name)
 {
 	const struct upstream_conf	*c;
-	char				 key[64];
+	char				 key[ROW_UPSTREAM + 1];
 	json_t				*j;
 
 	must(str_to_c(name, key, sizeof(key)) == 0);
@@ -286,10 +286,9 @@ list(const struct walk *w)
 
 	for (uint32_t i = 0; i < n; i++) {
 		s = shm_row(self->shm, &board_servers, i);
-		if (atomic_load(&s->tag) == 0 || s->upstream_len > 63 ||
-		    s->addr_len > sizeof(s->addr))
+		if (atomic_load(&s->tag) == 0)
 			continue;
-		name = str_make(s->upstream, s->upstream_len);
+		name = row_text_upstream(self->shm, i);
 		if (w->name.n > 0 && !str_eq(name, w->name))
 			continue;
 		json_array_append_new(json_object_get(find_upstream(all,

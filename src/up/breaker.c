@@ -182,7 +182,6 @@ tell(const struct breaker *br, uint64_t was, uint64_t is, const char *why)
 	_Atomic uint32_t		*times[] = {
 		&br->b->closed, &br->b->opened, &br->b->half
 	};
-	const struct board_server	*s = br->server;
 	enum breaker_state		 now = WORD_STATE(is);
 
 	atomic_fetch_add(times[now], 1);
@@ -191,7 +190,8 @@ tell(const struct breaker *br, uint64_t was, uint64_t is, const char *why)
 	stat_add(stats[now], 1);
 	log_line(&self->lc, now == BREAKER_OPEN ? LOG_WARN : LOG_INFO,
 	    __FILE__, "server \"%.*s\" of \"%.*s\": breaker %s -> %s: %s",
-	    s->addr_len, s->addr, s->upstream_len, s->upstream,
+	    STR_FMT(row_text_addr(br->shm, br->row)),
+	    STR_FMT(row_text_upstream(br->shm, br->row)),
 	    breaker_names[WORD_STATE(was)], breaker_names[now], why);
 }
 

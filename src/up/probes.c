@@ -143,14 +143,15 @@ static void
 tell(const struct watched *s, enum fail why, const char *detail,
     uint32_t streak)
 {
-	const struct board_server	*b = s->board;
+	const struct shm	*shm = s->prober.all->shm;
 
 	if (self == NULL)
 		return;
 	log_info(&self->lc, "server \"%.*s\" of \"%.*s\": probe failed: "
-	    "%s%s%s (%u of %lld)", b->addr_len, b->addr, b->upstream_len,
-	    b->upstream, fail_row(why)->name, detail[0] == '\0' ? "" : ": ",
-	    detail, streak, (long long)s->up->probes.conf->fall);
+	    "%s%s%s (%u of %lld)", STR_FMT(row_text_addr(shm, s->row)),
+	    STR_FMT(row_text_upstream(shm, s->row)), fail_row(why)->name,
+	    detail[0] == '\0' ? "" : ": ", detail, streak,
+	    (long long)s->up->probes.conf->fall);
 }
 
 static void

@@ -28,7 +28,7 @@
 #include "up/server_use.h"
 
 const struct shm_region board_servers = {
-	"servers", SHM_DIR, 4, sizeof(struct board_server), 64,
+	"servers", SHM_DIR, 5, sizeof(struct board_server), 64,
 	"servers of upstreams"
 };
 const struct shm_region board_servers_live = {
@@ -62,7 +62,7 @@ row_addr(struct str s)
 {
 	if (str_starts(s, STR("unix:")))
 		s = str_sub(s, sizeof("unix:") - 1, s.n);
-	return str_sub(s, 0, 108);
+	return str_sub(s, 0, ROW_PATH);
 }
 
 static struct str
@@ -161,9 +161,8 @@ upstream_rows_open(struct upstream_rows *r, const struct shm *shm)
 			break;
 		if (atomic_load(&s->tag) == 0)
 			continue;
-		note_server(r, make_key(key, rows_text(s->upstream,
-		    sizeof(s->upstream), s->upstream_len),
-		    rows_text(s->addr, sizeof(s->addr), s->addr_len)), i);
+		note_server(r, make_key(key, row_text_upstream(shm, i),
+		    row_text_addr(shm, i)), i);
 	}
 	for (i = 0; i < shm_rows(shm, &board_upstreams); i++) {
 		u = shm_row(shm, &board_upstreams, i);
@@ -263,21 +262,44 @@ rows_free(struct shm *shm, uint64_t oldest)
 	free(named);
 }
 
+/* By row, those of which there still is a server, which has their name. */
+static bool *
+mark_upstreams(const struct shm *shm)
+{
+	uint32_t			 n = shm_rows(shm, &board_upstreams);
+	bool				*held = must_calloc(n + 1, 1);
+	const struct board_server	*s;
+	uint32_t			 at;
+
+	for (uint32_t i = 0; i < shm_rows(shm, &board_servers); i++) {
+		s = shm_row(shm, &board_servers, i);
+		if (s->last == 0)
+			break;
+		at = atomic_load(&s->upstream_row);
+		if (atomic_load(&s->tag) != 0 && at < n)
+			held[at] = true;
+	}
+	return held;
+}
+
 /* Frees what no generation from oldest on has named. */
 static void
 free_rows(struct shm *shm, uint64_t oldest)
 {
 	struct board_upstream	*u;
+	bool			*held;
 	uint32_t		 i;
 
 	rows_free(shm, oldest);
+	held = mark_upstreams(shm);
 	for (i = 0; i < shm_rows(shm, &board_upstreams); i++) {
 		u = shm_row(shm, &board_upstreams, i);
 		if (atomic_load(&u->tag) != 0 &&
-		    atomic_load(&u->generation) < oldest &&
+		    atomic_load(&u->generation) < oldest && !held[i] &&
 		    free_word(shm, &u->queue, atomic_load(&u->tag)))
 			atomic_store(&u->tag, 0);
 	}
+	free(held);
 }
 
 void *
@@ -357,13 +379,9 @@ new_server(struct linker *l, struct str upstream, struct str addr,
 	    shm_grow(l->shm, &board_servers_live, i + 1, e) == -1 ||
 	    shm_grow(l->shm, &board_probes, i + 1, e) == -1 ||
 	    use_grow(l->shm, i + 1, e) == -1 ||
-	    breaker_grow(l->shm, i + 1, e) == -1)
+	    breaker_grow(l->shm, i + 1, e) == -1 ||
+	    row_text_set_addr(l->shm, i, addr, e) == -1)
 		return NULL;
-	must(upstream.n <= sizeof(s->upstream) && addr.n <= sizeof(s->addr));
-	memcpy(s->upstream, upstream.p, upstream.n);
-	memcpy(s->addr, addr.p, addr.n);
-	s->upstream_len = (uint8_t)upstream.n;
-	s->addr_len = (uint8_t)addr.n;
 	atomic_store(&s->lease, 0);
 	atomic_store(&s->weight, want->weight);
 	atomic_store(&s->backup, want->backup);
@@ -466,7 +484,8 @@ link_upstream(struct linker *l, const struct upstream_conf *c, struct err *e)
 		u = shm_row(l->shm, &board_upstreams, (uint32_t)at);
 	else {
 		u = rows_take(l, &board_upstreams, &l->free_upstream, e);
-		if (u == NULL)
+		if (u == NULL || row_text_set_name(l->shm,
+		    l->free_upstream - 1, c->obj.name, e) == -1)
 			return -1;
 		atomic_store(&u->cursor, 0);
 		atomic_store(&u->queued, 0);
@@ -587,6 +606,7 @@ upstream_cost(const struct conf *conf, unsigned processes)
 	uint32_t		 servers = 0;
 	uint32_t		 words = 0;
 	uint32_t		 names = 0;
+	uint32_t		 paths = 0;
 	const struct upstream_conf *c;
 
 	for (size_t i = 0; i < all.n; i++) {
@@ -595,8 +615,13 @@ upstream_cost(const struct conf *conf, unsigned processes)
 		words += (uint32_t)c->servers.n + 1;
 		for (size_t k = 0; k < c->servers.n; k++)
 			names += c->servers.v[k].name.n > 0;
+		for (size_t k = 0; k < c->servers.n; k++)
+			if (row_addr(c->servers.v[k].text).n > ROW_ADDR)
+				paths = servers;
 	}
 	return shm_cost(&board_servers, servers) +
+	    shm_cost(&board_upstream_names, (uint32_t)all.n) +
+	    shm_cost(&board_paths, paths) +
 	    shm_cost(&board_servers_live, servers) +
 	    shm_cost(&board_probes, servers) +
 	    use_cost(servers, processes) +

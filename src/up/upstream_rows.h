@@ -11,6 +11,7 @@
 #include "base/map.h"
 #include "os/shm.h"
 #include "os/sock.h"
+#include "up/row_text.h"
 
 struct conf;
 
@@ -19,23 +20,21 @@ struct board_server {
 	_Atomic uint64_t tag;		/* of this life of the row; 0: free */
 	_Atomic uint32_t lease;		/* its word's index + 1; 0: none */
 	_Atomic uint32_t upstream_row;	/* of `upstream_live` */
-	_Atomic uint64_t generation;	/* last that named it */
-	uint8_t		 addr_len;
-	uint8_t		 upstream_len;
-	uint8_t		 fill[6];
-	char		 upstream[64];
-	char		 addr[108];
-	_Atomic uint32_t backup;	/* 1: only when others are missing */
-	_Atomic uint64_t weight;	/* as configured, or of its SRV */
-	_Atomic uint64_t since_ms;	/* of this life; wall clock */
-	uint64_t	 last;		/* tag, also of a life that ended */
-	_Atomic uint64_t left_ms;	/* then the last name gave it up */
-	_Atomic uint64_t override;	/* weight + 1 by the operator; 0: none;
+	_Atomic uint32_t weight;	/* as configured, or of its SRV */
+	_Atomic uint32_t override;	/* weight + 1 by the operator; 0: none;
 					 * writer: control */
-	uint64_t	 part;		/* weight of its SRV record, or 1; a
-					 * line's weight comes on top; master */
+	_Atomic uint64_t generation;	/* last that named it */
+	_Atomic uint64_t since_ms;	/* of this life; wall clock */
+	_Atomic uint64_t left_ms;	/* then the last name gave it up */
+	uint64_t	 last;		/* tag, also of a life that ended */
+	uint32_t	 part;		/* weight of its SRV record, or 1; a
+					 * line's weight comes on top */
+	_Atomic uint8_t	 backup;	/* 1: only when others are missing */
+	uint8_t		 addr_len;
+	uint8_t		 fill[2];
+	char		 addr[ROW_ADDR];	/* see up/row_text.h */
 };
-_Static_assert(sizeof(struct board_server) == 256, "board server");
+_Static_assert(sizeof(struct board_server) == 128, "board server");
 
 /*
  * What it is now; region `server_live` of live, same row.  The first line

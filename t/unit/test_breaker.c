@@ -14,7 +14,8 @@
 #define TAG	7
 
 static const struct shm_region *const table[] = {
-	&board_servers, &board_servers_live, &board_upstreams,
+	&board_servers, &board_paths, &board_upstream_names,
+	&board_servers_live, &board_upstreams,
 	&board_breakers, &board_breaker_confs, NULL
 };
 
@@ -34,7 +35,7 @@ setup(void)
 
 	f.shm = shm_new(table, &e);
 	ck_assert_msg(f.shm != NULL, "%s", e.text);
-	for (size_t i = 0; i < 3; i++)
+	for (size_t i = 0; i < 5; i++)
 		ck_assert_int_eq(shm_grow(f.shm, table[i], 1, &e), 0);
 	ck_assert_int_eq(shm_grow(f.shm, &board_breaker_confs, 1, &e), 0);
 	ck_assert_int_eq(breaker_grow(f.shm, 1, &e), 0);
