@@ -41,7 +41,8 @@ find_slots(struct walk *w)
 
 	for (uint32_t i = 0; i < n && i < SLOT_MAX; i++) {
 		s = shm_row(self->shm, &board_slots, i);
-		w->slot[i] = i == 0 || s->state != SLOT_FREE;
+		w->slot[i] = (i == 0 || s->state != SLOT_FREE) &&
+		    use_has(self->shm, i);
 	}
 }
 

@@ -29,7 +29,7 @@ sum_of(const struct shm *shm, uint32_t row, uint64_t tag)
 
 	for (uint32_t i = 1; i < n && i < SLOT_MAX; i++) {
 		b = shm_row((struct shm *)(uintptr_t)shm, &board_slots, i);
-		if (atomic_load(&b->state) == SLOT_FREE)
+		if (atomic_load(&b->state) == SLOT_FREE || !use_has(shm, i))
 			continue;
 		u = use_row(shm, row, i);
 		if (u != NULL && atomic_load(&u->tag) == tag)

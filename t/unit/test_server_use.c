@@ -191,9 +191,12 @@ START_TEST(fold)
 	make(&two, 5, 9);
 	use_open(&two, 1);
 	use_time(&two, 200);
+	ck_assert(use_has(shm, 2) && !use_has(shm, 0) && !use_has(shm, 3));
+	ck_assert(!use_has(shm, 4000));
 	/* its server's row has another life by now */
 	((struct board_server *)shm_row(shm, &board_servers, 6))->tag = 2;
 	use_fold(shm, 1);
+	ck_assert(use_has(shm, 0));
 	sum = sum_of(5, 9);
 	ck_assert_uint_eq(sum.open, 1);
 	ck_assert_uint_eq(sum.active, 0);
