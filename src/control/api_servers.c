@@ -263,6 +263,7 @@ api_servers(struct exchange *x)
 {
 	struct question	q = { .upstream = STR_INIT("") };
 	struct search	s = { .q = &q };
+	uint32_t	n;
 
 	if (read_question(x, &q) == -1) {
 		api_error(x, 400, "bad_query", "The query is upstream, "
@@ -272,7 +273,8 @@ api_servers(struct exchange *x)
 	}
 	s.d_up = (unsigned)q.upstream.n / 2 + 1;
 	s.d_server = (unsigned)q.server.n / 2 + 1;
-	for (uint32_t i = 0; i < shm_rows(self->shm, &board_servers); i++)
+	n = upstream_rows_used(self->shm);
+	for (uint32_t i = 0; i < n; i++)
 		look_at(&s, i);
 	if (s.found == NULL) {
 		refuse(x, &s);

@@ -50,7 +50,7 @@ find_slots(struct walk *w)
 static void
 find_named(struct walk *w)
 {
-	uint32_t		 n = shm_rows(self->shm, &board_servers);
+	uint32_t		 n = upstream_rows_used(self->shm);
 	uint32_t		 row[NAME_MEMBERS];
 	uint64_t		 version;
 	const struct board_name	*nm;

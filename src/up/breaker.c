@@ -94,7 +94,7 @@ breaker_begin(struct shm *shm, uint32_t i, uint64_t tag)
 void
 breaker_begin_all(struct shm *shm, uint32_t upstream)
 {
-	uint32_t		 n = shm_rows(shm, &board_servers);
+	uint32_t		 n = upstream_rows_used(shm);
 	uint32_t		 most = shm_rows(shm, &board_breakers);
 	struct board_server	*s;
 	struct board_breaker	*b;

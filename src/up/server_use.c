@@ -148,7 +148,7 @@ take_back(struct board_server_live *l, uint64_t n)
 void
 use_fold(struct shm *shm, unsigned slot)
 {
-	uint32_t			 n = shm_rows(shm, &board_servers);
+	uint32_t			 n = upstream_rows_used(shm);
 	const struct board_server	*s;
 	struct server_use		*u, *gone;
 

@@ -141,6 +141,21 @@ rows_note_name(struct upstream_rows *r, const struct board_name *b,
 	    rows_text(b->text, sizeof(b->text), b->text_len))), no);
 }
 
+/* They are used in order, and their last tag stays. */
+uint32_t
+upstream_rows_used(const struct shm *shm)
+{
+	uint32_t			 n = shm_rows(shm, &board_servers), i;
+	const struct board_server	*s;
+
+	for (i = 0; i < n; i++) {
+		s = shm_row(shm, &board_servers, i);
+		if (s->last == 0 && atomic_load(&s->tag) == 0)
+			break;
+	}
+	return i;
+}
+
 void
 upstream_rows_open(struct upstream_rows *r, const struct shm *shm)
 {
@@ -148,17 +163,14 @@ upstream_rows_open(struct upstream_rows *r, const struct shm *shm)
 	const struct board_upstream	*u;
 	const struct board_name		*b;
 	char				 key[KEY_MAX];
-	uint32_t			 i;
+	uint32_t			 n = upstream_rows_used(shm), i;
 
 	map_init(&r->servers, 0);
 	map_init(&r->upstreams, 0);
 	map_init(&r->names, 0);
 	arena_init(&r->arena, NULL);
-	for (i = 0; i < shm_rows(shm, &board_servers); i++) {
+	for (i = 0; i < n; i++) {
 		s = shm_row(shm, &board_servers, i);
-		/* rows are used in order: none behind it ever was */
-		if (s->last == 0)
-			break;
 		if (atomic_load(&s->tag) == 0)
 			continue;
 		note_server(r, make_key(key, row_text_upstream(shm, i),
@@ -246,12 +258,10 @@ rows_free(struct shm *shm, uint64_t oldest)
 	uint64_t		*named = names_sweep(shm, oldest);
 	struct board_server	*s;
 	uint64_t		 last;
-	uint32_t		 i;
+	uint32_t		 n = upstream_rows_used(shm), i;
 
-	for (i = 0; i < shm_rows(shm, &board_servers); i++) {
+	for (i = 0; i < n; i++) {
 		s = shm_row(shm, &board_servers, i);
-		if (s->last == 0)
-			break;
 		last = atomic_load(&s->generation);
 		if (atomic_load(&s->tag) != 0 && (last == 0 || last < oldest)
 		    && (named[i / 64] >> i % 64 & 1) == 0 &&
@@ -267,14 +277,13 @@ static bool *
 mark_upstreams(const struct shm *shm)
 {
 	uint32_t			 n = shm_rows(shm, &board_upstreams);
+	uint32_t			 used = upstream_rows_used(shm);
 	bool				*held = must_calloc(n + 1, 1);
 	const struct board_server	*s;
 	uint32_t			 at;
 
-	for (uint32_t i = 0; i < shm_rows(shm, &board_servers); i++) {
+	for (uint32_t i = 0; i < used; i++) {
 		s = shm_row(shm, &board_servers, i);
-		if (s->last == 0)
-			break;
 		at = atomic_load(&s->upstream_row);
 		if (atomic_load(&s->tag) != 0 && at < n)
 			held[at] = true;

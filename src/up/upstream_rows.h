@@ -94,6 +94,12 @@ void upstream_settle_rows(struct shm *, const struct conf *);
 /* Bytes of the rows that conf needs, for [board] max. */
 uint64_t upstream_cost(const struct conf *, unsigned processes);
 
+/*
+ * Rows of servers from the first on that ever were used: those behind them
+ * are not to be read, for that makes pages of zeroes.
+ */
+uint32_t upstream_rows_used(const struct shm *);
+
 /* Rows by what they stand for, to find many; made from the board as it is. */
 struct upstream_rows {
 	struct map	servers;	/* "upstream address" to row */

@@ -49,7 +49,7 @@ drop(struct watch *w, uint32_t row)
 static void
 grow(struct watch *w)
 {
-	uint32_t	n = shm_rows(w->shm, &board_servers);
+	uint32_t	n = upstream_rows_used(w->shm);
 
 	if (n <= w->nrow)
 		return;

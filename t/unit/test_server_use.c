@@ -43,6 +43,9 @@ setup(void)
 	ck_assert_int_eq(shm_grow(shm, &board_servers, 64, &e), 0);
 	ck_assert_int_eq(shm_grow(shm, &board_servers_live, 64, &e), 0);
 	ck_assert_int_eq(use_grow(shm, 64, &e), 0);
+	for (uint32_t i = 0; i < 64; i++)
+		((struct board_server *)shm_row(shm, &board_servers,
+		    i))->last = 1;
 	board = (struct board){ .nfree = 0 };
 	become(1);
 }
