@@ -307,9 +307,10 @@ class Sluice:
     def server_rows(self, upstream):
         """Addresses of an upstream that have a row on the board."""
         fds, _ = self.board_fds()
-        with open(fds[0], "rb") as f:
-            data = f.read()
-        os.close(fds[1])
+        # whoever had it before has moved its offset
+        data = os.pread(fds[0], os.fstat(fds[0]).st_size, 0)
+        for fd in fds:
+            os.close(fd)
         up = [n for n, r in enumerate(board_rows(data, "upstream_names"))
               if r[1:1 + r[0]] == upstream.encode()]
         # struct board_server: tag, lease, row of its upstream, .., 64: addr
