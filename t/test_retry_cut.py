@@ -1,5 +1,4 @@
 """Servers that go out of service while requests wait for them."""
-import datetime
 import re
 import threading
 import time
@@ -7,6 +6,7 @@ import time
 import pytest
 
 from lib import http, net, wire
+from lib.attempts import attempts, changes
 from lib.cmd import Thread
 from lib.peer import Gone, respond
 
@@ -88,30 +88,14 @@ def test_others_wait_on(sluice, peer):
         s, target="/post")
 
 
-def wall_us(stamp):
-    return int(datetime.datetime.fromisoformat(
-        stamp.replace("Z", "+00:00")).timestamp() * 1e6 + 0.5)
-
-
-def starts(record):
-    """[(server, wall clock in us)] of all attempts of a record."""
-    begin = wall_us(record["time"])
-    if "tries" in record:
-        return [(w.split(" ")[0], begin + int(w.split(" ")[1][1:]))
-                for w in record["tries"].split(", ")]
-    return [(record["server"], begin + record.get("attempt_us", 0))]
-
-
 def outages(s, addr):
     """[(from, to)] in which the log has the server as down."""
     out, since = [], None
-    for line in s.log():
-        found = re.search(rf'server "{addr}" of "app": (\w+) -> (\w+)',
-                          line.get("msg", ""))
-        if found and found[2] == "down":
-            since = wall_us(line["time"])
-        elif found and since is not None:
-            out.append((since, wall_us(line["time"])))
+    for c in changes(s.log()):
+        if c.server == addr and c.now == "down":
+            since = c.at
+        elif c.server == addr and since is not None:
+            out.append((since, c.at))
             since = None
     return out
 
@@ -146,7 +130,7 @@ def test_none_begins_later(sluice, peer):
     down = outages(s, a.peer.addr)
     assert len(down) == 3
     late = [(at - since, server) for r in s.log()
-            if r.get("target") == "/load" for server, at in starts(r)
+            if r.get("target") == "/load" for server, at in attempts(r)
             for since, until in down
             if server == a.peer.addr and since + 10000 < at < until - 1000]
     assert not late
