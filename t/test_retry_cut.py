@@ -68,6 +68,8 @@ def test_down(sluice, peer, n):
         assert re.fullmatch(rf"{a.peer.addr} \+\d+ attempt_cut, "
                             rf"{b.addr} \+\d+", r["tries"])
     assert wire.sums(s)["upstream_attempts_cut_total"] == n
+    up, = s.ctl_json("upstreams", "app")["upstreams"]
+    assert up["retries"]["cut"] == up["retries"]["made"] == n
     s.wait_log(f"{a.peer.addr}.*up -> down")
     s.wait_log("attempt_cut: probe_status; another server is asked", n)
 

@@ -319,6 +319,7 @@ proxy_retry_cut(struct attempt *a, enum fail why)
 	if (is_settled(p) || decide(p, FAIL_ATTEMPT_CUT, 0) != RETRY_NO_OK)
 		return;
 	stat_add(STAT_UP_CUT, 1);
+	retry_note_cut(p->up);
 	p->again.redo = true;
 	p->again.wait = 0;
 	p->what = fail_row(why)->name;

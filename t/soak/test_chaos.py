@@ -312,9 +312,8 @@ def windows(events):
     return out
 
 
-def detected(f, log):
-    """How long each event took to be seen, by kind; the longest."""
-    known = changes(log)
+def detected(f, known):
+    """How long each event took to be seen, by kind."""
     out = {}
     for e in f.events:
         seen = [c.at / 1e6 - e.begin for c in known
@@ -332,21 +331,39 @@ def detected(f, log):
 
 def away(known, addr, at):
     """Was it out of service already?"""
-    last = [c.now for c in known if c.server == addr and c.at / 1e6 < at]
+    last = [c.now for c in known if c.server == addr and c.at / 1e6 < at and
+            not c.breaker]
     return bool(last) and last[-1] in ("down", "ejected")
 
 
-def check_errors(asks, wins):
-    """Rows of those that failed; none but within the windows."""
-    rows = collections.Counter()
+def story(a, f, known, base):
+    """What was so when a request failed: who was ill, who was away."""
+    ill = [f"{e.server} {e.kind} {e.begin - base:.2f}..{e.end - base:.2f} "
+           f"{e.more}" for e in f.events
+           if e.begin < a.end and e.end > a.begin - 1]
+    text = a.text
+    for i, addr in enumerate(f.addrs):
+        text = text.replace(addr, f"server{i}")
+    return f"{a.begin - base:.2f}..{a.end - base:.2f} {text}\n    ill: " + \
+        "; ".join(ill) + "\n    out: " + ", ".join(
+            str(i) for i, addr in enumerate(f.addrs)
+            if away(known, addr, a.begin))
+
+
+def check_errors(asks, wins, f, known):
+    """How many failed for want of a retry; none else, nor later."""
+    wrong, n = [], 0
     for a in asks:
         if not (a.failed and a.repeats):
             continue
-        assert any(a.begin < end and a.end > begin
-                   for begin, end in wins), a.text
-        assert a.row == "retry_budget", a.text
-        rows[a.row] += 1
-    return rows
+        n += 1
+        if a.row != "retry_budget" or not any(
+                a.begin < end and a.end > begin for begin, end in wins):
+            wrong.append(a)
+    for a in wrong[:20]:
+        print("wrong:", story(a, f, known, f.events[0].begin))
+    assert not wrong, f"{len(wrong)} failed that should not"
+    return n
 
 
 def check_tries(asks, wins):
@@ -400,10 +417,11 @@ def test_chaos(sluice, field, apart):
     log = s.log()
     asks = [Ask(r) for r in log if r.get("target") == "/1k"]
     wins = windows(f.events)
-    for e in f.events:
+    for e in [e for e in f.events if e.kind != "flap"]:
         print(f"  {e.begin - f.events[0].begin:6.2f} s, "
               f"{e.end - e.begin:5.2f} s long: {e.server} {e.kind} {e.more}")
-    seen = detected(f, log)
+    states = changes(log)
+    seen = detected(f, states)
     print("seen after at most: " + ", ".join(
         f"{k} {max(v):.2f} s" for k, v in sorted(seen.items())))
     known = sum(not any(begin < a.end and a.begin < end
@@ -418,7 +436,7 @@ def test_chaos(sluice, field, apart):
     print("rows:", dict(collections.Counter(
         a.text.split()[2] for a in asks if a.failed and not a.repeats)))
     tries, most = check_tries(asks, wins)
-    rows = check_errors(asks, wins)
+    failed = check_errors(asks, wins, f, states)
     print(f"{len(asks)} requests, {tries} tries, at most {most:.2f} of what "
-          f"a window allows; idempotent that failed: {dict(rows)}")
+          f"a window allows; {failed} idempotent ones failed")
     assert all(max(v) <= WINDOW + SLACK for v in seen.values())
