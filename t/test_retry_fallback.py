@@ -200,6 +200,28 @@ def test_deadline_stays(sluice, peer):
     assert wire.record(s, target="/x")["duration_us"] < 5e6
 
 
+@pytest.mark.parametrize("keys,row", [
+    ("queue = 0", "dial_limit"), ("queue_timeout = 200ms", "queue_timeout")])
+def test_no_room(sluice, peer, keys, row):
+    """The one place is taken: the other upstream is asked."""
+    go = threading.Event()
+    a, b = peer(default=hold(go)), peer(default=respond(body=b"from b\n"))
+    s = sluice(HEAD + upstream("a", f"{a.addr} max_conns=1",
+                               f"fallback = b\n{keys}") +
+               upstream("b", b.addr) + route())
+    with http.Client(s.port) as c:
+        c.send(http.request("GET", "/held"))
+        a.wait_requests(1)
+        with http.Client(s.port) as d:
+            assert d.ask("POST", "/x", body=b"x").body == b"from b\n"
+        s.wait_log(f"{row}; upstream .*b.* is asked")
+        go.set()
+        assert c.response().status == 200
+    record = wire.record(s, target="/x")
+    assert record["upstream"] == "b" and record["attempts"] == 1
+    assert (record.get("queue_us", 0) > 0) == (row == "queue_timeout")
+
+
 def test_times(sluice, peer):
     """The route's own times go with it; others are the fallback's."""
     never = threading.Event()
