@@ -8,7 +8,7 @@ import pytest
 from lib import http, net, wire
 from lib.attempts import attempts, changes
 from lib.cmd import Thread
-from lib.peer import Gone, respond
+from lib.peer import Gone, reset_now, respond
 
 PROBED = "health.path = /h\nhealth.interval = 100ms\nhealth.fall = 1\n" \
     "health.rise = 1\noutlier = off\npanic = 0\nbalance = round_robin\n"
@@ -72,6 +72,28 @@ def test_down(sluice, peer, n):
     assert up["retries"]["cut"] == up["retries"]["made"] == n
     s.wait_log(f"{a.peer.addr}.*up -> down")
     s.wait_log("attempt_cut: probe_status; another server is asked", n)
+
+
+@pytest.mark.parametrize("tries", [0, 1])
+def test_cut_is_no_try(sluice, peer, tries):
+    """Whose server goes out of service has all retry.tries yet."""
+    a, c = Sick(peer), peer(default=respond(body=b"from c\n"))
+    b = peer(default=lambda conn, req: (
+        respond() if req.target == "/h" else reset_now())(conn, req))
+    s = sluice(conf(a.peer.addr, c.addr, b.addr, workers=1,
+                    more=f"retry.tries = {tries}\n"))
+    out = []
+    t = Thread(ask, s, out, "GET", "/x")
+    net.until("it waits", lambda: len(a.asked()) == 1)
+    a.well = False
+    s.wait_log(f"{a.peer.addr}.*up -> down")
+    if tries == 0:
+        a.free.set()
+    t.join()
+    a.free.set()
+    assert out == [[b"from a\n"], [b"from c\n"]][tries]
+    record = wire.record(s, target="/x")
+    assert record["attempts"] == [1, 3][tries]
 
 
 def test_others_wait_on(sluice, peer):

@@ -6,7 +6,7 @@ well    passes everything on
 closed  listens no more: who connects is refused; what is open stays
 refuse  the same, and resets what is open
 reset   accepts, and resets when bytes come; so what is open
-slow    passes everything on `arg` seconds later
+slow    passes answers on `arg` seconds later
 lossy   half of what passes waits for the timer of TCP, that doubles, as
         behind a line that loses packets
 hole    swallows everything until it is well again
@@ -81,9 +81,9 @@ class Relay:
             for writer in list(self.clients):
                 reset(writer)
 
-    async def gate(self):
+    async def gate(self, is_answer):
         """What passes now waits here."""
-        if self.mode == "slow":
+        if self.mode == "slow" and is_answer:
             await asyncio.sleep(self.arg)
         elif self.mode == "lossy":
             wait = 0
@@ -100,7 +100,7 @@ class Relay:
             while data := await reader.read(65536):
                 if self.mode == "reset":
                     break
-                await self.gate()
+                await self.gate(writer is back)
                 writer.write(data)
                 await writer.drain()
             if self.mode == "reset":

@@ -10,12 +10,14 @@ a retry alone.
 The window is what sluice.conf(5) says ("Servers that fail"): a probe may
 have begun just before the event; the next comes an interval later, give or
 take a tenth, and health.fall of them take health.timeout each:
-1.1 s + 3 * 2 s.  Of what comes and goes (flapping, losses) each turn is an
-event of its own, so the window lasts as long as these do.
+1.1 s + 3 * 2 s.  Of what comes and goes (flapping) each turn is an event
+of its own.
 
 A request has three attempts.  So events begin apart by default: no more
-than two ill servers are in their windows at a time.  Where all three may
-fall ill at once, before anybody can know, an upstream says retry.tries = 3.
+than two ill servers are in their windows at a time, or of a kind that probes
+do not see (some of those that flap, lose packets, or are slower than
+timeout.first_byte but not than health.timeout).  Where all three may fall
+ill at once, before anybody can know, an upstream says retry.tries = 3.
 
 SOAK_SCALE multiplies the 5 minutes; CHAOS_SEED repeats a run.
 """
@@ -115,7 +117,9 @@ class Ill:
 
     @property
     def returns(self):
-        return self.kind in ("flap", "lossy")
+        """It is ill for some only: probes have more time than requests."""
+        return self.kind in ("flap", "lossy") or (
+            self.kind == "slow" and 0.9 < self.seconds < TIMEOUT + 0.1)
 
     def flip(self):
         """From well to ill, or the other way round."""
@@ -147,9 +151,9 @@ class Ill:
         elif self.kind == "freeze":
             server.send(signal.SIGSTOP)
         elif self.kind == "slow":
-            arg = round(rand.uniform(0.3, 3), 2)
-            relay.set(i, "slow", arg)
-            return f"by {arg} s"
+            self.seconds = round(rand.uniform(0.3, 3), 2)
+            relay.set(i, "slow", self.seconds)
+            return f"by {self.seconds} s"
         elif self.kind == "flap":
             relay.set(i, rand.choice(["reset", "closed", "refuse"]))
         else:

@@ -80,6 +80,8 @@ static const struct decision decisions[] = {
 	{ ALL, FAIL_ATTEMPT_CUT, "POST", true, false, 0, RETRY_NO_METHOD },
 	{ ALL, FAIL_ATTEMPT_CUT, "POST", false, false, 0, RETRY_NO_OK },
 	{ 0, FAIL_ATTEMPT_CUT, "GET", true, false, 0, RETRY_NO_COND },
+	/* which is none of the tries */
+	{ ALL, FAIL_ATTEMPT_CUT, "GET", true, false, 2, RETRY_NO_OK },
 	/* what another server would not do better */
 	{ ALL, FAIL_BAD_RESPONSE_LINE, "GET", true, false, 0,
 	    RETRY_NO_COND },
