@@ -577,7 +577,7 @@ do-unit: $(UNITS) $(FUZZERS)
 # all, or with T=... those
 T =
 
-do-itest: $(PROGS)
+do-itest: $(PROGS) $(COMPLETION)
 	@if [ -n "$(T)" ]; then \
 		$(TESTENV) $(PYTEST) $(T) || test $$? -eq 5; \
 	else \
