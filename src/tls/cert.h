@@ -68,6 +68,14 @@ extern const struct conf_section cert_section;
 extern const struct conf_group cert_sluice_group;
 extern const struct conf_group cert_limits_group;
 
+struct conf_load;
+
+/*
+ * Builder, behind a load that went well: keeps below state_dir what was
+ * learnt of certificates, for the builders to come.
+ */
+int tls_certs_keep(struct conf_load *, struct str state_dir, struct err *);
+
 /* The certificates of a generation; not NULL. */
 const struct tls_certs *tls_certs(const struct conf *);
 
