@@ -85,7 +85,8 @@ SRCS_IO = \
 	src/io/pipe.c \
 	src/io/proxy_proto.c \
 	src/io/relay.c \
-	src/io/sock.c
+	src/io/sock.c \
+	src/io/tls.c
 
 # http: messages and the waist
 SRCS_HTTP = \
@@ -109,7 +110,8 @@ SRCS_TLS = \
 	src/tls/cert_names.c \
 	src/tls/cert_read.c \
 	src/tls/cert_state.c \
-	src/tls/pem.c
+	src/tls/pem.c \
+	src/tls/policy.c
 
 # codec: HTTP versions, both sides of the waist
 SRCS_CODEC = \
@@ -154,6 +156,7 @@ SRCS_CORE = \
 	src/core/expr.c \
 	src/core/flight.c \
 	src/core/greet.c \
+	src/core/greet_tls.c \
 	src/core/health.c \
 	src/core/health_config.c \
 	src/core/last.c \
@@ -177,6 +180,7 @@ SRCS_CORE = \
 	src/core/route_lint.c \
 	src/core/route_path.c \
 	src/core/secret.c \
+	src/core/secure.c \
 	src/core/serve.c \
 	src/core/settings.c \
 	src/core/settings_cpu.c \

@@ -14,6 +14,7 @@
 #include "core/rewrite.h"
 #include "core/route.h"
 #include "core/secret.h"
+#include "core/secure.h"
 #include "core/settings.h"
 #include "handler/proxy.h"
 #include "handler/static.h"
@@ -143,6 +144,7 @@ const struct balancer *const balancers[] = {
 
 const struct serve_part *const serve_parts[] = {
 	&log_part,
+	&secure_part,
 	&upstream_part,
 	&queue_part,
 	&static_part,

@@ -101,7 +101,7 @@ conn_open(struct listener *l, int fd, const struct sock_addr *peer,
 		stat_add(STAT_CONNS_TOTAL, 1);
 		stat_add(STAT_CONNS, 1);
 	}
-	if (l->proxy)
+	if (l->proxy || l->tls != NULL)
 		greet_start(c);
 	else
 		conn_begin(c);
@@ -117,6 +117,12 @@ conn_begin(struct conn *c)
 	c->draining = false;
 	if (drain || l->serve->draining || l->retired)
 		conn_drain(c);
+}
+
+bool
+conn_is_secure(const struct conn *c)
+{
+	return (c->io.caps & IO_C_SECURE) != 0;
 }
 
 void

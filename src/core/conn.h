@@ -35,6 +35,9 @@ void conn_open(struct listener *, int fd, const struct sock_addr *peer,
 /* Starts the codec, when who the client is has been told. */
 void conn_begin(struct conn *);
 
+/* True when what the peer says came by TLS. */
+bool conn_is_secure(const struct conn *);
+
 /* Finish the request under way, then close (Connection: close). */
 void conn_drain(struct conn *);
 /* Close now; what runs is aborted with why. */

@@ -158,6 +158,7 @@ begin_bare(struct exchange *x)
 	x->id = make_id(x);
 	x->lc.ids.request = x->id;
 	x->acc.peer = x->conn->peer;
+	x->secure = conn_is_secure(x->conn);
 	fill_access(x);
 	if (x->serve->only == NULL)
 		open_flight(x);
@@ -168,8 +169,7 @@ static void
 find_client(struct exchange *x)
 {
 	const struct settings	*s = settings_get(x->gen->conf);
-	bool			 secure = str_eq(x->req->scheme,
-				    STR("https"));
+	bool			 secure = conn_is_secure(x->conn);
 
 	x->client_field = (uint8_t)s->client_field;
 	x->trusted = client_find(&s->trusted,

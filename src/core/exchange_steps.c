@@ -94,8 +94,9 @@ st_target(struct exchange *x)
 	enum fail	why;
 
 	x->allow = METHODS_ALL;
-	/* no listener has TLS: its origin is another one (RFC 9110 7.4) */
-	if (str_eq(x->req->scheme, STR("https")))
+	/* what another port is for is of another origin (RFC 9110 7.4) */
+	if (x->req->scheme.n > 0 && conn_is_secure(x->conn) !=
+	    str_eq(x->req->scheme, STR("https")))
 		return fail_with(x, FAIL_MISDIRECTED);
 	why = exchange_target(x);
 	if (why != FAIL_NONE)

@@ -1,5 +1,6 @@
 /*
- * The header of the PROXY protocol, as a listener demands it.  Workers.
+ * The header of the PROXY protocol, as a listener demands it; the handshake
+ * of TLS is in greet_tls.c.  Workers.
  */
 #include "core/greet.h"
 
@@ -7,18 +8,11 @@
 
 #include "base/must.h"
 #include "core/board.h"
+#include "core/int.h"
 #include "core/listener_limit.h"
 #include "io/proxy_proto.h"
 
 #define SAY_MS	10000	/* between two lines of a listener */
-
-/* of serve.codecs, whose memory the codec takes over */
-struct greet {
-	struct conn	*c;		/* ref */
-	struct timer	 timer;
-	struct ev_task	 task;
-};
-_Static_assert(sizeof(struct greet) <= CODEC_CONN_MAX, "a greeting");
 
 static struct ev *
 loop_of(const struct greet *g)
@@ -28,18 +22,20 @@ loop_of(const struct greet *g)
 
 /* --- the end --- */
 
-static void
-drop(struct greet *g)
+void
+greet_drop(struct greet *g)
 {
 	struct conn	*c = g->c;
 
+	greet_tls_end(g);
 	ev_timer_off(loop_of(g), &g->timer);
-	ev_cancel(&g->task);
+	ev_cancel(&g->wait.task);
 	c->greet = NULL;
 	c->greeting = false;
 	slab_put(&c->listener->serve->codecs, g);
 }
 
+/* A proxy that is set up wrong is so for each of its connections. */
 static void
 say(struct listener *l, const struct sock_peer *peer, enum fail why,
     const char *more)
@@ -62,19 +58,42 @@ say(struct listener *l, const struct sock_peer *peer, enum fail why,
 	l->greet_unsaid = 0;
 }
 
-/* Nobody can be answered: it is not known in which language. */
 static void
-refuse(struct greet *g, enum fail why, const char *more)
+say_tls(const struct greet *g, enum fail why, const char *more)
+{
+	struct text	t;
+	char		buf[64];
+
+	text_init_fixed(&t, buf, sizeof(buf));
+	sock_peer_text(&t, &g->c->peer);
+	log_info(&self->lc, "listener \"%.*s\": %.*s: closed: %s%s%s",
+	    STR_FMT(g->c->listener->name), STR_FMT(text_str(&t)),
+	    fail_row(why)->name, more[0] != '\0' ? ": " : "", more);
+}
+
+void
+greet_count(struct greet *g, enum fail why, const char *more)
+{
+	struct last_who	nobody = { .id = STR_INIT("") };
+
+	stat_add(STAT_FAIL(why), 1);
+	last_note(why, &nobody, ev_wall_ms(loop_of(g)));
+	if (g->tls == GREET_PLAIN) {
+		say(g->c->listener, &g->c->peer, why, more);
+		return;
+	}
+	stat_add(STAT_TLS_FAILED, 1);
+	say_tls(g, why, more);
+}
+
+void
+greet_refuse(struct greet *g, enum fail why, const char *more)
 {
 	struct conn	*c = g->c;
-	struct last_who	 nobody = { .id = STR_INIT("") };
 
-	if (why != FAIL_NONE) {
-		stat_add(STAT_FAIL(why), 1);
-		last_note(why, &nobody, ev_wall_ms(loop_of(g)));
-		say(c->listener, &c->peer, why, more);
-	}
-	drop(g);
+	if (why != FAIL_NONE)
+		greet_count(g, why, more);
+	greet_drop(g);
 	io_close(&c->io, false);
 	conn_on_gone(c, why);
 }
@@ -83,7 +102,7 @@ void
 greet_close(struct conn *c, enum fail why)
 {
 	(void)why;
-	refuse(c->greet, FAIL_NONE, "");
+	greet_refuse(c->greet, FAIL_NONE, "");
 }
 
 /* --- the header --- */
@@ -106,16 +125,20 @@ begin(struct greet *g, const struct proxy_proto *p)
 	struct conn	*c = g->c;
 
 	if (!take(&c->io, p->used)) {
-		refuse(g, FAIL_NONE, "");
+		greet_refuse(g, FAIL_NONE, "");
 		return;
 	}
 	if (p->told)
 		c->peer = p->from;
 	if (!listener_admits(c->listener, &c->peer, &c->hold)) {
-		refuse(g, FAIL_NONE, "");
+		greet_refuse(g, FAIL_NONE, "");
 		return;
 	}
-	drop(g);
+	if (c->listener->tls != NULL) {
+		greet_tls_start(g);
+		return;
+	}
+	greet_drop(g);
 	conn_begin(c);
 }
 
@@ -131,7 +154,7 @@ look(struct greet *g)
 	rc = io_peek(io, buf, sizeof(buf), &got);
 	if (rc == IO_EOF || rc == IO_ERR) {
 		/* who says nothing only looked whether somebody is here */
-		refuse(g, FAIL_NONE, "");
+		greet_refuse(g, FAIL_NONE, "");
 		return;
 	}
 	switch (proxy_proto_parse(str_make(buf, got), &p)) {
@@ -139,16 +162,16 @@ look(struct greet *g)
 		begin(g, &p);
 		return;
 	case PROXY_PROTO_BAD:
-		refuse(g, FAIL_BAD_PROXY_HEADER, p.why);
+		greet_refuse(g, FAIL_BAD_PROXY_HEADER, p.why);
 		return;
 	case PROXY_PROTO_MORE:
 		break;
 	}
 	io->fd.ready &= (uint8_t)~IO_R;
 	if (io->fd.ready & IO_GONE)
-		refuse(g, FAIL_BAD_PROXY_HEADER, "it ends early");
+		greet_refuse(g, FAIL_BAD_PROXY_HEADER, "it ends early");
 	else if (io_watch(io) == -1)
-		refuse(g, FAIL_NONE, "");
+		greet_refuse(g, FAIL_NONE, "");
 }
 
 static void
@@ -161,14 +184,14 @@ on_io(struct io *io, unsigned what)
 static void
 on_task(struct ev_task *t)
 {
-	look(container_of(t, struct greet, task));
+	look(container_of(t, struct greet, wait.task));
 }
 
 static void
 on_timer(struct timer *t)
 {
-	refuse(container_of(t, struct greet, timer), FAIL_BAD_PROXY_HEADER,
-	    "it took too long");
+	greet_refuse(container_of(t, struct greet, timer),
+	    FAIL_BAD_PROXY_HEADER, "it took too long");
 }
 
 /* May this peer say who others are?  Without a list everybody may. */
@@ -190,25 +213,37 @@ greet_start(struct conn *c)
 	c->greet = g;
 	c->greeting = true;
 	timer_init(&g->timer, on_timer);
-	ev_task_init(&g->task, on_task);
+	ev_task_init(&g->wait.task, on_task);
+	list_init(&g->wait.node);
 	c->io.on = on_io;
 	c->io.ctx = g;
+	if (!l->proxy) {
+		greet_tls_start(g);
+		return;
+	}
 	if (!may_speak(c)) {
-		refuse(g, FAIL_PROXY_REFUSED,
+		greet_refuse(g, FAIL_PROXY_REFUSED,
 		    "proxy_protocol_from does not name it");
 		return;
 	}
 	ev_timer(l->serve->ev, &g->timer, l->env.limits.header_ms);
-	ev_post(l->serve->ev, EV_READY, &g->task);
+	ev_post(l->serve->ev, EV_READY, &g->wait.task);
 }
 
 /* --- configuration --- */
 
-void
-greet_free_conf(struct listener *l)
+static void
+free_trust(struct listener *l)
 {
 	free((void *)(uintptr_t)l->proxy_from.v);
 	l->proxy_from = (struct trust){ NULL, 0 };
+}
+
+void
+greet_free_conf(struct listener *l)
+{
+	free_trust(l);
+	tls_policy_unref(&l->tls);
 }
 
 /* Who came by the rule of before came by another one. */
@@ -231,6 +266,26 @@ is_other(const struct listener *l, const struct listener_conf *c)
 	return false;
 }
 
+/* True: who came by the policy of before came by another one. */
+static bool
+set_tls(struct listener *l, const struct listener_conf *c)
+{
+	struct tls_policy		*p = secure_policy(l->serve, c);
+	const struct tls_policy_conf	*t;
+	bool				 other = l->tls != p;
+
+	if (other) {
+		tls_policy_unref(&l->tls);
+		l->tls = p == NULL ? NULL : tls_policy_ref(p);
+	}
+	if (p == NULL)
+		return other;
+	t = conf_part(&c->obj, &tls_policy_group);
+	l->handshake_ms = t->handshake_ms;
+	l->max_handshakes = (uint64_t)t->max_handshakes;
+	return other;
+}
+
 /* A listener outlives its generation: the networks are copied. */
 void
 greet_set_conf(struct listener *l, const struct listener_conf *c)
@@ -239,13 +294,15 @@ greet_set_conf(struct listener *l, const struct listener_conf *c)
 	bool		 other = is_other(l, c);
 	struct net	*v = NULL;
 
-	greet_free_conf(l);
+	free_trust(l);
 	if (size > 0) {
 		v = must_alloc(size);
 		memcpy(v, c->proxy_from.v, size);
 		l->proxy_from = (struct trust){ v, c->proxy_from.n };
 	}
 	l->proxy = c->proxy;
+	if (set_tls(l, c))
+		other = true;
 	if (other)
 		listener_let_go(l);
 }

@@ -1,10 +1,12 @@
 /*
  * A connection before its codec: on a listener with proxy_protocol it
- * begins with a header that says who the client is (io/proxy_proto.h).
- * Workers.
+ * begins with a header that says who the client is (io/proxy_proto.h);
+ * with TLS the handshake follows.  Workers.
  *
- * Nothing is read but looked at until the header is whole: a connection
- * costs no buffer meanwhile.  timeout.header is the time it has.
+ * Nothing of the header is read but looked at until it is whole: a
+ * connection costs no buffer meanwhile, for which it has timeout.header.
+ * A handshake takes memory from its first byte on, and there may be
+ * tls.max_handshakes of them; timeout.handshake is the time one has.
  */
 #ifndef SL_CORE_GREET_H
 #define SL_CORE_GREET_H
@@ -12,8 +14,9 @@
 #include "core/conn.h"
 
 /*
- * Waits for the header; then c->peer is the client, the limits of its
- * address are asked, and the codec begins.
+ * Waits for the header, if there is to be one; then c->peer is the client,
+ * the limits of its address are asked, the handshake is made, and the
+ * codec begins.
  */
 void greet_start(struct conn *);
 /* Ends one that waits. */

@@ -12,7 +12,7 @@
 #include "http/fail.h"
 #include "os/shm.h"
 
-#define LAST_FAILS	128	/* rows; more than the table has */
+#define LAST_FAILS	192	/* rows; more than the table has */
 #define LAST_TEXT	176	/* bytes of texts in one */
 
 /* writer: the process */

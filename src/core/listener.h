@@ -64,6 +64,8 @@ struct listen_addr {
 /* Addresses of a generation; *n of them, of conf (listener_section data). */
 const struct listen_addr *listener_addrs(const struct conf *, size_t *n);
 
+struct tls_policy;
+
 struct listener {
 	struct list		 node;		/* of serve */
 	struct ev_fd		 fd;
@@ -81,6 +83,9 @@ struct listener {
 	bool			 proxy:1;	/* see greet.h */
 	bool			 cut:1;		/* on_change */
 	struct trust		 proxy_from;	/* own, copied */
+	struct tls_policy	*tls;		/* own, counted; NULL: none */
+	uint64_t		 handshake_ms;
+	uint64_t		 max_handshakes;
 	uint64_t		 greet_said_ms;	/* 0: never */
 	unsigned		 greet_unsaid;
 	/* limits (listener_limit.c) */

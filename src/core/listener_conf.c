@@ -9,6 +9,7 @@
 #include "core/listener.h"
 #include "core/settings.h"
 #include "os/priv.h"
+#include "tls/policy.h"
 
 #define SEPS		" \t,"
 #define AT(member)	offsetof(struct listener_conf, member)
@@ -381,7 +382,9 @@ static const struct conf_row rows[] = {
 static const struct conf_group group = {
 	"listener", rows, sizeof(struct listener_conf), link_listener
 };
-static const struct conf_group *const groups[] = { &group, NULL };
+static const struct conf_group *const groups[] = {
+	&group, &tls_policy_group, NULL
+};
 
 const struct conf_section listener_section = {
 	.type = "listener", .named = true, .groups = groups, .done = finish,

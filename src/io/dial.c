@@ -13,13 +13,15 @@
 
 /* Events tell the same, but only once a turn. */
 bool
-io_is_quiet(const struct io *io)
+io_is_quiet(struct io *io)
 {
 	ssize_t	n;
 	char	c;
 
 	if (!io->open)
 		return false;
+	if (io->ops->quiet != NULL)
+		return io->ops->quiet(io);
 	if (io->fd.fd < 0)
 		return true;
 	do

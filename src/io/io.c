@@ -37,7 +37,7 @@ io_can(const struct io *io, unsigned dir)
 
 	if (!io->open)
 		return false;
-	if (dir & IO_R)
+	if ((dir & IO_R) && !io->held)
 		need |= io->rd_wait;
 	if (dir & IO_W)
 		need |= io->wr_wait;

@@ -1,13 +1,14 @@
 /*
  * A byte transport: what a codec reads from and writes to.  Plain sockets
- * (sock.c), TLS as a layer (later), memory (mem.c, for tests).  One
+ * (sock.c), TLS as a layer (tls.c), memory (mem.c, for tests).  One
  * interface, so that nobody above asks what it is.  Workers, control.
  *
  * Readiness is kept as bits: `ready` says what may be tried; AGAIN clears
  * it.  A layer such as TLS may need to write in order to read: rd_wait
  * and wr_wait say which direction of the wire must move before the
  * operation is tried again; io.c translates, owners only ever see IO_R
- * and IO_W.
+ * and IO_W.  What a layer has taken off the wire no event tells of: while
+ * it is held, io_can says that a read gives something.
  */
 #ifndef SL_IO_IO_H
 #define SL_IO_IO_H
@@ -56,6 +57,7 @@ struct io_ops {
 	enum io_rc	(*shutdown)(struct io *);	/* our direction */
 	void		(*close)(struct io *, bool reset);
 	size_t		(*unsent)(const struct io *);	/* or NULL: 0 */
+	bool		(*quiet)(struct io *);	/* or NULL: ask the socket */
 };
 
 struct io {
@@ -69,6 +71,7 @@ struct io {
 	uint8_t			 wr_wait;
 	bool			 open:1;
 	bool			 short_read:1;	/* the last read emptied it */
+	bool			 held:1;	/* a layer has more to read */
 	int			 error;		/* errno of IO_ERR */
 };
 
@@ -131,7 +134,7 @@ size_t io_unsent(const struct io *);
  * False if the peer ended or said something that nobody has read, be it
  * that the loop does not know yet; of an idle connection.
  */
-bool io_is_quiet(const struct io *);
+bool io_is_quiet(struct io *);
 
 /*
  * Looks at up to n bytes without taking them; readiness stays.  OK with

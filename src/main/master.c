@@ -18,6 +18,7 @@
 #include "core/lease.h"
 #include "core/mail.h"
 #include "core/secret.h"
+#include "core/secure.h"
 #include "core/settings.h"
 #include "main/panic.h"
 #include "main/reach.h"
@@ -199,6 +200,21 @@ all_ready(struct master *m)
 	return true;
 }
 
+static struct str
+scheme_of(const struct master *m, const struct bound *b)
+{
+	const struct listen_addr *v;
+	size_t n;
+
+	if (b->addr.u.sa.sa_family == AF_UNIX)
+		return STR(" ");
+	v = listener_addrs(m->gens.cur->conf, &n);
+	for (size_t i = 0; i < n; i++)
+		if (sock_eq(v[i].addr, &b->addr) && secure_has(v[i].conf))
+			return STR(" https://");
+	return STR(" http://");
+}
+
 static void
 say_ready(struct master *m)
 {
@@ -209,8 +225,7 @@ say_ready(struct master *m)
 	text_init(&t);
 	list_each(l, &m->bound) {
 		b = container_of(l, struct bound, node);
-		text_add(&t, b->addr.u.sa.sa_family == AF_UNIX ? STR(" ") :
-		    STR(" http://"));
+		text_add(&t, scheme_of(m, b));
 		sock_text(&t, &b->addr);
 	}
 	if (t.n == 0)

@@ -41,6 +41,16 @@ tls_store_free(struct tls_store **sp)
 	free(s);
 }
 
+void
+tls_store_follow(struct tls_store *s, const struct tls_store *before)
+{
+	if (before == NULL)
+		return;
+	cert_cache_unref(&s->cache);
+	s->cache = cert_cache_ref(before->cache);
+	cert_cache_limit(s->cache, s->certs->max);
+}
+
 static int
 set_one(struct tls_store *s, SSL *ssl, const struct tls_cert *c)
 {
@@ -62,7 +72,7 @@ tls_cert_select(struct tls_store *s, SSL *ssl, struct str sni,
 	int			set = 0;
 
 	if (!tls_certs_find(s->certs, sni, &choice)) {
-		*why = FAIL_MISDIRECTED;
+		*why = FAIL_TLS_UNKNOWN_NAME;
 		return -1;
 	}
 	for (int i = 0; i < TLS_NKIND; i++)
@@ -71,6 +81,6 @@ tls_cert_select(struct tls_store *s, SSL *ssl, struct str sni,
 			set++;
 	if (set > 0)
 		return 0;
-	*why = FAIL_INTERNAL;
+	*why = FAIL_TLS_FAILED;
 	return -1;
 }

@@ -93,6 +93,8 @@ struct tls_store;
 
 /* One per worker and generation, which it must not outlive. */
 struct tls_store *tls_store_new(const struct conf *, struct err *);
+/* What the one before it (which may be NULL) has ready serves it, too. */
+void tls_store_follow(struct tls_store *, const struct tls_store *before);
 /* Connections keep what was set on them. */
 void tls_store_free(struct tls_store **);
 

@@ -1,0 +1,45 @@
+/*
+ * What TLS needs in one process: room to work in, the certificates of the
+ * current generation, and the policies of its listeners, which outlive
+ * generations as long as nothing of them changes.  Also the cap on
+ * handshakes under way.  Workers.
+ */
+#ifndef SL_CORE_SECURE_H
+#define SL_CORE_SECURE_H
+
+#include "core/listener.h"
+#include "io/tls.h"
+#include "tls/policy.h"
+
+/* who waits for its turn to begin a handshake */
+struct secure_wait {
+	struct list	node;		/* empty: not waiting */
+	struct ev_task	task;		/* posted when it may ask again */
+};
+
+extern const struct serve_part secure_part;
+
+/* Do connections of this listener speak TLS?  Also of other processes. */
+bool secure_has(const struct listener_conf *);
+
+/* The room of the process; there is one once a listener has TLS. */
+struct tls_room *secure_room(struct serve *);
+
+/* Fills in whom a handshake asks now. */
+void secure_ask(struct serve *, struct tls_hand *);
+
+/* The policy of a listener in the committed generation; NULL: no TLS. */
+struct tls_policy *secure_policy(struct serve *,
+    const struct listener_conf *);
+
+/*
+ * A turn to begin a handshake, while fewer than max are under way; else
+ * the waiter's task is posted when one has ended, and asks again.  Every
+ * turn is given back.
+ */
+bool secure_enter(struct serve *, uint64_t max, struct secure_wait *);
+void secure_leave(struct serve *);
+/* It waits no more; harmless if it does not. */
+void secure_forget(struct secure_wait *);
+
+#endif

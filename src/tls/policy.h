@@ -1,0 +1,73 @@
+/*
+ * What a server and its clients agree on: versions, ciphers, groups,
+ * signatures, protocols.  [listener] says it; a policy is the SSL_CTX that
+ * a process makes of it, kept across generations while nothing of it
+ * changes.  Certificates are no part of it: they are chosen for each
+ * handshake.  Builder; workers.
+ */
+#ifndef SL_TLS_POLICY_H
+#define SL_TLS_POLICY_H
+
+#include <openssl/ssl.h>
+
+#include "conf/conf.h"
+#include "tls/cert.h"
+
+enum tls_mode { TLS_OFF, TLS_ON, TLS_DEV };
+
+#define TLS_ALPN_MAX	64
+
+/* keys tls and tls.* of [listener] */
+struct tls_policy_conf {
+	int			 mode;		/* enum tls_mode */
+	struct conf_list	 versions;
+	struct conf_list	 ciphers;
+	struct conf_list	 suites;
+	struct conf_list	 groups;
+	struct conf_list	 signatures;
+	int64_t			 max_handshakes; /* of a worker */
+	uint64_t		 handshake_ms;
+};
+extern const struct conf_group tls_policy_group;
+
+/* whom a handshake asks; of whoever drives it, as long as it lasts */
+struct tls_hand {
+	const struct conf	*conf;	/* the generation of now */
+	struct tls_store	*store;	/* its certificates */
+	enum fail		 why;	/* set when it is refused here */
+};
+
+struct tls_policy;
+
+/*
+ * Makes one; alpn: protocols in order of preference as on the wire (RFC
+ * 7301), lasting.  -1: OpenSSL does not know a word, which *e names.
+ */
+struct tls_policy *tls_policy_new(const struct tls_policy_conf *,
+    struct str alpn, struct err *);
+struct tls_policy *tls_policy_ref(struct tls_policy *);
+void tls_policy_unref(struct tls_policy **);
+
+/* Two configurations with the same digest are the same policy. */
+uint64_t tls_policy_digest(const struct tls_policy_conf *, struct str alpn);
+bool tls_policy_is(const struct tls_policy *, uint64_t digest);
+
+/* A connection that is to accept; hand must last until tls_policy_done. */
+SSL *tls_policy_begin(struct tls_policy *, struct tls_hand *);
+void tls_policy_done(SSL *);
+
+/* "TLSv1.3"; the cipher's name as RFCs have it; the name asked for. */
+struct str tls_version(const SSL *);
+struct str tls_cipher(const SSL *);
+struct str tls_sni(const SSL *);
+
+/* The protocol that was agreed on; empty: the client named none. */
+struct str tls_alpn(const SSL *);
+
+/*
+ * The row of a handshake that failed: of OpenSSL's code, the alert that
+ * the peer sent (-1: none) and whether the connection ended.
+ */
+enum fail tls_policy_blame(unsigned long code, int alert, bool ended);
+
+#endif

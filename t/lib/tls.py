@@ -1,0 +1,76 @@
+"""Clients that speak TLS."""
+import socket
+import ssl
+
+from lib import http, net
+
+
+def context(ca=None, low=ssl.TLSVersion.TLSv1_2, high=None, alpn=None):
+    """Trusts the certificate `ca` (a lib.certs.Cert), or anybody."""
+    c = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    c.minimum_version = low
+    if high is not None:
+        c.maximum_version = high
+    if alpn:
+        c.set_alpn_protocols(alpn)
+    if ca is None:
+        c.check_hostname = False
+        c.verify_mode = ssl.CERT_NONE
+    else:
+        c.load_verify_locations(cadata=ca.pem.decode())
+    return c
+
+
+V12 = dict(high=ssl.TLSVersion.TLSv1_2)
+V13 = dict(low=ssl.TLSVersion.TLSv1_3)
+
+
+class Client(http.Client):
+    """One connection that has shaken hands."""
+
+    def __init__(self, addr, ctx=None, name="localhost", first=b"",
+                 session=None, timeout=None):
+        sock = net.connect(addr, timeout)
+        sock.sendall(first)
+        try:
+            sock = (ctx or context()).wrap_socket(
+                sock, server_hostname=name, session=session)
+        except BaseException:
+            sock.close()
+            raise
+        super().__init__(None, sock=sock)
+
+    @property
+    def version(self):
+        return self.sock.version()
+
+    @property
+    def alpn(self):
+        return self.sock.selected_alpn_protocol()
+
+    @property
+    def peer(self):
+        """The server's certificate, as bytes."""
+        return self.sock.getpeercert(binary_form=True)
+
+    def shut(self):
+        """close_notify, and no more; answers may still come."""
+        self.sock.setblocking(False)
+        try:
+            self.sock.unwrap()
+        except (ssl.SSLWantReadError, ssl.SSLError, OSError):
+            pass
+        self.sock.setblocking(True)
+
+
+def get(addr, target="/", ctx=None, name="localhost", **kw):
+    """One request on a connection of its own."""
+    with Client(addr, ctx, name) as c:
+        return c.get(target, **kw)
+
+
+def connect_plain(addr):
+    """Only the socket, for what is not TLS."""
+    s = net.connect(addr)
+    s.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    return s
