@@ -130,6 +130,17 @@ SRCS_CODEC = \
 	src/codec/h1/h1_server_in.c \
 	src/codec/h1/h1_server_out.c \
 	src/codec/h1/h1_write.c \
+	src/codec/h2/h2_bdp.c \
+	src/codec/h2/h2_code.c \
+	src/codec/h2/h2_glitch.c \
+	src/codec/h2/h2_head.c \
+	src/codec/h2/h2_outq.c \
+	src/codec/h2/h2_priority.c \
+	src/codec/h2/h2_ring.c \
+	src/codec/h2/h2_server.c \
+	src/codec/h2/h2_server_in.c \
+	src/codec/h2/h2_server_ng.c \
+	src/codec/h2/h2_server_out.c \
 	src/codec/ws/ws.c
 
 # core and up: connections, exchanges, routes; upstreams
@@ -191,7 +202,8 @@ SRCS_CORE = \
 	src/core/settings_resolver.c \
 	src/core/stat.c \
 	src/core/template.c \
-	src/core/trust.c
+	src/core/trust.c \
+	src/core/version.c
 SRCS_UP = \
 	src/up/attempt.c \
 	src/up/breaker.c \

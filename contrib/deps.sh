@@ -19,13 +19,14 @@ for what; do
 	case $what in
 	build)	want="$want make pkg-config libssl-dev zlib1g-dev"
 		want="$want libpcre2-dev libinih-dev libjansson-dev"
-		want="$want libc-ares-dev"
+		want="$want libc-ares-dev libnghttp2-dev"
 		command -v "${CC:-cc}" >/dev/null 2>&1 ||
 			want="$want gcc libc6-dev" ;;
 	check)	want="$want check python3 python3-pytest goaccess"
 		want="$want python3-websockets nodejs node-ws"
 		want="$want python3-cryptography openssl"
 		want="$want dnsmasq-base nginx-light haproxy curl strace"
+		want="$want python3-h2 nghttp2-client"
 		want="$want valgrind systemd zsh" ;;
 	lint)	want="$want python3 mandoc shellcheck cppcheck" ;;
 	fuzz)	want="$want clang libclang-rt-dev" ;;

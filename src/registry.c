@@ -56,8 +56,9 @@ const char conf_builtin[] =
 /* --- HTTP versions --- */
 
 const struct codec codecs[] = {
-	{ "http/1.1", &h1_server, &h1_client },
-	{ NULL, NULL, NULL }
+	{ "http/1.1", "1.1", &h1_server, &h1_client },
+	{ "h2", "2", &h2_server, NULL },
+	{ NULL, NULL, NULL, NULL }
 };
 
 /* --- what answers; a handler's keys are a group of [route] --- */

@@ -14,7 +14,7 @@ import re
 
 import pytest
 
-from lib import fail_state, wire
+from lib import fail_state, fail_tls, wire
 from lib.fail_client import REQUESTS
 from lib.fail_env import CASES, Env, counts, gateway
 from lib.fail_server import ANSWERS
@@ -138,7 +138,8 @@ def check_why(gate, row, record):
 
 def check_conn(env, row):
     """A connection that had no request: a line and a count."""
-    env.gate.wait_log(f'"level":"warning".*closed: {row}: ')
+    level = fail_tls.LINE if "tls" in row else "warning"
+    env.gate.wait_log(f'"level":"{level}".*closed: {row}\\b')
     assert counts(env.gate)["requests_failed_total", row] == \
         env.before["requests_failed_total", row] + 1
     shown, = env.gate.ctl_json("why", row)["failures"]

@@ -73,12 +73,13 @@ struct client_codec {
 	struct io	*(*take)(struct codec_conn *, struct chunk *rest);
 };
 
-extern const struct server_codec h1_server;
+extern const struct server_codec h1_server, h2_server;
 extern const struct client_codec h1_client;
 
 /* the table of contents, in registry.c; alpn NULL at the end */
 struct codec {
 	const char			*alpn;
+	const char			*version;	/* as the key http has it */
 	const struct server_codec	*server;
 	const struct client_codec	*client;
 };

@@ -55,9 +55,9 @@ _Static_assert(sizeof(struct board_panic) == 2048, "board panic");
 
 /* counters of a slot; writer: the process; board_totals: master */
 struct board_stat {
-	_Atomic uint64_t v[320];
+	_Atomic uint64_t v[512];
 };
-_Static_assert(STAT_N <= 320, "board stat");
+_Static_assert(STAT_N <= 512, "board stat");
 
 /* word for the whole machine; row 0 only */
 struct board_global {

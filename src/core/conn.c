@@ -14,6 +14,7 @@
 #include "core/board.h"
 #include "core/greet.h"
 #include "core/listener_limit.h"
+#include "core/version.h"
 
 static void
 on_free(struct ev_task *t)
@@ -55,13 +56,32 @@ conn_on_idle(void *ctx, bool idle)
 	set_idle(ctx, idle);
 }
 
+static const struct server_codec *
+codec_of(const struct conn *c)
+{
+	return codecs[c->http].server;
+}
+
+/* What ended the connection as a whole; its requests count besides. */
+static void
+count_end(struct conn *c, enum fail why)
+{
+	struct last_who	nobody = { .id = STR_INIT("") };
+
+	if ((fail_row(why)->flags & FAIL_F_N) == 0)
+		return;
+	stat_add(STAT_FAIL(why), 1);
+	last_note(why, &nobody, ev_wall_ms(c->listener->serve->ev));
+	listener_say(c->listener, &c->peer, why, fail_row(why)->text);
+}
+
 /* The codec has closed the io; its own memory goes before ours. */
 void
 conn_on_gone(void *ctx, enum fail why)
 {
 	struct conn	*c = ctx;
 
-	(void)why;
+	count_end(c, why);
 	set_idle(c, false);
 	c->codec = NULL;
 	list_del(&c->node);
@@ -104,7 +124,7 @@ conn_open(struct listener *l, int fd, const struct sock_addr *peer,
 	if (l->proxy || l->tls != NULL)
 		greet_start(c);
 	else
-		conn_begin(c);
+		version_start(c, STR(""));
 }
 
 void
@@ -113,7 +133,7 @@ conn_begin(struct conn *c)
 	struct listener	*l = c->listener;
 	bool		 drain = c->draining;
 
-	c->codec = l->codec->open(&c->io, &l->env, c);
+	c->codec = codec_of(c)->open(&c->io, &l->env, c);
 	c->draining = false;
 	if (drain || l->serve->draining || l->retired)
 		conn_drain(c);
@@ -131,8 +151,8 @@ conn_drain(struct conn *c)
 	if (c->draining || c->codec == NULL)
 		return;
 	c->draining = true;
-	if (!c->greeting)
-		c->listener->codec->drain(c->codec);
+	if (!c->greeting && !c->sniffing)
+		codec_of(c)->drain(c->codec);
 }
 
 void
@@ -140,14 +160,16 @@ conn_close(struct conn *c, enum fail why)
 {
 	if (c->greeting)
 		greet_close(c, why);
+	else if (c->sniffing)
+		version_close(c);
 	else if (c->codec != NULL)
-		c->listener->codec->close(c->codec, why);
+		codec_of(c)->close(c->codec, why);
 }
 
 struct io *
 conn_take(struct conn *c, struct chunk *rest)
 {
-	struct io	*io = c->listener->codec->take(c->codec, rest);
+	struct io	*io = codec_of(c)->take(c->codec, rest);
 
 	c->taken = io != NULL;
 	return io;

@@ -18,12 +18,15 @@ struct conn {
 	union {
 		struct codec_conn *codec;	/* own by the codec */
 		struct greet	*greet;		/* own; while greeting */
+		struct version	*version;	/* own; while sniffing */
 	};
 	struct sock_peer	 peer;
 	bool			 idle:1;	/* here they fill a gap */
 	bool			 draining:1;	/* its codec was told */
 	bool			 greeting:1;	/* there is no codec yet */
+	bool			 sniffing:1;	/* nor now: see version.h */
 	bool			 taken:1;	/* so was the io, for good */
+	uint8_t			 http;		/* its codec, of codecs[] */
 	uint64_t		 no;		/* number in this process */
 	struct listener_hold	 hold;		/* own */
 };
@@ -32,7 +35,7 @@ struct conn {
 void conn_open(struct listener *, int fd, const struct sock_addr *peer,
     struct listener_hold);
 
-/* Starts the codec, when who the client is has been told. */
+/* Starts the codec c->http, when all that comes before it is through. */
 void conn_begin(struct conn *);
 
 /* True when what the peer says came by TLS. */

@@ -64,8 +64,9 @@ on_closed(struct stream *s, enum fail why)
 	struct exchange	*x = s->ctx;
 
 	must(x->client == s);
-	if (x->fail == FAIL_NONE && !x->counted)
-		x->fail = why;
+	if (x->fail == FAIL_NONE && !x->counted && why != FAIL_NONE)
+		exchange_note(x, why, s->what != NULL ?
+		    str_from(s->what) : STR(""));
 	exchange_end(x);
 	exchange_limit_end(x);
 	x->serve->nstream -= x->stream;

@@ -110,8 +110,7 @@ fill_access(struct exchange *x)
 	    x->conn->listener->name);
 	/* a head that was never read has no version */
 	if (m->method.n > 0) {
-		a->str[ACCESS_VERSION] = m->minor == 0 ? STR("1.0") :
-		    STR("1.1");
+		a->str[ACCESS_VERSION] = msg_version(m);
 		a->str[ACCESS_SCHEME] = exchange_scheme(x);
 	}
 	a->str[ACCESS_METHOD] = m->method;

@@ -10,9 +10,8 @@
 #include "core/board.h"
 #include "core/int.h"
 #include "core/listener_limit.h"
+#include "core/version.h"
 #include "io/proxy_proto.h"
-
-#define SAY_MS	10000	/* between two lines of a listener */
 
 static struct ev *
 loop_of(const struct greet *g)
@@ -33,29 +32,6 @@ greet_drop(struct greet *g)
 	c->greet = NULL;
 	c->greeting = false;
 	slab_put(&c->listener->serve->codecs, g);
-}
-
-/* A proxy that is set up wrong is so for each of its connections. */
-static void
-say(struct listener *l, const struct sock_peer *peer, enum fail why,
-    const char *more)
-{
-	uint64_t	now = ev_ms(l->serve->ev);
-	struct text	t;
-	char		buf[64];
-
-	if (l->greet_said_ms != 0 && now - l->greet_said_ms < SAY_MS) {
-		l->greet_unsaid++;
-		return;
-	}
-	text_init_fixed(&t, buf, sizeof(buf));
-	sock_peer_text(&t, peer);
-	log_warn(&self->lc, "listener \"%.*s\": %.*s: closed: %s: %s; %u "
-	    "more lines of this were left out", STR_FMT(l->name),
-	    STR_FMT(text_str(&t)), fail_row(why)->name, more,
-	    l->greet_unsaid);
-	l->greet_said_ms = now;
-	l->greet_unsaid = 0;
 }
 
 static void
@@ -79,7 +55,7 @@ greet_count(struct greet *g, enum fail why, const char *more)
 	stat_add(STAT_FAIL(why), 1);
 	last_note(why, &nobody, ev_wall_ms(loop_of(g)));
 	if (g->tls == GREET_PLAIN) {
-		say(g->c->listener, &g->c->peer, why, more);
+		listener_say(g->c->listener, &g->c->peer, why, more);
 		return;
 	}
 	stat_add(STAT_TLS_FAILED, 1);
@@ -139,7 +115,7 @@ begin(struct greet *g, const struct proxy_proto *p)
 		return;
 	}
 	greet_drop(g);
-	conn_begin(c);
+	version_start(c, STR(""));
 }
 
 static void

@@ -12,6 +12,7 @@
 #include "base/must.h"
 #include "core/board.h"
 #include "core/int.h"
+#include "core/version.h"
 
 #define ALERT_MAX	64
 #define TOLD_MS		1000	/* in which who was told may leave */
@@ -123,13 +124,14 @@ begin(struct greet *g)
 {
 	struct conn	*c = g->c;
 	SSL		*ssl = tls_ssl(&c->io);
+	struct str	 alpn = tls_alpn(ssl);
 
 	stat_add(STAT_TLS_HANDSHAKES, 1);
 	if (SSL_session_reused(ssl))
 		stat_add(STAT_TLS_RESUMED, 1);
 	tls_policy_done(ssl);
 	greet_drop(g);
-	conn_begin(c);
+	version_start(c, alpn);
 }
 
 static void
@@ -243,6 +245,9 @@ greet_tls_start(struct greet *g)
 	struct listener	*l = g->c->listener;
 
 	g->tls = GREET_HELLO;
+	/* the header's time is over */
+	ev_timer_off(l->serve->ev, &g->timer);
+	ev_cancel(&g->wait.task);
 	timer_init(&g->timer, on_timer);
 	ev_task_init(&g->wait.task, on_task);
 	g->c->io.on = on_io;

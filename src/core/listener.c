@@ -34,6 +34,7 @@
 #define RETRIES		16	/* arrivals that were gone again */
 
 #define BACK_LIMIT_MS	20	/* max_conns: others may have ended */
+#define SAY_MS		10000	/* between two lines about clients */
 
 enum got { GOT_ONE, GOT_NONE, GOT_FULL, GOT_LIMIT };
 
@@ -452,6 +453,7 @@ set_conf(struct listener *l, const struct listener_conf *c)
 
 	l->env.limits = c->limits;
 	l->cut = c->on_change == LISTENER_CUT;
+	l->http = c->http;
 	greet_set_conf(l, c);
 	if (!str_eq(l->name, c->obj.name)) {
 		free((void *)(uintptr_t)l->name.p);
@@ -463,14 +465,26 @@ set_conf(struct listener *l, const struct listener_conf *c)
 	listener_set_limits(l, &c->share);
 }
 
-static const struct server_codec *
-find_codec(void)
+void
+listener_say(struct listener *l, const struct sock_peer *peer, enum fail why,
+    const char *more)
 {
-	for (size_t i = 0; codecs[i].alpn != NULL; i++)
-		if (codecs[i].server != NULL)
-			return codecs[i].server;
-	must(!"a server codec");
-	return NULL;
+	uint64_t	now = ev_ms(l->serve->ev);
+	struct text	t;
+	char		buf[64];
+
+	if (l->said_ms != 0 && now - l->said_ms < SAY_MS) {
+		l->unsaid++;
+		return;
+	}
+	text_init_fixed(&t, buf, sizeof(buf));
+	sock_peer_text(&t, peer);
+	log_warn(&self->lc, "listener \"%.*s\": %.*s: closed: %s: %s; %u "
+	    "more lines of this were left out", STR_FMT(l->name),
+	    STR_FMT(text_str(&t)), fail_row(why)->name, more,
+	    l->unsaid);
+	l->said_ms = now;
+	l->unsaid = 0;
 }
 
 static void
@@ -520,7 +534,6 @@ listener_attach(struct serve *s, const struct listen_addr *la, int fd,
 	l->serve = s;
 	l->addr = *la->addr;
 	l->refs = 1;
-	l->codec = find_codec();
 	ev_fd_init(&l->fd, fd, on_accept);
 	timer_init(&l->back, on_back);
 	ev_task_init(&l->room, on_room);

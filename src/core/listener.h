@@ -53,6 +53,7 @@ struct listener_conf {
 	bool			 proxy;		/* proxy_protocol */
 	struct trust		 proxy_from;	/* n 0: from everybody */
 	int64_t			 on_change;	/* enum listener_change */
+	uint32_t		 http;		/* bits of codecs[]; 0: auto */
 };
 extern const struct conf_section listener_section;
 
@@ -73,7 +74,6 @@ struct listener {
 	struct sock_addr	 addr;
 	struct str		 name;		/* own */
 	struct codec_env	 env;		/* limits of the current conf */
-	const struct server_codec *codec;	/* const */
 	/* of the owner: false closes what was accepted; NULL: all come in */
 	bool			(*admit)(struct listener *, int fd);
 	unsigned		 refs;		/* connections + 1 if listed */
@@ -86,8 +86,9 @@ struct listener {
 	struct tls_policy	*tls;		/* own, counted; NULL: none */
 	uint64_t		 handshake_ms;
 	uint64_t		 max_handshakes;
-	uint64_t		 greet_said_ms;	/* 0: never */
-	unsigned		 greet_unsaid;
+	uint32_t		 http;		/* bits of codecs[]; 0: auto */
+	uint64_t		 said_ms;	/* of a client; 0: never */
+	unsigned		 unsaid;
 	/* limits (listener_limit.c) */
 	struct listener_share	 share;		/* of the current conf */
 	struct limit_rule	 rule;		/* the same, of an address */
@@ -114,6 +115,9 @@ void listener_retire(struct listener *);
 /* The process ends: takes who waits already, then as listener_retire. */
 void listener_finish(struct listener *);
 void listener_unref(struct listener *);
+/* A line about a client that was closed: some are left out when many. */
+void listener_say(struct listener *, const struct sock_peer *, enum fail,
+    const char *more);
 /* Its connections came in by other rules: let go as on_change says. */
 void listener_let_go(struct listener *);
 /* The listeners of a process after a commit: settings, retirement. */

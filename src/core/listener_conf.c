@@ -8,6 +8,7 @@
 #include "conf/load.h"
 #include "core/listener.h"
 #include "core/settings.h"
+#include "core/version.h"
 #include "os/priv.h"
 #include "tls/policy.h"
 
@@ -15,6 +16,7 @@
 #define AT(member)	offsetof(struct listener_conf, member)
 #define CONNS_MAX	10000000
 #define RATE_MAX	1000000
+#define STREAMS_MAX	10000
 #define DAY_MS		(24 * 3600 * INT64_C(1000))
 
 /* section data */
@@ -286,6 +288,21 @@ static const struct conf_row rows[] = {
 		    "[IPv6]:PORT or unix:PATH, one or several.  A reload "
 		    "may add up to 240."
 	}, {
+		.key = "http", .type = CONF_CUSTOM, .off = AT(http),
+		.parse = version_parse, .def = "auto", .example = "1.1 2",
+		.text = "HTTP versions that are spoken: 1.1 and 2, one or "
+		    "both.  Without TLS a client of HTTP/2 begins with it "
+		    "at once (prior knowledge), which its first bytes "
+		    "tell; an Upgrade to h2c is not offered.  auto: both "
+		    "with TLS, where the client chooses (ALPN), else 1.1 "
+		    "alone."
+	}, {
+		.key = "max_streams", .type = CONF_INT,
+		.off = AT(limits.streams), .def = "100", .min = 1,
+		.max = STREAMS_MAX, .example = "250",
+		.text = "Requests that one connection of HTTP/2 may have "
+		    "under way at a time."
+	}, {
 		.key = "proxy_protocol", .type = CONF_BOOL, .off = AT(proxy),
 		.def = "off", .example = "on",
 		.text = "Whether each connection must begin with a header of "
@@ -375,6 +392,12 @@ static const struct conf_row rows[] = {
 		.unit = CONF_SECONDS, .off = AT(limits.idle_ms),
 		.def = "75s", .min = 1, .max = DAY_MS, .example = "120s",
 		.text = "How long a connection may wait between requests."
+	}, {
+		.key = "timeout.idle_http2", .type = CONF_TIME,
+		.unit = CONF_SECONDS, .off = AT(limits.idle2_ms),
+		.def = "120s", .min = 1, .max = DAY_MS, .example = "5m",
+		.text = "How long a connection of HTTP/2 may be without a "
+		    "request; then it is told to go."
 	},
 	{ .key = NULL }
 };

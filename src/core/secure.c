@@ -8,6 +8,7 @@
 #include "base/must.h"
 #include "base/vec.h"
 #include "core/board.h"
+#include "core/version.h"
 
 struct secure {
 	struct tls_room		*room;		/* own */
@@ -44,17 +45,23 @@ make(struct serve *s)
 /* --- policies --- */
 
 static struct str
-alpn_of(const struct listener_conf *l)
+alpn_of(const struct listener_conf *l, char buf[TLS_ALPN_MAX])
 {
-	(void)l;
-	return STR("\x08http/1.1");
+	struct text	t;
+
+	text_init_fixed(&t, buf, TLS_ALPN_MAX);
+	version_alpn(&t, l->http);
+	must(!t.cut);
+	return text_str(&t);
 }
 
 static uint64_t
 digest_of(const struct listener_conf *l)
 {
+	char	buf[TLS_ALPN_MAX];
+
 	return tls_policy_digest(conf_part(&l->obj, &tls_policy_group),
-	    alpn_of(l));
+	    alpn_of(l, buf));
 }
 
 bool
@@ -88,11 +95,12 @@ static int
 add_policy(struct secure *x, const struct listener_conf *l, struct err *e)
 {
 	struct tls_policy	*p;
+	char			 buf[TLS_ALPN_MAX];
 
 	if (find_policy(x, digest_of(l)) != NULL)
 		return 0;
 	p = tls_policy_new(conf_part(&l->obj, &tls_policy_group),
-	    alpn_of(l), e);
+	    alpn_of(l, buf), e);
 	if (p == NULL)
 		return -1;
 	*(struct tls_policy **)vec_push(&x->policies) = p;

@@ -18,9 +18,10 @@ start(struct exchange *x)
 	struct text		 t;
 
 	text_init(&t);
-	text_fmt(&t, "client %.*s\nid %.*s\n\n%.*s %.*s HTTP/1.%u\n"
+	text_fmt(&t, "client %.*s\nid %.*s\n\n%.*s %.*s HTTP/%.*s\n"
 	    "host: %.*s\n", STR_FMT(exchange_client_ip(x)), STR_FMT(x->id),
-	    STR_FMT(m->method), STR_FMT(m->target), m->minor,
+	    STR_FMT(m->method), STR_FMT(m->target),
+	    STR_FMT(msg_version(m)),
 	    STR_FMT(m->authority));
 	for (size_t i = 0; i < m->hdrs.n; i++) {
 		h = &m->hdrs.v[i];

@@ -40,9 +40,11 @@ copy_fields(struct proxy *p, struct hdrs *dst, const struct hdrs *src,
 }
 
 static struct str
-via_text(unsigned minor)
+via_text(const struct msg *m)
 {
-	return minor == 0 ? STR("1.0 sluice") : STR("1.1 sluice");
+	if (m->major == 2)
+		return STR("2.0 sluice");
+	return m->minor == 0 ? STR("1.0 sluice") : STR("1.1 sluice");
 }
 
 static void
@@ -52,7 +54,7 @@ add_ours(struct proxy *p)
 	struct arena	*a = x->arena;
 	struct hdrs	*hs = &p->req.hdrs;
 
-	hdr_add_good(a, hs, HDR_VIA, via_text(x->req->minor));
+	hdr_add_good(a, hs, HDR_VIA, via_text(x->req));
 	proxy_forward_add(p);
 	if (x->id.n > 0)
 		hdr_add_good(a, hs, HDR_X_REQUEST_ID, x->id);
@@ -195,7 +197,7 @@ proxy_make_answer(struct proxy *p, const struct msg *from)
 	*res = *from;
 	copy_fields(p, &res->hdrs, &from->hdrs, false);
 	hdr_add_good(p->x->arena, &res->hdrs, HDR_VIA,
-	    via_text(from->minor));
+	    via_text(from));
 	return res;
 }
 

@@ -17,6 +17,7 @@
 #define B	FAIL_F_B
 #define Q	FAIL_F_Q
 #define C	FAIL_F_C
+#define N	FAIL_F_N
 
 static const struct fail_row rows[FAIL_N] = {
 	[FAIL_NONE] = { "", 0, 0, "", "", "" },

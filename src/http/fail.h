@@ -11,6 +11,7 @@
 #define FAIL_F_B	0x04	/* counts against breaker and outlier */
 #define FAIL_F_Q	0x08	/* the client connection closes after it */
 #define FAIL_F_C	0x10	/* the answer's head was sent: it is cut */
+#define FAIL_F_N	0x20	/* of a connection, counted when it ends */
 
 enum fail {
 	FAIL_NONE,

@@ -138,6 +138,14 @@ msg_is_idempotent(enum http_method m)
 }
 
 struct str
+msg_version(const struct msg *m)
+{
+	if (m->major == 2)
+		return STR("2.0");
+	return m->minor == 0 ? STR("1.0") : STR("1.1");
+}
+
+struct str
 msg_reason(unsigned status)
 {
 	struct str	r;

@@ -74,6 +74,7 @@ struct msg {
 	int64_t			body;		/* bytes, or BODY_UNKNOWN */
 	uint16_t		status;		/* 0: a request */
 	uint8_t			meth;		/* enum http_method */
+	uint8_t			major;		/* 0: HTTP/1 */
 	uint8_t			minor;		/* HTTP/1.x: 0 or 1 */
 	bool			upgrade:1;	/* asks for, or 101 */
 	bool			expect:1;	/* 100-continue */
@@ -87,6 +88,8 @@ enum http_method msg_method(struct str);
 /* "GET"; "" for METHOD_OTHER. */
 struct str msg_method_text(enum http_method);
 bool msg_is_idempotent(enum http_method);	/* RFC 9110 9.2.2 */
+/* The version it came in: "1.0", "1.1", "2.0". */
+struct str msg_version(const struct msg *);
 /* "Not Found"; "" if the status has no phrase of its own. */
 struct str msg_reason(unsigned status);
 

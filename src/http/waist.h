@@ -169,9 +169,9 @@ struct stream {
 	bool			 keep:1;	/* client: reusable */
 	bool			 begun:1;	/* client: a byte of the next
 						 * head came */
-	const char		*what;		/* client, when it failed:
-						 * more of it, of arena or
-						 * constant; or NULL */
+	const char		*what;		/* when it failed: more of
+						 * it, of arena or constant;
+						 * or NULL */
 	uint32_t		 keep_s;	/* client: the server said so
 						 * many seconds; 0: nothing */
 };
@@ -189,6 +189,8 @@ struct codec_limits {
 	uint64_t	min_rate;		/* per second, after 10 s */
 	uint64_t	write_ms;		/* without progress */
 	uint64_t	idle_ms;		/* between requests */
+	uint64_t	idle2_ms;		/* the same with HTTP/2 */
+	uint64_t	streams;		/* at a time, HTTP/2 */
 	bool		half_close;		/* see source_ops.waits */
 };
 

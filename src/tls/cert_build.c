@@ -21,12 +21,24 @@
 
 /* --- all of them --- */
 
+static void
+complain_default(struct certs_load *cl, const struct tls_cert *c,
+    const struct tls_cert *was)
+{
+	const struct conf_item	*it = conf_item(cl->load, c->obj, "default");
+
+	diag_at(conf_load_diags(cl->load), DIAG_CERT_DEFAULT,
+	    it != NULL ? &it->kspan : NULL, c->obj, "default",
+	    "cert \"%.*s\" is the default for keys of that kind already",
+	    STR_FMT(was->obj->name));
+	cl->rc = -1;
+}
+
 /* One default of each kind; without any it is the first section's. */
 static void
 set_fallback(struct certs_load *cl, struct tls_certs *cs)
 {
 	const struct tls_cert	*c, **slot;
-	const struct conf_item	*it;
 	bool			 any = false;
 
 	for (size_t i = 0; i < cs->n; i++)
@@ -36,16 +48,10 @@ set_fallback(struct certs_load *cl, struct tls_certs *cs)
 		if (any ? !c->fallback : c->obj != cs->v[0]->obj)
 			continue;
 		slot = &cs->fallback.v[c->kind];
-		if (*slot == NULL) {
+		if (*slot == NULL)
 			*slot = c;
-		} else if (any && (*slot)->obj != c->obj) {
-			it = conf_item(cl->load, c->obj, "default");
-			diag_at(conf_load_diags(cl->load), DIAG_CERT_DEFAULT,
-			    it != NULL ? &it->kspan : NULL, c->obj, "default", "cert \"%.*s\" is the default "
-			    "for keys of that kind already",
-			    STR_FMT((*slot)->obj->name));
-			cl->rc = -1;
-		}
+		else if (any && (*slot)->obj != c->obj)
+			complain_default(cl, c, *slot);
 	}
 }
 
@@ -276,21 +282,18 @@ load_with(struct certs_load *cl, struct str state, int dir)
 {
 	struct str	file = dir < 0 ? STR_NONE :
 	    cert_state_read(dir, INDEX, INDEX_MAX);
-	struct text	index;
 	struct arena	a;
 
 	arena_init(&a, NULL);
-	text_init(&index);
-	cl->index = &index;
 	cl->known = cert_index_read(&a, file);
-	cert_index_begin(&index);
+	cert_index_begin(&cl->index);
 	cert_load_all(cl);
-	cert_index_end(&index);
+	cert_index_end(&cl->index);
 	if (cl->all.n > 0)
 		keep_file(conf_load_note(cl->load, &cert_section),
-		    STR(INDEX), 0600, text_str(&index));
+		    STR(INDEX), 0600, text_str(&cl->index));
 	build_dev(cl, state, dir);
-	text_fini(&index);
+	cl->known = NULL;
 	arena_fini(&a);
 	free((char *)(uintptr_t)file.p);
 }
@@ -306,6 +309,7 @@ cert_build(struct conf_load *load)
 
 	vec_init(&cl.all, sizeof(struct tls_cert *));
 	cert_seen_init(&cl.seen);
+	text_init(&cl.index);
 	/* a configuration in memory has no files */
 	if (conf_load_opts(load)->memory == NULL) {
 		state = *(const struct str *)conf_value(
@@ -317,6 +321,7 @@ cert_build(struct conf_load *load)
 		check_listeners(&cl);
 	}
 	conf_set_data(load, &cert_section, make_index(&cl));
+	text_fini(&cl.index);
 	cert_seen_fini(&cl.seen);
 	vec_fini(&cl.all);
 	return cl.rc;

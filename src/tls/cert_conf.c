@@ -2,6 +2,8 @@
  * [cert NAME], and keys of [sluice] and [limits] that are about them.
  * Builder and tools.
  */
+#include "tls/cert_conf.h"
+
 #include "tls/int.h"
 
 #define AT(member)	offsetof(struct cert_conf, member)

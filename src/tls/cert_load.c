@@ -194,7 +194,7 @@ learn(const struct pair *p, const struct cert_text *t,
 		fail(p, f.id, f.blame, f.why.text);
 		return -1;
 	}
-	cert_index_add(cl->index, c, chain, key, cl->now);
+	cert_index_add(&cl->index, c, chain, key, cl->now);
 	return 0;
 }
 

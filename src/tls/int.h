@@ -18,7 +18,7 @@ struct certs_load {
 	struct vec		 all;	/* struct tls_cert * */
 	struct cert_seen	 seen;
 	const struct cert_index	*known;	/* of builders before */
-	struct text		*index;	/* of this one */
+	struct text		 index;	/* own: of this one */
 	int64_t			 now;
 	int			 rc;
 };

@@ -17,14 +17,17 @@
 #include "base/must.h"
 #include "base/text.h"
 #include "conf/load.h"
+#include "os/fault.h"
 
 #define NAME_MAX_BYTES	255	/* of a host (RFC 1035) */
+#define AT(member)	offsetof(struct tls_policy_conf, member)
 
 struct tls_policy {
 	SSL_CTX		*ctx;		/* own */
 	uint64_t	 digest;
 	unsigned	 refs;
-	struct str	 alpn;		/* const */
+	struct str	 alpn;		/* of room */
+	char		 room[TLS_ALPN_MAX];
 };
 
 /* --- what a client says first --- */
@@ -64,7 +67,7 @@ on_name(SSL *ssl, int *alert, void *arg)
 	must(h != NULL);
 	name = fold_name(SSL_get_servername(ssl, TLSEXT_NAMETYPE_host_name),
 	    buf);
-	if (name.n == 0 || !tls_certs(h->conf)->refuse ||
+	if (!tls_certs(h->conf)->refuse ||
 	    tls_certs_find(tls_certs(h->conf), name, &choice))
 		return name.n == 0 ? SSL_TLSEXT_ERR_NOACK :
 		    SSL_TLSEXT_ERR_OK;
@@ -82,6 +85,10 @@ on_cert(SSL *ssl, void *arg)
 
 	(void)arg;
 	must(h != NULL);
+	if (FAULT("tls_cert")) {
+		h->why = FAIL_TLS_FAILED;
+		return 0;
+	}
 	name = fold_name(SSL_get_servername(ssl, TLSEXT_NAMETYPE_host_name),
 	    buf);
 	return tls_cert_select(h->store, ssl, name, &h->why) == 0;
@@ -125,30 +132,6 @@ tls_policy_digest(const struct tls_policy_conf *c, struct str alpn)
 	return add_list(h, &c->signatures);
 }
 
-/* The words of a list as OpenSSL takes them: one text, between colons. */
-static int
-set_list(SSL_CTX *ctx, const struct conf_list *l,
-    int (*set)(SSL_CTX *, const char *), const char *what, struct err *e)
-{
-	struct text	t;
-	int		rc;
-
-	if (l->n == 0)
-		return 0;
-	text_init(&t);
-	for (size_t i = 0; i < l->n; i++) {
-		text_add(&t, i > 0 ? STR(":") : STR(""));
-		text_add(&t, l->v[i]);
-	}
-	text_c(&t, '\0');
-	rc = set(ctx, t.p) == 1 ? 0 : -1;
-	if (rc == -1)
-		err_set(e, "OpenSSL knows no such %s: %s", what, t.p);
-	ERR_clear_error();
-	text_fini(&t);
-	return rc;
-}
-
 static int
 set_groups(SSL_CTX *ctx, const char *list)
 {
@@ -174,22 +157,60 @@ set_versions(SSL_CTX *ctx, const struct conf_list *l)
 	    TLS1_2_VERSION);
 }
 
-static int
-set_all(SSL_CTX *ctx, const struct tls_policy_conf *c, struct err *e)
+/* keys that are lists of OpenSSL's words */
+static const struct words {
+	const char	*key;
+	size_t		 off;
+	int		(*set)(SSL_CTX *, const char *);
+} words[] = {
+	{ "tls.ciphers", AT(ciphers), SSL_CTX_set_cipher_list },
+	{ "tls.ciphersuites", AT(suites), SSL_CTX_set_ciphersuites },
+	{ "tls.groups", AT(groups), set_groups },
+	{ "tls.signatures", AT(signatures), set_signatures }
+};
+#define NWORDS	(sizeof(words) / sizeof(words[0]))
+
+static const struct conf_list *
+list_of(const struct tls_policy_conf *c, const struct words *w)
+{
+	return (const void *)((const char *)c + w->off);
+}
+
+/* OpenSSL takes a list as one text with colons between. */
+static bool
+set_list(SSL_CTX *ctx, const struct conf_list *l,
+    int (*set)(SSL_CTX *, const char *))
+{
+	struct text	t;
+	bool		good;
+
+	if (l->n == 0)
+		return true;
+	text_init(&t);
+	for (size_t i = 0; i < l->n; i++) {
+		text_add(&t, i > 0 ? STR(":") : STR(""));
+		text_add(&t, l->v[i]);
+	}
+	text_c(&t, '\0');
+	good = set(ctx, t.p) == 1;
+	ERR_clear_error();
+	text_fini(&t);
+	return good;
+}
+
+/* NULL, or the key with a word that OpenSSL does not know. */
+static const struct words *
+set_all(SSL_CTX *ctx, const struct tls_policy_conf *c)
 {
 	set_versions(ctx, &c->versions);
 	SSL_CTX_set_session_cache_mode(ctx, SSL_SESS_CACHE_OFF);
 	SSL_CTX_set_num_tickets(ctx, 1);
 	SSL_CTX_set_options(ctx, SSL_OP_NO_COMPRESSION |
 	    SSL_OP_NO_RENEGOTIATION);
-	if (set_list(ctx, &c->ciphers, SSL_CTX_set_cipher_list,
-	    "cipher of TLS 1.2", e) == -1 ||
-	    set_list(ctx, &c->suites, SSL_CTX_set_ciphersuites,
-	    "cipher suite of TLS 1.3", e) == -1 ||
-	    set_list(ctx, &c->groups, set_groups, "group", e) == -1)
-		return -1;
-	return set_list(ctx, &c->signatures, set_signatures,
-	    "signature algorithm", e);
+	for (size_t i = 0; i < NWORDS; i++)
+		if (!set_list(ctx, list_of(c, &words[i]), words[i].set))
+			return &words[i];
+	return NULL;
 }
 
 struct tls_policy *
@@ -197,13 +218,20 @@ tls_policy_new(const struct tls_policy_conf *c, struct str alpn,
     struct err *e)
 {
 	struct tls_policy	*p = must_calloc(1, sizeof(*p));
+	const struct words	*bad;
 
 	p->refs = 1;
-	p->alpn = alpn;
+	must(alpn.n <= sizeof(p->room));
+	if (alpn.n > 0)
+		memcpy(p->room, alpn.p, alpn.n);
+	p->alpn = str_make(p->room, alpn.n);
 	p->digest = tls_policy_digest(c, alpn);
 	p->ctx = SSL_CTX_new(TLS_server_method());
 	must(p->ctx != NULL);
-	if (set_all(p->ctx, c, e) == -1) {
+	bad = set_all(p->ctx, c);
+	if (bad != NULL) {
+		err_set(e, "OpenSSL does not know all words of %s",
+		    bad->key);
 		tls_policy_unref(&p);
 		return NULL;
 	}
@@ -335,7 +363,6 @@ tls_policy_blame(unsigned long code, int alert, bool ended)
 
 /* --- configuration --- */
 
-#define AT(member)	offsetof(struct tls_policy_conf, member)
 #define DAY_MS		(24 * 3600 * INT64_C(1000))
 
 #define CIPHERS								\
@@ -356,21 +383,23 @@ static int
 link_policy(struct conf_load *load, struct conf_obj *obj, void *part)
 {
 	const struct tls_policy_conf	*c = part;
-	const struct conf_item		*it = conf_item(load, obj, "tls");
-	struct tls_policy		*p;
-	struct err			 e;
+	const struct conf_item		*it;
+	const struct words		*bad;
+	SSL_CTX				*ctx;
 
 	if (c->mode == TLS_OFF)
 		return 0;
-	p = tls_policy_new(c, STR_NONE, &e);
-	if (p == NULL) {
-		diag_at(conf_load_diags(load), DIAG_TLS_WORD,
-		    it != NULL ? &it->kspan : NULL, obj, "tls", "%s",
-		    e.text);
-		return -1;
-	}
-	tls_policy_unref(&p);
-	return 0;
+	ctx = SSL_CTX_new(TLS_server_method());
+	must(ctx != NULL);
+	bad = set_all(ctx, c);
+	SSL_CTX_free(ctx);
+	if (bad == NULL)
+		return 0;
+	it = conf_item(load, obj, bad->key);
+	diag_at(conf_load_diags(load), DIAG_TLS_WORD,
+	    it != NULL ? &it->vspan : NULL, obj, bad->key,
+	    "OpenSSL does not know all of these");
+	return -1;
 }
 
 static const struct conf_row rows[] = {

@@ -41,7 +41,7 @@ struct tls_policy;
 
 /*
  * Makes one; alpn: protocols in order of preference as on the wire (RFC
- * 7301), lasting.  -1: OpenSSL does not know a word, which *e names.
+ * 7301).  -1: OpenSSL does not know a word, which *e names.
  */
 struct tls_policy *tls_policy_new(const struct tls_policy_conf *,
     struct str alpn, struct err *);
