@@ -103,12 +103,17 @@ SRCS_HTTP = \
 # tls: certificates, policies
 SRCS_TLS = \
 	src/tls/cert.c \
+	src/tls/cert_build.c \
 	src/tls/cert_cache.c \
 	src/tls/cert_conf.c \
 	src/tls/cert_examine.c \
 	src/tls/cert_file.c \
+	src/tls/cert_index.c \
+	src/tls/cert_load.c \
 	src/tls/cert_names.c \
 	src/tls/cert_read.c \
+	src/tls/cert_state.c \
+	src/tls/dev.c \
 	src/tls/pem.c \
 	src/tls/policy.c \
 	src/tls/ticket.c

@@ -68,7 +68,7 @@ on_name(SSL *ssl, int *alert, void *arg)
 	must(h != NULL);
 	name = fold_name(SSL_get_servername(ssl, TLSEXT_NAMETYPE_host_name),
 	    buf);
-	if (name.n == 0 || !tls_certs(h->conf)->refuse ||
+	if (!tls_certs(h->conf)->refuse ||
 	    tls_certs_find(tls_certs(h->conf), name, &choice))
 		return name.n == 0 ? SSL_TLSEXT_ERR_NOACK :
 		    SSL_TLSEXT_ERR_OK;
