@@ -120,7 +120,9 @@ SRCS_CODEC = \
 	src/codec/h2/h2_priority.c \
 	src/codec/h2/h2_ring.c \
 	src/codec/h2/h2_server.c \
+	src/codec/h2/h2_server_flush.c \
 	src/codec/h2/h2_server_in.c \
+	src/codec/h2/h2_server_look.c \
 	src/codec/h2/h2_server_ng.c \
 	src/codec/h2/h2_server_out.c \
 	src/codec/ws/ws.c

@@ -66,7 +66,6 @@ refuse(struct h2s *s, enum fail why)
 
 	s->st.fail = why;
 	s->in_drop = true;
-	h2_server_note(s);
 	if (status == 400)
 		s->reset = NGHTTP2_PROTOCOL_ERROR;
 }
@@ -84,7 +83,7 @@ h2_server_ask(struct h2s *s, bool end)
 	s->in_ended = end;
 	s->in_told = s->head.body == BODY_NONE;
 	s->expect = s->head.expect;
-	s->st.got += s->hp.bytes;
+	s->st.got += c->head_wire;
 	s->out_ms = ev_ms(c->env->ev);
 	if (why != FAIL_NONE) {
 		refuse(s, why);
@@ -131,7 +130,7 @@ h2_server_trailers(struct h2s *s, bool end)
 {
 	if (s->hp.why != FAIL_NONE || !end)
 		s->in_fail = FAIL_BAD_TRAILER;
-	s->st.got += s->hp.bytes;
+	s->st.got += s->c->head_wire;
 	h2_server_in_end(s);
 }
 
@@ -166,6 +165,15 @@ came(struct h2s *s)
 	s->wait_ms = 0;
 }
 
+static void
+skip(struct h2s *s, size_t n)
+{
+	if (s->skip_ms != 0 && s->in_got > s->skip_from + H2_SKIP_MAX)
+		nghttp2_session_consume_connection(s->c->ng, n);
+	else
+		give_back(s, n);
+}
+
 static bool
 is_too_much(struct h2s *s)
 {
@@ -184,11 +192,24 @@ h2_server_data(struct h2s *s, const uint8_t *p, size_t n)
 		h2_server_note(s);
 	}
 	if (s->in_drop || s->in_fail != FAIL_NONE || s->over) {
-		give_back(s, n);
+		skip(s, n);
 		return;
 	}
 	h2_ring_add(&s->in, chunk_of(s->c, (const char *)p, n), NULL);
 	h2_server_note(s);
+}
+
+/*
+ * There are clients that lose an answer when a reset stands behind it, be
+ * the code NO_ERROR.  What is on its way anyway may come; of more they are
+ * kept by the stream's window, until they have seen the answer.
+ */
+void
+h2_server_skip(struct h2s *s)
+{
+	s->skip_ms = ev_ms(s->c->env->ev);
+	s->skip_from = s->in_got;
+	s->in_drop = true;
 }
 
 /* A stream whose reader keeps up may have what the path has. */

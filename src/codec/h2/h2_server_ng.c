@@ -63,8 +63,10 @@ on_begin_frame(nghttp2_session *ng, const nghttp2_frame_hd *hd, void *ctx)
 		break;
 	case NGHTTP2_HEADERS:
 		h2_glitch_head(&c->glitch);
+		c->head_wire = H2_HEAD + hd->length;
 		break;
 	case NGHTTP2_CONTINUATION:
+		c->head_wire += H2_HEAD + hd->length;
 		return count_continued(c);
 	case NGHTTP2_SETTINGS:
 		return hd->flags & NGHTTP2_FLAG_ACK ? 0 :
