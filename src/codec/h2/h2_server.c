@@ -298,7 +298,7 @@ end_judged(struct h2c *c)
 
 	close_all(c, c->why);
 	if (!c->judged)
-		put_goaway(c, last_code(c->why));
+		put_goaway(c, c->code != 0 ? c->code : last_code(c->why));
 	while (rc == IO_OK && c->q.ring.n > 0)
 		rc = h2_outq_write(&c->q, c->io, h2_server_sent, &n);
 	linger(c);

@@ -19,6 +19,7 @@
 #define H2_SERVER_MAGIC	0x48325356	/* "H2SV" */
 #define H2_TURN		262144	/* bytes of a connection in one turn */
 #define H2_OUT_MAX	131072	/* that wait for the transport */
+#define H2_GONE		64	/* streams that are remembered */
 #define H2_SKIP_MAX	1048576	/* of a body nobody reads */
 
 enum h2c_state {
@@ -64,7 +65,11 @@ struct h2c {
 	struct list		 held;		/* h2s.node: of nghttp2 alone */
 	uint32_t		 nstream;
 	uint64_t		 requests;
-	int32_t			 last_id;
+	int32_t			 last_id;	/* that was asked */
+	int32_t			 max_id;	/* that was ever named */
+	int32_t			 gone[H2_GONE];	/* we reset these lately */
+	uint32_t		 ngone;
+	uint32_t		 code;		/* of the last GOAWAY; or 0 */
 	uint64_t		 head_wire;	/* bytes of a head's frames */
 	enum fail		 why;		/* of the connection */
 	const char		*what;		/* more of it; constant */

@@ -125,11 +125,25 @@ h2_server_in_fail(struct h2s *s, enum fail why)
 	}
 }
 
+/* The request is malformed: after whatever answer there is, a reset. */
+static void
+spoil(struct h2s *s, enum fail why)
+{
+	if (s->in_fail != FAIL_NONE)
+		return;
+	s->in_fail = why;
+	if (s->reset == 0)
+		s->reset = h2_code_of(why);
+	if (s->out_done)
+		h2_server_reset(s, s->reset);
+	h2_server_note(s);
+}
+
 void
 h2_server_trailers(struct h2s *s, bool end)
 {
 	if (s->hp.why != FAIL_NONE || !end)
-		s->in_fail = FAIL_BAD_TRAILER;
+		spoil(s, FAIL_BAD_TRAILER);
 	s->st.got += s->c->head_wire;
 	h2_server_in_end(s);
 }
@@ -137,9 +151,8 @@ h2_server_trailers(struct h2s *s, bool end)
 void
 h2_server_in_end(struct h2s *s)
 {
-	if (s->head.body > 0 && s->in_got != (uint64_t)s->head.body &&
-	    s->in_fail == FAIL_NONE)
-		s->in_fail = FAIL_LENGTH_MISMATCH;
+	if (s->head.body > 0 && s->in_got != (uint64_t)s->head.body)
+		spoil(s, FAIL_LENGTH_MISMATCH);
 	s->in_ended = true;
 	h2_server_note(s);
 }
@@ -187,10 +200,8 @@ h2_server_data(struct h2s *s, const uint8_t *p, size_t n)
 	came(s);
 	s->in_got += n;
 	s->st.got += n;
-	if (is_too_much(s) && s->in_fail == FAIL_NONE) {
-		s->in_fail = FAIL_LENGTH_MISMATCH;
-		h2_server_note(s);
-	}
+	if (is_too_much(s))
+		spoil(s, FAIL_LENGTH_MISMATCH);
 	if (s->in_drop || s->in_fail != FAIL_NONE || s->over) {
 		skip(s, n);
 		return;
@@ -226,15 +237,12 @@ widen(struct h2s *s)
 	h2_server_push(c);
 }
 
-/* The request is malformed: after whatever answer there is, a reset. */
 static void
 tell_fail(struct h2s *s)
 {
 	enum fail	why = s->in_fail;
 
 	s->in_fail = FAIL_NONE;
-	if (s->reset == 0)
-		s->reset = h2_code_of(why);
 	h2_server_in_fail(s, why);
 }
 
@@ -289,6 +297,11 @@ h2_server_feed(struct h2s *s)
 {
 	struct sink	*to = s->st.in.to;
 
+	/* whoever has it was told that it has no body: no answer holds */
+	if (s->in_fail != FAIL_NONE && s->head.body == BODY_NONE) {
+		h2_server_close_stream(s, s->in_fail);
+		return;
+	}
 	if (s->in_drop || s->over) {
 		give_back(s, s->in.bytes);
 		h2_ring_fini(&s->in);

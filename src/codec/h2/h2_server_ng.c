@@ -51,6 +51,48 @@ count_continued(struct h2c *c)
 }
 
 static int
+break_off(struct h2c *c, uint32_t code, const char *what)
+{
+	c->code = code;
+	h2_server_calm(c, FAIL_H2_PROTOCOL, what);
+	return verdict(c);
+}
+
+/* Trailers may be on their way to a stream that we have reset. */
+static bool
+is_gone(const struct h2c *c, int32_t id)
+{
+	for (unsigned i = 0; i < H2_GONE; i++)
+		if (c->gone[i] == id)
+			return true;
+	return false;
+}
+
+/* RFC 9113 5.1.1: nghttp2 lets numbers pass that are not new. */
+static int
+check_number(struct h2c *c, int32_t id)
+{
+	if (id > c->max_id) {
+		c->max_id = id;
+		return verdict(c);
+	}
+	if (id <= 0 || nghttp2_session_find_stream(c->ng, id) != NULL ||
+	    is_gone(c, id))
+		return verdict(c);
+	return break_off(c, NGHTTP2_PROTOCOL_ERROR,
+	    "a stream's number is not new");
+}
+
+static int
+check_priority(struct h2c *c, int32_t id)
+{
+	if (id == 0)
+		return break_off(c, NGHTTP2_PROTOCOL_ERROR,
+		    "a priority of stream 0");
+	return count(c, H2_GLITCH_PRIORITY);
+}
+
+static int
 on_begin_frame(nghttp2_session *ng, const nghttp2_frame_hd *hd, void *ctx)
 {
 	struct h2c	*c = ctx;
@@ -64,7 +106,7 @@ on_begin_frame(nghttp2_session *ng, const nghttp2_frame_hd *hd, void *ctx)
 	case NGHTTP2_HEADERS:
 		h2_glitch_head(&c->glitch);
 		c->head_wire = H2_HEAD + hd->length;
-		break;
+		return check_number(c, hd->stream_id);
 	case NGHTTP2_CONTINUATION:
 		c->head_wire += H2_HEAD + hd->length;
 		return count_continued(c);
@@ -75,6 +117,7 @@ on_begin_frame(nghttp2_session *ng, const nghttp2_frame_hd *hd, void *ctx)
 		return hd->flags & NGHTTP2_FLAG_ACK ? 0 :
 		    count(c, H2_GLITCH_PING);
 	case NGHTTP2_PRIORITY:
+		return check_priority(c, hd->stream_id);
 	case FRAME_PRIORITY_UPDATE:
 		return count(c, H2_GLITCH_PRIORITY);
 	case NGHTTP2_WINDOW_UPDATE:
@@ -243,6 +286,7 @@ sent_reset(struct h2c *c, const nghttp2_frame *f)
 	struct h2s	*s = find(c, f->hd.stream_id);
 	uint32_t	 code = f->rst_stream.error_code;
 
+	c->gone[c->ngone++ % H2_GONE] = f->hd.stream_id;
 	if (s == NULL)
 		return code == NGHTTP2_NO_ERROR ||
 		    code == NGHTTP2_PROTOCOL_ERROR ? 0 :
@@ -250,6 +294,9 @@ sent_reset(struct h2c *c, const nghttp2_frame *f)
 	if (s->was_reset)
 		return 0;
 	s->was_reset = true;
+	/* by SETTINGS it is the connection's, which nghttp2 does not tell */
+	if (code == NGHTTP2_FLOW_CONTROL_ERROR)
+		return break_off(c, code, "a window is too large");
 	return count(c, H2_GLITCH_MADE);
 }
 
