@@ -174,8 +174,14 @@ got_headers(struct h2c *c, const nghttp2_frame *f)
 	bool		 end = (f->hd.flags & NGHTTP2_FLAG_END_STREAM) != 0;
 
 	c->in_head = false;
-	if (s == NULL || s->over)
+	if (s == NULL)
 		return;
+	if (s->over) {
+		/* it was answered before */
+		if (s->hp.why != FAIL_NONE || !end)
+			h2_server_reset(s, NGHTTP2_PROTOCOL_ERROR);
+		return;
+	}
 	if (f->headers.cat == NGHTTP2_HCAT_REQUEST)
 		h2_server_ask(s, end);
 	else
