@@ -497,8 +497,12 @@ room_to_read(struct h2c *c)
 static void
 digest(struct h2c *c, const char *p, size_t n)
 {
-	ssize_t	used = nghttp2_session_mem_recv(c->ng, (const uint8_t *)p, n);
+	ssize_t	used;
 
+	h2_server_walk(c, str_make(p, n));
+	if (c->why != FAIL_NONE)
+		return;
+	used = nghttp2_session_mem_recv(c->ng, (const uint8_t *)p, n);
 	if (used >= 0)
 		return;
 	if (used == NGHTTP2_ERR_FLOODED)
@@ -675,6 +679,7 @@ open_conn(struct io *io, const struct codec_env *env, void *ctx)
 	list_init(&c->ending);
 	h2_outq_init(&c->q, env->pages);
 	h2_bdp_init(&c->bdp);
+	h2_walk_init(&c->walk);
 	c->ng = h2_server_session(c);
 	io->on = on_io;
 	io->ctx = c;

@@ -19,6 +19,7 @@
 #define H2_SERVER_MAGIC	0x48325356	/* "H2SV" */
 #define H2_TURN		262144	/* bytes of a connection in one turn */
 #define H2_OUT_MAX	131072	/* that wait for the transport */
+#define H2_PRIORITY_UPDATE 0x10	/* the frame (RFC 9218 7.1) */
 #define H2_GONE		64	/* streams that are remembered */
 #define H2_SKIP_MAX	1048576	/* of a body nobody reads */
 
@@ -55,6 +56,7 @@ struct h2c {
 	nghttp2_session		*ng;		/* own */
 	struct page		*in;		/* ref: read into */
 	struct h2_outq		 q;
+	struct h2_walk		 walk;
 	struct h2_glitch	 glitch;
 	struct h2_bdp		 bdp;
 	uint32_t		 budget;	/* of this turn */
@@ -168,6 +170,10 @@ void h2_server_flush(struct h2c *);
 /* Ends what took too long. */
 void h2_server_look(struct h2c *);
 
+/* One of a kind; 0, or what a callback answers when it was too many. */
+int h2_server_count(struct h2c *, enum h2_glitch_kind);
+/* Counts the frames of what was read; c->why says if nghttp2 may have it. */
+void h2_server_walk(struct h2c *, struct str in);
 /* A session with our callbacks and first SETTINGS. */
 nghttp2_session *h2_server_session(struct h2c *);
 

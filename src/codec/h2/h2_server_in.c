@@ -79,7 +79,6 @@ h2_server_ask(struct h2s *s, bool end)
 
 	c->requests++;
 	c->last_id = s->id;
-	h2_glitch_opened(&c->glitch);
 	s->in_ended = end;
 	s->in_told = s->head.body == BODY_NONE;
 	s->expect = s->head.expect;

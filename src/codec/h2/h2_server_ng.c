@@ -8,8 +8,7 @@
  */
 #include "codec/h2/h2_server.h"
 
-#define UNREAD_MAX	500	/* answers to SETTINGS and PINGs that wait */
-#define FRAME_PRIORITY_UPDATE	0x10
+#define UNREAD_MAX	1000	/* answers to SETTINGS and PINGs that wait */
 #define FIRST_SETTINGS	4
 
 static struct h2s *
@@ -25,8 +24,8 @@ verdict(const struct h2c *c)
 	return c->why == FAIL_NONE ? 0 : NGHTTP2_ERR_CALLBACK_FAILURE;
 }
 
-static int
-count(struct h2c *c, enum h2_glitch_kind k)
+int
+h2_server_count(struct h2c *c, enum h2_glitch_kind k)
 {
 	enum fail	why = h2_glitch_add(&c->glitch, k,
 			    ev_ms(c->env->ev));
@@ -39,16 +38,6 @@ count(struct h2c *c, enum h2_glitch_kind k)
 }
 
 /* --- frames that come --- */
-
-static int
-count_continued(struct h2c *c)
-{
-	enum fail	why = h2_glitch_continued(&c->glitch);
-
-	if (why != FAIL_NONE)
-		h2_server_calm(c, why, NULL);
-	return verdict(c);
-}
 
 static int
 break_off(struct h2c *c, uint32_t code, const char *what)
@@ -76,20 +65,12 @@ check_number(struct h2c *c, int32_t id)
 		c->max_id = id;
 		return verdict(c);
 	}
-	if (id <= 0 || nghttp2_session_find_stream(c->ng, id) != NULL ||
-	    is_gone(c, id))
+	if (id <= 0 || nghttp2_session_find_stream(c->ng, id) != NULL)
 		return verdict(c);
+	if (is_gone(c, id))
+		return h2_server_count(c, H2_GLITCH_STRAY);
 	return break_off(c, NGHTTP2_PROTOCOL_ERROR,
 	    "a stream's number is not new");
-}
-
-static int
-check_priority(struct h2c *c, int32_t id)
-{
-	if (id == 0)
-		return break_off(c, NGHTTP2_PROTOCOL_ERROR,
-		    "a priority of stream 0");
-	return count(c, H2_GLITCH_PRIORITY);
 }
 
 static int
@@ -98,36 +79,8 @@ on_begin_frame(nghttp2_session *ng, const nghttp2_frame_hd *hd, void *ctx)
 	struct h2c	*c = ctx;
 
 	(void)ng;
-	switch (hd->type) {
-	case NGHTTP2_DATA:
-		if (hd->length == 0 && !(hd->flags & NGHTTP2_FLAG_END_STREAM))
-			return count(c, H2_GLITCH_EMPTY);
-		break;
-	case NGHTTP2_HEADERS:
-		h2_glitch_head(&c->glitch);
-		c->head_wire = H2_HEAD + hd->length;
+	if (hd->type == NGHTTP2_HEADERS)
 		return check_number(c, hd->stream_id);
-	case NGHTTP2_CONTINUATION:
-		c->head_wire += H2_HEAD + hd->length;
-		return count_continued(c);
-	case NGHTTP2_SETTINGS:
-		return hd->flags & NGHTTP2_FLAG_ACK ? 0 :
-		    count(c, H2_GLITCH_SETTINGS);
-	case NGHTTP2_PING:
-		return hd->flags & NGHTTP2_FLAG_ACK ? 0 :
-		    count(c, H2_GLITCH_PING);
-	case NGHTTP2_PRIORITY:
-		return check_priority(c, hd->stream_id);
-	case FRAME_PRIORITY_UPDATE:
-		return count(c, H2_GLITCH_PRIORITY);
-	case NGHTTP2_WINDOW_UPDATE:
-		return count(c, H2_GLITCH_WINDOW);
-	case NGHTTP2_RST_STREAM:
-	case NGHTTP2_GOAWAY:
-		break;
-	default:
-		return count(c, H2_GLITCH_STRAY);
-	}
 	return verdict(c);
 }
 
@@ -196,8 +149,6 @@ got_data(struct h2c *c, const nghttp2_frame *f)
 
 	if (s != NULL && end)
 		h2_server_in_end(s);
-	if (f->data.padlen > 0 && f->data.padlen >= f->hd.length && !end)
-		return count(c, H2_GLITCH_EMPTY);
 	return 0;
 }
 
@@ -208,8 +159,8 @@ got_reset(struct h2c *c, const nghttp2_frame *f)
 	struct h2s	*s = find(c, f->hd.stream_id);
 
 	if (s == NULL)
-		return count(c, H2_GLITCH_STRAY);
-	return s->out_done ? 0 : count(c, H2_GLITCH_RESET);
+		return h2_server_count(c, H2_GLITCH_STRAY);
+	return s->out_done ? 0 : h2_server_count(c, H2_GLITCH_RESET);
 }
 
 static void
@@ -263,7 +214,6 @@ on_data_chunk(nghttp2_session *ng, uint8_t flags, int32_t id,
 		nghttp2_session_consume(ng, id, n);
 		return 0;
 	}
-	h2_glitch_got(&c->glitch);
 	h2_server_data(s, p, n);
 	if (h2_bdp_data(&c->bdp, n))
 		nghttp2_submit_ping(ng, NGHTTP2_FLAG_NONE, NULL);
@@ -296,14 +246,14 @@ sent_reset(struct h2c *c, const nghttp2_frame *f)
 	if (s == NULL)
 		return code == NGHTTP2_NO_ERROR ||
 		    code == NGHTTP2_PROTOCOL_ERROR ? 0 :
-		    count(c, H2_GLITCH_MADE);
+		    h2_server_count(c, H2_GLITCH_MADE);
 	if (s->was_reset)
 		return 0;
 	s->was_reset = true;
 	/* by SETTINGS it is the connection's, which nghttp2 does not tell */
 	if (code == NGHTTP2_FLOW_CONTROL_ERROR)
 		return break_off(c, code, "a window is too large");
-	return count(c, H2_GLITCH_MADE);
+	return h2_server_count(c, H2_GLITCH_MADE);
 }
 
 static int
