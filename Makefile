@@ -140,9 +140,13 @@ SRCS_CODEC = \
 	src/codec/h2/h2_priority.c \
 	src/codec/h2/h2_ring.c \
 	src/codec/h2/h2_server.c \
+	src/codec/h2/h2_server_count.c \
+	src/codec/h2/h2_server_flush.c \
 	src/codec/h2/h2_server_in.c \
+	src/codec/h2/h2_server_look.c \
 	src/codec/h2/h2_server_ng.c \
 	src/codec/h2/h2_server_out.c \
+	src/codec/h2/h2_walk.c \
 	src/codec/ws/ws.c
 
 # core and up: connections, exchanges, routes; upstreams
