@@ -311,6 +311,8 @@ void
 tls_policy_done(SSL *ssl)
 {
 	SSL_set_app_data(ssl, NULL);
+	/* it has been shown; the store may drop it */
+	SSL_certs_clear(ssl);
 }
 
 static struct str
