@@ -261,6 +261,25 @@ upstream_get(struct serve *serve, const struct upstream_conf *c)
 	return up;
 }
 
+/*
+ * In a panic first attempts go to all, so that the few that are fit do not
+ * bear the load of all.  One that failed is not tried on the sick again:
+ * what retries add to the load is bounded by their budget.
+ */
+static struct server *
+pick_fit(struct upstream *up, const struct pick *p)
+{
+	uint64_t	bars = up->view.bars;
+	struct server	*s;
+
+	if (up->view.tier != VIEW_PANIC || p->tried->n == 0)
+		return NULL;
+	up->view.bars = STATE_AWAY;
+	s = balancer_least_conn.pick(up, p);
+	up->view.bars = bars;
+	return s;
+}
+
 struct server *
 upstream_pick(struct upstream *up, const struct pick *p)
 {
@@ -270,7 +289,8 @@ upstream_pick(struct upstream *up, const struct pick *p)
 	s = breaker_pick(up, p);
 	if (s != NULL || up->view.n == 0)
 		return s;
-	return up->balance->pick(up, p);
+	s = pick_fit(up, p);
+	return s != NULL ? s : up->balance->pick(up, p);
 }
 
 bool

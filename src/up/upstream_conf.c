@@ -534,8 +534,9 @@ static const struct conf_row rows[] = {
 		.text = "Percent of the servers that must be fit for use: "
 		    "while there are less, and no backups, ejected servers "
 		    "and those that are down are asked as well, for the few "
-		    "left could not bear the load of all.  With none left "
-		    "nobody is asked; 0 never asks the unfit."
+		    "left could not bear the load of all; what fails there "
+		    "is tried again with the fit.  With none left nobody is "
+		    "asked; 0 never asks the unfit."
 	}, {
 		.key = "timeout.connect", .type = CONF_TIME,
 		.off = AT(times.connect), .def = "3s", .min = 1,
