@@ -154,12 +154,15 @@ tell(const struct breaker *br, uint64_t was, uint64_t is, const char *why)
 	};
 	const struct board_server	*s = br->server;
 	enum breaker_state		 now = WORD_STATE(is);
+	struct logctx			 lc;
 
 	atomic_fetch_add(times[now], 1);
 	if (board_self() == NULL)
 		return;
 	stat_add(stats[now], 1);
-	log_line(&self->lc, now == BREAKER_OPEN ? LOG_WARN : LOG_INFO,
+	lc = self->lc;
+	lc.ids.wall_ms = state_wall_ms();
+	log_line(&lc, now == BREAKER_OPEN ? LOG_WARN : LOG_INFO,
 	    __FILE__, "server \"%.*s\" of \"%.*s\": breaker %s -> %s: %s",
 	    s->addr_len, s->addr, s->upstream_len, s->upstream,
 	    breaker_names[WORD_STATE(was)], breaker_names[now], why);
