@@ -54,7 +54,8 @@ state_touch(struct shm *shm, uint32_t i)
 
 /* With the time of the word, not of the turn: attempts are laid beside it. */
 static void
-tell(const struct board_server *b, uint64_t was, uint64_t is, enum fail why)
+tell(const struct shm *shm, uint32_t i, uint64_t was, uint64_t is,
+    enum fail why)
 {
 	enum log_level	level = state_of(is) > SERVER_SLOW ? LOG_WARN :
 			    LOG_INFO;
@@ -66,10 +67,9 @@ tell(const struct board_server *b, uint64_t was, uint64_t is, enum fail why)
 	lc = self->lc;
 	lc.ids.wall_ms = state_since_ms(is);
 	log_line(&lc, level, __FILE__, "server \"%.*s\" of \"%.*s\": "
-	    "%s -> %s%s%s", b->addr_len, b->addr, b->upstream_len,
-	    b->upstream, state_names[state_of(was)],
-	    state_names[state_of(is)],
-	    why == FAIL_NONE ? "" : ": ",
+	    "%s -> %s%s%s", STR_FMT(row_text_addr(shm, i)),
+	    STR_FMT(row_text_upstream(shm, i)), state_names[state_of(was)],
+	    state_names[state_of(is)], why == FAIL_NONE ? "" : ": ",
 	    why == FAIL_NONE ? "" : fail_row(why)->name);
 }
 
@@ -106,7 +106,7 @@ state_change(struct shm *shm, uint32_t i, uint64_t tag,
 	} while (!atomic_compare_exchange_weak(&l->state, &was, is));
 	state_touch(shm, i);
 	if (state_of(is) != state_of(was))
-		tell(b, was, is, why);
+		tell(shm, i, was, is, why);
 	if (on)
 		call_off(b, state);
 	return true;
@@ -117,17 +117,18 @@ state_set_weight(struct shm *shm, uint32_t i, uint64_t weight)
 {
 	struct board_server	*b = shm_row(shm, &board_servers, i);
 
-	if (atomic_exchange(&b->override, weight) == weight)
+	if (atomic_exchange(&b->override, (uint32_t)weight) == weight)
 		return;
 	state_touch(shm, i);
 	if (board_self() == NULL)
 		return;
 	if (weight == 0)
 		log_info(&self->lc, "server \"%.*s\" of \"%.*s\": weighs "
-		    "as configured", b->addr_len, b->addr, b->upstream_len,
-		    b->upstream);
+		    "as configured", STR_FMT(row_text_addr(shm, i)),
+		    STR_FMT(row_text_upstream(shm, i)));
 	else
 		log_info(&self->lc, "server \"%.*s\" of \"%.*s\": weighs "
-		    "%llu", b->addr_len, b->addr, b->upstream_len,
-		    b->upstream, (unsigned long long)(weight - 1));
+		    "%llu", STR_FMT(row_text_addr(shm, i)),
+		    STR_FMT(row_text_upstream(shm, i)),
+		    (unsigned long long)(weight - 1));
 }
