@@ -148,6 +148,7 @@ SRCS_CORE = \
 	src/core/access.c \
 	src/core/ask.c \
 	src/core/board.c \
+	src/core/cert_use.c \
 	src/core/chain.c \
 	src/core/client.c \
 	src/core/cond.c \
@@ -292,6 +293,7 @@ SRCS_HANDLER = \
 SRCS_CONTROL = \
 	src/control/api.c \
 	src/control/api_balance.c \
+	src/control/api_certs.c \
 	src/control/api_explain.c \
 	src/control/api_failures.c \
 	src/control/api_log.c \
@@ -302,6 +304,7 @@ SRCS_CONTROL = \
 	src/control/api_state.c \
 	src/control/api_upstreams.c \
 	src/control/dns.c \
+	src/control/expiry.c \
 	src/control/explain.c \
 	src/control/explain_pick.c \
 	src/control/lookup.c \
@@ -361,6 +364,7 @@ SRCS_CLI = \
 	src/cli/server.c \
 	src/cli/show.c \
 	src/cli/show_balance.c \
+	src/cli/show_certs.c \
 	src/cli/show_explain.c \
 	src/cli/show_log.c \
 	src/cli/show_names.c \

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "base/must.h"
+#include "core/cert_use.h"
 #include "core/listener_limit.h"
 #include "core/settings.h"
 #include "main/master.h"
@@ -333,6 +334,7 @@ publish_built(struct master *m)
 	    oldest_held(m), &e) < 0 ||
 	    listener_link_rows(m->proc.shm, m->pub.gen->conf,
 	    oldest_held(m), &e) < 0 ||
+	    cert_use_grow(m->proc.shm, m->pub.gen->conf, &e) < 0 ||
 	    bind_all(m, m->pub.gen->conf, &id, &e) < 0) {
 		publish_say(m, id, e.text);
 		publish_fail(m, "%s", e.text);

@@ -25,6 +25,7 @@ enum tls_kind { TLS_RSA, TLS_ECDSA, TLS_ED25519, TLS_NKIND };
 
 /* a chain with its key, of a generation */
 struct tls_cert {
+	uint32_t		 nth;		/* of tls_certs.v */
 	const struct conf_obj	*obj;		/* that names it; of tls = dev
 						 * the listener */
 	struct str		 file;		/* of the chain */
@@ -93,6 +94,10 @@ const struct tls_certs *tls_certs(const struct conf *);
 bool tls_certs_find(const struct tls_certs *, struct str name,
     struct tls_choice *);
 
+/* The same for a host of a route: "a.example", ".a.example" for *. */
+bool tls_certs_named(const struct tls_certs *, struct str host,
+    struct tls_choice *);
+
 /* --- in workers --- */
 
 struct tls_store;
@@ -113,5 +118,9 @@ void tls_store_free(struct tls_store **);
  */
 int tls_cert_select(struct tls_store *, SSL *, struct str sni,
     enum fail *why);
+
+/* Which of them the client was shown; NULL: this generation has it not. */
+const struct tls_cert *tls_cert_shown(const struct tls_store *,
+    const SSL *);
 
 #endif
