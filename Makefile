@@ -35,6 +35,7 @@ SRCS_OS = \
 	src/os/log.c \
 	src/os/net.c \
 	src/os/notify.c \
+	src/os/pid.c \
 	src/os/place.c \
 	src/os/proc.c \
 	src/os/ring.c \
@@ -114,7 +115,8 @@ SRCS_TLS = \
 	src/tls/cert_state.c \
 	src/tls/dev.c \
 	src/tls/pem.c \
-	src/tls/policy.c
+	src/tls/policy.c \
+	src/tls/ticket.c
 
 # codec: HTTP versions, both sides of the waist
 SRCS_CODEC = \
@@ -138,9 +140,13 @@ SRCS_CODEC = \
 	src/codec/h2/h2_priority.c \
 	src/codec/h2/h2_ring.c \
 	src/codec/h2/h2_server.c \
+	src/codec/h2/h2_server_count.c \
+	src/codec/h2/h2_server_flush.c \
 	src/codec/h2/h2_server_in.c \
+	src/codec/h2/h2_server_look.c \
 	src/codec/h2/h2_server_ng.c \
 	src/codec/h2/h2_server_out.c \
+	src/codec/h2/h2_walk.c \
 	src/codec/ws/ws.c
 
 # core and up: connections, exchanges, routes; upstreams
@@ -227,6 +233,8 @@ SRCS_UP = \
 	src/up/outlier.c \
 	src/up/outlier_sweep.c \
 	src/up/pool.c \
+	src/up/pool_conn.c \
+	src/up/pool_dial.c \
 	src/up/probe.c \
 	src/up/probe_conf.c \
 	src/up/probe_regex.c \
@@ -240,6 +248,7 @@ SRCS_UP = \
 	src/up/retry_conf.c \
 	src/up/retry_rows.c \
 	src/up/round_robin.c \
+	src/up/row_text.c \
 	src/up/server.c \
 	src/up/server_use.c \
 	src/up/slow_start.c \
@@ -585,11 +594,13 @@ $(COMPLETION): $(PROGS) contrib/completion.sh
 		: >$@; \
 	fi
 
-# a test brings its own main, so those of the programs stay out; its doubles
-# take the place of what else an object of the archive has
+# a test brings its own main, so those of the programs stay out; two have
+# doubles of single functions of objects whose rest they need
+$(B)/t/unit/test_api $(B)/t/unit/test_proxy_steps: \
+    LDFLAGS_DOUBLES = -Wl,-z,muldefs
 $(UNITS): $(OBJS_UNIT) $(LIB) $(LIB_MAIN) $(LIB_CLI)
 	@$(CC_$(V)) -o $@ $@.o $(LIB_CLI) $(LIBS_ALL) $(ALL_LDFLAGS) \
-	    -Wl,-z,muldefs $(LDLIBS_CHECK) $(LDLIBS)
+	    $(LDFLAGS_DOUBLES) $(LDLIBS_CHECK) $(LDLIBS)
 
 # with V=fuzz libFuzzer's main, else ours, which replays the corpus
 REPLAY_plain = $(OBJ_REPLAY)
@@ -611,7 +622,7 @@ do-unit: $(UNITS) $(FUZZERS)
 # all, or with T=... those
 T =
 
-do-itest: $(PROGS)
+do-itest: $(PROGS) $(COMPLETION)
 	@if [ -n "$(T)" ]; then \
 		$(TESTENV) $(PYTEST) $(T) || test $$? -eq 5; \
 	else \
@@ -651,11 +662,14 @@ SHARED_openat2.so = -shared -fPIC
 
 do-bench-tools: $(BENCH_TOOLS)
 
-$(BENCH_TOOLS): contrib/bench/load.c contrib/bench/origin.c \
+MORE_load = contrib/bench/load_tls.c $(CFLAGS_LIBS) $(LDLIBS)
+
+$(BENCH_TOOLS): contrib/bench/load.c contrib/bench/load_tls.c \
+		contrib/bench/load_tls.h contrib/bench/origin.c \
 		contrib/bench/openat2.c config.mk
 	@mkdir -p $(@D)
 	@$(CC) -std=c11 -D_GNU_SOURCE $(WARN) -O2 $(SHARED_$(@F)) -o $@ \
-	    contrib/bench/`basename $@ .so`.c
+	    contrib/bench/`basename $@ .so`.c $(MORE_$(@F))
 
 do-bench: $(PROGS) $(BENCH_TOOLS)
 	@$(PYTHON) contrib/bench/bench.py --build $(B) --rounds $(ROUNDS) \

@@ -3,6 +3,7 @@ import os
 import signal
 import socket
 import ssl
+import subprocess
 from threading import Event
 
 import pytest
@@ -275,6 +276,67 @@ def test_drains(one, ca):
         assert r.status == 200 and r.closes
         assert c.rest() == b""
     assert one.wait() == 0
+
+
+@pytest.mark.parametrize("version", [tls.V12, tls.V13],
+                         ids=["1.2", "1.3"])
+def test_sessions_live(one, ca, version):
+    """One worker's session is resumed by all, whatever came between; only
+    those of another policy are not."""
+    ctx = tls.context(ca, **version)
+
+    def session():
+        with tls.Client(one.port, ctx) as c:
+            assert c.get("/app/first").status == 200
+            return c.sock.session
+
+    def resumed(n=12):
+        seen = set()
+        for _ in range(n):
+            with tls.Client(one.port, ctx, session=kept) as c:
+                rid = c.get("/app/again")["x-request-id"]
+                assert c.sock.session_reused
+            seen.add(wire.record(one, rid)["worker"])
+        return seen
+    kept = session()
+    net.until("both workers", lambda: len(resumed()) == 2)
+    one.reload()
+    resumed()
+    one.ctl("roll")
+    resumed()
+    old = set(one.children())
+    one.notify.drain()
+    one.send(signal.SIGUSR2)
+    one.notify.wait("READY")
+    for pid in old:
+        net.wait_pid_gone(pid)
+    resumed()
+    one.reload(conf(one.app.addr, "tls.groups = X25519 P-256"))
+    with tls.Client(one.port, ctx, session=kept) as c:
+        assert not c.sock.session_reused
+        assert c.get("/app/new").status == 200
+
+
+def test_leaves_no_keys_behind(one):
+    """A worker with keys may not be dumped, which is as much as that others
+    of its user may not look into it."""
+    def shown():
+        out = set()
+        for pid in one.workers():
+            with open(f"/proc/{pid}/status", encoding="ascii") as f:
+                ids = dict(ln.split(":", 1) for ln in f)
+            uid, gid = (int(ids[k].split()[0]) for k in ("Uid", "Gid"))
+            who = {} if os.geteuid() else {
+                "user": uid, "group": gid, "extra_groups": []}
+            out.add(subprocess.run(
+                ["cat", f"/proc/{pid}/maps"], capture_output=True,
+                check=False, **who).returncode == 0)
+        return out
+    assert shown() == {False}
+    one.reload("[sluice]\ncore_dumps = on\n" + conf(one.app.addr))
+    assert shown() == {True}
+    one.reload(conf(one.app.addr))
+    assert shown() == {False}
 
 
 @pytest.mark.parametrize("how", ["reload", "roll", "upgrade"])

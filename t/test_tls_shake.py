@@ -12,7 +12,7 @@ from lib.certs import Cert
 SITE = """
 [route all]
 path = /*
-respond = 200 ok
+respond = 200 ${tls.version} ${tls.cipher} ${tls.sni} ${scheme}
 """
 
 
@@ -99,8 +99,8 @@ def s_client(gate, args, port="port", ask=b""):
     done = subprocess.run(
         ["openssl", "s_client", "-connect",
          f"127.0.0.1:{gate.value(port)}", "-CAfile", f"{gate.dir}/ca.pem",
-         *sni, *args, *(["-ign_eof"] if ask else [])], input=ask, capture_output=True, timeout=net.WAIT,
-        check=False)
+         *sni, *args, *(["-ign_eof"] if ask else [])], input=ask,
+        capture_output=True, timeout=net.WAIT, check=False)
     out = (done.stdout + done.stderr).decode(errors="replace")
     return out, done.returncode == 0 and "Cipher is (NONE)" not in out
 
@@ -221,6 +221,22 @@ def test_matrix(gate, args, port, want):
 
 def test_matrix_is_large():
     assert len(MATRIX) >= 60
+
+
+def test_variables(gate, ca):
+    """Templates and the access record tell what was agreed on."""
+    with tls.Client(gate.port, tls.context(ca, **tls.V12)) as c:
+        r = c.get("/a")
+        assert re.fullmatch(rb"TLSv1.2 TLS_ECDHE_ECDSA_\w+ localhost https",
+                            r.body.rstrip())
+    with tls.Client(gate.value("port2"), tls.context(ca),
+                    name="b.example") as c:
+        r = c.get("/b")
+    assert r.body.rstrip() == \
+        b"TLSv1.3 TLS_AES_256_GCM_SHA384 b.example https"
+    record = wire.record(gate, r["x-request-id"])
+    assert (record["tls"], record["cipher"], record["sni"]) == \
+        ("TLSv1.3", "TLS_AES_256_GCM_SHA384", "b.example")
 
 
 def test_no_renegotiation(gate):

@@ -60,6 +60,7 @@ struct api {
 	const int	*ro_fd;		/* ref: dir, live */
 	struct names	*names;		/* own */
 	struct expiry	*expiry;	/* own */
+	struct timer	 trim;		/* after a long answer */
 };
 
 /* what became of a reload, roll or plan */

@@ -254,5 +254,11 @@ greet_tls_start(struct greet *g)
 	ev_task_init(&g->wait.task, on_task);
 	g->c->io.on = on_io;
 	ev_timer(l->serve->ev, &g->timer, l->handshake_ms);
-	ev_post(l->serve->ev, EV_READY, &g->wait.task);
+	/* a client that has just connected has its hello still to make */
+	if (!io_is_watched(&g->c->io))
+		g->c->io.fd.ready = 0;
+	if (io_watch(&g->c->io) == -1)
+		greet_refuse(g, FAIL_NONE, "");
+	else if (io_can(&g->c->io, IO_R))
+		ev_post(l->serve->ev, EV_READY, &g->wait.task);
 }
