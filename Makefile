@@ -50,6 +50,7 @@ SRCS_EV_kqueue = \
 	src/os/ev_kqueue.c
 SRCS_EV_poll =
 SRCS_SYS_linux = \
+	src/os/dirwatch_linux.c \
 	src/os/fs_linux.c \
 	src/os/priv_linux.c \
 	src/os/seccomp_linux.c
@@ -113,6 +114,7 @@ SRCS_TLS = \
 	src/tls/cert_names.c \
 	src/tls/cert_read.c \
 	src/tls/cert_state.c \
+	src/tls/cert_watch.c \
 	src/tls/dev.c \
 	src/tls/pem.c \
 	src/tls/policy.c \
@@ -330,6 +332,7 @@ SRCS_MAIN = \
 	src/main/bind.c \
 	src/main/budget.c \
 	src/main/build.c \
+	src/main/certwatch.c \
 	src/main/check.c \
 	src/main/child.c \
 	src/main/child_names.c \

@@ -14,6 +14,7 @@
 #include "core/cert_use.h"
 #include "core/listener_limit.h"
 #include "core/settings.h"
+#include "main/certwatch.h"
 #include "main/master.h"
 #include "os/fault.h"
 #include "os/notify.h"
@@ -505,8 +506,10 @@ end(struct master *m, bool failed)
 	m->pub.fd = m->pub.keys_fd = -1;
 	m->pub.step = PUBLISH_IDLE;
 	master_published(m, failed);
-	if (!failed)
+	if (!failed) {
 		publish_log_live(m->gens.cur->conf);
+		certwatch_update(m);
+	}
 	roll_resume(m);
 	publish_again(m);
 }

@@ -80,6 +80,14 @@ struct conf_load;
  */
 int tls_certs_keep(struct conf_load *, struct str state_dir, struct err *);
 
+/* Whether changes of their files are to be noticed ([sluice] watch). */
+bool tls_certs_watch(const struct conf *);
+/* Each directory that they are of, once. */
+void tls_certs_dirs(const struct conf *, void (*)(void *ctx, struct str),
+    void *ctx);
+/* Whether a file of that name, in one of these, may be one of theirs. */
+bool tls_certs_watched(const struct conf *, struct str name);
+
 /* Where the CA of tls = dev lies; false: there is no such listener. */
 bool tls_certs_dev(const struct conf *, struct text *path);
 

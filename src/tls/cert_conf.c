@@ -94,6 +94,7 @@ static const struct conf_group *const groups[] = { &group, NULL };
 
 struct cert_sluice {
 	int			unknown;
+	int			watch;
 	struct cert_days	warn;
 };
 
@@ -140,6 +141,16 @@ static const struct conf_row sluice_rows[] = {
 		    "certificate, or none at all: the default certificate "
 		    "(see default of [cert]), or an alert that ends the "
 		    "handshake."
+	}, {
+		.key = "watch", .type = CONF_ENUM,
+		.off = offsetof(struct cert_sluice, watch), .def = "off",
+		.choices = "off|certs", .example = "certs",
+		.text = "certs: a change of a file that [cert] names, or of "
+		    "one of its directories, brings a reload about, half a "
+		    "second behind the last such change.  It is a reload "
+		    "like any other: what was edited meanwhile in the "
+		    "configuration holds from then on, too.  A link is "
+		    "watched itself, not the file it leads to."
 	}, {
 		.key = "tls.expiry_warn", .type = CONF_CUSTOM,
 		.off = offsetof(struct cert_sluice, warn),
