@@ -145,9 +145,9 @@ static const struct conf_row sluice_rows[] = {
 		.key = "watch", .type = CONF_ENUM,
 		.off = offsetof(struct cert_sluice, watch), .def = "off",
 		.choices = "off|certs", .example = "certs",
-		.text = "certs: a change of a file that [cert] names, or of "
-		    "one of its directories, brings a reload about, half a "
-		    "second behind the last such change.  It is a reload "
+		.text = "With certs a change of a file that [cert] names, or "
+		    "of one of its directories, brings a reload about, half "
+		    "a second behind the last such change.  It is a reload "
 		    "like any other: what was edited meanwhile in the "
 		    "configuration holds from then on, too.  A link is "
 		    "watched itself, not the file it leads to."
