@@ -129,6 +129,8 @@ begin(struct greet *g)
 	stat_add(STAT_TLS_HANDSHAKES, 1);
 	if (SSL_session_reused(ssl))
 		stat_add(STAT_TLS_RESUMED, 1);
+	else
+		secure_shown(c->listener->serve, ssl);
 	tls_policy_done(ssl);
 	greet_drop(g);
 	version_start(c, alpn);

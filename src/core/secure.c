@@ -8,6 +8,7 @@
 #include "base/must.h"
 #include "base/vec.h"
 #include "core/board.h"
+#include "core/cert_use.h"
 #include "core/secret.h"
 #include "core/settings.h"
 #include "core/version.h"
@@ -242,6 +243,15 @@ secure_ask(struct serve *s, struct tls_hand *h)
 {
 	h->conf = find(s)->conf;
 	h->store = find(s)->store;
+}
+
+void
+secure_shown(struct serve *s, const SSL *ssl)
+{
+	const struct tls_cert	*c = tls_cert_shown(find(s)->store, ssl);
+
+	if (c != NULL)
+		cert_use_add(s->shm, c, ev_wall_ms(s->ev));
 }
 
 /* The one that waits longest looks whether there is room. */

@@ -20,6 +20,7 @@
 #include "core/secret.h"
 #include "core/secure.h"
 #include "core/settings.h"
+#include "main/certwatch.h"
 #include "main/panic.h"
 #include "main/reach.h"
 #include "os/fault.h"
@@ -601,6 +602,7 @@ prepare_self(struct master *m, struct opts *o)
 static void
 leave(struct master *m)
 {
+	certwatch_fini(m);
 	build_kill(m);
 	plan_kill(m);
 	if (m->pid_fd >= 0)

@@ -39,15 +39,16 @@ hand_of(SSL *ssl)
 	return SSL_get_app_data(ssl);
 }
 
-/* A host name's form in the index: lower case, without the final dot. */
-static struct str
-fold_name(const char *name, char buf[NAME_MAX_BYTES])
+struct str
+tls_name(const SSL *ssl, char buf[TLS_NAME_BYTES])
 {
-	size_t	n = 0;
+	const char	*name = SSL_get_servername(ssl,
+	    TLSEXT_NAMETYPE_host_name);
+	size_t		 n = 0;
 
 	if (name == NULL)
 		return STR_NONE;
-	for (; name[n] != '\0' && n < NAME_MAX_BYTES; n++)
+	for (; n < TLS_NAME_BYTES && name[n] != '\0'; n++)
 		buf[n] = name[n] >= 'A' && name[n] <= 'Z' ?
 		    (char)(name[n] + ('a' - 'A')) : name[n];
 	if (n > 0 && buf[n - 1] == '.')
@@ -60,14 +61,13 @@ static int
 on_name(SSL *ssl, int *alert, void *arg)
 {
 	struct tls_hand		*h = hand_of(ssl);
-	char			 buf[NAME_MAX_BYTES];
+	char			 buf[TLS_NAME_BYTES];
 	struct tls_choice	 choice;
 	struct str		 name;
 
 	(void)arg;
 	must(h != NULL);
-	name = fold_name(SSL_get_servername(ssl, TLSEXT_NAMETYPE_host_name),
-	    buf);
+	name = tls_name(ssl, buf);
 	if (!tls_certs(h->conf)->refuse ||
 	    tls_certs_find(tls_certs(h->conf), name, &choice))
 		return name.n == 0 ? SSL_TLSEXT_ERR_NOACK :
@@ -81,7 +81,7 @@ static int
 on_cert(SSL *ssl, void *arg)
 {
 	struct tls_hand	*h = hand_of(ssl);
-	char		 buf[NAME_MAX_BYTES];
+	char		 buf[TLS_NAME_BYTES];
 	struct str	 name;
 
 	(void)arg;
@@ -90,8 +90,7 @@ on_cert(SSL *ssl, void *arg)
 		h->why = FAIL_TLS_FAILED;
 		return 0;
 	}
-	name = fold_name(SSL_get_servername(ssl, TLSEXT_NAMETYPE_host_name),
-	    buf);
+	name = tls_name(ssl, buf);
 	return tls_cert_select(h->store, ssl, name, &h->why) == 0;
 }
 

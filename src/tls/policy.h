@@ -16,6 +16,7 @@
 enum tls_mode { TLS_OFF, TLS_ON, TLS_DEV };
 
 #define TLS_ALPN_MAX	64
+#define TLS_NAME_BYTES	255	/* of a host (RFC 1035) */
 #define TLS_POLICY_DIGEST 32
 
 /* keys tls and tls.* of [listener] */
@@ -60,6 +61,12 @@ bool tls_policy_is(const struct tls_policy *,
 /* A connection that is to accept; hand must last until tls_policy_done. */
 SSL *tls_policy_begin(struct tls_policy *, struct tls_hand *);
 void tls_policy_done(SSL *);
+
+/*
+ * The name asked for as the index has it: lower case, without the final
+ * dot; empty: none was.
+ */
+struct str tls_name(const SSL *, char buf[TLS_NAME_BYTES]);
 
 /*
  * "TLSv1.3"; the cipher's name as RFCs have it; the name asked for, which
