@@ -333,8 +333,3 @@ class Client:
 
     def get(self, target="/", **kw):
         return self.ask("GET", target, **kw)
-
-
-def get(addr, target="/", **kw):
-    with Client(addr) as c:
-        return c.get(target, **kw)
