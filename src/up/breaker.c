@@ -183,12 +183,15 @@ tell(const struct breaker *br, uint64_t was, uint64_t is, const char *why)
 		&br->b->closed, &br->b->opened, &br->b->half
 	};
 	enum breaker_state		 now = WORD_STATE(is);
+	struct logctx			 lc;
 
 	atomic_fetch_add(times[now], 1);
 	if (board_self() == NULL)
 		return;
 	stat_add(stats[now], 1);
-	log_line(&self->lc, now == BREAKER_OPEN ? LOG_WARN : LOG_INFO,
+	lc = self->lc;
+	lc.ids.wall_ms = state_wall_ms();
+	log_line(&lc, now == BREAKER_OPEN ? LOG_WARN : LOG_INFO,
 	    __FILE__, "server \"%.*s\" of \"%.*s\": breaker %s -> %s: %s",
 	    STR_FMT(row_text_addr(br->shm, br->row)),
 	    STR_FMT(row_text_upstream(br->shm, br->row)),

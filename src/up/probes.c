@@ -21,7 +21,7 @@
 #define SPREAD_MS	1000	/* in which the first probes begin */
 #define HASTE_MS	1000	/* the interval in transition, at most */
 #define FULL_EACH_MS	10000
-#define TRIM_MIN	8	/* probes at once that are a burst */
+#define TRIM_MIN	4	/* probes at once that are a burst */
 #define MEAN_SHIFT	3
 #define JITTER		10	/* percent */
 
@@ -31,6 +31,12 @@ static struct watched *
 of(struct prober *b)
 {
 	return container_of(b, struct watched, prober);
+}
+
+static struct board_probe *
+stat_of(const struct watched *s)
+{
+	return shm_row(s->prober.all->shm, &board_probes, s->row);
 }
 
 static bool
@@ -53,7 +59,7 @@ interval(const struct watched *s)
 {
 	uint64_t	ms = s->up->probes.conf->interval;
 
-	if (atomic_load(&s->prober.stat->streak) > 0)
+	if (atomic_load(&stat_of(s)->streak) > 0)
 		return ms < HASTE_MS ? ms : HASTE_MS;
 	return is_down(s) ? 2 * ms : ms;
 }
@@ -113,7 +119,7 @@ note_time(struct board_probe *t, uint64_t us)
 static void
 note(struct watched *s, enum fail why, uint64_t us)
 {
-	struct board_probe	*t = s->prober.stat;
+	struct board_probe	*t = stat_of(s);
 
 	stat_add(STAT_PROBES, 1);
 	atomic_store(&t->probes, t->probes + 1);
@@ -129,10 +135,11 @@ note(struct watched *s, enum fail why, uint64_t us)
 static void
 change(struct watched *s, bool down, enum fail why)
 {
-	struct shm	*shm = s->prober.all->shm;
+	struct shm		*shm = s->prober.all->shm;
+	struct board_probe	*t = stat_of(s);
 
-	put32(&s->prober.stat->streak, 0);
-	put32(&s->prober.stat->changes, s->prober.stat->changes + 1);
+	put32(&t->streak, 0);
+	put32(&t->changes, t->changes + 1);
 	if (!down)
 		slow_start_begin(shm, s->row, s->tag,
 		    s->up->watch->slow_start);
@@ -158,7 +165,7 @@ static void
 judge(struct watched *s, enum fail why, const char *detail)
 {
 	const struct probe_conf	*c = s->up->probes.conf;
-	struct board_probe	*t = s->prober.stat;
+	struct board_probe	*t = stat_of(s);
 	bool			 down = is_down(s);
 	uint32_t		 n = 0;
 
@@ -243,7 +250,7 @@ begin(struct watched *s)
 	}
 	if (b->begun_ms > b->due.due + PROBES_LATE_MS) {
 		stat_add(STAT_PROBES_LATE, 1);
-		put32(&b->stat->late, b->stat->late + 1);
+		put32(&stat_of(s)->late, stat_of(s)->late + 1);
 	}
 	s->ejected = (atomic_load(&s->live->state) &
 	    STATE_BIT(SERVER_EJECTED)) != 0;
@@ -277,8 +284,7 @@ probes_add(struct probes *p, struct watched *s)
 	timer_init(&b->due, on_due);
 	list_init(&b->wait);
 	b->all = p;
-	t = shm_row(p->shm, &board_probes, s->row);
-	b->stat = t;
+	t = stat_of(s);
 	if (atomic_load(&t->tag) == s->tag)
 		return;
 	memset((void *)t, 0, sizeof(*t));
@@ -290,8 +296,8 @@ settle_off(struct watched *s)
 {
 	stop(s);
 	s->prober.digest = 0;
-	put32(&s->prober.stat->type, PROBE_OFF);
-	put32(&s->prober.stat->streak, 0);
+	put32(&stat_of(s)->type, PROBE_OFF);
+	put32(&stat_of(s)->streak, 0);
 	/* nobody would ever say that it is well again */
 	if (is_down(s))
 		state_change(s->prober.all->shm, s->row, s->tag,
@@ -303,6 +309,7 @@ probes_settle(struct probes *p, struct watched *s)
 {
 	const struct probe_conf	*c = s->up->probes.conf;
 	struct prober		*b = &s->prober;
+	struct board_probe	*t = stat_of(s);
 
 	if (c->type == PROBE_OFF) {
 		settle_off(s);
@@ -315,11 +322,11 @@ probes_settle(struct probes *p, struct watched *s)
 	}
 	stop(s);
 	if (b->digest != 0)
-		put32(&b->stat->streak, 0);
+		put32(&t->streak, 0);
 	b->digest = c->digest;
-	put32(&b->stat->type, (uint32_t)c->type);
-	if (b->stat->begun_ms == 0)
-		atomic_store(&b->stat->begun_ms, ev_wall_ms(p->env.ev));
+	put32(&t->type, (uint32_t)c->type);
+	if (t->begun_ms == 0)
+		atomic_store(&t->begun_ms, ev_wall_ms(p->env.ev));
 	arm(s, rand_below(p->env.rand, c->interval < SPREAD_MS ?
 	    c->interval : SPREAD_MS));
 }
@@ -337,7 +344,7 @@ probes_trim(struct probes *p)
 	if (p->high < TRIM_MIN || p->running > p->high / 2)
 		return;
 	p->high = p->running;
-	must_trim();
+	probe_env_trim(&p->env);
 }
 
 static unsigned

@@ -43,7 +43,6 @@ struct prober {
 	struct list		 wait;		/* of struct probes */
 	struct probe		*run;		/* own; NULL: none */
 	struct probes		*all;		/* ref */
-	struct board_probe	*stat;		/* of the board */
 	uint64_t		 digest;	/* of its settings; 0: none */
 	uint64_t		 begun_ms;	/* of run, or the last one */
 };

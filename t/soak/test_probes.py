@@ -6,7 +6,7 @@ every server is frozen (accepts, and says nothing), and what the gateway
 holds for a server is measured, over all processes.
 
 What a server costs where stands in src/README, "BYTES OF A SERVER": with 2
-workers 1,512, and what the allocator and the pages have beside that, and
+workers 1,496, and what the allocator and the pages have beside that, and
 the connections of those that were asked.
 SOAK_SCALE multiplies the 60 seconds.
 """

@@ -4,9 +4,10 @@ Under full load of four workers servers go out of service and come back in
 every way there is: by probes, ejected for failures, drained and taken
 down by the operator, with an open breaker.  When an attempt began is read
 from the access log (the choice of its server, in microseconds), when a
-state was set from the line that whoever set the word writes next.  Their
-times have milliseconds, cut off, so what is compared is too strict rather
-than too loose.  SOAK_SCALE multiplies the 40 seconds.
+state was set from the line that tells of it: that has the time of the word
+itself, taken just before it was set and cut to milliseconds, so what is
+compared is too strict rather than too loose.
+SOAK_SCALE multiplies the 40 seconds.
 """
 import json
 import os
