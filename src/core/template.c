@@ -14,6 +14,7 @@ enum template_var {
 	VAR_PATH,
 	VAR_QUERY,
 	VAR_SCHEME,
+	VAR_VERSION,
 	VAR_CAUGHT,	/* ${path.NAME} */
 	VAR_CLIENT,	/* these of TEMPLATE_ASKER alone */
 	VAR_HEADER,
@@ -37,6 +38,7 @@ static const struct {
 	{ STR_INIT("path"), VAR_PATH, 0 },
 	{ STR_INIT("query"), VAR_QUERY, 0 },
 	{ STR_INIT("scheme"), VAR_SCHEME, 0 },
+	{ STR_INIT("version"), VAR_VERSION, 0 },
 	{ STR_INIT("path."), VAR_CAUGHT, 0 },
 	{ STR_INIT("client"), VAR_CLIENT, TEMPLATE_ASKER },
 	{ STR_INIT("header."), VAR_HEADER, TEMPLATE_ASKER },
@@ -223,6 +225,8 @@ value(struct exchange *x, const struct template_part *p,
 		return x->uri.query;
 	case VAR_SCHEME:
 		return exchange_scheme(x);
+	case VAR_VERSION:
+		return msg_version(x->req);
 	case VAR_CAUGHT:
 		return caught(x, p->name);
 	case VAR_CLIENT:

@@ -68,6 +68,7 @@ struct h2c {
 	struct list		 held;		/* h2s.node: of nghttp2 alone */
 	uint32_t		 nstream;
 	uint64_t		 requests;
+	struct h2s		*heading;	/* whose head comes; or NULL */
 	int32_t			 last_id;	/* that was asked */
 	int32_t			 max_id;	/* that was ever named */
 	int32_t			 gone[H2_GONE];	/* we reset these lately */

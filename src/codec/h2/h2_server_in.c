@@ -350,18 +350,7 @@ on_stop(struct source *src, enum fail why)
 	h2_server_note(s);
 }
 
-/* An end that is known already is not told by the loop again. */
-static void
-on_waits(struct source *src)
-{
-	struct h2s	*s = of(src);
-
-	if (s->c->eof)
-		h2_server_note(s);
-}
-
 const struct source_ops h2_server_in_ops = {
 	.room = on_room,
-	.stop = on_stop,
-	.waits = on_waits
+	.stop = on_stop
 };
