@@ -2,6 +2,7 @@
 ways, ends and times."""
 import os
 import re
+import signal
 import subprocess
 import threading
 
@@ -315,7 +316,7 @@ def test_drain(gate, sluice):
             c.pongs = False
             sid = c.ask_for("GET", "/app")
             app.wait_requests(1)
-            s.send(15)
+            s.send(signal.SIGTERM)
             f = c.frame(lambda f: f.type == GOAWAY)
             assert int.from_bytes(f.body[:4], "big") == 0x7fffffff
             assert f.body[4:8] == bytes(4)
@@ -420,6 +421,92 @@ def test_body_too_large(sluice):
         sid = c.ask_for("POST", "/app", {"Content-Length": "11"}, end=False)
         r = c.response(sid)
         assert r.status == 413 and wire.told(r)[0] == "body_too_large"
+
+
+def test_listener_that_goes(sluice):
+    """A reload without it retires its connections gently."""
+    conf = """
+[listener web]
+bind = 127.0.0.1:@port@
+http = 2
+[listener other]
+bind = 127.0.0.1:@port2@
+""" + wire.PROBE
+    s = sluice(conf)
+    with h2.H2(s.port, timeout=5) as c:
+        assert c.response(c.ask_for("GET", "/probe")).status == 200
+        s.reload(re.sub(r"(?s)\[listener web\].*?(?=\[listener)", "", conf))
+        assert c.goaway() == 0
+        c.ends()
+
+
+def test_behind_the_proxy_protocol(gate, sluice):
+    """The greeting comes before the version is looked at."""
+    with Peer() as app:
+        s = sluice(f"""
+[listener web]
+bind = 127.0.0.1:@port@
+http = 1.1 2
+proxy_protocol = on
+proxy_protocol_from = 127.0.0.1
+[upstream app]
+server = {app.addr}
+[route app]
+path = /*
+upstream = app
+""")
+        with h2.H2(s.port, timeout=5, greet=False) as c:
+            hello = b"PROXY TCP4 192.0.2.7 192.0.2.1 1234 80\r\n" + \
+                h2.PREFACE + h2.settings()
+            for i in range(0, len(hello), 7):
+                c.send(hello[i:i + 7])
+            assert c.response(c.ask_for("GET", "/a")).status == 200
+        assert app.requests[0].get("x-forwarded-for") == "192.0.2.7"
+
+
+def test_upgrade_of_the_binary(sluice):
+    """Connections end gently, and none of their requests is lost."""
+    with Peer(default=delay(0.3, respond(body=b"late"))) as app:
+        s = sluice(CONF.format(app=app.addr))
+        with h2.H2(s.port, timeout=10) as c:
+            sid = c.ask_for("GET", "/app")
+            app.wait_requests(1)
+            s.send(signal.SIGUSR2)
+            assert c.response(sid).body == b"late"
+            assert c.goaway() == 0
+        assert http.get(s.port, "/probe").body == b"probe"
+
+
+def test_https_without_tls(c):
+    """The origin of another port."""
+    r = c.response(c.ask_for("GET", "/probe", scheme="https"))
+    assert r.status == 421 and wire.told(r)[0] == "misdirected"
+
+
+def test_counters(sluice):
+    s = sluice(CONF.format(app="127.0.0.1:1"))
+    with h2.H2(s.port, timeout=5) as c:
+        for _ in range(3):
+            c.response(c.ask_for("GET", "/probe"))
+    http.get(s.port, "/probe")
+    wire.wait_metric(s, "requests_total", 4)
+    sums = wire.sums(s)
+    assert sums["requests_http2_total"] == 3
+    assert sums["connections_http2_total"] == 1
+
+
+def test_version_in_a_template(sluice):
+    s = sluice("""
+[listener web]
+bind = 127.0.0.1:@port@
+http = 1.1 2
+[route all]
+path = /*
+respond = 200 by ${version}
+""")
+    with h2.H2(s.port, timeout=5) as c:
+        assert c.response(c.ask_for("GET", "/")).body == b"by 2.0"
+    assert http.get(s.port, "/").body == b"by 1.1"
 
 
 # --- clients that others wrote ---
