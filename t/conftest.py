@@ -4,6 +4,10 @@ sluice  makes a Sluice (t/lib/proc.py): sluice(conf) starts the real
         sluiced with that config and waits until it is ready
 peer    makes a scripted upstream: peer([step ...]) (t/lib/peer.py)
 tmp     a directory of this test, with a path short enough for sockets
+
+A file with pytestmark = pytest.mark.versions holds on every HTTP version:
+its tests run on each, with http.Client and http.get speaking it, but for
+those marked h1.
 """
 import os
 import shutil
@@ -14,7 +18,7 @@ import pytest
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
-from lib import proc                            # noqa: E402
+from lib import h2, http, proc                  # noqa: E402
 from lib.peer import Peer                       # noqa: E402
 
 
@@ -67,6 +71,45 @@ def peer():
     for p in made:
         p.stop()
     assert not [e for p in made for e in p.errors]
+
+
+def pytest_configure(config):
+    for line in ("versions: of every HTTP version",
+                 "h1: of HTTP/1.1 alone"):
+        config.addinivalue_line("markers", line)
+
+
+def pytest_generate_tests(metafunc):
+    marks = metafunc.definition
+    if marks.get_closest_marker("versions"):
+        metafunc.fixturenames.append("version")
+        metafunc.parametrize(
+            "version", ["h1"] if marks.get_closest_marker("h1")
+            else ["h1", "h2c"], indirect=True)
+
+
+@pytest.fixture
+def version(request, monkeypatch):
+    """The version that this test's clients speak to a gateway."""
+    if request.param == "h2c":
+        plain = http.Client
+
+        def client(addr, *args, **kw):
+            # what is no port is the control socket
+            kind = h2.Client if isinstance(addr, int) else plain
+            return kind(addr, *args, **kw)
+        monkeypatch.setattr(http, "Client", client)
+    return request.param
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _speaks(request):
+    """Listeners of such a file allow what its clients speak."""
+    marks = getattr(request.module, "pytestmark", [])
+    marks = marks if isinstance(marks, list) else [marks]
+    proc.HTTP = "1.1 2" if any(m.name == "versions" for m in marks) else None
+    yield
+    proc.HTTP = None
 
 
 def pytest_runtest_logreport(report):

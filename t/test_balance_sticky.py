@@ -10,6 +10,8 @@ from lib.breaker import half_open
 from lib.peer import hold, respond
 from lib.spread import servers
 
+pytestmark = pytest.mark.versions
+
 CONF = """
 [sluice]
 workers = 4

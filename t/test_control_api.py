@@ -67,7 +67,7 @@ def test_version(sluice):
     v = api(s, "/v1/version")
     done = cmd.run("sluiced", "-V")
     assert v["version"] in done.stdout + done.stderr
-    assert v["libraries"]["jansson"]
+    assert v["libraries"]["jansson"] and v["libraries"]["nghttp2"]
 
 
 def test_status(sluice):

@@ -87,7 +87,7 @@ def test_order_and_reasons(sluice):
         ["canary", "site"]
     assert j["others"] == [{"route": "api", "failed": "host"}]
     j = explain(s, "http://other.org/v2")
-    assert j["listener"] == {"name": "web", "guessed": True,
+    assert j["listener"] == {"name": "web", "guessed": True, "http": [],
                              "address": f"127.0.0.1:{s.port}"}
     assert {o["route"]: o["failed"] for o in j["others"]} == {
         "api": "host", "canary": "path", "beside": "path"}

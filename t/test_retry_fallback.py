@@ -10,6 +10,8 @@ from lib import conf as confs
 from lib import http, net, wire
 from lib.peer import close_now, hold, reset_now, respond
 
+pytestmark = pytest.mark.versions
+
 ONE = "[sluice]\nworkers = 1\n"
 HEAD = f"{ONE}[listener web]\nbind = 127.0.0.1:@port@\n{wire.PROBE}"
 

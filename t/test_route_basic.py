@@ -6,6 +6,8 @@ import pytest
 
 from lib import http, net, wire
 
+pytestmark = pytest.mark.versions
+
 
 def routes(*lines):
     """Each "NAME: key = value; ..." answers with its name."""

@@ -3,6 +3,8 @@ import pytest
 
 from lib import http, wire
 
+pytestmark = pytest.mark.versions
+
 UP = [("Connection", "upgrade"), ("Upgrade", "websocket")]
 TWO = [("Connection", "upgrade"), ("Upgrade", "foo, WebSocket/13")]
 # keys; request (method, target's query, fields); does it fit

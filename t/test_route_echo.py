@@ -1,5 +1,9 @@
 """The handler echo: the request, told back."""
+import pytest
+
 from lib import http
+
+pytestmark = pytest.mark.versions
 
 CONF = """
 [listener web]

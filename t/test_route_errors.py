@@ -7,6 +7,8 @@ import pytest
 from lib import http, wire
 from lib.peer import Peer, respond
 
+pytestmark = pytest.mark.versions
+
 PAGES = {
     "404.html": "<h1>${status} ${reason}</h1><p>${fail} ${request_id} "
                 "${host}<script>`${x}` $ {status} ${</script>",

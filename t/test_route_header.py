@@ -3,6 +3,8 @@ import pytest
 
 from lib import http
 
+pytestmark = pytest.mark.versions
+
 CONF = """
 [listener web]
 bind = 127.0.0.1:@port@

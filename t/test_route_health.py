@@ -7,6 +7,8 @@ import pytest
 
 from lib import http, wire
 
+pytestmark = pytest.mark.versions
+
 TWO = """
 [listener one]
 bind = 127.0.0.1:@port@

@@ -3,6 +3,8 @@ import pytest
 
 from lib import http, wire
 
+pytestmark = pytest.mark.versions
+
 CONF = r"""
 [listener web]
 bind = 127.0.0.1:@port@

@@ -7,6 +7,8 @@ import pytest
 
 from lib import http, net, wire
 
+pytestmark = pytest.mark.versions
+
 BIG = os.urandom(5 << 20)
 SECRET = b"SECRET\n"
 TYPES = {

@@ -13,6 +13,8 @@ import pytest
 from lib import http, net, wire
 from lib.trace import traced
 
+pytestmark = pytest.mark.versions
+
 CONF = """
 [sluice]
 workers = 1

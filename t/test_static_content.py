@@ -8,6 +8,8 @@ import pytest
 
 from lib import http, wire
 
+pytestmark = pytest.mark.versions
+
 TEXT = b"hello " * 200
 FILES = {
     "app.js": TEXT, "app.js.br": b"BR" * 20, "app.js.zst": b"ZS" * 30,
@@ -227,6 +229,7 @@ def test_types(gate):
     assert ask(gate, "/up/UP.HTML")["content-type"].startswith("text/html")
 
 
+@pytest.mark.h1
 def test_index_list(gate):
     assert ask(gate, "/sub/", host="plain").body == b"home"
     assert ask(gate, "/sub/").body == b"sub"
@@ -293,6 +296,7 @@ def test_list_title_is_escaped(gate):
     os.rmdir(f"{gate.dir}/www/list/<script>x")
 
 
+@pytest.mark.h1
 def test_long_list(gate):
     os.makedirs(f"{gate.dir}/www/long")
     for n in range(10050):
@@ -303,6 +307,7 @@ def test_long_list(gate):
 
 # --- what is counted ---
 
+@pytest.mark.h1
 def test_hits_and_misses(gate):
     wire.put(gate.dir, "count.txt", b"x" * 1000)
     was = wire.sums(gate)

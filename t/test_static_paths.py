@@ -7,6 +7,8 @@ import pytest
 
 from lib import http, wire
 
+pytestmark = pytest.mark.versions
+
 SECRET = b"SECRET\n"
 ROUTE = """
 [listener web]

@@ -7,6 +7,8 @@ import pytest
 
 from lib import http, wire
 
+pytestmark = pytest.mark.versions
+
 TEN = b"0123456789"
 BIG = os.urandom(1 << 20)
 HUGE = 5 << 30                  # a hole, but for its marks

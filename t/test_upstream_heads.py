@@ -9,6 +9,8 @@ import pytest
 from lib import http, net, wire
 from lib.peer import hold, no_body, raw, respond
 
+pytestmark = pytest.mark.versions
+
 LISTEN = """
 [listener web]
 bind = 127.0.0.1:@port@

@@ -6,6 +6,7 @@
  */
 #include "control/int.h"
 
+#include <nghttp2/nghttp2.h>
 #include <openssl/crypto.h>
 
 #include "config.h"
@@ -214,10 +215,12 @@ describe_log(void)
 void
 api_state_version(struct exchange *x)
 {
-	api_answer(x, 200, json_pack("{s:i, s:s, s:s, s:{s:s, s:s}}", "v", 1,
+	api_answer(x, 200, json_pack("{s:i, s:s, s:s, s:{s:s, s:s, s:s}}",
+	    "v", 1,
 	    "program", "sluiced", "version", SL_VERSION, "libraries",
 	    "openssl", OpenSSL_version(OPENSSL_VERSION_STRING),
-	    "jansson", jansson_version_str()));
+	    "jansson", jansson_version_str(),
+	    "nghttp2", nghttp2_version(0)->version_str));
 }
 
 /* What a load balancer or a person wants to know first. */

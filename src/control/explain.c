@@ -391,6 +391,19 @@ describe_request(const struct search *s)
 	return j;
 }
 
+/* What the key http says; auto is an empty list. */
+static json_t *
+describe_versions(uint32_t bits)
+{
+	json_t	*all = json_array();
+
+	for (unsigned i = 0; codecs[i].alpn != NULL; i++)
+		if (bits & 1U << i)
+			json_array_append_new(all,
+			    json_string(codecs[i].version));
+	return all;
+}
+
 static json_t *
 describe_listener(const struct search *s)
 {
@@ -401,9 +414,10 @@ describe_listener(const struct search *s)
 		return json_null();
 	text_init(&t);
 	sock_text(&t, s->addr->addr);
-	j = json_pack("{s:o, s:o, s:b}", "name",
+	j = json_pack("{s:o, s:o, s:b, s:o}", "name",
 	    api_text(s->addr->conf->obj.name), "address",
-	    api_text(text_str(&t)), "guessed", s->guessed);
+	    api_text(text_str(&t)), "guessed", s->guessed, "http",
+	    describe_versions(s->addr->conf->http));
 	text_fini(&t);
 	return j;
 }

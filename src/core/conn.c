@@ -134,6 +134,8 @@ conn_begin(struct conn *c)
 	struct listener	*l = c->listener;
 	bool		 drain = c->draining;
 
+	if (codec_of(c) == &h2_server && is_counted(c))
+		stat_add(STAT_CONNS_H2, 1);
 	c->codec = codec_of(c)->open(&c->io, &l->env, c);
 	c->draining = false;
 	if (drain || l->serve->draining || l->retired)

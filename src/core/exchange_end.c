@@ -263,6 +263,8 @@ count(struct exchange *x)
 	c = (unsigned)x->acc.num[ACCESS_STATUS] / 100;
 	if (c >= 2 && c <= 5)
 		stat_add(classes[c - 2], 1);
+	if (x->req->major == 2)
+		stat_add(STAT_REQUESTS_H2, 1);
 	if (x->fail != FAIL_NONE && !x->error_page)
 		stat_add(STAT_ABORTED, 1);
 	if (x->fail != FAIL_NONE)

@@ -19,6 +19,7 @@ enum template_var {
 	VAR_TLS_VERSION,
 	VAR_TLS_CIPHER,
 	VAR_TLS_SNI,
+	VAR_VERSION,
 	VAR_CAUGHT,	/* ${path.NAME} */
 	VAR_CLIENT,	/* these of TEMPLATE_ASKER alone */
 	VAR_HEADER,
@@ -45,6 +46,7 @@ static const struct {
 	{ STR_INIT("tls.version"), VAR_TLS_VERSION, 0 },
 	{ STR_INIT("tls.cipher"), VAR_TLS_CIPHER, 0 },
 	{ STR_INIT("tls.sni"), VAR_TLS_SNI, 0 },
+	{ STR_INIT("version"), VAR_VERSION, 0 },
 	{ STR_INIT("path."), VAR_CAUGHT, 0 },
 	{ STR_INIT("client"), VAR_CLIENT, TEMPLATE_ASKER },
 	{ STR_INIT("header."), VAR_HEADER, TEMPLATE_ASKER },
@@ -237,6 +239,8 @@ value(struct exchange *x, const struct template_part *p,
 		return tls_cipher(conn_tls(x->conn));
 	case VAR_TLS_SNI:
 		return tls_sni(conn_tls(x->conn));
+	case VAR_VERSION:
+		return msg_version(x->req);
 	case VAR_CAUGHT:
 		return caught(x, p->name);
 	case VAR_CLIENT:

@@ -95,7 +95,8 @@ static const struct conf_row rows[] = {
 		.parse = parse_key, .example = "${cookie.session}",
 		.text = "What balance = hash goes by, with variables: "
 		    "${client}, ${header.NAME}, ${cookie.NAME}, ${host}, "
-		    "${path}, ${path.NAME}, ${query} and ${scheme}.  "
+		    "${path}, ${path.NAME}, ${query}, ${scheme} and "
+		    "${version}.  "
 		    "Requests with one key go to one server.  The client's "
 		    "address if it is not set, or comes to nothing."
 	}, {

@@ -112,7 +112,9 @@ class H2:
         self.hpack = hpack.Decoder()
         self.kept = []          # frames that nobody asked for yet
         self.settings = {}
-        self.taken = {}         # bytes of DATA, to be given back
+        self.pongs = True       # PINGs are answered
+        self.room = {0: 65535}  # what may be sent, beside the first window
+        self.most = 0           # the largest room of a stream so far
         if greet:
             self.send(PREFACE + settings(*own))
 
@@ -170,6 +172,11 @@ class H2:
                 k, v = struct.unpack(">HI", f.body[i:i + 6])
                 self.settings[k] = v
             self.say(frame(SETTINGS, ACK))
+        if f.type == WINDOW:
+            self.room[f.sid] = self.room.get(f.sid, 0) + \
+                int.from_bytes(f.body, "big")
+        if f.type == PING and not f.flags & ACK and self.pongs:
+            self.say(frame(PING, ACK, 0, f.body))
         if f.type == HEADERS:
             while not f.flags & END_HEADERS:
                 more = self._take(9)
@@ -228,6 +235,22 @@ class H2:
 
     def data(self, sid, body, end=True):
         self.send(frame(DATA, END if end else 0, sid, body))
+
+    def upload(self, sid, body, end=True):
+        """As windows allow."""
+        at = 0
+        while at < len(body):
+            first = self.settings.get(4, 65535)
+            n = min(16384, len(body) - at, self.room[0],
+                    first + self.room.get(sid, 0))
+            self.most = max(self.most, first + self.room.get(sid, 0))
+            if n <= 0:
+                self.kept.append(self.read())
+                continue
+            self.data(sid, body[at:at + n], end and at + n == len(body))
+            at += n
+            for i in (0, sid):
+                self.room[i] = self.room.get(i, 0) - n
 
     def _of(self, sid):
         f = self.frame(lambda f: f.sid == sid and
@@ -305,14 +328,8 @@ class Client:
         c = self.h2
         sid = c.headers(fields, end=not body)
         if body:
-            for i in range(0, len(body), 16384):
-                c.data(sid, body[i:i + 16384], i + 16384 >= len(body))
+            c.upload(sid, body)
         return c.response(sid, method)
 
     def get(self, target="/", **kw):
         return self.ask("GET", target, **kw)
-
-
-def get(addr, target="/", **kw):
-    with Client(addr) as c:
-        return c.get(target, **kw)

@@ -121,7 +121,8 @@ take_special(struct h2_head *h, enum hdr_id id, struct str val)
 			h->expect_bad = true;
 		return true;
 	default:
-		return false;
+		/* Proxy-Authorization is for us, too */
+		return (hdr_flags(id) & HDR_F_HOP) != 0;
 	}
 }
 

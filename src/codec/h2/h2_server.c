@@ -141,6 +141,9 @@ try_free(struct h2s *s)
 	list_del(&s->todo);
 	list_del(&s->end);
 	h2_outq_disown(&c->q, s);
+	/* a reset may overtake the frames of its trailers */
+	if (c->heading == s)
+		c->heading = NULL;
 	ev_task_init(&s->free, on_free_stream);
 	ev_post(c->env->ev, EV_FREE, &s->free);
 }
@@ -638,7 +641,7 @@ on_timer(struct timer *t)
 		h2_server_look(c);
 	else
 		h2_server_bye(c);
-	if (nghttp2_session_want_write(c->ng))
+	if (c->state == H2C_OPEN && nghttp2_session_want_write(c->ng))
 		h2_server_push(c);
 	h2_server_settle(c);
 }

@@ -201,7 +201,8 @@ h2_server_data(struct h2s *s, const uint8_t *p, size_t n)
 	s->st.got += n;
 	if (is_too_much(s))
 		spoil(s, FAIL_LENGTH_MISMATCH);
-	if (s->in_drop || s->in_fail != FAIL_NONE || s->over) {
+	if (s->in_drop || s->in_fail != FAIL_NONE || s->over ||
+	    s->skip_ms != 0) {
 		skip(s, n);
 		return;
 	}
@@ -219,7 +220,6 @@ h2_server_skip(struct h2s *s)
 {
 	s->skip_ms = ev_ms(s->c->env->ev);
 	s->skip_from = s->in_got;
-	s->in_drop = true;
 }
 
 /* A stream whose reader keeps up may have what the path has. */
@@ -350,18 +350,7 @@ on_stop(struct source *src, enum fail why)
 	h2_server_note(s);
 }
 
-/* An end that is known already is not told by the loop again. */
-static void
-on_waits(struct source *src)
-{
-	struct h2s	*s = of(src);
-
-	if (s->c->eof)
-		h2_server_note(s);
-}
-
 const struct source_ops h2_server_in_ops = {
 	.room = on_room,
-	.stop = on_stop,
-	.waits = on_waits
+	.stop = on_stop
 };

@@ -95,9 +95,10 @@ on_begin_headers(nghttp2_session *ng, const nghttp2_frame *f, void *ctx)
 	if (f->headers.cat == NGHTTP2_HCAT_REQUEST) {
 		s = h2_server_begin(c, f->hd.stream_id);
 		nghttp2_session_set_stream_user_data(ng, s->id, s);
+		c->heading = s;
 		return 0;
 	}
-	s = find(c, f->hd.stream_id);
+	s = c->heading = find(c, f->hd.stream_id);
 	if (s != NULL)
 		h2_head_init(&s->hp, &s->arena, &c->env->limits,
 		    &s->trailers, true);
@@ -109,9 +110,10 @@ on_header(nghttp2_session *ng, const nghttp2_frame *f, const uint8_t *name,
     size_t nname, const uint8_t *val, size_t nval, uint8_t flags, void *ctx)
 {
 	struct h2c	*c = ctx;
-	struct h2s	*s = find(c, f->hd.stream_id);
+	struct h2s	*s = c->heading;
 
 	(void)ng;
+	(void)f;
 	(void)flags;
 	if (s != NULL && !h2_head_field(&s->hp,
 	    str_make((const char *)name, nname),
@@ -123,10 +125,11 @@ on_header(nghttp2_session *ng, const nghttp2_frame *f, const uint8_t *name,
 static void
 got_headers(struct h2c *c, const nghttp2_frame *f)
 {
-	struct h2s	*s = find(c, f->hd.stream_id);
+	struct h2s	*s = c->heading;
 	bool		 end = (f->hd.flags & NGHTTP2_FLAG_END_STREAM) != 0;
 
 	c->in_head = false;
+	c->heading = NULL;
 	if (s == NULL)
 		return;
 	if (s->over) {

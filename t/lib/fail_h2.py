@@ -1,0 +1,140 @@
+"""The rows of the fail table that HTTP/2 alone has."""
+import threading
+
+from lib import h2
+from lib.fail_env import ONE, case
+from lib.h2 import (DATA, END, END_HEADERS, HEADERS, PING, block, frame,
+                    literal, request, rst, settings, window)
+from lib.peer import hold
+
+CONF = ONE + "http = 2\n[route probe]\npath = /*\nrespond = 200 probe\n"
+GET = block(request("GET", "/"))
+
+
+def start(env):
+    env.start(CONF)
+    return env.stack.enter_context(h2.H2(env.gate.port, timeout=10))
+
+
+def page(env, *frames):
+    """What is refused has an answer."""
+    c = start(env)
+    c.send(*frames)
+    return c.response(1), None
+
+
+def ends(env, *frames):
+    """The connection ends; no request does with its row."""
+    c = start(env)
+    c.say(*frames)
+    c.ends()
+    return None, None
+
+
+def head(fields, flags=END | END_HEADERS, sid=1):
+    return frame(HEADERS, flags, sid, fields)
+
+
+@case
+def bad_pseudo(env):
+    return page(env, head(GET + literal(":path", "/")))
+
+
+@case
+def connection_field(env):
+    return page(env, head(GET + literal("connection", "close")))
+
+
+@case
+def length_mismatch(env):
+    return page(env, head(GET + literal("content-length", "3")))
+
+
+@case
+def client_reset(env):
+    env.answers(hold(threading.Event()))
+    c = env.stack.enter_context(h2.H2(env.gate.value("port3"), timeout=10))
+    target, seen = env.target(), len(env.main.app.requests)
+    sid = c.ask_for("GET", target)
+    env.main.app.wait_requests(seen + 1)
+    c.send(rst(sid))
+    return env.at(target)
+
+
+@case
+def h2_protocol(env):
+    return ends(env, frame(DATA, 0, 0))
+
+
+@case
+def h2_reset_flood(env):
+    env.start(CONF)
+    c = env.stack.enter_context(h2.H2(env.gate.port, timeout=10))
+    c.say(b"".join(head(GET[:-1] + b"b", END_HEADERS, n) + rst(n)
+                   for n in range(1, 300, 2)))
+    c.ends()
+    return None, None
+
+
+@case
+def h2_made_reset_flood(env):
+    bad = block(request("G T", "/"))
+    return ends(env, *[head(bad, sid=n) for n in range(1, 300, 2)])
+
+
+@case
+def h2_continuation_flood(env):
+    return ends(env, head(GET, 0), *[
+        frame(h2.CONTINUATION, 0, 1) for _ in range(9)])
+
+
+@case
+def h2_header_flood(env):
+    return ends(env, head(GET + b"\x40\x01a\x7f\xa1\x1e" + b"b" * 4000 +
+                          b"\xbe" * 100))
+
+
+@case
+def h2_settings_flood(env):
+    return ends(env, settings((3, 1)) * 200)
+
+
+@case
+def h2_ping_flood(env):
+    return ends(env, frame(PING, 0, 0, bytes(8)) * 600)
+
+
+@case
+def h2_priority_flood(env):
+    return ends(env, frame(h2.PRIORITY, 0, 3, bytes(5)) * 600)
+
+
+@case
+def h2_window_flood(env):
+    return ends(env, window(0, 1) * 1100)
+
+
+@case
+def h2_empty_flood(env):
+    c = start(env)
+    sid = c.headers(request("POST", "/"), end=False)
+    assert c.response(sid).status == 200
+    c.say(frame(DATA, 0, sid) * 20)
+    c.ends()
+    return None, None
+
+
+@case
+def h2_stray_flood(env):
+    return ends(env, frame(0xbb) * 600)
+
+
+@case
+def h2_unread(env):
+    c = start(env)
+    sid = c.headers(request("POST", "/"), end=False)
+    assert c.response(sid).status == 200
+    c.say(b"".join(frame(DATA, 0, sid, b"a") + frame(PING, 0, 0, bytes(8))
+                   for _ in range(200000)))
+    c.ends()
+    return None, None

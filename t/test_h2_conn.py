@@ -1,0 +1,607 @@
+"""Connections of HTTP/2: many exchanges on one, bodies with windows both
+ways, ends and times."""
+import os
+import re
+import signal
+import subprocess
+import threading
+
+import pytest
+
+from lib import h2, http, net, wire
+from lib.h2 import DATA, GOAWAY, HEADERS, RST, frame, request, rst, window
+from lib.peer import Peer, delay, hold, raw, respond
+
+CONF = """
+[sluice]
+workers = 1
+stop = 5s
+[listener web]
+bind = 127.0.0.1:@port@
+http = 1.1 2
+[upstream app]
+server = {app}
+[route app]
+path = /app*
+upstream = app
+[route site]
+path = /www/*
+strip_prefix = auto
+static = @dir@/www
+""" + wire.PROBE
+BIG = os.urandom(3 << 20)
+
+
+@pytest.fixture(scope="module")
+def gate():
+    with wire.with_app(lambda a: CONF.format(app=a),
+                       default=respond(body=b"app")) as s:
+        wire.put(s.dir, "big.bin", BIG)
+        wire.put(s.dir, "f.txt", b"0123456789")
+        yield s
+
+
+@pytest.fixture
+def c(gate):
+    with h2.H2(gate.port, timeout=10) as c:
+        yield c
+
+
+def slow_answer(*pieces):
+    return raw(*pieces)
+
+
+# --- messages ---
+
+def test_static(c):
+    r = c.response(c.ask_for("GET", "/www/f.txt"))
+    assert r.status == 200 and r.body == b"0123456789"
+    assert r["content-length"] == "10" and r["etag"] and r["date"]
+    r = c.response(c.ask_for("GET", "/www/f.txt", {"Range": "bytes=2-4"}))
+    assert r.status == 206 and r.body == b"234"
+    r = c.response(c.ask_for("HEAD", "/www/f.txt"), "HEAD")
+    assert r["content-length"] == "10" and r.body == b""
+    r = c.response(c.ask_for("GET", "/www/f.txt",
+                             {"If-None-Match": r["etag"]}))
+    assert r.status == 304 and r.get("content-length") is None
+
+
+def test_large_file(c):
+    r = c.response(c.ask_for("GET", "/www/big.bin"))
+    assert r.body == BIG
+
+
+def test_both_versions(gate):
+    """By the first bytes, however they come."""
+    assert http.get(gate.port, "/probe").body == b"probe"
+    with h2.H2(gate.port, greet=False, timeout=5) as c:
+        hello = h2.PREFACE + h2.settings()
+        for i in range(len(hello)):
+            c.send(hello[i:i + 1])
+        assert c.response(c.ask_for("GET", "/probe")).body == b"probe"
+    with http.Client(gate.port) as c1:
+        c1.send_pieces(http.request("GET", "/probe"))
+        assert c1.response().body == b"probe"
+    with http.Client(gate.port) as c1:
+        c1.send(b"PRI * HTTP/1.1\r\nHost: a\r\n\r\n")
+        assert c1.response().status == 400
+
+
+def test_proxied(gate, c):
+    seen = len(gate.app.requests)
+    r = c.response(c.ask_for("GET", "/app?x", [
+        ("Host", "example.org"), ("cookie", "a=b"), ("cookie", "c=d"),
+        ("x-own", "1"), ("x-own", "2")]))
+    assert r.status == 200 and r.body == b"app"
+    req = gate.app.requests[seen]
+    assert req.target == "/app?x" and req.get("host") == "example.org"
+    assert req.all("cookie") == ["a=b; c=d"]
+    assert req.all("x-own") == ["1", "2"]
+    assert req.get("via") == "2.0 sluice"
+    assert req.get("x-forwarded-for") == "127.0.0.1"
+    assert req.get("x-forwarded-proto") == "http"
+
+
+def test_record(gate, c):
+    r = c.response(c.ask_for("GET", "/probe?record"))
+    rec = wire.record(gate, r["x-request-id"])
+    assert rec["version"] == "2.0" and rec["status"] == 200
+    assert rec["target"] == "/probe?record"
+    # a head and a body, each behind nine bytes
+    assert 23 < rec["bytes_out"] < 400 and 9 < rec["bytes_in"] < 200
+
+
+def test_upload(gate, c):
+    seen = len(gate.app.requests)
+    body = os.urandom(200000)
+    sid = c.ask_for("POST", "/app", end=False)
+    c.upload(sid, body)
+    assert c.response(sid).status == 200
+    assert gate.app.requests[seen].body == body
+
+
+def test_upload_of_known_length(gate, c):
+    seen = len(gate.app.requests)
+    sid = c.ask_for("POST", "/app", {"Content-Length": "3"}, end=False)
+    c.data(sid, b"ab", False)
+    c.data(sid, b"c")
+    assert c.response(sid).status == 200
+    req = gate.app.requests[seen]
+    assert req.body == b"abc" and req.get("content-length") == "3"
+
+
+def test_trailers(gate, c):
+    """Both ways."""
+    gate.app.script.append(raw(
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n"
+        b"0\r\nX-Sum: 7\r\n\r\n"))
+    seen = len(gate.app.requests)
+    sid = c.ask_for("POST", "/app", {"te": "trailers"}, end=False)
+    c.data(sid, b"abc", False)
+    c.headers([("x-check", "9"), ("content-length", "9")], sid=sid)
+    r = c.response(sid)
+    assert r.body == b"abc" and r.trailers == [("x-sum", "7")]
+    assert gate.app.requests[seen].trailers == [("x-check", "9")]
+
+
+def test_informational(gate, c):
+    gate.app.script.append(raw(
+        b"HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n"
+        b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"))
+    r = c.response(c.ask_for("GET", "/app"))
+    assert [i.status for i in r.informational] == [103]
+    assert r.informational[0]["link"] == "</a>" and r.body == b"ok"
+
+
+def test_continue(gate, c):
+    sid = c.ask_for("POST", "/app", {"Expect": "100-continue"}, end=False)
+    assert c.head(sid).status == 100
+    c.data(sid, b"abc")
+    assert c.response(sid).status == 200
+
+
+def test_answer_before_the_request_has_ended(c):
+    """The rest may come; a stream that does not end is reset."""
+    sid = c.ask_for("POST", "/probe", end=False)
+    assert c.response(sid).body == b"probe"
+    f = c.frame(lambda f: f.sid == sid and f.type == RST)
+    assert f.body == bytes(4)
+
+
+# --- resets and other ends ---
+
+def test_reset_reaches_the_server(gate, c):
+    """A client's reset ends the attempt; its siblings go on."""
+    gone = threading.Event()
+
+    def wait(conn, _):
+        while conn.sock.recv(1):
+            pass
+        gone.set()
+    gate.app.script.append(wait)
+    seen = len(gate.app.requests)
+    sid = c.ask_for("GET", "/app?gone")
+    gate.app.wait_requests(seen + 1)
+    c.send(rst(sid))
+    assert gone.wait(5)
+    assert c.response(c.ask_for("GET", "/probe")).body == b"probe"
+    rec = wire.record(gate, target="/app?gone")
+    assert rec["fail"] == "client_reset" and rec["cause"] == "CANCEL"
+
+
+def test_server_breaks_off(gate, c):
+    """An answer that is cut is never taken for a whole one."""
+    gate.app.script.append(raw(
+        b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nabc",
+        then_close=True))
+    sid = c.ask_for("GET", "/app?cut")
+    with pytest.raises(h2.Reset) as e:
+        c.response(sid)
+    assert e.value.code == h2.INTERNAL
+    assert c.response(c.ask_for("GET", "/probe")).body == b"probe"
+
+
+def test_client_leaves(gate):
+    seen = len(gate.app.requests)
+    gate.app.script.append(hold(threading.Event()))
+    with h2.H2(gate.port) as c:
+        c.ask_for("GET", "/app?left")
+        gate.app.wait_requests(seen + 1)
+    assert wire.record(gate, target="/app?left")["fail"] == "client_gone"
+
+
+# --- windows ---
+
+def test_stuck_stream(gate, c):
+    """One stream whose window is shut holds up no other."""
+    stuck = c.ask_for("GET", "/www/big.bin")
+    c.head(stuck)
+    others = [c.ask_for("GET", "/probe") for _ in range(99)]
+    # what the stuck one sent has used the connection's window
+    c.send(window(0, 1 << 20))
+    assert all(c.response(s).body == b"probe" for s in others)
+    n = sum(len(f.body) for f in c.kept if f.sid == stuck)
+    assert n <= 65535
+    c.send(window(stuck, 8 << 20), window(0, 8 << 20))
+    assert c.response(c.ask_for("GET", "/probe")).body == b"probe"
+
+
+def test_slow_server_stops_its_stream(gate, c):
+    """An upload that nobody takes: its window shuts, others go on."""
+    release = threading.Event()
+
+    def later(conn, req):
+        release.wait(10)
+        respond()(conn, req)
+    from lib.peer import no_body
+    gate.app.script.append(no_body(later))
+    sid = c.ask_for("POST", "/app?slow", end=False)
+    sent, piece = 0, bytes(16384)
+    left = 65535
+    while True:
+        while left >= len(piece):
+            c.data(sid, piece, False)
+            left -= len(piece)
+            sent += len(piece)
+        c.ping()
+        left += c.room.pop(sid, 0)
+        if left < len(piece):
+            break
+    assert sent < 32 << 20
+    assert c.response(c.ask_for("GET", "/probe")).body == b"probe"
+    release.set()
+
+
+def test_window_grows(c):
+    """With what the path holds while a PING goes round."""
+    sid = c.ask_for("POST", "/app?grow", end=False)
+    c.upload(sid, bytes(16 << 20))
+    assert c.response(sid).status == 200
+    assert 65536 < c.most <= 4 << 20
+
+
+# --- priorities ---
+
+def order(c, *urgent):
+    """The streams whose bytes come, in their order."""
+    c.send(h2.settings((4, 0)))
+    c.ping()
+    ids = [c.ask_for("GET", "/www/big.bin", {"Priority": u})
+           for u in urgent]
+    for sid in ids:
+        c.head(sid)
+    c.send(window(0, 8 << 20), h2.settings((4, 1 << 20)))
+    out = []
+    for _ in range(60):
+        out.append(ids.index(c.frame(lambda f: f.type == DATA).sid))
+    return out
+
+
+def test_urgency(c):
+    """RFC 9218: the most urgent goes first, all of it."""
+    got = order(c, "u=5", "u=1")
+    assert got[:50] == [1] * 50
+
+
+def test_incremental(c):
+    """Equals that may be read as they come share."""
+    got = order(c, "u=2, i", "u=2, i")
+    assert {0, 1} == set(got[:8])
+
+
+def test_priority_update(c):
+    """PRIORITY_UPDATE overrules the field."""
+    c.send(h2.settings((4, 0)))
+    c.ping()
+    ids = [c.ask_for("GET", "/www/big.bin", {"Priority": "u=1"}),
+           c.ask_for("GET", "/www/big.bin", {"Priority": "u=5"})]
+    for sid in ids:
+        c.head(sid)
+    c.send(frame(h2.PRIORITY_UPDATE, 0, 0,
+                 ids[1].to_bytes(4, "big") + b"u=0"))
+    c.ping()
+    c.send(window(0, 8 << 20), h2.settings((4, 1 << 20)))
+    first = c.frame(lambda f: f.type == DATA)
+    assert first.sid == ids[1]
+
+
+# --- the end ---
+
+def test_drain(gate, sluice):
+    """GOAWAY in two steps; what was asked meanwhile is answered."""
+    never = threading.Event()
+    with Peer(default=delay(0.5, respond(body=b"late"))) as app:
+        s = sluice(CONF.format(app=app.addr))
+        with h2.H2(s.port, timeout=10) as c:
+            c.pongs = False
+            sid = c.ask_for("GET", "/app")
+            app.wait_requests(1)
+            s.send(signal.SIGTERM)
+            f = c.frame(lambda f: f.type == GOAWAY)
+            assert int.from_bytes(f.body[:4], "big") == 0x7fffffff
+            assert f.body[4:8] == bytes(4)
+            other = c.ask_for("GET", "/probe")
+            assert c.response(other).body == b"probe"
+            f = c.frame(lambda f: f.type == h2.PING and not f.flags)
+            c.send(frame(h2.PING, h2.ACK, 0, f.body))
+            f = c.frame(lambda f: f.type == GOAWAY)
+            assert int.from_bytes(f.body[:4], "big") == other
+            assert c.response(sid).body == b"late"
+            c.ends()
+        never.set()
+
+
+def limited(sluice, keys, top=""):
+    return sluice(top + """
+[listener web]
+bind = 127.0.0.1:@port@
+http = 2
+""" + keys + wire.PROBE)
+
+
+def test_requests_of_a_connection(sluice):
+    s = limited(sluice, "", "[limits]\nrequests_per_connection = 3\n")
+    with h2.H2(s.port, timeout=5) as c:
+        for _ in range(3):
+            assert c.response(c.ask_for("GET", "/probe")).status == 200
+        assert c.goaway() == 0
+
+
+def test_max_streams(sluice):
+    s = limited(sluice, "max_streams = 7\n")
+    with h2.H2(s.port, timeout=5) as c:
+        c.response(c.ask_for("GET", "/probe"))
+        assert c.settings[3] == 7
+
+
+def test_idle(sluice):
+    """Told to go, and gone when it has understood."""
+    s = limited(sluice, "timeout.idle_http2 = 200ms\n")
+    with h2.H2(s.port, timeout=5) as c:
+        assert c.response(c.ask_for("GET", "/probe")).status == 200
+        assert c.goaway() == 0
+        f = c.frame(lambda f: f.type == h2.PING)
+        c.send(frame(h2.PING, h2.ACK, 0, f.body))
+        c.ends()
+
+
+def test_head_that_never_ends(sluice):
+    s = limited(sluice, "timeout.header = 300ms\n")
+    with h2.H2(s.port, timeout=5) as c:
+        c.headers(request("GET", "/probe"), flags=0)
+        c.ends()
+    with h2.H2(s.port, timeout=5, greet=False) as c:
+        c.send(h2.PREFACE)
+        c.ends()
+
+
+def test_body_that_stalls(gate, sluice):
+    with Peer() as app:
+        s = limited(sluice, f"""timeout.body = 300ms
+[upstream app]
+server = {app.addr}
+[route app]
+path = /app
+upstream = app
+""")
+        with h2.H2(s.port, timeout=5) as c:
+            sid = c.ask_for("POST", "/app", end=False)
+            c.data(sid, b"ab", False)
+            r = c.response(sid)
+            assert r.status == 408 and wire.told(r)[0] == "body_timeout"
+            assert c.response(c.ask_for("GET", "/probe")).status == 200
+
+
+def test_client_that_reads_nothing(sluice):
+    """Of one stream, then of the whole connection."""
+    s = limited(sluice, "timeout.write = 400ms\n[route site]\n"
+                "path = /www/*\nstrip_prefix = auto\nstatic = @dir@/www\n")
+    wire.put(s.dir, "big.bin", bytes(32 << 20))
+    with h2.H2(s.port, timeout=5) as c:
+        sid = c.ask_for("GET", "/www/big.bin")
+        c.head(sid)
+        f = c.frame(lambda f: f.sid == sid and f.type == RST)
+        assert int.from_bytes(f.body, "big") == h2.CANCEL
+        c.send(window(0, 1 << 20))
+        assert c.response(c.ask_for("GET", "/probe")).body == b"probe"
+        rec = wire.record(s, target="/www/big.bin")
+        assert rec["fail"] == "write_timeout"
+    sock = net.connect(s.port, rcvbuf=4096)
+    with h2.H2(s.port, sock=sock, own=[(4, 64 << 20)]) as c:
+        c.send(window(0, 64 << 20))
+        c.ask_for("GET", "/www/big.bin?2")
+        rec = wire.record(s, target="/www/big.bin?2")
+        assert rec["fail"] == "write_timeout"
+
+
+def test_body_too_large(sluice):
+    s = limited(sluice, "[route app]\npath = /app\nmax_body = 10\n"
+                "echo = on\n")
+    with h2.H2(s.port, timeout=5) as c:
+        sid = c.ask_for("POST", "/app", {"Content-Length": "11"}, end=False)
+        r = c.response(sid)
+        assert r.status == 413 and wire.told(r)[0] == "body_too_large"
+
+
+def test_listener_that_goes(sluice):
+    """A reload without it retires its connections gently."""
+    conf = """
+[listener web]
+bind = 127.0.0.1:@port@
+http = 2
+[listener other]
+bind = 127.0.0.1:@port2@
+""" + wire.PROBE
+    s = sluice(conf)
+    with h2.H2(s.port, timeout=5) as c:
+        assert c.response(c.ask_for("GET", "/probe")).status == 200
+        s.reload(re.sub(r"(?s)\[listener web\].*?(?=\[listener)", "", conf))
+        assert c.goaway() == 0
+        c.ends()
+
+
+def test_behind_the_proxy_protocol(gate, sluice):
+    """The greeting comes before the version is looked at."""
+    with Peer() as app:
+        s = sluice(f"""
+[listener web]
+bind = 127.0.0.1:@port@
+http = 1.1 2
+proxy_protocol = on
+proxy_protocol_from = 127.0.0.1
+[upstream app]
+server = {app.addr}
+[route app]
+path = /*
+upstream = app
+""")
+        with h2.H2(s.port, timeout=5, greet=False) as c:
+            hello = b"PROXY TCP4 192.0.2.7 192.0.2.1 1234 80\r\n" + \
+                h2.PREFACE + h2.settings()
+            for i in range(0, len(hello), 7):
+                c.send(hello[i:i + 7])
+            assert c.response(c.ask_for("GET", "/a")).status == 200
+        assert app.requests[0].get("x-forwarded-for") == "192.0.2.7"
+
+
+def test_upgrade_of_the_binary(sluice):
+    """Connections end gently, and none of their requests is lost."""
+    with Peer(default=delay(0.3, respond(body=b"late"))) as app:
+        s = sluice(CONF.format(app=app.addr))
+        with h2.H2(s.port, timeout=10) as c:
+            sid = c.ask_for("GET", "/app")
+            app.wait_requests(1)
+            s.send(signal.SIGUSR2)
+            assert c.response(sid).body == b"late"
+            assert c.goaway() == 0
+        assert http.get(s.port, "/probe").body == b"probe"
+
+
+def test_https_without_tls(c):
+    """The origin of another port."""
+    r = c.response(c.ask_for("GET", "/probe", scheme="https"))
+    assert r.status == 421 and wire.told(r)[0] == "misdirected"
+
+
+def test_counters(sluice):
+    s = sluice(CONF.format(app="127.0.0.1:1"))
+    with h2.H2(s.port, timeout=5) as c:
+        for _ in range(3):
+            c.response(c.ask_for("GET", "/probe"))
+    http.get(s.port, "/probe")
+    wire.wait_metric(s, "requests_total", 4)
+    sums = wire.sums(s)
+    assert sums["requests_http2_total"] == 3
+    assert sums["connections_http2_total"] == 1
+
+
+def test_version_in_a_template(sluice):
+    s = sluice("""
+[listener web]
+bind = 127.0.0.1:@port@
+http = 1.1 2
+[route all]
+path = /*
+respond = 200 by ${version}
+""")
+    with h2.H2(s.port, timeout=5) as c:
+        assert c.response(c.ask_for("GET", "/")).body == b"by 2.0"
+    assert http.get(s.port, "/").body == b"by 1.1"
+
+
+# --- clients that others wrote ---
+
+def run(*cmd):
+    return subprocess.run(cmd, capture_output=True, timeout=60, check=True)
+
+
+def test_curl(gate):
+    p = run("curl", "-sv", "--http2-prior-knowledge", "-H", "x: y",
+            f"http://127.0.0.1:{gate.port}/www/big.bin")
+    assert p.stdout == BIG and b"< HTTP/2 200" in p.stderr
+    p = run("curl", "-s", "--http2-prior-knowledge", "--data-binary",
+            "@" + os.path.join(gate.dir, "www", "big.bin"),
+            f"http://127.0.0.1:{gate.port}/app")
+    assert p.stdout == b"app"
+
+
+def test_nghttp(gate):
+    p = run("nghttp", "-nv", f"http://127.0.0.1:{gate.port}/www/big.bin")
+    assert b":status: 200" in p.stdout
+
+
+def test_h2load(gate):
+    p = run("h2load", "-n", "3000", "-c", "8", "-m", "32",
+            f"http://127.0.0.1:{gate.port}/www/f.txt")
+    assert re.search(rb"3000 succeeded, 0 failed, 0 errored", p.stdout)
+
+
+def test_node(gate):
+    """Node's http2 module, many streams at once."""
+    js = """
+const h2 = require('http2');
+const c = h2.connect('http://127.0.0.1:%d');
+let left = 50;
+for (let i = 0; i < 50; i++) {
+  const r = c.request({':path': '/app', ':method': 'POST'});
+  let got = '';
+  r.on('data', (d) => got += d);
+  r.on('end', () => { if (got !== 'app') process.exit(1);
+                      if (--left === 0) c.close(); });
+  r.end('x'.repeat(1000));
+}
+""" % gate.port
+    run("node", "-e", js)
+
+
+def test_python_h2(gate):
+    """python3-h2 as the client, whose reading is strict."""
+    import h2.config
+    import h2.connection
+    import h2.events
+    conn = h2.connection.H2Connection(h2.config.H2Configuration(
+        client_side=True))
+    with net.connect(gate.port, 5) as sock:
+        conn.initiate_connection()
+        conn.send_headers(1, [(":method", "GET"), (":path", "/www/f.txt"),
+                              (":scheme", "http"), (":authority", "a")],
+                          end_stream=True)
+        sock.sendall(conn.data_to_send())
+        body, done = b"", False
+        while not done:
+            for e in conn.receive_data(sock.recv(65536)):
+                if isinstance(e, h2.events.DataReceived):
+                    body += e.data
+                done |= isinstance(e, h2.events.StreamEnded)
+        assert body == b"0123456789"
+
+
+def test_head_of_many_frames(c):
+    """A head larger than one frame, within the limits."""
+    fields = request("GET", "/probe") + [("a%d" % i, "b" * 9000)
+                                         for i in range(3)]
+    data = h2.block(fields)
+    sid = c.next_id()
+    c.send(frame(HEADERS, h2.END, sid, data[:16000]),
+           frame(h2.CONTINUATION, h2.END_HEADERS, sid, data[16000:]))
+    assert c.response(sid).body == b"probe"
+
+
+def test_limits_of_heads(c):
+    for fields, row in ((
+            [("a%d" % i, "b" * 4000) for i in range(9)], "header_too_large"),
+            ([("a", "b" * 16384)], "field_too_large"),
+            ([("a", "b")] * 129, "too_many_fields")):
+        data = h2.block(request("GET", "/probe") + fields)
+        sid = c.next_id()
+        c.send(frame(HEADERS, h2.END, sid, data[:16384]))
+        for i in range(16384, len(data) + 16384, 16384):
+            c.send(frame(h2.CONTINUATION, h2.END_HEADERS
+                         if i >= len(data) - 16384 else 0, sid,
+                         data[i:i + 16384])
+                   if i < len(data) else b"")
+        if len(data) <= 16384:
+            c.send(frame(h2.CONTINUATION, h2.END_HEADERS, sid))
+        r = c.response(sid)
+        assert r.status == 431 and wire.told(r)[0] == row
+    assert c.response(c.ask_for("GET", "/probe")).body == b"probe"
