@@ -75,7 +75,6 @@ h2_server_ask(struct h2s *s, bool end)
 {
 	struct h2c	*c = s->c;
 	enum fail	 why = h2_head_finish(&s->hp, &s->head, end);
-	enum fail	 flood;
 
 	c->requests++;
 	c->last_id = s->id;
@@ -86,12 +85,8 @@ h2_server_ask(struct h2s *s, bool end)
 	s->out_ms = ev_ms(c->env->ev);
 	if (why != FAIL_NONE) {
 		refuse(s, why);
-		flood = s->reset == 0 ? FAIL_NONE : h2_glitch_add(
-		    &c->glitch, H2_GLITCH_MADE, ev_ms(c->env->ev));
-		if (flood != FAIL_NONE) {
-			h2_server_calm(c, flood, NULL);
+		if (s->reset != 0 && h2_server_count(c, H2_GLITCH_MADE) != 0)
 			return;
-		}
 	} else
 		set_priority(s);
 	s->asked = true;
