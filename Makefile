@@ -110,8 +110,12 @@ SRCS_TLS = \
 	src/tls/cert_names.c \
 	src/tls/cert_read.c \
 	src/tls/cert_state.c \
+	src/tls/hello.c \
 	src/tls/pem.c \
-	src/tls/policy.c
+	src/tls/policy.c \
+	src/tls/terms.c \
+	src/tls/terms_client.c \
+	src/tls/ticket.c
 
 # codec: HTTP versions, both sides of the waist
 SRCS_CODEC = \
@@ -192,6 +196,9 @@ SRCS_CORE = \
 	src/core/route_path.c \
 	src/core/secret.c \
 	src/core/secure.c \
+	src/core/secure_conf.c \
+	src/core/secure_host.c \
+	src/core/secure_identity.c \
 	src/core/serve.c \
 	src/core/settings.c \
 	src/core/settings_cpu.c \
@@ -199,6 +206,7 @@ SRCS_CORE = \
 	src/core/settings_resolver.c \
 	src/core/stat.c \
 	src/core/template.c \
+	src/core/ticket.c \
 	src/core/trust.c \
 	src/core/version.c
 SRCS_UP = \

@@ -15,7 +15,9 @@
 #include "core/route.h"
 #include "core/secret.h"
 #include "core/secure.h"
+#include "core/secure_host.h"
 #include "core/settings.h"
+#include "core/ticket.h"
 #include "handler/proxy.h"
 #include "handler/static.h"
 #include "tls/cert.h"
@@ -36,6 +38,7 @@ const struct conf_section *const conf_sections[] = {
 	&board_section,
 	&health_section,
 	&cert_section,
+	&tls_section,
 	&listener_section,
 	&upstream_section,
 	&route_section,
@@ -108,6 +111,7 @@ const struct conf_group *const route_groups[] = {
 	&route_group,
 	&rewrite_group,
 	&error_group,
+	&secure_route_group,
 	&cond_method_group,
 	&cond_header_group,
 	&cond_query_group,
@@ -159,6 +163,7 @@ const struct serve_part *const serve_parts[] = {
 const struct shm_region *const shm_regions[] = {
 	&board_globals,
 	&board_keys,
+	&board_tickets,
 	&board_slots,
 	&board_panics,
 	&board_stats,
