@@ -23,6 +23,10 @@ def make_key(kind="ec"):
 def _san(names):
     out = []
     for name in names:
+        if "://" in name or "@" in name:
+            out.append(x509.UniformResourceIdentifier(name)
+                       if "://" in name else x509.RFC822Name(name))
+            continue
         try:
             out.append(x509.IPAddress(ipaddress.ip_address(name)))
         except ValueError:
@@ -84,6 +88,20 @@ class Cert:
         crt = put(directory, f"{name}.crt", self.chain)
         return crt, put(directory, f"{name}.key",
                         self.key_pem(password, old))
+
+
+def crl(ca, *revoked, days=30):
+    """PEM of a list that `ca` signed, with the certificates in it."""
+    now = datetime.datetime.now(datetime.timezone.utc)
+    b = x509.CertificateRevocationListBuilder() \
+        .issuer_name(ca.x.subject) \
+        .last_update(now - 60 * DAY).next_update(now + days * DAY)
+    for c in revoked:
+        b = b.add_revoked_certificate(
+            x509.RevokedCertificateBuilder()
+            .serial_number(c.x.serial_number)
+            .revocation_date(now - DAY).build())
+    return b.sign(ca.key, hashes.SHA256()).public_bytes(PEM)
 
 
 def put(directory, name, data):

@@ -1,6 +1,7 @@
 """Clients that speak TLS."""
 import socket
 import ssl
+import subprocess
 
 from lib import http, net
 
@@ -74,3 +75,13 @@ def connect_plain(addr):
     s = net.connect(addr)
     s.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     return s
+
+
+def s_client(addr, ca, *args, ask=b"GET / HTTP/1.0\r\n\r\n", wait=30):
+    """What openssl s_client says, of a handshake and one request."""
+    done = subprocess.run(
+        ["openssl", "s_client", "-connect", f"127.0.0.1:{addr}",
+         "-CAfile", ca, "-ign_eof", *args], input=ask,
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=wait,
+        check=False)
+    return done.stdout.decode("latin-1")
