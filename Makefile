@@ -273,6 +273,7 @@ SRCS_HANDLER = \
 	src/handler/proxy_forward.c \
 	src/handler/proxy_gather.c \
 	src/handler/proxy_head.c \
+	src/handler/proxy_identity.c \
 	src/handler/proxy_keep.c \
 	src/handler/proxy_lint.c \
 	src/handler/proxy_pump.c \

@@ -19,6 +19,7 @@
 #include "core/settings.h"
 #include "core/ticket.h"
 #include "handler/proxy.h"
+#include "handler/proxy_identity.h"
 #include "handler/static.h"
 #include "tls/cert.h"
 #include "up/breaker.h"
@@ -120,6 +121,7 @@ const struct conf_group *const route_groups[] = {
 	&cond_upgrade_group,
 	&proxy_group,
 	&proxy_retry_group,
+	&proxy_identity_group,
 	&static_group,
 	&redirect_group,
 	&respond_group,

@@ -38,9 +38,11 @@ class Cert:
     """A certificate with its key; by another Cert, or by itself."""
 
     def __init__(self, *names, by=None, kind="ec", key=None, days=90,
-                 since=-1, ca=False):
+                 since=-1, ca=False, seconds=None):
         self.key = key or make_key(kind)
         now = datetime.datetime.now(datetime.timezone.utc)
+        until = now + days * DAY if seconds is None else \
+            now + datetime.timedelta(seconds=seconds)
         subject = x509.Name([x509.NameAttribute(
             NameOID.COMMON_NAME, (names or ("test",))[0][:64])])
         b = x509.CertificateBuilder() \
@@ -49,7 +51,7 @@ class Cert:
             .public_key(self.key.public_key()) \
             .serial_number(x509.random_serial_number()) \
             .not_valid_before(now + since * DAY) \
-            .not_valid_after(now + days * DAY) \
+            .not_valid_after(until) \
             .add_extension(x509.BasicConstraints(ca, None), True)
         if names and not ca:
             b = b.add_extension(_san(names), False)
@@ -62,6 +64,10 @@ class Cert:
     @property
     def pem(self):
         return self.x.public_bytes(PEM)
+
+    @property
+    def ended(self):
+        return self.x.not_valid_after < datetime.datetime.utcnow()
 
     @property
     def chain(self):
