@@ -77,9 +77,9 @@ proxy_identity_add(struct exchange *x, struct hdrs *hs)
 static bool
 is_free(struct str name)
 {
-	static const char *const	taken[] = { "connection", "content-length",
-		"host", "keep-alive", "te", "trailer", "transfer-encoding",
-		"upgrade", "via", "x-request-id" };
+	static const char *const	taken[] = { "connection",
+		"content-length", "host", "keep-alive", "te", "trailer",
+		"transfer-encoding", "upgrade", "via", "x-request-id" };
 
 	if (!hdr_is_token(name))
 		return false;
