@@ -231,6 +231,8 @@ SRCS_UP = \
 	src/up/outlier.c \
 	src/up/outlier_sweep.c \
 	src/up/pool.c \
+	src/up/pool_conn.c \
+	src/up/pool_dial.c \
 	src/up/probe.c \
 	src/up/probe_conf.c \
 	src/up/probe_regex.c \
@@ -244,6 +246,7 @@ SRCS_UP = \
 	src/up/retry_conf.c \
 	src/up/retry_rows.c \
 	src/up/round_robin.c \
+	src/up/row_text.c \
 	src/up/server.c \
 	src/up/server_use.c \
 	src/up/slow_start.c \

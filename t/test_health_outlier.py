@@ -83,8 +83,9 @@ def test_rate(sluice, peer):
     assert not load.failures
 
 
-def test_half_is_not_more(sluice, peer):
-    good, bad = peer(), peer(default=in_turn(BAD, respond()))
+def test_less_than_half(sluice, peer):
+    """A window of an odd number has a bit more than a half of every two."""
+    good, bad = peer(), peer(default=in_turn(respond(), BAD, respond()))
     s = sluice(conf(good.addr, bad.addr, keys=OFF +
                     "outlier.window = 1s"))
     with Load(s.port, "/x", conns=2, per_conn=1,

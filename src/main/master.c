@@ -38,8 +38,9 @@ put_ring(struct log *log, enum log_level level, const struct log_ids *ids,
     struct str text)
 {
 	struct master *m = log->ctx;
-	struct record_line line = { ev_wall_ms(m->proc.ev), level, "master",
-	    0, ids, text };
+	uint64_t ms = ids->wall_ms != 0 ? ids->wall_ms :
+	    ev_wall_ms(m->proc.ev);
+	struct record_line line = { ms, level, "master", 0, ids, text };
 
 	record_put_line(&m->board.ring, &line);
 }

@@ -135,8 +135,10 @@ put_line(struct log *log, enum log_level level, const struct log_ids *ids,
     struct str text)
 {
 	struct skel *s = log->ctx;
-	struct record_line line = { ev_wall_ms(s->proc.ev), level,
-	    s->proc.row->name, s->proc.index, ids, text };
+	uint64_t ms = ids->wall_ms != 0 ? ids->wall_ms :
+	    ev_wall_ms(s->proc.ev);
+	struct record_line line = { ms, level, s->proc.row->name,
+	    s->proc.index, ids, text };
 
 	record_put_line(&s->board.ring, &line);
 }

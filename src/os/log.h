@@ -16,6 +16,7 @@ struct log_ids {
 	struct str	 request;	/* request id */
 	uint64_t	 conn;		/* connection number, 0: none */
 	const char	*code;		/* for the flood guard; NULL: fmt */
+	uint64_t	 wall_ms;	/* of what is told; 0: of the turn */
 };
 
 #define LOG_TEXT_MAX	2048	/* bytes of a line, cut */

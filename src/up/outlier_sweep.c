@@ -13,10 +13,10 @@
 #include "up/watch.h"
 
 static void
-forget(struct watch_past *p)
+forget(struct watched *s)
 {
-	p->n = 0;
-	p->at = 0;
+	s->npast = 0;
+	s->oldest = 0;
 }
 
 static void
@@ -34,31 +34,32 @@ eject(struct watch *w, struct watched *s, uint64_t now_ms)
 	}
 	if (outlier_eject(&set, s->row, s->tag,
 	    (enum fail)((last >> 48) % FAIL_N), now_ms))
-		forget(&s->past);
+		forget(s);
 	free(set.row);
 }
 
 static bool
-fails_often(const struct watch_past *p, const struct outlier_conf *o,
+fails_often(const struct watched *s, const struct outlier_conf *o,
     uint32_t ended, uint32_t failed)
 {
-	if (p->n == 0)
+	if (s->npast == 0)
 		return false;
-	ended -= p->ended[p->n < WATCH_PAST ? 0 : p->at];
-	failed -= p->failed[p->n < WATCH_PAST ? 0 : p->at];
+	ended -= s->past.ended[s->oldest];
+	failed -= s->past.failed[s->oldest];
 	return ended >= o->requests && ended <= INT32_MAX &&
 	    failed <= INT32_MAX &&
 	    (uint64_t)failed * 100 > (uint64_t)ended * (uint64_t)o->rate;
 }
 
 static void
-note(struct watch_past *p, uint32_t ended, uint32_t failed)
+note(struct watched *s, uint32_t ended, uint32_t failed)
 {
-	unsigned	i = p->n < WATCH_PAST ? p->n++ : p->at;
+	unsigned	i = s->npast < WATCH_PAST ? s->npast++ : s->oldest;
 
-	p->ended[i] = ended;
-	p->failed[i] = failed;
-	p->at = p->n < WATCH_PAST ? 0 : (i + 1) % WATCH_PAST;
+	s->past.ended[i] = ended;
+	s->past.failed[i] = failed;
+	s->oldest = s->npast < WATCH_PAST ? 0 :
+	    (uint8_t)((i + 1) % WATCH_PAST);
 }
 
 static void
@@ -73,10 +74,10 @@ look_at_rate(struct watch *w, struct watched *s, uint64_t now_ms)
 	s->past.next_ms = now_ms + o->window / WATCH_PAST;
 	ended = (uint32_t)((load >> LOAD_SHIFT) - (load & LOAD_ACTIVE));
 	failed = (uint32_t)atomic_load(&s->live->failures);
-	if (o->rate > 0 && fails_often(&s->past, o, ended, failed))
+	if (o->rate > 0 && fails_often(s, o, ended, failed))
 		eject(w, s, now_ms);
 	else
-		note(&s->past, ended, failed);
+		note(s, ended, failed);
 }
 
 /* One less for each outlier.time without an ejection. */
@@ -109,7 +110,7 @@ outlier_look(struct watch *w, struct watched *s, uint64_t now_ms)
 		return;
 	}
 	s->past.calm_ms = 0;
-	forget(&s->past);
+	forget(s);
 	if (!o->on || atomic_load(&s->live->eject_until) <= now_ms)
 		outlier_end(w->shm, s->up->watch, s->row, s->tag);
 }

@@ -398,6 +398,15 @@ probe_env_init(struct probe_env *env, struct ev *ev, struct rand *r)
 }
 
 void
+probe_env_trim(struct probe_env *env)
+{
+	slab_trim(&env->pages.small, 1);
+	slab_trim(&env->arenas, 1);
+	slab_trim(&env->conns, 1);
+	must_trim();
+}
+
+void
 probe_env_fini(struct probe_env *env)
 {
 	page_pool_fini(&env->pages);

@@ -42,6 +42,8 @@ bool probe_set_likes(const struct probe_set *, struct str body);
 
 void probe_env_init(struct probe_env *, struct ev *, struct rand *);
 void probe_env_fini(struct probe_env *);
+/* What a burst took and the next probes do not need goes back. */
+void probe_env_trim(struct probe_env *);
 
 /*
  * Called once, from a wake; the probe is gone then.  why: FAIL_NONE, or

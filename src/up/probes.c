@@ -21,6 +21,7 @@
 #define SPREAD_MS	1000	/* in which the first probes begin */
 #define HASTE_MS	1000	/* the interval in transition, at most */
 #define FULL_EACH_MS	10000
+#define TRIM_MIN	4	/* probes at once that are a burst */
 #define MEAN_SHIFT	3
 #define JITTER		10	/* percent */
 
@@ -30,6 +31,12 @@ static struct watched *
 of(struct prober *b)
 {
 	return container_of(b, struct watched, prober);
+}
+
+static struct board_probe *
+stat_of(const struct watched *s)
+{
+	return shm_row(s->prober.all->shm, &board_probes, s->row);
 }
 
 static bool
@@ -43,10 +50,7 @@ is_down(const struct watched *s)
 static void
 arm(struct watched *s, uint64_t ms)
 {
-	struct prober	*b = &s->prober;
-
-	b->due_ms = ev_ms(b->all->env.ev) + ms;
-	ev_timer(b->all->env.ev, &b->due, ms);
+	ev_timer(s->prober.all->env.ev, &s->prober.due, ms);
 }
 
 /* Healthy, in transition, down: three speeds. */
@@ -55,7 +59,7 @@ interval(const struct watched *s)
 {
 	uint64_t	ms = s->up->probes.conf->interval;
 
-	if (atomic_load(&s->prober.stat->streak) > 0)
+	if (atomic_load(&stat_of(s)->streak) > 0)
 		return ms < HASTE_MS ? ms : HASTE_MS;
 	return is_down(s) ? 2 * ms : ms;
 }
@@ -115,7 +119,7 @@ note_time(struct board_probe *t, uint64_t us)
 static void
 note(struct watched *s, enum fail why, uint64_t us)
 {
-	struct board_probe	*t = s->prober.stat;
+	struct board_probe	*t = stat_of(s);
 
 	stat_add(STAT_PROBES, 1);
 	atomic_store(&t->probes, t->probes + 1);
@@ -131,10 +135,11 @@ note(struct watched *s, enum fail why, uint64_t us)
 static void
 change(struct watched *s, bool down, enum fail why)
 {
-	struct shm	*shm = s->prober.all->shm;
+	struct shm		*shm = s->prober.all->shm;
+	struct board_probe	*t = stat_of(s);
 
-	put32(&s->prober.stat->streak, 0);
-	put32(&s->prober.stat->changes, s->prober.stat->changes + 1);
+	put32(&t->streak, 0);
+	put32(&t->changes, t->changes + 1);
 	if (!down)
 		slow_start_begin(shm, s->row, s->tag,
 		    s->up->watch->slow_start);
@@ -145,21 +150,22 @@ static void
 tell(const struct watched *s, enum fail why, const char *detail,
     uint32_t streak)
 {
-	const struct board_server	*b = s->board;
+	const struct shm	*shm = s->prober.all->shm;
 
 	if (self == NULL)
 		return;
 	log_info(&self->lc, "server \"%.*s\" of \"%.*s\": probe failed: "
-	    "%s%s%s (%u of %lld)", b->addr_len, b->addr, b->upstream_len,
-	    b->upstream, fail_row(why)->name, detail[0] == '\0' ? "" : ": ",
-	    detail, streak, (long long)s->up->probes.conf->fall);
+	    "%s%s%s (%u of %lld)", STR_FMT(row_text_addr(shm, s->row)),
+	    STR_FMT(row_text_upstream(shm, s->row)), fail_row(why)->name,
+	    detail[0] == '\0' ? "" : ": ", detail, streak,
+	    (long long)s->up->probes.conf->fall);
 }
 
 static void
 judge(struct watched *s, enum fail why, const char *detail)
 {
 	const struct probe_conf	*c = s->up->probes.conf;
-	struct board_probe	*t = s->prober.stat;
+	struct board_probe	*t = stat_of(s);
 	bool			 down = is_down(s);
 	uint32_t		 n = 0;
 
@@ -170,7 +176,7 @@ judge(struct watched *s, enum fail why, const char *detail)
 		tell(s, why, detail, n);
 	if (n >= (down ? c->rise : c->fall))
 		change(s, !down, why);
-	if (why == FAIL_NONE && s->prober.ejected)
+	if (why == FAIL_NONE && s->ejected)
 		outlier_end(s->prober.all->shm, s->up->watch, s->row,
 		    s->tag);
 }
@@ -214,7 +220,8 @@ find_addr(const struct watched *s, struct sock_addr *a, struct str *host,
 {
 	*host = s->conf->text;
 	if (!s->named) {
-		*a = s->conf->addr;
+		if (sock_parse(s->conf->text, -1, a, NULL) == -1)
+			return false;
 		if (a->u.sa.sa_family == AF_UNIX)
 			*host = STR("localhost");
 		return true;
@@ -241,13 +248,15 @@ begin(struct watched *s)
 		arm_next(s);
 		return;
 	}
-	if (b->begun_ms > b->due_ms + PROBES_LATE_MS) {
+	if (b->begun_ms > b->due.due + PROBES_LATE_MS) {
 		stat_add(STAT_PROBES_LATE, 1);
-		put32(&b->stat->late, b->stat->late + 1);
+		put32(&stat_of(s)->late, stat_of(s)->late + 1);
 	}
-	b->ejected = (atomic_load(&s->live->state) &
+	s->ejected = (atomic_load(&s->live->state) &
 	    STATE_BIT(SERVER_EJECTED)) != 0;
 	p->running++;
+	if (p->running > p->high)
+		p->high = p->running;
 	b->run = probe_start(&p->env, &s->up->probes, &a, host, on_result,
 	    s);
 }
@@ -275,8 +284,7 @@ probes_add(struct probes *p, struct watched *s)
 	timer_init(&b->due, on_due);
 	list_init(&b->wait);
 	b->all = p;
-	t = shm_row(p->shm, &board_probes, s->row);
-	b->stat = t;
+	t = stat_of(s);
 	if (atomic_load(&t->tag) == s->tag)
 		return;
 	memset((void *)t, 0, sizeof(*t));
@@ -288,8 +296,8 @@ settle_off(struct watched *s)
 {
 	stop(s);
 	s->prober.digest = 0;
-	put32(&s->prober.stat->type, PROBE_OFF);
-	put32(&s->prober.stat->streak, 0);
+	put32(&stat_of(s)->type, PROBE_OFF);
+	put32(&stat_of(s)->streak, 0);
 	/* nobody would ever say that it is well again */
 	if (is_down(s))
 		state_change(s->prober.all->shm, s->row, s->tag,
@@ -301,6 +309,7 @@ probes_settle(struct probes *p, struct watched *s)
 {
 	const struct probe_conf	*c = s->up->probes.conf;
 	struct prober		*b = &s->prober;
+	struct board_probe	*t = stat_of(s);
 
 	if (c->type == PROBE_OFF) {
 		settle_off(s);
@@ -313,11 +322,11 @@ probes_settle(struct probes *p, struct watched *s)
 	}
 	stop(s);
 	if (b->digest != 0)
-		put32(&b->stat->streak, 0);
+		put32(&t->streak, 0);
 	b->digest = c->digest;
-	put32(&b->stat->type, (uint32_t)c->type);
-	if (b->stat->begun_ms == 0)
-		atomic_store(&b->stat->begun_ms, ev_wall_ms(p->env.ev));
+	put32(&t->type, (uint32_t)c->type);
+	if (t->begun_ms == 0)
+		atomic_store(&t->begun_ms, ev_wall_ms(p->env.ev));
 	arm(s, rand_below(p->env.rand, c->interval < SPREAD_MS ?
 	    c->interval : SPREAD_MS));
 }
@@ -327,6 +336,15 @@ probes_drop(struct probes *p, struct watched *s)
 {
 	stop(s);
 	begin_waiting(p);
+}
+
+void
+probes_trim(struct probes *p)
+{
+	if (p->high < TRIM_MIN || p->running > p->high / 2)
+		return;
+	p->high = p->running;
+	probe_env_trim(&p->env);
 }
 
 static unsigned
@@ -344,7 +362,7 @@ void
 probes_init(struct probes *p, struct ev *ev, struct shm *shm, struct rand *r)
 {
 	p->shm = shm;
-	p->running = 0;
+	p->running = p->high = 0;
 	p->most = find_most();
 	p->full_ms = 0;
 	list_init(&p->waiting);

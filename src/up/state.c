@@ -30,8 +30,8 @@ state_since_ms(uint64_t word)
 	return word & ((1ULL << STATE_SHIFT) - 1);
 }
 
-static uint64_t
-wall_ms(void)
+uint64_t
+state_wall_ms(void)
 {
 	struct timespec	ts;
 
@@ -52,19 +52,24 @@ state_touch(struct shm *shm, uint32_t i)
 	atomic_fetch_add(&u->epoch, 1);
 }
 
+/* With the time of the word, not of the turn: attempts are laid beside it. */
 static void
-tell(const struct board_server *b, enum server_state was,
-    enum server_state is, enum fail why)
+tell(const struct shm *shm, uint32_t i, uint64_t was, uint64_t is,
+    enum fail why)
 {
-	enum log_level	level = is > SERVER_SLOW ? LOG_WARN : LOG_INFO;
+	enum log_level	level = state_of(is) > SERVER_SLOW ? LOG_WARN :
+			    LOG_INFO;
+	struct logctx	lc;
 
 	if (board_self() == NULL)
 		return;
 	stat_add(STAT_SERVER_CHANGES, 1);
-	log_line(&self->lc, level, __FILE__, "server \"%.*s\" of \"%.*s\": "
-	    "%s -> %s%s%s", b->addr_len, b->addr, b->upstream_len,
-	    b->upstream, state_names[was], state_names[is],
-	    why == FAIL_NONE ? "" : ": ",
+	lc = self->lc;
+	lc.ids.wall_ms = state_since_ms(is);
+	log_line(&lc, level, __FILE__, "server \"%.*s\" of \"%.*s\": "
+	    "%s -> %s%s%s", STR_FMT(row_text_addr(shm, i)),
+	    STR_FMT(row_text_upstream(shm, i)), state_names[state_of(was)],
+	    state_names[state_of(is)], why == FAIL_NONE ? "" : ": ",
 	    why == FAIL_NONE ? "" : fail_row(why)->name);
 }
 
@@ -97,11 +102,11 @@ state_change(struct shm *shm, uint32_t i, uint64_t tag,
 		is = on ? was | STATE_BIT(state) : was & ~STATE_BIT(state);
 		if (state_of(is) != state_of(was))
 			is = (is >> STATE_SHIFT << STATE_SHIFT) |
-			    (wall_ms() & ((1ULL << STATE_SHIFT) - 1));
+			    (state_wall_ms() & ((1ULL << STATE_SHIFT) - 1));
 	} while (!atomic_compare_exchange_weak(&l->state, &was, is));
 	state_touch(shm, i);
 	if (state_of(is) != state_of(was))
-		tell(b, state_of(was), state_of(is), why);
+		tell(shm, i, was, is, why);
 	if (on)
 		call_off(b, state);
 	return true;
@@ -112,17 +117,18 @@ state_set_weight(struct shm *shm, uint32_t i, uint64_t weight)
 {
 	struct board_server	*b = shm_row(shm, &board_servers, i);
 
-	if (atomic_exchange(&b->override, weight) == weight)
+	if (atomic_exchange(&b->override, (uint32_t)weight) == weight)
 		return;
 	state_touch(shm, i);
 	if (board_self() == NULL)
 		return;
 	if (weight == 0)
 		log_info(&self->lc, "server \"%.*s\" of \"%.*s\": weighs "
-		    "as configured", b->addr_len, b->addr, b->upstream_len,
-		    b->upstream);
+		    "as configured", STR_FMT(row_text_addr(shm, i)),
+		    STR_FMT(row_text_upstream(shm, i)));
 	else
 		log_info(&self->lc, "server \"%.*s\" of \"%.*s\": weighs "
-		    "%llu", b->addr_len, b->addr, b->upstream_len,
-		    b->upstream, (unsigned long long)(weight - 1));
+		    "%llu", STR_FMT(row_text_addr(shm, i)),
+		    STR_FMT(row_text_upstream(shm, i)),
+		    (unsigned long long)(weight - 1));
 }

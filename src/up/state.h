@@ -31,6 +31,8 @@ extern const char *const state_names[SERVER_NSTATE];
 /* What the word says: its strongest bit. */
 enum server_state state_of(uint64_t word);
 uint64_t state_since_ms(uint64_t word);
+/* The clock of words: of the day, and not of the loop's turn. */
+uint64_t state_wall_ms(void);
 
 /*
  * Sets or clears one bit of row i's word, if the row still has the life

@@ -161,7 +161,7 @@ END_TEST
 
 START_TEST(lines)
 {
-	struct log_ids		ids = { "proxy", STR("r\"1"), 0, NULL };
+	struct log_ids		ids = { "proxy", STR("r\"1"), 0, NULL, 0 };
 	struct record_line	l = {
 		.wall_ms = 1, .level = LOG_WARN, .role = "worker",
 		.index = 2, .ids = &ids, .text = STR("a: b\tc"),
@@ -218,7 +218,7 @@ spoil(struct str rec)
 START_TEST(no_records)
 {
 	struct access		a = { .str = { [ACCESS_HOST] = STR("h") } };
-	struct log_ids		ids = { "m", STR("r"), 1, NULL };
+	struct log_ids		ids = { "m", STR("r"), 1, NULL, 0 };
 	struct record_line	l = { 1, LOG_ERR, "r", 1, &ids, STR("t") };
 
 	text_add(&out, STR("before"));

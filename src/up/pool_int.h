@@ -1,0 +1,67 @@
+/*
+ * A connection to a server, and what the files of the pool share.
+ */
+#ifndef SL_UP_POOL_INT_H
+#define SL_UP_POOL_INT_H
+
+#include "up/pool.h"
+
+struct up_conn {
+	struct io		 io;
+	struct list		 node;		/* of server.idle */
+	struct upstream		*upstream;	/* ref, counted */
+	struct server		*server;	/* ref, counted; of upstream */
+	struct codec_conn	*codec;		/* NULL: still dialling */
+	struct pool_wait	*wait;		/* ref: who is to get it */
+	struct codec_env	 env;		/* of codec */
+	uint64_t		 born_ms;	/* older by up to a tenth */
+	uint64_t		 until_ms;	/* idle: then it is closed */
+	uint32_t		 lease;		/* word + 1; 0: none */
+	uint32_t		 keep_s;	/* as its server said; 0: not */
+	unsigned		 uses;
+	struct stream		*stream;	/* of the exchange, or NULL */
+	bool			 given:1;
+	bool			 idle:1;
+	bool			 gone:1;
+	bool			 single:1;	/* not to be pooled */
+	bool			 late:1;	/* in the second batch */
+	struct ev_task		 close;
+	struct ev_task		 free;
+};
+
+/* The loop of its worker. */
+struct ev *pool_loop(const struct server *);
+
+/* --- pool_conn.c --- */
+
+/* One that is to be dialled; it has that lease word, or 0. */
+struct up_conn *pool_conn_new(struct server *, uint32_t lease);
+/* Its transport is closed: whoever waits for it dials anew, or is told. */
+void pool_conn_end(struct up_conn *);
+/* Ends one that has a codec; harmless if it has ended. */
+void pool_conn_close(struct up_conn *);
+/* It is idle no more, if it was. */
+void pool_conn_leave(struct up_conn *);
+
+/* --- pool_dial.c --- */
+
+/* A wait that is to be answered from now on. */
+void pool_dial_init(struct pool_wait *);
+/* Dials for it; the place is taken. */
+void pool_dial_start(struct pool_wait *);
+/* Tells it from a wake: w->conn is there, or why it is not. */
+void pool_dial_answer(struct pool_wait *, enum fail);
+/* The same, with what failed and its errno. */
+void pool_dial_refuse(struct pool_wait *, const char *what, int error,
+    enum fail);
+/* A dial that comes to nothing; its wait is not told. */
+void pool_dial_drop(struct up_conn *);
+/*
+ * No answer is wanted any more.  Returns the server that was dialled
+ * besides, for pool_dial_end_raced when its connections are done with.
+ */
+struct server *pool_dial_cancel(struct pool_wait *);
+/* Nobody asks any more for that server; NULL is allowed. */
+void pool_dial_end_raced(struct server *);
+
+#endif
