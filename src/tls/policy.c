@@ -120,7 +120,7 @@ on_name(SSL *ssl, int *alert, void *arg)
 	(void)arg;
 	must(h != NULL);
 	name = name_of(ssl, buf);
-	if (name.n == 0 || !tls_certs(h->ask->conf)->refuse ||
+	if (!tls_certs(h->ask->conf)->refuse ||
 	    tls_certs_find(tls_certs(h->ask->conf), name, &choice))
 		return name.n == 0 ? SSL_TLSEXT_ERR_NOACK :
 		    SSL_TLSEXT_ERR_OK;
@@ -396,21 +396,23 @@ str_of(const char *s)
 struct str
 tls_version(const SSL *ssl)
 {
-	return str_of(SSL_get_version(ssl));
+	return ssl == NULL ? STR_NONE : str_of(SSL_get_version(ssl));
 }
 
 struct str
 tls_cipher(const SSL *ssl)
 {
-	const SSL_CIPHER	*c = SSL_get_current_cipher(ssl);
+	const SSL_CIPHER	*c;
 
+	c = ssl == NULL ? NULL : SSL_get_current_cipher(ssl);
 	return c == NULL ? STR_NONE : str_of(SSL_CIPHER_standard_name(c));
 }
 
 struct str
 tls_sni(const SSL *ssl)
 {
-	return str_of(SSL_get_servername(ssl, TLSEXT_NAMETYPE_host_name));
+	return ssl == NULL ? STR_NONE :
+	    str_of(SSL_get_servername(ssl, TLSEXT_NAMETYPE_host_name));
 }
 
 struct str

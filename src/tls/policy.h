@@ -82,7 +82,10 @@ void tls_policy_end(struct tls_hand *);
 /* Is this the policy that a connection was accepted by? */
 bool tls_policy_made(const SSL *, const struct tls_digest *);
 
-/* "TLSv1.3"; the cipher's name as RFCs have it; the name asked for. */
+/*
+ * "TLSv1.3"; the cipher's name as RFCs have it; the name asked for, which
+ * lasts as long as the connection.  Empty for NULL.
+ */
 struct str tls_version(const SSL *);
 struct str tls_cipher(const SSL *);
 struct str tls_sni(const SSL *);

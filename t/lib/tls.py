@@ -1,5 +1,4 @@
 """Clients that speak TLS."""
-import socket
 import ssl
 import subprocess
 
@@ -40,6 +39,19 @@ class Client(http.Client):
             sock.close()
             raise
         super().__init__(None, sock=sock)
+
+    def send(self, data):
+        try:
+            super().send(data)
+        except ssl.SSLError as e:
+            raise http.Closed(str(e)) from None
+
+    def _more(self):
+        try:
+            super()._more()
+        except ssl.SSLError as e:
+            self.eof = True
+            raise http.Closed(f"{e}, after {self.buf[-200:]!r}") from None
 
     @property
     def version(self):
