@@ -99,7 +99,7 @@ link_route(struct conf_load *load, struct conf_obj *obj, void *part)
 static const struct conf_row rows[] = {
 	{
 		.key = "tls_policy", .type = CONF_STR, .off = AT(policy),
-		.min = 1, .max = 63, .example = "strict",
+		.min = 1, .max = 63, .example = "one",
 		.text = "The [tls NAME] with the terms of handshakes for the "
 		    "hosts of the route, in place of the listener's.  They "
 		    "hold for the hosts, so for all routes of these; two "

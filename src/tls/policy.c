@@ -482,7 +482,9 @@ link_policy(struct conf_load *load, struct conf_obj *obj, void *part)
 		return -1;
 	for (r = tls_terms_group.rows; r->key != NULL; r++) {
 		it = conf_item(load, obj, r->key);
-		if (it == NULL)
+		/* -T says all that holds, defaults too, and can be read */
+		if (it == NULL || (r->def != NULL && str_eq(it->val,
+		    str_from(r->def))))
 			continue;
 		diag_at(conf_load_diags(load), DIAG_TLS_POLICY, &it->kspan,
 		    obj, r->key, "%s has no meaning beside tls_policy",
@@ -516,7 +518,7 @@ static const struct conf_row rows[] = {
 		    "trying things out."
 	}, {
 		.key = "tls_policy", .type = CONF_STR, .off = AT(terms),
-		.min = 1, .max = 63, .example = "strict",
+		.min = 1, .max = 63, .example = "one",
 		.text = "The [tls NAME] with the terms of handshakes here, "
 		    "in place of keys tls.* of the listener.  Routes may "
 		    "name another for their hosts."
