@@ -50,6 +50,7 @@ SRCS_EV_kqueue = \
 	src/os/ev_kqueue.c
 SRCS_EV_poll =
 SRCS_SYS_linux = \
+	src/os/dirwatch_linux.c \
 	src/os/fs_linux.c \
 	src/os/priv_linux.c \
 	src/os/seccomp_linux.c
@@ -113,6 +114,7 @@ SRCS_TLS = \
 	src/tls/cert_names.c \
 	src/tls/cert_read.c \
 	src/tls/cert_state.c \
+	src/tls/cert_watch.c \
 	src/tls/dev.c \
 	src/tls/hello.c \
 	src/tls/pem.c \
@@ -157,6 +159,7 @@ SRCS_CORE = \
 	src/core/access.c \
 	src/core/ask.c \
 	src/core/board.c \
+	src/core/cert_use.c \
 	src/core/chain.c \
 	src/core/client.c \
 	src/core/cond.c \
@@ -309,6 +312,7 @@ SRCS_HANDLER = \
 SRCS_CONTROL = \
 	src/control/api.c \
 	src/control/api_balance.c \
+	src/control/api_certs.c \
 	src/control/api_explain.c \
 	src/control/api_failures.c \
 	src/control/api_log.c \
@@ -319,6 +323,7 @@ SRCS_CONTROL = \
 	src/control/api_state.c \
 	src/control/api_upstreams.c \
 	src/control/dns.c \
+	src/control/expiry.c \
 	src/control/explain.c \
 	src/control/explain_pick.c \
 	src/control/lookup.c \
@@ -335,6 +340,7 @@ SRCS_MAIN = \
 	src/main/bind.c \
 	src/main/budget.c \
 	src/main/build.c \
+	src/main/certwatch.c \
 	src/main/check.c \
 	src/main/child.c \
 	src/main/child_names.c \
@@ -378,6 +384,7 @@ SRCS_CLI = \
 	src/cli/server.c \
 	src/cli/show.c \
 	src/cli/show_balance.c \
+	src/cli/show_certs.c \
 	src/cli/show_explain.c \
 	src/cli/show_log.c \
 	src/cli/show_names.c \

@@ -2,6 +2,7 @@
  * The table of contents: what there is of each kind, in plain arrays.
  * All processes.  The roster of processes is main/procs.c.
  */
+#include "core/cert_use.h"
 #include "core/chain.h"
 #include "core/error.h"
 #include "core/handler.h"
@@ -194,5 +195,6 @@ const struct shm_region *const shm_regions[] = {
 	&board_queues,
 	&board_outliers,
 	&board_probes,
+	&board_cert_uses,
 	NULL
 };

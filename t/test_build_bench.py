@@ -11,7 +11,8 @@ from lib.cmd import BIN, KIND
 HERE = os.path.dirname(os.path.abspath(__file__))
 TOP = os.path.dirname(HERE)
 PEERS = {"static-1k": {"nginx", "h2o", "lighttpd"},
-         "proxy-1k": {"nginx", "h2o", "haproxy"}}
+         "proxy-1k": {"nginx", "h2o", "haproxy"},
+         "tls-resume": {"nginx", "haproxy"}}
 
 
 def tools():
@@ -30,17 +31,17 @@ def bench(*args):
 
 def test_form():
     tools()
-    done = bench("static-1k", "proxy-1k")
+    done = bench(*PEERS)
     assert done.returncode == 0, done.stderr
     with open(f"{BIN}/bench/result.json", encoding="utf-8") as f:
         result = json.load(f)
-    assert list(result["scenarios"]) == ["static-1k", "proxy-1k"]
+    assert list(result["scenarios"]) == list(PEERS)
     for name, scenario in result["scenarios"].items():
         # those that are not installed are left out
         there = PEERS[name] - set(result["missing"])
         assert set(scenario["servers"]) == there | {"sluice"}
         for server in scenario["servers"].values():
-            assert server["rps"][0] > 100
+            assert server["rps"][0] > 20
             assert server["cpu_us"][0] > 0
             assert 0 < server["p50_us"][0] <= server["p99_us"][0]
             assert server["pss_mb"] > 0

@@ -246,6 +246,52 @@ def test_keys_that_only_root_reads(sluice):
     assert os.stat(f"{s.dir}/state/tls/certs.index").st_mode & 0o777 == 0o600
 
 
+# --- files that are watched ---
+
+def test_watch(sluice):
+    s = sluice(start=False)
+    first, second, third = (Cert("a.example") for _ in range(3))
+    os.mkdir(f"{s.dir}/x")
+    first.write(f"{s.dir}/x", "a")
+    conf = CONF.replace("[sluice]", "[sluice]\nwatch = certs").format(
+        more="[cert a]\ncert = @dir@/x/a.crt\nkey = @dir@/x/a.key\n")
+    s.start(conf)
+    assert shown(s, "a.example") == first.fingerprint
+    second.write(f"{s.dir}/x", "a")
+    s.wait_log("generation 2 is live")
+    assert shown(s, "a.example") == second.fingerprint
+    # what nobody named is nobody's business; a broken file changes nothing
+    put(f"{s.dir}/x", "notes", b"x")
+    put(f"{s.dir}/x", "a.crt", b"x")
+    s.wait_log("has no certificate in PEM")
+    assert shown(s, "a.example") == second.fingerprint
+    third.write(f"{s.dir}/x", "a")
+    s.wait_log("generation 4 is live")
+    assert shown(s, "a.example") == third.fingerprint
+    assert len(s.wait_log("files have changed")) == 3
+    # no longer
+    s.reload(conf.replace("watch = certs", "watch = off"))
+    first.write(f"{s.dir}/x", "a")
+    s.reload()
+    assert shown(s, "a.example") == first.fingerprint
+    assert len(s.wait_log("files have changed")) == 3
+
+
+def test_watch_of_a_directory(sluice):
+    s = sluice(start=False)
+    os.mkdir(f"{s.dir}/x")
+    a, b = Cert("a.example"), Cert("b.example")
+    a.write(f"{s.dir}/x", "a")
+    s.start(CONF.replace("[sluice]", "[sluice]\nwatch = certs").format(
+        more="[cert x]\ndirectory = @dir@/x\n"))
+    b.write(f"{s.dir}/x", "b")
+    s.wait_log("generation 2 is live")
+    assert shown(s, "b.example") == b.fingerprint
+    os.unlink(f"{s.dir}/x/b.crt")
+    s.wait_log("generation 3 is live")
+    assert refused(s, "b.example") == "TLSV1_UNRECOGNIZED_NAME"
+
+
 # --- where keys are ---
 
 def holds(pid, what):

@@ -19,7 +19,7 @@ bind = 127.0.0.1:@port@
 path = /*
 respond = 200 one
 """
-LATER = ["top", "certs",
+LATER = ["top",
          "history", "diff", "rollback", "get", "set", "trace", "errors",
          "backup", "restore"]
 

@@ -17,7 +17,7 @@ named_read(char *const *words, size_t n, struct text *target,
 	*answer = NULL;
 	if (n == 0)
 		return 0;
-	if (n > 1 || words[0][0] == '-' || strlen(words[0]) > 64) {
+	if (n > 1 || words[0][0] == '-' || strlen(words[0]) > 255) {
 		fprintf(stderr, "sluicectl: the command takes one name, not "
 		    "\"%s\": see sluicectl help\n", words[n - 1]);
 		return 2;

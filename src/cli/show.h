@@ -21,6 +21,7 @@ void show_version(struct show *, const json_t *);
 void show_status(struct show *, const json_t *);
 void show_generations(struct show *, const json_t *);
 void show_names(struct show *, const json_t *);
+void show_certs(struct show *, const json_t *);
 void show_metrics(struct show *, const json_t *);
 void show_reload(struct show *, const json_t *);
 void show_plan(struct show *, const json_t *);

@@ -32,6 +32,7 @@ static const struct path paths[] = {
 	{ STR_INIT(API_PLAN), METHOD_POST, api_order_plan, false },
 	{ STR_INIT(API_ROLL), METHOD_POST, api_order_roll, false },
 	{ STR_INIT(API_NAMES), METHOD_GET, api_names, false },
+	{ STR_INIT(API_CERTS), METHOD_GET, api_certs, true },
 	{ STR_INIT(API_METRICS), METHOD_GET, api_state_metrics, false },
 	{ STR_INIT(API_BOARD), METHOD_GET, hand_out, false },
 	{ STR_INIT(API_LOG), METHOD_GET, api_log, true },

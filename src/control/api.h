@@ -9,6 +9,7 @@
  *	POST /v1/plan         what a reload would change; changes nothing
  *	POST /v1/roll         replaces the workers one by one
  *	GET  /v1/names        servers' names, their addresses, what fails
+ *	GET  /v1/certs        ?name=: certificates, expiry, use
  *	GET  /v1/metrics      the stat rows as JSON
  *	GET  /v1/explain      ?url= &method= &field= (many) &from=: the route
  *	GET  /v1/upstreams    ?name=: servers, their state, counts, times
@@ -33,6 +34,7 @@
 #define API_PLAN	"/v1/plan"
 #define API_ROLL	"/v1/roll"
 #define API_NAMES	"/v1/names"
+#define API_CERTS	"/v1/certs"
 #define API_METRICS	"/v1/metrics"
 #define API_BOARD	"/v1/board"
 #define API_LOG		"/v1/log"
@@ -43,6 +45,7 @@
 
 #define API_ORDERS	16	/* reloads and rolls waited for at a time */
 
+struct expiry;
 struct names;
 
 /* of the control process; its serve->only is api_handler */
@@ -56,6 +59,7 @@ struct api {
 	struct chan	 logger;	/* own */
 	const int	*ro_fd;		/* ref: dir, live */
 	struct names	*names;		/* own */
+	struct expiry	*expiry;	/* own */
 	struct timer	 trim;		/* after a long answer */
 };
 

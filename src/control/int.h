@@ -68,6 +68,9 @@ void api_failures(struct exchange *);
 /* --- api_explain.c --- */
 void api_explain(struct exchange *);
 
+/* --- api_certs.c --- */
+void api_certs(struct exchange *);
+
 /* --- api_names.c --- */
 void api_names(struct exchange *);
 

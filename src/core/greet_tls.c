@@ -133,6 +133,8 @@ begin(struct greet *g)
 	stat_add(STAT_TLS_HANDSHAKES, 1);
 	if (SSL_session_reused(ssl))
 		stat_add(STAT_TLS_RESUMED, 1);
+	else
+		secure_shown(c->listener->serve, ssl);
 	tls_policy_done(ssl);
 	greet_drop(g);
 	version_start(c, alpn);
@@ -258,8 +260,8 @@ greet_tls_start(struct greet *g)
 	ev_timer(l->serve->ev, &g->timer, l->handshake_ms);
 	/* a client that has just connected has its hello still to make */
 	if (!io_is_watched(&g->c->io))
-		g->c->io.fd.ready = 0;
-	if (io_watch(&g->c->io) == -1)
+		g->c->io.fd.ready = IO_W;
+	if (io_watch_reads(&g->c->io) == -1)
 		greet_refuse(g, FAIL_NONE, "");
 	else if (io_can(&g->c->io, IO_R))
 		ev_post(l->serve->ev, EV_READY, &g->wait.task);

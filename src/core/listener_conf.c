@@ -321,9 +321,10 @@ static const struct conf_row rows[] = {
 		.def = "retire", .choices = "retire|cut", .example = "cut",
 		.text = "What becomes of open connections when a reload "
 		    "removes the address they came to, or changes "
-		    "proxy_protocol or proxy_protocol_from.  retire: each "
-		    "ends with its request under way, streams have "
-		    "drain.streams.  cut: all are closed at once, with "
+		    "proxy_protocol, proxy_protocol_from or what TLS is to "
+		    "agree on.  retire: each ends with its request under "
+		    "way, streams have drain.streams.  cut: all are closed "
+		    "at once, with "
 		    "what is under way on them; for rules that must not "
 		    "hold a moment longer."
 	}, {

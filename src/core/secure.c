@@ -11,6 +11,7 @@
 #include "base/must.h"
 #include "base/vec.h"
 #include "core/board.h"
+#include "core/cert_use.h"
 #include "core/secure_host.h"
 #include "core/settings.h"
 #include "core/ticket.h"
@@ -259,8 +260,6 @@ prepare_policies(struct serve *s, const struct conf *c, struct err *e)
 		if (!secure_has(a.l))
 			continue;
 		a.x = make(s);
-		if (a.x->next_pairs.n == 0)
-			tls_store_free(&a.x->next);
 		secure_host_each(c, a.l, add_pair, &a);
 	}
 	return a.failed ? -1 : 0;
@@ -377,6 +376,15 @@ secure_ask(const struct listener *l, struct tls_hand *h)
 		ticket_follow(x->serve->shm, &x->seeds);
 	h->ask = &x->ask;
 	h->where = l;
+}
+
+void
+secure_shown(struct serve *s, const SSL *ssl)
+{
+	const struct tls_cert	*c = tls_cert_shown(find(s)->ask.store, ssl);
+
+	if (c != NULL)
+		cert_use_add(s->shm, c, ev_wall_ms(s->ev));
 }
 
 /* The one that waits longest looks whether there is room. */

@@ -31,6 +31,9 @@ struct tls_room *secure_room(struct serve *);
  */
 void secure_ask(const struct listener *, struct tls_hand *);
 
+/* Counts the certificate that a handshake ended with. */
+void secure_shown(struct serve *, const SSL *);
+
 /* The policy of a listener in the committed generation; NULL: no TLS. */
 struct tls_policy *secure_policy(struct serve *,
     const struct listener_conf *);

@@ -27,7 +27,8 @@ static enum io_rc
 wait_for(struct io *io, uint8_t dir)
 {
 	io->fd.ready &= (uint8_t)~dir;
-	return io_watch(io) == 0 ? IO_AGAIN : IO_ERR;
+	return (dir & IO_W ? io_watch_writes(io) : io_watch(io)) == 0 ?
+	    IO_AGAIN : IO_ERR;
 }
 
 bool

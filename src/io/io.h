@@ -114,6 +114,13 @@ int io_send_fds(struct io *, const int *fds, unsigned n);
  * calls it before the turn ends.  -1: the kernel refuses.
  */
 int io_watch(struct io *);
+/*
+ * The same for one that is known to take writes, which most never have to
+ * wait for: nothing is told of them before one has to.
+ */
+int io_watch_reads(struct io *);
+/* Events of writes come, too; for layers, who try these themselves. */
+int io_watch_writes(struct io *);
 bool io_is_watched(const struct io *);
 
 /* True when the direction may be tried without waiting. */

@@ -168,13 +168,33 @@ io_is_watched(const struct io *io)
 	return io->fd.fd < 0 || io->fd.slot != NO_SLOT;
 }
 
-int
-io_watch(struct io *io)
+static int
+watch(struct io *io, unsigned how)
 {
-	if (io_is_watched(io))
-		return 0;
-	if (ev_add(io->ev, &io->fd, EV_EDGE, NULL) == 0)
+	if (ev_add(io->ev, &io->fd, how, NULL) == 0)
 		return 0;
 	io->error = errno;
 	return -1;
+}
+
+int
+io_watch(struct io *io)
+{
+	return io_is_watched(io) ? 0 : watch(io, EV_EDGE);
+}
+
+int
+io_watch_reads(struct io *io)
+{
+	return io_is_watched(io) ? 0 : watch(io, EV_EDGE | EV_READS);
+}
+
+int
+io_watch_writes(struct io *io)
+{
+	if (io_is_watched(io) && (io->fd.how & EV_READS) == 0)
+		return 0;
+	if (io_is_watched(io))
+		ev_del(io->ev, &io->fd, false);
+	return watch(io, EV_EDGE);
 }

@@ -259,8 +259,10 @@ send_all(struct tls *t)
 
 	if (send_out(t, 0, &put))
 		return true;
-	if (!t->broken)
-		t->io->fd.ready &= (uint8_t)~IO_W;
+	if (t->broken)
+		return false;
+	t->io->fd.ready &= (uint8_t)~IO_W;
+	t->broken = io_watch_writes(t->io) == -1;
 	return false;
 }
 

@@ -5,6 +5,7 @@
  */
 #include "main/budget.h"
 
+#include "core/cert_use.h"
 #include "core/lease.h"
 #include "core/listener_limit.h"
 #include "core/settings.h"
@@ -26,14 +27,14 @@ budget_check(struct conf_load *cl, const struct conf *conf)
 	slots = board_cost(workers, others);
 	leases = shm_cost(&lease_shadows, workers + others);
 	servers = upstream_cost(conf, workers + 1);
-	addrs = listener_cost(conf);
+	addrs = listener_cost(conf) + cert_use_cost(conf);
 	sum = slots + leases + servers + addrs;
 	if (b->max == 0 || sum <= b->max)
 		return 0;
 	text_init(&t);
 	text_fmt(&t, "the board needs %llu MiB: processes with their logs and "
 	    "requests in flight %llu, leases %llu, servers %llu, "
-	    "listeners %llu; max is ",
+	    "listeners and certificates %llu; max is ",
 	    (unsigned long long)(sum >> 20), (unsigned long long)(slots >> 20),
 	    (unsigned long long)(leases >> 20),
 	    (unsigned long long)(servers >> 20),

@@ -16,6 +16,7 @@
 
 #include "base/must.h"
 #include "control/api.h"
+#include "control/expiry.h"
 #include "control/names.h"
 #include "core/listener.h"
 #include "main/roles.h"
@@ -118,6 +119,7 @@ commit(void *ctx, struct gen *g)
 	struct api *a = ctx;
 
 	names_commit(a->names, g->conf);
+	expiry_commit(a->expiry, g->conf);
 }
 
 static void
@@ -150,6 +152,8 @@ start(struct api *a, struct err *e)
 	api_init(a, self->start->ro_fd);
 	a->names = must_calloc(1, sizeof(*a->names));
 	names_init(a->names, self->ev, self->shm);
+	a->expiry = must_calloc(1, sizeof(*a->expiry));
+	expiry_init(a->expiry, self->ev);
 	for (i = 0; i < skel_npeer(); i++)
 		api_log_join(a, skel_peer(i, &index));
 	if (sock_local(fd, &addr) < 0)
@@ -160,6 +164,7 @@ start(struct api *a, struct err *e)
 	l->admit = admit;
 	listener_start(l);
 	names_commit(a->names, self->gens->cur->conf);
+	expiry_commit(a->expiry, self->gens->cur->conf);
 	return 0;
 }
 
@@ -179,6 +184,8 @@ control_run(void)
 	status = skel_run(&hooks);
 	names_fini(a->names);
 	free(a->names);
+	expiry_fini(a->expiry);
+	free(a->expiry);
 	serve_fini(&a->serve);
 	free(a);
 	return status;

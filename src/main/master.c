@@ -21,6 +21,7 @@
 #include "core/secure.h"
 #include "core/settings.h"
 #include "core/ticket.h"
+#include "main/certwatch.h"
 #include "main/panic.h"
 #include "main/reach.h"
 #include "os/fault.h"
@@ -604,6 +605,7 @@ prepare_self(struct master *m, struct opts *o)
 static void
 leave(struct master *m)
 {
+	certwatch_fini(m);
 	build_kill(m);
 	plan_kill(m);
 	if (m->pid_fd >= 0)

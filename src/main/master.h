@@ -78,6 +78,7 @@ struct master {
 	struct publish		 pub;
 	struct plan_run		 plan;
 	struct timer		 watch;		/* heartbeats, each second */
+	struct certwatch	*certwatch;	/* own; or NULL */
 	/* roll */
 	bool			 rolling:1;
 	bool			 roll_waits:1;	/* for a publish to end */

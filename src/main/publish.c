@@ -11,8 +11,10 @@
 #include <unistd.h>
 
 #include "base/must.h"
+#include "core/cert_use.h"
 #include "core/listener_limit.h"
 #include "core/settings.h"
+#include "main/certwatch.h"
 #include "main/master.h"
 #include "os/fault.h"
 #include "os/notify.h"
@@ -333,6 +335,7 @@ publish_built(struct master *m)
 	    oldest_held(m), &e) < 0 ||
 	    listener_link_rows(m->proc.shm, m->pub.gen->conf,
 	    oldest_held(m), &e) < 0 ||
+	    cert_use_grow(m->proc.shm, m->pub.gen->conf, &e) < 0 ||
 	    bind_all(m, m->pub.gen->conf, &id, &e) < 0) {
 		publish_say(m, id, e.text);
 		publish_fail(m, "%s", e.text);
@@ -503,8 +506,10 @@ end(struct master *m, bool failed)
 	m->pub.fd = m->pub.keys_fd = -1;
 	m->pub.step = PUBLISH_IDLE;
 	master_published(m, failed);
-	if (!failed)
+	if (!failed) {
 		publish_log_live(m->gens.cur->conf);
+		certwatch_update(m);
+	}
 	roll_resume(m);
 	publish_again(m);
 }

@@ -31,6 +31,8 @@
 #define EV_EDGE		0x00	/* both directions, edge-triggered */
 #define EV_LEVEL	0x01	/* reads only, level-triggered */
 #define EV_EXCLUSIVE	0x02	/* with EV_LEVEL: wake few of the waiters */
+#define EV_READS	0x04	/* with EV_EDGE: that it takes writes is
+				 * known, and need not be told */
 
 struct ev;
 struct ev_fd;

@@ -52,7 +52,9 @@ add(struct ev *ev, struct ev_fd *fd)
 	struct epoll *ep = ev_state(ev);
 	struct epoll_event e = { .data.ptr = fd };
 
-	if (!(fd->how & EV_LEVEL))
+	if (fd->how & EV_READS)
+		e.events = EPOLLIN | EPOLLRDHUP | EPOLLET;
+	else if (!(fd->how & EV_LEVEL))
 		e.events = EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET;
 	else if (fd->how & EV_EXCLUSIVE)
 		e.events = EPOLLIN | EPOLLEXCLUSIVE;

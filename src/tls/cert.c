@@ -12,6 +12,7 @@
 
 #include "base/must.h"
 #include "tls/cert_cache.h"
+#include "tls/policy.h"
 
 struct tls_store {
 	const struct tls_certs	*certs;		/* of the generation */
@@ -83,4 +84,33 @@ tls_cert_select(struct tls_store *s, SSL *ssl, struct str sni,
 		return 0;
 	*why = FAIL_TLS_FAILED;
 	return -1;
+}
+
+static int
+kind_of(const SSL *ssl)
+{
+	switch (EVP_PKEY_get_base_id(SSL_get_privatekey(ssl))) {
+	case EVP_PKEY_RSA:
+		return TLS_RSA;
+	case EVP_PKEY_EC:
+		return TLS_ECDSA;
+	case EVP_PKEY_ED25519:
+		return TLS_ED25519;
+	default:
+		return TLS_NKIND;
+	}
+}
+
+const struct tls_cert *
+tls_cert_shown(const struct tls_store *s, const SSL *ssl)
+{
+	char			buf[TLS_NAME_BYTES];
+	struct tls_choice	choice;
+	int			kind;
+
+	if (s == NULL || SSL_get_privatekey(ssl) == NULL ||
+	    !tls_certs_find(s->certs, tls_name(ssl, buf), &choice))
+		return NULL;
+	kind = kind_of(ssl);
+	return kind == TLS_NKIND ? NULL : choice.v[kind];
 }

@@ -25,6 +25,7 @@ enum tls_kind { TLS_RSA, TLS_ECDSA, TLS_ED25519, TLS_NKIND };
 
 /* a chain with its key, of a generation */
 struct tls_cert {
+	uint32_t		 nth;		/* of tls_certs.v */
 	const struct conf_obj	*obj;		/* that names it; of tls = dev
 						 * the listener */
 	struct str		 file;		/* of the chain */
@@ -79,6 +80,14 @@ struct conf_load;
  */
 int tls_certs_keep(struct conf_load *, struct str state_dir, struct err *);
 
+/* Whether changes of their files are to be noticed ([sluice] watch). */
+bool tls_certs_watch(const struct conf *);
+/* Each directory that they are of, once. */
+void tls_certs_dirs(const struct conf *, void (*)(void *ctx, struct str),
+    void *ctx);
+/* Whether a file of that name, in one of these, may be one of theirs. */
+bool tls_certs_watched(const struct conf *, struct str name);
+
 /* Where the CA of tls = dev lies; false: there is no such listener. */
 bool tls_certs_dev(const struct conf *, struct text *path);
 
@@ -91,6 +100,10 @@ const struct tls_certs *tls_certs(const struct conf *);
  * is refused, or there is no certificate at all.
  */
 bool tls_certs_find(const struct tls_certs *, struct str name,
+    struct tls_choice *);
+
+/* The same for a host of a route: "a.example", ".a.example" for *. */
+bool tls_certs_named(const struct tls_certs *, struct str host,
     struct tls_choice *);
 
 /* --- in workers --- */
@@ -113,5 +126,9 @@ void tls_store_free(struct tls_store **);
  */
 int tls_cert_select(struct tls_store *, SSL *, struct str sni,
     enum fail *why);
+
+/* Which of them the client was shown; NULL: this generation has it not. */
+const struct tls_cert *tls_cert_shown(const struct tls_store *,
+    const SSL *);
 
 #endif

@@ -77,6 +77,8 @@ make_index(struct certs_load *cl)
 	v = arena_alloc(cl->out, (cl->all.n + 1) * sizeof(*v));
 	if (cl->all.n > 0)
 		memcpy(v, cl->all.p, cl->all.n * sizeof(*v));
+	for (size_t i = 0; i < cl->all.n; i++)
+		((struct tls_cert **)cl->all.p)[i]->nth = (uint32_t)i;
 	cs->v = v;
 	cs->n = cl->all.n;
 	cs->refuse = *(const int *)conf_value(conf_load_conf(cl->load),

@@ -93,8 +93,43 @@ static const struct conf_group *const groups[] = { &group, NULL };
 /* --- keys of singletons --- */
 
 struct cert_sluice {
-	int	unknown;
+	int			unknown;
+	int			watch;
+	struct cert_days	warn;
 };
+
+static int
+parse_days(struct conf_load *load, const struct conf_row *row, void *dst,
+    const struct conf_item *items, size_t n)
+{
+	struct cert_days	*d = dst;
+	struct str		 rest, word;
+	struct conf_span	 at;
+	struct vec		 v;
+	struct err		 e;
+	uint64_t		 ms;
+	int			 rc = 0;
+
+	vec_init(&v, sizeof(int64_t));
+	for (size_t i = 0; i < n; i++)
+		for (rest = items[i].val; str_word(&rest, " \t,", &word); ) {
+			if (conf_val_time(word, CONF_DAYS, &ms, &e) == 0) {
+				*(int64_t *)vec_push(&v) =
+				    (int64_t)(ms / 1000);
+				continue;
+			}
+			at = conf_word_span(&items[i], word);
+			diag_at(conf_load_diags(load), DIAG_VALUE_TIME, &at,
+			    NULL, row->key, "%s: %s", row->key, e.text);
+			rc = -1;
+		}
+	d->v = arena_alloc(conf_load_arena(load), (v.n + 1) * sizeof(*d->v));
+	if (v.n > 0)
+		memcpy((int64_t *)(uintptr_t)d->v, v.p, v.n * sizeof(*d->v));
+	d->n = v.n;
+	vec_fini(&v);
+	return rc;
+}
 
 static const struct conf_row sluice_rows[] = {
 	{
@@ -106,6 +141,25 @@ static const struct conf_row sluice_rows[] = {
 		    "certificate, or none at all: the default certificate "
 		    "(see default of [cert]), or an alert that ends the "
 		    "handshake."
+	}, {
+		.key = "watch", .type = CONF_ENUM,
+		.off = offsetof(struct cert_sluice, watch), .def = "off",
+		.choices = "off|certs", .example = "certs",
+		.text = "With certs a change of a file that [cert] names, or "
+		    "of one of its directories, brings a reload about, half "
+		    "a second behind the last such change.  It is a reload "
+		    "like any other: what was edited meanwhile in the "
+		    "configuration holds from then on, too.  A link is "
+		    "watched itself, not the file it leads to."
+	}, {
+		.key = "tls.expiry_warn", .type = CONF_CUSTOM,
+		.off = offsetof(struct cert_sluice, warn),
+		.def = "30d 14d 7d 3d 1d", .flags = CONF_F_MANY,
+		.parse = parse_days, .example = "21d 7d 2d 12h",
+		.text = "How long before a certificate expires a line of the "
+		    "log says so, once at each of the times; empty: never.  "
+		    "The metric certificate_days_left tells the least of "
+		    "all."
 	},
 	{ .key = NULL }
 };

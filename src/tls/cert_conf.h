@@ -8,6 +8,14 @@
 
 enum { CERT_UNKNOWN_DEFAULT, CERT_UNKNOWN_REFUSE };	/* tls.unknown */
 
+enum { CERT_WATCH_OFF, CERT_WATCH_CERTS };	/* watch */
+
+/* tls.expiry_warn: times before the end, seconds */
+struct cert_days {
+	const int64_t	*v;
+	size_t		 n;
+};
+
 struct cert_conf {
 	struct conf_obj		obj;
 	struct str		cert;

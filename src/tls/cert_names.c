@@ -139,6 +139,20 @@ cert_names_find(const struct tls_certs *c, struct str name)
 	return s->key.p == NULL ? NULL : s;
 }
 
+/* What the entry has, or the default's. */
+static bool
+choose(const struct tls_certs *c, const struct tls_name *s,
+    struct tls_choice *out)
+{
+	if (s == NULL && c->refuse)
+		return false;
+	*out = s != NULL ? s->choice : c->fallback;
+	for (int i = 0; i < TLS_NKIND; i++)
+		if (out->v[i] != NULL)
+			return true;
+	return false;
+}
+
 bool
 tls_certs_find(const struct tls_certs *c, struct str name,
     struct tls_choice *out)
@@ -154,14 +168,14 @@ tls_certs_find(const struct tls_certs *c, struct str name,
 			s = cert_names_find(c, str_sub(name, (size_t)dot,
 			    name.n));
 	}
-	if (s != NULL)
-		*out = s->choice;
-	else if (c->refuse)
-		return false;
-	else
-		*out = c->fallback;
-	for (int i = 0; i < TLS_NKIND; i++)
-		if (out->v[i] != NULL)
-			return true;
-	return false;
+	return choose(c, s, out);
+}
+
+bool
+tls_certs_named(const struct tls_certs *c, struct str host,
+    struct tls_choice *out)
+{
+	if (host.n == 0 || host.p[0] != '.')
+		return tls_certs_find(c, host, out);
+	return choose(c, cert_names_find(c, host), out);
 }

@@ -43,9 +43,8 @@ hand_of(SSL *ssl)
 	return SSL_get_app_data(ssl);
 }
 
-/* The name that the client asks for; "": none. */
-static struct str
-name_of(const SSL *ssl, char buf[TLS_NAME_MAX])
+struct str
+tls_name(const SSL *ssl, char buf[TLS_NAME_BYTES])
 {
 	const char	*name = SSL_get_servername(ssl,
 	    TLSEXT_NAMETYPE_host_name);
@@ -57,7 +56,8 @@ name_of(const SSL *ssl, char buf[TLS_NAME_MAX])
 static uint32_t
 hash_of(struct str name)
 {
-	return name.n > 0 ? (uint32_t)str_hash(name, STR_HASH0) | 1 : 0;
+	return name.n > 0 ? (uint32_t)(str_hash(name, STR_HASH0) >> 33) | 1 :
+	    0;
 }
 
 /*
@@ -97,8 +97,17 @@ on_hello(SSL *ssl, int *alert, void *arg)
 		name = tls_hello_name(str_make((const char *)ext, n), buf);
 	h->name = hash_of(name);
 	p = h->ask->choose == NULL ? NULL : h->ask->choose(h, name);
-	if (p == NULL || p == h->policy)
+	if (p == NULL || p == h->policy) {
+		h->heard = true;
 		return SSL_CLIENT_HELLO_SUCCESS;
+	}
+	/* who is asked for another hello may not be somebody else then */
+	if (h->heard) {
+		h->why = FAIL_TLS_BAD_HELLO;
+		*alert = SSL_AD_ILLEGAL_PARAMETER;
+		return SSL_CLIENT_HELLO_ERROR;
+	}
+	h->heard = true;
 	tls_policy_unref(&h->policy);
 	h->policy = tls_policy_ref(p);
 	if (move(ssl, p) == 0)
@@ -119,7 +128,7 @@ on_name(SSL *ssl, int *alert, void *arg)
 
 	(void)arg;
 	must(h != NULL);
-	name = name_of(ssl, buf);
+	name = tls_name(ssl, buf);
 	if (!tls_certs(h->ask->conf)->refuse ||
 	    tls_certs_find(tls_certs(h->ask->conf), name, &choice))
 		return name.n == 0 ? SSL_TLSEXT_ERR_NOACK :
@@ -138,11 +147,12 @@ on_cert(SSL *ssl, void *arg)
 
 	(void)arg;
 	must(h != NULL);
-	if (FAULT("tls_cert")) {
+	/* a reload may have taken TLS from all listeners since */
+	if (FAULT("tls_cert") || h->ask->store == NULL) {
 		h->why = FAIL_TLS_FAILED;
 		return 0;
 	}
-	name = name_of(ssl, buf);
+	name = tls_name(ssl, buf);
 	return tls_cert_select(h->ask->store, ssl, name, &h->why) == 0;
 }
 
@@ -356,6 +366,7 @@ tls_policy_begin(struct tls_policy *p, struct tls_hand *h)
 
 	must(ssl != NULL);
 	h->why = FAIL_NONE;
+	h->heard = false;
 	h->policy = tls_policy_ref(p);
 	SSL_set_app_data(ssl, h);
 	SSL_set_accept_state(ssl);
@@ -366,6 +377,8 @@ void
 tls_policy_done(SSL *ssl)
 {
 	SSL_set_app_data(ssl, NULL);
+	/* it has been shown; the store may drop it */
+	SSL_certs_clear(ssl);
 }
 
 void

@@ -14,11 +14,13 @@
 
 #include "conf/conf.h"
 #include "tls/cert.h"
+#include "tls/hello.h"
 #include "tls/terms.h"
 
 enum tls_mode { TLS_OFF, TLS_ON, TLS_DEV };
 
 #define TLS_ALPN_MAX	64
+#define TLS_NAME_BYTES	TLS_NAME_MAX
 
 /* keys tls and tls.* of [listener] that are no terms */
 struct tls_policy_conf {
@@ -52,7 +54,8 @@ struct tls_hand {
 	const struct tls_ask	*ask;	/* ref */
 	const void		*where;	/* of ask->choose */
 	struct tls_policy	*policy; /* ref, counted: of the name */
-	uint32_t		 name;	/* hash of it; 0: none */
+	uint32_t		 name:31; /* hash of it; 0: none */
+	uint32_t		 heard:1; /* the first message was */
 	enum fail		 why;	/* set when it is refused here */
 };
 
@@ -81,6 +84,12 @@ void tls_policy_end(struct tls_hand *);
 
 /* Is this the policy that a connection was accepted by? */
 bool tls_policy_made(const SSL *, const struct tls_digest *);
+
+/*
+ * The name asked for as the index has it: lower case, without the final
+ * dot; empty: none was.
+ */
+struct str tls_name(const SSL *, char buf[TLS_NAME_BYTES]);
 
 /*
  * "TLSv1.3"; the cipher's name as RFCs have it; the name asked for, which

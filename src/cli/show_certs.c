@@ -1,0 +1,82 @@
+/*
+ * sluicectl certs, as text.
+ */
+#include "cli/int.h"
+#include "cli/table.h"
+
+#include <time.h>
+
+#define NAMES_SHOWN	4
+
+/* "a.example b.example +3" */
+static void
+cell_words(struct table *t, const json_t *all)
+{
+	size_t		n = json_array_size(all);
+	struct text	out;
+	const char	*s;
+
+	text_init(&out);
+	for (size_t i = 0; i < n && i < NAMES_SHOWN; i++) {
+		s = json_string_value(json_array_get(all, i));
+		text_fmt(&out, "%s%s", i > 0 ? " " : "", s == NULL ? "" : s);
+	}
+	if (n > NAMES_SHOWN)
+		text_fmt(&out, " +%zu", n - NAMES_SHOWN);
+	table_str(t, out.n > 0 ? text_str(&out) : STR("-"));
+	text_fini(&out);
+}
+
+static void
+cell_day(struct table *t, const json_t *c, const char *key)
+{
+	time_t		at = (time_t)json_integer_value(
+	    json_object_get(c, key));
+	struct tm	tm;
+	char		buf[32] = "-";
+
+	if (gmtime_r(&at, &tm) != NULL)
+		strftime(buf, sizeof(buf), "%Y-%m-%d", &tm);
+	table_str(t, str_from(buf));
+}
+
+static void
+row(struct table *t, const json_t *c)
+{
+	bool	dev = json_is_true(json_object_get(c, "dev"));
+
+	table_str(t, dev ? STR("(dev)") : show_str(c, "cert"));
+	table_str(t, show_str(c, "kind"));
+	table_fmt(t, "%lld", (long long)json_integer_value(
+	    json_object_get(c, "days")));
+	cell_day(t, c, "until");
+	table_fmt(t, "%llu", show_num(c, "shown"));
+	table_str(t, json_is_true(json_object_get(c, "default")) ?
+	    STR("yes") : STR(""));
+	cell_words(t, json_object_get(c, "names"));
+	cell_words(t, json_object_get(c, "routes"));
+	table_str(t, show_str(c, "file"));
+}
+
+void
+show_certs(struct show *s, const json_t *j)
+{
+	static const char *const head[] = { "CERT", "KEY", ">DAYS", "UNTIL",
+	    ">SHOWN", "DEFAULT", "NAMES", "ROUTES", "FILE", NULL };
+	const json_t	*all = json_object_get(j, "certs");
+	struct table	 t;
+
+	text_fmt(&s->out, "%llu certificates; unknown names: ",
+	    (unsigned long long)json_array_size(all));
+	show_safe(s, j, "unknown");
+	if (show_str(j, "dev_ca").n > 0) {
+		text_add(&s->out, STR("\ndevelopment CA: "));
+		show_safe(s, j, "dev_ca");
+	}
+	text_add(&s->out, STR("\n\n"));
+	table_init(&t, head);
+	for (size_t i = 0; i < json_array_size(all); i++)
+		row(&t, json_array_get(all, i));
+	table_print(&t, 0, &s->out);
+	table_fini(&t);
+}

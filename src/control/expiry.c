@@ -1,0 +1,197 @@
+/*
+ * What is said of certificates before they expire.  Control process.
+ *
+ * Each is told of once at each of the times: whoever passed two of them
+ * since the last look is told of the later one.  At most some are named
+ * at a time, for ten thousand may have been issued on one day.
+ */
+#include "control/expiry.h"
+
+#include <stdlib.h>
+#include <time.h>
+
+#include "base/must.h"
+#include "core/board.h"
+#include "os/proc.h"
+#include "tls/cert.h"
+#include "tls/cert_conf.h"
+
+#define HOUR_MS		3600000
+#define DAY		86400
+#define NAMED		20	/* certificates in a look */
+
+/* of one certificate; the key of the map is its id */
+struct said {
+	uint8_t		id[TLS_ID_BYTES];
+	int64_t		left;	/* the time that was said, seconds */
+	bool		here;	/* the generation has it */
+};
+
+/* --- what was said --- */
+
+static struct said *
+said_of(struct expiry *x, const struct tls_cert *c)
+{
+	struct said	*s = map_find(&x->said, str_make(
+	    (const char *)c->id, TLS_ID_BYTES));
+
+	if (s != NULL)
+		return s;
+	s = must_calloc(1, sizeof(*s));
+	memcpy(s->id, c->id, sizeof(s->id));
+	s->left = INT64_MAX;
+	map_add(&x->said, str_make((const char *)s->id, TLS_ID_BYTES), s);
+	return s;
+}
+
+/* Those that the generation has no more are forgotten. */
+static void
+sweep(struct expiry *x, bool all)
+{
+	struct map	 kept;
+	struct said	*s;
+	struct str	 key;
+	size_t		 i = 0;
+	void		*val;
+
+	map_init(&kept, 0);
+	while (map_next(&x->said, &i, &key, &val)) {
+		s = val;
+		if (s->here && !all)
+			map_add(&kept, key, s);
+		else
+			free(s);
+	}
+	map_fini(&x->said);
+	x->said = kept;
+}
+
+/* --- a look --- */
+
+/* The smallest of the times that is not below what is left; -1: none. */
+static int64_t
+time_reached(const struct cert_days *d, int64_t left)
+{
+	int64_t	best = -1;
+
+	for (size_t i = 0; i < d->n; i++)
+		if (left <= d->v[i] && (best == -1 || d->v[i] < best))
+			best = d->v[i];
+	return left <= 0 ? 0 : best;
+}
+
+static void
+say(const struct tls_cert *c, int64_t left)
+{
+	char		day[32];
+	struct tm	tm;
+	time_t		until = (time_t)c->until;
+
+	gmtime_r(&until, &tm);
+	strftime(day, sizeof(day), "%Y-%m-%d", &tm);
+	if (left <= 0)
+		log_err(&self->lc, "certificate \"%.*s\" expired on %s: "
+		    "clients refuse it", STR_FMT(c->file), day);
+	else
+		log_warn(&self->lc, "certificate \"%.*s\" expires on %s, in "
+		    "%lld day%s", STR_FMT(c->file), day,
+		    (long long)(left / DAY), left / DAY == 1 ? "" : "s");
+}
+
+/* Notes what is due for one; true if that is new. */
+static bool
+is_due(struct expiry *x, const struct cert_days *d, const struct tls_cert *c,
+    int64_t left)
+{
+	int64_t		 at = time_reached(d, left);
+	struct said	*s;
+
+	if (at == -1 || d->n == 0)
+		return false;
+	s = said_of(x, c);
+	s->here = true;
+	if (at >= s->left)
+		return false;
+	s->left = at;
+	return true;
+}
+
+static void
+set_gauge(struct expiry *x, uint64_t days)
+{
+	if (days > x->gauge)
+		stat_add(STAT_CERT_DAYS, days - x->gauge);
+	else
+		stat_sub(STAT_CERT_DAYS, x->gauge - days);
+	x->gauge = days;
+}
+
+static void
+forget_here(struct expiry *x)
+{
+	struct str	 key;
+	size_t		 i = 0;
+	void		*val;
+
+	while (map_next(&x->said, &i, &key, &val))
+		((struct said *)val)->here = false;
+}
+
+static void
+look(struct expiry *x)
+{
+	const struct tls_certs	*all = tls_certs(x->conf);
+	const struct cert_days	*d = conf_value(x->conf, "sluice",
+	    "tls.expiry_warn");
+	int64_t			 now = (int64_t)(ev_wall_ms(x->ev) / 1000);
+	int64_t			 left, least = INT64_MAX;
+	size_t			 due = 0;
+
+	forget_here(x);
+	for (size_t i = 0; i < all->n; i++) {
+		left = all->v[i]->until - now;
+		least = left < least ? left : least;
+		if (is_due(x, d, all->v[i], left) && ++due <= NAMED)
+			say(all->v[i], left);
+	}
+	if (due > NAMED)
+		log_warn(&self->lc, "certificates: %zu more expire soon: see "
+		    "sluicectl certs", due - NAMED);
+	sweep(x, false);
+	set_gauge(x, all->n == 0 || least < 0 ? 0 :
+	    (uint64_t)(least / DAY));
+}
+
+static void
+on_timer(struct timer *t)
+{
+	struct expiry	*x = container_of(t, struct expiry, timer);
+
+	look(x);
+	ev_timer(x->ev, t, HOUR_MS);
+}
+
+void
+expiry_init(struct expiry *x, struct ev *ev)
+{
+	memset(x, 0, sizeof(*x));
+	x->ev = ev;
+	timer_init(&x->timer, on_timer);
+	map_init(&x->said, 0);
+}
+
+void
+expiry_commit(struct expiry *x, const struct conf *c)
+{
+	x->conf = c;
+	look(x);
+	ev_timer(x->ev, &x->timer, HOUR_MS);
+}
+
+void
+expiry_fini(struct expiry *x)
+{
+	ev_timer_off(x->ev, &x->timer);
+	sweep(x, true);
+	map_fini(&x->said);
+}

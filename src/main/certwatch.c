@@ -1,0 +1,107 @@
+/*
+ * Certificates that change on the disk.  Master.  A renewal writes two or
+ * three files one after the other, so the reload waits for a moment of
+ * rest behind the last, though not for ever.
+ */
+#include "main/certwatch.h"
+
+#include <limits.h>
+#include <stdlib.h>
+
+#include "base/map.h"
+#include "base/must.h"
+#include "main/master.h"
+#include "os/dirwatch.h"
+#include "tls/cert.h"
+
+#define REST_MS		500
+#define MOST_MS		5000	/* behind the first change */
+
+struct certwatch {
+	struct master	*m;		/* ref */
+	struct dirwatch	*dirs;		/* own */
+	struct timer	 timer;
+	uint64_t	 since;		/* of the first change; 0: none */
+};
+
+static void
+on_timer(struct timer *t)
+{
+	struct certwatch *w = container_of(t, struct certwatch, timer);
+
+	w->since = 0;
+	log_info(&self->lc, "certificates: files have changed: reloading");
+	publish_start(w->m, 0);
+}
+
+/* Others may lie beside them: those that nobody named say nothing. */
+static void
+on_file(void *ctx, struct str name)
+{
+	struct certwatch *w = ctx;
+	uint64_t now = ev_ms(w->m->proc.ev), left;
+
+	if (w->since == 0 && name.p != NULL &&
+	    !tls_certs_watched(w->m->gens.cur->conf, name))
+		return;
+	if (w->since == 0)
+		w->since = now;
+	left = w->since + MOST_MS > now ? w->since + MOST_MS - now : 0;
+	ev_timer(w->m->proc.ev, &w->timer, left < REST_MS ? left : REST_MS);
+}
+
+static void
+add_dir(void *ctx, struct str path)
+{
+	struct certwatch *w = ctx;
+	char dir[PATH_MAX];
+	struct err e;
+
+	if (str_to_c(path, dir, sizeof(dir)) == 0 &&
+	    dirwatch_add(w->dirs, dir, &e) == -1)
+		log_warn(&self->lc, "certificates: changes are not noticed: "
+		    "%s", e.text);
+}
+
+void
+certwatch_update(struct master *m)
+{
+	const struct conf *conf = m->gens.cur->conf;
+	struct certwatch *w = m->certwatch;
+	struct err e;
+
+	if (w == NULL && !tls_certs_watch(conf))
+		return;
+	if (w == NULL) {
+		w = m->certwatch = must_calloc(1, sizeof(*w));
+		w->m = m;
+		timer_init(&w->timer, on_timer);
+	}
+	if (!tls_certs_watch(conf)) {
+		dirwatch_free(&w->dirs);
+		return;
+	}
+	/* those of generations before stay: what they tell is not listened
+	 * to, and what they are about to tell must not be lost */
+	if (w->dirs == NULL)
+		w->dirs = dirwatch_new(m->proc.ev, on_file, w, &e);
+	if (w->dirs == NULL) {
+		log_warn(&self->lc, "certificates: changes are not noticed: "
+		    "%s", e.text);
+		return;
+	}
+	tls_certs_dirs(conf, add_dir, w);
+}
+
+void
+certwatch_fini(struct master *m)
+{
+	struct certwatch *w = m->certwatch;
+
+	m->certwatch = NULL;
+	if (w == NULL)
+		return;
+	ev_timer_off(m->proc.ev, &w->timer);
+	dirwatch_free(&w->dirs);
+	free(w);
+}

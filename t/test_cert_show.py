@@ -1,0 +1,112 @@
+"""What is told of certificates: sluicectl certs, lines before they expire."""
+import datetime
+import hashlib
+import os
+
+from lib import tls
+from lib.certs import Cert
+
+SOON = '"expiry".*expires on'
+CONF = """
+[sluice]
+{sluice}
+[listener web]
+bind = 127.0.0.1:@port@
+tls = on
+[cert a]
+cert = @dir@/a.crt
+key = @dir@/a.key
+[cert b]
+cert = @dir@/b.crt
+key = @dir@/b.key
+names = b.example x.w.example
+default = on
+[route a]
+host = a.example
+path = /*
+respond = 200 a
+[route b]
+host = b.example x.w.example
+path = /*
+respond = 200 b
+[route w]
+host = *.w.example
+path = /*
+respond = 200 w
+"""
+
+
+def start(sluice, sluice_keys="", **kw):
+    s = sluice(start=False)
+    a = Cert("a.example", **kw)
+    b = Cert("b.example", "*.w.example", kind="rsa")
+    a.write(s.dir, "a")
+    b.write(s.dir, "b")
+    s.start(CONF.format(sluice=sluice_keys))
+    return s, a, b
+
+
+def rows(s, *args):
+    return {r["cert"]: r for r in s.ctl_json("certs", *args)["certs"]}
+
+
+def test_certs(sluice):
+    s, a, b = start(sluice, days=90.5)
+    for name in ("a.example", "b.example", "none.example", "b.example"):
+        with tls.Client(s.port, name=name) as c:
+            assert hashlib.sha256(c.peer).hexdigest() == \
+                (a if name == "a.example" else b).fingerprint
+    got = rows(s)
+    assert list(got) == ["a", "b"]
+    assert got["a"]["names"] == ["a.example"]
+    assert got["a"]["routes"] == ["a"]
+    assert got["a"]["kind"] == "ECDSA" and got["b"]["kind"] == "RSA"
+    assert got["a"]["days"] == 90 and not got["a"]["default"]
+    assert got["b"]["names"] == ["b.example", "x.w.example"]
+    assert got["b"]["routes"] == ["b", "b", "w"] and got["b"]["default"]
+    for name, made, n in (("a", a, 1), ("b", b, 3)):
+        assert got[name]["fingerprint"] == made.fingerprint
+        assert got[name]["file"] == f"{s.dir}/{name}.crt"
+        assert got[name]["shown"] == n and got[name]["last_ms"] > 0
+        assert got[name]["until"] == int(made.x.not_valid_after.replace(
+            tzinfo=datetime.timezone.utc).timestamp())
+    # counts go on behind a reload and a renewal
+    Cert("a.example").write(s.dir, "a")
+    s.reload()
+    with tls.Client(s.port, name="a.example"):
+        pass
+    assert rows(s)["a"]["shown"] == 2
+    assert list(rows(s, "a.example")) == ["a"]
+    assert list(rows(s, "none.example")) == ["b"]
+    text = s.ctl("certs").stdout
+    assert text.startswith("2 certificates; unknown names: default\n")
+    assert "b.example x.w.example" in text and f"{s.dir}/b.crt" in text
+    assert s.ctl_json("metrics")
+
+
+def test_expires_soon(sluice):
+    s, a, _ = start(sluice, days=6.5)
+    line = s.wait_log(SOON)
+    assert len(line) == 1 and f"{s.dir}/a.crt" in line[0]
+    assert 'in 6 days"' in line[0]
+    # not once more for the same, but for another that is nearer
+    s.reload()
+    Cert("a.example", days=1.5).write(s.dir, "a")
+    s.reload()
+    line = s.wait_log(SOON, count=2)
+    assert len(line) == 2 and 'in 1 day"' in line[1]
+    # none is near any more
+    a.write(s.dir, "a")
+    s.reload(CONF.format(sluice="tls.expiry_warn = 5d 2h"))
+    s.reload()
+    assert len(s.wait_log(SOON)) == 2
+    metric = {m["name"]: m for m in s.ctl_json("metrics")["metrics"]}
+    assert metric["certificate_days_left"]["sum"] == 6
+
+
+def test_none_is_told_where_there_are_no_certificates(sluice):
+    s = sluice("[listener web]\nbind = 127.0.0.1:@port@\n"
+               "[route all]\npath = /*\nrespond = 200 ok\n")
+    assert s.ctl_json("certs") == {"v": 1, "unknown": "default",
+                                   "dev_ca": "", "certs": []}
+    assert not os.path.exists(f"{s.dir}/state/tls")
