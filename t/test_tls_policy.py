@@ -1,10 +1,11 @@
 """Policies of TLS by host: the name of the handshake chooses, the host of a
 request must have the same."""
 import ssl
+import struct
 
 import pytest
 
-from lib import net, tls, wire
+from lib import http, net, tls, wire
 from lib.tls_hosts import TERMS, V12, V13, Files, conf, session
 
 
@@ -219,3 +220,53 @@ def test_many_hosts(sluice, files):
         assert body(s, ctx, f"h{i}.wild.example").text == str(i)
         fails(s, files.context(version=V13 if i % 2 else V12),
               f"h{i}.wild.example")
+
+
+def exactly(c, n):
+    data = b""
+    while len(data) < n:
+        more = c.sock.recv(n - len(data))
+        assert more
+        data += more
+    return data
+
+
+def ext(kind, body):
+    return struct.pack(">HH", kind, len(body)) + body
+
+
+def hello(name, group, share, sid=b"s" * 32):
+    """A ClientHello of TLS 1.3 as bytes of the wire."""
+    host = name.encode()
+    exts = ext(0, struct.pack(">HBH", len(host) + 3, 0, len(host)) + host) \
+        + ext(43, b"\x02\x03\x04") + ext(13, b"\x00\x02\x04\x03") \
+        + ext(10, struct.pack(">HHH", 4, 0x1e, group)) \
+        + ext(51, struct.pack(">HHH", len(share) + 4, group, len(share)) +
+              share if share else b"\x00\x00")
+    body = b"\x03\x03" + b"r" * 32 + bytes([len(sid)]) + sid + \
+        b"\x00\x02\x13\x01" + b"\x01\x00" + \
+        struct.pack(">H", len(exts)) + exts
+    msg = b"\x01" + struct.pack(">I", len(body))[1:] + body
+    return b"\x16\x03\x01" + struct.pack(">H", len(msg)) + msg
+
+
+@pytest.mark.parametrize("second, alert", [
+    ("must", None), ("MUST", None), ("plain", 47), ("group", 47),
+])
+def test_name_of_the_second_hello(sluice, files, second, alert):
+    """Who is asked for another hello cannot go to another policy."""
+    s = sluice(conf())
+    x25519 = bytes([9]) + bytes(31)
+    with http.Client(s.port) as c:
+        c.send(hello("must.example", 0x1d, b""))
+        head = exactly(c, 5)
+        again = exactly(c, int.from_bytes(head[3:], "big"))
+        # a ServerHello with the random that asks for another one
+        assert head[0] == 22 and again[6:10] == bytes.fromhex("cf21ad74")
+        c.send(hello(f"{second}.example", 0x1d, x25519))
+        kinds = {}
+        while not kinds.keys() & {21, 23}:
+            head = exactly(c, 5)
+            kinds[head[0]] = exactly(
+                c, int.from_bytes(head[3:], "big"))
+    assert (kinds[21][1] if 21 in kinds else None) == alert
