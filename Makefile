@@ -116,8 +116,11 @@ SRCS_TLS = \
 	src/tls/cert_state.c \
 	src/tls/cert_watch.c \
 	src/tls/dev.c \
+	src/tls/hello.c \
 	src/tls/pem.c \
 	src/tls/policy.c \
+	src/tls/terms.c \
+	src/tls/terms_client.c \
 	src/tls/ticket.c
 
 # codec: HTTP versions, both sides of the waist
@@ -204,6 +207,9 @@ SRCS_CORE = \
 	src/core/route_path.c \
 	src/core/secret.c \
 	src/core/secure.c \
+	src/core/secure_conf.c \
+	src/core/secure_host.c \
+	src/core/secure_identity.c \
 	src/core/serve.c \
 	src/core/settings.c \
 	src/core/settings_cpu.c \
@@ -211,6 +217,7 @@ SRCS_CORE = \
 	src/core/settings_resolver.c \
 	src/core/stat.c \
 	src/core/template.c \
+	src/core/ticket.c \
 	src/core/trust.c \
 	src/core/version.c
 SRCS_UP = \
@@ -280,6 +287,7 @@ SRCS_HANDLER = \
 	src/handler/proxy_forward.c \
 	src/handler/proxy_gather.c \
 	src/handler/proxy_head.c \
+	src/handler/proxy_identity.c \
 	src/handler/proxy_keep.c \
 	src/handler/proxy_lint.c \
 	src/handler/proxy_pump.c \

@@ -16,8 +16,11 @@
 #include "core/route.h"
 #include "core/secret.h"
 #include "core/secure.h"
+#include "core/secure_host.h"
 #include "core/settings.h"
+#include "core/ticket.h"
 #include "handler/proxy.h"
+#include "handler/proxy_identity.h"
 #include "handler/static.h"
 #include "tls/cert.h"
 #include "up/breaker.h"
@@ -37,6 +40,7 @@ const struct conf_section *const conf_sections[] = {
 	&board_section,
 	&health_section,
 	&cert_section,
+	&tls_section,
 	&listener_section,
 	&upstream_section,
 	&route_section,
@@ -109,6 +113,7 @@ const struct conf_group *const route_groups[] = {
 	&route_group,
 	&rewrite_group,
 	&error_group,
+	&secure_route_group,
 	&cond_method_group,
 	&cond_header_group,
 	&cond_query_group,
@@ -117,6 +122,7 @@ const struct conf_group *const route_groups[] = {
 	&cond_upgrade_group,
 	&proxy_group,
 	&proxy_retry_group,
+	&proxy_identity_group,
 	&static_group,
 	&redirect_group,
 	&respond_group,
@@ -160,6 +166,7 @@ const struct serve_part *const serve_parts[] = {
 const struct shm_region *const shm_regions[] = {
 	&board_globals,
 	&board_keys,
+	&board_tickets,
 	&board_slots,
 	&board_panics,
 	&board_stats,

@@ -26,6 +26,10 @@ def example(row, tmp):
     if row["key"] == "fallback" and row["group"] == "fallback":
         write(tmp, "sorry\n", "sorry.txt")     # a page that is there
         return f"{tmp}/sorry.txt"
+    if row["key"] == "tls.ticket_key_file":
+        write(tmp, "k" * 48, "ticket.key")
+        os.chmod(f"{tmp}/ticket.key", 0o600)
+        return f"{tmp}/ticket.key"
     if row["key"] == "bind" and os.geteuid() != 0:
         return "127.0.0.1:8080"
     return row["example"] if row["example"] is not None else row["default"]
@@ -53,9 +57,10 @@ class Full:
         for type_, sect in SCHEMA.items():
             if type_ == "cert":
                 self.certs(sect["keys"])
+            elif type_ in ("tls", "listener"):
+                self.tls(type_, sect["keys"])
             elif type_ != "route":
                 name = {"upstream": row_of("route", "upstream")["example"],
-                        "listener": row_of("route", "listener")["example"]
                         }.get(type_, "one") if sect["named"] else ""
                 self.section(type_, name, sect["keys"])
         for own, more in routes():
@@ -73,6 +78,24 @@ class Full:
              "type": "string" if row["key"] in paths else row["type"]}
             for row in rows if row not in alone])
         self.section("cert", "more", alone)
+
+    def tls(self, type_, rows):
+        """Terms of TLS, or the name of those of another section."""
+        ca = certs.Cert("clients", ca=True)
+        paths = {"tls.client_ca": certs.put(self.tmp, "ca.list", ca.pem),
+                 "tls.client_crl": certs.put(self.tmp, "ca.crl",
+                                             certs.crl(ca))}
+        rows = [{**row, "example": paths.get(row["key"], row["example"]),
+                 "type": "string" if row["key"] in paths else row["type"]}
+                for row in rows]
+        by_name = [r for r in rows if r["key"] == "tls_policy"]
+        name = "one" if type_ == "tls" else \
+            row_of("route", "listener")["example"]
+        self.section(type_, name, [r for r in rows if r not in by_name])
+        if by_name:
+            self.section(type_, "more", [
+                {**row_of("listener", "bind"), "example": "127.0.0.1:8181"},
+                *by_name])
 
     def section(self, type_, name, rows):
         head = f"{type_} {name}".strip()
@@ -135,7 +158,7 @@ def test_row_is_complete(type_, row):
 def minimal(tmp, type_, key, val, handler=False):
     """A configuration that loads, with one key more."""
     sect = {"listener": "listener web", "upstream": "upstream app",
-            "route": "route all"}.get(type_, type_)
+            "route": "route all", "tls": "tls one"}.get(type_, type_)
     text = {
         "listener web": "bind = 127.0.0.1:8080\n",
         "upstream app": "server = 127.0.0.1:1\n",

@@ -309,8 +309,9 @@ hint_names(struct conf_load *l, const struct rows *r, struct str word)
 	if (near.p != NULL)
 		text_fmt(&t, "   (nearest: %.*s)", STR_FMT(near));
 	if (r->made.n > 0)
-		diag_hint(l->diags, "defined %ss: %.*s", r->section->type,
-		    STR_FMT(text_str(&t)));
+		diag_hint(l->diags, "defined %s%s: %.*s", r->section->type,
+		    str_ends(str_from(r->section->type), STR("s")) ? "" :
+		    "s", STR_FMT(text_str(&t)));
 	else
 		diag_hint(l->diags, "no %s is defined", r->section->type);
 	text_fini(&t);

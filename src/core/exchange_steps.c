@@ -10,6 +10,7 @@
 #include "core/listener.h"
 #include "core/rewrite.h"
 #include "core/route.h"
+#include "core/secure_identity.h"
 #include "core/settings.h"
 
 /* --- the request --- */
@@ -99,6 +100,8 @@ st_target(struct exchange *x)
 	    str_eq(x->req->scheme, STR("https")))
 		return fail_with(x, FAIL_MISDIRECTED);
 	why = exchange_target(x);
+	if (why == FAIL_NONE)
+		why = identity_host(x);
 	if (why != FAIL_NONE)
 		return fail_with(x, why);
 	if (x->uri.star && x->req->meth == METHOD_TRACE)
@@ -181,6 +184,21 @@ st_route(struct exchange *x)
 	}
 	x->acc.str[ACCESS_HANDLER] = str_from(x->handler->name);
 	return STEP_NEXT;
+}
+
+static enum step_rc
+st_client(struct exchange *x)
+{
+	struct str	cause;
+	enum fail	why;
+
+	if (x->route == NULL)
+		return STEP_NEXT;
+	why = identity_check(x, &cause);
+	if (why == FAIL_NONE)
+		return STEP_NEXT;
+	exchange_fail(x, why, cause);
+	return STEP_FAIL;
 }
 
 static enum step_rc

@@ -248,9 +248,11 @@ set_tls(struct listener *l, const struct listener_conf *c)
 {
 	struct tls_policy		*p = secure_policy(l->serve, c);
 	const struct tls_policy_conf	*t;
-	bool				 other = l->tls != p;
+	uint64_t			 sum = secure_sum(l->serve, c);
+	bool				 other = l->tls_sum != sum;
 
-	if (other) {
+	l->tls_sum = sum;
+	if (l->tls != p) {
 		tls_policy_unref(&l->tls);
 		l->tls = p == NULL ? NULL : tls_policy_ref(p);
 	}

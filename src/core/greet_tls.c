@@ -8,6 +8,7 @@
 #include "core/greet.h"
 
 #include <openssl/err.h>
+#include <openssl/x509.h>
 
 #include "base/must.h"
 #include "core/board.h"
@@ -35,18 +36,21 @@ greet_tls_end(struct greet *g)
 	secure_forget(&g->wait);
 	if (g->tls == GREET_SHAKE)
 		secure_leave(s);
-	tls_policy_unref(&g->policy);
+	tls_policy_end(&g->hand);
 	g->tls = GREET_PLAIN;
 }
 
 /* What the log says of a failure: OpenSSL's words, or the alert's name. */
 static const char *
-explain(const struct tls_error *e)
+explain(const struct greet *g, const struct tls_error *e, enum fail why)
 {
 	const char	*text = NULL;
 
 	if (e->alert >= 0)
 		return SSL_alert_desc_string_long(e->alert);
+	if (why == FAIL_TLS_CLIENT_REFUSED)
+		return X509_verify_cert_error_string(
+		    SSL_get_verify_result(tls_ssl(&g->c->io)));
 	if (e->code != 0)
 		text = ERR_reason_error_string(e->code);
 	return text == NULL ? "" : text;
@@ -60,7 +64,7 @@ fail(struct greet *g, bool ended)
 
 	if (why == FAIL_NONE)
 		why = tls_policy_blame(e->code, e->alert, ended);
-	greet_refuse(g, why, explain(e));
+	greet_refuse(g, why, explain(g, e, why));
 }
 
 /* --- plain HTTP --- */
@@ -139,7 +143,7 @@ begin(struct greet *g)
 static void
 shake(struct greet *g)
 {
-	secure_ask(g->c->listener->serve, &g->hand);
+	secure_ask(g->c->listener, &g->hand);
 	switch (tls_shake(&g->c->io)) {
 	case IO_OK:
 		begin(g);
@@ -162,9 +166,9 @@ open_layer(struct greet *g, struct str bytes)
 	struct listener	*l = g->c->listener;
 
 	g->tls = GREET_SHAKE;
-	g->policy = tls_policy_ref(l->tls);
+	secure_ask(l, &g->hand);
 	tls_open(&g->c->io, secure_room(l->serve),
-	    tls_policy_begin(g->policy, &g->hand), bytes);
+	    tls_policy_begin(l->tls, &g->hand), bytes);
 	shake(g);
 }
 

@@ -54,7 +54,6 @@ struct greet {
 	struct timer		 timer;
 	struct secure_wait	 wait;		/* its task goes on */
 	struct tls_hand		 hand;		/* while shaking */
-	struct tls_policy	*policy;	/* ref, while shaking */
 	uint8_t			 tls;		/* enum greet_tls */
 };
 _Static_assert(sizeof(struct greet) <= CODEC_CONN_MAX, "a greeting");

@@ -84,6 +84,7 @@ struct listener {
 	bool			 cut:1;		/* on_change */
 	struct trust		 proxy_from;	/* own, copied */
 	struct tls_policy	*tls;		/* own, counted; NULL: none */
+	uint64_t		 tls_sum;	/* of all its policies */
 	uint64_t		 handshake_ms;
 	uint64_t		 max_handshakes;
 	uint32_t		 http;		/* bits of codecs[]; 0: auto */

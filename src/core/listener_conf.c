@@ -407,7 +407,7 @@ static const struct conf_group group = {
 	"listener", rows, sizeof(struct listener_conf), link_listener
 };
 static const struct conf_group *const groups[] = {
-	&group, &tls_policy_group, NULL
+	&group, &tls_policy_group, &tls_terms_group, NULL
 };
 
 const struct conf_section listener_section = {

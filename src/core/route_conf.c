@@ -15,6 +15,7 @@
 #include "core/rewrite.h"
 #include "core/route.h"
 #include "core/route_index.h"
+#include "core/secure_host.h"
 #include "core/settings.h"
 
 #define AT(member)	offsetof(struct route, member)
@@ -404,7 +405,7 @@ finish(struct conf_load *load)
 	route_lint(load, x);
 	warn_unrouted(load, &all);
 	conf_set_data(load, &route_section, x);
-	return 0;
+	return secure_host_make(load);
 }
 
 static const struct conf_row rows[] = {

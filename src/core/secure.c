@@ -3,23 +3,40 @@
  */
 #include "core/secure.h"
 
+#include <openssl/crypto.h>
+
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/must.h"
 #include "base/vec.h"
 #include "core/board.h"
 #include "core/cert_use.h"
-#include "core/secret.h"
+#include "core/secure_host.h"
 #include "core/settings.h"
+#include "core/ticket.h"
 #include "core/version.h"
 #include "os/priv.h"
 
+#define LIFE_MAX_S	86400	/* of a session */
+
+/* the policy that terms make at listeners with these protocols */
+struct pair {
+	const struct tls_terms	*terms;		/* of the generation */
+	uint32_t		 http;		/* of the listener */
+	struct tls_policy	*policy;	/* ref, of policies */
+};
+
 struct secure {
 	struct tls_room		*room;		/* own */
-	const struct conf	*conf;		/* of the generation of now */
-	struct tls_store	*store;		/* own */
+	struct serve		*serve;		/* ref */
+	struct tls_ask		 ask;		/* its store is own */
 	struct tls_store	*next;		/* own: prepared */
 	struct vec		 policies;	/* of tls_policy *, own */
+	struct vec		 pairs;		/* of the generation of now */
+	struct vec		 next_pairs;	/* prepared */
+	struct tls_seeds	 seeds;		/* of tickets */
+	bool			 from_file;	/* they, not of the board */
 	uint64_t		 under_way;
 	struct list		 waiting;	/* the longest one first */
 };
@@ -29,6 +46,8 @@ find(struct serve *s)
 {
 	return *serve_state(s, &secure_part);
 }
+
+static struct tls_policy	*choose(const struct tls_hand *, struct str);
 
 static struct secure *
 make(struct serve *s)
@@ -40,7 +59,13 @@ make(struct serve *s)
 		return x;
 	x = must_calloc(1, sizeof(*x));
 	x->room = tls_room_new();
+	x->serve = s;
 	vec_init(&x->policies, sizeof(struct tls_policy *));
+	vec_init(&x->pairs, sizeof(struct pair));
+	vec_init(&x->next_pairs, sizeof(struct pair));
+	x->ask.seeds = &x->seeds;
+	x->ask.choose = choose;
+	x->ask.ctx = x;
 	list_init(&x->waiting);
 	*state = x;
 	return x;
@@ -59,13 +84,13 @@ alpn_of(const struct listener_conf *l, char buf[TLS_ALPN_MAX])
 	return text_str(&t);
 }
 
-static void
-get_digest(const struct listener_conf *l, uint8_t digest[TLS_POLICY_DIGEST])
+void
+secure_digest(const struct listener_conf *l, const struct tls_terms *t,
+    struct tls_digest *out)
 {
 	char	buf[TLS_ALPN_MAX];
 
-	tls_policy_digest(conf_part(&l->obj, &tls_policy_group),
-	    alpn_of(l, buf), digest);
+	tls_policy_digest(t, alpn_of(l, buf), out);
 }
 
 bool
@@ -87,63 +112,77 @@ nth(const struct secure *x, size_t i)
 }
 
 static struct tls_policy *
-find_policy(const struct secure *x, const struct listener_conf *l)
+find_policy(const struct secure *x, const struct tls_digest *d)
 {
-	uint8_t	digest[TLS_POLICY_DIGEST];
-
-	get_digest(l, digest);
 	for (size_t i = 0; i < x->policies.n; i++)
-		if (tls_policy_is(*nth(x, i), digest))
+		if (tls_policy_is(*nth(x, i), d))
 			return *nth(x, i);
 	return NULL;
 }
 
-static int
-add_policy(struct serve *s, struct secure *x, const struct listener_conf *l,
-    struct err *e)
+static struct tls_policy *
+find_pair(const struct vec *pairs, const struct tls_terms *t, uint32_t http)
 {
-	struct tls_policy	*p;
-	char			 buf[TLS_ALPN_MAX];
-	uint8_t			 key[SECRET_BYTES];
-	bool			 has;
+	const struct pair	*p = pairs->p;
 
-	if (find_policy(x, l) != NULL)
-		return 0;
-	has = secret_get(s->shm, SECRET_TICKET, key) == 0;
-	p = tls_policy_new(conf_part(&l->obj, &tls_policy_group),
-	    alpn_of(l, buf), has ? key : NULL, e);
-	OPENSSL_cleanse(key, sizeof(key));
-	if (p == NULL)
-		return -1;
-	*(struct tls_policy **)vec_push(&x->policies) = p;
-	return 0;
+	for (size_t i = 0; i < pairs->n; i++)
+		if (p[i].terms == t && p[i].http == http)
+			return p[i].policy;
+	return NULL;
+}
+
+/* whom add_pair adds for */
+struct adding {
+	struct secure			*x;
+	const struct listener_conf	*l;
+	struct err			*e;
+	bool				 failed;
+};
+
+static void
+add_pair(void *ctx, const struct tls_terms *t)
+{
+	struct adding		*a = ctx;
+	struct secure		*x = a->x;
+	struct tls_policy	*p;
+	struct tls_digest	 d;
+	char			 buf[TLS_ALPN_MAX];
+
+	if (a->failed || find_pair(&x->next_pairs, t, a->l->http) != NULL)
+		return;
+	secure_digest(a->l, t, &d);
+	p = find_policy(x, &d);
+	if (p == NULL) {
+		p = tls_policy_new(t, alpn_of(a->l, buf), a->e);
+		if (p == NULL) {
+			a->failed = true;
+			return;
+		}
+		*(struct tls_policy **)vec_push(&x->policies) = p;
+	}
+	*(struct pair *)vec_push(&x->next_pairs) =
+	    (struct pair){ t, a->l->http, p };
 }
 
 static bool
-is_used(const struct conf *c, const struct tls_policy *p)
+is_used(const struct vec *pairs, const struct tls_policy *p)
 {
-	struct conf_objs		 all = conf_all(c, &listener_section);
-	const struct listener_conf	*l;
-	uint8_t				 digest[TLS_POLICY_DIGEST];
+	const struct pair	*v = pairs->p;
 
-	for (size_t i = 0; i < all.n; i++) {
-		l = all.v[i]->part[0];
-		if (!secure_has(l))
-			continue;
-		get_digest(l, digest);
-		if (tls_policy_is(p, digest))
+	for (size_t i = 0; i < pairs->n; i++)
+		if (v[i].policy == p)
 			return true;
-	}
 	return false;
 }
 
+/* Policies that no pair has. */
 static void
-drop_unused(struct secure *x, const struct conf *c)
+drop_unused(struct secure *x)
 {
 	size_t	n = 0;
 
 	for (size_t i = 0; i < x->policies.n; i++)
-		if (c != NULL && is_used(c, *nth(x, i)))
+		if (is_used(&x->pairs, *nth(x, i)))
 			*nth(x, n++) = *nth(x, i);
 		else
 			tls_policy_unref(nth(x, i));
@@ -153,51 +192,136 @@ drop_unused(struct secure *x, const struct conf *c)
 struct tls_policy *
 secure_policy(struct serve *s, const struct listener_conf *l)
 {
-	if (!secure_has(l) || find(s) == NULL)
+	struct secure	*x = find(s);
+
+	if (!secure_has(l) || x == NULL || x->ask.conf == NULL)
 		return NULL;
-	return find_policy(find(s), l);
+	return find_pair(&x->pairs, tls_policy_terms(x->ask.conf, &l->obj),
+	    l->http);
+}
+
+struct sum {
+	const struct listener_conf	*l;
+	uint64_t			 h;
+};
+
+static void
+add_sum(void *ctx, const struct tls_terms *t)
+{
+	struct sum		*sum = ctx;
+	struct tls_digest	 d;
+
+	secure_digest(sum->l, t, &d);
+	/* in whatever order they come, and however often */
+	sum->h |= UINT64_C(1) << 63;
+	sum->h += str_hash(str_make((const char *)d.v, sizeof(d.v)),
+	    STR_HASH0) >> 1;
+}
+
+uint64_t
+secure_sum(struct serve *s, const struct listener_conf *l)
+{
+	struct secure	*x = find(s);
+	struct sum	 sum = { l, 0 };
+
+	if (!secure_has(l) || x == NULL || x->ask.conf == NULL)
+		return 0;
+	secure_host_each(x->ask.conf, l, add_sum, &sum);
+	return sum.h;
+}
+
+/* By the name of a handshake; NULL: that of its listener. */
+static struct tls_policy *
+choose(const struct tls_hand *h, struct str name)
+{
+	const struct secure		*x = h->ask->ctx;
+	const struct listener		*l = h->where;
+	const struct listener_conf	*c;
+
+	if (!secure_host_any(x->ask.conf))
+		return NULL;
+	c = conf_find(x->ask.conf, &listener_section, l->name);
+	if (c == NULL || !secure_has(c))
+		return NULL;
+	return find_pair(&x->pairs, secure_host_terms(x->ask.conf, c, name),
+	    c->http);
 }
 
 /* --- generations --- */
 
 static int
-prepare(struct serve *s, const struct conf *c, struct err *e)
+prepare_policies(struct serve *s, const struct conf *c, struct err *e)
 {
 	struct conf_objs	 all = conf_all(c, &listener_section);
-	struct secure		*x;
-	bool			 any = false;
+	struct adding		 a = { .e = e };
 
-	for (size_t i = 0; i < all.n; i++) {
-		if (!secure_has(all.v[i]->part[0]))
+	for (size_t i = 0; i < all.n && !a.failed; i++) {
+		a.l = all.v[i]->part[0];
+		if (!secure_has(a.l))
 			continue;
-		any = true;
-		if (add_policy(s, make(s), all.v[i]->part[0], e) == -1)
-			return -1;
+		a.x = make(s);
+		secure_host_each(c, a.l, add_pair, &a);
 	}
-	if (!any)
+	return a.failed ? -1 : 0;
+}
+
+static int
+prepare(struct serve *s, const struct conf *c, struct err *e)
+{
+	struct secure	*x = find(s);
+
+	if (x != NULL)
+		x->next_pairs.n = 0;
+	if (prepare_policies(s, c, e) == -1)
+		return -1;
+	x = find(s);
+	if (x == NULL || x->next_pairs.n == 0)
 		return 0;
-	x = make(s);
 	tls_store_free(&x->next);
 	x->next = tls_store_new(c, e);
 	if (x->next == NULL)
 		return -1;
-	tls_store_follow(x->next, x->store);
+	tls_store_follow(x->next, x->ask.store);
 	return 0;
+}
+
+/* Those of files are the generation's, all others the board's. */
+static void
+set_seeds(struct secure *x, const struct ticket_conf *t)
+{
+	uint64_t	life = 2 * t->rotate_ms / 1000;
+
+	x->seeds.life_s = (uint32_t)(life < LIFE_MAX_S ? life : LIFE_MAX_S);
+	x->from_file = t->nkey > 0;
+	x->seeds.n = (uint32_t)t->nkey;
+	/* no number of the board's, and another one each time */
+	x->seeds.version |= UINT64_C(1) << 63;
+	x->seeds.version++;
+	for (size_t i = 0; i < t->nkey; i++) {
+		memcpy(x->seeds.v[i], t->keys[i].p, t->keys[i].n);
+		x->seeds.len[i] = t->keys[i].n;
+	}
 }
 
 static void
 commit(struct serve *s, const struct conf *c)
 {
 	struct secure	*x = find(s);
+	struct vec	 old;
 
 	if (x == NULL)
 		return;
-	tls_store_free(&x->store);
-	x->store = x->next;
+	tls_store_free(&x->ask.store);
+	x->ask.store = x->next;
 	x->next = NULL;
-	x->conf = c;
-	drop_unused(x, c);
-	if (x->store != NULL)
+	x->ask.conf = c;
+	old = x->pairs;
+	x->pairs = x->next_pairs;
+	x->next_pairs = old;
+	x->next_pairs.n = 0;
+	set_seeds(x, ticket_of(c));
+	drop_unused(x);
+	if (x->ask.store != NULL)
 		priv_allow_dumps(settings_get(c)->core_dumps);
 }
 
@@ -209,7 +333,8 @@ cancel(struct serve *s)
 	if (x == NULL)
 		return;
 	tls_store_free(&x->next);
-	drop_unused(x, x->conf);
+	x->next_pairs.n = 0;
+	drop_unused(x);
 }
 
 static void
@@ -219,11 +344,15 @@ fini(struct serve *s)
 
 	if (x == NULL)
 		return;
-	drop_unused(x, NULL);
+	x->pairs.n = 0;
+	drop_unused(x);
 	tls_store_free(&x->next);
-	tls_store_free(&x->store);
+	tls_store_free(&x->ask.store);
 	vec_fini(&x->policies);
-	x->conf = NULL;
+	vec_fini(&x->pairs);
+	vec_fini(&x->next_pairs);
+	OPENSSL_cleanse(&x->seeds, sizeof(x->seeds));
+	x->ask.conf = NULL;
 }
 
 const struct serve_part secure_part = {
@@ -239,16 +368,20 @@ secure_room(struct serve *s)
 }
 
 void
-secure_ask(struct serve *s, struct tls_hand *h)
+secure_ask(const struct listener *l, struct tls_hand *h)
 {
-	h->conf = find(s)->conf;
-	h->store = find(s)->store;
+	struct secure	*x = find(l->serve);
+
+	if (!x->from_file)
+		ticket_follow(x->serve->shm, &x->seeds);
+	h->ask = &x->ask;
+	h->where = l;
 }
 
 void
 secure_shown(struct serve *s, const SSL *ssl)
 {
-	const struct tls_cert	*c = tls_cert_shown(find(s)->store, ssl);
+	const struct tls_cert	*c = tls_cert_shown(find(s)->ask.store, ssl);
 
 	if (c != NULL)
 		cert_use_add(s->shm, c, ev_wall_ms(s->ev));

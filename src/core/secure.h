@@ -25,8 +25,11 @@ bool secure_has(const struct listener_conf *);
 /* The room of the process; there is one once a listener has TLS. */
 struct tls_room *secure_room(struct serve *);
 
-/* Fills in whom a handshake asks now. */
-void secure_ask(struct serve *, struct tls_hand *);
+/*
+ * Fills in whom a handshake asks now; again whenever it goes on, for what
+ * it asks may be of another generation then.
+ */
+void secure_ask(const struct listener *, struct tls_hand *);
 
 /* Counts the certificate that a handshake ended with. */
 void secure_shown(struct serve *, const SSL *);
@@ -34,6 +37,16 @@ void secure_shown(struct serve *, const SSL *);
 /* The policy of a listener in the committed generation; NULL: no TLS. */
 struct tls_policy *secure_policy(struct serve *,
     const struct listener_conf *);
+
+/*
+ * A number of all policies that its connections may have: another one
+ * means that some of them changed.  0: no TLS.
+ */
+uint64_t secure_sum(struct serve *, const struct listener_conf *);
+
+/* The policy that terms make with the protocols of a listener. */
+void secure_digest(const struct listener_conf *, const struct tls_terms *,
+    struct tls_digest *);
 
 /*
  * A turn to begin a handshake, while fewer than max are under way; else

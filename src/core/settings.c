@@ -16,6 +16,7 @@
 #include "core/log_conf.h"
 #include "os/place.h"
 #include "tls/cert.h"
+#include "tls/ticket.h"
 
 #define AT(member)	offsetof(struct settings, member)
 #define AT_LIMITS(member)	offsetof(struct settings_limits, member)
@@ -229,7 +230,7 @@ static const struct conf_group sluice_group = {
 	"sluice", sluice_rows, sizeof(struct settings), link_sluice
 };
 static const struct conf_group *const sluice_groups[] = {
-	&sluice_group, &cert_sluice_group, NULL
+	&sluice_group, &cert_sluice_group, &ticket_group, NULL
 };
 const struct conf_section settings_section = {
 	.type = "sluice", .groups = sluice_groups,

@@ -7,6 +7,7 @@
 #include "base/vec.h"
 #include "core/conn.h"
 #include "core/route.h"
+#include "core/secure_identity.h"
 #include "http/cookie.h"
 #include "tls/policy.h"
 
@@ -24,6 +25,7 @@ enum template_var {
 	VAR_CLIENT,	/* these of TEMPLATE_ASKER alone */
 	VAR_HEADER,
 	VAR_COOKIE,
+	VAR_IDENTITY,	/* ${tls.client.NAME}; group: enum identity */
 	VAR_GROUP	/* $1 */
 };
 
@@ -38,19 +40,28 @@ static const struct {
 	struct str	name;		/* with a dot: a name follows */
 	uint8_t		var;
 	unsigned	how;		/* only then */
+	uint8_t		group;
 } vars[] = {
-	{ STR_INIT("host"), VAR_HOST, 0 },
-	{ STR_INIT("path"), VAR_PATH, 0 },
-	{ STR_INIT("query"), VAR_QUERY, 0 },
-	{ STR_INIT("scheme"), VAR_SCHEME, 0 },
-	{ STR_INIT("tls.version"), VAR_TLS_VERSION, 0 },
-	{ STR_INIT("tls.cipher"), VAR_TLS_CIPHER, 0 },
-	{ STR_INIT("tls.sni"), VAR_TLS_SNI, 0 },
-	{ STR_INIT("version"), VAR_VERSION, 0 },
-	{ STR_INIT("path."), VAR_CAUGHT, 0 },
-	{ STR_INIT("client"), VAR_CLIENT, TEMPLATE_ASKER },
-	{ STR_INIT("header."), VAR_HEADER, TEMPLATE_ASKER },
-	{ STR_INIT("cookie."), VAR_COOKIE, TEMPLATE_ASKER },
+	{ STR_INIT("host"), VAR_HOST, 0, 0 },
+	{ STR_INIT("path"), VAR_PATH, 0, 0 },
+	{ STR_INIT("query"), VAR_QUERY, 0, 0 },
+	{ STR_INIT("scheme"), VAR_SCHEME, 0, 0 },
+	{ STR_INIT("tls.version"), VAR_TLS_VERSION, 0, 0 },
+	{ STR_INIT("tls.cipher"), VAR_TLS_CIPHER, 0, 0 },
+	{ STR_INIT("tls.sni"), VAR_TLS_SNI, 0, 0 },
+	{ STR_INIT("version"), VAR_VERSION, 0, 0 },
+	{ STR_INIT("path."), VAR_CAUGHT, 0, 0 },
+	{ STR_INIT("client"), VAR_CLIENT, TEMPLATE_ASKER, 0 },
+	{ STR_INIT("header."), VAR_HEADER, TEMPLATE_ASKER, 0 },
+	{ STR_INIT("cookie."), VAR_COOKIE, TEMPLATE_ASKER, 0 },
+	{ STR_INIT("tls.client.subject"), VAR_IDENTITY, 0,
+	    IDENTITY_SUBJECT },
+	{ STR_INIT("tls.client.issuer"), VAR_IDENTITY, 0, IDENTITY_ISSUER },
+	{ STR_INIT("tls.client.san"), VAR_IDENTITY, 0, IDENTITY_SAN },
+	{ STR_INIT("tls.client.serial"), VAR_IDENTITY, 0, IDENTITY_SERIAL },
+	{ STR_INIT("tls.client.fingerprint"), VAR_IDENTITY, 0,
+	    IDENTITY_FINGERPRINT },
+	{ STR_INIT("tls.client.verify"), VAR_IDENTITY, 0, IDENTITY_VERIFY },
 };
 
 /* --- reading --- */
@@ -66,6 +77,7 @@ find_var(struct arena *a, struct str name, unsigned how,
 		if ((vars[i].how & ~how) != 0)
 			continue;
 		p->var = vars[i].var;
+		p->group = vars[i].group;
 		if (str_eq(var, name) && !str_ends(var, STR(".")))
 			return true;
 		if (!str_ends(var, STR(".")) || !str_starts(name, var) ||
@@ -249,6 +261,8 @@ value(struct exchange *x, const struct template_part *p,
 		return header(x, p->name);
 	case VAR_COOKIE:
 		return cookie_get(&x->req->hdrs, p->name);
+	case VAR_IDENTITY:
+		return identity_get(x, (enum identity)p->group);
 	case VAR_GROUP:
 		return p->group <= ngroup ? groups[p->group - 1] : STR("");
 	default:

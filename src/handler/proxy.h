@@ -11,6 +11,7 @@
  *	proxy_pump.c	the two bodies, between client and server
  *	proxy_head.c	what is written anew in the heads
  *	proxy_forward.c	what servers are told about the client
+ *	proxy_identity.c by its certificate
  *	proxy_deadline.c	how long it all may take
  *	proxy_gather.c	small pieces of an answer made one
  *	proxy_relay.c	bytes both ways after an upgrade

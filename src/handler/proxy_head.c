@@ -12,12 +12,14 @@
 #include "base/text.h"
 #include "handler/proxy_deadline.h"
 #include "handler/proxy_forward.h"
+#include "handler/proxy_identity.h"
 
 /* What is written anew; the id of a trusted peer is ours already. */
 static bool
 is_ours(const struct proxy *p, const struct hdr *h)
 {
 	return h->id == HDR_X_REQUEST_ID || proxy_forward_drops(p, h) ||
+	    proxy_identity_drops(p->x, h) ||
 	    proxy_deadline_drops(p, h);
 }
 
@@ -56,6 +58,7 @@ add_ours(struct proxy *p)
 
 	hdr_add_good(a, hs, HDR_VIA, via_text(x->req));
 	proxy_forward_add(p);
+	proxy_identity_add(x, hs);
 	if (x->id.n > 0)
 		hdr_add_good(a, hs, HDR_X_REQUEST_ID, x->id);
 }

@@ -20,6 +20,7 @@
 #include "core/secret.h"
 #include "core/secure.h"
 #include "core/settings.h"
+#include "core/ticket.h"
 #include "main/certwatch.h"
 #include "main/panic.h"
 #include "main/reach.h"
@@ -560,7 +561,9 @@ init(struct master *m, struct err *e)
 		    board_grow(m->proc.shm, 16, e) < 0 ||
 		    lease_grow(m->proc.shm, 16, 0, e) < 0)
 			return -1;
-		if (secret_grow(m->proc.shm, e) < 0)
+		if (secret_grow(m->proc.shm, e) < 0 ||
+		    ticket_rotate(m->proc.shm, ev_wall_ms(m->proc.ev),
+		    UINT64_MAX, e) < 0)
 			return -1;
 		g = shm_row(m->proc.shm, &board_globals, 0);
 		g->started_ms = ev_wall_ms(m->proc.ev);

@@ -16,6 +16,7 @@
 #include "base/must.h"
 #include "core/access.h"
 #include "core/lease.h"
+#include "core/ticket.h"
 #include "up/retry.h"
 #include "up/breaker.h"
 #include "up/server_use.h"
@@ -288,6 +289,23 @@ check_beat(struct master *m, struct child *c, uint64_t now)
 	child_kill_in(c, HANG_KILL_MS);
 }
 
+/* Whether there are keys of files besides is all the same. */
+static void
+rotate_tickets(struct master *m)
+{
+	struct err e;
+	int rc;
+
+	if (m->gens.cur == NULL)
+		return;
+	rc = ticket_rotate(m->proc.shm, ev_wall_ms(m->proc.ev),
+	    ticket_of(m->gens.cur->conf)->rotate_ms, &e);
+	if (rc < 0)
+		log_err(&self->lc, "tickets: no new key: %s", e.text);
+	else if (rc > 0)
+		log_info(&self->lc, "tickets: sealed by a new key");
+}
+
 static void
 on_watch(struct timer *t)
 {
@@ -297,6 +315,7 @@ on_watch(struct timer *t)
 	list_each(l, &m->children)
 		check_beat(m, container_of(l, struct child, node),
 		    ev_ms(m->proc.ev));
+	rotate_tickets(m);
 	log_tick(&m->proc.log);
 	reap_watch(m);
 }

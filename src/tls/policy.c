@@ -1,11 +1,12 @@
 /*
- * Policies.  Workers; the builder makes one to see whether it can be made.
+ * Policies.  Workers.
  *
- * The defaults are Mozilla's intermediate ones without DHE: TLS 1.2 and
- * 1.3, forward secrecy and AEAD only, the client's order of ciphers, for it
- * knows what its processor is good at.  One ticket is sent, not two: a
- * client that opens several connections at once asks for more by its own
- * handshakes.
+ * A connection begins with the SSL_CTX of its listener's policy.  When the
+ * first message has come, and nothing of it was looked at yet, it goes to
+ * that of its name.  What a connection copies of its SSL_CTX when it is
+ * made does not follow by itself: tls_policy_move brings it along.
+ * Callbacks for tickets stay those of the first one, and so ask the
+ * handshake which policy it has.
  */
 #include "tls/policy.h"
 
@@ -18,15 +19,18 @@
 #include "base/text.h"
 #include "conf/load.h"
 #include "os/fault.h"
-#include "tls/ticket.h"
+#include "tls/hello.h"
 
-#define NAME_MAX_BYTES	255	/* of a host (RFC 1035) */
 #define AT(member)	offsetof(struct tls_policy_conf, member)
 
 struct tls_policy {
 	SSL_CTX		*ctx;		/* own */
-	uint8_t		 digest[TLS_POLICY_DIGEST];
+	struct tls_digest digest;
+	struct ticket_ring tickets;
 	unsigned	 refs;
+	int		 low;		/* versions */
+	int		 high;
+	char		*groups;	/* own; NULL: OpenSSL's */
 	struct str	 alpn;		/* of room */
 	char		 room[TLS_ALPN_MAX];
 };
@@ -44,16 +48,73 @@ tls_name(const SSL *ssl, char buf[TLS_NAME_BYTES])
 {
 	const char	*name = SSL_get_servername(ssl,
 	    TLSEXT_NAMETYPE_host_name);
-	size_t		 n = 0;
 
-	if (name == NULL)
-		return STR_NONE;
-	for (; n < TLS_NAME_BYTES && name[n] != '\0'; n++)
-		buf[n] = name[n] >= 'A' && name[n] <= 'Z' ?
-		    (char)(name[n] + ('a' - 'A')) : name[n];
-	if (n > 0 && buf[n - 1] == '.')
-		n--;
-	return str_make(buf, n);
+	return name == NULL ? STR_NONE : tls_hello_fold(str_from(name), buf);
+}
+
+/* 0: no name. */
+static uint32_t
+hash_of(struct str name)
+{
+	return name.n > 0 ? (uint32_t)(str_hash(name, STR_HASH0) >> 33) | 1 :
+	    0;
+}
+
+/*
+ * What a connection has copied of the SSL_CTX that it began with.  The
+ * session-id context follows by itself, for it was that of the first.
+ */
+static int
+move(SSL *ssl, const struct tls_policy *p)
+{
+	if (SSL_set_SSL_CTX(ssl, p->ctx) == NULL ||
+	    SSL_set_min_proto_version(ssl, p->low) != 1 ||
+	    SSL_set_max_proto_version(ssl, p->high) != 1 ||
+	    (p->groups != NULL &&
+	    SSL_set1_groups_list(ssl, p->groups) != 1))
+		return -1;
+	SSL_set_verify(ssl, SSL_CTX_get_verify_mode(p->ctx),
+	    SSL_CTX_get_verify_callback(p->ctx));
+	SSL_set_verify_depth(ssl, SSL_CTX_get_verify_depth(p->ctx));
+	return 0;
+}
+
+/* The name decides before versions, ciphers and sessions are looked at. */
+static int
+on_hello(SSL *ssl, int *alert, void *arg)
+{
+	struct tls_hand		*h = hand_of(ssl);
+	const unsigned char	*ext = NULL;
+	struct tls_policy	*p;
+	struct str		 name = STR_NONE;
+	char			 buf[TLS_NAME_MAX];
+	size_t			 n;
+
+	(void)arg;
+	must(h != NULL);
+	if (SSL_client_hello_get0_ext(ssl, TLSEXT_TYPE_server_name, &ext,
+	    &n) == 1)
+		name = tls_hello_name(str_make((const char *)ext, n), buf);
+	h->name = hash_of(name);
+	p = h->ask->choose == NULL ? NULL : h->ask->choose(h, name);
+	if (p == NULL || p == h->policy) {
+		h->heard = true;
+		return SSL_CLIENT_HELLO_SUCCESS;
+	}
+	/* who is asked for another hello may not be somebody else then */
+	if (h->heard) {
+		h->why = FAIL_TLS_BAD_HELLO;
+		*alert = SSL_AD_ILLEGAL_PARAMETER;
+		return SSL_CLIENT_HELLO_ERROR;
+	}
+	h->heard = true;
+	tls_policy_unref(&h->policy);
+	h->policy = tls_policy_ref(p);
+	if (move(ssl, p) == 0)
+		return SSL_CLIENT_HELLO_SUCCESS;
+	h->why = FAIL_TLS_FAILED;
+	*alert = SSL_AD_INTERNAL_ERROR;
+	return SSL_CLIENT_HELLO_ERROR;
 }
 
 /* Names nobody has here are refused with the alert for it (RFC 6066 3). */
@@ -61,15 +122,15 @@ static int
 on_name(SSL *ssl, int *alert, void *arg)
 {
 	struct tls_hand		*h = hand_of(ssl);
-	char			 buf[TLS_NAME_BYTES];
+	char			 buf[TLS_NAME_MAX];
 	struct tls_choice	 choice;
 	struct str		 name;
 
 	(void)arg;
 	must(h != NULL);
 	name = tls_name(ssl, buf);
-	if (!tls_certs(h->conf)->refuse ||
-	    tls_certs_find(tls_certs(h->conf), name, &choice))
+	if (!tls_certs(h->ask->conf)->refuse ||
+	    tls_certs_find(tls_certs(h->ask->conf), name, &choice))
 		return name.n == 0 ? SSL_TLSEXT_ERR_NOACK :
 		    SSL_TLSEXT_ERR_OK;
 	h->why = FAIL_TLS_UNKNOWN_NAME;
@@ -81,17 +142,18 @@ static int
 on_cert(SSL *ssl, void *arg)
 {
 	struct tls_hand	*h = hand_of(ssl);
-	char		 buf[TLS_NAME_BYTES];
+	char		 buf[TLS_NAME_MAX];
 	struct str	 name;
 
 	(void)arg;
 	must(h != NULL);
-	if (FAULT("tls_cert")) {
+	/* a reload may have taken TLS from all listeners since */
+	if (FAULT("tls_cert") || h->ask->store == NULL) {
 		h->why = FAIL_TLS_FAILED;
 		return 0;
 	}
 	name = tls_name(ssl, buf);
-	return tls_cert_select(h->store, ssl, name, &h->why) == 0;
+	return tls_cert_select(h->ask->store, ssl, name, &h->why) == 0;
 }
 
 /* Ours is the order; a client none of whose protocols we have is refused. */
@@ -99,10 +161,14 @@ static int
 on_alpn(SSL *ssl, const unsigned char **out, unsigned char *n,
     const unsigned char *in, unsigned int in_n, void *arg)
 {
-	const struct tls_policy	*p = arg;
+	const struct tls_policy	*p;
 	unsigned char		*at = NULL;
 
-	(void)ssl;
+	(void)arg;
+	must(hand_of(ssl) != NULL);
+	p = hand_of(ssl)->policy;
+	if (p->alpn.n == 0)
+		return SSL_TLSEXT_ERR_NOACK;
 	if (SSL_select_next_proto(&at, n, (const unsigned char *)p->alpn.p,
 	    (unsigned)p->alpn.n, in, in_n) != OPENSSL_NPN_NEGOTIATED)
 		return SSL_TLSEXT_ERR_ALERT_FATAL;
@@ -110,157 +176,156 @@ on_alpn(SSL *ssl, const unsigned char **out, unsigned char *n,
 	return SSL_TLSEXT_ERR_OK;
 }
 
+/* --- sessions --- */
+
+/* Before a ticket is made. */
+static int
+on_ticket(SSL *ssl, void *arg)
+{
+	const struct tls_hand	*h = hand_of(ssl);
+
+	(void)arg;
+	if (h == NULL)
+		return 0;
+	SSL_SESSION_set_timeout(SSL_get_session(ssl), h->ask->seeds->life_s);
+	return 1;
+}
+
+/*
+ * Is a session, which was opened, one that may go on here?  In TLS 1.2 it
+ * is of one name (RFC 6066 3); and whoever has shown a certificate must
+ * still be able to.
+ */
+static bool
+is_good(const SSL_SESSION *ss, const struct tls_hand *h)
+{
+	const char	*name = SSL_SESSION_get0_hostname(ss);
+	X509		*x = SSL_SESSION_get0_peer((SSL_SESSION *)
+	    (uintptr_t)ss);
+	char		 buf[TLS_NAME_MAX];
+	struct str	 s = STR_NONE;
+
+	if (x != NULL && X509_cmp_current_time(X509_get0_notAfter(x)) < 0)
+		return false;
+	if (SSL_SESSION_get_protocol_version(ss) > TLS1_2_VERSION)
+		return true;
+	if (name != NULL)
+		s = tls_hello_fold(str_from(name), buf);
+	return hash_of(s) == h->name;
+}
+
+static SSL_TICKET_RETURN
+on_opened(SSL *ssl, SSL_SESSION *ss, const unsigned char *name, size_t n,
+    SSL_TICKET_STATUS status, void *arg)
+{
+	const struct tls_hand	*h = hand_of(ssl);
+
+	(void)name;
+	(void)n;
+	(void)arg;
+	if (status == SSL_TICKET_FATAL_ERR_MALLOC ||
+	    status == SSL_TICKET_FATAL_ERR_OTHER)
+		return SSL_TICKET_RETURN_ABORT;
+	if ((status != SSL_TICKET_SUCCESS &&
+	    status != SSL_TICKET_SUCCESS_RENEW) || h == NULL ||
+	    !is_good(ss, h))
+		return SSL_TICKET_RETURN_IGNORE_RENEW;
+	return status == SSL_TICKET_SUCCESS ? SSL_TICKET_RETURN_USE :
+	    SSL_TICKET_RETURN_USE_RENEW;
+}
+
+/*
+ * A ticket of TLS 1.3 is used once (RFC 8446 C.4), so there is a new one
+ * each time; one of 1.2 is good for as long as its key is the newest.
+ */
+static int
+on_key(SSL *ssl, unsigned char *name, unsigned char *iv,
+    EVP_CIPHER_CTX *cipher, EVP_MAC_CTX *mac, int seal)
+{
+	struct tls_hand		*h = hand_of(ssl);
+	struct ticket_ring	*r;
+	int			 rc;
+
+	if (h == NULL)
+		return seal ? -1 : 0;
+	r = &h->policy->tickets;
+	if (ticket_fit(r, h->ask->seeds, &h->policy->digest) == -1)
+		return seal ? -1 : 0;
+	if (seal)
+		return ticket_seal(r, name, iv, cipher, mac) == 0 ? 1 : -1;
+	rc = ticket_open(r, name, iv, cipher, mac);
+	return rc == 1 && SSL_version(ssl) >= TLS1_3_VERSION ? 2 : rc;
+}
+
 /* --- making one --- */
 
-static void
-add_text(EVP_MD_CTX *m, struct str s)
-{
-	uint64_t	n = s.n;
-
-	/* with its length, so that no two lists are the same bytes */
-	must(EVP_DigestUpdate(m, &n, sizeof(n)) == 1 &&
-	    EVP_DigestUpdate(m, s.p, s.n) == 1);
-}
-
-static void
-add_list(EVP_MD_CTX *m, const struct conf_list *l)
-{
-	uint64_t	n = l->n;
-
-	must(EVP_DigestUpdate(m, &n, sizeof(n)) == 1);
-	for (size_t i = 0; i < l->n; i++)
-		add_text(m, l->v[i]);
-}
-
 void
-tls_policy_digest(const struct tls_policy_conf *c, struct str alpn,
-    uint8_t digest[TLS_POLICY_DIGEST])
+tls_policy_digest(const struct tls_terms *t, struct str alpn,
+    struct tls_digest *out)
 {
-	EVP_MD_CTX	*m = EVP_MD_CTX_new();
-	unsigned	 n = TLS_POLICY_DIGEST;
+	uint8_t	buf[TLS_DIGEST + TLS_ALPN_MAX];
 
-	must(m != NULL && EVP_DigestInit(m, EVP_sha256()) == 1);
-	add_text(m, alpn);
-	add_list(m, &c->versions);
-	add_list(m, &c->ciphers);
-	add_list(m, &c->suites);
-	add_list(m, &c->groups);
-	add_list(m, &c->signatures);
-	must(EVP_DigestFinal(m, digest, &n) == 1 && n == TLS_POLICY_DIGEST);
-	EVP_MD_CTX_free(m);
+	must(alpn.n <= TLS_ALPN_MAX);
+	memcpy(buf, t->digest.v, TLS_DIGEST);
+	if (alpn.n > 0)
+		memcpy(buf + TLS_DIGEST, alpn.p, alpn.n);
+	must(EVP_Digest(buf, TLS_DIGEST + alpn.n, out->v, NULL, EVP_sha256(),
+	    NULL) == 1);
 }
 
-static int
-set_groups(SSL_CTX *ctx, const char *list)
-{
-	return (int)SSL_CTX_set1_groups_list(ctx, list);
-}
-
-static int
-set_signatures(SSL_CTX *ctx, const char *list)
-{
-	return (int)SSL_CTX_set1_sigalgs_list(ctx, list);
-}
-
-static void
-set_versions(SSL_CTX *ctx, const struct conf_list *l)
-{
-	bool	has[2] = { false, false };
-
-	for (size_t i = 0; i < l->n; i++)
-		has[str_eq(l->v[i], STR("1.3"))] = true;
-	SSL_CTX_set_min_proto_version(ctx, has[0] ? TLS1_2_VERSION :
-	    TLS1_3_VERSION);
-	SSL_CTX_set_max_proto_version(ctx, has[1] ? TLS1_3_VERSION :
-	    TLS1_2_VERSION);
-}
-
-/* keys that are lists of OpenSSL's words */
-static const struct words {
-	const char	*key;
-	size_t		 off;
-	int		(*set)(SSL_CTX *, const char *);
-} words[] = {
-	{ "tls.ciphers", AT(ciphers), SSL_CTX_set_cipher_list },
-	{ "tls.ciphersuites", AT(suites), SSL_CTX_set_ciphersuites },
-	{ "tls.groups", AT(groups), set_groups },
-	{ "tls.signatures", AT(signatures), set_signatures }
-};
-#define NWORDS	(sizeof(words) / sizeof(words[0]))
-
-static const struct conf_list *
-list_of(const struct tls_policy_conf *c, const struct words *w)
-{
-	return (const void *)((const char *)c + w->off);
-}
-
-/* OpenSSL takes a list as one text with colons between. */
-static bool
-set_list(SSL_CTX *ctx, const struct conf_list *l,
-    int (*set)(SSL_CTX *, const char *))
+static char *
+join(const struct conf_list *l)
 {
 	struct text	t;
-	bool		good;
 
 	if (l->n == 0)
-		return true;
+		return NULL;
 	text_init(&t);
-	for (size_t i = 0; i < l->n; i++) {
-		text_add(&t, i > 0 ? STR(":") : STR(""));
-		text_add(&t, l->v[i]);
-	}
+	for (size_t i = 0; i < l->n; i++)
+		text_fmt(&t, "%s%.*s", i > 0 ? ":" : "", STR_FMT(l->v[i]));
 	text_c(&t, '\0');
-	good = set(ctx, t.p) == 1;
-	ERR_clear_error();
-	text_fini(&t);
-	return good;
+	return t.p;
 }
 
-/* NULL, or the key with a word that OpenSSL does not know. */
-static const struct words *
-set_all(SSL_CTX *ctx, const struct tls_policy_conf *c)
+static void
+set_callbacks(SSL_CTX *ctx)
 {
-	set_versions(ctx, &c->versions);
-	SSL_CTX_set_session_cache_mode(ctx, SSL_SESS_CACHE_OFF);
-	SSL_CTX_set_num_tickets(ctx, 1);
-	SSL_CTX_set_options(ctx, SSL_OP_NO_COMPRESSION |
-	    SSL_OP_NO_RENEGOTIATION);
-	for (size_t i = 0; i < NWORDS; i++)
-		if (!set_list(ctx, list_of(c, &words[i]), words[i].set))
-			return &words[i];
-	return NULL;
+	SSL_CTX_set_client_hello_cb(ctx, on_hello, NULL);
+	SSL_CTX_set_tlsext_servername_callback(ctx, on_name);
+	SSL_CTX_set_cert_cb(ctx, on_cert, NULL);
+	SSL_CTX_set_alpn_select_cb(ctx, on_alpn, NULL);
+	SSL_CTX_set_tlsext_ticket_key_evp_cb(ctx, on_key);
+	SSL_CTX_set_session_ticket_cb(ctx, on_ticket, on_opened, NULL);
 }
 
 struct tls_policy *
-tls_policy_new(const struct tls_policy_conf *c, struct str alpn,
-    const uint8_t *secret, struct err *e)
+tls_policy_new(const struct tls_terms *t, struct str alpn, struct err *e)
 {
 	struct tls_policy	*p = must_calloc(1, sizeof(*p));
-	const struct words	*bad;
+	const char		*bad;
 
 	p->refs = 1;
 	must(alpn.n <= sizeof(p->room));
 	if (alpn.n > 0)
 		memcpy(p->room, alpn.p, alpn.n);
 	p->alpn = str_make(p->room, alpn.n);
-	tls_policy_digest(c, alpn, p->digest);
+	tls_policy_digest(t, alpn, &p->digest);
+	ticket_init(&p->tickets);
 	p->ctx = SSL_CTX_new(TLS_server_method());
 	must(p->ctx != NULL);
-	bad = set_all(p->ctx, c);
+	bad = tls_terms_set(p->ctx, t);
 	if (bad != NULL) {
-		err_set(e, "OpenSSL does not know all words of %s",
-		    bad->key);
+		err_set(e, "OpenSSL does not know all words of %s", bad);
 		tls_policy_unref(&p);
 		return NULL;
 	}
-	must(SSL_CTX_set_session_id_context(p->ctx, p->digest,
-	    sizeof(p->digest)) == 1);
-	if (secret != NULL)
-		tls_ticket_set(p->ctx, secret, p->digest);
-	SSL_CTX_set_tlsext_servername_callback(p->ctx, on_name);
-	SSL_CTX_set_cert_cb(p->ctx, on_cert, NULL);
-	if (alpn.n > 0)
-		SSL_CTX_set_alpn_select_cb(p->ctx, on_alpn, p);
+	p->low = (int)SSL_CTX_get_min_proto_version(p->ctx);
+	p->high = (int)SSL_CTX_get_max_proto_version(p->ctx);
+	p->groups = join(&t->groups);
+	must(SSL_CTX_set_session_id_context(p->ctx, p->digest.v,
+	    sizeof(p->digest.v)) == 1);
+	tls_terms_verify(p->ctx, t);
+	set_callbacks(p->ctx);
 	return p;
 }
 
@@ -280,16 +345,16 @@ tls_policy_unref(struct tls_policy **pp)
 	*pp = NULL;
 	if (p == NULL || --p->refs > 0)
 		return;
-	SSL_CTX_set_alpn_select_cb(p->ctx, NULL, NULL);
 	SSL_CTX_free(p->ctx);
+	ticket_fini(&p->tickets);
+	free(p->groups);
 	free(p);
 }
 
 bool
-tls_policy_is(const struct tls_policy *p,
-    const uint8_t digest[TLS_POLICY_DIGEST])
+tls_policy_is(const struct tls_policy *p, const struct tls_digest *d)
 {
-	return memcmp(p->digest, digest, TLS_POLICY_DIGEST) == 0;
+	return memcmp(&p->digest, d, sizeof(*d)) == 0;
 }
 
 /* --- connections --- */
@@ -301,6 +366,8 @@ tls_policy_begin(struct tls_policy *p, struct tls_hand *h)
 
 	must(ssl != NULL);
 	h->why = FAIL_NONE;
+	h->heard = false;
+	h->policy = tls_policy_ref(p);
 	SSL_set_app_data(ssl, h);
 	SSL_set_accept_state(ssl);
 	return ssl;
@@ -312,6 +379,25 @@ tls_policy_done(SSL *ssl)
 	SSL_set_app_data(ssl, NULL);
 	/* it has been shown; the store may drop it */
 	SSL_certs_clear(ssl);
+}
+
+void
+tls_policy_end(struct tls_hand *h)
+{
+	tls_policy_unref(&h->policy);
+}
+
+bool
+tls_policy_made(const SSL *ssl, const struct tls_digest *d)
+{
+	const SSL_SESSION	*ss = SSL_get_session(ssl);
+	const unsigned char	*id;
+	unsigned		 n = 0;
+
+	if (ss == NULL)
+		return false;
+	id = SSL_SESSION_get0_id_context(ss, &n);
+	return n == sizeof(d->v) && memcmp(id, d->v, n) == 0;
 }
 
 static struct str
@@ -332,7 +418,6 @@ tls_cipher(const SSL *ssl)
 	const SSL_CIPHER	*c;
 
 	c = ssl == NULL ? NULL : SSL_get_current_cipher(ssl);
-
 	return c == NULL ? STR_NONE : str_of(SSL_CIPHER_standard_name(c));
 }
 
@@ -382,6 +467,10 @@ tls_policy_blame(unsigned long code, int alert, bool ended)
 		return FAIL_TLS_NO_SHARED_CIPHER;
 	case SSL_R_NO_APPLICATION_PROTOCOL:
 		return FAIL_TLS_NO_PROTOCOL;
+	case SSL_R_PEER_DID_NOT_RETURN_A_CERTIFICATE:
+		return FAIL_TLS_CLIENT_MISSING;
+	case SSL_R_CERTIFICATE_VERIFY_FAILED:
+		return FAIL_TLS_CLIENT_REFUSED;
 	default:
 		return FAIL_TLS_BAD_HELLO;
 	}
@@ -391,41 +480,45 @@ tls_policy_blame(unsigned long code, int alert, bool ended)
 
 #define DAY_MS		(24 * 3600 * INT64_C(1000))
 
-#define CIPHERS								\
-	"ECDHE-ECDSA-AES128-GCM-SHA256 ECDHE-RSA-AES128-GCM-SHA256 "	\
-	"ECDHE-ECDSA-AES256-GCM-SHA384 ECDHE-RSA-AES256-GCM-SHA384 "	\
-	"ECDHE-ECDSA-CHACHA20-POLY1305 ECDHE-RSA-CHACHA20-POLY1305"
-#define SUITES								\
-	"TLS_AES_128_GCM_SHA256 TLS_AES_256_GCM_SHA384 "		\
-	"TLS_CHACHA20_POLY1305_SHA256"
-#define SIGNATURES							\
-	"ecdsa_secp256r1_sha256 ecdsa_secp384r1_sha384 "		\
-	"ecdsa_secp521r1_sha512 ed25519 rsa_pss_rsae_sha256 "		\
-	"rsa_pss_rsae_sha384 rsa_pss_rsae_sha512 rsa_pkcs1_sha256 "	\
-	"rsa_pkcs1_sha384 rsa_pkcs1_sha512"
-
-/* Whether it can be made at all is known at once, not at a handshake. */
+/* A list of one's own beside a name would hold for nobody. */
 static int
 link_policy(struct conf_load *load, struct conf_obj *obj, void *part)
 {
 	const struct tls_policy_conf	*c = part;
-	const struct conf_item		*it;
-	const struct words		*bad;
-	SSL_CTX				*ctx;
+	const struct conf_item		*name, *it;
+	const struct conf_row		*r;
 
-	if (c->mode == TLS_OFF)
+	if (c->terms.n == 0)
 		return 0;
-	ctx = SSL_CTX_new(TLS_server_method());
-	must(ctx != NULL);
-	bad = set_all(ctx, c);
-	SSL_CTX_free(ctx);
-	if (bad == NULL)
-		return 0;
-	it = conf_item(load, obj, bad->key);
-	diag_at(conf_load_diags(load), DIAG_TLS_WORD,
-	    it != NULL ? &it->vspan : NULL, obj, bad->key,
-	    "OpenSSL does not know all of these");
-	return -1;
+	name = conf_item(load, obj, "tls_policy");
+	if (conf_ref_at(load, obj, name, name->val, &tls_section) == NULL)
+		return -1;
+	for (r = tls_terms_group.rows; r->key != NULL; r++) {
+		it = conf_item(load, obj, r->key);
+		/* -T says all that holds, defaults too, and can be read */
+		if (it == NULL || (r->def != NULL && str_eq(it->val,
+		    str_from(r->def))))
+			continue;
+		diag_at(conf_load_diags(load), DIAG_TLS_POLICY, &it->kspan,
+		    obj, r->key, "%s has no meaning beside tls_policy",
+		    r->key);
+		return -1;
+	}
+	return 0;
+}
+
+const struct tls_terms *
+tls_policy_terms(const struct conf *c, const struct conf_obj *listener)
+{
+	const struct tls_policy_conf	*pc = conf_part(listener,
+	    &tls_policy_group);
+	const struct conf_obj		*named;
+
+	if (pc->terms.n == 0)
+		return conf_part(listener, &tls_terms_group);
+	named = conf_find(c, &tls_section, pc->terms);
+	must(named != NULL);
+	return conf_part(named, &tls_terms_group);
 }
 
 static const struct conf_row rows[] = {
@@ -437,29 +530,11 @@ static const struct conf_row rows[] = {
 		    "makes itself, signed by an authority of its own; for "
 		    "trying things out."
 	}, {
-		.key = "tls.versions", .type = CONF_LIST,
-		.off = AT(versions), .def = "1.2 1.3",
-		.choices = "1.2|1.3", .example = "1.3",
-		.text = "Versions of TLS that are spoken."
-	}, {
-		.key = "tls.ciphers", .type = CONF_LIST, .off = AT(ciphers),
-		.def = CIPHERS, .example = "ECDHE-ECDSA-AES128-GCM-SHA256",
-		.text = "Ciphers of TLS 1.2, by the names that OpenSSL has "
-		    "for them; the client's order holds."
-	}, {
-		.key = "tls.ciphersuites", .type = CONF_LIST,
-		.off = AT(suites), .def = SUITES,
-		.example = "TLS_AES_128_GCM_SHA256",
-		.text = "Ciphers of TLS 1.3; the client's order holds."
-	}, {
-		.key = "tls.groups", .type = CONF_LIST, .off = AT(groups),
-		.def = "X25519 P-256 P-384", .example = "X25519 P-256",
-		.text = "Groups for the exchange of keys, the best first."
-	}, {
-		.key = "tls.signatures", .type = CONF_LIST,
-		.off = AT(signatures), .def = SIGNATURES,
-		.example = "ecdsa_secp256r1_sha256 rsa_pss_rsae_sha256",
-		.text = "Algorithms by which a handshake may be signed."
+		.key = "tls_policy", .type = CONF_STR, .off = AT(terms),
+		.min = 1, .max = 63, .example = "one",
+		.text = "The [tls NAME] with the terms of handshakes here, "
+		    "in place of keys tls.* of the listener.  Routes may "
+		    "name another for their hosts."
 	}, {
 		.key = "tls.max_handshakes", .type = CONF_INT,
 		.off = AT(max_handshakes), .def = "1024", .min = 1,

@@ -1,9 +1,11 @@
 /*
- * What a server and its clients agree on: versions, ciphers, groups,
- * signatures, protocols.  [listener] says it; a policy is the SSL_CTX that
- * a process makes of it, kept across generations while nothing of it
- * changes.  Certificates are no part of it: they are chosen for each
- * handshake.  Builder; workers.
+ * Policies: all that decides how a handshake goes, which is terms
+ * (tls/terms.h) and the protocols of a listener.  A policy is the SSL_CTX
+ * that a process makes of them, kept across generations while nothing of
+ * it changes.  The client's first message says which it is, by its name,
+ * before anything else is decided; a session of one is none in another.
+ * Certificates are no part of it: they are chosen for each handshake.
+ * Workers.
  */
 #ifndef SL_TLS_POLICY_H
 #define SL_TLS_POLICY_H
@@ -12,55 +14,76 @@
 
 #include "conf/conf.h"
 #include "tls/cert.h"
+#include "tls/hello.h"
+#include "tls/terms.h"
 
 enum tls_mode { TLS_OFF, TLS_ON, TLS_DEV };
 
 #define TLS_ALPN_MAX	64
-#define TLS_NAME_BYTES	255	/* of a host (RFC 1035) */
-#define TLS_POLICY_DIGEST 32
+#define TLS_NAME_BYTES	TLS_NAME_MAX
 
-/* keys tls and tls.* of [listener] */
+/* keys tls and tls.* of [listener] that are no terms */
 struct tls_policy_conf {
 	int			 mode;		/* enum tls_mode */
-	struct conf_list	 versions;
-	struct conf_list	 ciphers;
-	struct conf_list	 suites;
-	struct conf_list	 groups;
-	struct conf_list	 signatures;
+	struct str		 terms;		/* tls_policy; "": its own */
 	int64_t			 max_handshakes; /* of a worker */
 	uint64_t		 handshake_ms;
 };
 extern const struct conf_group tls_policy_group;
 
-/* whom a handshake asks; of whoever drives it, as long as it lasts */
-struct tls_hand {
+/* The terms of a [listener], be they its own or those it names. */
+const struct tls_terms *tls_policy_terms(const struct conf *,
+    const struct conf_obj *);
+
+struct tls_policy;
+struct tls_hand;
+
+/* what handshakes of a process ask now; of whoever drives them */
+struct tls_ask {
 	const struct conf	*conf;	/* the generation of now */
 	struct tls_store	*store;	/* its certificates */
+	struct tls_seeds	*seeds;	/* of tickets */
+	/* The policy for a name ("": none); NULL: that which began. */
+	struct tls_policy	*(*choose)(const struct tls_hand *,
+				    struct str name);
+	void			*ctx;	/* of choose */
+};
+
+/* a handshake; of whoever drives it, as long as it lasts */
+struct tls_hand {
+	const struct tls_ask	*ask;	/* ref */
+	const void		*where;	/* of ask->choose */
+	struct tls_policy	*policy; /* ref, counted: of the name */
+	uint32_t		 name:31; /* hash of it; 0: none */
+	uint32_t		 heard:1; /* the first message was */
 	enum fail		 why;	/* set when it is refused here */
 };
 
-struct tls_policy;
-
 /*
  * Makes one; alpn: protocols in order of preference as on the wire (RFC
- * 7301); secret: TICKET_SECRET bytes that tickets are sealed with, or NULL:
- * nobody else takes them.  NULL: OpenSSL does not know a word, see *e.
+ * 7301).  -1: OpenSSL does not know a word, which *e names.
  */
-struct tls_policy *tls_policy_new(const struct tls_policy_conf *,
-    struct str alpn, const uint8_t *secret, struct err *);
+struct tls_policy *tls_policy_new(const struct tls_terms *,
+    struct str alpn, struct err *);
 struct tls_policy *tls_policy_ref(struct tls_policy *);
 void tls_policy_unref(struct tls_policy **);
 
-/* Two configurations with the same digest are the same policy. */
-void tls_policy_digest(const struct tls_policy_conf *, struct str alpn,
-    uint8_t digest[TLS_POLICY_DIGEST]);
-/* Is it that policy? */
-bool tls_policy_is(const struct tls_policy *,
-    const uint8_t digest[TLS_POLICY_DIGEST]);
+/* Terms and protocols with the same digest are the same policy. */
+void tls_policy_digest(const struct tls_terms *, struct str alpn,
+    struct tls_digest *);
+bool tls_policy_is(const struct tls_policy *, const struct tls_digest *);
 
-/* A connection that is to accept; hand must last until tls_policy_done. */
+/*
+ * A connection that is to accept, of this policy unless its name has
+ * another.  hand must last until tls_policy_done, or until the connection
+ * is freed; tls_policy_end then lets go of what it holds.
+ */
 SSL *tls_policy_begin(struct tls_policy *, struct tls_hand *);
 void tls_policy_done(SSL *);
+void tls_policy_end(struct tls_hand *);
+
+/* Is this the policy that a connection was accepted by? */
+bool tls_policy_made(const SSL *, const struct tls_digest *);
 
 /*
  * The name asked for as the index has it: lower case, without the final

@@ -23,6 +23,10 @@ def make_key(kind="ec"):
 def _san(names):
     out = []
     for name in names:
+        if "://" in name or "@" in name:
+            out.append(x509.UniformResourceIdentifier(name)
+                       if "://" in name else x509.RFC822Name(name))
+            continue
         try:
             out.append(x509.IPAddress(ipaddress.ip_address(name)))
         except ValueError:
@@ -34,9 +38,11 @@ class Cert:
     """A certificate with its key; by another Cert, or by itself."""
 
     def __init__(self, *names, by=None, kind="ec", key=None, days=90,
-                 since=-1, ca=False):
+                 since=-1, ca=False, seconds=None):
         self.key = key or make_key(kind)
         now = datetime.datetime.now(datetime.timezone.utc)
+        until = now + days * DAY if seconds is None else \
+            now + datetime.timedelta(seconds=seconds)
         subject = x509.Name([x509.NameAttribute(
             NameOID.COMMON_NAME, (names or ("test",))[0][:64])])
         b = x509.CertificateBuilder() \
@@ -45,7 +51,7 @@ class Cert:
             .public_key(self.key.public_key()) \
             .serial_number(x509.random_serial_number()) \
             .not_valid_before(now + since * DAY) \
-            .not_valid_after(now + days * DAY) \
+            .not_valid_after(until) \
             .add_extension(x509.BasicConstraints(ca, None), True)
         if names and not ca:
             b = b.add_extension(_san(names), False)
@@ -58,6 +64,12 @@ class Cert:
     @property
     def pem(self):
         return self.x.public_bytes(PEM)
+
+    @property
+    def ended(self):
+        # what the kernel tells in whole seconds lags by a tick
+        return self.x.not_valid_after < datetime.datetime.utcnow() - \
+            datetime.timedelta(milliseconds=100)
 
     @property
     def chain(self):
@@ -84,6 +96,20 @@ class Cert:
         crt = put(directory, f"{name}.crt", self.chain)
         return crt, put(directory, f"{name}.key",
                         self.key_pem(password, old))
+
+
+def crl(ca, *revoked, days=30):
+    """PEM of a list that `ca` signed, with the certificates in it."""
+    now = datetime.datetime.now(datetime.timezone.utc)
+    b = x509.CertificateRevocationListBuilder() \
+        .issuer_name(ca.x.subject) \
+        .last_update(now - 60 * DAY).next_update(now + days * DAY)
+    for c in revoked:
+        b = b.add_revoked_certificate(
+            x509.RevokedCertificateBuilder()
+            .serial_number(c.x.serial_number)
+            .revocation_date(now - DAY).build())
+    return b.sign(ca.key, hashes.SHA256()).public_bytes(PEM)
 
 
 def put(directory, name, data):

@@ -10,9 +10,9 @@ from lib.fail_env import ONE, case, proxied
 LINE = "info"           # the level of their lines
 
 
-def start(env, more="", top=ONE, faults=""):
+def start(env, more="", top=ONE, faults="", ca=False):
     """A gateway with TLS before the server of all."""
-    leaf = Cert("localhost")
+    leaf = Cert("localhost", ca=ca)
     files = {"../a.crt": leaf.chain, "../a.key": leaf.key_pem()}
     env.start(proxied(env.main.app.addr, top=top + f"tls = on\n{more}\n"
                       "[cert a]\ncert = @dir@/a.crt\nkey = @dir@/a.key\n"),
@@ -108,3 +108,49 @@ def tls_failed(env):
     return shake(env)
 
 
+ASKS = "tls.client = {}\ntls.client_ca = @dir@/a.crt"
+
+
+def pki(env):
+    """An authority of clients, and a context with one that is no more."""
+    late = Cert("late", since=-9, days=-1)
+    c = tls.context()
+    c.load_cert_chain(*late.write(env.gate.dir, "late"))
+    return c
+
+
+def routed(env, words, ctx=None, name="localhost"):
+    """The answer of a route with these words, at /asks."""
+    start(env, ASKS.format("optional") + "\n[route asks]\npath = /asks\n"
+          f"respond = 200 in\n{words}", ca=True)
+    if callable(ctx):
+        ctx = ctx(env)
+    return tls.get(env.gate.port, "/asks", ctx, name), None
+
+
+@case
+def tls_client_missing(env):
+    start(env, ASKS.format("required"), ca=True)
+    return shake(env)
+
+
+@case
+def tls_client_refused(env):
+    start(env, ASKS.format("required"), ca=True)
+    return shake(env, pki(env))
+
+
+@case
+def client_cert_missing(env):
+    return routed(env, "client_cert = required")
+
+
+@case
+def client_cert_refused(env):
+    return routed(env, "client_cert = required", pki)
+
+
+@case
+def misdirected_request(env):
+    return routed(env, "host = localhost\ntls_policy = other\n[tls other]\n"
+                  "tls.versions = 1.3", name="b.example")

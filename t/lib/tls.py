@@ -1,5 +1,6 @@
 """Clients that speak TLS."""
 import ssl
+import subprocess
 
 from lib import http, net
 
@@ -79,3 +80,20 @@ def get(addr, target="/", ctx=None, name="localhost", **kw):
     """One request on a connection of its own."""
     with Client(addr, ctx, name) as c:
         return c.get(target, **kw)
+
+
+def connect_plain(addr):
+    """Only the socket, for what is not TLS."""
+    s = net.connect(addr)
+    s.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    return s
+
+
+def s_client(addr, ca, *args, ask=b"GET / HTTP/1.0\r\n\r\n", wait=30):
+    """What openssl s_client says, of a handshake and one request."""
+    done = subprocess.run(
+        ["openssl", "s_client", "-connect", f"127.0.0.1:{addr}",
+         "-CAfile", ca, "-ign_eof", *args], input=ask,
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=wait,
+        check=False)
+    return done.stdout.decode("latin-1")

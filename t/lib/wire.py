@@ -50,6 +50,23 @@ def gateway(conf, files=None, env=None, may_die=False):
 
 
 @contextlib.contextmanager
+def gateway_of(make):
+    """The same, of what make(its directory) returns: `files`, conf."""
+    top = tempfile.mkdtemp(prefix="sl-", dir="/tmp")
+    os.chmod(top, 0o755)
+    s = proc.Sluice(top)
+    try:
+        s.files, text = make(top)
+        s.start(text)
+        yield s
+        s.stop()
+        s.check_broken()
+    finally:
+        s.close()
+        shutil.rmtree(top, ignore_errors=True)
+
+
+@contextlib.contextmanager
 def with_app(conf, **kw):
     """A gateway before a scripted server, its `app`.
 

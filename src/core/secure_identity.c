@@ -1,0 +1,353 @@
+/*
+ * Identity of clients.  Workers.
+ *
+ * Nothing is kept: OpenSSL has the certificate in the session, resumed or
+ * not, with the verdict of the handshake that looked at it.  What goes
+ * into texts is escaped, so that no name can forge another, or a line.
+ */
+#include "core/secure_identity.h"
+
+#include <openssl/x509v3.h>
+
+#include <arpa/inet.h>
+
+#include "base/must.h"
+#include "core/route.h"
+#include "core/secure.h"
+#include "core/secure_host.h"
+#include "tls/hello.h"
+
+static SSL *
+ssl_of(const struct exchange *x)
+{
+	return x->conn == NULL || !x->conn->io.open ? NULL :
+	    tls_ssl(&x->conn->io);
+}
+
+/* --- names of a certificate --- */
+
+/* one name, with the word for its type */
+struct san {
+	struct str	type;
+	struct str	text;
+	char		buf[INET6_ADDRSTRLEN];
+};
+
+static bool
+read_ip(const ASN1_OCTET_STRING *ip, struct san *s)
+{
+	int	n = ASN1_STRING_length(ip);
+
+	if (n != 4 && n != 16)
+		return false;
+	(void)inet_ntop(n == 4 ? AF_INET : AF_INET6,
+	    ASN1_STRING_get0_data(ip), s->buf, sizeof(s->buf));
+	s->text = str_from(s->buf);
+	return true;
+}
+
+/* False: a type that nobody asks for. */
+static bool
+read_san(const GENERAL_NAME *g, struct san *s)
+{
+	int			 type;
+	const ASN1_STRING	*v = GENERAL_NAME_get0_value(g, &type);
+
+	switch (type) {
+	case GEN_DNS:
+		s->type = STR("DNS");
+		break;
+	case GEN_URI:
+		s->type = STR("URI");
+		break;
+	case GEN_EMAIL:
+		s->type = STR("email");
+		break;
+	case GEN_IPADD:
+		s->type = STR("IP");
+		return read_ip(v, s);
+	default:
+		return false;
+	}
+	s->text = str_make((const char *)ASN1_STRING_get0_data(v),
+	    (size_t)ASN1_STRING_length(v));
+	return true;
+}
+
+static char
+fold(char c, bool dns)
+{
+	return dns && c >= 'A' && c <= 'Z' ? (char)(c | 0x20) : c;
+}
+
+/* An asterisk is any text, of a host's name one without dots. */
+static bool
+fits_text(struct str pat, struct str s, bool dns)
+{
+	size_t	i = 0, k = 0, star = SIZE_MAX, back = 0;
+
+	while (k < s.n) {
+		if (i < pat.n && pat.p[i] == '*') {
+			star = i++;
+			back = k;
+		} else if (i < pat.n && fold(pat.p[i], dns) ==
+		    fold(s.p[k], dns)) {
+			i++;
+			k++;
+		} else if (star != SIZE_MAX && !(dns &&
+		    s.p[back] == '.')) {
+			i = star + 1;
+			k = ++back;
+		} else {
+			return false;
+		}
+	}
+	while (i < pat.n && pat.p[i] == '*')
+		i++;
+	return i == pat.n;
+}
+
+static bool
+fits(struct str want, const struct san *s)
+{
+	ptrdiff_t	at = str_find(want, ':', 0);
+
+	return at >= 0 && str_eq_fold(str_sub(want, 0, (size_t)at),
+	    s->type) && fits_text(str_sub(want, (size_t)at + 1, want.n),
+	    s->text, str_eq(s->type, STR("DNS")));
+}
+
+static bool
+has_san(X509 *x, const struct conf_list *want)
+{
+	GENERAL_NAMES	*all = X509_get_ext_d2i(x, NID_subject_alt_name,
+	    NULL, NULL);
+	struct san	 s;
+	bool		 found = false;
+
+	for (int i = 0; i < sk_GENERAL_NAME_num(all) && !found; i++) {
+		if (!read_san(sk_GENERAL_NAME_value(all, i), &s))
+			continue;
+		for (size_t k = 0; k < want->n && !found; k++)
+			found = fits(want->v[k], &s);
+	}
+	GENERAL_NAMES_free(all);
+	return found;
+}
+
+/* --- texts --- */
+
+static bool
+is_plain(char c)
+{
+	return c > ' ' && c < 0x7f && c != ',' && c != '%' && c != '"';
+}
+
+/* "DNS:a.example, URI:x": what would end a name is %XX. */
+static void
+put_sans(struct text *t, X509 *x)
+{
+	GENERAL_NAMES	*all = X509_get_ext_d2i(x, NID_subject_alt_name,
+	    NULL, NULL);
+	struct san	 s;
+
+	for (int i = 0; i < sk_GENERAL_NAME_num(all); i++) {
+		if (!read_san(sk_GENERAL_NAME_value(all, i), &s))
+			continue;
+		text_fmt(t, "%s%.*s:", t->n > 0 ? ", " : "",
+		    STR_FMT(s.type));
+		for (size_t k = 0; k < s.text.n; k++)
+			if (is_plain(s.text.p[k]))
+				text_c(t, s.text.p[k]);
+			else
+				text_fmt(t, "%%%02X",
+				    (unsigned char)s.text.p[k]);
+	}
+	GENERAL_NAMES_free(all);
+}
+
+/* RFC 2253, all that is not ASCII or a control escaped. */
+static void
+put_name(struct text *t, const X509_NAME *name)
+{
+	BIO	*b = BIO_new(BIO_s_mem());
+	char	*p = NULL;
+	long	 n;
+
+	must(b != NULL);
+	X509_NAME_print_ex(b, name, 0, XN_FLAG_RFC2253);
+	n = BIO_get_mem_data(b, &p);
+	if (n > 0)
+		text_add(t, str_make(p, (size_t)n));
+	BIO_free(b);
+}
+
+static void
+put_hex(struct text *t, const unsigned char *p, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		text_fmt(t, "%02x", p[i]);
+}
+
+static void
+put_print(struct text *t, const X509 *x)
+{
+	unsigned char	md[EVP_MAX_MD_SIZE];
+	unsigned	n = 0;
+
+	must(X509_digest(x, EVP_sha256(), md, &n) == 1);
+	put_hex(t, md, n);
+}
+
+static void
+put_verify(struct text *t, const SSL *ssl, const X509 *x)
+{
+	long	rc = x == NULL ? X509_V_OK : SSL_get_verify_result(ssl);
+
+	if (x == NULL)
+		text_add(t, STR("NONE"));
+	else if (rc == X509_V_OK)
+		text_add(t, STR("SUCCESS"));
+	else
+		text_fmt(t, "FAILED: %s", X509_verify_cert_error_string(rc));
+}
+
+static void
+put_what(struct text *t, X509 *x, enum identity what)
+{
+	const ASN1_INTEGER	*no;
+
+	switch (what) {
+	case IDENTITY_SUBJECT:
+		put_name(t, X509_get_subject_name(x));
+		break;
+	case IDENTITY_ISSUER:
+		put_name(t, X509_get_issuer_name(x));
+		break;
+	case IDENTITY_SAN:
+		put_sans(t, x);
+		break;
+	case IDENTITY_SERIAL:
+		no = X509_get0_serialNumber(x);
+		put_hex(t, ASN1_STRING_get0_data(no),
+		    (size_t)ASN1_STRING_length(no));
+		break;
+	default:
+		put_print(t, x);
+		break;
+	}
+}
+
+struct str
+identity_get(struct exchange *x, enum identity what)
+{
+	SSL		*ssl = ssl_of(x);
+	X509		*cert = ssl == NULL ? NULL :
+	    SSL_get0_peer_certificate(ssl);
+	struct text	 t;
+	struct str	 s;
+
+	text_init(&t);
+	if (what == IDENTITY_VERIFY)
+		put_verify(&t, ssl, cert);
+	else if (cert != NULL && SSL_get_verify_result(ssl) == X509_V_OK)
+		put_what(&t, cert, what);
+	s = arena_dup(x->arena, text_str(&t));
+	text_fini(&t);
+	return s;
+}
+
+/* --- may the request come by this connection? --- */
+
+static const struct listener_conf *
+listener_of(const struct exchange *x)
+{
+	return x->conn == NULL || x->gen == NULL ? NULL :
+	    conf_find(x->gen->conf, &listener_section,
+	    x->conn->listener->name);
+}
+
+enum fail
+identity_host(const struct exchange *x)
+{
+	const struct listener_conf	*l;
+	const struct tls_terms		*a, *b;
+	const SSL			*ssl = ssl_of(x);
+	char				 buf[TLS_NAME_MAX];
+
+	if (ssl == NULL || x->gen == NULL ||
+	    !secure_host_any(x->gen->conf))
+		return FAIL_NONE;
+	l = listener_of(x);
+	if (l == NULL)
+		return FAIL_NONE;
+	a = secure_host_terms(x->gen->conf, l, tls_hello_fold(tls_sni(ssl),
+	    buf));
+	b = secure_host_terms(x->gen->conf, l, x->host);
+	return a == b || memcmp(&a->digest, &b->digest, sizeof(a->digest)) ==
+	    0 ? FAIL_NONE : FAIL_MISDIRECTED_REQUEST;
+}
+
+/*
+ * By terms that hold no more a client may have shown what would not do
+ * now.
+ */
+static bool
+is_current(const struct exchange *x, const SSL *ssl)
+{
+	const struct listener_conf	*l = listener_of(x);
+	struct tls_digest		 now;
+
+	if (l == NULL)
+		return false;
+	secure_digest(l, secure_host_terms(x->gen->conf, l, x->host), &now);
+	return tls_policy_made(ssl, &now);
+}
+
+static bool
+has_print(const X509 *x, const struct conf_list *want)
+{
+	struct text	t;
+	bool		found = false;
+
+	text_init(&t);
+	put_print(&t, x);
+	for (size_t i = 0; i < want->n && !found; i++)
+		found = str_eq(want->v[i], text_str(&t));
+	text_fini(&t);
+	return found;
+}
+
+static enum fail
+refuse(struct str *cause, const char *why)
+{
+	*cause = str_from(why);
+	return FAIL_CLIENT_CERT_REFUSED;
+}
+
+enum fail
+identity_check(struct exchange *x, struct str *cause)
+{
+	const struct secure_route	*r = conf_part(&x->route->obj,
+	    &secure_route_group);
+	const SSL			*ssl = ssl_of(x);
+	X509				*cert;
+	long				 rc;
+
+	*cause = STR("");
+	if (r->cert == 0 && r->sans.n == 0 && r->prints.n == 0)
+		return FAIL_NONE;
+	cert = ssl == NULL ? NULL : SSL_get0_peer_certificate(ssl);
+	if (ssl != NULL && !is_current(x, ssl))
+		return FAIL_MISDIRECTED_REQUEST;
+	if (cert == NULL)
+		return FAIL_CLIENT_CERT_MISSING;
+	rc = SSL_get_verify_result(ssl);
+	if (rc != X509_V_OK)
+		return refuse(cause, X509_verify_cert_error_string(rc));
+	if (r->sans.n > 0 && !has_san(cert, &r->sans))
+		return refuse(cause, "no name of it is one of client_san");
+	if (r->prints.n > 0 && !has_print(cert, &r->prints))
+		return refuse(cause, "it is none of client_fingerprint");
+	return FAIL_NONE;
+}

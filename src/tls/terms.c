@@ -1,0 +1,268 @@
+/*
+ * Terms of handshakes.  The builder reads and checks them; workers bring
+ * them to OpenSSL.
+ *
+ * The defaults are Mozilla's intermediate ones without DHE: TLS 1.2 and
+ * 1.3, forward secrecy and AEAD only, the client's order of ciphers, for it
+ * knows what its processor is good at.  One ticket is sent, not two: a
+ * client that opens several connections at once asks for more by its own
+ * handshakes.
+ */
+#include "tls/terms.h"
+
+#include <openssl/err.h>
+#include <openssl/evp.h>
+
+#include "base/must.h"
+#include "base/text.h"
+#include "conf/load.h"
+
+#define AT(member)	offsetof(struct tls_terms, member)
+
+/* --- OpenSSL --- */
+
+static int
+set_groups(SSL_CTX *ctx, const char *list)
+{
+	return (int)SSL_CTX_set1_groups_list(ctx, list);
+}
+
+static int
+set_signatures(SSL_CTX *ctx, const char *list)
+{
+	return (int)SSL_CTX_set1_sigalgs_list(ctx, list);
+}
+
+static void
+set_versions(SSL_CTX *ctx, const struct conf_list *l)
+{
+	bool	has[2] = { false, false };
+
+	for (size_t i = 0; i < l->n; i++)
+		has[str_eq(l->v[i], STR("1.3"))] = true;
+	SSL_CTX_set_min_proto_version(ctx, has[0] ? TLS1_2_VERSION :
+	    TLS1_3_VERSION);
+	SSL_CTX_set_max_proto_version(ctx, has[1] ? TLS1_3_VERSION :
+	    TLS1_2_VERSION);
+}
+
+/* keys that are lists of OpenSSL's words */
+static const struct words {
+	const char	*key;
+	size_t		 off;
+	int		(*set)(SSL_CTX *, const char *);
+} words[] = {
+	{ "tls.ciphers", AT(ciphers), SSL_CTX_set_cipher_list },
+	{ "tls.ciphersuites", AT(suites), SSL_CTX_set_ciphersuites },
+	{ "tls.groups", AT(groups), set_groups },
+	{ "tls.signatures", AT(signatures), set_signatures }
+};
+#define NWORDS	(sizeof(words) / sizeof(words[0]))
+
+static const struct conf_list *
+list_of(const struct tls_terms *c, const struct words *w)
+{
+	return (const void *)((const char *)c + w->off);
+}
+
+/* OpenSSL takes a list as one text with colons between. */
+static bool
+set_list(SSL_CTX *ctx, const struct conf_list *l,
+    int (*set)(SSL_CTX *, const char *))
+{
+	struct text	t;
+	bool		good;
+
+	if (l->n == 0)
+		return true;
+	text_init(&t);
+	for (size_t i = 0; i < l->n; i++) {
+		text_add(&t, i > 0 ? STR(":") : STR(""));
+		text_add(&t, l->v[i]);
+	}
+	text_c(&t, '\0');
+	good = set(ctx, t.p) == 1;
+	ERR_clear_error();
+	text_fini(&t);
+	return good;
+}
+
+const char *
+tls_terms_set(SSL_CTX *ctx, const struct tls_terms *t)
+{
+	set_versions(ctx, &t->versions);
+	SSL_CTX_set_session_cache_mode(ctx, SSL_SESS_CACHE_OFF);
+	SSL_CTX_set_num_tickets(ctx, 1);
+	SSL_CTX_set_options(ctx, SSL_OP_NO_COMPRESSION |
+	    SSL_OP_NO_RENEGOTIATION);
+	for (size_t i = 0; i < NWORDS; i++)
+		if (!set_list(ctx, list_of(t, &words[i]), words[i].set))
+			return words[i].key;
+	return NULL;
+}
+
+/* --- the digest --- */
+
+/* With its length in front, so that no two lists look alike. */
+static void
+add_text(EVP_MD_CTX *md, struct str s)
+{
+	uint64_t	n = s.n;
+
+	must(EVP_DigestUpdate(md, &n, sizeof(n)) == 1 &&
+	    (s.n == 0 || EVP_DigestUpdate(md, s.p, s.n) == 1));
+}
+
+static void
+add_texts(EVP_MD_CTX *md, const struct str *v, size_t n)
+{
+	must(EVP_DigestUpdate(md, &n, sizeof(n)) == 1);
+	for (size_t i = 0; i < n; i++)
+		add_text(md, v[i]);
+}
+
+static void
+set_digest(struct tls_terms *t)
+{
+	EVP_MD_CTX	*md = EVP_MD_CTX_new();
+	int64_t		 client[2] = { t->client, t->depth };
+
+	must(md != NULL && EVP_DigestInit_ex(md, EVP_sha256(), NULL) == 1);
+	add_texts(md, t->versions.v, t->versions.n);
+	for (size_t i = 0; i < NWORDS; i++)
+		add_texts(md, list_of(t, &words[i])->v,
+		    list_of(t, &words[i])->n);
+	must(EVP_DigestUpdate(md, client, sizeof(client)) == 1);
+	add_texts(md, t->cas.v, t->cas.n);
+	add_texts(md, t->crls.v, t->crls.n);
+	must(EVP_DigestFinal_ex(md, t->digest.v, NULL) == 1);
+	EVP_MD_CTX_free(md);
+}
+
+/* --- configuration --- */
+
+static int
+fail_word(struct conf_load *load, const struct conf_obj *obj,
+    const char *key)
+{
+	const struct conf_item	*it = conf_item(load, obj, key);
+
+	diag_at(conf_load_diags(load), DIAG_TLS_WORD,
+	    it != NULL ? &it->vspan : NULL, obj, key,
+	    "OpenSSL does not know all of these");
+	return -1;
+}
+
+/* Whether it can be made at all is known at once, not at a handshake. */
+static int
+link_terms(struct conf_load *load, struct conf_obj *obj, void *part)
+{
+	struct tls_terms	*t = part;
+	const char		*bad;
+	SSL_CTX			*ctx = SSL_CTX_new(TLS_server_method());
+	int			 rc;
+
+	must(ctx != NULL);
+	bad = tls_terms_set(ctx, t);
+	SSL_CTX_free(ctx);
+	rc = bad == NULL ? 0 : fail_word(load, obj, bad);
+	if (tls_terms_read(load, obj, t) == -1)
+		rc = -1;
+	set_digest(t);
+	return rc;
+}
+
+#define CIPHERS								\
+	"ECDHE-ECDSA-AES128-GCM-SHA256 ECDHE-RSA-AES128-GCM-SHA256 "	\
+	"ECDHE-ECDSA-AES256-GCM-SHA384 ECDHE-RSA-AES256-GCM-SHA384 "	\
+	"ECDHE-ECDSA-CHACHA20-POLY1305 ECDHE-RSA-CHACHA20-POLY1305"
+#define SUITES								\
+	"TLS_AES_128_GCM_SHA256 TLS_AES_256_GCM_SHA384 "		\
+	"TLS_CHACHA20_POLY1305_SHA256"
+#define SIGNATURES							\
+	"ecdsa_secp256r1_sha256 ecdsa_secp384r1_sha384 "		\
+	"ecdsa_secp521r1_sha512 ed25519 rsa_pss_rsae_sha256 "		\
+	"rsa_pss_rsae_sha384 rsa_pss_rsae_sha512 rsa_pkcs1_sha256 "	\
+	"rsa_pkcs1_sha384 rsa_pkcs1_sha512"
+
+static const struct conf_row rows[] = {
+	{
+		.key = "tls.versions", .type = CONF_LIST,
+		.off = AT(versions), .def = "1.2 1.3",
+		.choices = "1.2|1.3", .example = "1.3",
+		.text = "Versions of TLS that are spoken."
+	}, {
+		.key = "tls.ciphers", .type = CONF_LIST, .off = AT(ciphers),
+		.def = CIPHERS, .example = "ECDHE-ECDSA-AES128-GCM-SHA256",
+		.text = "Ciphers of TLS 1.2, by the names that OpenSSL has "
+		    "for them; the client's order holds."
+	}, {
+		.key = "tls.ciphersuites", .type = CONF_LIST,
+		.off = AT(suites), .def = SUITES,
+		.example = "TLS_AES_128_GCM_SHA256",
+		.text = "Ciphers of TLS 1.3; the client's order holds."
+	}, {
+		.key = "tls.groups", .type = CONF_LIST, .off = AT(groups),
+		.def = "X25519 P-256 P-384", .example = "X25519 P-256",
+		.text = "Groups for the exchange of keys, the best first."
+	}, {
+		.key = "tls.signatures", .type = CONF_LIST,
+		.off = AT(signatures), .def = SIGNATURES,
+		.example = "ecdsa_secp256r1_sha256 rsa_pss_rsae_sha256",
+		.text = "Algorithms by which a handshake may be signed."
+	}, {
+		.key = "tls.client", .type = CONF_ENUM, .off = AT(client),
+		.def = "off", .choices = "off|optional|required",
+		.example = "required",
+		.text = "Whether clients are asked for a certificate.  "
+		    "required: without one that is signed by tls.client_ca "
+		    "there is no connection.  optional: there is one, and "
+		    "routes with client_cert, client_san or "
+		    "client_fingerprint answer 403."
+	}, {
+		.key = "tls.client_ca", .type = CONF_PATH, .off = AT(ca_file),
+		.min = 1, .max = 1024, .example = "/etc/sluice/clients.crt",
+		.text = "File with the authorities, in PEM, that sign the "
+		    "certificates of clients; their names are told to "
+		    "clients.  It is read at each reload."
+	}, {
+		.key = "tls.client_crl", .type = CONF_PATH,
+		.off = AT(crl_file), .min = 1, .max = 1024,
+		.example = "/etc/sluice/clients.crl",
+		.text = "File with lists of revoked certificates, in PEM, "
+		    "one of each authority: without one, or with one that "
+		    "has expired, what the authority signed is refused.  "
+		    "It is read at each reload, and so is a new one."
+	}, {
+		.key = "tls.client_depth", .type = CONF_INT, .off = AT(depth),
+		.def = "2", .min = 0, .max = 10, .example = "1",
+		.text = "How many certificates may stand between that of a "
+		    "client and one of tls.client_ca."
+	},
+	{ .key = NULL }
+};
+
+const struct conf_group tls_terms_group = {
+	"tls_terms", rows, sizeof(struct tls_terms), link_terms
+};
+
+/* --- [tls NAME] --- */
+
+struct tls_named {
+	struct conf_obj	obj;
+};
+
+static const struct conf_row named_rows[] = { { .key = NULL } };
+
+static const struct conf_group named_group = {
+	"tls_named", named_rows, sizeof(struct tls_named), NULL
+};
+static const struct conf_group *const groups[] = {
+	&named_group, &tls_terms_group, NULL
+};
+
+const struct conf_section tls_section = {
+	.type = "tls", .named = true, .groups = groups,
+	.text = "Terms of TLS under a name, for listeners and for routes "
+	    "whose hosts have other terms than the listener (tls_policy)."
+};

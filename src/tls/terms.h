@@ -1,0 +1,57 @@
+/*
+ * The terms of a handshake: versions, ciphers, groups, signatures, and
+ * whether clients show certificates.  [listener] has them, or names a [tls
+ * NAME] that has; routes may name one for their hosts.  Builder; workers
+ * make policies of them (tls/policy.h).
+ */
+#ifndef SL_TLS_TERMS_H
+#define SL_TLS_TERMS_H
+
+#include <openssl/ssl.h>
+
+#include "conf/conf.h"
+#include "tls/ticket.h"
+
+enum tls_client { TLS_CLIENT_OFF, TLS_CLIENT_OPTIONAL, TLS_CLIENT_REQUIRED };
+
+/* DER of several, of the generation */
+struct tls_ders {
+	const struct str	*v;
+	size_t			 n;
+};
+
+/* keys tls.* of [tls NAME] and of [listener] */
+struct tls_terms {
+	struct conf_list	 versions;
+	struct conf_list	 ciphers;
+	struct conf_list	 suites;
+	struct conf_list	 groups;
+	struct conf_list	 signatures;
+	int			 client;	/* enum tls_client */
+	struct str		 ca_file;
+	struct str		 crl_file;
+	int64_t			 depth;
+	/* made by link */
+	struct tls_ders		 cas;
+	struct tls_ders		 crls;
+	struct tls_digest	 digest;	/* of all above */
+};
+extern const struct conf_group tls_terms_group;
+extern const struct conf_section tls_section;
+
+/* Brings the words to OpenSSL; NULL, or the key with one it does not know. */
+const char *tls_terms_set(SSL_CTX *, const struct tls_terms *);
+
+/* The same for a connection that had other terms before. */
+void tls_terms_switch(SSL *, const struct tls_terms *);
+
+/* --- terms_client.c --- */
+
+/* Reads files of client certificates; -1 after it told what is wrong. */
+int tls_terms_read(struct conf_load *, const struct conf_obj *,
+    struct tls_terms *);
+
+/* What clients show is checked as the terms say. */
+void tls_terms_verify(SSL_CTX *, const struct tls_terms *);
+
+#endif
