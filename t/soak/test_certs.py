@@ -5,11 +5,12 @@ SOAK_SCALE multiplies their number; the bar of a second is for all of them.
 import hashlib
 import os
 import re
+import resource
 import time
 
-from lib import tls
+from lib import net, tls
 from lib.certs import Cert
-from lib.cmd import KIND, pss
+from lib.cmd import KIND, pss, run
 
 SCALE = float(os.environ.get("SOAK_SCALE", "1"))
 MANY = max(int(10000 * SCALE), 50)
@@ -40,6 +41,16 @@ def started(s):
                           s.stderr())[-1])
 
 
+def check_ms(s):
+    """Processor time of -t, which reads all and uses the same index."""
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    done = run("sluiced", "-t", "-c", s.conf_path)
+    assert done.returncode == 0, done.stderr
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return 1000 * (after.ru_utime + after.ru_stime - before.ru_utime -
+                   before.ru_stime)
+
+
 def ask_all(s, prints):
     ctx = tls.context()
     for name, want in prints.items():
@@ -56,20 +67,26 @@ def test_ten_thousand_certificates(sluice):
         one = Cert(f"h{i}.example", by=ca)
         one.write(f"{s.dir}/all", f"h{i}")
         prints[f"h{i}.example"] = one.fingerprint
-    s.write(CONF)
-    s.start()
+    # every one is looked at: a builder has a minute for that
+    s.start(CONF, ready=False)
+    s.notify.wait("READY", seconds=60 * net.SCALE, pidfd=s.pidfd)
     cold = started(s)
     # files so young may change again within what their times can tell;
     # no event says that they are older
     time.sleep(3)
-    s.reload()
+    s.reload(seconds=60 * net.SCALE)
     s.stop()
+    cpu = min(check_ms(s) for _ in range(3))
     s.start()
     warm = started(s)
-    print(f"{MANY} certificates: start {cold} ms, with an index {warm} ms")
+    print(f"{MANY} certificates: start {cold} ms, with an index {warm} ms; "
+          f"-t takes {cpu:.0f} ms of a processor")
     if KIND == "test":
-        assert warm <= BAR_MS
-        assert SCALE < 0.5 or warm < cold / 2
+        assert cpu <= BAR_MS / 2
+        # what others do here counts as well
+        if os.getloadavg()[0] <= os.cpu_count():
+            assert warm <= BAR_MS
+        assert SCALE < 0.5 or warm < cold
     few = dict(list(prints.items())[:2 * READY])
     ask_all(s, few)
     before = pss(s.workers())
