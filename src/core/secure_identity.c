@@ -328,13 +328,16 @@ refuse(struct str *cause, const char *why)
 enum fail
 identity_check(struct exchange *x, struct str *cause)
 {
-	const struct secure_route	*r = conf_part(&x->route->obj,
-	    &secure_route_group);
+	const struct secure_route	*r;
 	const SSL			*ssl = ssl_of(x);
 	X509				*cert;
 	long				 rc;
 
 	*cause = STR("");
+	/* a route that no file has made has no groups */
+	if (x->route->obj.part == NULL)
+		return FAIL_NONE;
+	r = conf_part(&x->route->obj, &secure_route_group);
 	if (r->cert == 0 && r->sans.n == 0 && r->prints.n == 0)
 		return FAIL_NONE;
 	cert = ssl == NULL ? NULL : SSL_get0_peer_certificate(ssl);

@@ -17,9 +17,12 @@ struct proxy_identity {
 	size_t			 n;
 };
 
+/* NULL: a route that no file has made has no groups. */
 static const struct proxy_identity *
 keys_of(const struct exchange *x)
 {
+	if (x->route == NULL || x->route->obj.part == NULL)
+		return NULL;
 	return conf_part(&x->route->obj, &proxy_identity_group);
 }
 
@@ -47,12 +50,9 @@ is_same(struct str a, struct str b)
 bool
 proxy_identity_drops(const struct exchange *x, const struct hdr *h)
 {
-	const struct proxy_identity	*p;
+	const struct proxy_identity	*p = keys_of(x);
 
-	if (x->route == NULL)
-		return false;
-	p = keys_of(x);
-	for (size_t i = 0; i < p->n; i++)
+	for (size_t i = 0; p != NULL && i < p->n; i++)
 		if (is_same(p->v[i].name, h->name))
 			return true;
 	return false;
@@ -64,7 +64,7 @@ proxy_identity_add(struct exchange *x, struct hdrs *hs)
 	const struct proxy_identity	*p = keys_of(x);
 	struct str			 s;
 
-	for (size_t i = 0; i < p->n; i++) {
+	for (size_t i = 0; p != NULL && i < p->n; i++) {
 		s = template_expand(&p->v[i].value, x, NULL, 0);
 		if (s.n > 0 && hdr_is_value(s))
 			hdr_add_name(x->arena, hs, p->v[i].name, s);

@@ -121,8 +121,8 @@ add_texts(EVP_MD_CTX *md, const struct str *v, size_t n)
 		add_text(md, v[i]);
 }
 
-static void
-set_digest(struct tls_terms *t)
+void
+tls_terms_digest(struct tls_terms *t)
 {
 	EVP_MD_CTX	*md = EVP_MD_CTX_new();
 	int64_t		 client[2] = { t->client, t->depth };
@@ -168,7 +168,7 @@ link_terms(struct conf_load *load, struct conf_obj *obj, void *part)
 	rc = bad == NULL ? 0 : fail_word(load, obj, bad);
 	if (tls_terms_read(load, obj, t) == -1)
 		rc = -1;
-	set_digest(t);
+	tls_terms_digest(t);
 	return rc;
 }
 

@@ -42,8 +42,8 @@ extern const struct conf_section tls_section;
 /* Brings the words to OpenSSL; NULL, or the key with one it does not know. */
 const char *tls_terms_set(SSL_CTX *, const struct tls_terms *);
 
-/* The same for a connection that had other terms before. */
-void tls_terms_switch(SSL *, const struct tls_terms *);
+/* Sets the digest by all other members. */
+void tls_terms_digest(struct tls_terms *);
 
 /* --- terms_client.c --- */
 

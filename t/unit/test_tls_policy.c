@@ -18,25 +18,28 @@ static const int versions[] = { TLS1_2_VERSION, TLS1_3_VERSION };
 
 /* --- digests --- */
 
-static struct tls_policy_conf
-make_conf(void)
+static struct tls_terms
+make_terms(void)
 {
 	static const struct str	list[] = { STR_INIT("a"), STR_INIT("bc") };
 	struct conf_list	l = { list, 2 };
 
-	return (struct tls_policy_conf){ .mode = TLS_ON, .versions = l,
-	    .ciphers = l, .suites = l, .groups = l, .signatures = l };
+	return (struct tls_terms){ .versions = l, .ciphers = l, .suites = l,
+	    .groups = l, .signatures = l, .cas = { list, 2 },
+	    .crls = { list, 2 } };
 }
 
 static bool
-same(const struct tls_policy_conf *a, struct str alpn_a,
-    const struct tls_policy_conf *b, struct str alpn_b)
+same(struct tls_terms a, struct str alpn_a, struct tls_terms b,
+    struct str alpn_b)
 {
-	uint8_t	x[TLS_POLICY_DIGEST], y[TLS_POLICY_DIGEST];
+	struct tls_digest	x, y;
 
-	tls_policy_digest(a, alpn_a, x);
-	tls_policy_digest(b, alpn_b, y);
-	return memcmp(x, y, sizeof(x)) == 0;
+	tls_terms_digest(&a);
+	tls_terms_digest(&b);
+	tls_policy_digest(&a, alpn_a, &x);
+	tls_policy_digest(&b, alpn_b, &y);
+	return memcmp(&x, &y, sizeof(x)) == 0;
 }
 
 START_TEST(test_digest)
@@ -45,15 +48,15 @@ START_TEST(test_digest)
 		{ STR_INIT("ab"), STR_INIT("c") },
 		{ STR_INIT("bc"), STR_INIT("a") }
 	};
-	struct tls_policy_conf	a = make_conf(), b;
+	struct tls_terms	a = make_terms(), b;
 	struct conf_list	*lists[] = { &b.versions, &b.ciphers,
 				    &b.suites, &b.groups, &b.signatures };
 
 	b = a;
-	b.max_handshakes = 7;
-	b.handshake_ms = 7;
-	ck_assert(same(&a, STR("x"), &b, STR("x")));
-	ck_assert(!same(&a, STR("x"), &b, STR("y")));
+	/* where they were read is all the same, what they say is not */
+	b.ca_file = b.crl_file = STR("elsewhere");
+	ck_assert(same(a, STR("x"), b, STR("x")));
+	ck_assert(!same(a, STR("x"), b, STR("y")));
 	for (size_t i = 0; i < 5; i++)
 		for (size_t k = 0; k < 3; k++) {
 			b = a;
@@ -61,14 +64,26 @@ START_TEST(test_digest)
 				lists[i]->v = others[k];
 			else
 				lists[i]->n = 1;
-			ck_assert(!same(&a, STR("x"), &b, STR("x")));
+			ck_assert(!same(a, STR("x"), b, STR("x")));
 		}
+	b = a;
+	b.client = TLS_CLIENT_REQUIRED;
+	ck_assert(!same(a, STR("x"), b, STR("x")));
+	b = a;
+	b.depth = 7;
+	ck_assert(!same(a, STR("x"), b, STR("x")));
+	b = a;
+	b.cas.n = 1;
+	ck_assert(!same(a, STR("x"), b, STR("x")));
+	b = a;
+	b.crls.v = others[0];
+	ck_assert(!same(a, STR("x"), b, STR("x")));
 	/* a word that moves from one list to the next */
 	b = a;
 	b.ciphers.n = 1;
 	b.suites = (struct conf_list){ (const struct str[]){ STR_INIT("bc"),
 	    STR_INIT("a"), STR_INIT("bc") }, 3 };
-	ck_assert(!same(&a, STR("x"), &b, STR("x")));
+	ck_assert(!same(a, STR("x"), b, STR("x")));
 }
 END_TEST
 
@@ -83,6 +98,37 @@ on_session(SSL *ssl, SSL_SESSION *s)
 	SSL_SESSION_free(kept);
 	kept = s;
 	return 1;
+}
+
+static struct ticket_ring	rings[2];
+static unsigned			nring;
+
+static int
+on_key(SSL *ssl, unsigned char *name, unsigned char *iv,
+    EVP_CIPHER_CTX *cipher, EVP_MAC_CTX *mac, int seal)
+{
+	const struct ticket_ring	*r;
+
+	r = SSL_CTX_get_app_data(SSL_get_SSL_CTX(ssl));
+	if (seal)
+		return ticket_seal(r, name, iv, cipher, mac) == 0 ? 1 : -1;
+	return ticket_open(r, name, iv, cipher, mac);
+}
+
+static void
+set_tickets(SSL_CTX *c, const uint8_t *secret, const uint8_t *policy)
+{
+	struct ticket_ring	*r = &rings[nring++];
+	struct tls_seeds	 seeds = { .version = 1, .n = 1,
+				    .len = { 32 } };
+	struct tls_digest	 d;
+
+	memcpy(seeds.v[0], secret, 32);
+	memcpy(d.v, policy, 32);
+	ticket_init(r);
+	ck_assert_int_eq(ticket_fit(r, &seeds, &d), 0);
+	SSL_CTX_set_app_data(c, r);
+	ck_assert_int_eq(SSL_CTX_set_tlsext_ticket_key_evp_cb(c, on_key), 1);
 }
 
 static SSL_CTX *
@@ -108,7 +154,7 @@ make_server(const char *secret, const char *policy, int version)
 	memcpy(bytes[0], secret, strlen(secret));
 	memcpy(bytes[1], policy, strlen(policy));
 	SSL_CTX_set_session_id_context(c, (const uint8_t *)"one", 3);
-	tls_ticket_set(c, bytes[0], bytes[1]);
+	set_tickets(c, bytes[0], bytes[1]);
 	return c;
 }
 
@@ -177,6 +223,8 @@ START_TEST(test_ticket)
 	SSL_CTX_free(client);
 	SSL_CTX_free(first);
 	SSL_CTX_free(other);
+	while (nring > 0)
+		ticket_fini(&rings[--nring]);
 }
 END_TEST
 
@@ -203,6 +251,10 @@ START_TEST(test_blame)
 		    FAIL_TLS_NO_PROTOCOL },
 		{ CODE(SSL_R_TLSV1_ALERT_UNKNOWN_CA), SSL_AD_UNKNOWN_CA,
 		    false, FAIL_TLS_ALERT },
+		{ CODE(SSL_R_PEER_DID_NOT_RETURN_A_CERTIFICATE), -1, false,
+		    FAIL_TLS_CLIENT_MISSING },
+		{ CODE(SSL_R_CERTIFICATE_VERIFY_FAILED), -1, false,
+		    FAIL_TLS_CLIENT_REFUSED },
 		{ CODE(SSL_R_BAD_EXTENSION), -1, false, FAIL_TLS_BAD_HELLO },
 		{ ERR_PACK(ERR_LIB_EVP, 0, 1), -1, false, FAIL_TLS_FAILED }
 	};
