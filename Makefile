@@ -106,8 +106,10 @@ SRCS_TLS = \
 	src/tls/cert_conf.c \
 	src/tls/cert_examine.c \
 	src/tls/cert_file.c \
+	src/tls/cert_index.c \
 	src/tls/cert_names.c \
 	src/tls/cert_read.c \
+	src/tls/cert_state.c \
 	src/tls/pem.c \
 	src/tls/policy.c
 

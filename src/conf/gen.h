@@ -16,7 +16,7 @@
 #include "conf/conf.h"
 
 #define GEN_SLOT_BYTES	(256UL << 20)
-#define GEN_KEYS_BYTES	(4UL << 20)
+#define GEN_KEYS_BYTES	(64UL << 20)
 #define GEN_LIVE	16		/* generations at most in use */
 #define GEN_SLOTS	(4 * GEN_LIVE)	/* so that a slot is not reused soon */
 #define GEN_MAGIC	0x31304e4547434c53ULL	/* "SLCGEN01" */

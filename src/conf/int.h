@@ -83,6 +83,7 @@ struct conf_load {
 	struct vec	 files;		/* struct cfile * */
 	struct map	 ids;		/* cfile.id to struct cfile */
 	struct str	 cwd;		/* "/srv/", for relative paths */
+	struct text	 note[CONF_NSECTION];	/* own */
 	bool		 broken;	/* something could not be read */
 };
 

@@ -24,8 +24,10 @@ add_types(struct conf_load *l)
 
 	l->keytab = keytab_get(l->sections);
 	l->nsect = l->keytab->n;
-	for (i = 0; i < l->nsect; i++)
+	for (i = 0; i < l->nsect; i++) {
 		rows_init(&l->rows[i], &l->keytab->v[i], i);
+		text_init(&l->note[i]);
+	}
 }
 
 struct conf_load *
@@ -53,8 +55,10 @@ conf_load_free(struct conf_load **lp)
 	*lp = NULL;
 	if (l == NULL)
 		return;
-	for (i = 0; i < l->nsect; i++)
+	for (i = 0; i < l->nsect; i++) {
 		rows_fini(&l->rows[i]);
+		text_fini(&l->note[i]);
+	}
 	for (i = 0; i < l->files.n; i++)
 		vec_fini(&(*(struct cfile **)vec_at(&l->files, i))->includes);
 	vec_fini(&l->files);
@@ -460,4 +464,10 @@ conf_set_data(struct conf_load *l, const struct conf_section *sec,
     void *data)
 {
 	l->conf->data[rows_of(l, sec)->index] = data;
+}
+
+struct text *
+conf_load_note(struct conf_load *l, const struct conf_section *sec)
+{
+	return &l->note[rows_of(l, sec)->index];
 }

@@ -12,6 +12,7 @@
 
 #include "base/arena.h"
 #include "base/err.h"
+#include "base/text.h"
 #include "conf/conf.h"
 #include "conf/diag.h"
 
@@ -139,6 +140,11 @@ void *conf_lend(struct conf_load *, const struct conf_obj *from,
  */
 const struct conf_item *conf_guest(struct conf_load *,
     const struct conf_obj *, size_t *at);
+/*
+ * A text of the section's own that lives as long as the load, empty at
+ * first: what its done() learnt beside what the generation has.
+ */
+struct text *conf_load_note(struct conf_load *, const struct conf_section *);
 /* Sets the object's section data. */
 void conf_set_data(struct conf_load *, const struct conf_section *, void *);
 /* A path as the file meant it: relative ones start at that file's folder. */

@@ -161,7 +161,10 @@ prepare(struct serve *s, const struct conf *c, struct err *e)
 	x = make(s);
 	tls_store_free(&x->next);
 	x->next = tls_store_new(c, e);
-	return x->next == NULL ? -1 : 0;
+	if (x->next == NULL)
+		return -1;
+	tls_store_follow(x->next, x->store);
+	return 0;
 }
 
 static void

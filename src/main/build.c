@@ -25,6 +25,7 @@
 #include "main/budget.h"
 #include "main/reach.h"
 #include "os/fault.h"
+#include "tls/cert.h"
 
 #define BUILD_MS	60000
 
@@ -136,6 +137,25 @@ write_plan(struct master *m, struct conf_load *cl, const struct conf *conf)
 	return fd;
 }
 
+/* At the first start the folder is not there yet. */
+static void
+keep_certs(struct conf_load *cl, const struct conf *conf)
+{
+	const struct settings *s = settings_get(conf);
+	struct priv_user user;
+	char dir[256];
+	struct err e;
+
+	if (tls_certs(conf)->n == 0 ||
+	    str_to_c(s->state_dir, dir, sizeof(dir)) < 0 ||
+	    reach_user(s, &user, &e) < 0)
+		return;
+	if (priv_make_dir(dir, &user, 0750, &e) < 0 ||
+	    tls_certs_keep(cl, s->state_dir, &e) < 0)
+		diag_at(conf_load_diags(cl), DIAG_CERT_KEEP, NULL, NULL, "",
+		    "certificates are looked at anew each time: %s", e.text);
+}
+
 /* Makes the two files of a generation; -1 if it has errors. */
 static int
 compile(struct master *m, struct conf_load *cl, jmp_buf *full, int *files)
@@ -163,6 +183,7 @@ compile(struct master *m, struct conf_load *cl, jmp_buf *full, int *files)
 		files[0] = write_plan(m, cl, conf);
 		return files[0] < 0 ? -1 : 0;
 	}
+	keep_certs(cl, conf);
 	gen_finish(&m->gens, m->pub.slot, &a, conf);
 	gen_finish_keys(&m->gens, files[1], m->pub.slot, &keys,
 	    conf->number);

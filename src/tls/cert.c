@@ -41,6 +41,16 @@ tls_store_free(struct tls_store **sp)
 	free(s);
 }
 
+void
+tls_store_follow(struct tls_store *s, const struct tls_store *before)
+{
+	if (before == NULL)
+		return;
+	cert_cache_unref(&s->cache);
+	s->cache = cert_cache_ref(before->cache);
+	cert_cache_limit(s->cache, s->certs->max);
+}
+
 static int
 set_one(struct tls_store *s, SSL *ssl, const struct tls_cert *c)
 {

@@ -68,6 +68,14 @@ extern const struct conf_section cert_section;
 extern const struct conf_group cert_sluice_group;
 extern const struct conf_group cert_limits_group;
 
+struct conf_load;
+
+/*
+ * Builder, behind a load that went well: keeps below state_dir what was
+ * learnt of certificates, for the builders to come.
+ */
+int tls_certs_keep(struct conf_load *, struct str state_dir, struct err *);
+
 /* The certificates of a generation; not NULL. */
 const struct tls_certs *tls_certs(const struct conf *);
 
@@ -85,6 +93,8 @@ struct tls_store;
 
 /* One per worker and generation, which it must not outlive. */
 struct tls_store *tls_store_new(const struct conf *, struct err *);
+/* What the one before it (which may be NULL) has ready serves it, too. */
+void tls_store_follow(struct tls_store *, const struct tls_store *before);
 /* Connections keep what was set on them. */
 void tls_store_free(struct tls_store **);
 

@@ -111,12 +111,14 @@ parse_cert(struct str der)
 static bool
 parse(struct cert_loaded *l, const struct tls_cert *c)
 {
+	static const int	 kinds[TLS_NKIND] = { EVP_PKEY_RSA,
+		EVP_PKEY_EC, EVP_PKEY_ED25519 };
 	const unsigned char	*p = (const unsigned char *)c->key.p;
 	X509			*x;
 
 	l->leaf = parse_cert(c->chain[0]);
 	l->chain = sk_X509_new_null();
-	l->key = d2i_AutoPrivateKey(NULL, &p, (long)c->key.n);
+	l->key = d2i_PrivateKey(kinds[c->kind], NULL, &p, (long)c->key.n);
 	if (l->leaf == NULL || l->chain == NULL || l->key == NULL)
 		return false;
 	for (size_t i = 1; i < c->nchain; i++) {

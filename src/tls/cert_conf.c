@@ -7,17 +7,24 @@
 
 #include <limits.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "base/must.h"
 #include "conf/load.h"
 #include "tls/cert_file.h"
+#include "tls/cert_index.h"
 #include "tls/cert_read.h"
 #include "tls/cert_names.h"
+#include "tls/cert_state.h"
 
 #define AT(member)	offsetof(struct cert_conf, member)
 #define DAY		86400
+#define INDEX		"certs.index"
+#define INDEX_MAX	(256 << 20)
+
 enum { UNKNOWN_DEFAULT, UNKNOWN_REFUSE };	/* tls.unknown */
 
 #define SOON		(7 * DAY)	/* what -t warns of */
@@ -28,6 +35,9 @@ struct certs_load {
 	struct arena		*out;
 	struct arena		*keys;
 	struct vec		 all;	/* struct tls_cert * */
+	struct cert_seen	 seen;
+	const struct cert_index	*known;	/* of builders before */
+	struct text		*index;	/* of this one */
 	int64_t			 now;
 	int			 rc;
 };
@@ -91,7 +101,11 @@ check_dates(const struct pair *p, const struct tls_cert *c)
 
 	put_day(day, sizeof(day), c->until < p->cl->now ? c->until :
 	    c->from > p->cl->now ? c->from : c->until);
-	if (c->until < p->cl->now) {
+	if (c->until < p->cl->now && cert_index_has(p->cl->known, c->id)) {
+		err_set(&e, "expired on %s; it goes on in use, for it was "
+		    "before", day);
+		complain(p, DIAG_CERT_DATES, CERT_BLAME_CHAIN, e.text);
+	} else if (c->until < p->cl->now) {
 		err_set(&e, "expired on %s", day);
 		fail(p, DIAG_CERT_EXPIRED, CERT_BLAME_CHAIN, e.text);
 	} else if (c->from > p->cl->now) {
@@ -192,21 +206,36 @@ read_files(const struct pair *p, struct cert_file *chain,
 	return -1;
 }
 
-static struct tls_cert *
-make_cert(const struct pair *p, const struct cert_text *t)
+/* What the files say of the certificate, by the index or by themselves. */
+static int
+learn(const struct pair *p, const struct cert_text *t,
+    const struct stat *chain, const struct stat *key, struct tls_cert *c)
 {
-	struct tls_cert		*c = arena_alloc(p->cl->out, sizeof(*c));
+	struct certs_load	*cl = p->cl;
 	struct cert_fault	 f;
+
+	if (cert_read(&cl->seen, t, cl->out, cl->keys, c, &f) == -1 ||
+	    (!cert_index_find(cl->known, cl->out, c, chain, key) &&
+	    cert_examine(&cl->seen, cl->out, c, &f) == -1)) {
+		fail(p, f.id, f.blame, f.why.text);
+		return -1;
+	}
+	cert_index_add(cl->index, c, chain, key, cl->now);
+	return 0;
+}
+
+static struct tls_cert *
+make_cert(const struct pair *p, const struct cert_text *t,
+    const struct stat *chain, const struct stat *key)
+{
+	struct tls_cert	*c = arena_alloc(p->cl->out, sizeof(*c));
 
 	c->obj = &p->cc->obj;
 	c->file = arena_dup(p->cl->out, str_from(p->chain));
 	c->key_file = arena_dup(p->cl->out, str_from(p->key));
 	c->fallback = p->cc->fallback;
-	if (cert_read(t, p->cl->out, p->cl->keys, c, &f) == -1 ||
-	    cert_examine(p->cl->out, c, &f) == -1) {
-		fail(p, f.id, f.blame, f.why.text);
+	if (learn(p, t, chain, key, c) == -1)
 		return NULL;
-	}
 	check_dates(p, c);
 	say_names(p, c);
 	return c;
@@ -217,13 +246,16 @@ load_pair(const struct pair *p)
 {
 	struct cert_file	chain = { .text = STR_NONE };
 	struct cert_file	key = { .text = STR_NONE };
+	struct cert_file	*k = &key;
 	struct cert_text	t = { .pass = p->cc->passphrase };
 	struct tls_cert		*c;
 
 	if (read_files(p, &chain, &key) == 0) {
+		if (key.text.p == NULL)
+			k = &chain;
 		t.chain = chain.text;
-		t.key = key.text.p != NULL ? key.text : chain.text;
-		c = make_cert(p, &t);
+		t.key = k->text;
+		c = make_cert(p, &t, &chain.st, &k->st);
 		if (c != NULL)
 			*(struct tls_cert **)vec_push(&p->cl->all) = c;
 	}
@@ -352,30 +384,81 @@ make_index(struct certs_load *cl)
 	return cs;
 }
 
-static int
-finish(struct conf_load *load)
+static void
+load_all(struct certs_load *cl)
 {
-	struct conf_objs	 objs;
-	struct certs_load	 cl = { .load = load,
-	    .out = conf_load_arena(load), .keys = conf_load_secret(load),
-	    .now = (int64_t)time(NULL) };
-	struct pair		 p = { .cl = &cl };
+	struct conf_objs	objs;
+	struct pair		p = { .cl = cl };
 
-	vec_init(&cl.all, sizeof(struct tls_cert *));
-	objs = conf_all(conf_load_conf(load), &cert_section);
+	objs = conf_all(conf_load_conf(cl->load), &cert_section);
 	for (size_t i = 0; i < objs.n; i++) {
 		p.cc = objs.v[i]->part[0];
-		/* a configuration in memory has no files */
-		if (conf_load_opts(load)->memory != NULL)
-			continue;
 		if (p.cc->directory.n > 0)
 			load_directory(&p);
 		else
 			load_named(&p);
 	}
+}
+
+/* The index of builders before, of state_dir; none is as good. */
+static struct str
+read_index(struct conf_load *load)
+{
+	const struct str	*state = conf_value(conf_load_conf(load),
+	    "sluice", "state_dir");
+	int			 dir = cert_state_open(*state, false, NULL);
+	struct str		 s = STR_NONE;
+
+	if (dir >= 0) {
+		s = cert_state_read(dir, INDEX, INDEX_MAX);
+		close(dir);
+	}
+	return s;
+}
+
+static int
+finish(struct conf_load *load)
+{
+	struct certs_load	 cl = { .load = load,
+	    .out = conf_load_arena(load), .keys = conf_load_secret(load),
+	    .now = (int64_t)time(NULL) };
+	struct str		 file = STR_NONE;
+	struct arena		 a;
+
+	vec_init(&cl.all, sizeof(struct tls_cert *));
+	cert_seen_init(&cl.seen);
+	arena_init(&a, NULL);
+	cl.index = conf_load_note(load, &cert_section);
+	cert_index_begin(cl.index);
+	/* a configuration in memory has no files */
+	if (conf_load_opts(load)->memory == NULL) {
+		file = read_index(load);
+		cl.known = cert_index_read(&a, file);
+		load_all(&cl);
+	}
+	cert_index_end(cl.index);
 	conf_set_data(load, &cert_section, make_index(&cl));
+	arena_fini(&a);
+	free((char *)(uintptr_t)file.p);
+	cert_seen_fini(&cl.seen);
 	vec_fini(&cl.all);
 	return cl.rc;
+}
+
+int
+tls_certs_keep(struct conf_load *load, struct str state_dir, struct err *e)
+{
+	struct text	*index = conf_load_note(load, &cert_section);
+	int		 rc, dir;
+
+	if (index->n == 0)
+		return 0;
+	dir = cert_state_open(state_dir, true, e);
+	if (dir < 0)
+		return -1;
+	rc = cert_state_write(dir, INDEX, text_str(index), 0600, e);
+	close(dir);
+	return rc;
 }
 
 const struct tls_certs *

@@ -41,7 +41,7 @@ cert_names_check(struct str s)
 	ptrdiff_t	 dot;
 	size_t		 from = 0, nlabel = 0;
 
-	if (s.n == 0 || s.n > NAMES_MAX)
+	if (s.n == 0 || s.n > CERT_NAMES_MAX)
 		return s.n == 0 ? "is empty" : "has more than 253 bytes";
 	if (str_starts(s, STR("*.")))
 		from = 2;

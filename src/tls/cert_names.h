@@ -9,7 +9,7 @@
 #include "base/arena.h"
 #include "tls/cert.h"
 
-#define NAMES_MAX	253	/* bytes of a name */
+#define CERT_NAMES_MAX	253	/* bytes of a name */
 
 /*
  * NULL if it is a name that a certificate may be asked for, wildcards

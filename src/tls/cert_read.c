@@ -9,7 +9,6 @@
 #include <openssl/crypto.h>
 #include <openssl/evp.h>
 #include <openssl/pem.h>
-#include <openssl/sha.h>
 #include <openssl/x509.h>
 
 #include "tls/pem.h"
@@ -42,41 +41,117 @@ is_key(struct str label)
 	    str_eq(label, STR("ENCRYPTED PRIVATE KEY"));
 }
 
-/* The bytes of a block, of the arena; p NULL: it is no base64. */
-static struct str
-decode(struct arena *a, struct str body)
-{
-	char		*p = arena_text(a, pem_room(body.n));
-	ptrdiff_t	 n = pem_decode(body, p);
+/* --- those that sign others --- */
 
-	return n < 0 ? STR_NONE : str_make(p, (size_t)n);
+void
+cert_seen_init(struct cert_seen *seen)
+{
+	memset(seen, 0, sizeof(*seen));
+	text_init(&seen->buf);
+}
+
+void
+cert_seen_fini(struct cert_seen *seen)
+{
+	for (int i = 0; i < CERT_SEEN; i++)
+		X509_free(seen->v[i].x);
+	text_fini(&seen->buf);
+}
+
+/* The place of one with these bytes; -1: it was not met. */
+static int
+find_seen(const struct cert_seen *seen, struct str der)
+{
+	for (int i = 0; i < CERT_SEEN; i++)
+		if (seen->v[i].der.p != NULL && str_eq(seen->v[i].der, der))
+			return i;
+	return -1;
+}
+
+static struct str
+keep_seen(struct cert_seen *seen, struct arena *out, struct str der)
+{
+	int	i = find_seen(seen, der);
+
+	if (i >= 0)
+		return seen->v[i].der;
+	i = (int)(seen->next++ % CERT_SEEN);
+	X509_free(seen->v[i].x);
+	seen->v[i].x = NULL;
+	seen->v[i].der = arena_dup(out, der);
+	return seen->v[i].der;
+}
+
+X509 *
+cert_seen_parse(struct cert_seen *seen, struct str der)
+{
+	int			 i = find_seen(seen, der);
+	const unsigned char	*p = (const unsigned char *)der.p;
+	X509			*x;
+
+	if (i >= 0 && seen->v[i].x != NULL) {
+		X509_up_ref(seen->v[i].x);
+		return seen->v[i].x;
+	}
+	x = d2i_X509(NULL, &p, (long)der.n);
+	if (x != NULL && (X509_get0_pubkey(x) == NULL ||
+	    p != (const unsigned char *)der.p + der.n)) {
+		X509_free(x);
+		x = NULL;
+	}
+	if (x != NULL && i >= 0) {
+		X509_up_ref(x);
+		seen->v[i].x = x;
+	}
+	return x;
+}
+
+/* --- the chain --- */
+
+/* The block's bytes in the generation; p NULL: it is no base64. */
+static struct str
+copy_block(struct cert_seen *seen, struct arena *out, struct str body,
+    bool leaf)
+{
+	ptrdiff_t	n;
+	struct str	der;
+	char		*room;
+
+	seen->buf.n = 0;
+	room = text_room(&seen->buf, pem_room(body.n));
+	n = pem_decode(body, room);
+	if (n < 0)
+		return STR_NONE;
+	der = str_make(room, (size_t)n);
+	return leaf ? arena_dup(out, der) : keep_seen(seen, out, der);
 }
 
 static int
-read_chain(const struct cert_text *t, struct arena *out, struct tls_cert *c,
-    struct cert_fault *f)
+read_chain(struct cert_seen *seen, const struct cert_text *t,
+    struct arena *out, struct tls_cert *c, struct cert_fault *f)
 {
 	struct str	 v[CHAIN_MAX], rest = t->chain, *copy;
 	struct pem	 b;
+	size_t		 n;
 
-	c->nchain = 0;
-	while (pem_next(&rest, &b)) {
+	for (n = 0; pem_next(&rest, &b); ) {
 		if (!is_chain(b.label))
 			continue;
-		if (c->nchain == CHAIN_MAX)
+		if (n == CHAIN_MAX)
 			return fail(f, DIAG_CERT_BROKEN, CERT_BLAME_CHAIN,
 			    "has more than 16 certificates");
-		v[c->nchain] = decode(out, b.body);
-		if (v[c->nchain++].p == NULL)
+		v[n] = copy_block(seen, out, b.body, n == 0);
+		if (v[n++].p == NULL)
 			return fail(f, DIAG_CERT_BROKEN, CERT_BLAME_CHAIN,
 			    "has a certificate that is not base64");
 	}
-	if (c->nchain == 0)
+	if (n == 0)
 		return fail(f, DIAG_CERT_BROKEN, CERT_BLAME_CHAIN,
 		    "has no certificate in PEM");
-	copy = arena_alloc(out, c->nchain * sizeof(*copy));
-	memcpy(copy, v, c->nchain * sizeof(*copy));
+	copy = arena_alloc(out, n * sizeof(*copy));
+	memcpy(copy, v, n * sizeof(*copy));
 	c->chain = copy;
+	c->nchain = n;
 	return 0;
 }
 
@@ -96,6 +171,16 @@ set_id(struct tls_cert *c)
 }
 
 /* --- the key --- */
+
+/* The bytes of a block, nowhere but there; p NULL: it is no base64. */
+static struct str
+decode(struct arena *keys, struct str body)
+{
+	char		*p = arena_text(keys, pem_room(body.n));
+	ptrdiff_t	 n = pem_decode(body, p);
+
+	return n < 0 ? STR_NONE : str_make(p, (size_t)n);
+}
 
 /* What OpenSSL asks for the words that protect a key. */
 static int
@@ -161,10 +246,11 @@ read_key(const struct cert_text *t, struct arena *keys, struct tls_cert *c,
 }
 
 int
-cert_read(const struct cert_text *t, struct arena *out, struct arena *keys,
-    struct tls_cert *c, struct cert_fault *f)
+cert_read(struct cert_seen *seen, const struct cert_text *t,
+    struct arena *out, struct arena *keys, struct tls_cert *c,
+    struct cert_fault *f)
 {
-	if (read_chain(t, out, c, f) == -1 ||
+	if (read_chain(seen, t, out, c, f) == -1 ||
 	    read_key(t, keys, c, f) == -1)
 		return -1;
 	set_id(c);

@@ -108,6 +108,7 @@ struct cert_env {
 	struct arena	 arena;
 	struct conf	*conf;		/* of the last load; or NULL */
 	struct text	 said;
+	bool		 keep;		/* below the folder, as builders do */
 };
 
 static inline void
@@ -205,6 +206,7 @@ cert_env_load(struct cert_env *t, const char *text)
 	struct conf_opts	 o = { .file = path, .file_given = true,
 		.as_root = true };
 	struct conf_load	*l;
+	struct err		 e;
 
 	cert_env_text(t, "t.conf", "[listener web]\nbind = unix:/tmp/none\n"
 	    "[route all]\npath = /*\nrespond = 200 ok\n", "w");
@@ -217,6 +219,9 @@ cert_env_load(struct cert_env *t, const char *text)
 	t->said.n = 0;
 	diag_print(conf_load_diags(l), &t->said, "");
 	text_c(&t->said, '\0');
+	if (t->keep && t->conf != NULL)
+		ck_assert_msg(tls_certs_keep(l, str_from(t->dir), &e) == 0,
+		    "%s", e.text);
 	conf_load_free(&l);
 }
 
