@@ -578,11 +578,13 @@ $(COMPLETION): $(PROGS) contrib/completion.sh
 		: >$@; \
 	fi
 
-# a test brings its own main, so those of the programs stay out; its doubles
-# take the place of what else an object of the archive has
+# a test brings its own main, so those of the programs stay out; two have
+# doubles of single functions of objects whose rest they need
+$(B)/t/unit/test_api $(B)/t/unit/test_proxy_steps: \
+    LDFLAGS_DOUBLES = -Wl,-z,muldefs
 $(UNITS): $(OBJS_UNIT) $(LIB) $(LIB_MAIN) $(LIB_CLI)
 	@$(CC_$(V)) -o $@ $@.o $(LIB_CLI) $(LIBS_ALL) $(ALL_LDFLAGS) \
-	    -Wl,-z,muldefs $(LDLIBS_CHECK) $(LDLIBS)
+	    $(LDFLAGS_DOUBLES) $(LDLIBS_CHECK) $(LDLIBS)
 
 # with V=fuzz libFuzzer's main, else ours, which replays the corpus
 REPLAY_plain = $(OBJ_REPLAY)
@@ -604,7 +606,7 @@ do-unit: $(UNITS) $(FUZZERS)
 # all, or with T=... those
 T =
 
-do-itest: $(PROGS)
+do-itest: $(PROGS) $(COMPLETION)
 	@if [ -n "$(T)" ]; then \
 		$(TESTENV) $(PYTEST) $(T) || test $$? -eq 5; \
 	else \

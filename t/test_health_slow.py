@@ -121,6 +121,21 @@ def test_ejection(sluice, peer):
     wait_change(s, bad.addr, "slow_start", "up")
 
 
+def test_names_at_the_start(sluice, peer):
+    """Who has no answer yet when the others are there joins nobody."""
+    a, port = peer(), net.free_port()
+    with Peer(host="127.0.0.2", port=port) as b, dns.Scripted(
+            {("app.test", dns.A): None, ("app.test", dns.AAAA): []}) as d:
+        s = sluice(conf(a.addr, f"app.test:{port}", keys=KEYS,
+                        top=f"resolver = {d.addr}"))
+        assert http.get(s.port, "/x").status == 200
+        d.zone[("app.test", dns.A)] = ["127.0.0.2"]
+        wait_until("the name", lambda: b.addr in servers(s))
+        assert {x["state"] for x in servers(s).values()} == {"up"}
+        assert not [r for r in s.log() if "slow_start" in r.get("msg", "")]
+        s.stop()
+
+
 @pytest.mark.parametrize("health", [True, False])
 def test_names(sluice, health):
     """An address that joins others; the first ones do not."""

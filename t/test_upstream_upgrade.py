@@ -234,9 +234,10 @@ def test_upgrade_of_others(gate):
     assert r.body == b"ok" and r.get("upgrade") is None
 
 
-def test_closed_before_101(gate):
-    gate.app.script = [close_now()]
-    with http.Client(gate.port) as c:
+def test_closed_before_101():
+    """On a connection of its own: one that was kept would be replaced."""
+    with Peer(default=close_now()) as app, \
+            wire.gateway(conf(app.addr)) as s, http.Client(s.port) as c:
         r = c.ask("GET", "/closed", [*ws.fields(), *wire.JSON.items()])
         wire.is_fail(r, "reset_before_head")
         wire.goes_on(c)

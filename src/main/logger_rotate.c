@@ -526,7 +526,7 @@ logger_rotate_look(struct logger_rotate *r, const struct logger_file *f,
 	uint64_t	from = clock_ms();
 	int		dir, rc;
 
-	if (FAULT("log_midnight"))
+	if (f->size > 0 && FAULT("log_midnight"))
 		r->shift += DAY_S;
 	rc = reap_zip(r, f->dir, now_ms, e);
 	if ((!r->by_size && !r->by_time) || f->fd == -1 ||

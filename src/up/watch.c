@@ -58,12 +58,13 @@ grow(struct watch *w)
 		w->by_row[w->nrow++] = NULL;
 }
 
+/* Whether who comes to the upstream now comes to others. */
 static bool
-had_servers(const struct watch_up *v, size_t n, uint32_t upstream)
+has_begun(const struct watch_up *v, size_t n, uint32_t upstream)
 {
 	for (size_t i = 0; i < n; i++)
 		if (v[i].row == upstream)
-			return v[i].n > 0;
+			return v[i].begun;
 	return false;
 }
 
@@ -113,7 +114,7 @@ add_row(struct walk *k, struct watch_up *up, const struct server_conf *c,
 		return;
 	if (s == NULL) {
 		s = make(k, row, tag);
-		if (had_servers(k->old, k->nold, up->row))
+		if (has_begun(k->old, k->nold, up->row))
 			slow_start_begin(w->shm, row, tag,
 			    up->watch->slow_start);
 	}
@@ -131,6 +132,7 @@ add_name(struct walk *k, struct watch_up *up, const struct server_conf *c,
 	struct watch		*w = k->w;
 	struct watch_name	*m;
 	uint32_t		 row[NAME_MEMBERS];
+	uint32_t		 state;
 	int			 n;
 
 	w->names = must_realloc(w->names,
@@ -138,7 +140,11 @@ add_name(struct walk *k, struct watch_up *up, const struct server_conf *c,
 	m = &w->names[w->nname++];
 	m->row = shm_row(w->shm, &board_names, at);
 	m->tag = atomic_load(&m->row->tag);
+	state = atomic_load(&m->row->state);
 	n = names_read(m->row, row, &m->version);
+	/* control has an answer a moment before its list is there */
+	if (state == NAME_ASKING || (state == NAME_HELD && n <= 0))
+		up->asking = true;
 	/* it is written all the while: the next tick tries again */
 	if (n == -1)
 		m->version = 1;
@@ -177,6 +183,8 @@ add_upstream(struct walk *k, const struct upstream_conf *c)
 		else if (at >= 0)
 			add_row(k, up, &c->servers.v[i], (uint32_t)at);
 	}
+	up->begun = has_begun(k->old, k->nold, up->row) ||
+	    (up->n > 0 && !up->asking);
 }
 
 static void
@@ -261,7 +269,7 @@ watch_prepare(struct watch *w, const struct conf *conf)
 	for (size_t i = 0; i < all.n; i++) {
 		c = (const struct upstream_conf *)all.v[i];
 		at = upstream_rows_find(&rows, c->obj.name);
-		if (at >= 0 && had_servers(w->ups, w->nup, (uint32_t)at))
+		if (at >= 0 && has_begun(w->ups, w->nup, (uint32_t)at))
 			lead_in(w, &rows, c);
 	}
 	upstream_rows_close(&rows);

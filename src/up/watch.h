@@ -28,6 +28,9 @@ struct watch_up {
 	struct watched		**v;		/* own: refs */
 	size_t			 n;
 	size_t			 cap;
+	bool			 asking:1;	/* a name without an answer */
+	/* it has servers, and had the first answer of all its names */
+	bool			 begun:1;
 };
 
 /* a server's past, for its rate of failures; numbers since it began */

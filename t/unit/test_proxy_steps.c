@@ -10,37 +10,7 @@
 #include "handler/proxy.h"
 #include "up/server_use.h"
 
-/* In place of the program's: the archive's registry stays out. */
-const struct conf_section	 upstream_section = { .type = "upstream" };
-const struct conf_section *const conf_sections[] = {
-	&upstream_section, NULL
-};
-const char conf_builtin[] = "";
-const struct balancer *const balancers[] = { NULL };
-
 /* --- the doubles --- */
-
-/* Nothing is configured here: the keys of [upstream] stay out as well. */
-int
-upstream_parse_servers(struct conf_load *load, const struct conf_row *row,
-    void *dst, const struct conf_item *it, size_t n)
-{
-	(void)load;
-	(void)row;
-	(void)dst;
-	(void)it;
-	(void)n;
-	return -1;
-}
-
-void
-upstream_check_times(struct conf_load *load, const struct conf_obj *obj,
-    const struct upstream_times *t)
-{
-	(void)load;
-	(void)obj;
-	(void)t;
-}
 
 /* a server's stream, as its codec would have it */
 struct far {
