@@ -110,6 +110,7 @@ SRCS_TLS = \
 	src/tls/cert_names.c \
 	src/tls/cert_read.c \
 	src/tls/cert_state.c \
+	src/tls/client.c \
 	src/tls/pem.c \
 	src/tls/policy.c
 
@@ -223,6 +224,7 @@ SRCS_UP = \
 	src/up/outlier.c \
 	src/up/outlier_sweep.c \
 	src/up/pool.c \
+	src/up/pool_tls.c \
 	src/up/probe.c \
 	src/up/probe_conf.c \
 	src/up/probe_regex.c \
@@ -237,6 +239,8 @@ SRCS_UP = \
 	src/up/retry_rows.c \
 	src/up/round_robin.c \
 	src/up/server.c \
+	src/up/server_tls.c \
+	src/up/server_tls_conf.c \
 	src/up/server_use.c \
 	src/up/slow_start.c \
 	src/up/state.c \

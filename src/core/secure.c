@@ -16,6 +16,7 @@ struct secure {
 	struct tls_store	*store;		/* own */
 	struct tls_store	*next;		/* own: prepared */
 	struct vec		 policies;	/* of tls_policy *, own */
+	struct tls_clients	 clients;	/* refs */
 	uint64_t		 under_way;
 	struct list		 waiting;	/* the longest one first */
 };
@@ -38,6 +39,7 @@ make(struct serve *s)
 	x->room = tls_room_new();
 	vec_init(&x->policies, sizeof(struct tls_policy *));
 	list_init(&x->waiting);
+	tls_clients_init(&x->clients);
 	*state = x;
 	return x;
 }
@@ -215,7 +217,13 @@ const struct serve_part secure_part = {
 struct tls_room *
 secure_room(struct serve *s)
 {
-	return find(s)->room;
+	return make(s)->room;
+}
+
+struct tls_clients *
+secure_clients(struct serve *s)
+{
+	return &make(s)->clients;
 }
 
 void

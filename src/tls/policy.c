@@ -213,6 +213,14 @@ set_all(SSL_CTX *ctx, const struct tls_policy_conf *c)
 	return NULL;
 }
 
+const char *
+tls_policy_set(SSL_CTX *ctx, const struct tls_policy_conf *c)
+{
+	const struct words	*bad = set_all(ctx, c);
+
+	return bad == NULL ? NULL : bad->key;
+}
+
 struct tls_policy *
 tls_policy_new(const struct tls_policy_conf *c, struct str alpn,
     struct err *e)

@@ -48,6 +48,12 @@ struct tls_policy *tls_policy_new(const struct tls_policy_conf *,
 struct tls_policy *tls_policy_ref(struct tls_policy *);
 void tls_policy_unref(struct tls_policy **);
 
+/*
+ * The same words for an SSL_CTX of another kind; NULL, or the key with a
+ * word that OpenSSL does not know.
+ */
+const char *tls_policy_set(SSL_CTX *, const struct tls_policy_conf *);
+
 /* Two configurations with the same digest are the same policy. */
 uint64_t tls_policy_digest(const struct tls_policy_conf *, struct str alpn);
 bool tls_policy_is(const struct tls_policy *, uint64_t digest);

@@ -12,13 +12,13 @@
 #include "http/fail.h"
 #include "os/shm.h"
 
-#define FAIL_COUNTS	128
+#define FAIL_COUNTS	192
 
 /* region of live, row as upstream_live; all add */
 struct board_fail_count {
 	_Atomic uint32_t n[FAIL_COUNTS];	/* by enum fail */
 };
-_Static_assert(sizeof(struct board_fail_count) == 512, "fail count");
+_Static_assert(sizeof(struct board_fail_count) == 768, "fail count");
 _Static_assert(FAIL_N <= FAIL_COUNTS, "fail rows");
 
 extern const struct shm_region board_fail_counts;

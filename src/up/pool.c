@@ -8,7 +8,7 @@
  * idle.  A connection that is given is freed when both sides have let go:
  * the codec by gone(), the exchange by pool_put().
  */
-#include "up/pool.h"
+#include "up/pool_int.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -22,29 +22,6 @@
 #include "up/server_use.h"
 
 #define RACE_MS	250	/* until another address of a name is dialled */
-
-struct up_conn {
-	struct io		 io;
-	struct list		 node;		/* of server.idle */
-	struct upstream		*upstream;	/* ref, counted */
-	struct server		*server;	/* ref, counted; of upstream */
-	struct codec_conn	*codec;		/* NULL: still dialling */
-	struct pool_wait	*wait;		/* ref: who is to get it */
-	struct codec_env	 env;		/* of codec */
-	uint64_t		 born_ms;	/* older by up to a tenth */
-	uint64_t		 until_ms;	/* idle: then it is closed */
-	uint32_t		 lease;		/* word + 1; 0: none */
-	uint32_t		 keep_s;	/* as its server said; 0: not */
-	unsigned		 uses;
-	struct stream		*stream;	/* of the exchange, or NULL */
-	bool			 given:1;
-	bool			 idle:1;
-	bool			 gone:1;
-	bool			 single:1;	/* not to be pooled */
-	bool			 late:1;	/* in the second batch */
-	struct ev_task		 close;
-	struct ev_task		 free;
-};
 
 static void start_dial(struct pool_wait *);
 static void refuse(struct pool_wait *, const char *, int, enum fail);
@@ -224,18 +201,33 @@ write_first(struct up_conn *c, struct str s)
 	    n == s.n);
 }
 
-/* Connected: the codec takes over. */
-static void
-begin_codec(struct up_conn *c)
+void
+pool_refuse(struct up_conn *c, const char *what, int error, enum fail why)
 {
 	struct pool_wait	*w = c->wait;
 
-	if (!write_first(c, w->first)) {
-		w->conn = NULL;
-		drop_dial(c);
-		refuse(w, "write", c->io.error, FAIL_DIAL_ERROR);
-		return;
-	}
+	w->conn = NULL;
+	drop_dial(c);
+	refuse(w, what, error, why);
+}
+
+/* Connected: what goes ahead, then TLS or the codec. */
+static void
+begin_conn(struct up_conn *c)
+{
+	if (!write_first(c, c->wait->first))
+		pool_refuse(c, "write", c->io.error, FAIL_DIAL_ERROR);
+	else if (c->server->peer != NULL)
+		pool_shake(c);
+	else
+		pool_begin(c);
+}
+
+void
+pool_begin(struct up_conn *c)
+{
+	struct pool_wait	*w = c->wait;
+
 	c->single = w->single || w->first.n > 0;
 	w->dial_ns = ev_clock_ns() - w->begun_ns;
 	stat_add(STAT_UP_CONNS_TOTAL, 1);
@@ -279,30 +271,28 @@ static void
 on_dialled(struct io *io, unsigned what)
 {
 	struct up_conn		*c = container_of(io, struct up_conn, io);
-	struct pool_wait	*w = c->wait;
-	int			 error;
+	int	error;
 
 	if ((what & (IO_W | IO_GONE)) == 0)
 		return;
 	error = io_dialled(io);
 	if (error == 0) {
 		win_race(c);
-		begin_codec(c);
+		begin_conn(c);
 		return;
 	}
-	if (leave_race(c, error))
-		return;
-	w->conn = NULL;
-	drop_dial(c);
-	refuse(w, "connect", error, dial_fail(error));
+	if (!leave_race(c, error))
+		pool_refuse(c, "connect", error, dial_fail(error));
 }
 
 static void
 on_deadline(struct timer *t)
 {
 	struct pool_wait	*w;
+	bool			 shakes;
 
 	w = container_of(t, struct pool_wait, deadline);
+	shakes = w->conn != NULL && tls_ssl(&w->conn->io) != NULL;
 	if (w->second != NULL) {
 		w->lost = w->second->server;
 		w->lost_why = FAIL_DIAL_TIMEOUT;
@@ -311,7 +301,8 @@ on_deadline(struct timer *t)
 	if (w->conn != NULL)
 		drop_dial(w->conn);
 	w->conn = w->second = NULL;
-	refuse(w, "connect", ETIMEDOUT, FAIL_DIAL_TIMEOUT);
+	refuse(w, shakes ? "handshake" : "connect", ETIMEDOUT, shakes ?
+	    FAIL_TLS_UPSTREAM_TIMEOUT : FAIL_DIAL_TIMEOUT);
 }
 
 /* One per connection: it may go over to another twin of its server. */
@@ -447,8 +438,8 @@ start_dial(struct pool_wait *w)
 	if (!done && s->name != NULL)
 		ev_timer(serve->ev, &w->race, RACE_MS);
 	/* with a preface only when the loop says that it may write */
-	if (done && w->first.n == 0)
-		begin_codec(c);
+	if (done && w->first.n == 0 && s->peer == NULL)
+		pool_begin(c);
 }
 
 /* --- the pool --- */
@@ -773,7 +764,7 @@ pool_move_idle(struct server *from, struct server *to)
 	struct upstream	*old;
 	uint64_t	 until;
 
-	while (to != NULL && from->nidle > 0) {
+	while (to != NULL && from->nidle > 0 && server_tls_same(from, to)) {
 		c = container_of(from->idle.prev, struct up_conn, node);
 		old = c->upstream;
 		leave_idle(c);
@@ -785,6 +776,7 @@ pool_move_idle(struct server *from, struct server *to)
 		c->server = server_ref(to);
 		c->upstream = to->upstream;
 		c->upstream->uses++;
+		pool_tls_move(c, to);
 		/* by the keys of now, which may be tighter */
 		until = idle_until(c);
 		c->until_ms = until < c->until_ms ? until : c->until_ms;

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 
 #include "base/must.h"
+#include "up/server_tls.h"
 
 struct server *
 server_ref(struct server *s)
@@ -28,6 +29,7 @@ server_unref(struct server **p)
 		return;
 	must(s->nopen == 0);
 	ev_timer_off(s->upstream->serve->ev, &s->idle_end);
+	server_tls_forget(s);
 	free((void *)(uintptr_t)s->text.p);
 	free(s);
 }

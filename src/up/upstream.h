@@ -23,6 +23,8 @@ struct queue;
 struct retry_use;
 struct server_use;
 struct sticky;
+struct tls_peer;
+struct up_tls;
 struct upstream_conf;
 
 /* one server of a server = line; of conf */
@@ -32,10 +34,12 @@ struct server_conf {
 	struct str		 name;		/* asked for; "": an address */
 	uint16_t		 port;		/* of all of its addresses */
 	bool			 srv;		/* no port: SRV says them */
+	struct tls_peer		*peer;		/* of conf; NULL: no TLS */
 	uint64_t		 max_conns;	/* 0: no limit */
 	uint32_t		 weight;
 	bool			 backup;
 	bool			 own_max;	/* said in its line */
+	bool			 local;		/* written as localhost */
 };
 
 struct server_list {
@@ -101,6 +105,9 @@ struct server {
 	bool			 left:1;	/* no member any more */
 	const struct member_name *name;		/* of upstream; NULL: none */
 	uint64_t		 number;	/* see up/sticky.h; or 0 */
+	/* see up/server_tls.h */
+	const struct tls_peer	*peer;		/* of upstream; NULL: plain */
+	struct ssl_session_st	*session;	/* own: to be resumed */
 	/* see up/pool.h */
 	struct list		 idle;		/* pooled, LIFO */
 	struct timer		 idle_end;	/* of the longest idle one */
@@ -122,6 +129,7 @@ struct upstream {
 	unsigned		 panic;		/* percent */
 	unsigned		 hash_load;	/* percent; 0: no bound */
 	struct sticky		*sticky;	/* own; NULL: no cookie */
+	struct up_tls		*tls;		/* own; NULL: no server has it */
 	struct watch_conf	 watch;
 	struct view		 view;
 	struct pool_limits	 pool;

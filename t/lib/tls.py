@@ -74,3 +74,19 @@ def connect_plain(addr):
     s = net.connect(addr)
     s.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     return s
+
+
+def server(cert, directory, name="server", clients=None, **kw):
+    """A context for servers: lib.peer.Peer(tls=...) and others.
+
+    clients: the CA of certificates that clients must show.
+    """
+    c = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    c.load_cert_chain(*cert.write(directory, name))
+    c.minimum_version = kw.get("low", ssl.TLSVersion.TLSv1_2)
+    if "high" in kw:
+        c.maximum_version = kw["high"]
+    if clients is not None:
+        c.verify_mode = ssl.CERT_REQUIRED
+        c.load_verify_locations(cadata=clients.pem.decode())
+    return c
