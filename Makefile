@@ -170,6 +170,8 @@ SRCS_CORE = \
 	src/core/greet.c \
 	src/core/greet_tls.c \
 	src/core/health.c \
+	src/core/https.c \
+	src/core/https_conf.c \
 	src/core/health_config.c \
 	src/core/last.c \
 	src/core/lease.c \

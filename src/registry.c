@@ -6,6 +6,7 @@
 #include "core/error.h"
 #include "core/handler.h"
 #include "core/health.h"
+#include "core/https.h"
 #include "core/lease.h"
 #include "core/mail.h"
 #include "core/listener.h"
@@ -35,6 +36,7 @@ const struct conf_section *const conf_sections[] = {
 	&log_section,
 	&board_section,
 	&health_section,
+	&ssl_section,
 	&cert_section,
 	&listener_section,
 	&upstream_section,
@@ -107,6 +109,7 @@ const struct route_cond *const route_conds[] = {
 const struct conf_group *const route_groups[] = {
 	&route_group,
 	&rewrite_group,
+	&https_route_group,
 	&error_group,
 	&cond_method_group,
 	&cond_header_group,

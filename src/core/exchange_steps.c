@@ -6,6 +6,7 @@
 #include "core/chain.h"
 #include "core/handler.h"
 #include "core/health.h"
+#include "core/https.h"
 #include "core/int.h"
 #include "core/listener.h"
 #include "core/rewrite.h"
@@ -117,6 +118,13 @@ take_health(struct exchange *x)
 }
 
 static void
+take_https(struct exchange *x)
+{
+	x->route = NULL;
+	x->handler = &handler_https;
+}
+
+static void
 take_route(struct exchange *x)
 {
 	x->handler = x->route->handler;
@@ -163,6 +171,7 @@ static enum step_rc
 st_route(struct exchange *x)
 {
 	enum fail	why = FAIL_NO_ROUTE;
+	enum https_need	need;
 
 	if (x->req->meth == METHOD_TRACE)
 		return refuse_trace(x);
@@ -171,8 +180,13 @@ st_route(struct exchange *x)
 	x->handler = x->serve->only;
 	if (x->handler == NULL) {
 		x->route = route_match(x->gen->conf, x, &why, &x->allow);
+		need = https_look(x);
 		if (health_takes(x->gen->conf, x))
 			take_health(x);
+		else if (need == HTTPS_REFUSE)
+			return fail_with(x, FAIL_TLS_REQUIRED);
+		else if (need == HTTPS_REDIRECT)
+			take_https(x);
 		else if (x->route == NULL)
 			return fail_with(x, x->odd_slash ? FAIL_BAD_PATH :
 			    why);
@@ -264,6 +278,7 @@ st_head(struct exchange *x)
 		hdr_add_good(x->arena, &x->res->hdrs, HDR_X_REQUEST_ID,
 		    x->id);
 	}
+	https_mark(x);
 	if (x->error_page)
 		x->client->fail = x->fail;
 	x->acc.num[ACCESS_STATUS] = x->res->status;

@@ -360,7 +360,7 @@ on_closed(struct stream *s, enum fail why)
 	take_cause(p, s);
 	if (alert != NULL) {
 		p->what = alert;
-		why = FAIL_TLS_UPSTREAM_ALERT;
+		p->why = FAIL_TLS_UPSTREAM_ALERT;
 	}
 	if (!p->res_end)
 		proxy_note(p, why != FAIL_NONE ? why :
