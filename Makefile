@@ -111,6 +111,7 @@ SRCS_TLS = \
 	src/tls/cert_read.c \
 	src/tls/cert_state.c \
 	src/tls/client.c \
+	src/tls/hello.c \
 	src/tls/pem.c \
 	src/tls/policy.c
 
@@ -139,6 +140,8 @@ SRCS_CODEC = \
 	src/codec/h2/h2_server_in.c \
 	src/codec/h2/h2_server_ng.c \
 	src/codec/h2/h2_server_out.c \
+	src/codec/raw/raw_client.c \
+	src/codec/raw/raw_server.c \
 	src/codec/ws/ws.c
 
 # core and up: connections, exchanges, routes; upstreams
@@ -185,6 +188,8 @@ SRCS_CORE = \
 	src/core/mail.c \
 	src/core/record_format.c \
 	src/core/record_text.c \
+	src/core/pass.c \
+	src/core/pass_conf.c \
 	src/core/regex.c \
 	src/core/rewrite.c \
 	src/core/route.c \

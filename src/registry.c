@@ -11,6 +11,7 @@
 #include "core/mail.h"
 #include "core/listener.h"
 #include "core/log_conf.h"
+#include "core/pass.h"
 #include "core/regex.h"
 #include "core/rewrite.h"
 #include "core/route.h"
@@ -110,6 +111,7 @@ const struct conf_group *const route_groups[] = {
 	&route_group,
 	&rewrite_group,
 	&https_route_group,
+	&pass_group,
 	&error_group,
 	&cond_method_group,
 	&cond_header_group,

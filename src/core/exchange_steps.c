@@ -9,6 +9,7 @@
 #include "core/https.h"
 #include "core/int.h"
 #include "core/listener.h"
+#include "core/pass.h"
 #include "core/rewrite.h"
 #include "core/route.h"
 #include "core/settings.h"
@@ -155,7 +156,9 @@ route_connect(struct exchange *x)
 	enum fail	why;
 	uint32_t	allow = 0;
 
-	if (x->serve->only == NULL)
+	if (x->conn->raw)
+		x->route = pass_route(x);
+	else if (x->serve->only == NULL)
 		x->route = route_match(x->gen->conf, x, &why, &allow);
 	if (x->route == NULL || !x->route->handler->tunnels) {
 		x->route = NULL;

@@ -348,7 +348,7 @@ on_closed(struct stream *s, enum fail why)
 
 	must(p->magic == PROXY_MAGIC && p->s == s);
 	p->got = s->got > 0;
-	alert = p->got || p->stopped ? NULL : pool_alert(p->conn);
+	alert = p->got ? NULL : pool_alert(p->conn);
 	p->sent = s->sent > 0;
 	if (s->head != NULL && s->head->status >= 200)
 		p->x->received = s->head->status;
@@ -525,6 +525,7 @@ make(struct exchange *x, const struct proxy_route *r)
 	p->buffering = (uint8_t)r->buffering;
 	p->wait.on = on_given;
 	p->wait.tried = &p->tried;
+	p->wait.raw = p->wait.single = x->conn->raw;
 	p->what = "";
 	timer_init(&p->quiet, on_quiet);
 	timer_init(&p->total, on_total);

@@ -358,8 +358,12 @@ tls_client_blame(const struct io *io, const struct tls_out *out, bool ended,
 const char *
 tls_client_alert(const struct tls_out *out)
 {
-	return out->alert < 0 ? NULL :
-	    SSL_alert_desc_string_long(out->alert);
+	if (out->alert < 0)
+		return NULL;
+	/* OpenSSL has no words for it */
+	if (out->alert == SSL_AD_CERTIFICATE_REQUIRED)
+		return "certificate required";
+	return SSL_alert_desc_string_long(out->alert);
 }
 
 /* --- pins --- */

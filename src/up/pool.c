@@ -118,7 +118,7 @@ static void
 close_conn(struct up_conn *c)
 {
 	if (!c->gone)
-		h1_client.close(c->codec, FAIL_NONE);
+		c->how->close(c->codec, FAIL_NONE);
 }
 
 static void
@@ -231,7 +231,9 @@ pool_begin(struct up_conn *c)
 	c->single = w->single || w->first.n > 0;
 	w->dial_ns = ev_clock_ns() - w->begun_ns;
 	stat_add(STAT_UP_CONNS_TOTAL, 1);
-	c->codec = h1_client.open(&c->io, &c->env, c);
+	if (w->raw)
+		c->how = &raw_client;
+	c->codec = c->how->open(&c->io, &c->env, c);
 	answer(w, FAIL_NONE);
 }
 
@@ -351,6 +353,7 @@ new_conn(struct server *s, uint32_t lease)
 	c->upstream = s->upstream;
 	c->upstream->uses++;
 	c->lease = lease;
+	c->how = &h1_client;
 	set_env(&c->env, s->upstream->serve);
 	c->born_ms = birth(s);
 	s->nopen++;
@@ -645,7 +648,7 @@ may_idle(const struct up_conn *c)
 
 	return !c->single && up->cur && !up->serve->draining &&
 	    !c->server->left && may_stay(c) && !is_over_limit(c->server) &&
-	    h1_client.room(c->codec) > 0;
+	    c->how->room(c->codec) > 0;
 }
 
 static void
@@ -712,7 +715,7 @@ pool_cancel(struct pool_wait *w)
 struct stream *
 pool_stream(struct up_conn *c, struct arena *arena)
 {
-	struct stream	*s = h1_client.request(c->codec, arena);
+	struct stream	*s = c->how->request(c->codec, arena);
 
 	s->reused = c->uses++ > 0;
 	c->stream = s;
@@ -722,7 +725,7 @@ pool_stream(struct up_conn *c, struct arena *arena)
 struct io *
 pool_take(struct up_conn *c, struct chunk *rest)
 {
-	return h1_client.take(c->codec, rest);
+	return c->how->take(c->codec, rest);
 }
 
 void

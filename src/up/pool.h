@@ -17,6 +17,7 @@ struct pool_wait {
 	void		(*on)(struct pool_wait *, struct up_conn *, enum fail);
 	bool		 careful;	/* the request cannot be sent twice */
 	bool		 single;	/* fresh, and nobody else's ever */
+	bool		 raw;		/* for bytes, not for HTTP; single */
 	struct str	 first;		/* bytes that go ahead on it, or "" */
 	const struct tried *tried;	/* ref: not dialled besides; or NULL */
 	/* of the pool */

@@ -4,6 +4,7 @@
 #ifndef SL_UP_POOL_INT_H
 #define SL_UP_POOL_INT_H
 
+#include "codec/raw/raw.h"
 #include "tls/client.h"
 #include "up/pool.h"
 #include "up/server_tls.h"
@@ -13,6 +14,7 @@ struct up_conn {
 	struct list		 node;		/* of server.idle */
 	struct upstream		*upstream;	/* ref, counted */
 	struct server		*server;	/* ref, counted; of upstream */
+	const struct client_codec *how;		/* const: that of codec */
 	struct codec_conn	*codec;		/* NULL: still dialling */
 	struct pool_wait	*wait;		/* ref: who is to get it */
 	struct codec_env	 env;		/* of codec */
