@@ -35,6 +35,7 @@ SRCS_OS = \
 	src/os/log.c \
 	src/os/net.c \
 	src/os/notify.c \
+	src/os/pid.c \
 	src/os/place.c \
 	src/os/proc.c \
 	src/os/ring.c \
@@ -102,18 +103,22 @@ SRCS_HTTP = \
 # tls: certificates, policies
 SRCS_TLS = \
 	src/tls/cert.c \
+	src/tls/cert_build.c \
 	src/tls/cert_cache.c \
 	src/tls/cert_conf.c \
 	src/tls/cert_examine.c \
 	src/tls/cert_file.c \
 	src/tls/cert_index.c \
+	src/tls/cert_load.c \
 	src/tls/cert_names.c \
 	src/tls/cert_read.c \
 	src/tls/cert_state.c \
 	src/tls/client.c \
+	src/tls/dev.c \
 	src/tls/hello.c \
 	src/tls/pem.c \
-	src/tls/policy.c
+	src/tls/policy.c \
+	src/tls/ticket.c
 
 # codec: HTTP versions, both sides of the waist
 SRCS_CODEC = \
@@ -137,9 +142,13 @@ SRCS_CODEC = \
 	src/codec/h2/h2_priority.c \
 	src/codec/h2/h2_ring.c \
 	src/codec/h2/h2_server.c \
+	src/codec/h2/h2_server_count.c \
+	src/codec/h2/h2_server_flush.c \
 	src/codec/h2/h2_server_in.c \
+	src/codec/h2/h2_server_look.c \
 	src/codec/h2/h2_server_ng.c \
 	src/codec/h2/h2_server_out.c \
+	src/codec/h2/h2_walk.c \
 	src/codec/raw/raw_client.c \
 	src/codec/raw/raw_server.c \
 	src/codec/ws/ws.c
@@ -231,6 +240,8 @@ SRCS_UP = \
 	src/up/outlier.c \
 	src/up/outlier_sweep.c \
 	src/up/pool.c \
+	src/up/pool_conn.c \
+	src/up/pool_dial.c \
 	src/up/pool_tls.c \
 	src/up/probe.c \
 	src/up/probe_conf.c \
@@ -245,6 +256,7 @@ SRCS_UP = \
 	src/up/retry_conf.c \
 	src/up/retry_rows.c \
 	src/up/round_robin.c \
+	src/up/row_text.c \
 	src/up/server.c \
 	src/up/server_tls.c \
 	src/up/server_tls_conf.c \
@@ -657,11 +669,14 @@ SHARED_openat2.so = -shared -fPIC
 
 do-bench-tools: $(BENCH_TOOLS)
 
-$(BENCH_TOOLS): contrib/bench/load.c contrib/bench/origin.c \
+MORE_load = contrib/bench/load_tls.c $(CFLAGS_LIBS) $(LDLIBS)
+
+$(BENCH_TOOLS): contrib/bench/load.c contrib/bench/load_tls.c \
+		contrib/bench/load_tls.h contrib/bench/origin.c \
 		contrib/bench/openat2.c config.mk
 	@mkdir -p $(@D)
 	@$(CC) -std=c11 -D_GNU_SOURCE $(WARN) -O2 $(SHARED_$(@F)) -o $@ \
-	    contrib/bench/`basename $@ .so`.c
+	    contrib/bench/`basename $@ .so`.c $(MORE_$(@F))
 
 do-bench: $(PROGS) $(BENCH_TOOLS)
 	@$(PYTHON) contrib/bench/bench.py --build $(B) --rounds $(ROUNDS) \

@@ -178,6 +178,8 @@ const struct shm_region *const shm_regions[] = {
 	&lease_shadows,
 	&board_mails,
 	&board_servers,
+	&board_paths,
+	&board_upstream_names,
 	&board_servers_live,
 	&board_server_uses,
 	&board_breakers,

@@ -6,6 +6,7 @@ import threading
 import pytest
 
 from lib import http, net, ws
+from lib.breaker import half_open
 from lib.peer import hold, respond
 from lib.spread import servers
 
@@ -240,6 +241,77 @@ def test_waits_for_room(sluice, peer):
         assert c.response().text == "a"
         r = d.response()
         assert r.text == "a" and cookie_of(r) is None
+
+
+class Pair:
+    """Two servers, the first with a client of its own."""
+
+    def __init__(self, sluice, peer, keys):
+        self.a, self.b = peer(default=respond(body=b"a")), \
+            peer(default=respond(body=b"b"))
+        self.s = sluice(conf([self.a.addr, self.b.addr],
+                             "slow_start = 0\n" + keys))
+        self.mine = sessions(self.s, 2)["a"]
+
+    def fail(self, n):
+        """So many of its client's requests fail there."""
+        self.a.default = respond(500)
+        for _ in range(n):
+            assert ask(self.s, self.mine).status == 500
+        self.a.default = respond(body=b"a")
+
+    def moves(self):
+        """Its client has another server now, and keeps that."""
+        r = ask(self.s, self.mine)
+        assert r.text == "b" and cookie_of(r)[1] != self.mine[1]
+        stays(self.s, cookie_of(r), "b", 5)
+        return cookie_of(r)
+
+
+def test_open_breaker(sluice, peer):
+    """Others serve its clients; half open it lets one of them through."""
+    p = Pair(sluice, peer, "outlier = off\nbreaker.failures = 3\n"
+             "breaker.open = 1s\nbreaker.successes = 2")
+    p.fail(3)
+    other = p.moves()
+    half_open(p.s)
+    stays(p.s, p.mine, "a", 2)      # two good answers close it
+    up, = p.s.ctl_json("upstreams", "app")["upstreams"]
+    assert up["servers"][0]["breaker"]["state"] == "closed"
+    stays(p.s, p.mine, "a", 5)
+    stays(p.s, other, "b", 5)
+    assert p.s.ctl_json("status")["sums"]["sticky_moved_total"] == 1
+
+
+def test_half_open_breaker_is_full(sluice, peer):
+    """All of a turn's probes are out: its client goes elsewhere."""
+    p = Pair(sluice, peer, "outlier = off\nbreaker.failures = 3\n"
+             "breaker.open = 1s\nbreaker.probes = 1\n"
+             "breaker.successes = 1")
+    p.fail(3)
+    half_open(p.s)
+    go = threading.Event()
+    p.a.default = hold(go, respond(body=b"a"))
+    n = len(p.a.requests)
+    with http.Client(p.s.port) as c:
+        c.send(http.request("GET", "/", {"Cookie": "%s=%s" % p.mine}))
+        p.a.wait_requests(n + 1)
+        p.moves()
+        go.set()
+        r = c.response()
+        assert r.text == "a" and cookie_of(r) is None
+    stays(p.s, p.mine, "a", 5)
+
+
+def test_ejected(sluice, peer):
+    """Until the ejection is over; who did not come meanwhile is back."""
+    p = Pair(sluice, peer, "outlier.time = 1s")
+    p.fail(5)
+    p.s.wait_log("up -> ejected")
+    other = p.moves()
+    p.s.wait_log("ejected -> up")
+    stays(p.s, p.mine, "a", 5)
+    stays(p.s, other, "b", 5)
 
 
 def test_websocket(sluice, peer):

@@ -5,7 +5,7 @@ import collections
 import pytest
 
 from lib import http
-from lib.peer import respond
+from lib.peer import reset_now, respond
 from lib.watch import conf, line, servers, wait_change
 
 BALANCERS = ["two_choices", "round_robin", "least_conn", "random", "hash"]
@@ -30,8 +30,11 @@ class App:
         self.well, self.name = True, name
         self.peer = peer(default=self.step)
         self.addr = self.peer.addr
+        self.step_ill = None        # of requests, while it is not well
 
     def step(self, conn, req):
+        if self.step_ill and not self.well and req.target != "/health":
+            return self.step_ill(conn, req)
         status = 200 if self.well or req.target != "/health" else 500
         return respond(status=status, body=self.name.encode())(conn, req)
 
@@ -100,6 +103,26 @@ def test_panic(sluice, apps, word):
     fall(s, c)
     r = http.get(s.port, "/x")
     assert r.status == 503 and "no_server" in r.text
+
+
+@pytest.mark.parametrize("word", BALANCERS)
+def test_panic_retries_with_the_fit(sluice, apps, word):
+    """First attempts go to all, the next one to one that is fit."""
+    all_ = apps(5)
+    s = sluice(conf(*[a.addr for a in all_], keys=KEYS.format(
+        word, "outlier = off\nretry.floor = 1000")))
+    sick, fit = all_[:4], all_[4]
+    for a in sick:
+        a.step_ill = reset_now()
+    fall(s, *sick)
+    got = names(s, 200)
+    assert got == {fit.name: 200}
+    tries = [r.get("tries", "").split(", ") for r in s.log()
+             if r.get("status") == 200 and "target" in r]
+    assert {len(t) for t in tries} == {1, 2}
+    asked = collections.Counter(t[0].split(" ")[0] for t in tries
+                                if len(t) == 2)
+    assert set(asked) == {a.addr for a in sick}
 
 
 def test_hash_goes_on_and_back(sluice, apps):

@@ -8,7 +8,7 @@ import pytest
 
 from lib import http, net
 from lib.cmd import run
-from lib.peer import hold, respond
+from lib.peer import hold, reset_now, respond
 
 CONF = """
 [sluice]
@@ -166,6 +166,40 @@ def test_statistics(sluice, peer):
     assert row.split()[1:4] == ["1", "-", "open"]
 
 
+def test_retries(sluice, peer):
+    """What an upstream's retries came to, wherever it is told."""
+    bad = [peer(default=reset_now()) for _ in range(2)]
+    s = sluice(conf(*[b.addr for b in bad],
+                    keys="outlier = off\nretry.budget = 0\n"
+                    "retry.floor = 1\nretry.backoff = 0\n") +
+               "[upstream other]\nserver = 127.0.0.1:9\n")
+    for _ in range(20):
+        http.get(s.port, "/")
+    asked = sum(len(b.requests) for b in bad)
+    made, refused = asked - 20, 40 - asked
+    assert 10 <= made < 20
+    assert upstream(s)["retries"] == {
+        "requests": 20, "made": made, "refused": refused, "cut": 0,
+        "left": 0}
+    assert upstream(s, "other")["retries"] == {
+        "requests": 0, "made": 0, "refused": 0, "cut": 0, "left": 30}
+    assert f"  retries: {made} for 20 requests, {refused} refused, 0 cut, " \
+        "0 left\n" in s.ctl("upstreams").stdout
+    told = json.loads(http.get(s.port, "/balancer/status").body)
+    app, = told["upstreams"]
+    assert (app["retries"], app["retries_refused"],
+            app["attempts_cut"]) == (made, refused, 0)
+    assert told["upstream_retries_total"] == made
+    sums = s.ctl_json("status")["sums"]
+    assert sums["upstream_retries_total"] == made
+    assert sums["upstream_retries_refused_total"] == refused
+    # a worker that is gone takes none of it with it
+    s.wait_role("worker 1", s.kill("worker 1"))
+    s.wait_role("worker 2", s.kill("worker 2"))
+    now = upstream(s)["retries"]
+    assert now["made"] == made and now["requests"] == 20
+
+
 def test_component(sluice, peer):
     """/balancer: 503 while an upstream in use has nobody to ask."""
     a, b = peer(), peer()
@@ -180,7 +214,8 @@ def test_component(sluice, peer):
     assert r.status == 200 and told["status"] == "failed"
     assert told["upstreams"] == [
         {"name": "app", "balance": "round_robin", "tier": "empty",
-         "servers": 2, "usable": 0, "open": 0}]
+         "servers": 2, "usable": 0, "open": 0, "retries": 0,
+         "retries_refused": 0, "attempts_cut": 0}]
     assert told["breaker_opened_total"] == 0
     assert told["upstream_attempts_total"] == 0
     s.ctl("server", "up", "app", a.addr)

@@ -1,5 +1,4 @@
 """Servers that go out of service while requests wait for them."""
-import datetime
 import re
 import threading
 import time
@@ -7,8 +6,9 @@ import time
 import pytest
 
 from lib import http, net, wire
+from lib.attempts import attempts, changes
 from lib.cmd import Thread
-from lib.peer import Gone, respond
+from lib.peer import Gone, reset_now, respond
 
 PROBED = "health.path = /h\nhealth.interval = 100ms\nhealth.fall = 1\n" \
     "health.rise = 1\noutlier = off\npanic = 0\nbalance = round_robin\n"
@@ -68,8 +68,32 @@ def test_down(sluice, peer, n):
         assert re.fullmatch(rf"{a.peer.addr} \+\d+ attempt_cut, "
                             rf"{b.addr} \+\d+", r["tries"])
     assert wire.sums(s)["upstream_attempts_cut_total"] == n
+    up, = s.ctl_json("upstreams", "app")["upstreams"]
+    assert up["retries"]["cut"] == up["retries"]["made"] == n
     s.wait_log(f"{a.peer.addr}.*up -> down")
     s.wait_log("attempt_cut: probe_status; another server is asked", n)
+
+
+@pytest.mark.parametrize("tries", [0, 1])
+def test_cut_is_no_try(sluice, peer, tries):
+    """Whose server goes out of service has all retry.tries yet."""
+    a, c = Sick(peer), peer(default=respond(body=b"from c\n"))
+    b = peer(default=lambda conn, req: (
+        respond() if req.target == "/h" else reset_now())(conn, req))
+    s = sluice(conf(a.peer.addr, c.addr, b.addr, workers=1,
+                    more=f"retry.tries = {tries}\n"))
+    out = []
+    t = Thread(ask, s, out, "GET", "/x")
+    net.until("it waits", lambda: len(a.asked()) == 1)
+    a.well = False
+    s.wait_log(f"{a.peer.addr}.*up -> down")
+    if tries == 0:
+        a.free.set()
+    t.join()
+    a.free.set()
+    assert out == [[b"from a\n"], [b"from c\n"]][tries]
+    record = wire.record(s, target="/x")
+    assert record["attempts"] == [1, 3][tries]
 
 
 def test_others_wait_on(sluice, peer):
@@ -88,30 +112,14 @@ def test_others_wait_on(sluice, peer):
         s, target="/post")
 
 
-def wall_us(stamp):
-    return int(datetime.datetime.fromisoformat(
-        stamp.replace("Z", "+00:00")).timestamp() * 1e6 + 0.5)
-
-
-def starts(record):
-    """[(server, wall clock in us)] of all attempts of a record."""
-    begin = wall_us(record["time"])
-    if "tries" in record:
-        return [(w.split(" ")[0], begin + int(w.split(" ")[1][1:]))
-                for w in record["tries"].split(", ")]
-    return [(record["server"], begin + record.get("attempt_us", 0))]
-
-
 def outages(s, addr):
     """[(from, to)] in which the log has the server as down."""
     out, since = [], None
-    for line in s.log():
-        found = re.search(rf'server "{addr}" of "app": (\w+) -> (\w+)',
-                          line.get("msg", ""))
-        if found and found[2] == "down":
-            since = wall_us(line["time"])
-        elif found and since is not None:
-            out.append((since, wall_us(line["time"])))
+    for c in changes(s.log()):
+        if c.server == addr and c.now == "down":
+            since = c.at
+        elif c.server == addr and since is not None:
+            out.append((since, c.at))
             since = None
     return out
 
@@ -146,7 +154,7 @@ def test_none_begins_later(sluice, peer):
     down = outages(s, a.peer.addr)
     assert len(down) == 3
     late = [(at - since, server) for r in s.log()
-            if r.get("target") == "/load" for server, at in starts(r)
+            if r.get("target") == "/load" for server, at in attempts(r)
             for since, until in down
             if server == a.peer.addr and since + 10000 < at < until - 1000]
     assert not late

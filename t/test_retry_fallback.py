@@ -116,6 +116,112 @@ def test_an_error_is_an_answer(sluice, peer):
     assert http.get(s.port).body == b"mine\n"
 
 
+# --- what was chosen for the first one is chosen anew ---
+
+def test_sticky(sluice, peer):
+    """The other upstream's cookie is read and set; the servers there see
+    neither, and the first one's stays good."""
+    b = [peer(default=respond(body=b"%d" % i)) for i in range(3)]
+    a = peer(default=respond(body=b"a"))
+    lines = "sticky = cookie\n" + "".join(
+        f"server = {p.addr}\n" for p in b[1:])
+    s = sluice(HEAD + upstream("a", a.addr, "fallback = b\n"
+                               "sticky = cookie") +
+               upstream("b", b[0].addr, lines) + route())
+    first = http.get(s.port)["set-cookie"].split(";")[0]
+    assert first.startswith("sluice_a=")
+    s.ctl("server", "down", "a", a.addr)
+    with http.Client(s.port) as c:
+        r = c.get("/", headers={"Cookie": f"{first}; x=1"})
+        mine = r["set-cookie"].split(";")[0]
+        assert mine.startswith("sluice_b=")
+        for _ in range(12):
+            again = c.get("/", headers={"Cookie": f"{first}; {mine}; x=1"})
+            assert again.body == r.body and not again.all("set-cookie")
+        assert {q.get("cookie") for p in b for q in p.requests} == {"x=1"}
+        s.ctl("server", "up", "a", a.addr)
+        r = c.get("/", headers={"Cookie": f"{first}; {mine}"})
+        assert r.body == b"a" and not r.all("set-cookie")
+    sums = wire.sums(s)
+    assert sums["sticky_invalid_total"] == sums["sticky_moved_total"] == 0
+
+
+@pytest.mark.parametrize("first", ["round_robin", "hash"])
+def test_hash(sluice, peer, first):
+    """By the other upstream's key, whatever the first one goes by."""
+    b = [peer(default=respond(body=b"%d" % i)) for i in range(3)]
+    lines = "".join(f"server = {p.addr}\n" for p in b)
+    keys = "balance = hash\nhash.load = 0\nhash.key = ${path}\n"
+    own = keys.replace("path", "query") if first == "hash" else ""
+    direct = "[route b]\npath = /*\nhost = b\nupstream = b\n"
+    s = sluice(HEAD + f"[upstream a]\noutlier = off\nserver = {dead()}\n"
+               f"{own}fallback = b\n[upstream b]\n{lines}{keys}" +
+               route() + direct)
+    with http.Client(s.port) as c:
+        got = [(c.get(f"/{i}").body, c.get(f"/{i}", host="b").body)
+               for i in range(30)]
+    assert all(x == y for x, y in got) and len({x for x, _ in got}) == 3
+
+
+def test_budget(sluice, peer):
+    """Retries at the other upstream are paid for by that one."""
+    a, b = [peer(default=reset_now()) for _ in range(2)], \
+        [peer(default=reset_now()), peer()]
+    none = "retry.floor = 0\nretry.budget = 0\n"
+    for poor in "ab":
+        s = sluice(HEAD + upstream("a", a[0].addr, f"server = {a[1].addr}\n"
+                                   "fallback = b\n" + (none if poor == "a"
+                                                       else "")) +
+                   upstream("b", b[0].addr, f"server = {b[1].addr}\n" +
+                            (none if poor == "b" else "")) + route())
+        with http.Client(s.port) as c:
+            first = c.get("/x")
+        if poor == "a":
+            assert first.status == 200
+            assert wire.record(s, target="/x")["attempts"] == 3
+        else:
+            wire.is_fail(first, "retry_budget")
+        s.stop()
+
+
+def test_deadline_stays(sluice, peer):
+    """The whole takes no longer for it, and the server is told the rest."""
+    never = threading.Event()
+    a, b = peer(default=hold(never)), peer(default=hold(never))
+    s = sluice(HEAD + upstream("a", a.addr, "fallback = b\n"
+                               "timeout.connect = 100ms\n"
+                               "timeout.first_byte = 300ms\n"
+                               "timeout.total = 700ms") +
+               upstream("b", b.addr, "timeout.total = 30s") + route())
+    wire.is_fail(http.get(s.port, "/x"), "total_timeout")
+    never.set()
+    left = int(b.requests[0].get("x-request-deadline"))
+    assert 0 < left <= 400
+    assert wire.record(s, target="/x")["duration_us"] < 5e6
+
+
+@pytest.mark.parametrize("keys,row", [
+    ("queue = 0", "dial_limit"), ("queue_timeout = 200ms", "queue_timeout")])
+def test_no_room(sluice, peer, keys, row):
+    """The one place is taken: the other upstream is asked."""
+    go = threading.Event()
+    a, b = peer(default=hold(go)), peer(default=respond(body=b"from b\n"))
+    s = sluice(HEAD + upstream("a", f"{a.addr} max_conns=1",
+                               f"fallback = b\n{keys}") +
+               upstream("b", b.addr) + route())
+    with http.Client(s.port) as c:
+        c.send(http.request("GET", "/held"))
+        a.wait_requests(1)
+        with http.Client(s.port) as d:
+            assert d.ask("POST", "/x", body=b"x").body == b"from b\n"
+        s.wait_log(f"{row}; upstream .*b.* is asked")
+        go.set()
+        assert c.response().status == 200
+    record = wire.record(s, target="/x")
+    assert record["upstream"] == "b" and record["attempts"] == 1
+    assert (record.get("queue_us", 0) > 0) == (row == "queue_timeout")
+
+
 def test_times(sluice, peer):
     """The route's own times go with it; others are the fallback's."""
     never = threading.Event()

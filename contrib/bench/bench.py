@@ -24,9 +24,10 @@ sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
 import counts                                   # noqa: E402
 import figures                                  # noqa: E402
-from servers import Failed, Origin, Server, installed   # noqa: E402
+from servers import Failed, Origin, Server, installed, make_pem  # noqa: E402
 
 FILES = ("nginx", "h2o", "lighttpd")
+TLS = ("nginx", "haproxy")
 PROXIES = ("nginx", "h2o", "haproxy")
 KB, MB = 1 << 10, 1 << 20
 
@@ -52,12 +53,18 @@ SCENARIOS = {
     "proxy-10m": spec("/app/10m", 10 * MB, PROXIES, 0.4, "-c", "8"),
     "upload-10m": spec("/app/1k", KB, PROXIES, 0.4, "-c", "8", "-u",
                        str(10 * MB), upload=10 * MB),
+    "tls-proxy-1k": spec("/app/1k", KB, TLS, 0.85, "-t", tls=True),
+    # one request on each connection, which both sides close
+    "tls-handshake": spec("/hello", 5, TLS, 1.05, "-t", "-k", tls=True),
+    "tls-resume": spec("/hello", 5, TLS, 1.05, "-R", "-k", tls=True),
     "many-routes": spec("/r/%/x", 5, (), None, kind="routes", routes=10000,
                         what="/x\nrespond = 200 hello"),
     "proxy-routes": spec("/r/%/1k", KB, (), None, kind="routes",
                          routes=1000, what="/*\nupstream = app\n"
                          "strip_prefix = auto"),
     "idle": spec("/1k", KB, FILES, None, kind="idle"),
+    "idle-10k-tls": spec("/hello", 5, TLS, None, "-t", kind="idle",
+                         tls=True, most=15),
     "burst": spec("/app/64k", 64 * KB, ("nginx",), None, kind="burst"),
 }
 OTHERS = 3      # rounds of memory of those that it is not compared with
@@ -76,6 +83,7 @@ class Bench:
         os.mkdir(f"{top}/bin")
         for name in ("sluiced", "bench/origin", "bench/openat2.so"):
             shutil.copy(f"{opts.build}/{name}", f"{top}/bin")
+        make_pem(f"{top}/bench.pem")
         self.origin = Origin(f"{top}/bin", top)
 
     def make_files(self):
@@ -89,7 +97,7 @@ class Bench:
             self.bodies[f"/{name}"] = body
             self.bodies[f"/app/{name}"] = \
                 (pattern * (n // len(pattern) + 1))[:n]
-        self.bodies["/r/0/x"] = b"hello"
+        self.bodies["/r/0/x"] = self.bodies["/hello"] = b"hello"
         self.bodies["/r/0/1k"] = self.bodies["/app/1k"]
 
     # --- parts ---
@@ -100,6 +108,7 @@ class Bench:
                        for i in range(routes[0]))
         return Server(name, top or self.top, {
             "bin": f"{self.top}/bin", "www": self.www, "routes": text,
+            "pem": f"{self.top}/bench.pem",
             "origin": self.origin.port}, log, label)
 
     def start(self, server, **how):
@@ -135,7 +144,10 @@ class Bench:
     def measure(self, sc, server, args):
         """One turn of one server: what the load says, and its CPU."""
         before = server.cpu()
-        out = self.load(sc, server.port, args, server.label)
+        out = self.load(sc, port_of(sc, server), args, server.label)
+        if "-R" in sc["args"] and out["resumed"] < out["offered"]:
+            raise Failed(f"{server.label}: of {out['offered']} sessions "
+                         f"{out['resumed']} were resumed")
         out["rps"] = out["requests"] / out["seconds"]
         out["cpu_us"] = (server.cpu() - before) / out["requests"] * 1e6
         return out
@@ -147,8 +159,8 @@ class Bench:
 
         moved = max(sc["length"], sc.get("upload", 0))
 
-        def load(port, args):
-            self.load(sc, port, args, server.label)
+        def load(who, args):
+            self.load(sc, port_of(sc, who), args, server.label)
         return {
             "syscalls": counts.syscalls(server, load, moved),
             "instructions": counts.instructions(
@@ -170,13 +182,13 @@ class Bench:
         out = {n: {k: [] for k in ("rps", "cpu_us", "p50_us", "p99_us")}
                for n in servers}
         for server in servers.values():
-            server.check(sc["path"], self.bodies[sc["path"]])
-            self.load(sc, server.port, ["-d", "0.3"], server.label)
+            server.check(sc["path"], self.bodies[sc["path"]], "tls" in sc)
+            self.load(sc, port_of(sc, server), ["-d", "0.3"], server.label)
         for turn in range(self.opts.rounds):
             self.one_round(sc, servers, out)
             self.say(f"{name}: round {turn + 1} of {self.opts.rounds}")
         for n, server in servers.items():
-            server.check(sc["path"], self.bodies[sc["path"]])
+            server.check(sc["path"], self.bodies[sc["path"]], "tls" in sc)
             out[n]["pss_mb"] = server.pss()
         for n, server in servers.items():
             self.say(f"{name}: counts of {n}")
@@ -228,7 +240,7 @@ class Bench:
 
     def held(self, sc, server, args):
         """A generator that keeps its connections; (process, its report)."""
-        p = subprocess.Popen(self.load_args(sc, server.port, args),
+        p = subprocess.Popen(self.load_args(sc, port_of(sc, server), args),
                              stdin=subprocess.PIPE, stdout=subprocess.PIPE,
                              text=True)
         line = p.stdout.readline()
@@ -253,7 +265,7 @@ class Bench:
                     continue
                 self.say(f"{name}: round {turn + 1}, {n}")
                 s = self.start(self.server(n))
-                s.check(sc["path"], self.bodies[sc["path"]])
+                s.check(sc["path"], self.bodies[sc["path"]], "tls" in sc)
                 a, _ = self.held(sc, s, ["-H", "-c", str(first)])
                 time.sleep(2)
                 few = s.pss()
@@ -270,7 +282,8 @@ class Bench:
                     f"{figures.median(row['kb_per_conn']):.2f} kB per "
                     f"connection from {first} to {first + more}")
         return {"servers": out, "verdicts": [figures.absolute(
-            "growth", out["sluice"]["kb_per_conn"], 0.3, "kB")]}
+            "growth", out["sluice"]["kb_per_conn"], sc.get("most", 0.3),
+            "kB")]}
 
     def burst(self, name, sc):
         clients, _ = scale_idle(10000, 0)
@@ -300,6 +313,10 @@ class Bench:
     def say(self, text):
         if sys.stderr.isatty():
             print(f"\r\033[K{text}", end="", file=sys.stderr, flush=True)
+
+
+def port_of(sc, server):
+    return server.sport if "tls" in sc else server.port
 
 
 def scale_idle(first, more):

@@ -33,7 +33,7 @@ def syscalls(server, load, length):
             line = tracer.stderr.readline()
             if "attached" not in line:
                 return None
-        load(server.port, ["-c", "8", "-n", str(n)])
+        load(server, ["-c", "8", "-n", str(n)])
     finally:
         tracer.send_signal(signal.SIGINT)
         tracer.communicate()
@@ -56,7 +56,7 @@ def _one(make, load, n, shim):
                      "--trace-children=yes",
                      f"--callgrind-out-file={out}/%p"], env)
     try:
-        load(server.port, ["-c", "8", "-n", str(n)])
+        load(server, ["-c", "8", "-n", str(n)])
         # what it does after the last answer is its too
         time.sleep(0.3)
     finally:

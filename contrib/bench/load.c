@@ -29,13 +29,16 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "load_tls.h"
+
 enum { HEAD_MAX = 2048, BATCH = 256, LINEAR = 64, BUCKETS = 64 * LINEAR,
     LOST_MAX = 4096 };
 
-enum state { CLOSED, CONNECTING, FREE, HEAD, BODY, ENDING };
+enum state { CLOSED, CONNECTING, SHAKING, FREE, HEAD, BODY, ENDING };
 
 struct conn {
 	int		fd;
+	struct tls_client *tls;		/* NULL: plain */
 	enum state	state;
 	bool		last;		/* the server will close */
 	bool		used;		/* has had an answer */
@@ -60,6 +63,7 @@ static struct {
 	double		seconds;
 	double		rate;
 	bool		fresh;		/* a connection for each request */
+	bool		tls;
 	bool		hold;
 	bool		burst;
 	bool		numbers;	/* a number of its own for a % */
@@ -147,9 +151,27 @@ over(void)
 	return now() - g.start >= (uint64_t)(g.seconds * 1e9);
 }
 
+static ssize_t
+conn_send(struct conn *c, const void *p, size_t n)
+{
+	return c->tls != NULL ? tls_send(c->tls, p, n) :
+	    send(c->fd, p, n, MSG_NOSIGNAL);
+}
+
+/* Into p, or thrown away where that is junk. */
+static ssize_t
+conn_recv(struct conn *c, void *p, size_t n)
+{
+	if (c->tls == NULL)
+		return recv(c->fd, p, n, p == junk && n > 1 ? MSG_TRUNC : 0);
+	return tls_recv(c->tls, p, p == junk && n > sizeof(junk) ?
+	    sizeof(junk) : n);
+}
+
 static void
 close_conn(struct conn *c)
 {
+	tls_free(&c->tls);
 	if (c->fd >= 0)
 		close(c->fd);
 	c->fd = -1;
@@ -181,8 +203,8 @@ send_body(struct conn *c)
 	ssize_t		n;
 
 	while (c->up > 0) {
-		n = send(c->fd, zero, c->up < sizeof(zero) ? c->up :
-		    sizeof(zero), MSG_NOSIGNAL);
+		n = conn_send(c, zero, c->up < sizeof(zero) ? c->up :
+		    sizeof(zero));
 		if (n == -1 && errno == EAGAIN)
 			return;
 		if (n == -1) {
@@ -223,7 +245,7 @@ send_request(struct conn *c, uint64_t due)
 	c->last = false;
 	g.sent++;
 	g.busy++;
-	if (send(c->fd, buf, (size_t)n, MSG_NOSIGNAL) != n) {
+	if (conn_send(c, buf, (size_t)n) != n) {
 		/* an idle connection may be closed under our hands */
 		if (c->used && (errno == EPIPE || errno == ECONNRESET)) {
 			g.sent--;
@@ -375,7 +397,8 @@ ended(struct conn *c)
 		g.reconnects++;
 		lose(c, g.hold ? "closed while idle" : NULL);
 	} else {
-		lose(c, c->state == CONNECTING ? "connect" : "cut off");
+		lose(c, c->state == CONNECTING ? "connect" :
+		    c->state == SHAKING ? "handshake" : "cut off");
 	}
 }
 
@@ -400,13 +423,13 @@ read_conn(struct conn *c)
 	while (c->fd >= 0) {
 		in_head = c->state == HEAD;
 		if (c->state == FREE || c->state == ENDING)
-			got = recv(c->fd, junk, 1, 0);
+			got = conn_recv(c, junk, 1);
 		else if (in_head)
-			got = recv(c->fd, c->head + c->n,
-			    HEAD_MAX - 1 - c->n, 0);
+			got = conn_recv(c, c->head + c->n,
+			    HEAD_MAX - 1 - c->n);
 		else
-			got = recv(c->fd, junk, c->left > 1 << 20 ? 1 << 20 :
-			    (size_t)c->left, MSG_TRUNC);
+			got = conn_recv(c, junk, c->left > 1 << 20 ?
+			    1 << 20 : (size_t)c->left);
 		if (got == -1 && errno == EAGAIN)
 			return;
 		if (got <= 0) {
@@ -432,6 +455,18 @@ read_conn(struct conn *c)
 	}
 }
 
+/* The handshake goes on, or the connection is ready. */
+static void
+shake(struct conn *c)
+{
+	int	rc = c->tls == NULL ? 1 : tls_go(c->tls);
+
+	if (rc < 0)
+		lose(c, "handshake");
+	else if (rc > 0)
+		set_free(c);
+}
+
 static void
 on_event(struct conn *c, uint32_t events)
 {
@@ -448,8 +483,15 @@ on_event(struct conn *c, uint32_t events)
 		}
 		if ((events & EPOLLOUT) == 0)
 			return;
-		set_free(c);
+		if (g.tls)
+			c->tls = tls_new(c->fd);
+		c->state = SHAKING;
+		shake(c);
+	} else if (c->state == SHAKING) {
+		shake(c);
 	}
+	if (c->state == SHAKING)
+		return;
 	if (c->fd >= 0 && c->up > 0 && (events & EPOLLOUT) != 0)
 		send_body(c);
 	if (c->fd >= 0 && (events & (EPOLLIN | EPOLLRDHUP | EPOLLHUP |
@@ -582,6 +624,12 @@ report(void)
 	    (double)(now() - g.start) / 1e9, (unsigned long long)g.bytes,
 	    (unsigned long long)g.reconnects, quantile(0.5), quantile(0.99),
 	    (double)g.slowest / 1000);
+	if (g.tls)
+		printf(", \"handshakes\": %llu, \"offered\": %llu, "
+		    "\"resumed\": %llu",
+		    (unsigned long long)tls_count.shaken,
+		    (unsigned long long)tls_count.offered,
+		    (unsigned long long)tls_count.resumed);
 	if (g.numbers) {
 		printf(", \"numbers\": %llu, \"unanswered\": [",
 		    (unsigned long long)g.number);
@@ -596,12 +644,13 @@ report(void)
 static void
 usage(void)
 {
-	fprintf(stderr, "usage: load [-BHks] [-c conns] [-d seconds]"
-	    " [-n requests] [-r rate]\n\t[-p paths] [-u length] -l length"
-	    " port path\n"
+	fprintf(stderr, "usage: load [-BHkRst] [-c conns] [-d seconds]"
+	    " [-n requests] [-r rate]\n\t[-p paths] [-u length] [-V 2]"
+	    " -l length port path\n"
 	    "-H hold idle connections  -B all ask at once, then hold\n"
 	    "-k a connection for each request  -p a %% in path becomes"
 	    " 0..paths-1\n-s a %% in path becomes the request's number\n"
+	    "-t by TLS 1.3  -R sessions are resumed  -V 2: by TLS 1.2\n"
 	    "-u each request has a body of so many bytes\n");
 	exit(2);
 }
@@ -610,19 +659,26 @@ int
 main(int argc, char **argv)
 {
 	int		opt;
-	unsigned	i;
+	unsigned	i, version = 3;
+	bool		resume = false;
 	struct rlimit	rl;
 	static char	host[32];
 
 	g.conns = 64;
 	g.seconds = 2;
 	g.paths = 1;
-	while ((opt = getopt(argc, argv, "BHksc:d:n:r:p:l:u:")) != -1)
+	while ((opt = getopt(argc, argv, "BHkRstc:d:n:r:p:l:u:V:")) != -1)
 		switch (opt) {
 		case 'B': g.burst = g.hold = true; break;
 		case 'H': g.hold = true; break;
 		case 'k': g.fresh = true; break;
+		case 'R': g.tls = resume = true; break;
 		case 's': g.numbers = true; break;
+		case 't': g.tls = true; break;
+		case 'V':
+			g.tls = true;
+			version = (unsigned)strtoul(optarg, NULL, 10);
+			break;
 		case 'c': g.conns = (unsigned)strtoul(optarg, NULL, 10); break;
 		case 'd': g.seconds = strtod(optarg, NULL); break;
 		case 'n': g.total = strtoull(optarg, NULL, 10); break;
@@ -634,6 +690,8 @@ main(int argc, char **argv)
 		}
 	if (argc - optind != 2 || g.conns == 0 || g.paths == 0)
 		usage();
+	if (g.tls)
+		tls_setup(version, resume);
 	g.addr.sin_family = AF_INET;
 	g.addr.sin_port = htons((uint16_t)strtoul(argv[optind], NULL, 10));
 	g.addr.sin_addr.s_addr = htonl(INADDR_LOOPBACK);

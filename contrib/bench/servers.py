@@ -6,6 +6,7 @@ import re
 import shutil
 import signal
 import socket
+import ssl
 import subprocess
 import time
 
@@ -44,6 +45,21 @@ def free_port():
         return s.getsockname()[1]
 
 
+def make_pem(path):
+    """A certificate (ECDSA P-256) and its key in one file."""
+    done = subprocess.run(
+        ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt",
+         "ec_paramgen_curve:P-256", "-nodes", "-days", "30", "-subj",
+         "/CN=localhost", "-addext", "subjectAltName=DNS:localhost",
+         "-keyout", path, "-out", f"{path}.crt"], capture_output=True,
+        check=False)
+    if done.returncode != 0:
+        raise Failed(f"openssl: {done.stderr.decode()}")
+    with open(path, "ab") as out, open(f"{path}.crt", "rb") as f:
+        out.write(f.read())
+    give(path)
+
+
 def give(path):
     """To whom the servers run as."""
     if ROOT:
@@ -75,10 +91,15 @@ def members(sid):
     return out
 
 
-def fetch(port, path):
+def fetch(port, path, tls=False):
     """Status line and body of one GET on a connection of its own."""
     with socket.create_connection(("127.0.0.1", port), 10) as s:
         s.settimeout(20)
+        if tls:
+            ctx = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+            ctx.check_hostname = False
+            ctx.verify_mode = ssl.CERT_NONE
+            s = ctx.wrap_socket(s)
         s.sendall(f"GET {path} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\n"
                   "Connection: close\r\n\r\n".encode())
         data = bytearray()
@@ -110,8 +131,9 @@ class Server:
         for sub in ("", "run", "state", "log"):
             os.makedirs(f"{self.dir}/{sub}", exist_ok=True)
             give(f"{self.dir}/{sub}")
-        self.port = free_port()
+        self.port, self.sport = free_port(), free_port()
         values = {**self.values, "port": self.port, "workers": workers,
+                  "sport": self.sport,
                   "conf": f"{self.dir}/{self.name}.conf"}
 
         def fill(text):
@@ -152,8 +174,8 @@ class Server:
                     out += f.read()[-2000:]
         return out
 
-    def check(self, path, want):
-        status, body = fetch(self.port, path)
+    def check(self, path, want, tls=False):
+        status, body = fetch(self.sport if tls else self.port, path, tls)
         if status.split(" ")[:2] != ["HTTP/1.1", "200"] or body != want:
             raise Failed(f"{self.label} answers {path} wrongly: {status}, "
                          f"{len(body)} bytes, {len(want)} expected\n"

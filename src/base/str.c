@@ -14,24 +14,6 @@ str_from(const char *s)
 	return s == NULL ? STR_NONE : str_make(s, strlen(s));
 }
 
-static uint64_t
-read8(const char *p)
-{
-	uint64_t	w;
-
-	memcpy(&w, p, sizeof(w));
-	return w;
-}
-
-static uint64_t
-read4(const char *p)
-{
-	uint32_t	w;
-
-	memcpy(&w, p, sizeof(w));
-	return w;
-}
-
 /*
  * Lower case of eight bytes at once.  Two sums set the top bit of a byte
  * that is at least 'A' and of one that is past 'Z'; where they differ and
@@ -51,14 +33,14 @@ fold_word(uint64_t w)
 static uint64_t
 fold8(const char *p)
 {
-	return fold_word(read8(p));
+	return fold_word(str_read8(p));
 }
 
 /* Of four to seven bytes: the first four, and the last four. */
 static uint64_t
 fold4(const char *p, size_t n)
 {
-	return fold_word(read4(p) | read4(p + n - 4) << 32);
+	return fold_word(str_read4(p) | str_read4(p + n - 4) << 32);
 }
 
 static bool
@@ -288,11 +270,11 @@ stir_all(struct str s, uint64_t seed)
 
 	if (s.n >= 8) {
 		for (i = 0; i + 8 < s.n; i += 8)
-			h = stir(h, read8(s.p + i));
-		return stir(h, read8(s.p + s.n - 8));
+			h = stir(h, str_read8(s.p + i));
+		return stir(h, str_read8(s.p + s.n - 8));
 	}
 	if (s.n >= 4)
-		return stir(h, read4(s.p) | read4(s.p + s.n - 4) << 32);
+		return stir(h, str_read4(s.p) | str_read4(s.p + s.n - 4) << 32);
 	for (i = 0; i < s.n; i++)
 		h = stir(h, (unsigned char)s.p[i]);
 	return h;
@@ -314,7 +296,7 @@ str_has_upper(struct str s)
 	size_t	i;
 
 	for (i = 0; i + 8 <= s.n; i += 8)
-		if (fold8(s.p + i) != read8(s.p + i))
+		if (fold8(s.p + i) != str_read8(s.p + i))
 			return true;
 	for (; i < s.n; i++)
 		if ((unsigned char)(s.p[i] - 'A') < 26)

@@ -47,6 +47,25 @@ str_sub(struct str s, size_t from, size_t to)
 	return str_make(from == 0 ? s.p : s.p + from, to - from);
 }
 
+/* Four or eight bytes that stand anywhere, as a word of this machine's. */
+static inline uint64_t
+str_read4(const char *p)
+{
+	uint32_t	w;
+
+	memcpy(&w, p, sizeof(w));
+	return w;
+}
+
+static inline uint64_t
+str_read8(const char *p)
+{
+	uint64_t	w;
+
+	memcpy(&w, p, sizeof(w));
+	return w;
+}
+
 /* Slice of a NUL-terminated string from libc or argv; NULL gives STR_NONE. */
 struct str str_from(const char *);
 

@@ -136,6 +136,21 @@ add_failures(struct show *s, const json_t *all)
 		text_c(&s->out, '\n');
 }
 
+/* "retries: 12 for 300 requests, 3 refused, 1 cut, 29 left" */
+static void
+add_retries(struct show *s, const json_t *j)
+{
+	if (show_num(j, "made") + show_num(j, "refused") == 0)
+		return;
+	text_fmt(&s->out, "  retries: %llu for %llu requests, %llu refused, "
+	    "%llu cut, %llu left\n",
+	    (unsigned long long)show_num(j, "made"),
+	    (unsigned long long)show_num(j, "requests"),
+	    (unsigned long long)show_num(j, "refused"),
+	    (unsigned long long)show_num(j, "cut"),
+	    (unsigned long long)show_num(j, "left"));
+}
+
 static void
 add_upstream(struct show *s, const json_t *j, unsigned long long now)
 {
@@ -164,6 +179,7 @@ add_upstream(struct show *s, const json_t *j, unsigned long long now)
 	show_probes(s, all, now);
 	show_balance(s, all);
 	add_failures(s, json_object_get(j, "failures"));
+	add_retries(s, json_object_get(j, "retries"));
 }
 
 /* Servers of an upstream, and how many of them are up. */

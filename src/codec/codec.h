@@ -79,7 +79,7 @@ extern const struct client_codec h1_client;
 /* the table of contents, in registry.c; alpn NULL at the end */
 struct codec {
 	const char			*alpn;
-	const char			*version;	/* as the key http has it */
+	const char			*version;	/* of the key http */
 	const struct server_codec	*server;
 	const struct client_codec	*client;
 };

@@ -48,25 +48,37 @@ find_row(const struct conf_group *g, const char *key)
 	return NULL;
 }
 
-const void *
-conf_value(const struct conf *c, const char *type, const char *key)
+struct conf_objs
+conf_type(const struct conf *c, const char *type)
 {
-	const struct conf_section	*s;
-	const struct conf_row		*r;
-	size_t				 i;
+	size_t	i;
 
 	for (i = 0; strcmp(c->sections[i]->type, type) != 0; i++)
 		must(c->sections[i + 1] != NULL);
-	s = c->sections[i];
-	must(!s->named);
-	for (size_t j = 0; s->groups[j] != NULL; j++) {
-		r = find_row(s->groups[j], key);
+	return c->objs[i];
+}
+
+const void *
+conf_member(const struct conf_obj *o, const char *key)
+{
+	const struct conf_row	*r;
+
+	for (size_t i = 0; o->section->groups[i] != NULL; i++) {
+		r = find_row(o->section->groups[i], key);
 		if (r != NULL)
-			return (const char *)c->objs[i].v[0]->part[j] +
-			    r->off;
+			return (const char *)o->part[i] + r->off;
 	}
 	must(!"a key of the section");
 	return NULL;
+}
+
+const void *
+conf_value(const struct conf *c, const char *type, const char *key)
+{
+	struct conf_objs	all = conf_type(c, type);
+
+	must(all.n == 1 && !all.v[0]->section->named);
+	return conf_member(all.v[0], key);
 }
 
 const void *

@@ -49,6 +49,10 @@ struct conf_objs conf_all(const struct conf *, const struct conf_section *);
 /* A singleton: always there, with defaults if no file names it. */
 const void *conf_one(const struct conf *, const struct conf_section *);
 
+/* The objects of the section of that type, which must be there. */
+struct conf_objs conf_type(const struct conf *, const char *type);
+/* The member of an object that a key fills; it must exist. */
+const void *conf_member(const struct conf_obj *, const char *key);
 /*
  * A singleton's value by the words of the file, as its row's type has it:
  * for floors below the module that the section is of.  It must exist.

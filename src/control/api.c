@@ -12,6 +12,9 @@
 #include "control/int.h"
 #include "os/proc.h"
 
+#define TRIM_MIN	16384	/* bytes of an answer that are many */
+#define TRIM_MS		1000
+
 struct path {
 	struct str		 path;
 	enum http_method	 meth;
@@ -45,11 +48,19 @@ api_of(const struct exchange *x)
 	return container_of(x->serve, struct api, serve);
 }
 
+static void
+on_trim(struct timer *t)
+{
+	(void)t;
+	must_trim();
+}
+
 void
 api_init(struct api *a, const int ro_fd[2])
 {
 	a->serve.only = &api_handler;
 	a->ro_fd = ro_fd;
+	timer_init(&a->trim, on_trim);
 	list_init(&a->orders);
 	list_init(&a->readers);
 	/*
@@ -98,6 +109,7 @@ on_piece(const char *p, size_t n, void *ctx)
 void
 api_answer(struct exchange *x, unsigned status, json_t *j)
 {
+	struct timer *trim = &api_of(x)->trim;
 	struct str body;
 	struct text t;
 
@@ -108,6 +120,9 @@ api_answer(struct exchange *x, unsigned status, json_t *j)
 	text_c(&t, '\n');
 	body = arena_dup(x->arena, text_str(&t));
 	text_fini(&t);
+	/* its values took many times as much as its text */
+	if (body.n >= TRIM_MIN && !timer_is_armed(trim))
+		ev_timer(x->serve->ev, trim, TRIM_MS);
 	exchange_reply(x, status, STR("application/json"), body);
 }
 

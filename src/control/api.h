@@ -56,6 +56,7 @@ struct api {
 	struct chan	 logger;	/* own */
 	const int	*ro_fd;		/* ref: dir, live */
 	struct names	*names;		/* own */
+	struct timer	 trim;		/* after a long answer */
 };
 
 /* what became of a reload, roll or plan */

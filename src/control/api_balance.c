@@ -9,6 +9,7 @@
 #include "up/breaker.h"
 #include "up/census.h"
 #include "up/fail_count.h"
+#include "up/retry.h"
 #include "up/upstream.h"
 
 static void
@@ -86,6 +87,24 @@ list_failures(uint32_t row)
 	return all;
 }
 
+static json_t *
+describe_retries(uint32_t row)
+{
+	const struct board_upstream	*u = shm_row(self->shm,
+	    &board_upstreams, row);
+	uint64_t			 tag = atomic_load(&u->tag);
+	struct retry_sum		 sum;
+	json_t				*j = json_object();
+
+	retry_sum(&sum, self->shm, row, tag);
+	set_num(j, "requests", sum.firsts);
+	set_num(j, "made", sum.again);
+	set_num(j, "refused", sum.refused);
+	set_num(j, "cut", sum.cut);
+	set_num(j, "left", retry_left(self->shm, row, tag));
+	return j;
+}
+
 void
 api_add_view(json_t *j, uint32_t row, const struct census *c)
 {
@@ -93,4 +112,5 @@ api_add_view(json_t *j, uint32_t row, const struct census *c)
 	set_num(j, "usable", c->usable);
 	set_num(j, "open", c->open);
 	json_object_set_new(j, "failures", list_failures(row));
+	json_object_set_new(j, "retries", describe_retries(row));
 }

@@ -122,11 +122,10 @@ look_at(struct search *s, uint32_t i)
 	    &board_servers, i);
 	struct str			 up, addr, want = s->q->server;
 
-	if (atomic_load(&b->tag) == 0 || b->upstream_len > 64 ||
-	    b->addr_len > sizeof(b->addr))
+	if (atomic_load(&b->tag) == 0)
 		return;
-	up = str_make(b->upstream, b->upstream_len);
-	addr = str_make(b->addr, b->addr_len);
+	up = row_text_upstream(self->shm, i);
+	addr = row_text_addr(self->shm, i);
 	if (!str_eq(up, s->q->upstream)) {
 		come_near(s->q->upstream, up, &s->near_up, &s->d_up);
 		return;
@@ -212,8 +211,8 @@ obey(const struct search *s)
 	const struct question	*q = s->q;
 
 	log_info(&self->lc, "server \"%.*s\" of \"%.*s\": operator: %s",
-	    s->found->addr_len, s->found->addr, s->found->upstream_len,
-	    s->found->upstream, orders[q->order]);
+	    STR_FMT(row_text_addr(self->shm, s->row)),
+	    STR_FMT(row_text_upstream(self->shm, s->row)), orders[q->order]);
 	switch (q->order) {
 	case ORDER_DRAIN:
 		set_bit(s, SERVER_DRAIN, true);
@@ -251,7 +250,7 @@ answer(struct exchange *x, const struct search *s)
 	    (enum fail)atomic_load(&l->why[state]);
 	api_answer(x, 200, json_pack("{s:i, s:o, s:o, s:s, s:s?, s:o, s:o, "
 	    "s:o}", "v", 1, "upstream", api_text(s->q->upstream), "server",
-	    api_text(str_make(s->found->addr, s->found->addr_len)), "state",
+	    api_text(row_text_addr(self->shm, s->row)), "state",
 	    state_names[state], "why", why == FAIL_NONE || why >= FAIL_N ?
 	    NULL : fail_row(why)->name, "weight",
 	    api_num(atomic_load(&s->found->weight)), "override",
@@ -264,6 +263,7 @@ api_servers(struct exchange *x)
 {
 	struct question	q = { .upstream = STR_INIT("") };
 	struct search	s = { .q = &q };
+	uint32_t	n;
 
 	if (read_question(x, &q) == -1) {
 		api_error(x, 400, "bad_query", "The query is upstream, "
@@ -273,7 +273,8 @@ api_servers(struct exchange *x)
 	}
 	s.d_up = (unsigned)q.upstream.n / 2 + 1;
 	s.d_server = (unsigned)q.server.n / 2 + 1;
-	for (uint32_t i = 0; i < shm_rows(self->shm, &board_servers); i++)
+	n = upstream_rows_used(self->shm);
+	for (uint32_t i = 0; i < n; i++)
 		look_at(&s, i);
 	if (s.found == NULL) {
 		refuse(x, &s);

@@ -41,7 +41,8 @@ find_slots(struct walk *w)
 
 	for (uint32_t i = 0; i < n && i < SLOT_MAX; i++) {
 		s = shm_row(self->shm, &board_slots, i);
-		w->slot[i] = i == 0 || s->state != SLOT_FREE;
+		w->slot[i] = (i == 0 || s->state != SLOT_FREE) &&
+		    use_has(self->shm, i);
 	}
 }
 
@@ -49,7 +50,7 @@ find_slots(struct walk *w)
 static void
 find_named(struct walk *w)
 {
-	uint32_t		 n = shm_rows(self->shm, &board_servers);
+	uint32_t		 n = upstream_rows_used(self->shm);
 	uint32_t		 row[NAME_MEMBERS];
 	uint64_t		 version;
 	const struct board_name	*nm;
@@ -212,8 +213,8 @@ describe_server(const struct walk *w, uint32_t i,
 
 	l = shm_row(self->shm, &board_servers_live, i);
 	add_up(w, i, atomic_load(&s->tag), &sum);
-	json_object_set_new(j, "address", api_text(str_make(s->addr,
-	    s->addr_len)));
+	json_object_set_new(j, "address", api_text(row_text_addr(
+	    self->shm, i)));
 	add_state(j, s, l);
 	if (!is_member(w, i, s))
 		json_object_set_new(j, "state", json_string("removed"));
@@ -235,7 +236,7 @@ static json_t *
 find_upstream(json_t *all, struct str name)
 {
 	const struct upstream_conf	*c;
-	char				 key[64];
+	char				 key[ROW_UPSTREAM + 1];
 	json_t				*j;
 
 	must(str_to_c(name, key, sizeof(key)) == 0);
@@ -286,10 +287,9 @@ list(const struct walk *w)
 
 	for (uint32_t i = 0; i < n; i++) {
 		s = shm_row(self->shm, &board_servers, i);
-		if (atomic_load(&s->tag) == 0 || s->upstream_len > 63 ||
-		    s->addr_len > sizeof(s->addr))
+		if (atomic_load(&s->tag) == 0)
 			continue;
-		name = str_make(s->upstream, s->upstream_len);
+		name = row_text_upstream(self->shm, i);
 		if (w->name.n > 0 && !str_eq(name, w->name))
 			continue;
 		json_array_append_new(json_object_get(find_upstream(all,

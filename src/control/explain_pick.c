@@ -88,7 +88,7 @@ find_members(struct pick_view *v)
 			    v->up->obj.name, c->text));
 		else
 			add_row(v, upstream_rows_server(&rows,
-			    v->up->obj.name, &c->addr));
+			    v->up->obj.name, c->text));
 	}
 	upstream_rows_close(&rows);
 	if (v->rows.n > 0)
@@ -177,9 +177,7 @@ rule_of(const struct pick_view *v, const uint32_t *rows, size_t n,
 static json_t *
 name_row(const struct pick_view *v, uint32_t i)
 {
-	const struct board_server	*b = row_of(v, i);
-
-	return api_text(str_make(b->addr, b->addr_len));
+	return api_text(row_text_addr(v->shm, i));
 }
 
 static json_t *

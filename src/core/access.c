@@ -63,8 +63,13 @@ static const uint64_t ips = 0
 
 _Static_assert(ACCESS_N < 64, "a bit for each field");
 _Static_assert(FIXED == 40, "no holes");
-_Static_assert(FIXED + ACCESS_N * (8 + 512) <= RECORD_MAX,
-    "512 bytes of each text always have room");
+#define ACCESS(id, name, type, text)	+ (ACCESS_##type##_T == ACCESS_STR_T)
+enum { NTEXT = 0
+#include "core/access.tbl"
+};
+#undef ACCESS
+_Static_assert(FIXED + (ACCESS_N - NTEXT) * 8 + NTEXT * (2 + 512) <=
+    RECORD_MAX, "512 bytes of each text always have room");
 
 /* Takes the lowest bit; its number. */
 static unsigned

@@ -30,7 +30,7 @@ enum {
 };
 
 const struct shm_region board_slots = {
-	"slot", SHM_LIVE, 1, sizeof(struct board_slot), 16,
+	"slot", SHM_LIVE, 2, sizeof(struct board_slot), 16,
 	"processes: state, pid, beat, load"
 };
 const struct shm_region board_panics = {

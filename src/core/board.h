@@ -29,7 +29,9 @@ struct board_slot {
 	_Atomic uint32_t role;		/* index in procs[] */
 	_Atomic uint32_t index;
 	_Atomic uint64_t started_ms;	/* wall clock */
-	_Atomic uint64_t pad0[2];
+	_Atomic uint64_t uses;		/* 1: its rows of `server_use` have
+					 * their pages; the process */
+	_Atomic uint64_t pad0;
 	/* the process writes from here on */
 	_Atomic uint64_t epoch_accepts;	/* core/listener.c */
 	_Atomic uint64_t epoch_busy_us;

@@ -16,6 +16,7 @@
 #include "core/greet.h"
 #include "core/listener_limit.h"
 #include "core/version.h"
+#include "io/tls.h"
 
 static void
 on_free(struct ev_task *t)
@@ -138,6 +139,12 @@ conn_begin(struct conn *c)
 	c->draining = false;
 	if (drain || l->serve->draining || l->retired)
 		conn_drain(c);
+}
+
+SSL *
+conn_tls(const struct conn *c)
+{
+	return tls_ssl(&c->io);
 }
 
 bool

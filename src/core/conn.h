@@ -6,6 +6,8 @@
 #ifndef SL_CORE_CONN_H
 #define SL_CORE_CONN_H
 
+#include <openssl/types.h>
+
 #include "core/listener.h"
 
 struct conn {
@@ -41,6 +43,8 @@ void conn_begin(struct conn *);
 
 /* True when what the peer says came by TLS. */
 bool conn_is_secure(const struct conn *);
+/* Its TLS; NULL: none. */
+SSL *conn_tls(const struct conn *);
 
 /* Finish the request under way, then close (Connection: close). */
 void conn_drain(struct conn *);

@@ -18,6 +18,7 @@
 #include "core/log_conf.h"
 #include "core/route.h"
 #include "core/settings.h"
+#include "tls/policy.h"
 
 #define UUID_LEN	36
 #define ID_MAX		128	/* bytes of an id that is accepted */
@@ -97,6 +98,19 @@ choose_id(struct exchange *x, const struct settings_log *l)
 	return id.n > 0 && x->trusted ? id : make_id(x);
 }
 
+/* The name is of the connection, which may go before the record. */
+static void
+fill_tls(struct exchange *x)
+{
+	const SSL	*ssl = conn_tls(x->conn);
+
+	if (ssl == NULL)
+		return;
+	x->acc.str[ACCESS_TLS] = tls_version(ssl);
+	x->acc.str[ACCESS_CIPHER] = tls_cipher(ssl);
+	x->acc.str[ACCESS_SNI] = arena_dup(x->arena, tls_sni(ssl));
+}
+
 static void
 fill_access(struct exchange *x)
 {
@@ -117,6 +131,7 @@ fill_access(struct exchange *x)
 		a->str[ACCESS_VERSION] = STR("");
 		a->str[ACCESS_SCHEME] = STR("tls");
 	}
+	fill_tls(x);
 	a->str[ACCESS_METHOD] = m->method;
 	a->str[ACCESS_HOST] = m->authority;
 	a->str[ACCESS_TARGET] = m->target;

@@ -263,9 +263,18 @@ greet_tls_start(struct greet *g)
 	struct listener	*l = g->c->listener;
 
 	g->tls = GREET_HELLO;
+	/* the header's time is over */
+	ev_timer_off(l->serve->ev, &g->timer);
+	ev_cancel(&g->wait.task);
 	timer_init(&g->timer, on_timer);
 	ev_task_init(&g->wait.task, on_task);
 	g->c->io.on = on_io;
 	ev_timer(l->serve->ev, &g->timer, l->handshake_ms);
-	ev_post(l->serve->ev, EV_READY, &g->wait.task);
+	/* a client that has just connected has its hello still to make */
+	if (!io_is_watched(&g->c->io))
+		g->c->io.fd.ready = 0;
+	if (io_watch(&g->c->io) == -1)
+		greet_refuse(g, FAIL_NONE, "");
+	else if (io_can(&g->c->io, IO_R))
+		ev_post(l->serve->ev, EV_READY, &g->wait.task);
 }

@@ -11,7 +11,7 @@
 #define SECRET_BYTES	32
 
 /* what a key is for; the row of the region */
-enum secret { SECRET_STICKY, SECRET_N };
+enum secret { SECRET_STICKY, SECRET_TICKET, SECRET_N };
 
 /* row: enum secret; writer: master, before others read it */
 struct board_key {

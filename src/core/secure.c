@@ -8,7 +8,10 @@
 #include "base/must.h"
 #include "base/vec.h"
 #include "core/board.h"
+#include "core/secret.h"
+#include "core/settings.h"
 #include "core/version.h"
+#include "os/priv.h"
 
 struct secure {
 	struct tls_room		*room;		/* own */
@@ -57,13 +60,13 @@ alpn_of(const struct listener_conf *l, char buf[TLS_ALPN_MAX])
 	return text_str(&t);
 }
 
-static uint64_t
-digest_of(const struct listener_conf *l)
+static void
+get_digest(const struct listener_conf *l, uint8_t digest[TLS_POLICY_DIGEST])
 {
 	char	buf[TLS_ALPN_MAX];
 
-	return tls_policy_digest(conf_part(&l->obj, &tls_policy_group),
-	    alpn_of(l, buf));
+	tls_policy_digest(conf_part(&l->obj, &tls_policy_group),
+	    alpn_of(l, buf), digest);
 }
 
 bool
@@ -85,8 +88,11 @@ nth(const struct secure *x, size_t i)
 }
 
 static struct tls_policy *
-find_policy(const struct secure *x, uint64_t digest)
+find_policy(const struct secure *x, const struct listener_conf *l)
 {
+	uint8_t	digest[TLS_POLICY_DIGEST];
+
+	get_digest(l, digest);
 	for (size_t i = 0; i < x->policies.n; i++)
 		if (tls_policy_is(*nth(x, i), digest))
 			return *nth(x, i);
@@ -94,15 +100,20 @@ find_policy(const struct secure *x, uint64_t digest)
 }
 
 static int
-add_policy(struct secure *x, const struct listener_conf *l, struct err *e)
+add_policy(struct serve *s, struct secure *x, const struct listener_conf *l,
+    struct err *e)
 {
 	struct tls_policy	*p;
 	char			 buf[TLS_ALPN_MAX];
+	uint8_t			 key[SECRET_BYTES];
+	bool			 has;
 
-	if (find_policy(x, digest_of(l)) != NULL)
+	if (find_policy(x, l) != NULL)
 		return 0;
+	has = secret_get(s->shm, SECRET_TICKET, key) == 0;
 	p = tls_policy_new(conf_part(&l->obj, &tls_policy_group),
-	    alpn_of(l, buf), e);
+	    alpn_of(l, buf), has ? key : NULL, e);
+	OPENSSL_cleanse(key, sizeof(key));
 	if (p == NULL)
 		return -1;
 	*(struct tls_policy **)vec_push(&x->policies) = p;
@@ -112,12 +123,18 @@ add_policy(struct secure *x, const struct listener_conf *l, struct err *e)
 static bool
 is_used(const struct conf *c, const struct tls_policy *p)
 {
-	struct conf_objs	all = conf_all(c, &listener_section);
+	struct conf_objs		 all = conf_all(c, &listener_section);
+	const struct listener_conf	*l;
+	uint8_t				 digest[TLS_POLICY_DIGEST];
 
-	for (size_t i = 0; i < all.n; i++)
-		if (secure_has(all.v[i]->part[0]) && tls_policy_is(p,
-		    digest_of(all.v[i]->part[0])))
+	for (size_t i = 0; i < all.n; i++) {
+		l = all.v[i]->part[0];
+		if (!secure_has(l))
+			continue;
+		get_digest(l, digest);
+		if (tls_policy_is(p, digest))
 			return true;
+	}
 	return false;
 }
 
@@ -139,7 +156,7 @@ secure_policy(struct serve *s, const struct listener_conf *l)
 {
 	if (!secure_has(l) || find(s) == NULL)
 		return NULL;
-	return find_policy(find(s), digest_of(l));
+	return find_policy(find(s), l);
 }
 
 /* --- generations --- */
@@ -155,7 +172,7 @@ prepare(struct serve *s, const struct conf *c, struct err *e)
 		if (!secure_has(all.v[i]->part[0]))
 			continue;
 		any = true;
-		if (add_policy(make(s), all.v[i]->part[0], e) == -1)
+		if (add_policy(s, make(s), all.v[i]->part[0], e) == -1)
 			return -1;
 	}
 	if (!any)
@@ -181,6 +198,8 @@ commit(struct serve *s, const struct conf *c)
 	x->next = NULL;
 	x->conf = c;
 	drop_unused(x, c);
+	if (x->store != NULL)
+		priv_allow_dumps(settings_get(c)->core_dumps);
 }
 
 static void

@@ -205,6 +205,12 @@ static const struct conf_row sluice_rows[] = {
 		.text = "How long requests, upgraded connections and tunnels "
 		    "may go on when the daemon stops."
 	}, {
+		.key = "core_dumps", .type = CONF_BOOL,
+		.off = AT(core_dumps), .def = "off", .example = "on",
+		.text = "Whether a worker that has private keys may leave a "
+		    "core file, with the keys in it, when it dies, and be "
+		    "looked into by other programs of its user."
+	}, {
 		.key = "error_page.*", .type = CONF_CUSTOM,
 		.off = AT(error_pages), .flags = CONF_F_MANY,
 		.parse = error_parse_pages,

@@ -38,6 +38,7 @@ struct settings {
 	uint64_t	drain_timeout;
 	uint64_t	drain_streams;
 	uint64_t	stop;
+	bool		core_dumps;
 	struct error_pages error_pages;
 };
 extern const struct conf_section settings_section;

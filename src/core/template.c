@@ -5,8 +5,10 @@
 #include "core/template.h"
 
 #include "base/vec.h"
+#include "core/conn.h"
 #include "core/route.h"
 #include "http/cookie.h"
+#include "tls/policy.h"
 
 enum template_var {
 	VAR_NONE,	/* the end */
@@ -14,6 +16,9 @@ enum template_var {
 	VAR_PATH,
 	VAR_QUERY,
 	VAR_SCHEME,
+	VAR_TLS_VERSION,
+	VAR_TLS_CIPHER,
+	VAR_TLS_SNI,
 	VAR_CAUGHT,	/* ${path.NAME} */
 	VAR_CLIENT,	/* these of TEMPLATE_ASKER alone */
 	VAR_HEADER,
@@ -37,6 +42,9 @@ static const struct {
 	{ STR_INIT("path"), VAR_PATH, 0 },
 	{ STR_INIT("query"), VAR_QUERY, 0 },
 	{ STR_INIT("scheme"), VAR_SCHEME, 0 },
+	{ STR_INIT("tls.version"), VAR_TLS_VERSION, 0 },
+	{ STR_INIT("tls.cipher"), VAR_TLS_CIPHER, 0 },
+	{ STR_INIT("tls.sni"), VAR_TLS_SNI, 0 },
 	{ STR_INIT("path."), VAR_CAUGHT, 0 },
 	{ STR_INIT("client"), VAR_CLIENT, TEMPLATE_ASKER },
 	{ STR_INIT("header."), VAR_HEADER, TEMPLATE_ASKER },
@@ -223,6 +231,12 @@ value(struct exchange *x, const struct template_part *p,
 		return x->uri.query;
 	case VAR_SCHEME:
 		return exchange_scheme(x);
+	case VAR_TLS_VERSION:
+		return tls_version(conn_tls(x->conn));
+	case VAR_TLS_CIPHER:
+		return tls_cipher(conn_tls(x->conn));
+	case VAR_TLS_SNI:
+		return tls_sni(conn_tls(x->conn));
 	case VAR_CAUGHT:
 		return caught(x, p->name);
 	case VAR_CLIENT:

@@ -19,6 +19,8 @@ struct choice {
 	uint64_t	number;		/* of the cookie's server; 0: none */
 	bool		old;		/* the cookie is to be renewed */
 	bool		secure;		/* the client came by TLS */
+	struct str	name;		/* of arena: the cookie's; or "" */
+	struct choice	*was;		/* of arena: of another upstream */
 };
 
 static uint64_t
@@ -41,6 +43,8 @@ read_cookie(struct proxy *p, struct choice *c)
 	struct str		 val;
 
 	c->secure = proxy_forward_secure(p->x);
+	/* this upstream may be gone when its fallback is asked */
+	c->name = arena_dup(p->x->arena, sticky_name(st));
 	val = cookie_get(&p->x->req->hdrs, sticky_name(st));
 	if (val.p == NULL)
 		return;
@@ -58,12 +62,12 @@ void
 proxy_choice_switch(struct proxy *p, const struct upstream_conf *up)
 {
 	bool		 hash = p->up->balance == &balancer_hash;
-	struct choice	*c;
+	struct choice	*c, *was = p->choice;
 
-	p->choice = NULL;
-	if (!hash && p->up->sticky == NULL)
+	if (!hash && p->up->sticky == NULL && was == NULL)
 		return;
 	c = p->choice = arena_alloc(p->x->arena, sizeof(*c));
+	c->was = was;
 	if (hash)
 		c->hash = hash_of(p->x, choice_conf(up));
 	if (p->up->sticky != NULL)
@@ -79,9 +83,9 @@ proxy_choice_init(struct proxy *p, const struct proxy_route *r)
 void
 proxy_choice_request(struct proxy *p)
 {
-	if (p->choice != NULL && p->up->sticky != NULL)
-		cookie_drop(p->x->arena, &p->req.hdrs,
-		    sticky_name(p->up->sticky));
+	for (const struct choice *c = p->choice; c != NULL; c = c->was)
+		if (c->name.n > 0)
+			cookie_drop(p->x->arena, &p->req.hdrs, c->name);
 }
 
 uint64_t

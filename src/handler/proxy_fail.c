@@ -44,7 +44,7 @@ proxy_error_type(const struct proxy *p, enum fail why)
 	case FAIL_DIAL_UNREACHABLE:
 		/* a socket file has no address that could be unroutable */
 		return p->server != NULL &&
-		    p->server->addr.u.sa.sa_family == AF_UNIX ?
+		    p->server->addr.family == AF_UNIX ?
 		    "destination_unavailable" : NULL;
 	case FAIL_TOTAL_TIMEOUT:
 	case FAIL_DEADLINE_EXCEEDED:

@@ -109,6 +109,7 @@ go_over(struct proxy *p, const struct upstream_conf *to)
 	p->again.conf = retry_to(proxy_retry_of(p->x), retry_of(&r->up->obj),
 	    retry_of(&to->obj));
 	p->wait.first = STR("");
+	proxy_choice_switch(p, to);
 	/* Max-Forwards was looked at before the first attempt */
 	(void)proxy_make_request(p, &one);
 	p->x->acc.str[ACCESS_UPSTREAM] = arena_dup(p->x->arena, up->name);

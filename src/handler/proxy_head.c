@@ -185,8 +185,8 @@ proxy_set_host(struct proxy *p)
 	if (p->host_header != HOST_SERVER &&
 	    !(p->host_header == HOST_PRESERVE && none))
 		return;
-	p->req.authority = p->server->addr.u.sa.sa_family == AF_UNIX ?
-	    STR("localhost") : p->server->host;
+	p->req.authority = p->server->addr.family == AF_UNIX ?
+	    STR("localhost") : server_host(p->server);
 }
 
 struct msg *

@@ -64,10 +64,12 @@ proxy_lint_loop(struct conf_load *load, const struct conf_obj *obj,
 {
 	const struct listener_conf	*l;
 	const struct server_conf	*s;
+	struct sock_addr		 a;
 
 	for (s = up->servers.v; s < up->servers.v + up->servers.n; s++) {
-		l = s->name.n > 0 ? NULL :
-		    find_listener(load, obj->part[0], &s->addr);
+		if (s->name.n > 0 || sock_parse(s->text, -1, &a, NULL) == -1)
+			continue;
+		l = find_listener(load, obj->part[0], &a);
 		if (l == NULL)
 			continue;
 		diag_at(conf_load_diags(load), DIAG_SERVER_SELF,

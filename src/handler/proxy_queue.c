@@ -144,7 +144,11 @@ on_room(struct queue_wait *w, enum fail why)
 	must(p->magic == PROXY_MAGIC);
 	if (why != FAIL_NONE) {
 		p->x->acc.num[ACCESS_QUEUE] += queue_time(w);
-		proxy_give_up(p, why);
+		p->why = why;
+		if (proxy_fallback_next(p))
+			proxy_run(p);
+		else
+			proxy_give_up(p, why);
 		return;
 	}
 	p->step = PROXY_PICK;

@@ -53,6 +53,17 @@ condition(enum fail why)
 	}
 }
 
+/*
+ * An attempt that was cut is none of the tries: the request has done
+ * nothing to a server that went out of service, and asks each but once.
+ */
+static bool
+are_tries_made(const struct retry_conf *c, const struct retry_ask *a)
+{
+	return a->why == FAIL_ATTEMPT_CUT ? c->tries == 0 :
+	    a->made >= (uint64_t)c->tries;
+}
+
 enum retry_no
 proxy_retry_judge(const struct retry_conf *c, const struct retry_ask *a)
 {
@@ -60,7 +71,7 @@ proxy_retry_judge(const struct retry_conf *c, const struct retry_ask *a)
 
 	if ((c->on & condition(a->why)) == 0)
 		return RETRY_NO_COND;
-	if (a->made >= (uint64_t)c->tries)
+	if (are_tries_made(c, a))
 		return RETRY_NO_TRIES;
 	if (sent && !msg_is_idempotent(a->meth))
 		return RETRY_NO_METHOD;
@@ -121,7 +132,7 @@ decide(struct proxy *p, enum fail why, uint64_t wait)
 		say_no(p, no);
 		return no;
 	}
-	p->again.made++;
+	p->again.made += why != FAIL_ATTEMPT_CUT;
 	stat_add(STAT_UP_RETRIES, 1);
 	return no;
 }
@@ -319,6 +330,7 @@ proxy_retry_cut(struct attempt *a, enum fail why)
 	if (is_settled(p) || decide(p, FAIL_ATTEMPT_CUT, 0) != RETRY_NO_OK)
 		return;
 	stat_add(STAT_UP_CUT, 1);
+	retry_note_cut(p->up);
 	p->again.redo = true;
 	p->again.wait = 0;
 	p->what = fail_row(why)->name;

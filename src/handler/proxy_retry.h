@@ -34,7 +34,7 @@ struct retry_ask {
 	enum http_method meth;
 	bool		 sent;	/* bytes went to the server */
 	bool		 lost;	/* so did some that were not kept */
-	unsigned	 made;	/* further attempts before it */
+	unsigned	 made;	/* further attempts that count, before it */
 };
 
 /* an exchange's own, in struct proxy */
@@ -43,7 +43,7 @@ struct proxy_retry {
 	struct str	 tries;		/* of arena: attempts that failed */
 	uint64_t	 at_us;		/* the attempt's choice began */
 	uint64_t	 wait;		/* ms, with redo */
-	unsigned	 made;		/* further attempts at this upstream */
+	unsigned	 made;		/* of retry.tries, at this upstream */
 	bool		 earned:1;	/* the first one there was counted */
 	bool		 noted:1;	/* the attempt is in tries */
 	bool		 redo:1;	/* decided while the stream was there */

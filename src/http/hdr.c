@@ -58,15 +58,6 @@ static const uint8_t by_len[MAX_LEN + 1][PER_LEN] = {
 };
 _Static_assert(HDR_N == 54, "hdr.tbl and by_len must agree");
 
-static uint64_t
-read8(const char *p)
-{
-	uint64_t	w;
-
-	memcpy(&w, p, sizeof(w));
-	return w;
-}
-
 /* Two to seven bytes, some of them twice. */
 static uint64_t
 read_short(const char *p, size_t n)
@@ -104,10 +95,10 @@ is_row(const char *name, const char *ours, size_t n)
 	if (n < 8)
 		return is_folded(read_short(name, n), read_short(ours, n));
 	for (i = 0; i + 8 < n; i += 8)
-		if (!is_folded(read8(name + i), read8(ours + i)))
+		if (!is_folded(str_read8(name + i), str_read8(ours + i)))
 			return false;
 	/* The rest is looked at as the last eight, some of them again. */
-	return is_folded(read8(name + n - 8), read8(ours + n - 8));
+	return is_folded(str_read8(name + n - 8), str_read8(ours + n - 8));
 }
 
 enum hdr_id

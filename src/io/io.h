@@ -39,6 +39,7 @@ enum io_rc {
 #define IO_C_TRY	0x10
 
 #define IO_MORE		0x01	/* more follows at once (MSG_MORE) */
+#define IO_LAST		0x02	/* nothing follows: close or shutdown is next */
 
 struct io;
 

@@ -375,7 +375,18 @@ tls_readv(struct io *io, const struct iovec *v, int n, size_t *got)
 	return *got > 0 ? IO_OK : rc;
 }
 
-/* --- writing --- */
+/* --- the end, and writing --- */
+
+/* Nothing follows, unless something before it is missing. */
+static void
+make_end(struct tls *t)
+{
+	if (!t->up || t->failed || t->ended || t->ahead > 0)
+		return;
+	t->ended = true;
+	if (SSL_shutdown(t->ssl) < 0)
+		ERR_clear_error();
+}
 
 /* The pieces that are to be written, as far as one has come. */
 struct walk {
@@ -511,6 +522,8 @@ tls_writev(struct io *io, const struct iovec *v, int n, unsigned flags,
 	}
 	if (count_left(&w) > 0)
 		flags |= IO_MORE;
+	else if (flags & IO_LAST)
+		make_end(t);
 	all = send_out(t, flags, &room_put);
 	*put += count_sent(t, room_put, all);
 	if (*put > 0)
@@ -518,18 +531,13 @@ tls_writev(struct io *io, const struct iovec *v, int n, unsigned flags,
 	return t->failed ? IO_ERR : IO_AGAIN;
 }
 
-/* --- the end --- */
-
-/* Says that no more comes, unless something before it is missing. */
 static void
 say_end(struct tls *t)
 {
-	if (!t->up || t->failed || t->ended || t->ahead > 0)
+	if (t->ended)
 		return;
-	t->ended = true;
 	begin();
-	if (SSL_shutdown(t->ssl) < 0)
-		ERR_clear_error();
+	make_end(t);
 	(void)send_all(t);
 }
 

@@ -338,6 +338,8 @@ publish_built(struct master *m)
 		publish_fail(m, "%s", e.text);
 		return;
 	}
+	/* tables of rows, which every child would begin with */
+	must_trim();
 	begin_prepare(m);
 }
 
@@ -531,6 +533,7 @@ finish(struct master *m)
 		bind_settle(m, true);
 		upstream_settle_rows(m->proc.shm, m->gens.cur->conf);
 		queue_sweep(m->proc.shm);
+		must_trim();
 		end(m, false);
 		return;
 	}

@@ -11,6 +11,7 @@
 #include "core/listener.h"
 #include "core/route.h"
 #include "main/master.h"
+#include "tls/cert.h"
 
 static struct logctx
 context(void)
@@ -123,6 +124,19 @@ log_routes(const struct logctx *lc, const struct conf *conf)
 	}
 }
 
+/* Who tries things out wants to know what to trust. */
+static void
+log_dev(const struct logctx *lc, const struct conf *conf)
+{
+	struct text t;
+
+	text_init(&t);
+	if (tls_certs_dev(conf, &t))
+		log_info(lc, "tls: development CA is \"%.*s\": have clients "
+		    "trust it, or try curl --cacert", STR_FMT(text_str(&t)));
+	text_fini(&t);
+}
+
 void
 publish_log_live(const struct conf *conf)
 {
@@ -135,6 +149,7 @@ publish_log_live(const struct conf *conf)
 	    (unsigned long long)conf->number, STR_FMT(conf->file),
 	    STR_FMT(text_str(&t)));
 	text_fini(&t);
+	log_dev(&lc, conf);
 	if (!LOG_DEBUGS(lc.log))
 		return;
 	log_listeners(&lc, conf);

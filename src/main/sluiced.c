@@ -7,6 +7,7 @@
 
 #include "main/check.h"
 #include "main/master.h"
+#include "os/pid.h"
 
 /* Descriptors 0 to 2 exist, so that nothing else ever gets their numbers. */
 static void
@@ -27,6 +28,7 @@ main(int argc, char **argv)
 	struct opts o;
 	int code;
 
+	pid_init();
 	fill_streams();
 	proc_title_init(argc, argv);
 	code = opts_parse(&o, argc, argv);

@@ -43,6 +43,12 @@ int priv_become(const struct priv_user *, struct err *);
 int priv_as_user(const struct priv_user *, void (*look)(void *ctx),
     void *ctx, struct err *);
 
+/*
+ * Whether this process may leave its memory in a core file, or show it to
+ * others of its user.
+ */
+void priv_allow_dumps(bool);
+
 /* No new privileges by exec, for good. */
 int priv_no_new(struct err *);
 

@@ -158,6 +158,12 @@ priv_as_user(const struct priv_user *u, void (*look)(void *ctx), void *ctx,
 	return 0;
 }
 
+void
+priv_allow_dumps(bool may)
+{
+	(void)prctl(PR_SET_DUMPABLE, may, 0, 0, 0);
+}
+
 int
 priv_no_new(struct err *e)
 {

@@ -274,6 +274,23 @@ sock_peer(struct sock_peer *p, const struct sock_addr *a)
 	}
 }
 
+void
+sock_of_peer(struct sock_addr *a, const struct sock_peer *p)
+{
+	memset(a, 0, sizeof(*a));
+	a->u.sa.sa_family = p->family;
+	a->len = UN_HEAD;
+	if (p->family == AF_INET) {
+		a->len = sizeof(a->u.in4);
+		a->u.in4.sin_port = htons(p->port);
+		memcpy(&a->u.in4.sin_addr, p->ip + 12, 4);
+	} else if (p->family == AF_INET6) {
+		a->len = sizeof(a->u.in6);
+		a->u.in6.sin6_port = htons(p->port);
+		memcpy(&a->u.in6.sin6_addr, p->ip, 16);
+	}
+}
+
 char *
 sock_peer_put(char *to, const struct sock_peer *p)
 {

@@ -47,6 +47,8 @@ unsigned sock_port(const struct sock_addr *);
 void sock_set_port(struct sock_addr *, unsigned);
 bool sock_eq(const struct sock_addr *, const struct sock_addr *);
 void sock_peer(struct sock_peer *, const struct sock_addr *);
+/* The way back; of a unix path nothing is there but the family. */
+void sock_of_peer(struct sock_addr *, const struct sock_peer *);
 /* The address without port, as X-Forwarded-For has it; "unix" for AF_UNIX. */
 void sock_peer_text(struct text *, const struct sock_peer *);
 /* Writes the same, of at most SOCK_PEER_MAX bytes; the place behind it. */

@@ -14,6 +14,7 @@
 #include <openssl/types.h>
 
 #include "base/err.h"
+#include "base/text.h"
 #include "conf/conf.h"
 #include "http/fail.h"
 
@@ -24,7 +25,8 @@ enum tls_kind { TLS_RSA, TLS_ECDSA, TLS_ED25519, TLS_NKIND };
 
 /* a chain with its key, of a generation */
 struct tls_cert {
-	const struct conf_obj	*obj;		/* that names it */
+	const struct conf_obj	*obj;		/* that names it; of tls = dev
+						 * the listener */
 	struct str		 file;		/* of the chain */
 	struct str		 key_file;	/* the same, if in one file */
 	const struct str	*chain;		/* DER, the leaf first */
@@ -38,6 +40,7 @@ struct tls_cert {
 	enum tls_kind		 kind;
 	bool			 said;		/* names of the key `names` */
 	bool			 fallback;	/* default = on */
+	bool			 dev;		/* made for tls = dev */
 };
 
 /* who serves a name; a NULL where there is none of the kind */
@@ -75,6 +78,9 @@ struct conf_load;
  * learnt of certificates, for the builders to come.
  */
 int tls_certs_keep(struct conf_load *, struct str state_dir, struct err *);
+
+/* Where the CA of tls = dev lies; false: there is no such listener. */
+bool tls_certs_dev(const struct conf *, struct text *path);
 
 /* The certificates of a generation; not NULL. */
 const struct tls_certs *tls_certs(const struct conf *);

@@ -6,6 +6,8 @@
 
 #include "tls/cert.h"
 
+enum { CERT_UNKNOWN_DEFAULT, CERT_UNKNOWN_REFUSE };	/* tls.unknown */
+
 struct cert_conf {
 	struct conf_obj		obj;
 	struct str		cert;

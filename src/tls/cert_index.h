@@ -36,6 +36,7 @@ size_t cert_index_count(const struct cert_index *);
 
 /* --- a new one --- */
 
+/* Begins a file's bytes in an empty text. */
 void cert_index_begin(struct text *);
 /*
  * Adds what was examined or found.  Files that changed within the last two

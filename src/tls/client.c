@@ -154,9 +154,13 @@ set_pair(SSL_CTX *ctx, const struct tls_cert *pair, struct err *e)
 static uint64_t
 digest_of(const struct tls_client_conf *c, bool shows)
 {
-	uint64_t	h = tls_policy_digest(&c->words, STR(""));
 	uint64_t	v[] = { c->ca_digest, c->verify };
+	uint8_t		words[TLS_POLICY_DIGEST];
+	uint64_t	h;
 
+	tls_policy_digest(&c->words, STR(""), words);
+	h = str_hash(str_make((const char *)words, sizeof(words)),
+	    STR_HASH0);
 	h = str_hash(str_make((const char *)v, sizeof(v)), h);
 	if (shows && c->pair != NULL)
 		h = str_hash(str_make((const char *)c->pair->id,

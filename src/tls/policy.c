@@ -18,13 +18,14 @@
 #include "base/text.h"
 #include "conf/load.h"
 #include "os/fault.h"
+#include "tls/ticket.h"
 
 #define NAME_MAX_BYTES	255	/* of a host (RFC 1035) */
 #define AT(member)	offsetof(struct tls_policy_conf, member)
 
 struct tls_policy {
 	SSL_CTX		*ctx;		/* own */
-	uint64_t	 digest;
+	uint8_t		 digest[TLS_POLICY_DIGEST];
 	unsigned	 refs;
 	struct str	 alpn;		/* of room */
 	char		 room[TLS_ALPN_MAX];
@@ -67,7 +68,7 @@ on_name(SSL *ssl, int *alert, void *arg)
 	must(h != NULL);
 	name = fold_name(SSL_get_servername(ssl, TLSEXT_NAMETYPE_host_name),
 	    buf);
-	if (name.n == 0 || !tls_certs(h->conf)->refuse ||
+	if (!tls_certs(h->conf)->refuse ||
 	    tls_certs_find(tls_certs(h->conf), name, &choice))
 		return name.n == 0 ? SSL_TLSEXT_ERR_NOACK :
 		    SSL_TLSEXT_ERR_OK;
@@ -112,24 +113,42 @@ on_alpn(SSL *ssl, const unsigned char **out, unsigned char *n,
 
 /* --- making one --- */
 
-static uint64_t
-add_list(uint64_t h, const struct conf_list *l)
+static void
+add_text(EVP_MD_CTX *m, struct str s)
 {
-	for (size_t i = 0; i < l->n; i++)
-		h = str_hash(l->v[i], str_hash(STR(" "), h));
-	return str_hash(STR("/"), h);
+	uint64_t	n = s.n;
+
+	/* with its length, so that no two lists are the same bytes */
+	must(EVP_DigestUpdate(m, &n, sizeof(n)) == 1 &&
+	    EVP_DigestUpdate(m, s.p, s.n) == 1);
 }
 
-uint64_t
-tls_policy_digest(const struct tls_policy_conf *c, struct str alpn)
+static void
+add_list(EVP_MD_CTX *m, const struct conf_list *l)
 {
-	uint64_t	h = str_hash(alpn, STR_HASH0);
+	uint64_t	n = l->n;
 
-	h = add_list(h, &c->versions);
-	h = add_list(h, &c->ciphers);
-	h = add_list(h, &c->suites);
-	h = add_list(h, &c->groups);
-	return add_list(h, &c->signatures);
+	must(EVP_DigestUpdate(m, &n, sizeof(n)) == 1);
+	for (size_t i = 0; i < l->n; i++)
+		add_text(m, l->v[i]);
+}
+
+void
+tls_policy_digest(const struct tls_policy_conf *c, struct str alpn,
+    uint8_t digest[TLS_POLICY_DIGEST])
+{
+	EVP_MD_CTX	*m = EVP_MD_CTX_new();
+	unsigned	 n = TLS_POLICY_DIGEST;
+
+	must(m != NULL && EVP_DigestInit(m, EVP_sha256()) == 1);
+	add_text(m, alpn);
+	add_list(m, &c->versions);
+	add_list(m, &c->ciphers);
+	add_list(m, &c->suites);
+	add_list(m, &c->groups);
+	add_list(m, &c->signatures);
+	must(EVP_DigestFinal(m, digest, &n) == 1 && n == TLS_POLICY_DIGEST);
+	EVP_MD_CTX_free(m);
 }
 
 static int
@@ -223,7 +242,7 @@ tls_policy_set(SSL_CTX *ctx, const struct tls_policy_conf *c)
 
 struct tls_policy *
 tls_policy_new(const struct tls_policy_conf *c, struct str alpn,
-    struct err *e)
+    const uint8_t *secret, struct err *e)
 {
 	struct tls_policy	*p = must_calloc(1, sizeof(*p));
 	const struct words	*bad;
@@ -233,7 +252,7 @@ tls_policy_new(const struct tls_policy_conf *c, struct str alpn,
 	if (alpn.n > 0)
 		memcpy(p->room, alpn.p, alpn.n);
 	p->alpn = str_make(p->room, alpn.n);
-	p->digest = tls_policy_digest(c, alpn);
+	tls_policy_digest(c, alpn, p->digest);
 	p->ctx = SSL_CTX_new(TLS_server_method());
 	must(p->ctx != NULL);
 	bad = set_all(p->ctx, c);
@@ -243,8 +262,10 @@ tls_policy_new(const struct tls_policy_conf *c, struct str alpn,
 		tls_policy_unref(&p);
 		return NULL;
 	}
-	must(SSL_CTX_set_session_id_context(p->ctx,
-	    (const unsigned char *)&p->digest, sizeof(p->digest)) == 1);
+	must(SSL_CTX_set_session_id_context(p->ctx, p->digest,
+	    sizeof(p->digest)) == 1);
+	if (secret != NULL)
+		tls_ticket_set(p->ctx, secret, p->digest);
 	SSL_CTX_set_tlsext_servername_callback(p->ctx, on_name);
 	SSL_CTX_set_cert_cb(p->ctx, on_cert, NULL);
 	if (alpn.n > 0)
@@ -274,9 +295,10 @@ tls_policy_unref(struct tls_policy **pp)
 }
 
 bool
-tls_policy_is(const struct tls_policy *p, uint64_t digest)
+tls_policy_is(const struct tls_policy *p,
+    const uint8_t digest[TLS_POLICY_DIGEST])
 {
-	return p->digest == digest;
+	return memcmp(p->digest, digest, TLS_POLICY_DIGEST) == 0;
 }
 
 /* --- connections --- */
@@ -308,13 +330,15 @@ str_of(const char *s)
 struct str
 tls_version(const SSL *ssl)
 {
-	return str_of(SSL_get_version(ssl));
+	return ssl == NULL ? STR_NONE : str_of(SSL_get_version(ssl));
 }
 
 struct str
 tls_cipher(const SSL *ssl)
 {
-	const SSL_CIPHER	*c = SSL_get_current_cipher(ssl);
+	const SSL_CIPHER	*c;
+
+	c = ssl == NULL ? NULL : SSL_get_current_cipher(ssl);
 
 	return c == NULL ? STR_NONE : str_of(SSL_CIPHER_standard_name(c));
 }
@@ -322,7 +346,8 @@ tls_cipher(const SSL *ssl)
 struct str
 tls_sni(const SSL *ssl)
 {
-	return str_of(SSL_get_servername(ssl, TLSEXT_NAMETYPE_host_name));
+	return ssl == NULL ? STR_NONE :
+	    str_of(SSL_get_servername(ssl, TLSEXT_NAMETYPE_host_name));
 }
 
 struct str

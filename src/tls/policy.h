@@ -16,6 +16,7 @@
 enum tls_mode { TLS_OFF, TLS_ON, TLS_DEV };
 
 #define TLS_ALPN_MAX	64
+#define TLS_POLICY_DIGEST 32
 
 /* keys tls and tls.* of [listener] */
 struct tls_policy_conf {
@@ -41,10 +42,11 @@ struct tls_policy;
 
 /*
  * Makes one; alpn: protocols in order of preference as on the wire (RFC
- * 7301).  -1: OpenSSL does not know a word, which *e names.
+ * 7301); secret: TICKET_SECRET bytes that tickets are sealed with, or NULL:
+ * nobody else takes them.  NULL: OpenSSL does not know a word, see *e.
  */
 struct tls_policy *tls_policy_new(const struct tls_policy_conf *,
-    struct str alpn, struct err *);
+    struct str alpn, const uint8_t *secret, struct err *);
 struct tls_policy *tls_policy_ref(struct tls_policy *);
 void tls_policy_unref(struct tls_policy **);
 
@@ -55,14 +57,20 @@ void tls_policy_unref(struct tls_policy **);
 const char *tls_policy_set(SSL_CTX *, const struct tls_policy_conf *);
 
 /* Two configurations with the same digest are the same policy. */
-uint64_t tls_policy_digest(const struct tls_policy_conf *, struct str alpn);
-bool tls_policy_is(const struct tls_policy *, uint64_t digest);
+void tls_policy_digest(const struct tls_policy_conf *, struct str alpn,
+    uint8_t digest[TLS_POLICY_DIGEST]);
+/* Is it that policy? */
+bool tls_policy_is(const struct tls_policy *,
+    const uint8_t digest[TLS_POLICY_DIGEST]);
 
 /* A connection that is to accept; hand must last until tls_policy_done. */
 SSL *tls_policy_begin(struct tls_policy *, struct tls_hand *);
 void tls_policy_done(SSL *);
 
-/* "TLSv1.3"; the cipher's name as RFCs have it; the name asked for. */
+/*
+ * "TLSv1.3"; the cipher's name as RFCs have it; the name asked for, which
+ * lasts as long as the connection.  Empty for NULL.
+ */
 struct str tls_version(const SSL *);
 struct str tls_cipher(const SSL *);
 struct str tls_sni(const SSL *);

@@ -49,19 +49,13 @@ is_late(uint64_t p)
 
 /* --- rows --- */
 
-int
-breaker_grow(struct shm *shm, uint32_t i, uint64_t tag, struct err *e)
+/* Who has an earlier life's tag stops here. */
+static void
+begin_life(struct board_breaker *b, uint64_t tag)
 {
-	struct board_breaker	*b;
-
-	if (shm_grow(shm, &board_breakers, i + 1, e) == -1)
-		return -1;
-	b = shm_row(shm, &board_breakers, i);
-	/* who has the old tag stops here */
 	atomic_store(&b->tag, 0);
 	memset((void *)b, 0, sizeof(*b));
 	atomic_store(&b->tag, tag);
-	return 0;
 }
 
 /* The settings of the upstream that server i is of; NULL: none. */
@@ -79,6 +73,42 @@ conf_of(struct shm *shm, uint32_t i)
 	if (row >= shm_rows(shm, &board_breaker_confs))
 		return NULL;
 	return shm_row(shm, &board_breaker_confs, row);
+}
+
+int
+breaker_grow(struct shm *shm, uint32_t n, struct err *e)
+{
+	return shm_grow(shm, &board_breakers, n, e);
+}
+
+/* A row of which nobody has need is not even read: its page costs nothing. */
+void
+breaker_begin(struct shm *shm, uint32_t i, uint64_t tag)
+{
+	const struct board_breaker_conf	*c = conf_of(shm, i);
+
+	if (c != NULL && atomic_load(&c->was_on) != 0)
+		begin_life(shm_row(shm, &board_breakers, i), tag);
+}
+
+void
+breaker_begin_all(struct shm *shm, uint32_t upstream)
+{
+	uint32_t		 n = upstream_rows_used(shm);
+	uint32_t		 most = shm_rows(shm, &board_breakers);
+	struct board_server	*s;
+	struct board_breaker	*b;
+	uint64_t		 tag;
+
+	for (uint32_t i = 0; i < n && i < most; i++) {
+		s = shm_row(shm, &board_servers, i);
+		tag = atomic_load(&s->tag);
+		if (tag == 0 || atomic_load(&s->upstream_row) != upstream)
+			continue;
+		b = shm_row(shm, &board_breakers, i);
+		if (atomic_load(&b->tag) != tag)
+			begin_life(b, tag);
+	}
 }
 
 bool
@@ -152,7 +182,6 @@ tell(const struct breaker *br, uint64_t was, uint64_t is, const char *why)
 	_Atomic uint32_t		*times[] = {
 		&br->b->closed, &br->b->opened, &br->b->half
 	};
-	const struct board_server	*s = br->server;
 	enum breaker_state		 now = WORD_STATE(is);
 
 	atomic_fetch_add(times[now], 1);
@@ -161,7 +190,8 @@ tell(const struct breaker *br, uint64_t was, uint64_t is, const char *why)
 	stat_add(stats[now], 1);
 	log_line(&self->lc, now == BREAKER_OPEN ? LOG_WARN : LOG_INFO,
 	    __FILE__, "server \"%.*s\" of \"%.*s\": breaker %s -> %s: %s",
-	    s->addr_len, s->addr, s->upstream_len, s->upstream,
+	    STR_FMT(row_text_addr(br->shm, br->row)),
+	    STR_FMT(row_text_upstream(br->shm, br->row)),
 	    breaker_names[WORD_STATE(was)], breaker_names[now], why);
 }
 

@@ -61,7 +61,8 @@ _Static_assert(sizeof(struct board_breaker_conf) == 64, "breaker conf");
 
 /* a server's; region of live, row as `servers`; by CAS, unless it says */
 struct board_breaker {
-	_Atomic uint64_t tag;		/* as in `servers`; master */
+	_Atomic uint64_t tag;		/* as in `servers`, else it says
+					 * nothing; master */
 	_Atomic uint64_t word;		/* state, turn, level, failures */
 	_Atomic uint64_t until;		/* turn, monotonic ms: end of open */
 	_Atomic uint32_t opened, half, closed;	/* times; all add */
@@ -119,8 +120,14 @@ void breaker_close(const struct breaker *);
 void breaker_sweep(struct shm *);
 /* Master: the probes of a dead slot have failed. */
 void breaker_fold(struct shm *, unsigned slot);
-/* Master: a row for server i that begins this life. */
-int breaker_grow(struct shm *, uint32_t i, uint64_t tag, struct err *);
+/* Master: room for the rows of n servers. */
+int breaker_grow(struct shm *, uint32_t n, struct err *);
+/*
+ * Master: server i begins the life of that tag, and so does its row if its
+ * upstream has a breaker.  All: of an upstream that has one from now on.
+ */
+void breaker_begin(struct shm *, uint32_t i, uint64_t tag);
+void breaker_begin_all(struct shm *, uint32_t upstream);
 /* Master: settings for an upstream's row, if it is new; after the commit. */
 int breaker_link(struct shm *, uint32_t row, const struct upstream_conf *,
     bool fresh, struct err *);

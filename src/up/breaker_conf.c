@@ -21,10 +21,12 @@ least(uint64_t a, uint64_t b)
 }
 
 static void
-write_row(struct board_breaker_conf *b, const struct upstream_conf *up)
+write_row(struct shm *shm, uint32_t row, const struct upstream_conf *up)
 {
+	struct board_breaker_conf	*b;
 	const struct breaker_conf	*c = NULL;
 
+	b = shm_row(shm, &board_breaker_confs, row);
 	/* an upstream that no file has made has no groups */
 	if (up->obj.part != NULL)
 		c = conf_part(&up->obj, &breaker_group);
@@ -44,6 +46,9 @@ write_row(struct board_breaker_conf *b, const struct upstream_conf *up)
 	    (uint64_t)c->probes));
 	atomic_store(&b->slow_start,
 	    (uint32_t)watch_conf_of(up)->slow_start);
+	/* rows of servers first: who sees that there is one looks at them */
+	if (atomic_load(&b->was_on) == 0)
+		breaker_begin_all(shm, row);
 	atomic_store(&b->was_on, 1);
 	atomic_store(&b->on, 1);
 }
@@ -55,7 +60,7 @@ breaker_link(struct shm *shm, uint32_t row, const struct upstream_conf *c,
 	if (shm_grow(shm, &board_breaker_confs, row + 1, e) == -1)
 		return -1;
 	if (fresh)
-		write_row(shm_row(shm, &board_breaker_confs, row), c);
+		write_row(shm, row, c);
 	return 0;
 }
 
@@ -63,7 +68,7 @@ void
 breaker_settle(struct shm *shm, uint32_t row, const struct upstream_conf *c)
 {
 	if (row < shm_rows(shm, &board_breaker_confs))
-		write_row(shm_row(shm, &board_breaker_confs, row), c);
+		write_row(shm, row, c);
 }
 
 /* --- keys --- */

@@ -108,7 +108,7 @@ is_anywhere(const struct shm *shm)
 void
 breaker_sweep(struct shm *shm)
 {
-	uint32_t			 n = shm_rows(shm, &board_servers);
+	uint32_t			 n = upstream_rows_used(shm);
 	const struct board_server	*s;
 	struct breaker			 br;
 
@@ -146,7 +146,7 @@ drop_probes(const struct breaker *br, unsigned slot)
 void
 breaker_fold(struct shm *shm, unsigned slot)
 {
-	uint32_t			 n = shm_rows(shm, &board_servers);
+	uint32_t			 n = upstream_rows_used(shm);
 	const struct board_server	*s;
 	struct breaker			 br;
 

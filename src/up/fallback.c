@@ -124,13 +124,13 @@ static const struct conf_row rows[] = {
 		.key = "fallback", .type = CONF_STR, .off = AT(to),
 		.min = 1, .max = 4095, .example = "/srv/www/sorry.html",
 		.text = "What follows when no server of this upstream may be "
-		    "asked or all attempts failed: the name of another "
-		    "upstream, which is asked, or the path of a file, which "
-		    "is sent with 503 and Retry-After; its type and its "
-		    "variables are those of error_page.  At most four "
-		    "upstreams may follow one another.  A request that a "
-		    "server may have acted on, and whose method is not "
-		    "idempotent, is not asked of another upstream."
+		    "asked or has room in time, or all attempts failed: the "
+		    "name of another upstream, which is asked, or the path "
+		    "of a file, which is sent with 503 and Retry-After; its "
+		    "type and its variables are those of error_page.  At "
+		    "most four upstreams may follow one another.  A request "
+		    "that a server may have acted on, and whose method is "
+		    "not idempotent, is not asked of another upstream."
 	},
 	{ .key = NULL }
 };

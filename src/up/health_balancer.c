@@ -4,6 +4,7 @@
  */
 #include "core/health.h"
 #include "up/census.h"
+#include "up/retry.h"
 #include "up/upstream.h"
 
 #define UPSTREAMS_MAX	64	/* that are told of in one answer */
@@ -14,6 +15,7 @@ struct look {
 	size_t		servers;
 	size_t		usable;
 	size_t		open;
+	struct retry_sum retries;
 };
 
 /* False if a worker has none such; then it is new, or about to go. */
@@ -26,7 +28,9 @@ look_at(struct exchange *x, const struct upstream_conf *c, struct look *k)
 		return false;
 	view_refresh(up);
 	*k = (struct look){ up->view.tier, up->nserver, up->view.n,
-		up->view.nopen };
+		up->view.nopen, { 0 } };
+	retry_sum(&k->retries, x->serve->shm, up->row,
+	    atomic_load(&up->live->tag));
 	upstream_put(&up);
 	return true;
 }
@@ -79,6 +83,9 @@ tell(struct exchange *x, struct text *t)
 		health_num(t, "servers", k.servers);
 		health_num(t, "usable", k.usable);
 		health_num(t, "open", k.open);
+		health_num(t, "retries", k.retries.again);
+		health_num(t, "retries_refused", k.retries.refused);
+		health_num(t, "attempts_cut", k.retries.cut);
 		text_c(t, '}');
 	}
 	text_c(t, ']');

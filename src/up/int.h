@@ -28,8 +28,8 @@ struct row_want {
  * The row of a server, made where there is none: only then it has at once
  * what is wanted.  Its index, or -1.
  */
-int64_t rows_link(struct linker *, struct str upstream,
-    const struct sock_addr *, const struct row_want *, struct err *);
+int64_t rows_link(struct linker *, struct str upstream, struct str addr,
+    const struct row_want *, struct err *);
 /* A word of the lease for a row that is there, if it is to have one. */
 int rows_link_word(struct linker *, struct board_server *, uint64_t limit,
     bool fresh, struct err *);

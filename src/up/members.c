@@ -96,7 +96,7 @@ take_old(struct upstream *up, size_t nold, uint32_t row)
 }
 
 static struct server *
-make_member(struct upstream *up, const struct member_name *m, uint32_t row)
+make_member(struct upstream *up, uint32_t row)
 {
 	char			 buf[NAMES_ADDR];
 	struct sock_addr	 a;
@@ -104,14 +104,13 @@ make_member(struct upstream *up, const struct member_name *m, uint32_t row)
 	if (names_addr(shm_row(up->serve->shm, &board_servers, row), &a,
 	    buf) == -1)
 		return NULL;
-	return server_new(up, row, &a, str_from(buf), m->host);
+	return server_new(up, row, str_from(buf));
 }
 
 /* A server that stays may have come under another name of its twin. */
 static void
 set_name(struct server *s, const struct member_name *m)
 {
-	s->host = m->host.n > 0 ? m->host : s->text;
 	s->name = m->host.n > 0 ? m : NULL;
 	server_tls_set(s, m->peer);
 }
@@ -124,8 +123,7 @@ members_other(const struct server *s, const struct tried *tried)
 
 	for (size_t i = up->nfixed; s->name != NULL && i < up->nserver; i++) {
 		o = up->servers[i];
-		if (o->name == s->name && o->addr.u.sa.sa_family !=
-		    s->addr.u.sa.sa_family &&
+		if (o->name == s->name && o->addr.family != s->addr.family &&
 		    (tried == NULL || !tried_has(tried, o)))
 			return o;
 	}
@@ -179,7 +177,7 @@ add_name(struct upstream *up, const struct member_name *m,
 			continue;
 		s = take_old(up, up->nserver, l->row[i]);
 		if (s == NULL)
-			s = make_member(up, m, l->row[i]);
+			s = make_member(up, l->row[i]);
 		if (s == NULL)
 			continue;
 		set_name(s, m);

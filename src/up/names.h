@@ -133,11 +133,10 @@ struct member_name {
 };
 
 /*
- * upstream.c: the twin of a row, with one use; NULL: the row is free.
- * host: of the twin, "" for the text of the address, which is copied.
+ * upstream.c: the twin of a row with one use and no name, by the address
+ * as sock_text writes it; NULL: the row is free.
  */
-struct server *server_new(struct upstream *, uint32_t row,
-    const struct sock_addr *, struct str text, struct str host);
+struct server *server_new(struct upstream *, uint32_t row, struct str text);
 /* A name of a twin that is made: its row, as server_conf.text has it. */
 void members_add(struct upstream *, uint32_t row, struct str text,
     bool srv);

@@ -292,6 +292,8 @@ link_members(struct linker *l, const struct board_name *b,
 	    sizeof(b->upstream), b->upstream_len);
 	struct name_member	 m;
 	struct sock_addr	 a;
+	char			 buf[NAMES_ADDR];
+	struct text		 addr;
 	struct board_server	*s;
 	struct row_want		 want;
 	int64_t			 at;
@@ -305,7 +307,9 @@ link_members(struct linker *l, const struct board_name *b,
 		if (member_addr(&m, &a) == -1)
 			return -1;
 		want.weight = m.weight * atomic_load(&b->weight);
-		at = rows_link(l, upstream, &a, &want, NULL);
+		text_init_fixed(&addr, buf, sizeof(buf));
+		sock_text(&addr, &a);
+		at = rows_link(l, upstream, text_str(&addr), &want, NULL);
 		if (at < 0)
 			return -1;
 		s = shm_row(l->shm, &board_servers, (uint32_t)at);

@@ -58,7 +58,7 @@ note(struct watch_past *p, uint32_t ended, uint32_t failed)
 
 	p->ended[i] = ended;
 	p->failed[i] = failed;
-	p->at = p->n < WATCH_PAST ? 0 : (i + 1) % WATCH_PAST;
+	p->at = p->n < WATCH_PAST ? 0 : (uint8_t)((i + 1) % WATCH_PAST);
 }
 
 static void

@@ -1,468 +1,34 @@
 /*
- * Connections to servers.  Workers.
+ * The pool of a server's idle connections, and what it hands out.
+ * Workers.
  *
- * A connection is dialling, given (to one exchange), idle or gone.  While
- * it is open it counts as a use of its upstream and holds a lease of its
- * server, if that has a limit.  Its codec owns the io from the end of the
- * dial on and tells by gone() that the connection ended, also while it is
- * idle.  A connection that is given is freed when both sides have let go:
- * the codec by gone(), the exchange by pool_put().
+ * Who wants a connection claims an idle one, or a place among those that
+ * the server may have, which is dialled then (up/pool_dial.c).  What a
+ * connection is, and how it ends: up/pool_conn.c.
  */
-#include "up/pool_int.h"
-
-#include <errno.h>
-#include <stdlib.h>
-#include <unistd.h>
+#include "up/pool.h"
 
 #include "base/must.h"
-#include "os/fault.h"
-#include "up/dial_fail.h"
-#include "up/names.h"
+#include "up/pool_int.h"
 #include "up/queue.h"
 #include "up/server_use.h"
-
-#define RACE_MS	250	/* until another address of a name is dialled */
-
-static void start_dial(struct pool_wait *);
-static void refuse(struct pool_wait *, const char *, int, enum fail);
-
-static struct ev *
-loop_of(const struct server *s)
-{
-	return s->upstream->serve->ev;
-}
-
-/* --- the end of a connection --- */
-
-/* In the second batch of frees: the codec's own may need env until then. */
-static void
-on_free(struct ev_task *t)
-{
-	struct up_conn	*c = container_of(t, struct up_conn, free);
-
-	if (!c->late) {
-		c->late = true;
-		ev_post(loop_of(c->server), EV_FREE, t);
-		return;
-	}
-	ev_cancel(&c->close);
-	server_unref(&c->server);
-	upstream_put(&c->upstream);
-	free(c);
-}
-
-static void
-leave_idle(struct up_conn *c)
-{
-	struct server	*s = c->server;
-
-	if (!c->idle)
-		return;
-	c->idle = false;
-	list_del(&c->node);
-	s->nidle--;
-	use_idle(s, -1);
-	stat_sub(STAT_UP_IDLE, 1);
-}
-
-static void
-give_place(struct up_conn *c)
-{
-	if (c->lease == 0)
-		return;
-	lease_give(c->upstream->serve->lease, c->lease - 1);
-	c->lease = 0;
-	queue_note_place(c->upstream);
-}
-
-/* The transport is closed: counts and lease go at once, memory later. */
-static void
-end_conn(struct up_conn *c)
-{
-	struct pool_wait	*w = c->wait;
-
-	must(!c->gone);
-	c->gone = true;
-	leave_idle(c);
-	c->server->nopen--;
-	use_open(c->server, -1);
-	stat_sub(STAT_UP_CONNS, 1);
-	/* Who dials anew in its place has its place. */
-	if (w != NULL && w->reused) {
-		w->lease = c->lease;
-		c->lease = 0;
-	}
-	give_place(c);
-	c->wait = NULL;
-	if (!c->given)
-		ev_post(loop_of(c->server), EV_FREE, &c->free);
-	if (w == NULL)
-		return;
-	/* It died before it was handed over. */
-	w->conn = NULL;
-	ev_cancel(&w->wake);
-	if (w->reused)
-		start_dial(w);
-	else
-		refuse(w, "connect", ECONNRESET, FAIL_DIAL_ERROR);
-}
-
-static void
-on_gone(void *ctx, enum fail why)
-{
-	(void)why;
-	end_conn(ctx);
-}
-
-static void
-close_conn(struct up_conn *c)
-{
-	if (!c->gone)
-		c->how->close(c->codec, FAIL_NONE);
-}
-
-static void
-on_close(struct ev_task *t)
-{
-	close_conn(container_of(t, struct up_conn, close));
-}
-
-/* --- answering a wait --- */
-
-/* Nobody asks any more for the server that was dialled besides. */
-static void
-end_raced(struct server *s)
-{
-	struct upstream	*up;
-
-	if (s == NULL)
-		return;
-	up = s->upstream;
-	server_unref(&s);
-	upstream_put(&up);
-}
-
-static void
-on_answer(struct ev_task *t)
-{
-	struct pool_wait	*w = container_of(t, struct pool_wait, wake);
-	struct up_conn		*c = w->conn;
-	struct server		*raced = w->raced;
-
-	w->waiting = false;
-	w->conn = NULL;
-	w->raced = NULL;
-	if (c != NULL) {
-		c->wait = NULL;
-		c->given = true;
-	}
-	w->on(w, c, w->why);
-	end_raced(raced);
-}
-
-static void
-answer(struct pool_wait *w, enum fail why)
-{
-	struct ev	*ev = loop_of(w->server);
-
-	ev_timer_off(ev, &w->deadline);
-	ev_timer_off(ev, &w->race);
-	w->why = why;
-	ev_post(ev, EV_WAKE, &w->wake);
-}
-
-/* --- dialling --- */
-
-static void
-refuse(struct pool_wait *w, const char *what, int error, enum fail why)
-{
-	w->what = what;
-	w->error = error;
-	answer(w, why);
-}
-
-/* A dial that comes to nothing; the wait is told, or does not care. */
-static void
-drop_dial(struct up_conn *c)
-{
-	c->wait = NULL;
-	io_close(&c->io, false);
-	end_conn(c);
-}
-
-/* It leaves with the request; into the buffer of a new socket it fits. */
-static bool
-write_first(struct up_conn *c, struct str s)
-{
-	struct iovec	v = { (void *)(uintptr_t)s.p, s.n };
-	size_t		n = 0;
-
-	return s.n == 0 || (io_writev(&c->io, &v, 1, IO_MORE, &n) == IO_OK &&
-	    n == s.n);
-}
-
-void
-pool_refuse(struct up_conn *c, const char *what, int error, enum fail why)
-{
-	struct pool_wait	*w = c->wait;
-
-	w->conn = NULL;
-	drop_dial(c);
-	refuse(w, what, error, why);
-}
-
-/* Connected: what goes ahead, then TLS or the codec. */
-static void
-begin_conn(struct up_conn *c)
-{
-	if (!write_first(c, c->wait->first))
-		pool_refuse(c, "write", c->io.error, FAIL_DIAL_ERROR);
-	else if (c->server->peer != NULL)
-		pool_shake(c);
-	else
-		pool_begin(c);
-}
-
-void
-pool_begin(struct up_conn *c)
-{
-	struct pool_wait	*w = c->wait;
-
-	c->single = w->single || w->first.n > 0;
-	w->dial_ns = ev_clock_ns() - w->begun_ns;
-	stat_add(STAT_UP_CONNS_TOTAL, 1);
-	if (w->raw)
-		c->how = &raw_client;
-	c->codec = c->how->open(&c->io, &c->env, c);
-	answer(w, FAIL_NONE);
-}
-
-/* The other dial, if there are two, is not needed any more. */
-static void
-win_race(struct up_conn *c)
-{
-	struct pool_wait	*w = c->wait;
-	struct up_conn		*other = w->conn == c ? w->second : w->conn;
-
-	w->conn = c;
-	w->second = NULL;
-	w->server = c->server;
-	if (other != NULL)
-		drop_dial(other);
-}
-
-/* One of two dials has failed: true if the other one goes on. */
-static bool
-leave_race(struct up_conn *c, int error)
-{
-	struct pool_wait	*w = c->wait;
-
-	if (w->second == NULL)
-		return false;
-	if (w->conn == c)
-		w->conn = w->second;
-	w->second = NULL;
-	w->server = w->conn->server;
-	w->lost = c->server;
-	w->lost_why = dial_fail(error);
-	drop_dial(c);
-	return true;
-}
-
-static void
-on_dialled(struct io *io, unsigned what)
-{
-	struct up_conn		*c = container_of(io, struct up_conn, io);
-	int	error;
-
-	if ((what & (IO_W | IO_GONE)) == 0)
-		return;
-	error = io_dialled(io);
-	if (error == 0) {
-		win_race(c);
-		begin_conn(c);
-		return;
-	}
-	if (!leave_race(c, error))
-		pool_refuse(c, "connect", error, dial_fail(error));
-}
-
-static void
-on_deadline(struct timer *t)
-{
-	struct pool_wait	*w;
-	bool			 shakes;
-
-	w = container_of(t, struct pool_wait, deadline);
-	shakes = w->conn != NULL && tls_ssl(&w->conn->io) != NULL;
-	if (w->second != NULL) {
-		w->lost = w->second->server;
-		w->lost_why = FAIL_DIAL_TIMEOUT;
-		drop_dial(w->second);
-	}
-	if (w->conn != NULL)
-		drop_dial(w->conn);
-	w->conn = w->second = NULL;
-	refuse(w, shakes ? "handshake" : "connect", ETIMEDOUT, shakes ?
-	    FAIL_TLS_UPSTREAM_TIMEOUT : FAIL_DIAL_TIMEOUT);
-}
-
-/* One per connection: it may go over to another twin of its server. */
-static void
-set_env(struct codec_env *env, struct serve *serve)
-{
-	*env = (struct codec_env){
-		.ev = serve->ev,
-		.pages = &serve->pages,
-		.pipes = &serve->pipes,
-		.arenas = &serve->arenas,
-		.conns = &serve->codecs,
-		.limits = {
-			/* servers are trusted with larger heads */
-			.header_bytes = 65536,
-			.header_field = 32768,
-			.header_count = 256,
-			.write_ms = 60000
-		},
-		.gone = on_gone,
-		.date = serve->date
-	};
-}
-
-/* Of many that were opened together some are older, so they end apart. */
-static uint64_t
-birth(struct server *s)
-{
-	struct serve	*serve = s->upstream->serve;
-	uint64_t	 ms = ev_ms(serve->ev);
-	uint64_t	 early;
-
-	early = rand_below(&serve->rand, s->upstream->pool.age / 10 + 1);
-	return early < ms ? ms - early : 0;
-}
-
-static struct up_conn *
-new_conn(struct server *s, uint32_t lease)
-{
-	struct up_conn	*c = must_calloc(1, sizeof(*c));
-
-	list_init(&c->node);
-	ev_task_init(&c->close, on_close);
-	ev_task_init(&c->free, on_free);
-	c->server = server_ref(s);
-	c->upstream = s->upstream;
-	c->upstream->uses++;
-	c->lease = lease;
-	c->how = &h1_client;
-	set_env(&c->env, s->upstream->serve);
-	c->born_ms = birth(s);
-	s->nopen++;
-	use_open(s, 1);
-	stat_add(STAT_UP_CONNS, 1);
-	return c;
-}
-
-/* The system does not even begin. */
-static void
-refuse_dial(struct up_conn *c, struct pool_wait *w, const char *what,
-    int error)
-{
-	end_conn(c);
-	(void)serve_is_full(w->server->upstream->serve, error,
-	    "a connection to a server");
-	refuse(w, what, error, dial_fail(error));
-}
-
-/*
- * The first dial is slow, and the name has an address of the other family
- * (RFC 8305): that one is dialled too.  The first to answer is taken.
- * What others wait for is not taken for a second dial.
- */
-static void
-on_race(struct timer *t)
-{
-	struct pool_wait	*w = container_of(t, struct pool_wait, race);
-	struct server		*s = members_other(w->server, w->tried);
-	struct serve		*serve = w->server->upstream->serve;
-	uint32_t		 word = s == NULL ? 0 : server_lease(s);
-	struct up_conn		*c;
-	bool			 done;
-	int			 fd;
-
-	if (s == NULL || w->conn == NULL || !queue_has_spare(s) ||
-	    (atomic_load(&s->live->state) & STATE_AWAY) != 0 ||
-	    (word != 0 && !lease_take(serve->lease, word - 1)))
-		return;
-	c = new_conn(s, word);
-	fd = sock_dial(&s->addr, &done, NULL);
-	if (fd == -1 || io_sock_open(&c->io, serve->ev, fd, 0, on_dialled,
-	    NULL) == -1) {
-		if (fd != -1)
-			close(fd);
-		end_conn(c);
-		return;
-	}
-	c->wait = w;
-	w->second = c;
-	w->raced = server_ref(s);
-	s->upstream->uses++;
-}
-
-static void
-start_dial(struct pool_wait *w)
-{
-	struct server	*s = w->server;
-	struct serve	*serve = s->upstream->serve;
-	struct up_conn	*c;
-	bool		 done;
-	int		 fd;
-
-	w->reused = false;
-	w->begun_ns = ev_clock_ns();
-	if (w->connect_ms > 0)
-		ev_timer(serve->ev, &w->deadline, w->connect_ms);
-	c = new_conn(s, w->lease);
-	w->lease = 0;
-	errno = EMFILE;
-	fd = FAULT("dial_full") ? -1 : sock_dial(&s->addr, &done, NULL);
-	if (fd == -1) {
-		refuse_dial(c, w, "connect", errno);
-		return;
-	}
-	errno = ENOSPC;
-	if (FAULT("dial_watch") || io_sock_open(&c->io, serve->ev, fd, 0,
-	    on_dialled, NULL) == -1) {
-		refuse_dial(c, w, "watch", errno);
-		close(fd);
-		return;
-	}
-	c->wait = w;
-	w->conn = c;
-	if (!done && s->name != NULL)
-		ev_timer(serve->ev, &w->race, RACE_MS);
-	/* with a preface only when the loop says that it may write */
-	if (done && w->first.n == 0 && s->peer == NULL)
-		pool_begin(c);
-}
-
-/* --- the pool --- */
 
 /* One timer per server, for the one that is to end first. */
 static void
 arm_idle(struct server *s, uint64_t until)
 {
-	uint64_t	now = ev_ms(loop_of(s));
+	uint64_t	now = ev_ms(pool_loop(s));
 
 	if (timer_is_armed(&s->idle_end) && s->idle_end.due <= until)
 		return;
-	ev_timer(loop_of(s), &s->idle_end, until > now ? until - now : 1);
+	ev_timer(pool_loop(s), &s->idle_end, until > now ? until - now : 1);
 }
 
 static void
 on_idle_end(struct timer *t)
 {
 	struct server	*s = container_of(t, struct server, idle_end);
-	uint64_t	 now = ev_ms(loop_of(s));
+	uint64_t	 now = ev_ms(pool_loop(s));
 	uint64_t	 next = UINT64_MAX;
 	struct list	*pos, *tmp;
 	struct up_conn	*c;
@@ -470,7 +36,7 @@ on_idle_end(struct timer *t)
 	list_each_safe(pos, tmp, &s->idle) {
 		c = container_of(pos, struct up_conn, node);
 		if (c->until_ms <= now)
-			close_conn(c);
+			pool_conn_close(c);
 		else if (c->until_ms < next)
 			next = c->until_ms;
 	}
@@ -492,7 +58,7 @@ pool_init(struct server *s)
 static bool
 claim_idle(struct server *s, struct pool_wait *w)
 {
-	uint64_t	 now = ev_ms(loop_of(s));
+	uint64_t	 now = ev_ms(pool_loop(s));
 	struct up_conn	*c;
 
 	for (;;) {
@@ -502,9 +68,9 @@ claim_idle(struct server *s, struct pool_wait *w)
 		if (c->until_ms > now && (!w->careful ||
 		    io_is_quiet(&c->io)))
 			break;
-		close_conn(c);
+		pool_conn_close(c);
 	}
-	leave_idle(c);
+	pool_conn_leave(c);
 	c->wait = w;
 	w->conn = c;
 	w->reused = true;
@@ -524,7 +90,7 @@ claim_place(struct server *s, struct pool_wait *w)
 		c = container_of(s->idle.prev, struct up_conn, node);
 		w->lease = c->lease;
 		c->lease = 0;
-		close_conn(c);
+		pool_conn_close(c);
 		if (w->lease != 0)
 			return true;
 	}
@@ -563,24 +129,15 @@ pool_get(struct server *s, struct pool_wait *w, uint64_t connect_ms,
 
 	must(w->server == s);
 	w->connect_ms = connect_ms;
-	w->why = FAIL_NONE;
-	w->what = "";
-	w->error = 0;
-	w->dial_ns = 0;
 	w->claimed = false;
-	w->waiting = true;
-	w->second = NULL;
-	w->raced = w->lost = NULL;
-	timer_init(&w->race, on_race);
-	timer_init(&w->deadline, on_deadline);
-	ev_task_init(&w->wake, on_answer);
+	pool_dial_init(w);
 	if (!ok)
-		refuse(w, "connect", 0, FAIL_DIAL_LIMIT);
+		pool_dial_refuse(w, "connect", 0, FAIL_DIAL_LIMIT);
 	else if (w->conn == NULL)
-		start_dial(w);
+		pool_dial_start(w);
 	else {
 		stat_add(STAT_UP_REUSED, 1);
-		answer(w, FAIL_NONE);
+		pool_dial_answer(w, FAIL_NONE);
 	}
 }
 
@@ -618,7 +175,8 @@ add_idle(struct up_conn *c)
 	s->nidle++;
 	arm_idle(s, c->until_ms);
 	if (s->nidle > (uint64_t)s->upstream->pool.size)
-		close_conn(container_of(s->idle.prev, struct up_conn, node));
+		pool_conn_close(container_of(s->idle.prev, struct up_conn,
+		    node));
 }
 
 /* A limit that was lowered takes what is over it as it comes back. */
@@ -660,7 +218,7 @@ put_back(struct up_conn *c, bool reusable)
 		queue_note_idle(c->server);
 	} else
 		/* Later: its codec may be the caller. */
-		ev_post(loop_of(c->server), EV_WAKE, &c->close);
+		ev_post(pool_loop(c->server), EV_WAKE, &c->close);
 }
 
 void
@@ -672,7 +230,7 @@ pool_put(struct up_conn *c, bool reusable)
 		c->keep_s = c->stream->keep_s;
 	c->stream = NULL;
 	if (c->gone)
-		ev_post(loop_of(c->server), EV_FREE, &c->free);
+		ev_post(pool_loop(c->server), EV_FREE, &c->free);
 	else
 		put_back(c, reusable);
 }
@@ -685,16 +243,8 @@ pool_cancel(struct pool_wait *w)
 
 	if (!w->waiting && !w->claimed)
 		return;
-	if (w->waiting) {
-		raced = w->raced;
-		w->raced = NULL;
-		if (w->second != NULL)
-			drop_dial(w->second);
-		w->second = NULL;
-		ev_timer_off(loop_of(w->server), &w->race);
-		ev_timer_off(loop_of(w->server), &w->deadline);
-		ev_cancel(&w->wake);
-	}
+	if (w->waiting)
+		raced = pool_dial_cancel(w);
 	w->waiting = w->claimed = false;
 	w->conn = NULL;
 	if (w->lease != 0) {
@@ -705,11 +255,11 @@ pool_cancel(struct pool_wait *w)
 	if (c != NULL) {
 		c->wait = NULL;
 		if (c->codec == NULL)
-			drop_dial(c);
+			pool_dial_drop(c);
 		else
 			put_back(c, true);
 	}
-	end_raced(raced);
+	pool_dial_end_raced(raced);
 }
 
 struct stream *
@@ -732,7 +282,7 @@ void
 pool_close(struct up_conn *c)
 {
 	must(c->given);
-	close_conn(c);
+	pool_conn_close(c);
 }
 
 void
@@ -749,7 +299,7 @@ pool_give_up(struct server *s, unsigned n)
 		if (c->lease == 0)
 			continue;
 		n -= n > 0;
-		close_conn(c);
+		pool_conn_close(c);
 	}
 }
 
@@ -757,7 +307,8 @@ void
 pool_close_idle(struct server *s)
 {
 	while (s->nidle > 0)
-		close_conn(container_of(s->idle.next, struct up_conn, node));
+		pool_conn_close(container_of(s->idle.next, struct up_conn,
+		    node));
 }
 
 void
@@ -770,7 +321,7 @@ pool_move_idle(struct server *from, struct server *to)
 	while (to != NULL && from->nidle > 0 && server_tls_same(from, to)) {
 		c = container_of(from->idle.prev, struct up_conn, node);
 		old = c->upstream;
-		leave_idle(c);
+		pool_conn_leave(c);
 		from->nopen--;
 		use_open(from, -1);
 		to->nopen++;
@@ -787,7 +338,7 @@ pool_move_idle(struct server *from, struct server *to)
 			add_idle(c);
 			queue_note_idle(to);
 		} else
-			close_conn(c);
+			pool_conn_close(c);
 		upstream_put(&old);
 	}
 }

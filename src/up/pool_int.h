@@ -1,5 +1,5 @@
 /*
- * A connection of the pool, as up/pool.c and up/pool_tls.c have it.
+ * A connection to a server, and what the files of the pool share.
  */
 #ifndef SL_UP_POOL_INT_H
 #define SL_UP_POOL_INT_H
@@ -34,15 +34,50 @@ struct up_conn {
 	struct tls_out		 out;		/* if its server has TLS */
 };
 
+/* The loop of its worker. */
+struct ev *pool_loop(const struct server *);
+
+/* --- pool_conn.c --- */
+
+/* One that is to be dialled; it has that lease word, or 0. */
+struct up_conn *pool_conn_new(struct server *, uint32_t lease);
+/* Its transport is closed: whoever waits for it dials anew, or is told. */
+void pool_conn_end(struct up_conn *);
+/* Ends one that has a codec; harmless if it has ended. */
+void pool_conn_close(struct up_conn *);
+/* It is idle no more, if it was. */
+void pool_conn_leave(struct up_conn *);
+
+/* --- pool_dial.c --- */
+
+/* A wait that is to be answered from now on. */
+void pool_dial_init(struct pool_wait *);
+/* Dials for it; the place is taken. */
+void pool_dial_start(struct pool_wait *);
+/* Tells it from a wake: w->conn is there, or why it is not. */
+void pool_dial_answer(struct pool_wait *, enum fail);
+/* The same, with what failed and its errno. */
+void pool_dial_refuse(struct pool_wait *, const char *what, int error,
+    enum fail);
 /* Connected, and the handshake is through if there is one. */
-void pool_begin(struct up_conn *);
-/* A dial that failed beyond its connect. */
-void pool_refuse(struct up_conn *, const char *what, int error, enum fail);
+void pool_dial_begin(struct up_conn *);
+/* A dial that failed beyond its connect; its wait is told. */
+void pool_dial_fail(struct up_conn *, const char *what, int error,
+    enum fail);
+/* A dial that comes to nothing; its wait is not told. */
+void pool_dial_drop(struct up_conn *);
+/*
+ * No answer is wanted any more.  Returns the server that was dialled
+ * besides, for pool_dial_end_raced when its connections are done with.
+ */
+struct server *pool_dial_cancel(struct pool_wait *);
+/* Nobody asks any more for that server; NULL is allowed. */
+void pool_dial_end_raced(struct server *);
 
 /* --- pool_tls.c --- */
 
 /* The handshake of a connection that was just made. */
-void pool_shake(struct up_conn *);
+void pool_tls_shake(struct up_conn *);
 /* Its sessions are for another twin's server from now on. */
 void pool_tls_move(struct up_conn *, struct server *to);
 

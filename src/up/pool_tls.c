@@ -22,14 +22,14 @@ go(struct up_conn *c)
 		stat_add(STAT_UP_TLS, 1);
 		if (SSL_session_reused(tls_ssl(&c->io)))
 			stat_add(STAT_UP_TLS_RESUMED, 1);
-		pool_begin(c);
+		pool_dial_begin(c);
 		return;
 	}
 	stat_add(STAT_UP_TLS_FAILED, 1);
 	why = tls_client_blame(&c->io, &c->out, rc == IO_EOF, &what);
 	/* a session that does not serve is not tried again */
 	server_tls_forget(c->server);
-	pool_refuse(c, what, 0, why);
+	pool_dial_fail(c, what, 0, why);
 }
 
 static void
@@ -40,7 +40,7 @@ on_io(struct io *io, unsigned what)
 }
 
 void
-pool_shake(struct up_conn *c)
+pool_tls_shake(struct up_conn *c)
 {
 	c->io.on = on_io;
 	server_tls_open(c->server, &c->io, &c->out);

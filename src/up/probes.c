@@ -21,6 +21,7 @@
 #define SPREAD_MS	1000	/* in which the first probes begin */
 #define HASTE_MS	1000	/* the interval in transition, at most */
 #define FULL_EACH_MS	10000
+#define TRIM_MIN	8	/* probes at once that are a burst */
 #define MEAN_SHIFT	3
 #define JITTER		10	/* percent */
 
@@ -43,10 +44,7 @@ is_down(const struct watched *s)
 static void
 arm(struct watched *s, uint64_t ms)
 {
-	struct prober	*b = &s->prober;
-
-	b->due_ms = ev_ms(b->all->env.ev) + ms;
-	ev_timer(b->all->env.ev, &b->due, ms);
+	ev_timer(s->prober.all->env.ev, &s->prober.due, ms);
 }
 
 /* Healthy, in transition, down: three speeds. */
@@ -145,14 +143,15 @@ static void
 tell(const struct watched *s, enum fail why, const char *detail,
     uint32_t streak)
 {
-	const struct board_server	*b = s->board;
+	const struct shm	*shm = s->prober.all->shm;
 
 	if (self == NULL)
 		return;
 	log_info(&self->lc, "server \"%.*s\" of \"%.*s\": probe failed: "
-	    "%s%s%s (%u of %lld)", b->addr_len, b->addr, b->upstream_len,
-	    b->upstream, fail_row(why)->name, detail[0] == '\0' ? "" : ": ",
-	    detail, streak, (long long)s->up->probes.conf->fall);
+	    "%s%s%s (%u of %lld)", STR_FMT(row_text_addr(shm, s->row)),
+	    STR_FMT(row_text_upstream(shm, s->row)), fail_row(why)->name,
+	    detail[0] == '\0' ? "" : ": ", detail, streak,
+	    (long long)s->up->probes.conf->fall);
 }
 
 static void
@@ -170,7 +169,7 @@ judge(struct watched *s, enum fail why, const char *detail)
 		tell(s, why, detail, n);
 	if (n >= (down ? c->rise : c->fall))
 		change(s, !down, why);
-	if (why == FAIL_NONE && s->prober.ejected)
+	if (why == FAIL_NONE && s->ejected)
 		outlier_end(s->prober.all->shm, s->up->watch, s->row,
 		    s->tag);
 }
@@ -214,7 +213,8 @@ find_addr(const struct watched *s, struct sock_addr *a, struct str *host,
 {
 	*host = s->conf->text;
 	if (!s->named) {
-		*a = s->conf->addr;
+		if (sock_parse(s->conf->text, -1, a, NULL) == -1)
+			return false;
 		if (a->u.sa.sa_family == AF_UNIX)
 			*host = STR("localhost");
 		return true;
@@ -241,13 +241,15 @@ begin(struct watched *s)
 		arm_next(s);
 		return;
 	}
-	if (b->begun_ms > b->due_ms + PROBES_LATE_MS) {
+	if (b->begun_ms > b->due.due + PROBES_LATE_MS) {
 		stat_add(STAT_PROBES_LATE, 1);
 		put32(&b->stat->late, b->stat->late + 1);
 	}
-	b->ejected = (atomic_load(&s->live->state) &
+	s->ejected = (atomic_load(&s->live->state) &
 	    STATE_BIT(SERVER_EJECTED)) != 0;
 	p->running++;
+	if (p->running > p->high)
+		p->high = p->running;
 	b->run = probe_start(&p->env, &s->up->probes, &a, host, on_result,
 	    s);
 }
@@ -329,6 +331,15 @@ probes_drop(struct probes *p, struct watched *s)
 	begin_waiting(p);
 }
 
+void
+probes_trim(struct probes *p)
+{
+	if (p->high < TRIM_MIN || p->running > p->high / 2)
+		return;
+	p->high = p->running;
+	must_trim();
+}
+
 static unsigned
 find_most(void)
 {
@@ -344,7 +355,7 @@ void
 probes_init(struct probes *p, struct ev *ev, struct shm *shm, struct rand *r)
 {
 	p->shm = shm;
-	p->running = 0;
+	p->running = p->high = 0;
 	p->most = find_most();
 	p->full_ms = 0;
 	list_init(&p->waiting);

@@ -45,9 +45,7 @@ struct prober {
 	struct probes		*all;		/* ref */
 	struct board_probe	*stat;		/* of the board */
 	uint64_t		 digest;	/* of its settings; 0: none */
-	uint64_t		 due_ms;
 	uint64_t		 begun_ms;	/* of run, or the last one */
-	bool			 ejected;	/* when run began */
 };
 
 struct probes {
@@ -55,6 +53,7 @@ struct probes {
 	struct probe_env	 env;
 	struct list		 waiting;	/* struct prober.wait */
 	unsigned		 running;
+	unsigned		 high;		/* most of these since a trim */
 	unsigned		 most;		/* at once */
 	uint64_t		 full_ms;	/* said then; 0: never */
 };
@@ -67,5 +66,7 @@ void probes_add(struct probes *, struct watched *);
 /* Its settings are those of its upstream, which may be new. */
 void probes_settle(struct probes *, struct watched *);
 void probes_drop(struct probes *, struct watched *);
+/* Gives back what a burst took, now that it is over; once in a while. */
+void probes_trim(struct probes *);
 
 #endif

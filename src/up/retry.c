@@ -30,6 +30,13 @@ put(_Atomic uint64_t *p, uint64_t v)
 	atomic_store_explicit(p, v, memory_order_relaxed);
 }
 
+/* By its one writer. */
+static void
+count(_Atomic uint64_t *n)
+{
+	put(n, get(n) + 1);
+}
+
 /* --- the clock --- */
 
 /* False if the master is writing: nobody waits for it. */
@@ -81,7 +88,7 @@ retry_earn(const struct upstream *up, const struct retry_conf *c)
 
 	if (u == NULL)
 		return;
-	put(&u->firsts, get(&u->firsts) + 1);
+	count(&u->firsts);
 	put(&u->earned, get(&u->earned) +
 	    (uint64_t)c->budget * (RETRY_ONE / 100));
 }
@@ -94,6 +101,8 @@ add(struct retry_sum *sum, const struct retry_use *u, uint64_t tag)
 	sum->earned += atomic_load(&u->earned);
 	sum->firsts += atomic_load(&u->firsts);
 	sum->again += atomic_load(&u->again);
+	sum->refused += atomic_load(&u->refused);
+	sum->cut += atomic_load(&u->cut);
 }
 
 void
@@ -114,15 +123,40 @@ retry_sum(struct retry_sum *sum, const struct shm *shm, uint32_t i,
 	}
 }
 
-bool
-retry_take(const struct upstream *up)
+uint64_t
+retry_left(const struct shm *shm, uint32_t i, uint64_t tag)
 {
-	struct board_retry	*r = retry_row(up->serve->shm, up->row);
-	struct retry_use	*u = own_use(up);
+	struct board_retry	*r = retry_row(shm, i);
 	struct retry_sum	 sum;
-	uint64_t		 credit, cap, was, from;
+	uint64_t		 credit, cap, spent;
 
-	if (r == NULL || u == NULL || !read_clock(r, &credit, &cap))
+	if (r == NULL || !read_clock(r, &credit, &cap))
+		return 0;
+	retry_sum(&sum, shm, i, tag);
+	credit += sum.earned;
+	spent = atomic_load(&r->spent);
+	if (credit <= spent)
+		return 0;
+	credit -= spent;
+	return (credit < cap ? credit : cap) / RETRY_ONE;
+}
+
+void
+retry_note_cut(const struct upstream *up)
+{
+	struct retry_use	*u = own_use(up);
+
+	if (u != NULL)
+		count(&u->cut);
+}
+
+static bool
+spend(const struct upstream *up, struct board_retry *r)
+{
+	struct retry_sum	sum;
+	uint64_t		credit, cap, was, from;
+
+	if (!read_clock(r, &credit, &cap))
 		return false;
 	retry_sum(&sum, up->serve->shm, up->row, get(&up->live->tag));
 	credit += sum.earned;
@@ -133,6 +167,19 @@ retry_take(const struct upstream *up)
 			return false;
 	} while (!atomic_compare_exchange_weak(&r->spent, &was,
 	    from + RETRY_ONE));
-	put(&u->again, get(&u->again) + 1);
 	return true;
+}
+
+bool
+retry_take(const struct upstream *up)
+{
+	struct board_retry	*r = retry_row(up->serve->shm, up->row);
+	struct retry_use	*u = own_use(up);
+	bool			 had;
+
+	if (r == NULL || u == NULL)
+		return false;
+	had = spend(up, r);
+	count(had ? &u->again : &u->refused);
+	return had;
 }

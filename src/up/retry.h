@@ -75,12 +75,14 @@ struct retry_use {
 	_Atomic uint64_t earned;	/* credit of requests */
 	_Atomic uint64_t firsts;	/* first attempts */
 	_Atomic uint64_t again;		/* attempts after them */
+	_Atomic uint64_t refused;	/* for want of credit */
+	_Atomic uint64_t cut;		/* of servers that went out of use */
 };
 /* region `retry_use` of live: blocks of upstreams, in a block by slot */
 struct board_retry_use {
 	struct retry_use use[RETRY_BLOCK];
 };
-_Static_assert(sizeof(struct board_retry_use) == 1024, "retry use");
+_Static_assert(sizeof(struct board_retry_use) == 1536, "retry use");
 
 extern const struct shm_region board_retries, board_retry_uses;
 
@@ -107,14 +109,18 @@ void retry_fold(struct shm *, unsigned slot);
 void retry_bind(struct upstream *);
 /* A request's first attempt at the upstream. */
 void retry_earn(const struct upstream *, const struct retry_conf *);
-/* Takes one retry, if the credit allows it. */
+/* Takes one retry, if the credit allows it; else that is counted. */
 bool retry_take(const struct upstream *);
+/* An attempt was ended, for its server went out of service. */
+void retry_note_cut(const struct upstream *);
 
-/* both kinds of attempts, over all processes */
+/* of an upstream, over all processes; as in struct retry_use */
 struct retry_sum {
-	uint64_t	earned, firsts, again;
+	uint64_t	earned, firsts, again, refused, cut;
 };
 void retry_sum(struct retry_sum *, const struct shm *, uint32_t i,
     uint64_t tag);
+/* Retries that the credit of upstream i allows now. */
+uint64_t retry_left(const struct shm *, uint32_t i, uint64_t tag);
 
 #endif

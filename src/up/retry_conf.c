@@ -87,7 +87,9 @@ static const struct conf_row rows[] = {
 		.def = "2", .max = 10, .flags = CONF_F_ROUTE,
 		.example = "1",
 		.text = "Attempts after the first one, each at a server "
-		    "that was not asked yet; 0 repeats nothing."
+		    "that was not asked yet; 0 repeats nothing.  One that "
+		    "was cut, for its server went out of service, does not "
+		    "count."
 	}, {
 		.key = "retry.budget", .type = CONF_INT,
 		.unit = CONF_PERCENT, .off = AT(budget), .def = "20",

@@ -15,7 +15,7 @@ const struct shm_region board_retries = {
 	"what upstreams may spend on retries"
 };
 const struct shm_region board_retry_uses = {
-	"retry_use", SHM_LIVE, 1, sizeof(struct board_retry_use), 1024,
+	"retry_use", SHM_LIVE, 2, sizeof(struct board_retry_use), 1024,
 	"first attempts and retries at upstreams, of a process"
 };
 
@@ -73,6 +73,8 @@ retry_use_clear(struct retry_use *u, uint64_t tag)
 	atomic_store(&u->earned, 0);
 	atomic_store(&u->firsts, 0);
 	atomic_store(&u->again, 0);
+	atomic_store(&u->refused, 0);
+	atomic_store(&u->cut, 0);
 	atomic_store(&u->tag, tag);
 }
 
@@ -155,6 +157,8 @@ retry_fold(struct shm *shm, unsigned slot)
 		was.earned = get(&u->earned);
 		was.firsts = get(&u->firsts);
 		was.again = get(&u->again);
+		was.refused = get(&u->refused);
+		was.cut = get(&u->cut);
 		retry_use_clear(u, 0);
 		if (was.tag != get(&up->tag))
 			continue;
@@ -163,5 +167,7 @@ retry_fold(struct shm *shm, unsigned slot)
 		atomic_fetch_add(&gone->earned, was.earned);
 		atomic_fetch_add(&gone->firsts, was.firsts);
 		atomic_fetch_add(&gone->again, was.again);
+		atomic_fetch_add(&gone->refused, was.refused);
+		atomic_fetch_add(&gone->cut, was.cut);
 	}
 }

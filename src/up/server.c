@@ -7,6 +7,7 @@
 #include <stdlib.h>
 
 #include "base/must.h"
+#include "up/names.h"
 #include "up/server_tls.h"
 
 struct server *
@@ -30,8 +31,23 @@ server_unref(struct server **p)
 	must(s->nopen == 0);
 	ev_timer_off(s->upstream->serve->ev, &s->idle_end);
 	server_tls_forget(s);
-	free((void *)(uintptr_t)s->text.p);
 	free(s);
+}
+
+/* A path is rare and long: it is read from the text. */
+void
+server_addr(const struct server *s, struct sock_addr *a)
+{
+	if (s->addr.family == AF_UNIX)
+		must(sock_parse(s->text, -1, a, NULL) == 0);
+	else
+		sock_of_peer(a, &s->addr);
+}
+
+struct str
+server_host(const struct server *s)
+{
+	return s->name != NULL ? s->name->host : s->text;
 }
 
 /* A row that went on to another life has another server's limit. */

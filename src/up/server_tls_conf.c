@@ -235,15 +235,17 @@ load_pair(struct conf_load *load, const struct conf_obj *obj,
 
 /* The address as a certificate has it: without port and brackets. */
 static struct str
-address_of(struct arena *a, const struct sock_addr *addr)
+address_of(struct arena *a, struct str server)
 {
-	char	buf[INET6_ADDRSTRLEN];
+	struct sock_addr	addr;
+	char			buf[INET6_ADDRSTRLEN];
 
-	if (addr->u.sa.sa_family == AF_INET)
-		inet_ntop(AF_INET, &addr->u.in4.sin_addr, buf, sizeof(buf));
-	else if (addr->u.sa.sa_family == AF_INET6)
-		inet_ntop(AF_INET6, &addr->u.in6.sin6_addr, buf,
-		    sizeof(buf));
+	if (sock_parse(server, -1, &addr, NULL) == -1)
+		return STR("");
+	if (addr.u.sa.sa_family == AF_INET)
+		inet_ntop(AF_INET, &addr.u.in4.sin_addr, buf, sizeof(buf));
+	else if (addr.u.sa.sa_family == AF_INET6)
+		inet_ntop(AF_INET6, &addr.u.in6.sin6_addr, buf, sizeof(buf));
 	else
 		return STR("");
 	return arena_fmt(a, "%s", buf);
@@ -278,7 +280,7 @@ name_peer(struct conf_load *load, const struct conf_obj *obj,
 	else if (s->local)
 		p->name = STR("localhost");
 	else if (s->name.n == 0)
-		p->name = address_of(a, &s->addr);
+		p->name = address_of(a, s->text);
 	else if (!s->srv)
 		p->name = without_dot(s->name);
 	p->is_address = p->name.n > 0 && is_address(a, p->name);
@@ -313,12 +315,14 @@ name_peers(struct conf_load *load, const struct conf_obj *obj,
 static void
 add_digest(struct upstream_conf *c, const struct server_tls_conf *t)
 {
-	uint64_t		 v[] = { t->verify, t->client.ca_digest,
-		tls_policy_digest(&t->client.words, STR("")) };
+	uint64_t		 v[] = { t->verify, t->client.ca_digest };
+	uint8_t			 words[TLS_POLICY_DIGEST];
 	const struct tls_peer	*p;
 
 	if (!t->used)
 		return;
+	tls_policy_digest(&t->client.words, STR(""), words);
+	upstream_add_digest(c, words, sizeof(words));
 	upstream_add_digest(c, v, sizeof(v));
 	if (t->client.pair != NULL)
 		upstream_add_digest(c, t->client.pair->id, TLS_ID_BYTES);

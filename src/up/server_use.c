@@ -59,6 +59,31 @@ use_row(const struct shm *shm, uint32_t i, unsigned slot)
 	return &b->use[i % USE_BLOCK];
 }
 
+static struct board_slot *
+slot_of(const struct shm *shm, unsigned slot)
+{
+	return slot < shm_rows(shm, &board_slots) ?
+	    shm_row(shm, &board_slots, slot) : NULL;
+}
+
+bool
+use_has(const struct shm *shm, unsigned slot)
+{
+	const struct board_slot	*s = slot_of(shm, slot);
+
+	return s != NULL && atomic_load(&s->uses) != 0;
+}
+
+/* Before the first word of its rows is written. */
+static void
+note_slot(const struct shm *shm, unsigned slot)
+{
+	struct board_slot	*s = slot_of(shm, slot);
+
+	if (s != NULL && atomic_load(&s->uses) == 0)
+		atomic_store(&s->uses, 1);
+}
+
 uint64_t
 use_cost(uint32_t servers, unsigned processes)
 {
@@ -123,12 +148,13 @@ take_back(struct board_server_live *l, uint64_t n)
 void
 use_fold(struct shm *shm, unsigned slot)
 {
-	uint32_t			 n = shm_rows(shm, &board_servers);
+	uint32_t			 n = upstream_rows_used(shm);
 	const struct board_server	*s;
 	struct server_use		*u, *gone;
 
-	if (slot == 0)
+	if (slot == 0 || !use_has(shm, slot))
 		return;
+	note_slot(shm, 0);
 	for (uint32_t i = 0; i < n; i++) {
 		s = shm_row(shm, &board_servers, i);
 		u = use_row(shm, i, slot);
@@ -152,6 +178,8 @@ use_bind(struct server *s, struct shm *shm, uint32_t i)
 	if (board_self() == NULL)
 		return;
 	s->use = use_row(shm, i, self->slot);
+	if (s->use != NULL)
+		note_slot(shm, self->slot);
 	if (s->use != NULL && tag_of(s->use) != s->tag)
 		clear(s->use, s->tag);
 }

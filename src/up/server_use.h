@@ -43,6 +43,11 @@ extern const struct shm_region board_server_uses;
 int use_grow(struct shm *, uint32_t n, struct err *);
 /* The row of server i of `servers` and a slot; NULL if there is none. */
 struct server_use *use_row(const struct shm *, uint32_t i, unsigned slot);
+/*
+ * Has a process of this slot counted anything, ever?  Who reads the rows of
+ * one that has not makes pages of zeroes.
+ */
+bool use_has(const struct shm *, unsigned slot);
 /* Bytes that so many servers may come to use, for [board] max. */
 uint64_t use_cost(uint32_t servers, unsigned processes);
 

@@ -53,7 +53,7 @@ state_touch(struct shm *shm, uint32_t i)
 }
 
 static void
-tell(const struct board_server *b, enum server_state was,
+tell(const struct shm *shm, uint32_t i, enum server_state was,
     enum server_state is, enum fail why)
 {
 	enum log_level	level = is > SERVER_SLOW ? LOG_WARN : LOG_INFO;
@@ -62,9 +62,9 @@ tell(const struct board_server *b, enum server_state was,
 		return;
 	stat_add(STAT_SERVER_CHANGES, 1);
 	log_line(&self->lc, level, __FILE__, "server \"%.*s\" of \"%.*s\": "
-	    "%s -> %s%s%s", b->addr_len, b->addr, b->upstream_len,
-	    b->upstream, state_names[was], state_names[is],
-	    why == FAIL_NONE ? "" : ": ",
+	    "%s -> %s%s%s", STR_FMT(row_text_addr(shm, i)),
+	    STR_FMT(row_text_upstream(shm, i)), state_names[was],
+	    state_names[is], why == FAIL_NONE ? "" : ": ",
 	    why == FAIL_NONE ? "" : fail_row(why)->name);
 }
 
@@ -101,7 +101,7 @@ state_change(struct shm *shm, uint32_t i, uint64_t tag,
 	} while (!atomic_compare_exchange_weak(&l->state, &was, is));
 	state_touch(shm, i);
 	if (state_of(is) != state_of(was))
-		tell(b, state_of(was), state_of(is), why);
+		tell(shm, i, state_of(was), state_of(is), why);
 	if (on)
 		call_off(b, state);
 	return true;
@@ -112,17 +112,18 @@ state_set_weight(struct shm *shm, uint32_t i, uint64_t weight)
 {
 	struct board_server	*b = shm_row(shm, &board_servers, i);
 
-	if (atomic_exchange(&b->override, weight) == weight)
+	if (atomic_exchange(&b->override, (uint32_t)weight) == weight)
 		return;
 	state_touch(shm, i);
 	if (board_self() == NULL)
 		return;
 	if (weight == 0)
 		log_info(&self->lc, "server \"%.*s\" of \"%.*s\": weighs "
-		    "as configured", b->addr_len, b->addr, b->upstream_len,
-		    b->upstream);
+		    "as configured", STR_FMT(row_text_addr(shm, i)),
+		    STR_FMT(row_text_upstream(shm, i)));
 	else
 		log_info(&self->lc, "server \"%.*s\" of \"%.*s\": weighs "
-		    "%llu", b->addr_len, b->addr, b->upstream_len,
-		    b->upstream, (unsigned long long)(weight - 1));
+		    "%llu", STR_FMT(row_text_addr(shm, i)),
+		    STR_FMT(row_text_upstream(shm, i)),
+		    (unsigned long long)(weight - 1));
 }

@@ -46,23 +46,23 @@ keep_text(struct str s)
 }
 
 struct server *
-server_new(struct upstream *up, uint32_t row, const struct sock_addr *a,
-    struct str text, struct str host)
+server_new(struct upstream *up, uint32_t row, struct str text)
 {
 	const struct board_server	*b;
 	uint64_t			 tag;
 	struct server			*s;
+	struct sock_addr		 a;
 
 	b = shm_row(up->serve->shm, &board_servers, row);
 	tag = atomic_load(&b->tag);
-	if (tag == 0)
+	if (tag == 0 || sock_parse(text, -1, &a, NULL) == -1)
 		return NULL;
-	s = must_calloc(1, sizeof(*s));
+	s = must_calloc(1, sizeof(*s) + text.n);
 	s->uses = 1;
 	s->upstream = up;
-	s->addr = *a;
-	s->text = keep_text(text);
-	s->host = host.n > 0 ? host : s->text;
+	sock_peer(&s->addr, &a);
+	memcpy(s + 1, text.p, text.n);
+	s->text = str_make((const char *)(s + 1), text.n);
 	s->board = b;
 	s->live = shm_row(up->serve->shm, &board_servers_live, row);
 	s->tag = tag;
@@ -124,14 +124,14 @@ add_server(struct upstream *up, const struct upstream_conf *uc, size_t i,
 	int64_t				 at;
 
 	at = c->name.n > 0 ? upstream_rows_name(rows, up->name, c->text) :
-	    upstream_rows_server(rows, up->name, &c->addr);
+	    upstream_rows_server(rows, up->name, c->text);
 	if (at >= 0 && c->name.n > 0) {
 		members_add(up, (uint32_t)at, c->text, c->srv);
 		up->names[up->nname - 1].peer = server_tls_peer(up, i);
 		return 0;
 	}
 	if (at >= 0)
-		s = server_new(up, (uint32_t)at, &c->addr, c->text, STR(""));
+		s = server_new(up, (uint32_t)at, c->text);
 	if (s == NULL)
 		return missing(up, c, e);
 	s->peer = server_tls_peer(up, i);
@@ -216,12 +216,11 @@ rebind(struct upstream *up, const struct upstream_conf *c,
 			continue;
 		}
 		old = v[fixed];
-		at = upstream_rows_server(rows, up->name, &sc->addr);
+		at = upstream_rows_server(rows, up->name, sc->text);
 		if (at < 0)
 			return missing(up, sc, e);
 		if (atomic_load(&old->board->tag) != old->tag) {
-			v[fixed] = server_new(up, (uint32_t)at, &sc->addr,
-			    sc->text, STR(""));
+			v[fixed] = server_new(up, (uint32_t)at, sc->text);
 			must(v[fixed] != NULL);
 			v[fixed]->peer = old->peer;
 			old->left = true;
@@ -270,6 +269,25 @@ upstream_get(struct serve *serve, const struct upstream_conf *c)
 	return up;
 }
 
+/*
+ * In a panic first attempts go to all, so that the few that are fit do not
+ * bear the load of all.  One that failed is not tried on the sick again:
+ * what retries add to the load is bounded by their budget.
+ */
+static struct server *
+pick_fit(struct upstream *up, const struct pick *p)
+{
+	uint64_t	bars = up->view.bars;
+	struct server	*s;
+
+	if (up->view.tier != VIEW_PANIC || p->tried->n == 0)
+		return NULL;
+	up->view.bars = STATE_AWAY;
+	s = balancer_least_conn.pick(up, p);
+	up->view.bars = bars;
+	return s;
+}
+
 struct server *
 upstream_pick(struct upstream *up, const struct pick *p)
 {
@@ -279,7 +297,8 @@ upstream_pick(struct upstream *up, const struct pick *p)
 	s = breaker_pick(up, p);
 	if (s != NULL || up->view.n == 0)
 		return s;
-	return up->balance->pick(up, p);
+	s = pick_fit(up, p);
+	return s != NULL ? s : up->balance->pick(up, p);
 }
 
 bool

@@ -29,14 +29,14 @@ struct upstream_conf;
 
 /* one server of a server = line; of conf */
 struct server_conf {
-	struct str		 text;		/* "10.0.0.5:8080" */
-	struct sock_addr	 addr;		/* if it has no name */
+	struct str		 text;		/* "10.0.0.5:8080": sock_parse
+						 * reads it, without a name */
 	struct str		 name;		/* asked for; "": an address */
-	uint16_t		 port;		/* of all of its addresses */
-	bool			 srv;		/* no port: SRV says them */
 	struct tls_peer		*peer;		/* of conf; NULL: no TLS */
-	uint64_t		 max_conns;	/* 0: no limit */
+	uint32_t		 max_conns;	/* 0: no limit */
 	uint32_t		 weight;
+	uint16_t		 port;		/* of all addresses of name */
+	bool			 srv;		/* no port: SRV says them */
 	bool			 backup;
 	bool			 own_max;	/* said in its line */
 	bool			 local;		/* written as localhost */
@@ -92,22 +92,21 @@ void upstream_check_times(struct conf_load *, const struct conf_obj *,
 struct server {
 	/* set once */
 	struct upstream		*upstream;	/* ref */
-	struct sock_addr	 addr;
-	struct str		 text;		/* own */
-	struct str		 host;		/* of text, or of its name */
+	struct str		 text;		/* own, behind the struct */
+	struct sock_peer	 addr;		/* see server_addr */
+	uint32_t		 row;
 	const struct board_server *board;	/* of the board */
 	struct board_server_live *live;		/* of the board */
 	struct server_use	*use;		/* of the board; may be NULL */
 	uint64_t		 tag;		/* of the row's life */
-	uint32_t		 row;
-	unsigned		 uses;
-	struct list		 attempts;	/* under way here */
-	bool			 left:1;	/* no member any more */
 	const struct member_name *name;		/* of upstream; NULL: none */
 	uint64_t		 number;	/* see up/sticky.h; or 0 */
 	/* see up/server_tls.h */
 	const struct tls_peer	*peer;		/* of upstream; NULL: plain */
 	struct ssl_session_st	*session;	/* own: to be resumed */
+	struct list		 attempts;	/* under way here */
+	unsigned		 uses;
+	bool			 left:1;	/* no member any more */
 	/* see up/pool.h */
 	struct list		 idle;		/* pooled, LIFO */
 	struct timer		 idle_end;	/* of the longest idle one */
@@ -177,6 +176,10 @@ enum fail upstream_why(const struct upstream *);
 struct server *server_ref(struct server *);
 /* Drops a use and nulls the pointer; *NULL is allowed. */
 void server_unref(struct server **);
+/* Where it is dialled. */
+void server_addr(const struct server *, struct sock_addr *);
+/* What a request for it calls it: its name, or its address. */
+struct str server_host(const struct server *);
 /* Its lease word's index + 1; 0: there is no limit. */
 uint32_t server_lease(const struct server *);
 

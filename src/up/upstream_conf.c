@@ -140,7 +140,6 @@ add_name(const struct line *l, struct str word, const char *why,
 {
 	if (why != NULL)
 		return fail_word(l, DIAG_SERVER_NAME, word, why);
-	memset(&c->addr, 0, sizeof(c->addr));
 	note_server(l, word, c->text);
 	*(struct server_conf *)vec_push(l->v) = *c;
 	return 0;
@@ -151,6 +150,7 @@ read_addr(const struct line *l, struct str word)
 {
 	struct server_conf	 c = { .text = STR_NONE, .weight = 1 };
 	struct place		 at;
+	struct sock_addr	 a;
 	struct text		 t;
 	struct err		 e;
 	const char		*why;
@@ -163,18 +163,18 @@ read_addr(const struct line *l, struct str word)
 		return -1;
 	if (at.tls)
 		server_tls_make_peer(l->load, &c);
-	if (sock_parse(at.addr, at.port, &c.addr, &e) == -1) {
+	if (sock_parse(at.addr, at.port, &a, &e) == -1) {
 		if (!name_is_like(at.addr))
 			return fail_addr(l, word, &e);
 		return add_name(l, word, name_parse(conf_load_arena(l->load),
 		    at.addr, at.port, &c), &c);
 	}
 	c.local = str_starts(at.addr, STR("localhost"));
-	why = check_addr(&c.addr);
+	why = check_addr(&a);
 	if (why != NULL)
 		return fail_word(l, DIAG_VALUE_ADDR, word, why);
 	text_init(&t);
-	sock_text(&t, &c.addr);
+	sock_text(&t, &a);
 	c.text = arena_dup(conf_load_arena(l->load), text_str(&t));
 	text_fini(&t);
 	note_server(l, word, c.text);
@@ -205,7 +205,7 @@ read_max_conns(const struct line *l, struct str word, struct str val)
 		    "max_conns is a number from 0 to 1000000");
 	for (size_t i = l->first; i < l->v->n; i++) {
 		c = vec_at(l->v, i);
-		c->max_conns = n;
+		c->max_conns = (uint32_t)n;
 		c->own_max = true;
 	}
 	return 0;
@@ -431,7 +431,7 @@ link_upstream(struct conf_load *load, struct conf_obj *obj, void *part)
 	for (size_t i = 0; i < c->servers.n; i++)
 		if (!c->servers.v[i].own_max)
 			c->servers.v[i].max_conns =
-			    (uint64_t)c->queue.max_conns;
+			    (uint32_t)c->queue.max_conns;
 	c->digest = content_digest(c);
 	if (c->servers.n == 0) {
 		diag_at(conf_load_diags(load), DIAG_UPSTREAM_EMPTY, &at, obj,
@@ -560,8 +560,9 @@ static const struct conf_row rows[] = {
 		.text = "Percent of the servers that must be fit for use: "
 		    "while there are less, and no backups, ejected servers "
 		    "and those that are down are asked as well, for the few "
-		    "left could not bear the load of all.  With none left "
-		    "nobody is asked; 0 never asks the unfit."
+		    "left could not bear the load of all; what fails there "
+		    "is tried again with the fit.  With none left nobody is "
+		    "asked; 0 never asks the unfit."
 	}, {
 		.key = "timeout.connect", .type = CONF_TIME,
 		.off = AT(times.connect), .def = "3s", .min = 1,

@@ -28,7 +28,7 @@
 #include "up/server_use.h"
 
 const struct shm_region board_servers = {
-	"servers", SHM_DIR, 4, sizeof(struct board_server), 64,
+	"servers", SHM_DIR, 5, sizeof(struct board_server), 64,
 	"servers of upstreams"
 };
 const struct shm_region board_servers_live = {
@@ -58,17 +58,11 @@ struct row_no {
 
 /* The address as rows have it: a unix path without "unix:". */
 static struct str
-addr_text(const struct sock_addr *a, char *buf, size_t size)
+row_addr(struct str s)
 {
-	struct text	t;
-	struct str	s;
-
-	text_init_fixed(&t, buf, size);
-	sock_text(&t, a);
-	s = text_str(&t);
-	if (a->u.sa.sa_family == AF_UNIX)
+	if (str_starts(s, STR("unix:")))
 		s = str_sub(s, sizeof("unix:") - 1, s.n);
-	return str_sub(s, 0, 108);
+	return str_sub(s, 0, ROW_PATH);
 }
 
 static struct str
@@ -147,6 +141,21 @@ rows_note_name(struct upstream_rows *r, const struct board_name *b,
 	    rows_text(b->text, sizeof(b->text), b->text_len))), no);
 }
 
+/* They are used in order, and their last tag stays. */
+uint32_t
+upstream_rows_used(const struct shm *shm)
+{
+	uint32_t			 n = shm_rows(shm, &board_servers), i;
+	const struct board_server	*s;
+
+	for (i = 0; i < n; i++) {
+		s = shm_row(shm, &board_servers, i);
+		if (s->last == 0 && atomic_load(&s->tag) == 0)
+			break;
+	}
+	return i;
+}
+
 void
 upstream_rows_open(struct upstream_rows *r, const struct shm *shm)
 {
@@ -154,22 +163,18 @@ upstream_rows_open(struct upstream_rows *r, const struct shm *shm)
 	const struct board_upstream	*u;
 	const struct board_name		*b;
 	char				 key[KEY_MAX];
-	uint32_t			 i;
+	uint32_t			 n = upstream_rows_used(shm), i;
 
 	map_init(&r->servers, 0);
 	map_init(&r->upstreams, 0);
 	map_init(&r->names, 0);
 	arena_init(&r->arena, NULL);
-	for (i = 0; i < shm_rows(shm, &board_servers); i++) {
+	for (i = 0; i < n; i++) {
 		s = shm_row(shm, &board_servers, i);
-		/* rows are used in order: none behind it ever was */
-		if (s->last == 0)
-			break;
 		if (atomic_load(&s->tag) == 0)
 			continue;
-		note_server(r, make_key(key, rows_text(s->upstream,
-		    sizeof(s->upstream), s->upstream_len),
-		    rows_text(s->addr, sizeof(s->addr), s->addr_len)), i);
+		note_server(r, make_key(key, row_text_upstream(shm, i),
+		    row_text_addr(shm, i)), i);
 	}
 	for (i = 0; i < shm_rows(shm, &board_upstreams); i++) {
 		u = shm_row(shm, &board_upstreams, i);
@@ -194,14 +199,13 @@ upstream_rows_close(struct upstream_rows *r)
 
 int64_t
 upstream_rows_server(const struct upstream_rows *r, struct str upstream,
-    const struct sock_addr *a)
+    struct str addr)
 {
 	char			 key[KEY_MAX];
-	char			 addr[128];
 	const struct row_no	*no;
 
 	no = map_find(&r->servers, make_key(key, upstream,
-	    addr_text(a, addr, sizeof(addr))));
+	    row_addr(addr)));
 	return no == NULL ? -1 : (int64_t)no->i;
 }
 
@@ -254,12 +258,10 @@ rows_free(struct shm *shm, uint64_t oldest)
 	uint64_t		*named = names_sweep(shm, oldest);
 	struct board_server	*s;
 	uint64_t		 last;
-	uint32_t		 i;
+	uint32_t		 n = upstream_rows_used(shm), i;
 
-	for (i = 0; i < shm_rows(shm, &board_servers); i++) {
+	for (i = 0; i < n; i++) {
 		s = shm_row(shm, &board_servers, i);
-		if (s->last == 0)
-			break;
 		last = atomic_load(&s->generation);
 		if (atomic_load(&s->tag) != 0 && (last == 0 || last < oldest)
 		    && (named[i / 64] >> i % 64 & 1) == 0 &&
@@ -270,21 +272,43 @@ rows_free(struct shm *shm, uint64_t oldest)
 	free(named);
 }
 
+/* By row, those of which there still is a server, which has their name. */
+static bool *
+mark_upstreams(const struct shm *shm)
+{
+	uint32_t			 n = shm_rows(shm, &board_upstreams);
+	uint32_t			 used = upstream_rows_used(shm);
+	bool				*held = must_calloc(n + 1, 1);
+	const struct board_server	*s;
+	uint32_t			 at;
+
+	for (uint32_t i = 0; i < used; i++) {
+		s = shm_row(shm, &board_servers, i);
+		at = atomic_load(&s->upstream_row);
+		if (atomic_load(&s->tag) != 0 && at < n)
+			held[at] = true;
+	}
+	return held;
+}
+
 /* Frees what no generation from oldest on has named. */
 static void
 free_rows(struct shm *shm, uint64_t oldest)
 {
 	struct board_upstream	*u;
+	bool			*held;
 	uint32_t		 i;
 
 	rows_free(shm, oldest);
+	held = mark_upstreams(shm);
 	for (i = 0; i < shm_rows(shm, &board_upstreams); i++) {
 		u = shm_row(shm, &board_upstreams, i);
 		if (atomic_load(&u->tag) != 0 &&
-		    atomic_load(&u->generation) < oldest &&
+		    atomic_load(&u->generation) < oldest && !held[i] &&
 		    free_word(shm, &u->queue, atomic_load(&u->tag)))
 			atomic_store(&u->tag, 0);
 	}
+	free(held);
 }
 
 void *
@@ -364,13 +388,9 @@ new_server(struct linker *l, struct str upstream, struct str addr,
 	    shm_grow(l->shm, &board_servers_live, i + 1, e) == -1 ||
 	    shm_grow(l->shm, &board_probes, i + 1, e) == -1 ||
 	    use_grow(l->shm, i + 1, e) == -1 ||
-	    breaker_grow(l->shm, i, 0, e) == -1)
+	    breaker_grow(l->shm, i + 1, e) == -1 ||
+	    row_text_set_addr(l->shm, i, addr, e) == -1)
 		return NULL;
-	must(upstream.n <= sizeof(s->upstream) && addr.n <= sizeof(s->addr));
-	memcpy(s->upstream, upstream.p, upstream.n);
-	memcpy(s->addr, addr.p, addr.n);
-	s->upstream_len = (uint8_t)upstream.n;
-	s->addr_len = (uint8_t)addr.n;
 	atomic_store(&s->lease, 0);
 	atomic_store(&s->weight, want->weight);
 	atomic_store(&s->backup, want->backup);
@@ -385,27 +405,26 @@ new_server(struct linker *l, struct str upstream, struct str addr,
 	/* its tag goes with all else: who has an old one counts nowhere */
 	memset((void *)live, 0, sizeof(*live));
 	atomic_store(&live->tag, tag);
-	must(breaker_grow(l->shm, i, tag, NULL) == 0);
+	breaker_begin(l->shm, i, tag);
 	atomic_store(&s->tag, tag);
 	return s;
 }
 
 int64_t
-rows_link(struct linker *l, struct str upstream, const struct sock_addr *a,
+rows_link(struct linker *l, struct str upstream, struct str addr,
     const struct row_want *want, struct err *e)
 {
 	char			 key[KEY_MAX];
-	char			 buf[128];
-	struct str		 addr = addr_text(a, buf, sizeof(buf));
 	int64_t			 at;
 	bool			 fresh;
 	struct board_server	*s;
 
-	at = upstream_rows_server(&l->rows, upstream, a);
+	at = upstream_rows_server(&l->rows, upstream, addr);
 	fresh = at < 0;
 	if (!fresh)
 		s = shm_row(l->shm, &board_servers, (uint32_t)at);
 	else {
+		addr = row_addr(addr);
 		s = new_server(l, upstream, addr, want, e);
 		if (s == NULL)
 			return -1;
@@ -432,7 +451,7 @@ link_server(struct linker *l, struct str upstream,
 
 	if (c->name.n > 0)
 		return names_link(l, upstream, c, e);
-	at = rows_link(l, upstream, &c->addr, &want, e);
+	at = rows_link(l, upstream, c->text, &want, e);
 	if (at < 0)
 		return -1;
 	s = shm_row(l->shm, &board_servers, (uint32_t)at);
@@ -474,7 +493,8 @@ link_upstream(struct linker *l, const struct upstream_conf *c, struct err *e)
 		u = shm_row(l->shm, &board_upstreams, (uint32_t)at);
 	else {
 		u = rows_take(l, &board_upstreams, &l->free_upstream, e);
-		if (u == NULL)
+		if (u == NULL || row_text_set_name(l->shm,
+		    l->free_upstream - 1, c->obj.name, e) == -1)
 			return -1;
 		atomic_store(&u->cursor, 0);
 		atomic_store(&u->queued, 0);
@@ -552,7 +572,7 @@ settle(struct shm *shm, const struct upstream_rows *rows,
 	int64_t		at;
 
 	at = named ? upstream_rows_name(rows, upstream, c->text) :
-	    upstream_rows_server(rows, upstream, &c->addr);
+	    upstream_rows_server(rows, upstream, c->text);
 	if (at >= 0 && named)
 		return names_settle(shm, (uint32_t)at, &want);
 	return at >= 0 && rows_settle(shm, shm_row(shm, &board_servers,
@@ -595,6 +615,7 @@ upstream_cost(const struct conf *conf, unsigned processes)
 	uint32_t		 servers = 0;
 	uint32_t		 words = 0;
 	uint32_t		 names = 0;
+	uint32_t		 paths = 0;
 	const struct upstream_conf *c;
 
 	for (size_t i = 0; i < all.n; i++) {
@@ -603,8 +624,13 @@ upstream_cost(const struct conf *conf, unsigned processes)
 		words += (uint32_t)c->servers.n + 1;
 		for (size_t k = 0; k < c->servers.n; k++)
 			names += c->servers.v[k].name.n > 0;
+		for (size_t k = 0; k < c->servers.n; k++)
+			if (row_addr(c->servers.v[k].text).n > ROW_ADDR)
+				paths = servers;
 	}
 	return shm_cost(&board_servers, servers) +
+	    shm_cost(&board_upstream_names, (uint32_t)all.n) +
+	    shm_cost(&board_paths, paths) +
 	    shm_cost(&board_servers_live, servers) +
 	    shm_cost(&board_probes, servers) +
 	    use_cost(servers, processes) +

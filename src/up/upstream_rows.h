@@ -11,6 +11,7 @@
 #include "base/map.h"
 #include "os/shm.h"
 #include "os/sock.h"
+#include "up/row_text.h"
 
 struct conf;
 
@@ -19,23 +20,21 @@ struct board_server {
 	_Atomic uint64_t tag;		/* of this life of the row; 0: free */
 	_Atomic uint32_t lease;		/* its word's index + 1; 0: none */
 	_Atomic uint32_t upstream_row;	/* of `upstream_live` */
-	_Atomic uint64_t generation;	/* last that named it */
-	uint8_t		 addr_len;
-	uint8_t		 upstream_len;
-	uint8_t		 fill[6];
-	char		 upstream[64];
-	char		 addr[108];
-	_Atomic uint32_t backup;	/* 1: only when others are missing */
-	_Atomic uint64_t weight;	/* as configured, or of its SRV */
-	_Atomic uint64_t since_ms;	/* of this life; wall clock */
-	uint64_t	 last;		/* tag, also of a life that ended */
-	_Atomic uint64_t left_ms;	/* then the last name gave it up */
-	_Atomic uint64_t override;	/* weight + 1 by the operator; 0: none;
+	_Atomic uint32_t weight;	/* as configured, or of its SRV */
+	_Atomic uint32_t override;	/* weight + 1 by the operator; 0: none;
 					 * writer: control */
-	uint64_t	 part;		/* weight of its SRV record, or 1; a
-					 * line's weight comes on top; master */
+	_Atomic uint64_t generation;	/* last that named it */
+	_Atomic uint64_t since_ms;	/* of this life; wall clock */
+	_Atomic uint64_t left_ms;	/* then the last name gave it up */
+	uint64_t	 last;		/* tag, also of a life that ended */
+	uint32_t	 part;		/* weight of its SRV record, or 1; a
+					 * line's weight comes on top */
+	_Atomic uint8_t	 backup;	/* 1: only when others are missing */
+	uint8_t		 addr_len;
+	uint8_t		 fill[2];
+	char		 addr[ROW_ADDR];	/* see up/row_text.h */
 };
-_Static_assert(sizeof(struct board_server) == 256, "board server");
+_Static_assert(sizeof(struct board_server) == 128, "board server");
 
 /*
  * What it is now; region `server_live` of live, same row.  The first line
@@ -95,6 +94,12 @@ void upstream_settle_rows(struct shm *, const struct conf *);
 /* Bytes of the rows that conf needs, for [board] max. */
 uint64_t upstream_cost(const struct conf *, unsigned processes);
 
+/*
+ * Rows of servers from the first on that ever were used: those behind them
+ * are not to be read, for that makes pages of zeroes.
+ */
+uint32_t upstream_rows_used(const struct shm *);
+
 /* Rows by what they stand for, to find many; made from the board as it is. */
 struct upstream_rows {
 	struct map	servers;	/* "upstream address" to row */
@@ -104,9 +109,9 @@ struct upstream_rows {
 };
 void upstream_rows_open(struct upstream_rows *, const struct shm *);
 void upstream_rows_close(struct upstream_rows *);
-/* The row, or -1. */
+/* The row, or -1; an address as sock_text writes it. */
 int64_t upstream_rows_server(const struct upstream_rows *,
-    struct str upstream, const struct sock_addr *);
+    struct str upstream, struct str addr);
 int64_t upstream_rows_find(const struct upstream_rows *, struct str upstream);
 int64_t upstream_rows_name(const struct upstream_rows *, struct str upstream,
     struct str text);

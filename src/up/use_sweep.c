@@ -29,7 +29,7 @@ sum_of(const struct shm *shm, uint32_t row, uint64_t tag)
 
 	for (uint32_t i = 1; i < n && i < SLOT_MAX; i++) {
 		b = shm_row((struct shm *)(uintptr_t)shm, &board_slots, i);
-		if (atomic_load(&b->state) == SLOT_FREE)
+		if (atomic_load(&b->state) == SLOT_FREE || !use_has(shm, i))
 			continue;
 		u = use_row(shm, row, i);
 		if (u != NULL && atomic_load(&u->tag) == tag)
@@ -101,7 +101,7 @@ use_sweep(struct use_looks *all, struct shm *shm)
 	unsigned			 mended = 0;
 	struct board_server_live	*l;
 
-	n = shm_rows(shm, &board_servers_live);
+	n = upstream_rows_used(shm);
 	if (n > all->n) {
 		all->v = must_realloc(all->v, n * sizeof(*all->v));
 		memset(all->v + all->n, 0,
@@ -110,9 +110,6 @@ use_sweep(struct use_looks *all, struct shm *shm)
 	}
 	for (uint32_t i = 0; i < n; i++) {
 		l = shm_row(shm, &board_servers_live, i);
-		/* rows are used in order, and keep their tags */
-		if (atomic_load(&l->tag) == 0)
-			break;
 		mended += sweep_one(&all->v[i], shm, l, i);
 	}
 	return mended;

@@ -14,7 +14,7 @@
 #include "up/slow_start.h"
 
 #define TICK_MS		100
-#define TRIM_TICKS	100	/* what a burst of probes took */
+#define TRIM_TICKS	10	/* between looks at what a burst took */
 
 /* a walk over a generation */
 struct walk {
@@ -49,7 +49,7 @@ drop(struct watch *w, uint32_t row)
 static void
 grow(struct watch *w)
 {
-	uint32_t	n = shm_rows(w->shm, &board_servers);
+	uint32_t	n = upstream_rows_used(w->shm);
 
 	if (n <= w->nrow)
 		return;
@@ -160,7 +160,7 @@ row_of(const struct upstream_rows *rows, const struct upstream_conf *c,
     const struct server_conf *s)
 {
 	return s->name.n > 0 ? upstream_rows_name(rows, c->obj.name,
-	    s->text) : upstream_rows_server(rows, c->obj.name, &s->addr);
+	    s->text) : upstream_rows_server(rows, c->obj.name, s->text);
 }
 
 static void
@@ -306,7 +306,7 @@ on_tick(struct timer *t)
 
 	ev_timer(w->ev, t, TICK_MS);
 	if (++w->ticks % TRIM_TICKS == 0)
-		must_trim();
+		probes_trim(&w->probes);
 	if (names_moved(w))
 		walk(w, w->conf);
 	for (uint32_t i = 0; i < w->nrow; i++) {

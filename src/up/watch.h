@@ -37,8 +37,8 @@ struct watch_up {
 struct watch_past {
 	uint32_t	ended[WATCH_PAST];
 	uint32_t	failed[WATCH_PAST];
-	unsigned	n;
-	unsigned	at;		/* of the oldest, if n is all */
+	uint8_t		n;
+	uint8_t		at;		/* of the oldest, if n is all */
 	uint64_t	next_ms;	/* look */
 	uint64_t	calm_ms;	/* since then not ejected, or lowered */
 };
@@ -53,6 +53,7 @@ struct watched {
 	uint32_t		 row;
 	bool			 seen:1;	/* by the walk under way */
 	bool			 named:1;	/* conf is of its name */
+	bool			 ejected:1;	/* when its probe began */
 	struct prober		 prober;
 	struct watch_past	 past;
 	uint64_t		 slow_ms;	/* of slow_start_go */

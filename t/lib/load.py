@@ -16,8 +16,8 @@ from lib import http, net
 
 class Load:
     def __init__(self, addr, target="/", want=None, conns=8, method="GET",
-                 headers=(), body=None, per_conn=0):
-        self.addr, self.method = addr, method
+                 headers=(), body=None, per_conn=0, client=http.Client):
+        self.addr, self.method, self.client = addr, method, client
         self.want = want or (lambda r: r.status == 200)
         self.data = http.request(method, target, headers, body)
         self.per_conn = per_conn        # 0: as many as the server allows
@@ -65,7 +65,7 @@ class Load:
         try:
             while not self._stop.is_set():
                 if conn is None:
-                    conn, used = http.Client(self.addr), 0
+                    conn, used = self.client(self.addr), 0
                 conn, used = self._one(conn, used)
         except Exception as e:
             self._fail(f"{type(e).__name__}: {e}")

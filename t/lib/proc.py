@@ -10,6 +10,7 @@ import os
 import re
 import signal
 import socket
+import struct
 import subprocess
 import time
 
@@ -29,6 +30,19 @@ if KIND == "cover":     # counts are written by who may write them
     DEFAULTS["sluice"]["user"] = "root"
 BROKEN = re.compile(r"AddressSanitizer|LeakSanitizer|runtime error:|"
                     r"UndefinedBehavior|^==\d+==ERROR", re.M)
+
+
+def board_rows(data, region):
+    """Rows of a region, of the bytes of its segment (src/os/shm.h)."""
+    for at in range(32, 32 + 24 * 200, 200):
+        if data[at:at + 24].rstrip(b"\0") != region.encode():
+            continue
+        _, stride, base, nchunk, *chunks = struct.unpack(
+            "<4I20Q", data[at + 24:at + 200])
+        return [data[c + i * stride:c + (i + 1) * stride]
+                for k, c in enumerate(chunks[:nchunk])
+                for i in range(base << k)]
+    raise KeyError(region)
 
 
 def complete(conf, values):
@@ -293,14 +307,16 @@ class Sluice:
     def server_rows(self, upstream):
         """Addresses of an upstream that have a row on the board."""
         fds, _ = self.board_fds()
-        with open(fds[0], "rb") as f:
-            data = f.read()
-        os.close(fds[1])
-        # struct board_server: tag, .., 32: upstream, 96: addr
-        rows = [data[m.start() - 32:m.start() + 224] for m in re.finditer(
-            re.escape(upstream.encode().ljust(64, b"\0")), data)]
-        return [r[96:204].rstrip(b"\0").decode() for r in rows
-                if any(r[:8])]
+        # whoever had it before has moved its offset
+        data = os.pread(fds[0], os.fstat(fds[0]).st_size, 0)
+        for fd in fds:
+            os.close(fd)
+        up = [n for n, r in enumerate(board_rows(data, "upstream_names"))
+              if r[1:1 + r[0]] == upstream.encode()]
+        # struct board_server: tag, lease, row of its upstream, .., 64: addr
+        return [r[64:].rstrip(b"\0").decode()
+                for r in board_rows(data, "servers")
+                if any(r[:8]) and int.from_bytes(r[12:16], "little") in up]
 
     def close(self):
         """Gives back what the test held; a master still there is ended."""

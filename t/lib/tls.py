@@ -1,5 +1,4 @@
 """Clients that speak TLS."""
-import socket
 import ssl
 
 from lib import http, net
@@ -40,6 +39,19 @@ class Client(http.Client):
             raise
         super().__init__(None, sock=sock)
 
+    def send(self, data):
+        try:
+            super().send(data)
+        except ssl.SSLError as e:
+            raise http.Closed(str(e)) from None
+
+    def _more(self):
+        try:
+            super()._more()
+        except ssl.SSLError as e:
+            self.eof = True
+            raise http.Closed(f"{e}, after {self.buf[-200:]!r}") from None
+
     @property
     def version(self):
         return self.sock.version()
@@ -67,13 +79,6 @@ def get(addr, target="/", ctx=None, name="localhost", **kw):
     """One request on a connection of its own."""
     with Client(addr, ctx, name) as c:
         return c.get(target, **kw)
-
-
-def connect_plain(addr):
-    """Only the socket, for what is not TLS."""
-    s = net.connect(addr)
-    s.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    return s
 
 
 def server(cert, directory, name="server", clients=None, **kw):

@@ -137,6 +137,12 @@ def wait_metric(s, name, n):
     net.until(f"{name} = {n}", lambda: sums(s)[name] == n)
 
 
+def fails(s):
+    """The counters of fail rows, by name."""
+    return {f["name"]: f["requests"]
+            for f in s.ctl_json("why")["failures"]}
+
+
 def record(s, rid=None, target=None):
     """The one access record of a request id, or of a target."""
     key, value = ("id", rid) if rid else ("target", target)

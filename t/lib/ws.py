@@ -75,8 +75,8 @@ def parse(buf):
 class Socket:
     """A client: the handshake is made, frames may be sent."""
 
-    def __init__(self, addr, target="/", more=(), timeout=None):
-        self.c = http.Client(addr, timeout)
+    def __init__(self, addr, target="/", more=(), timeout=None, c=None):
+        self.c = c or http.Client(addr, timeout)
         k = key()
         self.c.send(http.request("GET", target, fields(k, more)))
         self.r = self.c.response()

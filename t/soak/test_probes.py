@@ -5,11 +5,9 @@ which notes when each was asked.  All probes must be on time, also when
 every server is frozen (accepts, and says nothing), and what the gateway
 holds for a server is measured, over all processes.
 
-The sum for a server with 2 workers, in bytes: 256 + 128 + 64 its rows of
-the board (servers, server_live, probes), 64 its lease word, 128 its use by
-each of 2 workers, 264 its settings in the generation, 360 its twin in each
-of them with its texts and its place in the view, 310 what health knows of
-it: 2,062.  The allocator's and the pages' rest is a fifth more.
+What a server costs where stands in src/README, "BYTES OF A SERVER": with 2
+workers 1,512, and what the allocator and the pages have beside that, and
+the connections of those that were asked.
 SOAK_SCALE multiplies the 60 seconds.
 """
 import json
@@ -29,7 +27,7 @@ ONE, MANY, EACH = 500, 49, 10
 INTERVAL = 2.0
 JITTER = 0.1
 SLACK = 0.15            # of two clocks, and of one core for all
-LIMIT = 2816            # bytes for a server
+LIMIT = 2048            # bytes for a server
 
 FARM = """
 import json, select, socket, sys, time
@@ -194,8 +192,16 @@ def test_frozen(sluice, farm):
     assert failed == probes
 
 
+def least(s, seconds=3):
+    """The least PSS in a time: what bursts took goes back in a second."""
+    seen, end = [], time.monotonic() + seconds
+    wait_until("the end", lambda: seen.append(s.pss()) or
+               time.monotonic() > end, seconds + 10)
+    return min(seen)
+
+
 def test_memory(sluice, farm):
-    """What 989 servers take beside one, probed and asked."""
+    """What 989 servers take beside one, probed, asked and looked at."""
     n = ONE + MANY * EACH
     f = farm(n)
     sizes = []
@@ -209,7 +215,9 @@ def test_memory(sluice, farm):
                    sums(s)["probes_total"] >= 2 * n, 30)
         for _ in range(200):        # by both workers
             assert http.get(s.port, "/").status == 200
-        sizes.append(s.pss())
+        all, = s.ctl_json("upstreams")["upstreams"]
+        assert len(all["servers"]) == len(ports)
+        sizes.append(least(s))
         s.stop()
     each = (sizes[1] - sizes[0]) * 1024 / (n - 1)
     print(f"{each:.0f} bytes for a server")

@@ -14,7 +14,8 @@
 #define TAG	7
 
 static const struct shm_region *const table[] = {
-	&board_servers, &board_servers_live, &board_upstreams,
+	&board_servers, &board_paths, &board_upstream_names,
+	&board_servers_live, &board_upstreams,
 	&board_breakers, &board_breaker_confs, NULL
 };
 
@@ -34,10 +35,10 @@ setup(void)
 
 	f.shm = shm_new(table, &e);
 	ck_assert_msg(f.shm != NULL, "%s", e.text);
-	for (size_t i = 0; i < 3; i++)
+	for (size_t i = 0; i < 5; i++)
 		ck_assert_int_eq(shm_grow(f.shm, table[i], 1, &e), 0);
 	ck_assert_int_eq(shm_grow(f.shm, &board_breaker_confs, 1, &e), 0);
-	ck_assert_int_eq(breaker_grow(f.shm, 0, TAG, &e), 0);
+	ck_assert_int_eq(breaker_grow(f.shm, 1, &e), 0);
 	s = shm_row(f.shm, &board_servers, 0);
 	atomic_store(&s->tag, TAG);
 	f.live = shm_row(f.shm, &board_servers_live, 0);
@@ -53,6 +54,7 @@ setup(void)
 	f.conf->probes = 3;
 	f.conf->successes = 3;
 	f.conf->was_on = f.conf->on = 1;
+	breaker_begin(f.shm, 0, TAG);
 	ck_assert(breaker_find(&f.br, f.shm, 0, TAG));
 }
 
@@ -320,11 +322,37 @@ START_TEST(test_other_life)
 	struct breaker		old = f.br;
 
 	begin(t);
-	ck_assert_int_eq(breaker_grow(f.shm, 0, TAG + 1, NULL), 0);
+	breaker_begin(f.shm, 0, TAG + 1);
 	ck_assert(!breaker_find(&f.br, f.shm, 0, TAG));
 	ck_assert_int_eq(state(), BREAKER_CLOSED);
 	ck_assert(!breaker_end(&old, &t[0], BREAKER_BAD, FAIL_DIAL_REFUSED));
 	ck_assert_int_eq(state(), BREAKER_CLOSED);
+}
+END_TEST
+
+/* A row without a breaker is not touched; it gets its life with one. */
+START_TEST(test_later)
+{
+	struct board_server	*s = shm_row(f.shm, &board_servers, 0);
+
+	atomic_store(&s->tag, TAG + 1);
+	f.conf->was_on = f.conf->on = 0;
+	breaker_begin(f.shm, 0, TAG + 1);
+	ck_assert_uint_eq(f.b->tag, TAG);
+	ck_assert(!breaker_find(&f.br, f.shm, 0, TAG + 1));
+	atomic_store(&s->upstream_row, 1);
+	breaker_begin_all(f.shm, 0);
+	ck_assert_uint_eq(f.b->tag, TAG);
+	atomic_store(&s->upstream_row, 0);
+	f.b->word = WORD(BREAKER_OPEN, 9, 1, 0);
+	breaker_begin_all(f.shm, 0);
+	f.conf->was_on = f.conf->on = 1;
+	ck_assert(breaker_find(&f.br, f.shm, 0, TAG + 1));
+	ck_assert_int_eq(state(), BREAKER_CLOSED);
+	/* once more is nothing: it goes on counting */
+	f.b->word = WORD(BREAKER_CLOSED, 9, 0, 2);
+	breaker_begin_all(f.shm, 0);
+	ck_assert_uint_eq(f.b->word, WORD(BREAKER_CLOSED, 9, 0, 2));
 }
 END_TEST
 
@@ -540,6 +568,7 @@ main(void)
 	tcase_add_test(tc, test_dead_owner);
 	tcase_add_test(tc, test_mended);
 	tcase_add_test(tc, test_other_life);
+	tcase_add_test(tc, test_later);
 	tcase_add_checked_fixture(many, setup, teardown);
 	tcase_set_timeout(many, 300);
 	tcase_add_test(many, test_processes);

@@ -27,7 +27,7 @@ publish(uint64_t number, uint64_t oldest, uint64_t limit)
 	sc.text = STR("app.test:80");
 	sc.name = STR("app.test");
 	sc.port = 80;
-	sc.max_conns = limit;
+	sc.max_conns = (uint32_t)limit;
 	up_env_set(&env, &conf, &uc, &sc, 1, number);
 	ck_assert_msg(upstream_link_rows(shm, &conf, oldest, &e) == 0, "%s",
 	    e.text);
@@ -379,7 +379,10 @@ START_TEST(test_hostile_board)
 	u = shm_row(shm, &board_upstreams, 0);
 	/* lengths beyond the texts */
 	b->upstream_len = b->text_len = UINT16_MAX;
-	s->upstream_len = s->addr_len = UINT8_MAX;
+	s->addr_len = UINT8_MAX;
+	((struct board_upstream_name *)shm_row(shm, &board_upstream_names,
+	    0))->len = UINT8_MAX;
+	atomic_store(&s->upstream_row, UINT32_MAX);
 	publish(2, 1, 0);
 	row(&at);
 	/* lists and words that are not there */

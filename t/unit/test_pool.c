@@ -28,7 +28,8 @@
 #define IDLE_MAX	64
 
 static const struct shm_region *const regions[] = {
-	&board_servers, &board_servers_live, &board_server_uses,
+	&board_servers, &board_paths, &board_upstream_names,
+	&board_servers_live, &board_server_uses,
 	&board_retries, &board_retry_uses, &board_outliers, &board_probes,
 	&board_breakers, &board_breaker_confs, &board_fail_counts,
 	&board_upstreams, &board_names, &board_queues, &board_slots,
@@ -53,6 +54,7 @@ struct fix {
 	struct up_env		 env;		/* of conf */
 	struct conf		 conf;
 	int			 fd;		/* of the listener */
+	char			 text[32];	/* its address */
 	struct server		*server;
 	struct wish		 wish[NWAIT];
 };
@@ -87,9 +89,11 @@ server_of(struct fix *f)
 }
 
 static struct fix *
-setup(int backlog, uint64_t max_conns)
+setup(int backlog, uint32_t max_conns)
 {
 	struct fix	*f = calloc(1, sizeof(*f));
+	struct sock_addr a;
+	struct text	 t;
 	struct err	 e;
 
 	f->serve.ev = ev_new(NULL, &e);
@@ -102,14 +106,15 @@ setup(int backlog, uint64_t max_conns)
 	slab_init(&f->serve.codecs, CODEC_CONN_MAX, 4);
 	f->proc.ev = f->serve.ev;
 	self = &f->proc;
-	sock_parse(STR("127.0.0.1:0"), -1, &f->sc[0].addr, &e);
-	f->fd = sock_listen(&f->sc[0].addr, backlog, 0, &e);
+	sock_parse(STR("127.0.0.1:0"), -1, &a, &e);
+	f->fd = sock_listen(&a, backlog, 0, &e);
 	ck_assert_int_ne(f->fd, -1);
-	sock_local(f->fd, &f->sc[0].addr);
-	f->sc[0].text = STR("one");
+	sock_local(f->fd, &a);
+	text_init_fixed(&t, f->text, sizeof(f->text));
+	sock_text(&t, &a);
+	f->sc[0].text = text_str(&t);
 	f->sc[0].max_conns = max_conns;
-	sock_parse(STR("unix:/nowhere/at/all"), -1, &f->sc[1].addr, &e);
-	f->sc[1].text = STR("two");
+	f->sc[1].text = STR("unix:/nowhere/at/all");
 	publish(f, 1);
 	f->server = server_of(f);
 	return f;

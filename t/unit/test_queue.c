@@ -27,7 +27,8 @@
 #define THIRD	6
 
 static const struct shm_region *const regions[] = {
-	&board_slots, &board_servers, &board_servers_live, &board_server_uses,
+	&board_slots, &board_servers, &board_paths, &board_upstream_names,
+	&board_servers_live, &board_server_uses,
 	&board_breakers, &board_breaker_confs, &board_fail_counts,
 	&board_names, &board_upstreams, &board_retries, &board_retry_uses,
 	&board_outliers, &board_probes,
@@ -120,7 +121,6 @@ setup(void)
 	    NULL, &e), 0);
 	map_init(&f.serve.upstreams, 0);
 	for (unsigned i = 0; i < 3; i++) {
-		sock_parse(str_from(addrs[i]), -1, &f.sc[i].addr, &e);
 		f.sc[i].text = str_from(addrs[i]);
 		f.sc[i].max_conns = 1;
 	}

@@ -80,6 +80,8 @@ static const struct decision decisions[] = {
 	{ ALL, FAIL_ATTEMPT_CUT, "POST", true, false, 0, RETRY_NO_METHOD },
 	{ ALL, FAIL_ATTEMPT_CUT, "POST", false, false, 0, RETRY_NO_OK },
 	{ 0, FAIL_ATTEMPT_CUT, "GET", true, false, 0, RETRY_NO_COND },
+	/* which is none of the tries */
+	{ ALL, FAIL_ATTEMPT_CUT, "GET", true, false, 2, RETRY_NO_OK },
 	/* what another server would not do better */
 	{ ALL, FAIL_BAD_RESPONSE_LINE, "GET", true, false, 0,
 	    RETRY_NO_COND },
@@ -253,11 +255,19 @@ START_TEST(test_share)
 
 	link_row(&c);
 	become(1);
+	ck_assert_uint_eq(retry_left(shm, 3, TAG), 1);
 	ck_assert_uint_eq(take_all(), 1);
 	for (int i = 1; i <= 100; i++) {
 		retry_earn(&up, &c);
+		ck_assert_uint_eq(retry_left(shm, 3, TAG), i % 5 == 0);
 		ck_assert_uint_eq(take_all(), i % 5 == 0);
 	}
+	/* what is not taken is kept up to the cap, and shown so */
+	for (int i = 0; i < 50; i++)
+		retry_earn(&up, &c);
+	ck_assert_uint_eq(retry_left(shm, 3, TAG), 1);
+	ck_assert_uint_eq(take_all(), 1);
+	ck_assert_uint_eq(retry_left(shm, 3, TAG), 0);
 }
 END_TEST
 
@@ -299,14 +309,18 @@ START_TEST(test_fold)
 	ck_assert_uint_eq(take_all(), 1);
 	for (int i = 0; i < 5; i++)
 		retry_earn(&up, &c);
+	retry_note_cut(&up);
 	become(1);
 	retry_earn(&up, &c);
+	retry_note_cut(&up);
 	retry_fold(shm, 2);
 	retry_fold(shm, 2);
 	retry_sum(&sum, shm, 3, TAG);
 	ck_assert_uint_eq(sum.firsts, 6);
 	ck_assert_uint_eq(sum.earned, 6000);
 	ck_assert_uint_eq(sum.again, 1);
+	ck_assert_uint_eq(sum.refused, 1);
+	ck_assert_uint_eq(sum.cut, 2);
 	/* its slot's next process has a row of its own */
 	become(2);
 	ck_assert_uint_eq(up.retry->firsts, 0);

@@ -43,6 +43,9 @@ setup(void)
 	ck_assert_int_eq(shm_grow(shm, &board_servers, 64, &e), 0);
 	ck_assert_int_eq(shm_grow(shm, &board_servers_live, 64, &e), 0);
 	ck_assert_int_eq(use_grow(shm, 64, &e), 0);
+	for (uint32_t i = 0; i < 64; i++)
+		((struct board_server *)shm_row(shm, &board_servers,
+		    i))->last = 1;
 	board = (struct board){ .nfree = 0 };
 	become(1);
 }
@@ -191,9 +194,12 @@ START_TEST(fold)
 	make(&two, 5, 9);
 	use_open(&two, 1);
 	use_time(&two, 200);
+	ck_assert(use_has(shm, 2) && !use_has(shm, 0) && !use_has(shm, 3));
+	ck_assert(!use_has(shm, 4000));
 	/* its server's row has another life by now */
 	((struct board_server *)shm_row(shm, &board_servers, 6))->tag = 2;
 	use_fold(shm, 1);
+	ck_assert(use_has(shm, 0));
 	sum = sum_of(5, 9);
 	ck_assert_uint_eq(sum.open, 1);
 	ck_assert_uint_eq(sum.active, 0);

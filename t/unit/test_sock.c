@@ -145,6 +145,13 @@ START_TEST(test_good)
 	text_init_fixed(&t, buf, sizeof(buf));
 	sock_peer_text(&t, &p);
 	ck_assert(str_eq(text_str(&t), str_from(g->peer)));
+	/* and back: one that is IPv4 in IPv6's clothes is IPv4 then */
+	sock_of_peer(&b, &p);
+	ck_assert_uint_eq(b.u.sa.sa_family, p.family);
+	if (p.family == a.u.sa.sa_family && p.family != AF_UNIX)
+		ck_assert(sock_eq(&a, &b) && a.len == b.len);
+	else if (p.family == AF_INET)
+		ck_assert_uint_eq(sock_port(&a), sock_port(&b));
 }
 END_TEST
 

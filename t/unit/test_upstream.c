@@ -20,7 +20,8 @@ static const struct conf_section *const sections[] = {
 	&upstream_section, NULL
 };
 static const struct shm_region *const regions[] = {
-	&board_servers, &board_servers_live, &board_server_uses,
+	&board_servers, &board_paths, &board_upstream_names,
+	&board_servers_live, &board_server_uses,
 	&board_retries, &board_retry_uses, &board_outliers, &board_probes,
 	&board_breakers, &board_breaker_confs, &board_fail_counts,
 	&board_upstreams, &board_names, &board_queues, &board_slots,
@@ -114,7 +115,7 @@ START_TEST(test_servers)
 		    n > 0 ? " " : "", STR_FMT(s->text));
 		if (s->max_conns > 0)
 			n += (size_t)snprintf(got + n, sizeof(got) - n,
-			    "/%llu", (unsigned long long)s->max_conns);
+			    "/%u", s->max_conns);
 	}
 	ck_assert_str_eq(got, good[_i].servers);
 	unload(&l);
@@ -259,7 +260,7 @@ row_of(const struct shm *shm, const struct loaded *l, const char *name,
 	int64_t				 at;
 
 	upstream_rows_open(&r, shm);
-	at = upstream_rows_server(&r, str_from(name), &c->servers.v[i].addr);
+	at = upstream_rows_server(&r, str_from(name), c->servers.v[i].text);
 	upstream_rows_close(&r);
 	return at;
 }
@@ -339,6 +340,50 @@ word_of(const struct shm *shm, int64_t row)
 	ck_assert_uint_ne(lease, 0);
 	return shm_row(shm, &lease_words, lease - 1);
 }
+
+/* What a row has no room for is found all the same. */
+START_TEST(test_texts)
+{
+	static const char	dir[] = "/0123456789012345678901234567890123"
+				    "456789012345678901234567890123456789";
+	struct shm		*shm = shm_new(regions, NULL);
+	struct loaded		 a, b;
+	char			 conf[256];
+	int64_t			 row[2];
+
+	snprintf(conf, sizeof(conf), "[upstream u]\nserver = unix:%s/a\n"
+	    "server = unix:%s/b [::1]:80\n", dir, dir);
+	load(&a, conf, 1);
+	must_link(shm, &a, 1);
+	for (size_t i = 0; i < 2; i++) {
+		row[i] = row_of(shm, &a, "u", i);
+		ck_assert_uint_eq(server_at(shm, row[i])->addr_len,
+		    sizeof(dir) + 1);
+		ck_assert(str_eq(row_text_addr(shm, (uint32_t)row[i]),
+		    str_sub(find(&a, "u")->servers.v[i].text, 5, 200)));
+		ck_assert(str_eq(row_text_upstream(shm, (uint32_t)row[i]),
+		    STR("u")));
+	}
+	ck_assert_int_ne(row[0], row[1]);
+	ck_assert(str_eq(row_text_addr(shm,
+	    (uint32_t)row_of(shm, &a, "u", 2)), STR("[::1]:80")));
+	/* a name that nobody has any more lasts as long as a server's row */
+	atomic_store(&word_of(shm, row[0])->taken, 1);
+	load(&b, "[upstream v]\nserver = 10.0.0.1:1\n", 2);
+	must_link(shm, &b, 2);
+	must_link(shm, &b, 2);
+	ck_assert_int_eq(row_of(shm, &a, "u", 0), row[0]);
+	ck_assert_int_eq(row_of(shm, &a, "u", 1), -1);
+	ck_assert(str_eq(row_text_upstream(shm, (uint32_t)row[0]),
+	    STR("u")));
+	atomic_store(&word_of(shm, row[0])->taken, 0);
+	must_link(shm, &b, 2);
+	ck_assert_int_eq(row_of(shm, &a, "u", 0), -1);
+	unload(&a);
+	unload(&b);
+	shm_free(&shm);
+}
+END_TEST
 
 START_TEST(test_limits)
 {
@@ -443,6 +488,7 @@ main(void)
 	tcase_add_test(tc, test_values);
 	tcase_add_test(tc, test_digest);
 	tcase_add_test(tc, test_rows_live);
+	tcase_add_test(tc, test_texts);
 	tcase_add_test(tc, test_limits);
 	tcase_add_test(tc, test_many);
 	suite_add_tcase(s, tc);

@@ -605,7 +605,8 @@ h1_outq_write(struct h1_outq *q, struct io *io, struct sink *k, size_t *sent)
 		rc = write_pipe(q, io, sent);
 	else {
 		n = gather(q, v, &sum);
-		rc = io_writev(io, v, n, sum < q->bytes ? IO_MORE : 0, sent);
+		rc = io_writev(io, v, n, sum < q->bytes ? IO_MORE :
+		    q->final && q->ended ? IO_LAST : 0, sent);
 	}
 	if (*sent == 0)
 		return rc;

@@ -43,6 +43,7 @@ struct h1_outq {
 	bool			 splices:1;	/* both ends of it can */
 	bool			 fast:1;	/* the last pipe left at once */
 	bool			 hold:1;	/* its end is about to come */
+	bool			 final:1;	/* behind its end: a close */
 };
 
 void h1_outq_init(struct h1_outq *, struct arena *, struct page_pool *);

@@ -232,6 +232,7 @@ write_out(struct h1s *s)
 		tell_last(s);
 		if (c->s != s)
 			return IO_AGAIN;
+		s->q.final = c->close && s->body.done;
 		rc = h1_outq_write(&s->q, c->io, &s->st.out, &n);
 		s->st.sent += n;
 		s->moved |= n > 0;

@@ -8,9 +8,9 @@
 #define SL_CODEC_H2_OUTQ_H
 
 #include "codec/h2/h2_ring.h"
+#include "codec/h2/h2_walk.h"
 
 #define H2_COPY_MAX	2048	/* bytes of body worth copying */
-#define H2_HEAD		9	/* bytes before each frame */
 #define H2_FILE_MAX	(PAGE_ROOM - H2_HEAD)
 
 struct h2_outq {

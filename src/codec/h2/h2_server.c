@@ -24,7 +24,6 @@
 #define LOOK_MIN	20	/* ms */
 #define LOOK_MAX	1000
 #define LOOKS		8	/* of a limit */
-#define RATE_FROM_MS	10000	/* min_rate holds after it */
 #define READ_LEAST	2048	/* room in a page worth a read */
 #define AGE_PART	5	/* ages differ by a fifth */
 
@@ -48,8 +47,8 @@ h2_server_turn(struct h2c *c)
 	c->budget = H2_TURN;
 }
 
-static void
-charge(struct h2c *c, size_t n)
+void
+h2_server_charge(struct h2c *c, size_t n)
 {
 	c->budget -= n < c->budget ? (uint32_t)n : c->budget;
 }
@@ -146,16 +145,15 @@ try_free(struct h2s *s)
 	ev_post(c->env->ev, EV_FREE, &s->free);
 }
 
-static void
-reset(struct h2s *s, enum fail why)
+void
+h2_server_reset(struct h2s *s, uint32_t code)
 {
 	struct h2c	*c = s->c;
 
 	if (!s->ng_open || s->was_reset || c->state != H2C_OPEN)
 		return;
 	s->was_reset = true;
-	nghttp2_submit_rst_stream(c->ng, NGHTTP2_FLAG_NONE, s->id,
-	    s->reset != 0 ? s->reset : h2_code_of(why));
+	nghttp2_submit_rst_stream(c->ng, NGHTTP2_FLAG_NONE, s->id, code);
 	h2_server_push(c);
 }
 
@@ -174,7 +172,8 @@ h2_server_close_stream(struct h2s *s, enum fail why)
 		break_off(s, why);
 	untie(&s->st);
 	if (!s->out_done)
-		reset(s, why);
+		h2_server_reset(s, s->reset != 0 ? s->reset :
+		    h2_code_of(why));
 	if (s->in.bytes > 0 && c->state == H2C_OPEN)
 		nghttp2_session_consume(c->ng, s->id, s->in.bytes);
 	h2_ring_fini(&s->in);
@@ -184,25 +183,18 @@ h2_server_close_stream(struct h2s *s, enum fail why)
 	try_free(s);
 }
 
-static struct h2s *
-front(struct list *l, size_t off)
-{
-	return (struct h2s *)(void *)((char *)l->next - off);
-}
-
-#define FRONT(list, member)	front(list, offsetof(struct h2s, member))
-
 static void
 close_all(struct h2c *c, enum fail why)
 {
 	while (!list_is_empty(&c->streams))
-		h2_server_close_stream(FRONT(&c->streams, node), why);
+		h2_server_close_stream(container_of(c->streams.next,
+		    struct h2s, node), why);
 }
 
 /* --- the end of a connection --- */
 
-static void
-die(struct h2c *c, enum fail why, bool reset_it)
+void
+h2_server_die(struct h2c *c, enum fail why, bool reset_it)
 {
 	struct h2s	*s;
 
@@ -211,7 +203,7 @@ die(struct h2c *c, enum fail why, bool reset_it)
 	c->state = H2C_DEAD;
 	close_all(c, why);
 	while (!list_is_empty(&c->held)) {
-		s = FRONT(&c->held, node);
+		s = container_of(c->held.next, struct h2s, node);
 		s->ng_open = false;
 		try_free(s);
 	}
@@ -239,7 +231,7 @@ drop_input(struct h2c *c)
 		c->dropped += (uint32_t)got;
 	} while (rc == IO_OK && c->dropped < LINGER_BYTES);
 	if (rc != IO_AGAIN || io_watch(c->io) == -1)
-		die(c, FAIL_NONE, false);
+		h2_server_die(c, FAIL_NONE, false);
 }
 
 /*
@@ -250,7 +242,7 @@ static void
 linger(struct h2c *c)
 {
 	if (io_shutdown(c->io) != IO_OK) {
-		die(c, FAIL_NONE, false);
+		h2_server_die(c, FAIL_NONE, false);
 		return;
 	}
 	c->state = H2C_LINGER;
@@ -271,8 +263,8 @@ put_goaway(struct h2c *c, uint32_t code)
 	h2_outq_copy(&c->q, str_make((const char *)f, sizeof(f)), NULL);
 }
 
-static void
-on_sent(void *of_stream, size_t n)
+void
+h2_server_sent(void *of_stream, size_t n)
 {
 	struct h2s	*s = of_stream;
 
@@ -306,9 +298,9 @@ end_judged(struct h2c *c)
 
 	close_all(c, c->why);
 	if (!c->judged)
-		put_goaway(c, last_code(c->why));
+		put_goaway(c, c->code != 0 ? c->code : last_code(c->why));
 	while (rc == IO_OK && c->q.ring.n > 0)
-		rc = h2_outq_write(&c->q, c->io, on_sent, &n);
+		rc = h2_outq_write(&c->q, c->io, h2_server_sent, &n);
 	linger(c);
 }
 
@@ -351,8 +343,8 @@ h2_server_bye_done(struct h2c *c)
 	h2_server_push(c);
 }
 
-static void
-look_age(struct h2c *c)
+void
+h2_server_age(struct h2c *c)
 {
 	const struct codec_limits	*lim = &c->env->limits;
 
@@ -398,118 +390,19 @@ attend(struct h2s *s)
 }
 
 /* A stream that is noted again meanwhile is looked at again. */
-static void
-attend_all(struct h2c *c)
+void
+h2_server_attend(struct h2c *c)
 {
 	struct h2s	*s;
 
 	while (c->state == H2C_OPEN && !list_is_empty(&c->todo)) {
-		s = FRONT(&c->todo, todo);
+		s = container_of(c->todo.next, struct h2s, todo);
 		list_del(&s->todo);
 		attend(s);
 	}
 }
 
-/* --- writing --- */
-
-/* Whose frame it is; bytes of it are counted for the log. */
-static struct h2s *
-owner(struct h2c *c, const uint8_t *p, size_t n)
-{
-	struct h2s	*s;
-	uint32_t	 id;
-
-	if (n < H2_HEAD || (p[3] != NGHTTP2_HEADERS && p[3] != NGHTTP2_DATA))
-		return NULL;
-	id = (uint32_t)p[5] << 24 | (uint32_t)p[6] << 16 |
-	    (uint32_t)p[7] << 8 | p[8];
-	s = nghttp2_session_get_stream_user_data(c->ng,
-	    (int32_t)(id & 0x7fffffff));
-	if (s == NULL || s->over)
-		return NULL;
-	s->framed += n;
-	return s;
-}
-
-/* Frames, until enough of them wait.  False: nghttp2 gave up. */
-static bool
-pull(struct h2c *c)
-{
-	const uint8_t	*p;
-	ssize_t		 n = 1;
-
-	while (n > 0 && c->q.ring.bytes < H2_OUT_MAX &&
-	    c->why == FAIL_NONE) {
-		n = nghttp2_session_mem_send(c->ng, &p);
-		if (n > 0)
-			h2_outq_copy(&c->q, str_make((const char *)p,
-			    (size_t)n), owner(c, p, (size_t)n));
-	}
-	if (n < 0)
-		h2_server_calm(c, FAIL_INTERNAL, nghttp2_strerror((int)n));
-	return n >= 0;
-}
-
-/* The next write may hand their last bytes to the kernel. */
-static void
-tell_last(struct h2c *c)
-{
-	uint64_t	 to = c->q.out + h2_outq_next(&c->q);
-	struct list	*pos;
-	struct h2s	*s;
-
-	list_each(pos, &c->ending) {
-		s = container_of(pos, struct h2s, end);
-		if (s->end_pos > to)
-			break;
-		if (s->last_told || s->over)
-			continue;
-		s->last_told = true;
-		s->st.queued = s->framed - s->st.sent;
-		s->st.up->last(&s->st);
-	}
-}
-
-/* Those whose last byte is gone. */
-static void
-finish_ended(struct h2c *c)
-{
-	struct h2s	*s;
-
-	while (!list_is_empty(&c->ending)) {
-		s = FRONT(&c->ending, end);
-		if (s->end_pos > c->q.out)
-			break;
-		list_del(&s->end);
-		s->st.queued = 0;
-		h2_server_close_stream(s, FAIL_NONE);
-	}
-}
-
-static enum io_rc
-write_out(struct h2c *c)
-{
-	enum io_rc	rc = IO_OK;
-	size_t		n;
-
-	while (rc == IO_OK && c->state == H2C_OPEN && pull(c) &&
-	    c->q.ring.n > 0) {
-		if (c->budget == 0) {
-			h2_server_push(c);
-			return IO_AGAIN;
-		}
-		if (!io_can(c->io, IO_W))
-			return IO_AGAIN;
-		tell_last(c);
-		rc = h2_outq_write(&c->q, c->io, on_sent, &n);
-		charge(c, n);
-		if (n > 0)
-			c->moved = ev_ms(c->env->ev);
-		finish_ended(c);
-		attend_all(c);
-	}
-	return rc;
-}
+/* --- before the loop takes over --- */
 
 /* All is said, and nobody is left to be answered. */
 static bool
@@ -538,7 +431,7 @@ static bool
 is_busy(const struct h2c *c)
 {
 	return c->nstream > 0 || c->in_head || c->q.ring.n > 0 ||
-	    !c->greeted;
+	    !c->greeted || !list_is_empty(&c->held);
 }
 
 static void
@@ -560,8 +453,8 @@ set_times(struct h2c *c)
 }
 
 /* What is to be done before the loop takes over. */
-static void
-settle(struct h2c *c)
+void
+h2_server_settle(struct h2c *c)
 {
 	if (c->state != H2C_OPEN)
 		return;
@@ -574,56 +467,14 @@ settle(struct h2c *c)
 		return;
 	}
 	if (c->eof && c->nstream == 0 && c->q.ring.n == 0) {
-		die(c, FAIL_NONE, false);
+		h2_server_die(c, FAIL_NONE, false);
 		return;
 	}
 	if (io_watch(c->io) == -1) {
-		die(c, FAIL_CLIENT_GONE, false);
+		h2_server_die(c, FAIL_CLIENT_GONE, false);
 		return;
 	}
 	set_times(c);
-}
-
-static bool
-waits_for_body(struct h2c *c)
-{
-	struct list	*pos;
-	struct h2s	*s;
-	bool		 any = false;
-
-	if (!c->head_alone)
-		return false;
-	c->head_alone = false;
-	list_each(pos, &c->streams) {
-		s = container_of(pos, struct h2s, node);
-		any |= s->head_alone && s->broken == FAIL_NONE;
-		s->head_alone = false;
-	}
-	return any;
-}
-
-/*
- * A body may be at hand, in a buffer whose owner's task stands behind this
- * flush: one round of it is waited for, then both leave in one write.
- */
-static void
-on_flush(struct ev_task *t)
-{
-	struct h2c	*c = container_of(t, struct h2c, flush);
-	enum io_rc	 rc;
-
-	if (c->state != H2C_OPEN)
-		return;
-	h2_server_turn(c);
-	if (waits_for_body(c)) {
-		h2_server_push(c);
-		return;
-	}
-	attend_all(c);
-	rc = write_out(c);
-	if (rc == IO_ERR)
-		die(c, FAIL_CLIENT_GONE, false);
-	settle(c);
 }
 
 /* --- reading --- */
@@ -646,8 +497,12 @@ room_to_read(struct h2c *c)
 static void
 digest(struct h2c *c, const char *p, size_t n)
 {
-	ssize_t	used = nghttp2_session_mem_recv(c->ng, (const uint8_t *)p, n);
+	ssize_t	used;
 
+	h2_server_walk(c, str_make(p, n));
+	if (c->why != FAIL_NONE)
+		return;
+	used = nghttp2_session_mem_recv(c->ng, (const uint8_t *)p, n);
 	if (used >= 0)
 		return;
 	if (used == NGHTTP2_ERR_FLOODED)
@@ -671,7 +526,7 @@ read_once(struct h2c *c)
 	if (rc != IO_OK)
 		return rc;
 	pg->fill += (uint32_t)got;
-	charge(c, got);
+	h2_server_charge(c, got);
 	digest(c, v.iov_base, got);
 	return IO_OK;
 }
@@ -703,12 +558,12 @@ go(struct h2c *c)
 	while (rc == IO_OK && !c->eof && c->why == FAIL_NONE &&
 	    c->budget > 0 && c->state == H2C_OPEN) {
 		rc = read_once(c);
-		attend_all(c);
+		h2_server_attend(c);
 	}
 	if (c->state != H2C_OPEN)
 		return;
 	if (rc == IO_ERR || (c->io->fd.ready & (EV_HUP | EV_ERR)))
-		die(c, FAIL_CLIENT_GONE, false);
+		h2_server_die(c, FAIL_CLIENT_GONE, false);
 	else if (rc == IO_EOF)
 		end_of_input(c);
 	else if (rc == IO_OK && !c->eof && c->why == FAIL_NONE)
@@ -717,10 +572,16 @@ go(struct h2c *c)
 		return;
 	if (c->in != NULL && (c->in->refs > 1 || rc == IO_AGAIN))
 		page_unref(&c->in);
-	look_age(c);
+	h2_server_age(c);
 	if (nghttp2_session_want_write(c->ng))
 		h2_server_push(c);
-	settle(c);
+	h2_server_settle(c);
+}
+
+static void
+on_flush(struct ev_task *t)
+{
+	h2_server_flush(container_of(t, struct h2c, flush));
 }
 
 static void
@@ -753,7 +614,7 @@ on_task(struct ev_task *t)
 		drop_input(c);
 		break;
 	default:
-		attend_all(c);
+		h2_server_attend(c);
 		go(c);
 		break;
 	}
@@ -761,87 +622,25 @@ on_task(struct ev_task *t)
 
 /* --- time --- */
 
-static bool
-is_slow(const struct h2c *c, const struct h2s *s, uint64_t now)
-{
-	uint64_t	waited = s->waited_ms + now - s->wait_ms;
-
-	return waited > RATE_FROM_MS &&
-	    s->in_got < c->env->limits.min_rate * waited / 1000;
-}
-
-static void
-look_stream(struct h2c *c, struct h2s *s, uint64_t now)
-{
-	const struct codec_limits	*lim = &c->env->limits;
-
-	if (s->wait_ms != 0 && !s->head_sent) {
-		if (lim->body_ms > 0 && now - s->wait_ms >= lim->body_ms)
-			h2_server_in_fail(s, FAIL_BODY_TIMEOUT);
-		else if (is_slow(c, s, now))
-			h2_server_in_fail(s, FAIL_BODY_TOO_SLOW);
-	}
-	if (!s->over && s->out.n > 0 && lim->write_ms > 0 &&
-	    now - s->out_ms >= lim->write_ms && c->q.ring.n == 0)
-		h2_server_close_stream(s, FAIL_WRITE_TIMEOUT);
-}
-
-/* Megabytes may wait in the kernel: who takes some has not stalled. */
-static bool
-is_stalled(struct h2c *c, uint64_t now)
-{
-	size_t	left = io_unsent(c->io);
-
-	if (c->q.ring.n == 0 || left < c->unsent)
-		c->moved = now;
-	c->unsent = left;
-	return c->env->limits.write_ms > 0 &&
-	    now - c->moved >= c->env->limits.write_ms;
-}
-
-static void
-look(struct h2c *c)
-{
-	const struct codec_limits	*lim = &c->env->limits;
-	uint64_t			 now = ev_ms(c->env->ev);
-	struct list			*pos, *tmp;
-
-	if ((c->in_head || !c->greeted) && lim->header_ms > 0 &&
-	    now - c->since >= lim->header_ms) {
-		h2_server_calm(c, FAIL_HEADER_TIMEOUT, NULL);
-		return;
-	}
-	if (is_stalled(c, now)) {
-		die(c, FAIL_WRITE_TIMEOUT, true);
-		return;
-	}
-	list_each_safe(pos, tmp, &c->streams) {
-		look_stream(c, container_of(pos, struct h2s, node), now);
-		if (c->state != H2C_OPEN)
-			return;
-	}
-	look_age(c);
-}
-
 static void
 on_timer(struct timer *t)
 {
 	struct h2c	*c = container_of(t, struct h2c, timer);
 
 	if (c->state == H2C_LINGER) {
-		die(c, FAIL_NONE, false);
+		h2_server_die(c, FAIL_NONE, false);
 		return;
 	}
 	if (c->bye == H2_BYE_NOTICE &&
 	    ev_ms(c->env->ev) - c->bye_at >= BYE_MS)
 		h2_server_bye_done(c);
 	if (is_busy(c))
-		look(c);
+		h2_server_look(c);
 	else
 		h2_server_bye(c);
 	if (nghttp2_session_want_write(c->ng))
 		h2_server_push(c);
-	settle(c);
+	h2_server_settle(c);
 }
 
 /* --- the codec --- */
@@ -880,6 +679,7 @@ open_conn(struct io *io, const struct codec_env *env, void *ctx)
 	list_init(&c->ending);
 	h2_outq_init(&c->q, env->pages);
 	h2_bdp_init(&c->bdp);
+	h2_walk_init(&c->walk);
 	c->ng = h2_server_session(c);
 	io->on = on_io;
 	io->ctx = c;
@@ -902,7 +702,7 @@ drain_conn(struct codec_conn *cc)
 static void
 close_conn(struct codec_conn *cc, enum fail why)
 {
-	die(of(cc), why, false);
+	h2_server_die(of(cc), why, false);
 }
 
 static struct io *

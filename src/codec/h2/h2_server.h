@@ -19,9 +19,9 @@
 #define H2_SERVER_MAGIC	0x48325356	/* "H2SV" */
 #define H2_TURN		262144	/* bytes of a connection in one turn */
 #define H2_OUT_MAX	131072	/* that wait for the transport */
-#define H2_SEND		65536	/* credit of a stream */
-#define H2_SEND_LEAST	16384	/* when memory is short */
-#define H2_SEND_FAST	262144	/* of one that moves, or is one of few */
+#define H2_PRIORITY_UPDATE 0x10	/* the frame (RFC 9218 7.1) */
+#define H2_GONE		64	/* streams that are remembered */
+#define H2_SKIP_MAX	1048576	/* of a body nobody reads */
 
 enum h2c_state {
 	H2C_OPEN,
@@ -56,24 +56,26 @@ struct h2c {
 	nghttp2_session		*ng;		/* own */
 	struct page		*in;		/* ref: read into */
 	struct h2_outq		 q;
+	struct h2_walk		 walk;
 	struct h2_glitch	 glitch;
 	struct h2_bdp		 bdp;
 	uint32_t		 budget;	/* of this turn */
 	uint64_t		 turn;		/* that it is of */
-	/* streams */
 	struct list		 streams;	/* h2s.node: alive above */
 	struct list		 todo;		/* h2s.todo */
 	struct list		 ending;	/* h2s.end: last byte in q */
 	struct list		 held;		/* h2s.node: of nghttp2 alone */
 	uint32_t		 nstream;
 	uint64_t		 requests;
-	int32_t			 last_id;
-	struct h2s		*heading;	/* whose head comes; or NULL */
-	/* the end */
+	int32_t			 last_id;	/* that was asked */
+	int32_t			 max_id;	/* that was ever named */
+	int32_t			 gone[H2_GONE];	/* we reset these lately */
+	uint32_t		 ngone;
+	uint32_t		 code;		/* of the last GOAWAY; or 0 */
+	uint64_t		 head_wire;	/* bytes of a head's frames */
 	enum fail		 why;		/* of the connection */
 	const char		*what;		/* more of it; constant */
-	/* times, ms */
-	uint64_t		 retire;	/* age's end; 0: none */
+	uint64_t		 retire;	/* ms: age's end; 0 */
 	uint64_t		 since;		/* state, head or idle began */
 	uint64_t		 moved;		/* a write took something */
 	uint64_t		 bye_at;	/* the notice was sent */
@@ -97,6 +99,8 @@ struct h2s {
 	/* the request's body */
 	struct h2_ring		 in;		/* not yet taken */
 	uint64_t		 in_got;
+	uint64_t		 skip_ms;	/* answered, still it comes */
+	uint64_t		 skip_from;	/* in_got then */
 	uint64_t		 wait_ms;	/* for the client, since; 0 */
 	uint64_t		 waited_ms;	/* in all */
 	uint32_t		 in_window;	/* as it was set */
@@ -123,7 +127,6 @@ struct h2s {
 	bool			 head_sent:1;
 	bool			 bodyless:1;
 	bool			 out_ended:1;	/* the source has ended */
-	bool			 bad:1;		/* it broke its length */
 	bool			 deferred:1;	/* nghttp2 waits for data */
 	bool			 full:1;	/* the source waits for room */
 	bool			 out_done:1;	/* its end is in q */
@@ -132,7 +135,6 @@ struct h2s {
 	bool			 head_alone:1;	/* no body came behind it */
 };
 
-/* --- h2_server.c --- */
 /* The connection ends with GOAWAY; what: more for the log, constant. */
 void h2_server_calm(struct h2c *, enum fail why, const char *what);
 /* Asks the client to bring no more streams, in two steps. */
@@ -143,16 +145,38 @@ void h2_server_bye_done(struct h2c *);
 void h2_server_push(struct h2c *);
 /* What happened to a stream is looked at soon, outside of nghttp2. */
 void h2_server_note(struct h2s *);
+/* The client is told that it is over; nothing if it was told before. */
+void h2_server_reset(struct h2s *, uint32_t code);
 /* The stream ends; it is told above, and reset unless it ended well. */
 void h2_server_close_stream(struct h2s *, enum fail why);
 /* Another turn may have begun: its budget is whole. */
 void h2_server_turn(struct h2c *);
+/* n bytes of it were used. */
+void h2_server_charge(struct h2c *, size_t n);
+/* n bytes of a stream (struct h2s) went to the kernel. */
+void h2_server_sent(void *, size_t n);
+/* Looks at all streams that were noted. */
+void h2_server_attend(struct h2c *);
+/* The connection ends now; reset: without a clean end. */
+void h2_server_die(struct h2c *, enum fail why, bool reset);
+/* Ends, or arms, what has to be before the loop takes over. */
+void h2_server_settle(struct h2c *);
+/* Too old, or too many requests: it ends gently. */
+void h2_server_age(struct h2c *);
 
-/* --- h2_server_ng.c --- */
+/* All that is ready leaves. */
+void h2_server_flush(struct h2c *);
+
+/* Ends what took too long. */
+void h2_server_look(struct h2c *);
+
+/* One of a kind; 0, or what a callback answers when it was too many. */
+int h2_server_count(struct h2c *, enum h2_glitch_kind);
+/* Counts the frames of what was read; c->why says if nghttp2 may have it. */
+void h2_server_walk(struct h2c *, struct str in);
 /* A session with our callbacks and first SETTINGS. */
 nghttp2_session *h2_server_session(struct h2c *);
 
-/* --- h2_server_in.c --- */
 /* A stream for a head that begins. */
 struct h2s *h2_server_begin(struct h2c *, int32_t id);
 /* The head is whole: up with it. */
@@ -165,11 +189,12 @@ void h2_server_data(struct h2s *, const uint8_t *, size_t n);
 void h2_server_in_end(struct h2s *);
 /* Moves what came of the body as far as there is credit. */
 void h2_server_feed(struct h2s *);
+/* Nothing more is wanted of the request: it has a moment, then a reset. */
+void h2_server_skip(struct h2s *);
 /* The request's body will not come to its end. */
 void h2_server_in_fail(struct h2s *, enum fail why);
 extern const struct source_ops h2_server_in_ops;
 
-/* --- h2_server_out.c --- */
 /* How much may wait of a stream. */
 int64_t h2_server_window(const struct h2s *);
 /* What nghttp2 asks of a stream's body. */

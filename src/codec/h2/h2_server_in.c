@@ -66,7 +66,6 @@ refuse(struct h2s *s, enum fail why)
 
 	s->st.fail = why;
 	s->in_drop = true;
-	h2_server_note(s);
 	if (status == 400)
 		s->reset = NGHTTP2_PROTOCOL_ERROR;
 }
@@ -80,11 +79,10 @@ h2_server_ask(struct h2s *s, bool end)
 
 	c->requests++;
 	c->last_id = s->id;
-	h2_glitch_opened(&c->glitch);
 	s->in_ended = end;
 	s->in_told = s->head.body == BODY_NONE;
 	s->expect = s->head.expect;
-	s->st.got += s->hp.bytes;
+	s->st.got += c->head_wire;
 	s->out_ms = ev_ms(c->env->ev);
 	if (why != FAIL_NONE) {
 		refuse(s, why);
@@ -126,21 +124,34 @@ h2_server_in_fail(struct h2s *s, enum fail why)
 	}
 }
 
+/* The request is malformed: after whatever answer there is, a reset. */
+static void
+spoil(struct h2s *s, enum fail why)
+{
+	if (s->in_fail != FAIL_NONE)
+		return;
+	s->in_fail = why;
+	if (s->reset == 0)
+		s->reset = h2_code_of(why);
+	if (s->out_done)
+		h2_server_reset(s, s->reset);
+	h2_server_note(s);
+}
+
 void
 h2_server_trailers(struct h2s *s, bool end)
 {
 	if (s->hp.why != FAIL_NONE || !end)
-		s->in_fail = FAIL_BAD_TRAILER;
-	s->st.got += s->hp.bytes;
+		spoil(s, FAIL_BAD_TRAILER);
+	s->st.got += s->c->head_wire;
 	h2_server_in_end(s);
 }
 
 void
 h2_server_in_end(struct h2s *s)
 {
-	if (s->head.body > 0 && s->in_got != (uint64_t)s->head.body &&
-	    s->in_fail == FAIL_NONE)
-		s->in_fail = FAIL_LENGTH_MISMATCH;
+	if (s->head.body > 0 && s->in_got != (uint64_t)s->head.body)
+		spoil(s, FAIL_LENGTH_MISMATCH);
 	s->in_ended = true;
 	h2_server_note(s);
 }
@@ -166,6 +177,15 @@ came(struct h2s *s)
 	s->wait_ms = 0;
 }
 
+static void
+skip(struct h2s *s, size_t n)
+{
+	if (s->skip_ms != 0 && s->in_got > s->skip_from + H2_SKIP_MAX)
+		nghttp2_session_consume_connection(s->c->ng, n);
+	else
+		give_back(s, n);
+}
+
 static bool
 is_too_much(struct h2s *s)
 {
@@ -179,16 +199,27 @@ h2_server_data(struct h2s *s, const uint8_t *p, size_t n)
 	came(s);
 	s->in_got += n;
 	s->st.got += n;
-	if (is_too_much(s) && s->in_fail == FAIL_NONE) {
-		s->in_fail = FAIL_LENGTH_MISMATCH;
-		h2_server_note(s);
-	}
+	if (is_too_much(s))
+		spoil(s, FAIL_LENGTH_MISMATCH);
 	if (s->in_drop || s->in_fail != FAIL_NONE || s->over) {
-		give_back(s, n);
+		skip(s, n);
 		return;
 	}
 	h2_ring_add(&s->in, chunk_of(s->c, (const char *)p, n), NULL);
 	h2_server_note(s);
+}
+
+/*
+ * There are clients that lose an answer when a reset stands behind it, be
+ * the code NO_ERROR.  What is on its way anyway may come; of more they are
+ * kept by the stream's window, until they have seen the answer.
+ */
+void
+h2_server_skip(struct h2s *s)
+{
+	s->skip_ms = ev_ms(s->c->env->ev);
+	s->skip_from = s->in_got;
+	s->in_drop = true;
 }
 
 /* A stream whose reader keeps up may have what the path has. */
@@ -205,15 +236,12 @@ widen(struct h2s *s)
 	h2_server_push(c);
 }
 
-/* The request is malformed: after whatever answer there is, a reset. */
 static void
 tell_fail(struct h2s *s)
 {
 	enum fail	why = s->in_fail;
 
 	s->in_fail = FAIL_NONE;
-	if (s->reset == 0)
-		s->reset = h2_code_of(why);
 	h2_server_in_fail(s, why);
 }
 
@@ -268,6 +296,11 @@ h2_server_feed(struct h2s *s)
 {
 	struct sink	*to = s->st.in.to;
 
+	/* whoever has it was told that it has no body: no answer holds */
+	if (s->in_fail != FAIL_NONE && s->head.body == BODY_NONE) {
+		h2_server_close_stream(s, s->in_fail);
+		return;
+	}
 	if (s->in_drop || s->over) {
 		give_back(s, s->in.bytes);
 		h2_ring_fini(&s->in);

@@ -8,8 +8,7 @@
  */
 #include "codec/h2/h2_server.h"
 
-#define UNREAD_MAX	500	/* answers to SETTINGS and PINGs that wait */
-#define FRAME_PRIORITY_UPDATE	0x10
+#define UNREAD_MAX	1000	/* answers to SETTINGS and PINGs that wait */
 #define FIRST_SETTINGS	4
 
 static struct h2s *
@@ -25,8 +24,8 @@ verdict(const struct h2c *c)
 	return c->why == FAIL_NONE ? 0 : NGHTTP2_ERR_CALLBACK_FAILURE;
 }
 
-static int
-count(struct h2c *c, enum h2_glitch_kind k)
+int
+h2_server_count(struct h2c *c, enum h2_glitch_kind k)
 {
 	enum fail	why = h2_glitch_add(&c->glitch, k,
 			    ev_ms(c->env->ev));
@@ -41,13 +40,37 @@ count(struct h2c *c, enum h2_glitch_kind k)
 /* --- frames that come --- */
 
 static int
-count_continued(struct h2c *c)
+break_off(struct h2c *c, uint32_t code, const char *what)
 {
-	enum fail	why = h2_glitch_continued(&c->glitch);
-
-	if (why != FAIL_NONE)
-		h2_server_calm(c, why, NULL);
+	c->code = code;
+	h2_server_calm(c, FAIL_H2_PROTOCOL, what);
 	return verdict(c);
+}
+
+/* Trailers may be on their way to a stream that we have reset. */
+static bool
+is_gone(const struct h2c *c, int32_t id)
+{
+	for (unsigned i = 0; i < H2_GONE; i++)
+		if (c->gone[i] == id)
+			return true;
+	return false;
+}
+
+/* RFC 9113 5.1.1: nghttp2 lets numbers pass that are not new. */
+static int
+check_number(struct h2c *c, int32_t id)
+{
+	if (id > c->max_id) {
+		c->max_id = id;
+		return verdict(c);
+	}
+	if (id <= 0 || nghttp2_session_find_stream(c->ng, id) != NULL)
+		return verdict(c);
+	if (is_gone(c, id))
+		return h2_server_count(c, H2_GLITCH_STRAY);
+	return break_off(c, NGHTTP2_PROTOCOL_ERROR,
+	    "a stream's number is not new");
 }
 
 static int
@@ -56,33 +79,8 @@ on_begin_frame(nghttp2_session *ng, const nghttp2_frame_hd *hd, void *ctx)
 	struct h2c	*c = ctx;
 
 	(void)ng;
-	switch (hd->type) {
-	case NGHTTP2_DATA:
-		if (hd->length == 0 && !(hd->flags & NGHTTP2_FLAG_END_STREAM))
-			return count(c, H2_GLITCH_EMPTY);
-		break;
-	case NGHTTP2_HEADERS:
-		h2_glitch_head(&c->glitch);
-		break;
-	case NGHTTP2_CONTINUATION:
-		return count_continued(c);
-	case NGHTTP2_SETTINGS:
-		return hd->flags & NGHTTP2_FLAG_ACK ? 0 :
-		    count(c, H2_GLITCH_SETTINGS);
-	case NGHTTP2_PING:
-		return hd->flags & NGHTTP2_FLAG_ACK ? 0 :
-		    count(c, H2_GLITCH_PING);
-	case NGHTTP2_PRIORITY:
-	case FRAME_PRIORITY_UPDATE:
-		return count(c, H2_GLITCH_PRIORITY);
-	case NGHTTP2_WINDOW_UPDATE:
-		return count(c, H2_GLITCH_WINDOW);
-	case NGHTTP2_RST_STREAM:
-	case NGHTTP2_GOAWAY:
-		break;
-	default:
-		return count(c, H2_GLITCH_STRAY);
-	}
+	if (hd->type == NGHTTP2_HEADERS)
+		return check_number(c, hd->stream_id);
 	return verdict(c);
 }
 
@@ -129,8 +127,14 @@ got_headers(struct h2c *c, const nghttp2_frame *f)
 	bool		 end = (f->hd.flags & NGHTTP2_FLAG_END_STREAM) != 0;
 
 	c->in_head = false;
-	if (s == NULL || s->over)
+	if (s == NULL)
 		return;
+	if (s->over) {
+		/* it was answered before */
+		if (s->hp.why != FAIL_NONE || !end)
+			h2_server_reset(s, NGHTTP2_PROTOCOL_ERROR);
+		return;
+	}
 	if (f->headers.cat == NGHTTP2_HCAT_REQUEST)
 		h2_server_ask(s, end);
 	else
@@ -145,8 +149,6 @@ got_data(struct h2c *c, const nghttp2_frame *f)
 
 	if (s != NULL && end)
 		h2_server_in_end(s);
-	if (f->data.padlen > 0 && f->data.padlen >= f->hd.length && !end)
-		return count(c, H2_GLITCH_EMPTY);
 	return 0;
 }
 
@@ -157,8 +159,8 @@ got_reset(struct h2c *c, const nghttp2_frame *f)
 	struct h2s	*s = find(c, f->hd.stream_id);
 
 	if (s == NULL)
-		return count(c, H2_GLITCH_STRAY);
-	return s->out_done ? 0 : count(c, H2_GLITCH_RESET);
+		return h2_server_count(c, H2_GLITCH_STRAY);
+	return s->out_done ? 0 : h2_server_count(c, H2_GLITCH_RESET);
 }
 
 static void
@@ -212,7 +214,6 @@ on_data_chunk(nghttp2_session *ng, uint8_t flags, int32_t id,
 		nghttp2_session_consume(ng, id, n);
 		return 0;
 	}
-	h2_glitch_got(&c->glitch);
 	h2_server_data(s, p, n);
 	if (h2_bdp_data(&c->bdp, n))
 		nghttp2_submit_ping(ng, NGHTTP2_FLAG_NONE, NULL);
@@ -241,14 +242,18 @@ sent_reset(struct h2c *c, const nghttp2_frame *f)
 	struct h2s	*s = find(c, f->hd.stream_id);
 	uint32_t	 code = f->rst_stream.error_code;
 
+	c->gone[c->ngone++ % H2_GONE] = f->hd.stream_id;
 	if (s == NULL)
 		return code == NGHTTP2_NO_ERROR ||
 		    code == NGHTTP2_PROTOCOL_ERROR ? 0 :
-		    count(c, H2_GLITCH_MADE);
+		    h2_server_count(c, H2_GLITCH_MADE);
 	if (s->was_reset)
 		return 0;
 	s->was_reset = true;
-	return count(c, H2_GLITCH_MADE);
+	/* by SETTINGS it is the connection's, which nghttp2 does not tell */
+	if (code == NGHTTP2_FLOW_CONTROL_ERROR)
+		return break_off(c, code, "a window is too large");
+	return h2_server_count(c, H2_GLITCH_MADE);
 }
 
 static int

@@ -12,7 +12,10 @@
 #include "base/put.h"
 #include "http/date.h"
 
-#define PRIORITY_FEW	4	/* streams that may have more each */
+#define SEND		65536	/* credit of a stream */
+#define SEND_LEAST	16384	/* when memory is short */
+#define SEND_FAST	262144	/* when there are few */
+#define FEW		4	/* streams that may have more each */
 #define STATUS_TEXT	4
 
 static struct h2s *
@@ -28,11 +31,11 @@ h2_server_window(const struct h2s *s)
 	const struct page_pool	*pool = s->c->env->pages;
 
 	if (pool->soft > 0 && pool->live >= pool->soft)
-		return H2_SEND_LEAST;
-	if (s->c->nstream <= PRIORITY_FEW && (pool->soft == 0 ||
+		return SEND_LEAST;
+	if (s->c->nstream <= FEW && (pool->soft == 0 ||
 	    pool->live < pool->soft / 4))
-		return H2_SEND_FAST;
-	return H2_SEND;
+		return SEND_FAST;
+	return SEND;
 }
 
 /* --- heads --- */
@@ -416,9 +419,8 @@ h2_server_framed(struct h2s *s)
 	s->out_done = true;
 	s->end_pos = s->c->q.put;
 	list_add_tail(&s->c->ending, &s->end);
-	if (!s->in_ended || s->reset != 0) {
-		s->was_reset = true;
-		nghttp2_submit_rst_stream(s->c->ng, NGHTTP2_FLAG_NONE, s->id,
-		    s->reset);
-	}
+	if (s->reset != 0)
+		h2_server_reset(s, s->reset);
+	else if (!s->in_ended)
+		h2_server_skip(s);
 }

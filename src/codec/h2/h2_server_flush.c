@@ -1,0 +1,147 @@
+/*
+ * HTTP/2, server side: writing.  Workers.
+ *
+ * nghttp2 makes frames of what there is, streams by their priorities, until
+ * enough of them wait for the transport; then they leave in one write.
+ */
+#include "codec/h2/h2_server.h"
+
+/* Whose frame it is; bytes of it are counted for the log. */
+static struct h2s *
+owner(struct h2c *c, const uint8_t *p, size_t n)
+{
+	struct h2s	*s;
+	uint32_t	 id;
+
+	if (n < H2_HEAD || (p[3] != NGHTTP2_HEADERS && p[3] != NGHTTP2_DATA))
+		return NULL;
+	id = (uint32_t)p[5] << 24 | (uint32_t)p[6] << 16 |
+	    (uint32_t)p[7] << 8 | p[8];
+	s = nghttp2_session_get_stream_user_data(c->ng,
+	    (int32_t)(id & 0x7fffffff));
+	if (s == NULL || s->over)
+		return NULL;
+	s->framed += n;
+	return s;
+}
+
+/* Frames, until enough of them wait.  False: nghttp2 gave up. */
+static bool
+pull(struct h2c *c)
+{
+	const uint8_t	*p;
+	ssize_t		 n = 1;
+
+	while (n > 0 && c->q.ring.bytes < H2_OUT_MAX &&
+	    c->why == FAIL_NONE) {
+		n = nghttp2_session_mem_send(c->ng, &p);
+		if (n > 0)
+			h2_outq_copy(&c->q, str_make((const char *)p,
+			    (size_t)n), owner(c, p, (size_t)n));
+	}
+	if (n < 0)
+		h2_server_calm(c, FAIL_INTERNAL, nghttp2_strerror((int)n));
+	return n >= 0;
+}
+
+/* The next write may hand their last bytes to the kernel. */
+static void
+tell_last(struct h2c *c)
+{
+	uint64_t	 to = c->q.out + h2_outq_next(&c->q);
+	struct list	*pos;
+	struct h2s	*s;
+
+	list_each(pos, &c->ending) {
+		s = container_of(pos, struct h2s, end);
+		if (s->end_pos > to)
+			break;
+		if (s->last_told || s->over)
+			continue;
+		s->last_told = true;
+		s->st.queued = s->framed - s->st.sent;
+		s->st.up->last(&s->st);
+	}
+}
+
+/* Those whose last byte is gone. */
+static void
+finish_ended(struct h2c *c)
+{
+	struct h2s	*s;
+
+	while (!list_is_empty(&c->ending)) {
+		s = container_of(c->ending.next, struct h2s, end);
+		if (s->end_pos > c->q.out)
+			break;
+		list_del(&s->end);
+		s->st.queued = 0;
+		h2_server_close_stream(s, FAIL_NONE);
+	}
+}
+
+static enum io_rc
+write_out(struct h2c *c)
+{
+	enum io_rc	rc = IO_OK;
+	size_t		n;
+
+	while (rc == IO_OK && c->state == H2C_OPEN && pull(c) &&
+	    c->q.ring.n > 0) {
+		if (c->budget == 0) {
+			h2_server_push(c);
+			return IO_AGAIN;
+		}
+		if (!io_can(c->io, IO_W))
+			return IO_AGAIN;
+		tell_last(c);
+		rc = h2_outq_write(&c->q, c->io, h2_server_sent, &n);
+		h2_server_charge(c, n);
+		if (n > 0)
+			c->moved = ev_ms(c->env->ev);
+		finish_ended(c);
+		h2_server_attend(c);
+	}
+	return rc;
+}
+
+static bool
+waits_for_body(struct h2c *c)
+{
+	struct list	*pos;
+	struct h2s	*s;
+	bool		 any = false;
+
+	if (!c->head_alone)
+		return false;
+	c->head_alone = false;
+	list_each(pos, &c->streams) {
+		s = container_of(pos, struct h2s, node);
+		any |= s->head_alone && s->broken == FAIL_NONE;
+		s->head_alone = false;
+	}
+	return any;
+}
+
+/*
+ * A body may be at hand, in a buffer whose owner's task stands behind this
+ * flush: one round of it is waited for, then both leave in one write.
+ */
+void
+h2_server_flush(struct h2c *c)
+{
+	enum io_rc	rc;
+
+	if (c->state != H2C_OPEN)
+		return;
+	h2_server_turn(c);
+	if (waits_for_body(c)) {
+		h2_server_push(c);
+		return;
+	}
+	h2_server_attend(c);
+	rc = write_out(c);
+	if (rc == IO_ERR)
+		h2_server_die(c, FAIL_CLIENT_GONE, false);
+	h2_server_settle(c);
+}
