@@ -247,6 +247,7 @@ SRCS_UP = \
 	src/up/probe_conf.c \
 	src/up/probe_regex.c \
 	src/up/probe_set.c \
+	src/up/probe_tls.c \
 	src/up/probe_ws.c \
 	src/up/probes.c \
 	src/up/queue.c \

@@ -383,6 +383,52 @@ def test_keys(sluice, app, ca_file, tmp):
                            f"tls.key = {key}")
 
 
+# --- probes ---
+
+PROBED = ["health.interval = 100ms", "health.timeout = 1s",
+          "health.fall = 1", "health.rise = 1"]
+
+
+def state(s, want):
+    """Waits until the one server is so; what sluicectl has of it."""
+    def look():
+        up, = s.ctl_json("upstreams")["upstreams"]
+        server, = up["servers"]
+        return server if server["state"] in want else None
+    return net.until(f"the server is one of {want}", look)
+
+
+@pytest.mark.parametrize("kind", ["tls", "http"])
+def test_probe(sluice, ca, ca_file, tmp, kind):
+    """Well while its certificate is; then down, with the reason."""
+    more = ["health.path = /healthz"] if kind == "http" else []
+    with serve(tmp, Cert("localhost", by=ca)) as app:
+        s = sluice(conf(f"server = https://localhost:{app.port}",
+                        f"tls.ca = {ca_file}", f"health.type = {kind}",
+                        *more, *PROBED))
+        net.until("it was probed", lambda: len(app.shaken) > 2)
+        state(s, ("up",))
+        assert all(r.target == "/healthz" for r in app.requests)
+        assert bool(app.requests) == (kind == "http")
+        assert not any(c.reused for c in app.shaken)
+        tls.server(Cert("other.example", by=ca), tmp)       # its files
+        app.tls.load_cert_chain(f"{tmp}/server.crt", f"{tmp}/server.key")
+        server = state(s, ("down",))
+        assert "tls_upstream_name" in str(server), server
+        tls.server(Cert("localhost", by=ca), tmp)
+        app.tls.load_cert_chain(f"{tmp}/server.crt", f"{tmp}/server.key")
+        state(s, ("up", "slow_start"))
+
+
+def test_probe_silence(sluice, ca_file):
+    with net.listen() as quiet:
+        port = quiet.getsockname()[1]
+        s = sluice(conf(f"server = https://localhost:{port}",
+                        f"tls.ca = {ca_file}", "health.type = tls",
+                        *PROBED, "health.timeout = 200ms"))
+        assert "tls_upstream_timeout" in str(state(s, ("down",)))
+
+
 # --- real ones ---
 
 NGINX = """
