@@ -182,9 +182,9 @@ SRCS_CORE = \
 	src/core/greet.c \
 	src/core/greet_tls.c \
 	src/core/health.c \
+	src/core/health_config.c \
 	src/core/https.c \
 	src/core/https_conf.c \
-	src/core/health_config.c \
 	src/core/last.c \
 	src/core/lease.c \
 	src/core/lease_sweep.c \
@@ -195,10 +195,10 @@ SRCS_CORE = \
 	src/core/listener_rows.c \
 	src/core/log_conf.c \
 	src/core/mail.c \
-	src/core/record_format.c \
-	src/core/record_text.c \
 	src/core/pass.c \
 	src/core/pass_conf.c \
+	src/core/record_format.c \
+	src/core/record_text.c \
 	src/core/regex.c \
 	src/core/rewrite.c \
 	src/core/route.c \

@@ -54,7 +54,7 @@ struct listener_conf {
 	struct trust		 proxy_from;	/* n 0: from everybody */
 	int64_t			 on_change;	/* enum listener_change */
 	uint32_t		 http;		/* bits of codecs[]; 0: auto */
-	bool			 passes;	/* a route passes on; of route.c */
+	bool			 passes;	/* a route passes on */
 };
 extern const struct conf_section listener_section;
 

@@ -39,7 +39,7 @@ struct route {
 	const struct handler	*handler;	/* const */
 	const void		*part;		/* of conf: the handler's */
 	const struct chain	*chain;		/* of conf; NULL: no filters */
-	const struct https_route *https;	/* of conf; NULL: says nothing */
+	const struct https_route *https;	/* of conf; or NULL */
 	/* compiled by route_section.done */
 	uint32_t		 order;		/* in files */
 	uint32_t		 nconds;	/* for specificity */

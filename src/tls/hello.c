@@ -9,7 +9,7 @@
 #define RECORD_HEAD	5
 #define HANDSHAKE	22	/* a record's type */
 #define CLIENT_HELLO	1	/* a message's type */
-#define SERVER_NAME	0	/* an extension, and the type of a host's name */
+#define SERVER_NAME	0	/* an extension, and a host's type in it */
 #define NAME_MAX_BYTES	253
 
 /* what is left of a message */

@@ -27,8 +27,8 @@ struct probe_env {
 	struct slab		 arenas;
 	struct slab		 conns;
 	struct tls_clients	 clients;
-	struct tls_room		*room;		/* own; NULL until needed */
-	bool			 keys;		/* our certificates' are mapped */
+	struct tls_room		*room;		/* own; or NULL */
+	bool			 keys;		/* ours are mapped */
 };
 
 /* what the probes of an upstream share */
@@ -63,6 +63,7 @@ struct probe_of {
 	const struct tls_peer	*peer;		/* NULL: no TLS */
 };
 
+/* Begins one; on is called when it has ended. */
 struct probe *probe_start(struct probe_env *, const struct probe_set *,
     const struct probe_of *, probe_fn, void *ctx);
 /* A new generation has the same wishes elsewhere. */

@@ -128,7 +128,7 @@ struct upstream {
 	unsigned		 panic;		/* percent */
 	unsigned		 hash_load;	/* percent; 0: no bound */
 	struct sticky		*sticky;	/* own; NULL: no cookie */
-	struct up_tls		*tls;		/* own; NULL: no server has it */
+	struct up_tls		*tls;		/* own; NULL: no server */
 	struct watch_conf	 watch;
 	struct view		 view;
 	struct pool_limits	 pool;
