@@ -185,7 +185,7 @@ static const struct conf_row route_rows[] = {
 		    "exempt paths or not."
 	}, {
 		.key = "hsts", .type = CONF_CUSTOM, .off = ROUTE(hsts),
-		.def = "off", .parse = parse_hsts, .example = "off",
+		.def = "off", .parse = parse_hsts, .example = "180d",
 		.text = "As hsts of the listener, in its place."
 	},
 	{ .key = NULL }

@@ -106,7 +106,7 @@ static const struct conf_row rows[] = {
 		.key = "tls", .type = CONF_ENUM,
 		.off = offsetof(struct pass_conf, mode), .def = "off",
 		.choices = "off|passthrough", .example = "passthrough",
-		.text = "passthrough: connections to a listener with TLS "
+		.text = "With passthrough connections to a listener with TLS "
 		    "that ask for one of host are not opened here but "
 		    "passed on to a server of upstream as they come, so "
 		    "that it has the certificate.  Of the conditions only "

@@ -36,7 +36,7 @@ struct probe_set {
 	const struct probe_conf	*conf;		/* of the generation */
 	int			 send_proxy;	/* version, or 0 */
 	struct probe_regex	*regex;		/* own: of its body; NULL */
-	struct tls_client	*client;	/* counted; NULL: none has TLS */
+	struct tls_client	*client;	/* counted; or NULL */
 };
 
 /* Ready for probes as the upstream wants them; conf must last. */

@@ -435,9 +435,10 @@ static const struct conf_row rows[] = {
 	}, {
 		.key = "tls.verify", .type = CONF_BOOL, .off = AT(verify),
 		.def = "on", .example = "off",
-		.text = "off believes every server without a pin= whatever "
-		    "certificate it shows: then anybody between here and it "
-		    "can read and change all."
+		.text = "Whether a server has to show who it is.  With off one "
+		    "without a pin= is believed whatever certificate it "
+		    "shows: then anybody between here and it can read and "
+		    "change all."
 	}, {
 		.key = "tls.ca", .type = CONF_PATH, .off = AT(ca), .min = 1,
 		.max = 1024, .example = "/etc/ssl/backend-ca.pem",
@@ -465,7 +466,7 @@ static const struct conf_row rows[] = {
 		.key = "tls.passphrase", .type = CONF_STR,
 		.off = AT(passphrase), .min = 1, .max = 1024,
 		.flags = CONF_F_SECRET,
-		.example = "${file:/run/secrets/gateway}",
+		.example = "correct horse battery staple",
 		.text = "What opens an encrypted key."
 	}, {
 		.key = "tls.versions", .type = CONF_LIST,
