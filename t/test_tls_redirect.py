@@ -197,7 +197,7 @@ respond = 200 site
         r = c.get("/x", headers={"Host": "a.example"})
     assert (r.status, r["location"]) == (301, "https://a.example:8443/x")
     assert tls.get(("127.0.0.77", 8443), "/x").body == b"site"
-    assert "[ssl] is read as [listener ssl]" in s.stderr()
+    assert "[ssl] is read as a [listener]" in s.stderr()
 
 
 def test_told(sluice, tmp):

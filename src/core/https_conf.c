@@ -265,14 +265,14 @@ link_ssl(struct conf_load *load, struct conf_obj *obj, void *part)
 		return 0;
 	diag_at(conf_load_diags(load), DIAG_ALIAS,
 	    it != NULL ? &it->kspan : NULL, obj, "enabled",
-	    "[ssl] is read as [listener ssl] on port 8443 and [cert ssl]");
-	l = conf_make(load, &listener_section, STR("ssl"), it);
-	c = conf_make(load, &cert_section, STR("ssl"), it);
+	    "[ssl] is read as a [listener] on port 8443 and a [cert]");
+	l = conf_make(load, &listener_section, STR("@ssl"), it);
+	c = conf_make(load, &cert_section, STR("@ssl"), it);
 	if (l == NULL || c == NULL || s->cert.n == 0) {
 		diag_at(conf_load_diags(load), DIAG_KEY_MISSING,
 		    it != NULL ? &it->kspan : NULL, obj, "cert_file",
 		    s->cert.n == 0 ? "[ssl] has no cert_file" :
-		    "there is a listener or a certificate \"ssl\" already");
+		    "[ssl] is there already");
 		return -1;
 	}
 	set_bind(load, l);

@@ -55,6 +55,17 @@ may_say(const char *key)
 	return false;
 }
 
+/* A default that is written out, as -T does, says nothing. */
+static bool
+is_said(struct conf_load *load, const struct conf_obj *obj,
+    const struct conf_row *row)
+{
+	const struct conf_item	*it = conf_item(load, obj, row->key);
+
+	return it != NULL && (row->def == NULL ||
+	    !str_eq(it->val, str_from(row->def)));
+}
+
 static int
 check_keys(struct conf_load *load, const struct conf_obj *obj)
 {
@@ -63,8 +74,7 @@ check_keys(struct conf_load *load, const struct conf_obj *obj)
 
 	for (size_t i = 0; route_groups[i] != NULL; i++)
 		for (row = route_groups[i]->rows; row->key != NULL; row++)
-			if (!may_say(row->key) &&
-			    conf_is_set(load, obj, row->key))
+			if (!may_say(row->key) && is_said(load, obj, row))
 				rc = fail(load, obj, row->key, "a connection "
 				    "that is passed on has no requests that "
 				    "this could be asked of");
