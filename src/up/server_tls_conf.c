@@ -455,7 +455,9 @@ static const struct conf_row rows[] = {
 		.key = "tls.cert", .type = CONF_PATH, .off = AT(cert),
 		.min = 1, .max = 1024, .example = "/etc/ssl/gateway.crt",
 		.text = "File in PEM of the certificate that is shown to "
-		    "servers that ask for one, behind it those that sign it."
+		    "servers that ask for one, behind it those that sign it. "
+		    " Probes do not show it yet: health.type = tcp does "
+		    "where a server demands one."
 	}, {
 		.key = "tls.key", .type = CONF_PATH, .off = AT(key),
 		.min = 1, .max = 1024,
