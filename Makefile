@@ -115,6 +115,7 @@ SRCS_TLS = \
 	src/tls/cert_read.c \
 	src/tls/cert_state.c \
 	src/tls/cert_watch.c \
+	src/tls/client.c \
 	src/tls/dev.c \
 	src/tls/hello.c \
 	src/tls/pem.c \
@@ -152,6 +153,8 @@ SRCS_CODEC = \
 	src/codec/h2/h2_server_ng.c \
 	src/codec/h2/h2_server_out.c \
 	src/codec/h2/h2_walk.c \
+	src/codec/raw/raw_client.c \
+	src/codec/raw/raw_server.c \
 	src/codec/ws/ws.c
 
 # core and up: connections, exchanges, routes; upstreams
@@ -185,6 +188,8 @@ SRCS_CORE = \
 	src/core/greet_tls.c \
 	src/core/health.c \
 	src/core/health_config.c \
+	src/core/https.c \
+	src/core/https_conf.c \
 	src/core/last.c \
 	src/core/lease.c \
 	src/core/lease_sweep.c \
@@ -195,6 +200,8 @@ SRCS_CORE = \
 	src/core/listener_rows.c \
 	src/core/log_conf.c \
 	src/core/mail.c \
+	src/core/pass.c \
+	src/core/pass_conf.c \
 	src/core/record_format.c \
 	src/core/record_text.c \
 	src/core/regex.c \
@@ -244,10 +251,12 @@ SRCS_UP = \
 	src/up/pool.c \
 	src/up/pool_conn.c \
 	src/up/pool_dial.c \
+	src/up/pool_tls.c \
 	src/up/probe.c \
 	src/up/probe_conf.c \
 	src/up/probe_regex.c \
 	src/up/probe_set.c \
+	src/up/probe_tls.c \
 	src/up/probe_ws.c \
 	src/up/probes.c \
 	src/up/queue.c \
@@ -259,6 +268,8 @@ SRCS_UP = \
 	src/up/round_robin.c \
 	src/up/row_text.c \
 	src/up/server.c \
+	src/up/server_tls.c \
+	src/up/server_tls_conf.c \
 	src/up/server_use.c \
 	src/up/slow_start.c \
 	src/up/state.c \

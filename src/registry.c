@@ -7,10 +7,12 @@
 #include "core/error.h"
 #include "core/handler.h"
 #include "core/health.h"
+#include "core/https.h"
 #include "core/lease.h"
 #include "core/mail.h"
 #include "core/listener.h"
 #include "core/log_conf.h"
+#include "core/pass.h"
 #include "core/regex.h"
 #include "core/rewrite.h"
 #include "core/route.h"
@@ -39,6 +41,7 @@ const struct conf_section *const conf_sections[] = {
 	&log_section,
 	&board_section,
 	&health_section,
+	&ssl_section,
 	&cert_section,
 	&tls_section,
 	&listener_section,
@@ -112,6 +115,8 @@ const struct route_cond *const route_conds[] = {
 const struct conf_group *const route_groups[] = {
 	&route_group,
 	&rewrite_group,
+	&https_route_group,
+	&pass_group,
 	&error_group,
 	&secure_route_group,
 	&cond_method_group,

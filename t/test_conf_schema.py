@@ -20,7 +20,14 @@ def word(key):
     return key.replace("*", MEMBER.get(key, "x"))
 
 
+# files that have to be there: those of [cert one]
+FILES = {"tls.ca": "one.crt", "tls.cert": "one.crt", "tls.key": "one.key",
+         "cert_file": "one.crt", "key_file": "one.key"}
+
+
 def example(row, tmp):
+    if row["key"] in FILES:
+        return f"{tmp}/{FILES[row['key']]}"
     if row["type"] == "path":
         return tmp
     if row["key"] == "fallback" and row["group"] == "fallback":
@@ -45,6 +52,7 @@ def routes():
     groups = {r["group"] for r in keys if r["handler"]}
     for own in (r for r in keys if r["handler"]):
         yield own, [r for r in keys if not r["handler"] and
+                    r["group"] != "pass" and
                     (r["group"] == own["group"] or
                      r["group"] not in groups)]
 
@@ -65,6 +73,9 @@ class Full:
                 self.section(type_, name, sect["keys"])
         for own, more in routes():
             self.section("route", f"by-{own['key']}", [own, *more])
+        # it says nothing of requests, which most other keys are about
+        self.section("route", "passed", [
+            row_of("route", key) for key in ("host", "tls", "target")])
         self.text = "\n".join(self.lines) + "\n"
 
     def certs(self, rows):

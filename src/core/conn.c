@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "base/must.h"
+#include "codec/raw/raw.h"
 #include "core/board.h"
 #include "core/greet.h"
 #include "core/listener_limit.h"
@@ -60,7 +61,7 @@ conn_on_idle(void *ctx, bool idle)
 static const struct server_codec *
 codec_of(const struct conn *c)
 {
-	return codecs[c->http].server;
+	return c->raw ? &raw_server : codecs[c->http].server;
 }
 
 /* What ended the connection as a whole; its requests count besides. */

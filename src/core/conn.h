@@ -28,6 +28,7 @@ struct conn {
 	bool			 greeting:1;	/* there is no codec yet */
 	bool			 sniffing:1;	/* nor now: see version.h */
 	bool			 taken:1;	/* so was the io, for good */
+	bool			 raw:1;		/* passed on, see pass.h */
 	uint8_t			 http;		/* its codec, of codecs[] */
 	uint64_t		 no;		/* number in this process */
 	struct listener_hold	 hold;		/* own */

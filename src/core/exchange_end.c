@@ -127,6 +127,10 @@ fill_access(struct exchange *x)
 		a->str[ACCESS_VERSION] = msg_version(m);
 		a->str[ACCESS_SCHEME] = exchange_scheme(x);
 	}
+	if (x->conn->raw) {
+		a->str[ACCESS_VERSION] = STR("");
+		a->str[ACCESS_SCHEME] = STR("tls");
+	}
 	fill_tls(x);
 	a->str[ACCESS_METHOD] = m->method;
 	a->str[ACCESS_HOST] = m->authority;

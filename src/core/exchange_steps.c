@@ -6,8 +6,10 @@
 #include "core/chain.h"
 #include "core/handler.h"
 #include "core/health.h"
+#include "core/https.h"
 #include "core/int.h"
 #include "core/listener.h"
+#include "core/pass.h"
 #include "core/rewrite.h"
 #include "core/route.h"
 #include "core/secure_identity.h"
@@ -120,6 +122,13 @@ take_health(struct exchange *x)
 }
 
 static void
+take_https(struct exchange *x)
+{
+	x->route = NULL;
+	x->handler = &handler_https;
+}
+
+static void
 take_route(struct exchange *x)
 {
 	x->handler = x->route->handler;
@@ -150,7 +159,9 @@ route_connect(struct exchange *x)
 	enum fail	why;
 	uint32_t	allow = 0;
 
-	if (x->serve->only == NULL)
+	if (x->conn->raw)
+		x->route = pass_route(x);
+	else if (x->serve->only == NULL)
 		x->route = route_match(x->gen->conf, x, &why, &allow);
 	if (x->route == NULL || !x->route->handler->tunnels) {
 		x->route = NULL;
@@ -166,6 +177,7 @@ static enum step_rc
 st_route(struct exchange *x)
 {
 	enum fail	why = FAIL_NO_ROUTE;
+	enum https_need	need;
 
 	if (x->req->meth == METHOD_TRACE)
 		return refuse_trace(x);
@@ -174,8 +186,13 @@ st_route(struct exchange *x)
 	x->handler = x->serve->only;
 	if (x->handler == NULL) {
 		x->route = route_match(x->gen->conf, x, &why, &x->allow);
+		need = https_look(x);
 		if (health_takes(x->gen->conf, x))
 			take_health(x);
+		else if (need == HTTPS_REFUSE)
+			return fail_with(x, FAIL_TLS_REQUIRED);
+		else if (need == HTTPS_REDIRECT)
+			take_https(x);
 		else if (x->route == NULL)
 			return fail_with(x, x->odd_slash ? FAIL_BAD_PATH :
 			    why);
@@ -282,6 +299,7 @@ st_head(struct exchange *x)
 		hdr_add_good(x->arena, &x->res->hdrs, HDR_X_REQUEST_ID,
 		    x->id);
 	}
+	https_mark(x);
 	if (x->error_page)
 		x->client->fail = x->fail;
 	x->acc.num[ACCESS_STATUS] = x->res->status;

@@ -258,6 +258,7 @@ set_tls(struct listener *l, const struct listener_conf *c)
 	}
 	if (p == NULL)
 		return other;
+	l->passes = c->passes;
 	t = conf_part(&c->obj, &tls_policy_group);
 	l->handshake_ms = t->handshake_ms;
 	l->max_handshakes = (uint64_t)t->max_handshakes;

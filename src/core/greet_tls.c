@@ -13,6 +13,7 @@
 #include "base/must.h"
 #include "core/board.h"
 #include "core/int.h"
+#include "core/pass.h"
 #include "core/version.h"
 
 #define ALERT_MAX	64
@@ -173,13 +174,30 @@ open_layer(struct greet *g, struct str bytes)
 }
 
 static void
+let_go(struct conn *c)
+{
+	greet_drop(c->greet);
+}
+
+/* True: it is passed on, or waits, or is gone; see pass.h. */
+static bool
+pass(struct greet *g)
+{
+	enum pass_rc	rc = pass_look(g->c, let_go);
+
+	if (rc == PASS_GONE)
+		greet_refuse(g, FAIL_NONE, "");
+	return rc != PASS_NOT;
+}
+
+static void
 look(struct greet *g)
 {
 	struct listener	*l = g->c->listener;
 	struct str	 bytes;
 	enum io_rc	 rc;
 
-	if (!io_can(&g->c->io, IO_R))
+	if (!io_can(&g->c->io, IO_R) || (l->passes && pass(g)))
 		return;
 	if (l->tls == NULL || !secure_enter(l->serve, l->max_handshakes,
 	    &g->wait)) {

@@ -54,6 +54,7 @@ struct listener_conf {
 	struct trust		 proxy_from;	/* n 0: from everybody */
 	int64_t			 on_change;	/* enum listener_change */
 	uint32_t		 http;		/* bits of codecs[]; 0: auto */
+	bool			 passes;	/* a route passes on */
 };
 extern const struct conf_section listener_section;
 
@@ -82,6 +83,7 @@ struct listener {
 	bool			 full:1;	/* max_conns are open */
 	bool			 proxy:1;	/* see greet.h */
 	bool			 cut:1;		/* on_change */
+	bool			 passes:1;	/* see pass.h */
 	struct trust		 proxy_from;	/* own, copied */
 	struct tls_policy	*tls;		/* own, counted; NULL: none */
 	uint64_t		 tls_sum;	/* of all its policies */

@@ -6,6 +6,7 @@
 #include "base/must.h"
 #include "base/vec.h"
 #include "conf/load.h"
+#include "core/https.h"
 #include "core/listener.h"
 #include "core/settings.h"
 #include "core/version.h"
@@ -149,8 +150,10 @@ find_word(struct conf_load *load, const struct conf_obj *obj, size_t n,
 	struct conf_words	w;
 
 	conf_words_init(&w, load, obj, "bind");
+	*at = conf_obj_span(obj);
 	do
-		must(conf_words_next(&w));
+		if (!conf_words_next(&w))	/* it was made: [ssl] */
+			return;
 	while (n-- > 0);
 	*at = conf_word_span(w.it, w.word);
 }
@@ -169,9 +172,8 @@ check_ports(struct conf_load *load, const struct listener_conf *l)
 	first = priv_first_port();
 	conf_words_init(&w, load, &l->obj, "bind");
 	for (size_t i = 0; i < l->nbind; i++) {
-		must(conf_words_next(&w));
 		port = sock_port(&l->bind[i]);
-		if (port == 0 || port >= first)
+		if (!conf_words_next(&w) || port == 0 || port >= first)
 			continue;
 		at = conf_word_span(w.it, w.word);
 		diag_at(conf_load_diags(load), DIAG_PRIVILEGE, &at, &l->obj,
@@ -407,7 +409,7 @@ static const struct conf_group group = {
 	"listener", rows, sizeof(struct listener_conf), link_listener
 };
 static const struct conf_group *const groups[] = {
-	&group, &tls_policy_group, &tls_terms_group, NULL
+	&group, &tls_policy_group, &tls_terms_group, &https_listener_group, NULL
 };
 
 const struct conf_section listener_section = {

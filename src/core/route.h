@@ -12,6 +12,7 @@
 #include "core/route_path.h"
 
 struct chain;
+struct https_route;
 
 /* a condition of one route, with what it asks for */
 struct route_check {
@@ -38,6 +39,7 @@ struct route {
 	const struct handler	*handler;	/* const */
 	const void		*part;		/* of conf: the handler's */
 	const struct chain	*chain;		/* of conf; NULL: no filters */
+	const struct https_route *https;	/* of conf; or NULL */
 	/* compiled by route_section.done */
 	uint32_t		 order;		/* in files */
 	uint32_t		 nconds;	/* for specificity */

@@ -12,6 +12,7 @@
 #include "core/cond.h"
 #include "core/handler.h"
 #include "core/listener.h"
+#include "core/pass.h"
 #include "core/rewrite.h"
 #include "core/route.h"
 #include "core/route_index.h"
@@ -397,11 +398,14 @@ finish(struct conf_load *load)
 		r = all.v[i]->part[0];
 		r->order = (uint32_t)i;
 		set_checks(a, r);
+		if (pass_is(r))
+			continue;
 		index_route(a, x, r);
 		w = conf_part(&r->obj, &rewrite_group);
 		for (size_t k = 0; k < w->nrule; k++)
 			route_index_regex(a, x, w->rules[k].from.text);
 	}
+	x->pass = pass_build(load, &all);
 	route_lint(load, x);
 	warn_unrouted(load, &all);
 	conf_set_data(load, &route_section, x);

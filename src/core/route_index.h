@@ -57,6 +57,8 @@ struct route_host {
 	struct route_set	*all;	/* of conf; the path is any */
 };
 
+struct pass_index;
+
 struct route_index {
 	struct route_map	 hosts;	/* name: struct route_host */
 	struct route_host	*any;	/* of conf; NULL: none */
@@ -64,6 +66,7 @@ struct route_index {
 	size_t			 nregex;
 	size_t			 cap;
 	bool			 first;	/* [sluice] match = first */
+	const struct pass_index	*pass;	/* of conf; NULL: none is passed on */
 };
 
 struct route_index *route_index_new(struct arena *);

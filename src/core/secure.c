@@ -37,6 +37,7 @@ struct secure {
 	struct vec		 next_pairs;	/* prepared */
 	struct tls_seeds	 seeds;		/* of tickets */
 	bool			 from_file;	/* they, not of the board */
+	struct tls_clients	 clients;	/* refs */
 	uint64_t		 under_way;
 	struct list		 waiting;	/* the longest one first */
 };
@@ -67,6 +68,7 @@ make(struct serve *s)
 	x->ask.choose = choose;
 	x->ask.ctx = x;
 	list_init(&x->waiting);
+	tls_clients_init(&x->clients);
 	*state = x;
 	return x;
 }
@@ -364,7 +366,13 @@ const struct serve_part secure_part = {
 struct tls_room *
 secure_room(struct serve *s)
 {
-	return find(s)->room;
+	return make(s)->room;
+}
+
+struct tls_clients *
+secure_clients(struct serve *s)
+{
+	return &make(s)->clients;
 }
 
 void

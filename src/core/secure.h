@@ -9,6 +9,7 @@
 
 #include "core/listener.h"
 #include "io/tls.h"
+#include "tls/client.h"
 #include "tls/policy.h"
 
 /* who waits for its turn to begin a handshake */
@@ -22,8 +23,10 @@ extern const struct serve_part secure_part;
 /* Do connections of this listener speak TLS?  Also of other processes. */
 bool secure_has(const struct listener_conf *);
 
-/* The room of the process; there is one once a listener has TLS. */
+/* The room of the process, made when it is needed first. */
 struct tls_room *secure_room(struct serve *);
+/* So are its clients: what its upstreams need for servers with TLS. */
+struct tls_clients *secure_clients(struct serve *);
 
 /*
  * Fills in whom a handshake asks now; again whenever it goes on, for what

@@ -344,9 +344,11 @@ static void
 on_closed(struct stream *s, enum fail why)
 {
 	struct proxy	*p = s->ctx;
+	const char	*alert;
 
 	must(p->magic == PROXY_MAGIC && p->s == s);
 	p->got = s->got > 0;
+	alert = p->got ? NULL : pool_alert(p->conn);
 	p->sent = s->sent > 0;
 	if (s->head != NULL && s->head->status >= 200)
 		p->x->received = s->head->status;
@@ -356,6 +358,10 @@ on_closed(struct stream *s, enum fail why)
 	pool_put(p->conn, s->keep && !p->stopped);
 	p->conn = NULL;
 	take_cause(p, s);
+	if (alert != NULL) {
+		p->what = alert;
+		p->why = FAIL_TLS_UPSTREAM_ALERT;
+	}
 	if (!p->res_end)
 		proxy_note(p, why != FAIL_NONE ? why :
 		    FAIL_RESET_BEFORE_HEAD);
@@ -519,6 +525,7 @@ make(struct exchange *x, const struct proxy_route *r)
 	p->buffering = (uint8_t)r->buffering;
 	p->wait.on = on_given;
 	p->wait.tried = &p->tried;
+	p->wait.raw = p->wait.single = x->conn->raw;
 	p->what = "";
 	timer_init(&p->quiet, on_quiet);
 	timer_init(&p->total, on_total);

@@ -122,6 +122,8 @@ link_proxy(struct conf_load *load, struct conf_obj *obj, void *part)
 	up->used = true;
 	r->up = up;
 	proxy_lint_loop(load, obj, up, it);
+	if (proxy_lint_pass(load, obj, up, it) == -1)
+		return -1;
 	merge_times(load, obj, r);
 	if (!conf_is_set(load, obj, "host_header"))
 		r->host = up->told.host;

@@ -7,7 +7,9 @@
 #include "handler/proxy_lint.h"
 
 #include "core/listener.h"
+#include "core/pass.h"
 #include "core/route.h"
+#include "up/server_tls.h"
 
 static bool
 is_loopback(const struct sock_addr *a)
@@ -80,4 +82,24 @@ proxy_lint_loop(struct conf_load *load, const struct conf_obj *obj,
 		    STR_FMT(obj->name));
 		return;
 	}
+}
+
+int
+proxy_lint_pass(struct conf_load *load, const struct conf_obj *obj,
+    const struct upstream_conf *up, const struct conf_item *because)
+{
+	const struct server_tls_conf	*t;
+	bool				 tls = false;
+
+	if (!pass_is(obj->part[0]))
+		return 0;
+	t = conf_part(&up->obj, &server_tls_group);
+	for (size_t i = 0; i < up->servers.n; i++)
+		tls |= t->on || up->servers.v[i].peer != NULL;
+	if (!tls)
+		return 0;
+	diag_at(conf_load_diags(load), DIAG_PASS, &because->vspan, obj,
+	    because->row->key, "what is passed on is TLS already: its "
+	    "servers stand without https:// and tls = on");
+	return -1;
 }

@@ -14,4 +14,8 @@
 void proxy_lint_loop(struct conf_load *, const struct conf_obj *route,
     const struct upstream_conf *, const struct conf_item *because);
 
+/* E0346 if the route passes connections on that would be wrapped again. */
+int proxy_lint_pass(struct conf_load *, const struct conf_obj *,
+    const struct upstream_conf *, const struct conf_item *because);
+
 #endif

@@ -13,7 +13,7 @@
 
 #define FIRST_CAP	24	/* a browser sends 10 to 20 fields */
 #define PER_LEN		7
-#define MAX_LEN		19
+#define MAX_LEN		25
 
 struct row {
 	struct str	name;
@@ -53,9 +53,10 @@ static const uint8_t by_len[MAX_LEN + 1][PER_LEN] = {
 	[17] = { HDR_IF_MODIFIED_SINCE, HDR_TRANSFER_ENCODING,
 	    HDR_X_FORWARDED_PROTO },
 	[18] = { HDR_PROXY_AUTHENTICATE, HDR_X_REQUEST_DEADLINE },
-	[19] = { HDR_IF_UNMODIFIED_SINCE, HDR_PROXY_AUTHORIZATION }
+	[19] = { HDR_IF_UNMODIFIED_SINCE, HDR_PROXY_AUTHORIZATION },
+	[25] = { HDR_STRICT_TRANSPORT_SECURITY }
 };
-_Static_assert(HDR_N == 53, "hdr.tbl and by_len must agree");
+_Static_assert(HDR_N == 54, "hdr.tbl and by_len must agree");
 
 /* Two to seven bytes, some of them twice. */
 static uint64_t

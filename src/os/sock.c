@@ -210,6 +210,15 @@ sock_text(struct text *t, const struct sock_addr *a)
 	}
 }
 
+void
+sock_set_port(struct sock_addr *a, unsigned port)
+{
+	if (a->u.sa.sa_family == AF_INET)
+		a->u.in4.sin_port = htons((uint16_t)port);
+	else if (a->u.sa.sa_family == AF_INET6)
+		a->u.in6.sin6_port = htons((uint16_t)port);
+}
+
 unsigned
 sock_port(const struct sock_addr *a)
 {

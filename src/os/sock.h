@@ -43,6 +43,8 @@ int sock_parse(struct str, int def_port, struct sock_addr *, struct err *);
 void sock_text(struct text *, const struct sock_addr *);
 /* 0 of a unix path. */
 unsigned sock_port(const struct sock_addr *);
+/* Not of a unix socket. */
+void sock_set_port(struct sock_addr *, unsigned);
 bool sock_eq(const struct sock_addr *, const struct sock_addr *);
 void sock_peer(struct sock_peer *, const struct sock_addr *);
 /* The way back; of a unix path nothing is there but the family. */

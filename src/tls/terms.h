@@ -12,7 +12,7 @@
 #include "conf/conf.h"
 #include "tls/ticket.h"
 
-enum tls_client { TLS_CLIENT_OFF, TLS_CLIENT_OPTIONAL, TLS_CLIENT_REQUIRED };
+enum tls_client_mode { TLS_CLIENT_OFF, TLS_CLIENT_OPTIONAL, TLS_CLIENT_REQUIRED };
 
 /* DER of several, of the generation */
 struct tls_ders {
@@ -27,7 +27,7 @@ struct tls_terms {
 	struct conf_list	 suites;
 	struct conf_list	 groups;
 	struct conf_list	 signatures;
-	int			 client;	/* enum tls_client */
+	int			 client;	/* enum tls_client_mode */
 	struct str		 ca_file;
 	struct str		 crl_file;
 	int64_t			 depth;

@@ -4,7 +4,7 @@
 #include "up/fail_count.h"
 
 const struct shm_region board_fail_counts = {
-	"fail_count", SHM_LIVE, 1, sizeof(struct board_fail_count), 16,
+	"fail_count", SHM_LIVE, 2, sizeof(struct board_fail_count), 16,
 	"failed attempts of upstreams, by row"
 };
 

@@ -12,6 +12,7 @@
 
 #include "base/must.h"
 #include "up/pool.h"
+#include "up/server_tls.h"
 
 #define LOOK_MS	1000	/* so long an idle worker keeps what has left */
 
@@ -30,6 +31,7 @@ members_add(struct upstream *up, uint32_t row, struct str text, bool srv)
 	m->tag = atomic_load(&m->row->tag);
 	m->version = 1;
 	m->host = STR("");
+	m->peer = NULL;
 	if (up->nname == 1) {
 		timer_init(&up->look, on_look);
 		ev_timer(up->serve->ev, &up->look, LOOK_MS);
@@ -110,6 +112,7 @@ static void
 set_name(struct server *s, const struct member_name *m)
 {
 	s->name = m->host.n > 0 ? m : NULL;
+	server_tls_set(s, m->peer);
 }
 
 struct server *

@@ -129,6 +129,7 @@ struct member_name {
 	uint64_t		 tag;		/* of the row's life */
 	uint64_t		 version;	/* last read; odd: none */
 	struct str		 host;		/* own; "": the address */
+	const struct tls_peer	*peer;		/* of the twin; NULL: plain */
 };
 
 /*

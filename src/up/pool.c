@@ -206,7 +206,7 @@ may_idle(const struct up_conn *c)
 
 	return !c->single && up->cur && !up->serve->draining &&
 	    !c->server->left && may_stay(c) && !is_over_limit(c->server) &&
-	    h1_client.room(c->codec) > 0;
+	    c->how->room(c->codec) > 0;
 }
 
 static void
@@ -265,7 +265,7 @@ pool_cancel(struct pool_wait *w)
 struct stream *
 pool_stream(struct up_conn *c, struct arena *arena)
 {
-	struct stream	*s = h1_client.request(c->codec, arena);
+	struct stream	*s = c->how->request(c->codec, arena);
 
 	s->reused = c->uses++ > 0;
 	c->stream = s;
@@ -275,7 +275,7 @@ pool_stream(struct up_conn *c, struct arena *arena)
 struct io *
 pool_take(struct up_conn *c, struct chunk *rest)
 {
-	return h1_client.take(c->codec, rest);
+	return c->how->take(c->codec, rest);
 }
 
 void
@@ -318,7 +318,7 @@ pool_move_idle(struct server *from, struct server *to)
 	struct upstream	*old;
 	uint64_t	 until;
 
-	while (to != NULL && from->nidle > 0) {
+	while (to != NULL && from->nidle > 0 && server_tls_same(from, to)) {
 		c = container_of(from->idle.prev, struct up_conn, node);
 		old = c->upstream;
 		pool_conn_leave(c);
@@ -330,6 +330,7 @@ pool_move_idle(struct server *from, struct server *to)
 		c->server = server_ref(to);
 		c->upstream = to->upstream;
 		c->upstream->uses++;
+		pool_tls_move(c, to);
 		/* by the keys of now, which may be tighter */
 		until = idle_until(c);
 		c->until_ms = until < c->until_ms ? until : c->until_ms;

@@ -17,6 +17,7 @@ struct pool_wait {
 	void		(*on)(struct pool_wait *, struct up_conn *, enum fail);
 	bool		 careful;	/* the request cannot be sent twice */
 	bool		 single;	/* fresh, and nobody else's ever */
+	bool		 raw;		/* for bytes, not for HTTP; single */
 	struct str	 first;		/* bytes that go ahead on it, or "" */
 	const struct tried *tried;	/* ref: not dialled besides; or NULL */
 	/* of the pool */
@@ -39,7 +40,7 @@ struct pool_wait {
 	 */
 	struct server	*lost;		/* ref: failed besides, or NULL */
 	enum fail	 lost_why;
-	const char	*what;		/* "connect" or "socket": what failed */
+	const char	*what;		/* "connect" and others: what failed */
 	int		 error;		/* its errno, or 0 */
 	uint64_t	 dial_ns;	/* time it took */
 	bool		 reused:1;
@@ -74,6 +75,11 @@ struct stream *pool_stream(struct up_conn *, struct arena *);
  * as the codec's take(); the connection stays given, and counted.
  */
 struct io *pool_take(struct up_conn *, struct chunk *rest);
+/*
+ * The alert by which the server ended a connection instead of its first
+ * answer: it refuses who we are; NULL: there was none.
+ */
+const char *pool_alert(const struct up_conn *);
 /* Ends a connection that was given now; its stream is told. */
 void pool_close(struct up_conn *);
 /*

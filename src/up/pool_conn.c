@@ -108,7 +108,7 @@ void
 pool_conn_close(struct up_conn *c)
 {
 	if (!c->gone)
-		h1_client.close(c->codec, FAIL_NONE);
+		c->how->close(c->codec, FAIL_NONE);
 }
 
 static void
@@ -165,6 +165,7 @@ pool_conn_new(struct server *s, uint32_t lease)
 	c->upstream = s->upstream;
 	c->upstream->uses++;
 	c->lease = lease;
+	c->how = &h1_client;
 	set_env(&c->env, s->upstream->serve);
 	c->born_ms = birth(s);
 	s->nopen++;

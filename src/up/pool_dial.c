@@ -90,22 +90,39 @@ write_first(struct up_conn *c, struct str s)
 	    n == s.n);
 }
 
-/* Connected: the codec takes over. */
-static void
-begin_codec(struct up_conn *c)
+void
+pool_dial_fail(struct up_conn *c, const char *what, int error, enum fail why)
 {
 	struct pool_wait	*w = c->wait;
 
-	if (!write_first(c, w->first)) {
-		w->conn = NULL;
-		pool_dial_drop(c);
-		pool_dial_refuse(w, "write", c->io.error, FAIL_DIAL_ERROR);
-		return;
-	}
+	w->conn = NULL;
+	pool_dial_drop(c);
+	pool_dial_refuse(w, what, error, why);
+}
+
+/* Connected: what goes ahead, then TLS or the codec. */
+static void
+begin_conn(struct up_conn *c)
+{
+	if (!write_first(c, c->wait->first))
+		pool_dial_fail(c, "write", c->io.error, FAIL_DIAL_ERROR);
+	else if (c->server->peer != NULL)
+		pool_tls_shake(c);
+	else
+		pool_dial_begin(c);
+}
+
+void
+pool_dial_begin(struct up_conn *c)
+{
+	struct pool_wait	*w = c->wait;
+
 	c->single = w->single || w->first.n > 0;
 	w->dial_ns = ev_clock_ns() - w->begun_ns;
 	stat_add(STAT_UP_CONNS_TOTAL, 1);
-	c->codec = h1_client.open(&c->io, &c->env, c);
+	if (w->raw)
+		c->how = &raw_client;
+	c->codec = c->how->open(&c->io, &c->env, c);
 	pool_dial_answer(w, FAIL_NONE);
 }
 
@@ -145,30 +162,28 @@ static void
 on_dialled(struct io *io, unsigned what)
 {
 	struct up_conn		*c = container_of(io, struct up_conn, io);
-	struct pool_wait	*w = c->wait;
-	int			 error;
+	int		 error;
 
 	if ((what & (IO_W | IO_GONE)) == 0)
 		return;
 	error = io_dialled(io);
 	if (error == 0) {
 		win_race(c);
-		begin_codec(c);
+		begin_conn(c);
 		return;
 	}
-	if (leave_race(c, error))
-		return;
-	w->conn = NULL;
-	pool_dial_drop(c);
-	pool_dial_refuse(w, "connect", error, dial_fail(error));
+	if (!leave_race(c, error))
+		pool_dial_fail(c, "connect", error, dial_fail(error));
 }
 
 static void
 on_deadline(struct timer *t)
 {
 	struct pool_wait	*w;
+	bool			 shakes;
 
 	w = container_of(t, struct pool_wait, deadline);
+	shakes = w->conn != NULL && tls_ssl(&w->conn->io) != NULL;
 	if (w->second != NULL) {
 		w->lost = w->second->server;
 		w->lost_why = FAIL_DIAL_TIMEOUT;
@@ -177,7 +192,8 @@ on_deadline(struct timer *t)
 	if (w->conn != NULL)
 		pool_dial_drop(w->conn);
 	w->conn = w->second = NULL;
-	pool_dial_refuse(w, "connect", ETIMEDOUT, FAIL_DIAL_TIMEOUT);
+	pool_dial_refuse(w, shakes ? "handshake" : "connect", ETIMEDOUT,
+	    shakes ? FAIL_TLS_UPSTREAM_TIMEOUT : FAIL_DIAL_TIMEOUT);
 }
 
 /* The system does not even begin. */
@@ -263,8 +279,8 @@ pool_dial_start(struct pool_wait *w)
 	if (!done && s->name != NULL)
 		ev_timer(serve->ev, &w->race, RACE_MS);
 	/* with a preface only when the loop says that it may write */
-	if (done && w->first.n == 0)
-		begin_codec(c);
+	if (done && w->first.n == 0 && s->peer == NULL)
+		pool_dial_begin(c);
 }
 
 void

@@ -4,13 +4,17 @@
 #ifndef SL_UP_POOL_INT_H
 #define SL_UP_POOL_INT_H
 
+#include "codec/raw/raw.h"
+#include "tls/client.h"
 #include "up/pool.h"
+#include "up/server_tls.h"
 
 struct up_conn {
 	struct io		 io;
 	struct list		 node;		/* of server.idle */
 	struct upstream		*upstream;	/* ref, counted */
 	struct server		*server;	/* ref, counted; of upstream */
+	const struct client_codec *how;		/* const: that of codec */
 	struct codec_conn	*codec;		/* NULL: still dialling */
 	struct pool_wait	*wait;		/* ref: who is to get it */
 	struct codec_env	 env;		/* of codec */
@@ -27,6 +31,7 @@ struct up_conn {
 	bool			 late:1;	/* in the second batch */
 	struct ev_task		 close;
 	struct ev_task		 free;
+	struct tls_out		 out;		/* if its server has TLS */
 };
 
 /* The loop of its worker. */
@@ -54,6 +59,11 @@ void pool_dial_answer(struct pool_wait *, enum fail);
 /* The same, with what failed and its errno. */
 void pool_dial_refuse(struct pool_wait *, const char *what, int error,
     enum fail);
+/* Connected, and the handshake is through if there is one. */
+void pool_dial_begin(struct up_conn *);
+/* A dial that failed beyond its connect; its wait is told. */
+void pool_dial_fail(struct up_conn *, const char *what, int error,
+    enum fail);
 /* A dial that comes to nothing; its wait is not told. */
 void pool_dial_drop(struct up_conn *);
 /*
@@ -63,5 +73,12 @@ void pool_dial_drop(struct up_conn *);
 struct server *pool_dial_cancel(struct pool_wait *);
 /* Nobody asks any more for that server; NULL is allowed. */
 void pool_dial_end_raced(struct server *);
+
+/* --- pool_tls.c --- */
+
+/* The handshake of a connection that was just made. */
+void pool_tls_shake(struct up_conn *);
+/* Its sessions are for another twin's server from now on. */
+void pool_tls_move(struct up_conn *, struct server *to);
 
 #endif

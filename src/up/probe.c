@@ -61,6 +61,7 @@ on_free(struct ev_task *t)
 		ev_post(p->env->ev, EV_FREE, t);
 		return;
 	}
+	probe_tls_fini(p);
 	arena_fini(&p->arena);
 	free(p->body);
 	free(p);
@@ -94,6 +95,7 @@ on_deadline(struct timer *t)
 {
 	static const enum fail	why[] = {
 		[PHASE_DIAL] = FAIL_DIAL_TIMEOUT,
+		[PHASE_SHAKE] = FAIL_TLS_UPSTREAM_TIMEOUT,
 		[PHASE_HEAD] = FAIL_FIRST_BYTE_TIMEOUT,
 		[PHASE_BODY] = FAIL_BETWEEN_TIMEOUT,
 		[PHASE_PONG] = FAIL_PROBE_WEBSOCKET
@@ -191,7 +193,7 @@ on_body_end(struct sink *k)
 static void
 on_abort(struct sink *k, enum fail why)
 {
-	probe_over(of_sink(k), why);
+	probe_over(of_sink(k), probe_tls_blame(of_sink(k), why));
 }
 
 static const struct sink_ops sink_ops = {
@@ -229,7 +231,8 @@ on_gone(void *ctx, enum fail why)
 	struct probe	*p = ctx;
 
 	p->codec = NULL;
-	probe_over(p, why == FAIL_NONE ? FAIL_RESET_BEFORE_HEAD : why);
+	probe_over(p, probe_tls_blame(p, why == FAIL_NONE ?
+	    FAIL_RESET_BEFORE_HEAD : why));
 }
 
 static void
@@ -255,7 +258,7 @@ make_request(struct probe *p, struct msg *m)
 
 	m->meth = (uint8_t)(ws ? METHOD_GET : c->meth);
 	m->method = msg_method_text(m->meth);
-	m->scheme = STR("http");
+	m->scheme = p->client != NULL ? STR("https") : STR("http");
 	m->authority = c->host.n > 0 ? c->host : p->host;
 	m->host = m->authority;
 	m->target = c->target;
@@ -268,12 +271,17 @@ make_request(struct probe *p, struct msg *m)
 		probe_ws_ask(p, m);
 }
 
-static void
-ask(struct probe *p)
+void
+probe_ask(struct probe *p)
 {
 	struct stream	*st;
 	struct msg	 m = { .body = BODY_NONE };
 
+	if (p->set->conf->type == PROBE_TCP ||
+	    p->set->conf->type == PROBE_TLS) {
+		probe_over(p, FAIL_NONE);
+		return;
+	}
 	p->phase = PHASE_HEAD;
 	set_env(p);
 	p->codec = h1_client.open(&p->io, &p->cenv, p);
@@ -321,10 +329,10 @@ on_dialled(struct io *io, unsigned what)
 		probe_over(p, dial_fail(error));
 	} else if (!write_preface(p))
 		probe_over(p, FAIL_SEND_ERROR);
-	else if (p->set->conf->type == PROBE_TCP)
-		probe_over(p, FAIL_NONE);
+	else if (p->client != NULL && p->set->conf->type != PROBE_TCP)
+		probe_tls_begin(p);
 	else
-		ask(p);
+		probe_ask(p);
 }
 
 static void
@@ -350,7 +358,7 @@ dial(struct probe *p, const struct sock_addr *a)
 
 struct probe *
 probe_start(struct probe_env *env, const struct probe_set *set,
-    const struct sock_addr *a, struct str host, probe_fn on, void *ctx)
+    const struct probe_of *of, probe_fn on, void *ctx)
 {
 	struct probe	*p = must_calloc(1, sizeof(*p));
 
@@ -360,12 +368,13 @@ probe_start(struct probe_env *env, const struct probe_set *set,
 	p->ctx = ctx;
 	p->begun_ns = ev_clock_ns();
 	arena_init(&p->arena, &env->arenas);
-	p->host = arena_dup(&p->arena, host);
+	p->host = arena_dup(&p->arena, of->host);
+	probe_tls_init(p, of->peer);
 	timer_init(&p->deadline, on_deadline);
 	ev_task_init(&p->end, on_end);
 	ev_task_init(&p->free, on_free);
 	ev_timer(env->ev, &p->deadline, set->conf->timeout);
-	dial(p, a);
+	dial(p, &of->addr);
 	return p;
 }
 
@@ -395,6 +404,8 @@ probe_env_init(struct probe_env *env, struct ev *ev, struct rand *r)
 	page_pool_init(&env->pages, KEEP);
 	slab_init(&env->arenas, ARENA_CHUNK, KEEP);
 	slab_init(&env->conns, CODEC_CONN_MAX, KEEP);
+	tls_clients_init(&env->clients);
+	env->room = NULL;
 }
 
 void
@@ -412,4 +423,5 @@ probe_env_fini(struct probe_env *env)
 	page_pool_fini(&env->pages);
 	slab_fini(&env->arenas);
 	slab_fini(&env->conns);
+	tls_room_free(&env->room);
 }

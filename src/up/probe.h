@@ -8,6 +8,7 @@
 
 #include "base/page.h"
 #include "codec/codec.h"
+#include "tls/client.h"
 #include "up/probe_conf.h"
 #include "up/probe_regex.h"
 
@@ -25,6 +26,9 @@ struct probe_env {
 	struct page_pool	 pages;
 	struct slab		 arenas;
 	struct slab		 conns;
+	struct tls_clients	 clients;
+	struct tls_room		*room;		/* own; or NULL */
+	bool			 keys;		/* ours are mapped */
 };
 
 /* what the probes of an upstream share */
@@ -32,10 +36,12 @@ struct probe_set {
 	const struct probe_conf	*conf;		/* of the generation */
 	int			 send_proxy;	/* version, or 0 */
 	struct probe_regex	*regex;		/* own: of its body; NULL */
+	struct tls_client	*client;	/* counted; or NULL */
 };
 
 /* Ready for probes as the upstream wants them; conf must last. */
-void probe_set_open(struct probe_set *, const struct upstream_conf *);
+void probe_set_open(struct probe_set *, struct probe_env *,
+    const struct upstream_conf *);
 void probe_set_close(struct probe_set *);
 /* Whether a body is as it should be. */
 bool probe_set_likes(const struct probe_set *, struct str body);
@@ -52,9 +58,16 @@ void probe_env_trim(struct probe_env *);
 typedef void (*probe_fn)(void *ctx, enum fail why, const char *detail,
     uint64_t us);
 
-/* host: of the server, if the configuration has none. */
+/* whom a probe is for; nothing of it has to last */
+struct probe_of {
+	struct sock_addr	 addr;
+	struct str		 host;		/* if the keys have none */
+	const struct tls_peer	*peer;		/* NULL: no TLS */
+};
+
+/* Begins one; on is called when it has ended. */
 struct probe *probe_start(struct probe_env *, const struct probe_set *,
-    const struct sock_addr *, struct str host, probe_fn, void *ctx);
+    const struct probe_of *, probe_fn, void *ctx);
 /* A new generation has the same wishes elsewhere. */
 void probe_bind(struct probe *, const struct probe_set *);
 /* Ends it untold and nulls the pointer; *NULL is allowed. */

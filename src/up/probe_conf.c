@@ -6,12 +6,14 @@
 #include "base/vec.h"
 #include "http/msg.h"
 #include "up/probe_regex.h"
+#include "up/server_tls.h"
 #include "up/upstream.h"
 
 #define HOUR_MS		(60 * 60 * 1000)
 #define AT(member)	offsetof(struct probe_conf, member)
 
-const char *const probe_types[] = { "off", "tcp", "http", "websocket" };
+const char *const probe_types[] = { "off", "tcp", "http", "websocket",
+	"tls" };
 
 static const struct probe_conf none;
 
@@ -49,16 +51,16 @@ parse_type(struct conf_load *load, const struct conf_row *row, void *dst,
 	const struct conf_item	*it = &items[n - 1];
 	int			*type = dst;
 
-	for (int i = PROBE_OFF; i <= PROBE_WEBSOCKET; i++)
+	for (int i = PROBE_OFF; i <= PROBE_TLS; i++)
 		if (str_eq(it->val, str_from(probe_types[i]))) {
 			*type = i;
 			return 0;
 		}
-	if (str_eq(it->val, STR("tls")) || str_eq(it->val, STR("grpc")))
+	if (str_eq(it->val, STR("grpc")))
 		return refuse(load, row, it, DIAG_KEY_LATER, it->val,
 		    "probes of this type are not there yet");
 	return refuse(load, row, it, DIAG_VALUE_CHOICE, it->val,
-	    "a probe is off, tcp, http or websocket");
+	    "a probe is off, tcp, tls, http or websocket");
 }
 
 /* --- health.expect --- */
@@ -189,6 +191,10 @@ link_probe(struct conf_load *load, struct conf_obj *obj, void *part)
 		p->type = PROBE_HTTP;
 	if (check_path(load, obj, p) == -1)
 		return -1;
+	if (p->type == PROBE_TLS && server_tls_of(c) == NULL)
+		diag_at(conf_load_diags(load), DIAG_TLS_UNUSED,
+		    &conf_item(load, obj, "health.type")->vspan, obj,
+		    "health.type", "no server of this upstream speaks TLS");
 	p->target = p->path.n == 0 ? STR("/") : p->path;
 	p->meth = (int)methods[p->method];
 	p->is_regex = str_starts(p->body, STR("~"));
@@ -208,10 +214,12 @@ static const struct conf_alias health_interval[] = {
 static const struct conf_row rows[] = {
 	{
 		.key = "health.type", .type = CONF_CUSTOM, .off = AT(type),
-		.def = "off", .choices = "off|tcp|http|websocket",
+		.def = "off", .choices = "off|tcp|tls|http|websocket",
 		.parse = parse_type, .example = "tcp",
 		.text = "How each server is probed, all the time: tcp "
-		    "(whether it accepts connections), http (whether it "
+		    "(whether it accepts connections), tls (a handshake, of a "
+		    "server that has it; but for tcp all others make one, "
+		    "too), http (whether it "
 		    "answers a request well) or websocket (a handshake, a "
 		    "ping and its pong).  With health.path alone it is "
 		    "http.  A server that fails gets no requests until it "

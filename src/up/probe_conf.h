@@ -9,7 +9,8 @@
 
 struct upstream_conf;
 
-enum probe_type { PROBE_OFF, PROBE_TCP, PROBE_HTTP, PROBE_WEBSOCKET };
+enum probe_type { PROBE_OFF, PROBE_TCP, PROBE_HTTP, PROBE_WEBSOCKET,
+    PROBE_TLS };
 extern const char *const probe_types[];	/* their words */
 
 /* statuses that are well */

@@ -7,7 +7,8 @@
 #include "codec/ws/ws.h"
 #include "up/probe.h"
 
-enum probe_phase { PHASE_DIAL, PHASE_HEAD, PHASE_BODY, PHASE_PONG };
+enum probe_phase { PHASE_DIAL, PHASE_SHAKE, PHASE_HEAD, PHASE_BODY,
+    PHASE_PONG };
 
 #define PING_BYTES	8
 
@@ -38,6 +39,9 @@ struct probe {
 	uint64_t		 begun_ns;
 	uint64_t		 us;
 	struct str		 host;		/* own, of arena */
+	struct tls_client	*client;	/* counted; NULL: no TLS */
+	struct tls_peer		 peer;		/* its name is of arena */
+	struct tls_out		 out;
 	char			*body;		/* own; NULL: not wanted */
 	size_t			 nbody;		/* bytes that came */
 	enum fail		 why;
@@ -52,6 +56,19 @@ struct probe {
 void probe_over(struct probe *, enum fail why);
 void probe_detail(struct probe *, const char *fmt, ...)
     __attribute__((format(printf, 2, 3)));
+
+/* Connected, and the handshake is through if there is one. */
+void probe_ask(struct probe *);
+
+/* --- probe_tls.c --- */
+
+/* Whom the server is to be; NULL: it has no TLS. */
+void probe_tls_init(struct probe *, const struct tls_peer *);
+/* The handshake; then probe_ask. */
+void probe_tls_begin(struct probe *);
+/* What became of a connection that ended without an answer. */
+enum fail probe_tls_blame(struct probe *, enum fail);
+void probe_tls_fini(struct probe *);
 
 /* --- probe_ws.c --- */
 

@@ -2,11 +2,14 @@
  * What the probes of an upstream have in common.  Health process.
  */
 #include "up/probe.h"
+#include "up/server_tls.h"
 #include "up/upstream.h"
 
 void
-probe_set_open(struct probe_set *s, const struct upstream_conf *c)
+probe_set_open(struct probe_set *s, struct probe_env *env,
+    const struct upstream_conf *c)
 {
+	const struct server_tls_conf	*t = server_tls_of(c);
 	const struct probe_conf	*p = probe_conf_of(c);
 	size_t			 off;
 	struct err		 e;
@@ -16,12 +19,18 @@ probe_set_open(struct probe_set *s, const struct upstream_conf *c)
 	/* the builder has seen that it is one */
 	if (p->type != PROBE_OFF && p->is_regex)
 		s->regex = probe_regex_new(p->text, &off, &e);
+	if (p->type == PROBE_OFF || t == NULL)
+		return;
+	if (env->room == NULL)
+		env->room = tls_room_new();
+	s->client = tls_client_get(&env->clients, &t->client, env->keys, &e);
 }
 
 void
 probe_set_close(struct probe_set *s)
 {
 	probe_regex_free(&s->regex);
+	tls_client_unref(&s->client);
 }
 
 bool

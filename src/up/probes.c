@@ -240,11 +240,10 @@ begin(struct watched *s)
 	struct prober		*b = &s->prober;
 	struct probes		*p = b->all;
 	char			 buf[NAMES_ADDR];
-	struct sock_addr	 a;
-	struct str		 host;
+	struct probe_of		 of = { .peer = s->conf->peer };
 
 	b->begun_ms = ev_ms(p->env.ev);
-	if (!find_addr(s, &a, &host, buf)) {
+	if (!find_addr(s, &of.addr, &of.host, buf)) {
 		arm_next(s);
 		return;
 	}
@@ -257,8 +256,7 @@ begin(struct watched *s)
 	p->running++;
 	if (p->running > p->high)
 		p->high = p->running;
-	b->run = probe_start(&p->env, &s->up->probes, &a, host, on_result,
-	    s);
+	b->run = probe_start(&p->env, &s->up->probes, &of, on_result, s);
 }
 
 /* --- who is probed --- */

@@ -8,6 +8,7 @@
 
 #include "base/must.h"
 #include "up/names.h"
+#include "up/server_tls.h"
 
 struct server *
 server_ref(struct server *s)
@@ -29,6 +30,7 @@ server_unref(struct server **p)
 		return;
 	must(s->nopen == 0);
 	ev_timer_off(s->upstream->serve->ev, &s->idle_end);
+	server_tls_forget(s);
 	free(s);
 }
 

@@ -17,6 +17,7 @@
 #include "up/names.h"
 #include "up/pool.h"
 #include "up/retry.h"
+#include "up/server_tls.h"
 #include "up/server_use.h"
 #include "up/sticky.h"
 
@@ -79,6 +80,7 @@ free_twin(struct upstream *up)
 		server_unref(&up->servers[i]);
 	free(up->servers);
 	members_free(up);
+	server_tls_fini(up);
 	view_fini(&up->view);
 	sticky_free(&up->sticky);
 	free((void *)(uintptr_t)up->name.p);
@@ -114,22 +116,25 @@ missing(const struct upstream *up, const struct server_conf *c,
 }
 
 static int
-add_server(struct upstream *up, const struct server_conf *c,
+add_server(struct upstream *up, const struct upstream_conf *uc, size_t i,
     const struct upstream_rows *rows, struct err *e)
 {
-	struct server	*s = NULL;
-	int64_t		 at;
+	const struct server_conf	*c = &uc->servers.v[i];
+	struct server			*s = NULL;
+	int64_t				 at;
 
 	at = c->name.n > 0 ? upstream_rows_name(rows, up->name, c->text) :
 	    upstream_rows_server(rows, up->name, c->text);
 	if (at >= 0 && c->name.n > 0) {
 		members_add(up, (uint32_t)at, c->text, c->srv);
+		up->names[up->nname - 1].peer = server_tls_peer(up, i);
 		return 0;
 	}
 	if (at >= 0)
 		s = server_new(up, (uint32_t)at, c->text);
 	if (s == NULL)
 		return missing(up, c, e);
+	s->peer = server_tls_peer(up, i);
 	up->servers[up->nserver++] = s;
 	up->nfixed++;
 	return 0;
@@ -161,8 +166,10 @@ make_twin(struct serve *serve, const struct upstream_conf *c,
 	else
 		up->live = shm_row(serve->shm, &board_upstreams,
 		    up->row = (uint32_t)at);
+	if (rc == 0)
+		rc = server_tls_init(up, c, e);
 	for (size_t i = 0; rc == 0 && i < c->servers.n; i++)
-		rc = add_server(up, &c->servers.v[i], rows, e);
+		rc = add_server(up, c, i, rows, e);
 	if (rc == 0) {
 		retry_bind(up);
 		members_refresh(up);
@@ -215,6 +222,7 @@ rebind(struct upstream *up, const struct upstream_conf *c,
 		if (atomic_load(&old->board->tag) != old->tag) {
 			v[fixed] = server_new(up, (uint32_t)at, sc->text);
 			must(v[fixed] != NULL);
+			v[fixed]->peer = old->peer;
 			old->left = true;
 			server_unref(&old);
 		}

@@ -23,6 +23,8 @@ struct queue;
 struct retry_use;
 struct server_use;
 struct sticky;
+struct tls_peer;
+struct up_tls;
 struct upstream_conf;
 
 /* one server of a server = line; of conf */
@@ -30,12 +32,14 @@ struct server_conf {
 	struct str		 text;		/* "10.0.0.5:8080": sock_parse
 						 * reads it, without a name */
 	struct str		 name;		/* asked for; "": an address */
+	struct tls_peer		*peer;		/* of conf; NULL: no TLS */
 	uint32_t		 max_conns;	/* 0: no limit */
 	uint32_t		 weight;
 	uint16_t		 port;		/* of all addresses of name */
 	bool			 srv;		/* no port: SRV says them */
 	bool			 backup;
 	bool			 own_max;	/* said in its line */
+	bool			 local;		/* written as localhost */
 };
 
 struct server_list {
@@ -97,6 +101,9 @@ struct server {
 	uint64_t		 tag;		/* of the row's life */
 	const struct member_name *name;		/* of upstream; NULL: none */
 	uint64_t		 number;	/* see up/sticky.h; or 0 */
+	/* see up/server_tls.h */
+	const struct tls_peer	*peer;		/* of upstream; NULL: plain */
+	struct ssl_session_st	*session;	/* own: to be resumed */
 	struct list		 attempts;	/* under way here */
 	unsigned		 uses;
 	bool			 left:1;	/* no member any more */
@@ -121,6 +128,7 @@ struct upstream {
 	unsigned		 panic;		/* percent */
 	unsigned		 hash_load;	/* percent; 0: no bound */
 	struct sticky		*sticky;	/* own; NULL: no cookie */
+	struct up_tls		*tls;		/* own; NULL: no server */
 	struct watch_conf	 watch;
 	struct view		 view;
 	struct pool_limits	 pool;

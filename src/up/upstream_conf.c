@@ -15,12 +15,14 @@
 #include "up/fallback.h"
 #include "up/names.h"
 #include "up/retry.h"
+#include "up/server_tls.h"
 #include "up/sticky.h"
 #include "up/probe_conf.h"
 #include "up/watch_conf.h"
 
 #define SEPS		" \t,"
 #define PORT_HTTP	80
+#define PORT_HTTPS	443
 #define MAX_CONNS	1000000
 
 /* a server line being read */
@@ -80,29 +82,38 @@ check_addr(const struct sock_addr *a)
 	}
 }
 
-/* "http://" is taken off; other schemes are refused. */
-static int
-cut_scheme(const struct line *l, struct str word, struct str *addr, int *port)
-{
-	struct str	http = STR("http://");
-	ptrdiff_t	at;
+/* a word that names a server, without its scheme */
+struct place {
+	struct str	addr;
+	int		port;		/* if it names none; -1: it must */
+	bool		tls;
+};
 
-	*addr = word;
-	*port = -1;
+/* "http://" and "https://" are taken off; other schemes are refused. */
+static int
+cut_scheme(const struct line *l, struct str word, struct place *p)
+{
+	ptrdiff_t	at;
+	struct str	scheme;
+
+	*p = (struct place){ .addr = word, .port = -1 };
 	for (at = 0; (at = str_find(word, ':', (size_t)at)) >= 0; at++)
 		if (str_starts(str_sub(word, (size_t)at, word.n),
 		    STR("://")))
 			break;
 	if (at < 0)
 		return 0;
-	if (!str_eq_fold(str_sub(word, 0, http.n), http))
+	scheme = str_sub(word, 0, (size_t)at);
+	p->tls = str_eq_fold(scheme, STR("https"));
+	if (!p->tls && !str_eq_fold(scheme, STR("http")))
 		return fail_word(l, DIAG_SERVER_SCHEME, word,
 		    "servers of this scheme cannot be asked");
-	*addr = str_sub(word, http.n, word.n);
-	*port = PORT_HTTP;
-	if (str_ends(*addr, STR("/")))
-		*addr = str_sub(*addr, 0, addr->n - 1);
-	if (str_find(*addr, '/', 0) >= 0)
+	p->addr = str_sub(word, scheme.n + 3, word.n);
+	p->port = p->tls ? PORT_HTTPS : PORT_HTTP;
+	if (str_ends(p->addr, STR("/")))
+		p->addr = str_sub(p->addr, 0, p->addr.n - 1);
+	if (str_find(p->addr, '/', 0) >= 0 &&
+	    !str_starts(p->addr, STR("unix:")))
 		return fail_word(l, DIAG_VALUE_ADDR, word,
 		    "a server has no path; see add_prefix of a route");
 	return 0;
@@ -138,25 +149,27 @@ static int
 read_addr(const struct line *l, struct str word)
 {
 	struct server_conf	 c = { .text = STR_NONE, .weight = 1 };
-	struct str		 addr;
+	struct place		 at;
 	struct sock_addr	 a;
 	struct text		 t;
 	struct err		 e;
 	const char		*why;
-	int			 port;
 
 	if (str_starts(word, STR(NAME_SRV_SCHEME)))
 		return add_name(l, word, name_parse_srv(
 		    conf_load_arena(l->load), str_sub(word,
 		    sizeof(NAME_SRV_SCHEME) - 1, word.n), &c), &c);
-	if (cut_scheme(l, word, &addr, &port) == -1)
+	if (cut_scheme(l, word, &at) == -1)
 		return -1;
-	if (sock_parse(addr, port, &a, &e) == -1) {
-		if (!name_is_like(addr))
+	if (at.tls)
+		server_tls_make_peer(l->load, &c);
+	if (sock_parse(at.addr, at.port, &a, &e) == -1) {
+		if (!name_is_like(at.addr))
 			return fail_addr(l, word, &e);
 		return add_name(l, word, name_parse(conf_load_arena(l->load),
-		    addr, port, &c), &c);
+		    at.addr, at.port, &c), &c);
 	}
+	c.local = str_starts(at.addr, STR("localhost"));
 	why = check_addr(&a);
 	if (why != NULL)
 		return fail_word(l, DIAG_VALUE_ADDR, word, why);
@@ -227,6 +240,16 @@ set_backup(const struct line *l)
 }
 
 static int
+read_pin(const struct line *l, struct str word, struct str val)
+{
+	const char	*why = NULL;
+
+	for (size_t i = l->first; i < l->v->n && why == NULL; i++)
+		why = server_tls_add_pin(l->load, vec_at(l->v, i), val);
+	return why == NULL ? 0 : fail_word(l, DIAG_VALUE_CHOICE, word, why);
+}
+
+static int
 read_option(const struct line *l, struct str word)
 {
 	struct str	val;
@@ -238,10 +261,9 @@ read_option(const struct line *l, struct str word)
 	if (str_eq(word, STR("backup")))
 		return set_backup(l);
 	if (is_named(word, "pin", &val))
-		return fail_word(l, DIAG_KEY_LATER, word,
-		    "this version does not obey the option yet");
+		return read_pin(l, word, val);
 	return fail_word(l, DIAG_VALUE_CHOICE, word, "the option is not "
-	    "known; weight=, max_conns= and backup are");
+	    "known; weight=, max_conns=, pin= and backup are");
 }
 
 /* "backup" has no value but is no address. */
@@ -465,7 +487,11 @@ static const struct conf_row rows[] = {
 		    "gets none.  backup keeps it for when the others are "
 		    "missing.  max_conns=N "
 		    "limits the connections to a server over all workers, "
-		    "idle ones included; 0 is no limit.  Each address of "
+		    "idle ones included; 0 is no limit.  https:// before "
+		    "an address or a name says that the server speaks TLS; "
+		    "pin=SHA256 then names its key: hex or base64 of the "
+		    "SHA-256 of its SubjectPublicKeyInfo, up to 4 times.  "
+		    "Each address of "
 		    "a name is a server; Names of servers below says how "
 		    "they are found."
 	}, {
@@ -605,6 +631,7 @@ static const struct conf_group *const groups[] = {
 	&fallback_group,
 	&choice_group,
 	&breaker_group,
+	&server_tls_group,
 	&probe_group,
 	&watch_group,
 	NULL

@@ -175,7 +175,7 @@ add_upstream(struct walk *k, const struct upstream_conf *c)
 	up->conf = c;
 	up->watch = watch_conf_of(c);
 	up->row = (uint32_t)at;
-	probe_set_open(&up->probes, c);
+	probe_set_open(&up->probes, &k->w->probes.env, c);
 	for (size_t i = 0; i < c->servers.n; i++) {
 		at = row_of(&k->rows, c, &c->servers.v[i]);
 		if (at >= 0 && c->servers.v[i].name.n > 0)

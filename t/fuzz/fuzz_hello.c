@@ -1,7 +1,9 @@
 /*
- * The extension server_name.  A name lies in the buffer, is in lower case,
- * has no dot at its end, and is found again when it is written anew.
+ * The first bytes of a connection: the name of a ClientHello.  It lies in
+ * the room and is one that an index could have; a beginning of what is
+ * whole never becomes anything else than its beginning.
  */
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/must.h"
@@ -9,29 +11,42 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *, size_t);
 
+static enum hello_rc
+parse(struct str in, char *keep, struct str *name)
+{
+	char		*room = must_alloc(in.n + 1);
+	enum hello_rc	 rc = tls_hello_parse(in, room, name);
+
+	if (name->n > 0) {
+		must(name->p >= room && name->p + name->n <= room + in.n);
+		must(name->n <= TLS_NAME_MAX);
+		for (size_t i = 0; i < name->n; i++)
+			must(name->p[i] > ' ' && name->p[i] < 0x7f &&
+			    (name->p[i] < 'A' || name->p[i] > 'Z'));
+		memcpy(keep, name->p, name->n);
+		name->p = keep;
+	}
+	free(room);
+	return rc;
+}
+
 int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-	char		buf[TLS_NAME_MAX], again[TLS_NAME_MAX];
-	char		ext[TLS_NAME_MAX + 5];
-	struct str	s, t;
+	struct str	s = str_make((const char *)data,
+	    size < HELLO_MAX ? size : HELLO_MAX);
+	struct str	name, less;
+	char		keep[256], other[256];
+	enum hello_rc	rc = parse(s, keep, &name), part;
 
-	s = tls_hello_name(str_make((const char *)data, size), buf);
-	if (s.n == 0) {
-		must(s.p == NULL);
-		return 0;
+	must(rc == HELLO_DONE || rc == HELLO_BAD || s.n < HELLO_MAX);
+	for (size_t n = 0; n < s.n; n += s.n / 16 + 1) {
+		part = parse(str_sub(s, 0, n), other, &less);
+		/* what is bad stays bad, what is done stays done */
+		must(part == HELLO_MORE || part == rc ||
+		    (part == HELLO_DONE && rc == HELLO_BAD));
+		must(part != HELLO_DONE || rc != HELLO_DONE ||
+		    str_eq(name, less));
 	}
-	must(s.p == buf && s.n <= TLS_NAME_MAX && !str_has_upper(s));
-	ext[0] = (char)((s.n + 3) >> 8);
-	ext[1] = (char)(s.n + 3);
-	ext[2] = 0;
-	ext[3] = (char)(s.n >> 8);
-	ext[4] = (char)s.n;
-	memcpy(ext + 5, s.p, s.n);
-	t = tls_hello_name(str_make(ext, s.n + 5), again);
-	/* "a.." has lost one of its dots already */
-	if (s.p[s.n - 1] == '.')
-		s.n--;
-	must(str_eq(s, t));
 	return 0;
 }

@@ -231,3 +231,9 @@ def bad_proxy_header(env):
 @case
 def proxy_refused(env):
     return greeted(env, "proxy_protocol_from = 192.0.2.1")
+
+
+@case
+def tls_required(env):
+    env.start(proxied(env.main.app.addr, route="tls_required = refuse"))
+    return env.ask()

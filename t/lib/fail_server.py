@@ -1,11 +1,14 @@
 """The rows of the fail table that servers, their names and upgraded
 connections provoke."""
 import contextlib
+import hashlib
 import os
 import socket
+import tempfile
 import threading
 
-from lib import http, net, wire, ws
+from lib import http, net, tls, wire, ws
+from lib.certs import Cert
 from lib.fail_env import ONE, case, counts, proxied
 from lib.peer import close_now, hold, no_body, reset_now
 
@@ -30,6 +33,68 @@ ANSWERS = {
                            b"Upgrade: x\r\n\r\n", False),
     "unexpected_interim": (b"HTTP/1.1 103 E\r\n\r\n" * 20, False),
 }
+
+
+# --- TLS ---
+
+CA = Cert("test ca", ca=True)
+
+
+def shaken(env, *lines, cert=None, port=None, **kw):
+    """A request whose server has TLS, and a handshake that must fail."""
+    leaf = cert or Cert("localhost", by=CA)
+    if port is None:
+        top = env.stack.enter_context(tempfile.TemporaryDirectory())
+        port = env.peer(tls=tls.server(leaf, top, **kw)).port
+    env.start(proxied(f"https://localhost:{port}", more="\n".join(
+        ("tls.ca = @dir@/ca.pem", "timeout.connect = 500ms") + lines)),
+        files={"../ca.pem": CA.pem})
+    return env.ask()
+
+
+@case
+def tls_upstream_verify(env):
+    return shaken(env, cert=Cert("localhost"))
+
+
+@case
+def tls_upstream_name(env):
+    return shaken(env, cert=Cert("other.example", by=CA))
+
+
+@case
+def tls_upstream_pin(env):
+    pin = hashlib.sha256(b"none").hexdigest()
+    top = env.stack.enter_context(tempfile.TemporaryDirectory())
+    port = env.peer(tls=tls.server(Cert("localhost"), top)).port
+    env.start(proxied(f"https://localhost:{port} pin={pin}"))
+    return env.ask()
+
+
+@case
+def tls_upstream_alert(env):
+    return shaken(env, clients=CA)
+
+
+@case
+def tls_upstream_handshake(env):
+    return shaken(env, port=env.peer(tls=Plain()).port)
+
+
+class Plain:
+    """In place of a context: one that speaks no TLS."""
+
+    @staticmethod
+    def wrap_socket(sock, **_):
+        sock.sendall(b"HTTP/1.1 400 Bad Request\r\n\r\n")
+        sock.recv(65536)
+        raise OSError("no TLS here")
+
+
+@case
+def tls_upstream_timeout(env):
+    quiet = env.stack.enter_context(net.listen())
+    return shaken(env, port=quiet.getsockname()[1])
 
 
 # --- names of servers ---

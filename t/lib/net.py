@@ -179,3 +179,21 @@ def read_lines(path):
     except FileNotFoundError:
         return []
     return text[:text.rfind("\n") + 1].split("\n")[:-1]
+
+
+def listen(host="127.0.0.1", backlog=128):
+    """A socket that listens and accepts nobody by itself."""
+    s = socket.create_server((host, 0), backlog=backlog)
+    s.settimeout(WAIT)
+    return s
+
+
+def wait_port(port, seconds=None):
+    """Waits until somebody accepts connections there."""
+    def there():
+        try:
+            connect(port).close()
+        except OSError:
+            return False
+        return True
+    until(f"port {port}", there, seconds)

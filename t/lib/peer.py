@@ -33,6 +33,15 @@ class Request:
         return [v for n, v in self.headers if n == name.lower()]
 
 
+@dataclass
+class Shaken:
+    """What a handshake came to; cert: the client's, as bytes."""
+    reused: bool
+    version: str
+    alpn: str
+    cert: bytes
+
+
 class Gone(Exception):
     pass
 
@@ -184,8 +193,10 @@ def no_body(step):
 
 class Peer:
     def __init__(self, script=(), default=None, path=None,
-                 host="127.0.0.1", port=0):
+                 host="127.0.0.1", port=0, tls=None):
+        """tls: a server's context; what shook hands is in `shaken`."""
         self.script = list(script)
+        self.tls, self.shaken, self.refused = tls, [], []
         self.default = default or respond()
         self.requests = []
         self.connections = 0
@@ -251,8 +262,30 @@ class Peer:
             threading.Thread(target=self._serve, args=(Conn(sock, n),),
                              daemon=True).start()
 
+    def _shake(self, conn):
+        """False: the handshake failed, why is in `refused`."""
+        if self.tls is None:
+            return True
+        raw = conn.sock
+        try:
+            conn.sock = self.tls.wrap_socket(raw, server_side=True)
+        except OSError as e:
+            with self._more:
+                self.refused.append(e)
+                self._more.notify_all()
+            return False
+        with self._more:
+            self.shaken.append(Shaken(
+                conn.sock.session_reused, conn.sock.version(),
+                conn.sock.selected_alpn_protocol(),
+                conn.sock.getpeercert(True)))
+            self._open[conn.number] = conn.sock
+        return True
+
     def _serve(self, conn):
         try:
+            if not self._shake(conn):
+                return
             while self._one(conn):
                 pass
         except (Gone, OSError):

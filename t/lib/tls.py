@@ -97,3 +97,17 @@ def s_client(addr, ca, *args, ask=b"GET / HTTP/1.0\r\n\r\n", wait=30):
         stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=wait,
         check=False)
     return done.stdout.decode("latin-1")
+def server(cert, directory, name="server", clients=None, **kw):
+    """A context for servers: lib.peer.Peer(tls=...) and others.
+
+    clients: the CA of certificates that clients must show.
+    """
+    c = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    c.load_cert_chain(*cert.write(directory, name))
+    c.minimum_version = kw.get("low", ssl.TLSVersion.TLSv1_2)
+    if "high" in kw:
+        c.maximum_version = kw["high"]
+    if clients is not None:
+        c.verify_mode = ssl.CERT_REQUIRED
+        c.load_verify_locations(cadata=clients.pem.decode())
+    return c

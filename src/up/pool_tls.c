@@ -1,0 +1,74 @@
+/*
+ * The handshake of a connection to a server.  Workers.
+ *
+ * It is part of the dial: under its deadline, for the same wait, and who
+ * gets the connection need not know of it.  Where two addresses of a name
+ * are dialled the first to connect has won, whatever its handshake brings.
+ */
+#include "up/pool_int.h"
+
+#include "core/board.h"
+
+static void
+go(struct up_conn *c)
+{
+	const char	*what;
+	enum io_rc	 rc = tls_shake(&c->io);
+	enum fail	 why;
+
+	if (rc == IO_AGAIN)
+		return;
+	if (rc == IO_OK) {
+		stat_add(STAT_UP_TLS, 1);
+		if (SSL_session_reused(tls_ssl(&c->io)))
+			stat_add(STAT_UP_TLS_RESUMED, 1);
+		pool_dial_begin(c);
+		return;
+	}
+	stat_add(STAT_UP_TLS_FAILED, 1);
+	why = tls_client_blame(&c->io, &c->out, rc == IO_EOF, &what);
+	/* a session that does not serve is not tried again */
+	server_tls_forget(c->server);
+	pool_dial_fail(c, what, 0, why);
+}
+
+static void
+on_io(struct io *io, unsigned what)
+{
+	(void)what;
+	go(container_of(io, struct up_conn, io));
+}
+
+void
+pool_tls_shake(struct up_conn *c)
+{
+	c->io.on = on_io;
+	server_tls_open(c->server, &c->io, &c->out);
+	go(c);
+}
+
+void
+pool_tls_move(struct up_conn *c, struct server *to)
+{
+	if (to->peer == NULL)
+		return;
+	c->out.peer = to->peer;
+	c->out.keep = &to->session;
+}
+
+/*
+ * Only those by which a server refuses us: then it has acted on nothing.
+ * With TLS 1.3 they come behind the handshake.
+ */
+const char *
+pool_alert(const struct up_conn *c)
+{
+	bool	refused;
+
+	if (c->uses != 1 || c->server->peer == NULL)
+		return NULL;
+	refused = (c->out.alert >= SSL_AD_HANDSHAKE_FAILURE &&
+	    c->out.alert <= SSL_AD_ACCESS_DENIED) ||
+	    c->out.alert == SSL_AD_CERTIFICATE_REQUIRED;
+	return refused ? tls_client_alert(&c->out) : NULL;
+}
