@@ -36,6 +36,8 @@ link_retry(struct conf_load *load, struct conf_obj *obj, void *part)
 		c->backoff_max = up.backoff_max;
 	if (!conf_is_set(load, obj, "retry.body"))
 		c->body = up.body;
+	if (!conf_is_set(load, obj, "retry.cut"))
+		c->cut = up.cut;
 	return retry_read_words(load, obj, c);
 }
 
@@ -60,6 +62,10 @@ static const struct conf_row rows[] = {
 		.key = "retry.body", .type = CONF_SIZE, .off = AT(body),
 		.max = 1 << 20, .example = "16k",
 		.text = "In place of the upstream's retry.body."
+	}, {
+		.key = "retry.cut", .type = CONF_BOOL, .off = AT(cut),
+		.def = "on", .example = "off",
+		.text = "In place of the upstream's retry.cut."
 	},
 	{ .key = NULL }
 };

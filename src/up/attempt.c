@@ -62,6 +62,7 @@ attempt_begin(struct attempt *a, struct server *s)
 	a->probe = a->next;
 	a->next.held = false;
 	a->judged = false;
+	a->failed = false;
 	a->counted = use_counts(s);
 	list_add(s->attempts.prev, &a->node);
 	stat_add(STAT_UP_ATTEMPTS, 1);
@@ -73,7 +74,19 @@ attempt_begin(struct attempt *a, struct server *s)
 	use_active(s, 1);
 }
 
-/* For breaker and outlier sweep; the first word of an attempt counts. */
+/* Whatever it failed for: once, in all places that tell how many did. */
+static void
+tally(struct attempt *a, enum fail why)
+{
+	const struct upstream	*up = a->server->upstream;
+
+	a->failed = true;
+	stat_add(STAT_TRY(why), 1);
+	if (is_alive(a->server))
+		fail_count_add(up->serve->shm, up->row, why);
+}
+
+/* For breaker and outlier sweep. */
 static void
 judge(struct attempt *a, enum fail why)
 {
@@ -91,7 +104,6 @@ judge(struct attempt *a, enum fail why)
 			atomic_store(&s->live->fails, 0);
 		return;
 	}
-	fail_count_add(s->upstream->serve->shm, s->upstream->row, why);
 	ms = ev_wall_ms(s->upstream->serve->ev);
 	n = atomic_fetch_add(&s->live->fails, 1) + 1;
 	atomic_fetch_add(&s->live->failures, 1);
@@ -106,6 +118,8 @@ attempt_answered(struct attempt *a, int status)
 	if (a->server == NULL || a->judged)
 		return;
 	a->judged = true;
+	if (status >= 500)
+		tally(a, FAIL_SERVER_ERROR);
 	judge(a, status >= 500 ? FAIL_SERVER_ERROR : FAIL_NONE);
 }
 
@@ -113,7 +127,10 @@ attempt_answered(struct attempt *a, int status)
 void
 attempt_failed(struct attempt *a, enum fail why)
 {
-	if (a->server == NULL || (fail_row(why)->flags & FAIL_F_B) == 0)
+	if (a->server == NULL || a->failed)
+		return;
+	tally(a, why);
+	if ((fail_row(why)->flags & FAIL_F_B) == 0)
 		return;
 	a->judged = true;
 	judge(a, why);

@@ -30,6 +30,7 @@ struct attempt {
 	struct breaker_ticket next;	/* by upstream_pick, of the next */
 	bool		 judged:1;	/* it counted as good or bad */
 	bool		 counted:1;	/* as under way */
+	bool		 failed:1;	/* it counted as such */
 };
 
 /* Before anything else is done with it. */
@@ -38,7 +39,10 @@ void attempt_init(struct attempt *);
 void attempt_begin(struct attempt *, struct server *);
 /* The head of an answer came, with this status. */
 void attempt_answered(struct attempt *, int status);
-/* It failed, before or after that; rows without B are no fault of its. */
+/*
+ * It failed, before or after that; rows without B are no fault of the
+ * server.  It counts with the first of its failures alone.
+ */
 void attempt_failed(struct attempt *, enum fail);
 /* It is over; harmless if it is already. */
 void attempt_end(struct attempt *);

@@ -263,6 +263,9 @@ queue_is_due(struct upstream *up, const struct tried *tried)
 	if (n == 0)
 		return false;
 	view_refresh(up);
+	/* nobody that is waited for is left to it */
+	if (upstream_spare(up, tried) != NULL)
+		return false;
 	for (size_t i = 0; i < up->view.n; i++) {
 		s = up->view.v[i];
 		if (!view_takes(up, s, &p))

@@ -535,8 +535,9 @@ static const struct conf_row rows[] = {
 		    "while there are less, and no backups, ejected servers "
 		    "and those that are down are asked as well, for the few "
 		    "left could not bear the load of all; what fails there "
-		    "is tried again with the fit.  With none left nobody is "
-		    "asked; 0 never asks the unfit."
+		    "is tried again with the fit.  Where nobody listens "
+		    "nobody is asked.  With none left it is the ejected "
+		    "ones alone; 0 does none of this before that."
 	}, {
 		.key = "timeout.connect", .type = CONF_TIME,
 		.off = AT(times.connect), .def = "3s", .min = 1,

@@ -6,15 +6,10 @@
 #include <stdlib.h>
 
 #include "base/must.h"
+#include "up/census.h"
 #include "up/names.h"
 #include "up/pool.h"
 #include "up/sticky.h"
-
-static uint64_t
-state_word(const struct server *s)
-{
-	return atomic_load_explicit(&s->live->state, memory_order_acquire);
-}
 
 /* A row that went on to another life says nothing of this server. */
 static bool
@@ -34,31 +29,14 @@ bool
 view_takes(const struct upstream *up, const struct server *s,
     const struct pick *p)
 {
-	return (state_word(s) & up->view.bars) == 0 &&
+	return census_admits(&up->view.rule, s->live) &&
 	    !tried_has(p->tried, s) && has_room(s);
-}
-
-static uint64_t
-whole_weight(const struct server *s)
-{
-	uint64_t	w = atomic_load(&s->board->override);
-
-	return w != 0 ? w - 1 : atomic_load(&s->board->weight);
 }
 
 uint32_t
 view_weight(const struct server *s)
 {
-	uint64_t	w = whole_weight(s);
-	uint32_t	ramp;
-
-	if ((state_word(s) & STATE_BIT(SERVER_SLOW)) == 0)
-		ramp = RAMP_FULL;
-	else
-		ramp = atomic_load(&s->live->ramp);
-	/* in tenths, so that equal weights stay equal */
-	ramp = ramp / 100 > 0 ? ramp / 100 : 1;
-	return (uint32_t)(w * ramp);
+	return census_weight(s->board, s->live);
 }
 
 uint32_t
@@ -77,13 +55,6 @@ view_fini(struct view *v)
 	*v = (struct view){ .stale = true };
 }
 
-/* what there is of each kind */
-struct census {
-	size_t	main, main_ok;	/* no backups, that the operator allows */
-	size_t	backup_ok;
-	size_t	open;
-};
-
 static bool
 is_backup(const struct server *s)
 {
@@ -93,44 +64,26 @@ is_backup(const struct server *s)
 static struct census
 count(const struct upstream *up)
 {
-	struct census	 c = { 0 };
+	struct census	 c = { .main = 0 };
 	struct server	*s;
-	uint64_t	 word;
 
 	for (size_t i = 0; i < up->nserver; i++) {
 		s = up->servers[i];
-		word = state_word(s);
-		if (!is_alive(s) || view_weight(s) == 0 ||
-		    (word & (STATE_BIT(SERVER_DRAIN) |
-		    STATE_BIT(SERVER_MAINTENANCE))) != 0)
-			continue;
-		c.open += (word & STATE_BIT(SERVER_OPEN)) != 0;
-		if (is_backup(s))
-			c.backup_ok += (word & STATE_AWAY) == 0;
-		else {
-			c.main++;
-			c.main_ok += (word & STATE_AWAY) == 0;
-		}
+		if (is_alive(s))
+			census_add(&c, s->board, s->live);
 	}
+	census_choose(&c, up->panic);
 	return c;
 }
 
 uint32_t
 view_share(const struct upstream *up, const struct server *s)
 {
-	if (!is_alive(s) || (is_backup(s) && up->view.tier != VIEW_BACKUP))
-		return 0;
-	return (uint32_t)whole_weight(s);
-}
+	uint64_t	w = atomic_load(&s->board->override);
 
-static enum view_tier
-choose_tier(const struct upstream *up, const struct census *c)
-{
-	if (c->main_ok > 0 && c->main_ok * 100 >= c->main * up->panic)
-		return VIEW_MAIN;
-	if (c->backup_ok > 0)
-		return VIEW_BACKUP;
-	return c->main_ok > 0 ? VIEW_PANIC : VIEW_EMPTY;
+	if (!is_alive(s) || (is_backup(s) && !up->view.rule.backups))
+		return 0;
+	return (uint32_t)(w != 0 ? w - 1 : atomic_load(&s->board->weight));
 }
 
 static int
@@ -148,11 +101,12 @@ fill(struct upstream *up)
 	struct view	*v = &up->view;
 	struct server	*s;
 
-	for (size_t i = 0; i < up->nserver && v->tier != VIEW_EMPTY; i++) {
+	for (size_t i = 0; i < up->nserver && v->rule.tier != VIEW_EMPTY;
+	    i++) {
 		s = up->servers[i];
 		if (is_alive(s) && view_weight(s) > 0 &&
-		    (state_word(s) & v->bars) == 0 &&
-		    (v->tier == VIEW_BACKUP || !is_backup(s)))
+		    census_admits(&v->rule, s->live) &&
+		    (v->rule.backups || !is_backup(s)))
 			v->v[v->n++] = s;
 	}
 	if (v->n > 0)
@@ -177,8 +131,7 @@ rebuild(struct upstream *up, uint64_t epoch)
 	v->stale = false;
 	v->epoch = epoch;
 	v->nopen = c.open;
-	v->tier = choose_tier(up, &c);
-	v->bars = v->tier == VIEW_PANIC ? STATE_SHUT : STATE_AWAY;
+	v->rule = c.rule;
 	v->v = must_calloc(up->nserver + 1, sizeof(*v->v));
 	v->weight = must_calloc(up->nserver + 1, sizeof(*v->weight));
 	fill(up);

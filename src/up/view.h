@@ -22,7 +22,18 @@ struct upstream;
 #define WEIGHT_MAX	1000	/* of a server = line, and of operators */
 #define RAMP_FULL	1000	/* permille of slow start */
 
-enum view_tier { VIEW_EMPTY, VIEW_MAIN, VIEW_BACKUP, VIEW_PANIC };
+enum view_tier {
+	VIEW_EMPTY, VIEW_MAIN, VIEW_BACKUP, VIEW_PANIC, VIEW_EJECTED,
+	VIEW_NTIER
+};
+
+/* who is in it, see up/census.h */
+struct view_rule {
+	uint64_t	bars;		/* bits of states that keep one away */
+	enum view_tier	tier;
+	bool		backups;	/* they are in, too */
+	bool		absent;		/* so are those, though sick */
+};
 
 struct view {
 	uint64_t	  epoch;	/* of the board, when it was made */
@@ -30,8 +41,7 @@ struct view {
 	uint32_t	 *weight;	/* own: of v, more than 0 */
 	size_t		  n;
 	size_t		  nopen;	/* members whose breaker is open */
-	uint64_t	  bars;		/* bits of states that keep one away */
-	enum view_tier	  tier;
+	struct view_rule  rule;
 	void		 *plan;		/* own: of the balancer, or NULL */
 	bool		  stale;	/* members have changed */
 };

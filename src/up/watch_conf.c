@@ -87,8 +87,10 @@ static const struct conf_row rows[] = {
 		.max = 100, .example = "30",
 		.text = "The percentage of an upstream's servers that may be "
 		    "ejected at a time: at least one, and never the last "
-		    "that takes requests.  Those that fail their probes do "
-		    "not count, and are not spared by it."
+		    "that takes requests.  Those that fail their probes, or "
+		    "where nobody listens, do not count and are not spared "
+		    "by it: with 50 one of three may be ejected for its "
+		    "answers, and two that refuse connections."
 	}, {
 		.key = "slow_start", .type = CONF_TIME, .off = AT(slow_start),
 		.def = "10s", .max = DAY_MS, .example = "30s",
