@@ -3,6 +3,7 @@
  */
 #include "up/watch_conf.h"
 
+#include "up/balance_lint.h"
 #include "up/upstream.h"
 
 #define DAY_MS		(24 * 60 * 60 * 1000)
@@ -19,7 +20,7 @@ watch_conf_of(const struct upstream_conf *c)
 	return w == NULL ? &none : w;
 }
 
-/* A twin has a copy. */
+/* The last group of an upstream; a twin has a copy of it. */
 static int
 link_watch(struct conf_load *load, struct conf_obj *obj, void *part)
 {
@@ -27,13 +28,12 @@ link_watch(struct conf_load *load, struct conf_obj *obj, void *part)
 	    struct upstream_conf, obj);
 	const struct watch_conf		*w = part;
 	const struct outlier_conf	*o = &w->outlier;
-	uint64_t			 v[] = { o->on,
-		(uint64_t)o->consecutive, (uint64_t)o->rate,
-		(uint64_t)o->requests, o->window, o->time, o->max_time,
-		(uint64_t)o->share, w->slow_start };
 
-	(void)load;
-	upstream_add_digest(c, v, sizeof(v));
+	balance_lint(load, obj);
+	upstream_add_digest(c, (uint64_t[]){ o->on,
+	    (uint64_t)o->consecutive, (uint64_t)o->rate,
+	    (uint64_t)o->requests, o->window, o->time, o->max_time,
+	    (uint64_t)o->share, w->slow_start }, 9 * sizeof(uint64_t));
 	return 0;
 }
 
