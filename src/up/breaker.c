@@ -451,8 +451,8 @@ take(const struct breaker *br, unsigned i, unsigned slot, uint64_t ms,
 		    breaker_probe_end(mine, PROBE_FREE));
 		return false;
 	}
-	*t = (struct breaker_ticket){ mine, br->tag, br->row, (uint8_t)i,
-	    true };
+	*t = (struct breaker_ticket){ .word = mine, .tag = br->tag,
+	    .row = br->row, .i = (uint8_t)i, .held = true };
 	return true;
 }
 
@@ -481,6 +481,20 @@ breaker_take(const struct breaker *br, unsigned slot, uint64_t ms,
 	return false;
 }
 
+/* A probe's end was written; true: while its turn goes on. */
+static bool
+tell_turn(const struct breaker *br, const struct breaker_ticket *t,
+    enum fail why)
+{
+	uint64_t	word = atomic_load(&br->b->word);
+
+	if (WORD_STATE(word) != BREAKER_HALF ||
+	    WORD_TURN(word) != PROBE_TURN(t->word))
+		return false;
+	breaker_conclude(br, why);
+	return true;
+}
+
 bool
 breaker_end(const struct breaker *br, struct breaker_ticket *t,
     enum breaker_end end, enum fail why)
@@ -489,19 +503,28 @@ breaker_end(const struct breaker *br, struct breaker_ticket *t,
 		[BREAKER_GOOD] = PROBE_GOOD, [BREAKER_BAD] = PROBE_BAD,
 		[BREAKER_VOID] = PROBE_VOID, [BREAKER_FREE] = PROBE_FREE
 	};
-	uint64_t			 p = t->word, word;
+	uint64_t			 p = t->word;
 
 	must(t->held && t->i < BREAKER_PROBES);
 	t->held = false;
 	if (t->tag != br->tag || !atomic_compare_exchange_strong(
 	    &br->b->probe[t->i], &p, breaker_probe_end(p, kinds[end])))
 		return false;
+	t->good = end == BREAKER_GOOD;
 	if (end == BREAKER_FREE)
 		atomic_fetch_sub(&br->b->probed, 1);
-	word = atomic_load(&br->b->word);
-	if (WORD_STATE(word) != BREAKER_HALF ||
-	    WORD_TURN(word) != PROBE_TURN(t->word))
-		return false;
-	breaker_conclude(br, why);
-	return true;
+	return tell_turn(br, t, why);
+}
+
+bool
+breaker_take_back(const struct breaker *br, struct breaker_ticket *t,
+    enum fail why)
+{
+	uint64_t	p = breaker_probe_end(t->word, PROBE_GOOD);
+
+	must(t->good && t->i < BREAKER_PROBES);
+	t->good = false;
+	return t->tag == br->tag && atomic_compare_exchange_strong(
+	    &br->b->probe[t->i], &p, breaker_probe_end(p, PROBE_BAD)) &&
+	    tell_turn(br, t, why);
 }

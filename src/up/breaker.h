@@ -17,8 +17,9 @@
  *   says by whom and until when.  So no turn lets more through than there
  *   are words for, and none can be taken without an owner.
  * - A probe has one end, again by compare-and-swap: good, bad, void (the
- *   client left), or free if nothing was sent.  What comes later does not
- *   count for the turn.
+ *   client left), or free if nothing was sent.  Good is said of a head; if
+ *   the body breaks off it becomes bad.  What comes when the turn is over
+ *   does not count for it.
  * - A bad probe ends the turn; enough good ones close the breaker; all at
  *   their end without either open it again, for as long as before.
  */
@@ -94,6 +95,7 @@ struct breaker_ticket {
 	uint32_t	row;
 	uint8_t		i;
 	bool		held;
+	bool		good;		/* it ended so */
 };
 
 enum breaker_end { BREAKER_GOOD, BREAKER_BAD, BREAKER_VOID, BREAKER_FREE };
@@ -113,6 +115,12 @@ bool breaker_take(const struct breaker *, unsigned slot, uint64_t ms,
  */
 bool breaker_end(const struct breaker *, struct breaker_ticket *,
     enum breaker_end, enum fail);
+/*
+ * What ended well has failed after all.  False if its turn has ended
+ * before: it counts as any attempt.
+ */
+bool breaker_take_back(const struct breaker *, struct breaker_ticket *,
+    enum fail);
 /* By the operator: closed, whatever it was. */
 void breaker_close(const struct breaker *);
 

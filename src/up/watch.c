@@ -297,6 +297,22 @@ names_moved(const struct watch *w)
 	return false;
 }
 
+/*
+ * A process that was killed between a word and its telling left workers
+ * with an old view: each change is told once more, and the first look of
+ * this process tells all, for its last one may have died so.
+ */
+static void
+look_at_digest(struct watch *w, struct watched *s)
+{
+	uint64_t	now = state_digest(s->board, s->live);
+
+	if (now == s->digest)
+		return;
+	s->digest = now;
+	state_repeat(w->shm, s->row);
+}
+
 static void
 on_tick(struct timer *t)
 {
@@ -318,6 +334,7 @@ on_tick(struct timer *t)
 		    STATE_BIT(SERVER_SLOW)) != 0)
 			slow_start_go(w->shm, s->row, s->tag,
 			    s->up->watch->slow_start, now, &s->slow_ms);
+		look_at_digest(w, s);
 	}
 }
 

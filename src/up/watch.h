@@ -57,6 +57,7 @@ struct watched {
 	struct prober		 prober;
 	struct watch_past	 past;
 	uint64_t		 slow_ms;	/* of slow_start_go */
+	uint64_t		 digest;	/* of state_digest; 0: none yet */
 };
 
 /* a name whose list is followed */
