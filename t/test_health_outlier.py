@@ -269,6 +269,41 @@ def test_panic(sluice, peer):
                                 for p, n in zip(all, before)] == [10] * 4
 
 
+def test_operator(sluice, peer):
+    """What an operator brings up has no past."""
+    good, bad = peer(), peer(default=BAD)
+    s = sluice(conf(good.addr, bad.addr, keys=OFF))
+    for n in 5, 10:
+        ask(s, 20)
+        assert len(bad.requests) == n
+        wait_change(s, bad.addr, "up", "ejected", count=n // 5)
+        s.ctl("server", "up", "app", bad.addr)
+        wait_change(s, bad.addr, "ejected", "up", count=n // 5)
+        assert servers(s)[bad.addr]["ejections"] == 0
+
+
+def test_window_goes_on(sluice, peer):
+    """While the share forbids it nothing is kept for later: who has been
+    well for a window is not ejected when another one comes back."""
+    first, then = peer(default=BAD), peer()
+    s = sluice(conf(first.addr, then.addr, workers=1, keys=OFF +
+                    "outlier.time = 4s\noutlier.window = 1s"))
+    ask(s, 12)
+    wait_change(s, first.addr, "up", "ejected")
+    first.default, then.default = respond(), BAD
+    end = time.monotonic() + 1
+    while time.monotonic() < end:
+        ask(s, 1)
+    then.default = respond()
+    n = len(then.requests)
+    with Load(s.port, "/x", conns=1, per_conn=1) as load:
+        wait_change(s, first.addr, "ejected", "up", seconds=9 * net.SCALE)
+        end = time.monotonic() + 0.4
+        wait_until("some looks", lambda: time.monotonic() > end)
+    assert not load.failures and len(then.requests) > n + 20
+    assert servers(s)[then.addr]["state"] == "up"
+
+
 def test_health_dies(sluice, peer):
     """An ejection ends though the process that ends them was away."""
     good, bad = peer(), peer(default=BAD)

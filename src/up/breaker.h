@@ -150,6 +150,8 @@ struct breaker_look {
 	unsigned	all, bad;	/* in the window */
 };
 struct breaker_look breaker_look(const struct breaker *);
+/* Its field ms alone. */
+uint64_t breaker_open_ms(const struct breaker *);
 
 /* --- breaker_pick.c: of workers --- */
 

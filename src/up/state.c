@@ -40,16 +40,22 @@ state_wall_ms(void)
 }
 
 void
+state_touch_row(struct shm *shm, uint32_t upstream)
+{
+	struct board_upstream	*u;
+
+	if (upstream >= shm_rows(shm, &board_upstreams))
+		return;
+	u = shm_row(shm, &board_upstreams, upstream);
+	atomic_fetch_add(&u->epoch, 1);
+}
+
+void
 state_touch(struct shm *shm, uint32_t i)
 {
 	const struct board_server	*b = shm_row(shm, &board_servers, i);
-	uint32_t			 row = atomic_load(&b->upstream_row);
-	struct board_upstream		*u;
 
-	if (row >= shm_rows(shm, &board_upstreams))
-		return;
-	u = shm_row(shm, &board_upstreams, row);
-	atomic_fetch_add(&u->epoch, 1);
+	state_touch_row(shm, atomic_load(&b->upstream_row));
 }
 
 /* With the time of the word, not of the turn: attempts are laid beside it. */
@@ -80,6 +86,25 @@ call_off(const struct board_server *b, uint64_t bits)
 	if ((bits & STATE_CUTS) != 0 && self != NULL)
 		mail_post_all(self->mail, MAIL_STATE,
 		    atomic_load(&b->upstream_row));
+}
+
+uint32_t
+state_full_weight(const struct board_server *b)
+{
+	uint32_t	w = atomic_load(&b->override);
+
+	return w != 0 ? w - 1 : atomic_load(&b->weight);
+}
+
+uint32_t
+state_weight(const struct board_server *b, const struct board_server_live *l)
+{
+	uint32_t	ramp = RAMP_FULL;
+
+	if ((atomic_load(&l->state) & STATE_BIT(SERVER_SLOW)) != 0)
+		ramp = atomic_load(&l->ramp);
+	ramp = ramp / 100 > 0 ? ramp / 100 : 1;
+	return state_full_weight(b) * ramp;
 }
 
 /* bits of states 7, weight 10, ramp 4, time 43: no two are the same */
