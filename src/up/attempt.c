@@ -122,8 +122,7 @@ finish(struct attempt *a)
 
 	if (s == NULL)
 		return;
-	if (a->answered)
-		judge(a, FAIL_NONE);
+	attempt_complete(a);
 	breaker_leave(a);
 	list_del(&a->node);
 	if (a->counted && use_counts(s)) {
@@ -188,6 +187,13 @@ attempt_answered(struct attempt *a, int status)
 		judge(a, FAIL_NONE);
 	else if (a->probe.held)
 		settle(a);
+}
+
+void
+attempt_complete(struct attempt *a)
+{
+	if (a->answered)
+		judge(a, FAIL_NONE);
 }
 
 void

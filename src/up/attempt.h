@@ -46,6 +46,8 @@ void attempt_begin(struct attempt *, struct server *);
  * Else it is good when it is over, for its body may break off.
  */
 void attempt_answered(struct attempt *, int status);
+/* So did its end: before the client has that, who asks next sees it. */
+void attempt_complete(struct attempt *);
 /*
  * It failed, before or after that, and counts so once; rows without B are
  * no fault of its.

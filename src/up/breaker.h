@@ -67,13 +67,21 @@ struct board_breaker {
 	_Atomic uint64_t word;		/* state, turn, level, failures */
 	_Atomic uint64_t until;		/* turn, monotonic ms: end of open */
 	_Atomic uint32_t opened, half, closed;	/* times; all add */
-	_Atomic uint32_t probed, lost, pad;
+	_Atomic uint32_t probed, lost;
+	_Atomic uint32_t tried;		/* 1: its row of probes says something;
+					 * before that nobody reads it */
 	_Atomic uint64_t bucket[BREAKER_BUCKETS]; /* epoch, all, bad */
-	_Atomic uint64_t probe[BREAKER_PROBES];	/* turn, kind, slot, due */
 };
-_Static_assert(sizeof(struct board_breaker) == 256, "board breaker");
+_Static_assert(sizeof(struct board_breaker) == 128, "board breaker");
 
-extern const struct shm_region board_breakers, board_breaker_confs;
+/* its probes; region of live, same row: of those that ever were half open */
+struct board_breaker_probes {
+	_Atomic uint64_t v[BREAKER_PROBES];	/* turn, kind, slot, due */
+};
+_Static_assert(sizeof(struct board_breaker_probes) == 128, "probes");
+
+extern const struct shm_region board_breakers, board_breaker_probes,
+    board_breaker_confs;
 
 enum breaker_state { BREAKER_CLOSED, BREAKER_OPEN, BREAKER_HALF };
 extern const char *const breaker_names[3];

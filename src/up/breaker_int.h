@@ -39,6 +39,9 @@ enum probe_kind {
 #define PROBE_KIND(p)	((enum probe_kind)((p) >> 42 & 7))
 #define PROBE_SLOT(p)	((unsigned)((p) >> 32 & 0x3ff))
 
+/* A probe's word, and what it says: that it is free before any was taken. */
+_Atomic uint64_t *breaker_probe(const struct breaker *, unsigned i);
+uint64_t breaker_probe_word(const struct breaker *, unsigned i);
 /* The word of a probe with another kind. */
 uint64_t breaker_probe_end(uint64_t p, enum probe_kind);
 /* A probe of a turn was lost: counts it. */

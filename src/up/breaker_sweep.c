@@ -134,10 +134,10 @@ drop_probes(const struct breaker *br, unsigned slot)
 	uint64_t	p;
 
 	for (unsigned i = 0; i < BREAKER_PROBES; i++) {
-		p = atomic_load(&br->b->probe[i]);
+		p = breaker_probe_word(br, i);
 		if (PROBE_KIND(p) != PROBE_PENDING || PROBE_SLOT(p) != slot)
 			continue;
-		if (atomic_compare_exchange_strong(&br->b->probe[i], &p,
+		if (atomic_compare_exchange_strong(breaker_probe(br, i), &p,
 		    breaker_probe_end(p, PROBE_BAD)) && PROBE_TURN(p) == turn) {
 			breaker_lost(br);
 			any = true;
@@ -174,7 +174,7 @@ look_at_probes(const struct breaker *br, uint64_t word,
 	uint64_t	p;
 
 	for (unsigned i = 0; i < breaker_nprobe(br->conf); i++) {
-		p = atomic_load(&br->b->probe[i]);
+		p = breaker_probe_word(br, i);
 		if (PROBE_TURN(p) != WORD_TURN(word) ||
 		    PROBE_KIND(p) == PROBE_FREE)
 			continue;

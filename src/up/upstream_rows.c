@@ -615,6 +615,7 @@ upstream_cost(const struct conf *conf, unsigned processes)
 	    use_cost(servers, processes) +
 	    retry_cost((uint32_t)all.n, processes) +
 	    shm_cost(&board_breakers, servers) +
+	    shm_cost(&board_breaker_probes, servers) +
 	    shm_cost(&board_breaker_confs, (uint32_t)all.n) +
 	    shm_cost(&board_fail_counts, (uint32_t)all.n) +
 	    shm_cost(&board_upstreams, (uint32_t)all.n) +
