@@ -9,20 +9,6 @@ const char *const census_tiers[VIEW_NTIER] = {
 	[VIEW_EJECTED] = "ejected"
 };
 
-uint32_t
-census_weight(const struct board_server *b,
-    const struct board_server_live *l)
-{
-	uint64_t	w = atomic_load(&b->override);
-	uint32_t	ramp = RAMP_FULL;
-
-	w = w != 0 ? w - 1 : atomic_load(&b->weight);
-	if ((atomic_load(&l->state) & STATE_BIT(SERVER_SLOW)) != 0)
-		ramp = atomic_load(&l->ramp);
-	ramp = ramp / 100 > 0 ? ramp / 100 : 1;
-	return (uint32_t)(w * ramp);
-}
-
 static bool
 is_backup(const struct board_server *b)
 {
@@ -43,7 +29,7 @@ census_add(struct census *c, const struct board_server *b,
 	uint64_t	word = atomic_load(&l->state);
 	bool		ok = (word & STATE_AWAY) == 0;
 
-	if (census_weight(b, l) == 0 || (word & (STATE_BIT(SERVER_DRAIN) |
+	if (state_weight(b, l) == 0 || (word & (STATE_BIT(SERVER_DRAIN) |
 	    STATE_BIT(SERVER_MAINTENANCE))) != 0)
 		return;
 	c->open += (word & STATE_BIT(SERVER_OPEN)) != 0;
@@ -107,7 +93,7 @@ census_why_not(const struct census *c, const struct board_server *b,
 
 	if ((word & r->bars) != 0)
 		return state_names[state_of(word & r->bars)];
-	if (census_weight(b, l) == 0)
+	if (state_weight(b, l) == 0)
 		return "its weight is 0";
 	if (!r->backups && is_backup(b))
 		return "a backup";

@@ -32,9 +32,6 @@ bool census_admits(const struct view_rule *,
 /* True: it is held back by an ejection alone. */
 bool census_is_out(const struct board_server_live *);
 
-/* Its weight in tenths, slow start included; 0: nothing new goes there. */
-uint32_t census_weight(const struct board_server *,
-    const struct board_server_live *);
 /* NULL: it is in the view.  Else why it is not: a state, or a sentence. */
 const char *census_why_not(const struct census *,
     const struct board_server *, const struct board_server_live *);

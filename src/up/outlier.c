@@ -33,23 +33,31 @@ counts(const struct board_server_live *l, uint64_t word)
 }
 
 static bool
+is_share_used(const struct outlier_set *s)
+{
+	size_t	limit = s->n * (size_t)s->conf->outlier.share / 100, n = 0;
+
+	for (size_t i = 0; i < s->n; i++)
+		n += counts(live_of(s->shm, s->row[i]),
+		    atomic_load(&live_of(s->shm, s->row[i])->state));
+	return n >= (limit > 0 ? limit : 1);
+}
+
+static bool
 may_eject(const struct outlier_set *s, uint32_t row, enum fail why)
 {
-	const struct board_server_live	*l = live_of(s->shm, row);
-	size_t				 ejected = 0, others = 0, limit;
-	uint64_t			 word = atomic_load(&l->state);
+	size_t		others = 0;
+	uint64_t	word = atomic_load(&live_of(s->shm, row)->state);
 
-	limit = s->n * (size_t)s->conf->outlier.share / 100;
 	if ((word & STATE_BIT(SERVER_DOWN)) != 0)
 		return true;
 	for (size_t i = 0; i < s->n; i++) {
-		l = live_of(s->shm, s->row[i]);
-		word = atomic_load(&l->state);
-		ejected += counts(l, word);
-		others += s->row[i] != row && (word & STATE_AWAY) == 0;
+		word = atomic_load(&live_of(s->shm, s->row[i])->state);
+		others += s->row[i] != row && (word & STATE_AWAY) == 0 &&
+		    state_weight(shm_row(s->shm, &board_servers, s->row[i]),
+		    live_of(s->shm, s->row[i])) > 0;
 	}
-	return others > 0 && (state_finds_nobody(why) ||
-	    ejected < (limit > 0 ? limit : 1));
+	return others > 0 && (state_finds_nobody(why) || !is_share_used(s));
 }
 
 /* --- the turn --- */
@@ -139,10 +147,15 @@ outlier_eject(const struct outlier_set *s, uint32_t row, uint64_t tag,
 
 /* --- workers --- */
 
+/*
+ * While the share is used up nobody counts who is ejected with each
+ * failure: that ends with another epoch, or with other members.
+ */
 void
 outlier_failed(struct server *srv, uint32_t n, enum fail why)
 {
-	const struct upstream		*up = srv->upstream;
+	struct upstream			*up = srv->upstream;
+	uint64_t			 mark, word;
 	const struct outlier_conf	*o = &up->watch.outlier;
 	struct outlier_set		 set = { up->serve->shm, &up->watch,
 		up->row, NULL, 0 };
@@ -150,8 +163,13 @@ outlier_failed(struct server *srv, uint32_t n, enum fail why)
 	if (!o->on || o->consecutive == 0 || n < o->consecutive ||
 	    up->nserver < 2)
 		return;
-	if ((atomic_load(&srv->live->state) &
-	    STATE_BIT(SERVER_EJECTED)) != 0) {
+	mark = atomic_load(&up->live->epoch) + 1 +
+	    ((uint64_t)up->nserver << 40);
+	word = atomic_load(&srv->live->state);
+	if (up->full == mark && (word & STATE_BIT(SERVER_DOWN)) == 0 &&
+	    !state_finds_nobody(why))
+		return;
+	if ((word & STATE_BIT(SERVER_EJECTED)) != 0) {
 		/* asked all the same, and worse than it was */
 		if (state_finds_nobody(why))
 			state_renew(set.shm, srv->row, srv->tag,
@@ -161,22 +179,35 @@ outlier_failed(struct server *srv, uint32_t n, enum fail why)
 	set.row = must_calloc(up->nserver, sizeof(*set.row));
 	for (size_t i = 0; i < up->nserver; i++)
 		set.row[set.n++] = up->servers[i]->row;
-	outlier_eject(&set, srv->row, srv->tag, why,
-	    ev_ms(up->serve->ev));
+	if (!outlier_eject(&set, srv->row, srv->tag, why,
+	    ev_ms(up->serve->ev)) && is_share_used(&set))
+		up->full = mark;
 	free(set.row);
 }
 
 /* --- health --- */
 
 void
-outlier_end(struct shm *shm, const struct watch_conf *c, uint32_t row,
-    uint64_t tag)
+outlier_end(struct shm *shm, uint64_t slow_ms, uint32_t row, uint64_t tag)
 {
 	struct board_server_live	*l = live_of(shm, row);
 
 	if ((atomic_load(&l->state) & STATE_BIT(SERVER_EJECTED)) == 0)
 		return;
 	atomic_store(&l->fails, 0);
-	slow_start_begin(shm, row, tag, c->slow_start);
+	slow_start_begin(shm, row, tag, slow_ms);
 	state_change(shm, row, tag, SERVER_EJECTED, false, FAIL_NONE);
+}
+
+void
+outlier_forget(struct shm *shm, uint64_t slow_ms, uint32_t row, uint64_t tag)
+{
+	struct board_server_live	*l = live_of(shm, row);
+
+	if (atomic_load(&l->tag) != tag)
+		return;
+	atomic_store(&l->fails, 0);
+	atomic_store(&l->ejections, 0);
+	atomic_store(&l->eject_until, 0);
+	outlier_end(shm, slow_ms, row, tag);
 }

@@ -36,7 +36,7 @@ view_takes(const struct upstream *up, const struct server *s,
 uint32_t
 view_weight(const struct server *s)
 {
-	return census_weight(s->board, s->live);
+	return state_weight(s->board, s->live);
 }
 
 uint32_t
@@ -79,11 +79,9 @@ count(const struct upstream *up)
 uint32_t
 view_share(const struct upstream *up, const struct server *s)
 {
-	uint64_t	w = atomic_load(&s->board->override);
-
 	if (!is_alive(s) || (is_backup(s) && !up->view.rule.backups))
 		return 0;
-	return (uint32_t)(w != 0 ? w - 1 : atomic_load(&s->board->weight));
+	return state_full_weight(s->board);
 }
 
 static int

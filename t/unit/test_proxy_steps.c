@@ -391,6 +391,12 @@ retry_note_replay(const struct upstream *up)
 }
 
 void
+attempt_complete(struct attempt *a)
+{
+	ck_assert_ptr_nonnull(a->server);
+}
+
+void
 attempt_end(struct attempt *a)
 {
 	a->server = NULL;
