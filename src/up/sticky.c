@@ -283,7 +283,7 @@ sticky_find(struct upstream *up, uint64_t number, const struct tried *tried)
 	found = bsearch(&want, st->v, st->n, sizeof(want), by_number);
 	if (found == NULL || tried_has(tried, found->s))
 		return NULL;
-	bars = up->view.bars & ~STATE_BIT(SERVER_DRAIN);
+	bars = view_bars(up, tried) & ~STATE_BIT(SERVER_DRAIN);
 	if ((atomic_load(&found->s->live->state) & bars) != 0 ||
 	    atomic_load(&found->s->live->tag) != found->s->tag)
 		return NULL;

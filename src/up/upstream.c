@@ -261,25 +261,6 @@ upstream_get(struct serve *serve, const struct upstream_conf *c)
 	return up;
 }
 
-/*
- * In a panic first attempts go to all, so that the few that are fit do not
- * bear the load of all.  One that failed is not tried on the sick again:
- * what retries add to the load is bounded by their budget.
- */
-static struct server *
-pick_fit(struct upstream *up, const struct pick *p)
-{
-	uint64_t	bars = up->view.bars;
-	struct server	*s;
-
-	if (up->view.tier != VIEW_PANIC || p->tried->n == 0)
-		return NULL;
-	up->view.bars = STATE_AWAY;
-	s = balancer_least_conn.pick(up, p);
-	up->view.bars = bars;
-	return s;
-}
-
 struct server *
 upstream_pick(struct upstream *up, const struct pick *p)
 {
@@ -289,17 +270,28 @@ upstream_pick(struct upstream *up, const struct pick *p)
 	s = breaker_pick(up, p);
 	if (s != NULL || up->view.n == 0)
 		return s;
-	s = pick_fit(up, p);
-	return s != NULL ? s : up->balance->pick(up, p);
+	/*
+	 * In a panic first attempts go to all, so that the few that are fit
+	 * do not bear the load of all.  One that failed is not tried on the
+	 * sick: what retries add to the load is bounded by their budget.
+	 */
+	if (up->view.tier == VIEW_PANIC && p->tried->n > 0)
+		return balancer_least_conn.pick(up, p);
+	return up->balance->pick(up, p);
 }
 
 bool
 upstream_any_left(struct upstream *up, const struct tried *tried)
 {
+	struct server	*s;
+
 	view_refresh(up);
-	for (size_t i = 0; i < up->view.n; i++)
-		if (!tried_has(tried, up->view.v[i]))
+	for (size_t i = 0; i < up->view.n; i++) {
+		s = up->view.v[i];
+		if (!tried_has(tried, s) && (atomic_load(&s->live->state) &
+		    view_bars(up, tried)) == 0)
 			return true;
+	}
 	return false;
 }
 

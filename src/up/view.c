@@ -30,11 +30,18 @@ has_room(const struct server *s)
 	return s->nidle > 0 || pool_room(s) > 0;
 }
 
+uint64_t
+view_bars(const struct upstream *up, const struct tried *tried)
+{
+	return up->view.tier == VIEW_PANIC && tried->n > 0 ? STATE_AWAY :
+	    up->view.bars;
+}
+
 bool
 view_takes(const struct upstream *up, const struct server *s,
     const struct pick *p)
 {
-	return (state_word(s) & up->view.bars) == 0 &&
+	return (state_word(s) & view_bars(up, p->tried)) == 0 &&
 	    !tried_has(p->tried, s) && has_room(s);
 }
 
@@ -72,6 +79,7 @@ void
 view_fini(struct view *v)
 {
 	free(v->v);
+	free(v->open);
 	free(v->weight);
 	free(v->plan);
 	*v = (struct view){ .stale = true };
@@ -90,6 +98,15 @@ is_backup(const struct server *s)
 	return atomic_load(&s->board->backup) != 0;
 }
 
+/* One that the operator allows to be asked. */
+static bool
+is_allowed(const struct server *s, uint64_t word)
+{
+	return is_alive(s) && view_weight(s) > 0 &&
+	    (word & (STATE_BIT(SERVER_DRAIN) |
+	    STATE_BIT(SERVER_MAINTENANCE))) == 0;
+}
+
 static struct census
 count(const struct upstream *up)
 {
@@ -100,9 +117,7 @@ count(const struct upstream *up)
 	for (size_t i = 0; i < up->nserver; i++) {
 		s = up->servers[i];
 		word = state_word(s);
-		if (!is_alive(s) || view_weight(s) == 0 ||
-		    (word & (STATE_BIT(SERVER_DRAIN) |
-		    STATE_BIT(SERVER_MAINTENANCE))) != 0)
+		if (!is_allowed(s, word))
 			continue;
 		c.open += (word & STATE_BIT(SERVER_OPEN)) != 0;
 		if (is_backup(s))
@@ -163,6 +178,29 @@ fill(struct upstream *up)
 	}
 }
 
+/* Who is to be probed in time; n: that were counted a moment ago. */
+static void
+fill_open(struct upstream *up, size_t n)
+{
+	struct view	*v = &up->view;
+	struct server	*s;
+	uint64_t	 word;
+
+	v->nopen = 0;
+	if (n == 0)
+		return;
+	v->open = must_calloc(n, sizeof(*v->open));
+	for (size_t i = 0; i < up->nserver && v->nopen < n; i++) {
+		s = up->servers[i];
+		word = state_word(s);
+		if (!is_allowed(s, word) ||
+		    (word & STATE_BIT(SERVER_OPEN)) == 0)
+			continue;
+		s->probe_ms = 0;
+		v->open[v->nopen++] = s;
+	}
+}
+
 /* The epoch is read first: what changes meanwhile is seen the next time. */
 static void
 rebuild(struct upstream *up, uint64_t epoch)
@@ -176,7 +214,7 @@ rebuild(struct upstream *up, uint64_t epoch)
 	c = count(up);
 	v->stale = false;
 	v->epoch = epoch;
-	v->nopen = c.open;
+	fill_open(up, c.open);
 	v->tier = choose_tier(up, &c);
 	v->bars = v->tier == VIEW_PANIC ? STATE_SHUT : STATE_AWAY;
 	v->v = must_calloc(up->nserver + 1, sizeof(*v->v));

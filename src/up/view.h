@@ -17,6 +17,7 @@
 
 struct pick;
 struct server;
+struct tried;
 struct upstream;
 
 #define WEIGHT_MAX	1000	/* of a server = line, and of operators */
@@ -29,7 +30,8 @@ struct view {
 	struct server	**v;		/* own: by row; refs of members */
 	uint32_t	 *weight;	/* own: of v, more than 0 */
 	size_t		  n;
-	size_t		  nopen;	/* members whose breaker is open */
+	struct server	**open;		/* own: whose breaker is; of members */
+	size_t		  nopen;
 	uint64_t	  bars;		/* bits of states that keep one away */
 	enum view_tier	  tier;
 	void		 *plan;		/* own: of the balancer, or NULL */
@@ -40,6 +42,11 @@ struct view {
 void view_refresh(struct upstream *);
 void view_fini(struct view *);
 
+/*
+ * Bits of states that keep a request away which has asked these.  In a
+ * panic only first attempts go to the sick.
+ */
+uint64_t view_bars(const struct upstream *, const struct tried *);
 /*
  * May the request ask this server now: it was not asked, has room, and
  * its state has not changed for the worse since the view was made.
