@@ -52,7 +52,7 @@ def _one(make, load, n, shim):
     give(out)
     for f in os.listdir(out):
         os.unlink(f"{out}/{f}")
-    server.start(1, ["valgrind", "-q", "--tool=callgrind",
+    server.start(1, ["valgrind", "--vgdb=no", "-q", "--tool=callgrind",
                      "--trace-children=yes",
                      f"--callgrind-out-file={out}/%p"], env)
     try:
