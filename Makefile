@@ -205,6 +205,7 @@ SRCS_UP = \
 	src/up/probes.c \
 	src/up/queue.c \
 	src/up/queue_board.c \
+	src/up/queue_want.c \
 	src/up/random.c \
 	src/up/retry.c \
 	src/up/retry_conf.c \

@@ -181,6 +181,8 @@ void proxy_join(struct proxy *);
 void proxy_untie(struct proxy *);
 /* The request's body need not wait for a 100 any more. */
 void proxy_let_body(struct proxy *);
+/* The attempt's server gets no more of the request's body. */
+void proxy_hold_body(struct proxy *);
 /* The exchange takes the answer's body from now on. */
 void proxy_open_body(struct proxy *);
 

@@ -50,6 +50,13 @@ hold_request(struct proxy *p)
 	p->req_in.splice = false;
 }
 
+void
+proxy_hold_body(struct proxy *p)
+{
+	hold_request(p);
+	p->req_stop = true;
+}
+
 static void
 on_req_head(struct sink *k, struct msg *m, unsigned flags)
 {
@@ -167,8 +174,7 @@ on_req_stop(struct source *s, enum fail why)
 	struct proxy	*p = container_of(s, struct proxy, req_out);
 
 	(void)why;
-	hold_request(p);
-	p->req_stop = true;
+	proxy_hold_body(p);
 }
 
 static void

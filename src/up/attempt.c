@@ -14,6 +14,8 @@
  */
 #include "up/attempt.h"
 
+#include <stdlib.h>
+
 #include "base/must.h"
 #include "core/mail.h"
 #include "core/stat.h"
@@ -268,6 +270,23 @@ cut_all(struct server *s)
 	}
 }
 
+/* Who is asked instead may make the members anew: they are noted first. */
+static void
+cut_upstream(struct upstream *up)
+{
+	struct server	**v = must_calloc(up->nserver + 1, sizeof(*v));
+	size_t		  n = 0;
+
+	for (size_t i = 0; i < up->nserver; i++)
+		if (!list_is_empty(&up->servers[i]->attempts))
+			v[n++] = server_ref(up->servers[i]);
+	for (size_t i = 0; i < n; i++) {
+		cut_all(v[i]);
+		server_unref(&v[i]);
+	}
+	free(v);
+}
+
 void
 attempt_on_mail(struct serve *serve, uint32_t key)
 {
@@ -280,7 +299,6 @@ attempt_on_mail(struct serve *serve, uint32_t key)
 		up = val;
 		if (up->row % MAIL_KEYS != key)
 			continue;
-		for (size_t i = 0; i < up->nserver; i++)
-			cut_all(up->servers[i]);
+		cut_upstream(up);
 	}
 }

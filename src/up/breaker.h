@@ -165,6 +165,14 @@ uint64_t breaker_open_ms(const struct breaker *);
 
 /* A server that is to be probed, with a ticket in p->probe; or NULL. */
 struct server *breaker_pick(struct upstream *, const struct pick *);
+/* True if it would find one. */
+bool breaker_has_room(const struct upstream *, const struct pick *);
+/*
+ * True if the attempt is a probe that still counts: another connection to
+ * its server may be used for it.
+ */
+bool breaker_goes_on(const struct upstream *, const struct attempt *,
+    const struct pick *);
 /* The ticket of a choice that is not made use of. */
 void breaker_return(struct shm *, struct breaker_ticket *);
 /* What an attempt came to; FAIL_NONE: good. */

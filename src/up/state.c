@@ -7,6 +7,7 @@
 
 #include "core/mail.h"
 #include "os/proc.h"
+#include "up/queue.h"
 
 const char *const state_names[SERVER_NSTATE] = {
 	[SERVER_UP] = "up", [SERVER_SLOW] = "slow_start",
@@ -168,6 +169,7 @@ state_change(struct shm *shm, uint32_t i, uint64_t tag,
 			    (state_wall_ms() & ((1ULL << STATE_SHIFT) - 1));
 	} while (!atomic_compare_exchange_weak(&l->state, &was, is));
 	state_touch(shm, i);
+	queue_note_state(shm, atomic_load(&b->upstream_row));
 	if (state_of(is) != state_of(was))
 		tell(shm, i, was, is, why);
 	if (on)

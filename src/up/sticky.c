@@ -284,7 +284,7 @@ sticky_find(struct upstream *up, uint64_t number, const struct tried *tried)
 	found = bsearch(&want, st->v, st->n, sizeof(want), by_number);
 	if (found == NULL || tried_has(tried, found->s))
 		return NULL;
-	rule = up->view.rule;
+	rule = view_rule_for(up, tried);
 	rule.bars &= ~STATE_BIT(SERVER_DRAIN);
 	if (!census_admits(&rule, found->s->live) ||
 	    atomic_load(&found->s->live->tag) != found->s->tag)

@@ -262,31 +262,17 @@ upstream_get(struct serve *serve, const struct upstream_conf *c)
 	return up;
 }
 
-/*
- * In a panic first attempts go to all, so that the few that are fit do not
- * bear the load of all.  One that failed is not tried on the sick again:
- * what retries add to the load is bounded by their budget.
- */
-static struct server *
-pick_fit(struct upstream *up, const struct pick *p)
-{
-	uint64_t	bars = up->view.rule.bars;
-	struct server	*s;
-
-	if (up->view.rule.tier != VIEW_PANIC || p->tried->n == 0)
-		return NULL;
-	up->view.rule.bars = STATE_AWAY;
-	s = balancer_least_conn.pick(up, p);
-	up->view.rule.bars = bars;
-	return s;
-}
-
 static bool
 is_view_asked(const struct upstream *up, const struct tried *tried)
 {
-	for (size_t i = 0; i < up->view.n; i++)
-		if (!tried_has(tried, up->view.v[i]))
+	struct view_rule	 rule = view_rule_for(up, tried);
+	const struct server	*s;
+
+	for (size_t i = 0; i < up->view.n; i++) {
+		s = up->view.v[i];
+		if (!tried_has(tried, s) && census_admits(&rule, s->live))
 			return false;
+	}
 	return true;
 }
 
@@ -306,7 +292,9 @@ upstream_spare(const struct upstream *up, const struct tried *tried)
 	struct server	*best = NULL, *s;
 	uint64_t	 cost, least = UINT64_MAX;
 
-	if (tried->n == 0 || up->view.n == 0 || !is_view_asked(up, tried))
+	/* in a panic the sick have their part already */
+	if (tried->n == 0 || up->view.n == 0 ||
+	    up->view.rule.tier == VIEW_PANIC || !is_view_asked(up, tried))
 		return NULL;
 	for (size_t i = 0; i < up->nserver; i++) {
 		s = up->servers[i];
@@ -333,9 +321,14 @@ upstream_pick(struct upstream *up, const struct pick *p)
 	s = breaker_pick(up, p);
 	if (s != NULL || up->view.n == 0)
 		return s;
-	s = pick_fit(up, p);
-	if (s == NULL)
-		s = up->balance->pick(up, p);
+	/*
+	 * In a panic first attempts go to all, so that the few that are fit
+	 * do not bear the load of all.  One that failed is not tried on the
+	 * sick: what retries add to the load is bounded by their budget.
+	 */
+	if (up->view.rule.tier == VIEW_PANIC && p->tried->n > 0)
+		return balancer_least_conn.pick(up, p);
+	s = up->balance->pick(up, p);
 	return s != NULL ? s : upstream_spare(up, p->tried);
 }
 

@@ -99,6 +99,8 @@ struct server {
 	uint64_t		 number;	/* see up/sticky.h; or 0 */
 	struct list		 attempts;	/* under way here */
 	unsigned		 uses;
+	unsigned		 nwant;		/* that wait for it alone */
+	uint64_t		 probe_ms;	/* none is let to it before */
 	bool			 left:1;	/* no member any more */
 	/* see up/pool.h */
 	struct list		 idle;		/* pooled, LIFO */
@@ -132,6 +134,7 @@ struct upstream {
 	/* of its queue: what waits here for this twin */
 	uint64_t		 pass;		/* of vain and looks */
 	uint32_t		 nwait;
+	uint32_t		 nwant;		/* of them, for one server */
 	unsigned		 vain, looks;
 	unsigned		 uses;		/* marks, exchanges, conns */
 	bool			 cur:1;		/* of the committed conf */

@@ -25,11 +25,23 @@ has_room(const struct server *s)
 	return s->nidle > 0 || pool_room(s) > 0;
 }
 
+struct view_rule
+view_rule_for(const struct upstream *up, const struct tried *tried)
+{
+	struct view_rule	r = up->view.rule;
+
+	if (r.tier == VIEW_PANIC && tried->n > 0)
+		r.bars = STATE_AWAY;
+	return r;
+}
+
 bool
 view_takes(const struct upstream *up, const struct server *s,
     const struct pick *p)
 {
-	return census_admits(&up->view.rule, s->live) &&
+	struct view_rule	rule = view_rule_for(up, p->tried);
+
+	return census_admits(&rule, s->live) &&
 	    !tried_has(p->tried, s) && has_room(s);
 }
 
@@ -50,6 +62,7 @@ void
 view_fini(struct view *v)
 {
 	free(v->v);
+	free(v->open);
 	free(v->weight);
 	free(v->plan);
 	*v = (struct view){ .stale = true };
@@ -59,6 +72,15 @@ static bool
 is_backup(const struct server *s)
 {
 	return atomic_load(&s->board->backup) != 0;
+}
+
+/* One that the operator allows to be asked. */
+static bool
+is_allowed(const struct server *s, uint64_t word)
+{
+	return is_alive(s) && view_weight(s) > 0 &&
+	    (word & (STATE_BIT(SERVER_DRAIN) |
+	    STATE_BIT(SERVER_MAINTENANCE))) == 0;
 }
 
 static struct census
@@ -115,6 +137,29 @@ fill(struct upstream *up)
 	}
 }
 
+/* Who is to be probed in time; n: that were counted a moment ago. */
+static void
+fill_open(struct upstream *up, size_t n)
+{
+	struct view	*v = &up->view;
+	struct server	*s;
+	uint64_t	 word;
+
+	v->nopen = 0;
+	if (n == 0)
+		return;
+	v->open = must_calloc(n, sizeof(*v->open));
+	for (size_t i = 0; i < up->nserver && v->nopen < n; i++) {
+		s = up->servers[i];
+		word = atomic_load(&s->live->state);
+		if (!is_allowed(s, word) ||
+		    (word & STATE_BIT(SERVER_OPEN)) == 0)
+			continue;
+		s->probe_ms = 0;
+		v->open[v->nopen++] = s;
+	}
+}
+
 /* The epoch is read first: what changes meanwhile is seen the next time. */
 static void
 rebuild(struct upstream *up, uint64_t epoch)
@@ -128,7 +173,7 @@ rebuild(struct upstream *up, uint64_t epoch)
 	c = count(up);
 	v->stale = false;
 	v->epoch = epoch;
-	v->nopen = c.open;
+	fill_open(up, c.open);
 	v->rule = c.rule;
 	v->v = must_calloc(up->nserver + 1, sizeof(*v->v));
 	v->weight = must_calloc(up->nserver + 1, sizeof(*v->weight));

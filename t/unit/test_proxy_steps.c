@@ -171,10 +171,12 @@ pool_claim(struct server *s, struct pool_wait *wait, bool fresh)
 }
 
 bool
-queue_is_due(struct upstream *up, const struct tried *tried)
+queue_is_due(struct upstream *up, const struct tried *tried,
+    const struct server *want)
 {
 	(void)up;
 	(void)tried;
+	(void)want;
 	return w.due;
 }
 
@@ -400,6 +402,16 @@ void
 attempt_end(struct attempt *a)
 {
 	a->server = NULL;
+}
+
+bool
+breaker_goes_on(const struct upstream *up, const struct attempt *a,
+    const struct pick *p)
+{
+	(void)up;
+	(void)a;
+	(void)p;
+	return false;
 }
 
 void
