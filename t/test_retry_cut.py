@@ -96,6 +96,34 @@ def test_cut_is_no_try(sluice, peer, tries):
     assert record["attempts"] == [1, 3][tries]
 
 
+def test_panic(sluice, peer):
+    """Who was asked while it was sick waits on when another one goes."""
+    sick = [Sick(peer) for _ in range(5)]
+    for p in sick[1:]:
+        p.well = False
+    s = sluice(conf(*[p.peer.addr for p in sick], more="panic = 50",
+                    workers=1).replace("panic = 0\n", ""))
+    for p in sick[1:]:
+        s.wait_log(f"{p.peer.addr}.*up -> down")
+    out = []
+    threads = [Thread(ask, s, out, "GET", f"/{i}") for i in range(10)]
+    net.until("they wait", lambda: sum(len(p.asked()) for p in sick) == 10)
+    assert all(len(p.asked()) == 2 for p in sick)
+    s.ctl("server", "down", "app", sick[4].peer.addr)
+    net.until("those of the one are asked elsewhere",
+              lambda: sum(len(p.asked()) for p in sick) == 12)
+    up, = s.ctl_json("upstreams", "app")["upstreams"]
+    assert up["retries"]["cut"] == 2
+    for p in sick:
+        p.free.set()
+    for t in threads:
+        t.join()
+    assert len(sick[4].asked()) == 2
+    up, = s.ctl_json("upstreams", "app")["upstreams"]
+    assert up["retries"]["cut"] == up["retries"]["made"] == 2
+    assert up["retries"]["refused"] == 0
+
+
 def test_others_wait_on(sluice, peer):
     """What may not be repeated has its answer, if one comes."""
     a, b = Sick(peer), peer(default=respond(body=b"from b\n"))

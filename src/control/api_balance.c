@@ -59,7 +59,7 @@ api_add_balance(json_t *j, uint32_t i, struct census *c)
 	json_object_set_new(j, "override", over == 0 ? json_null() :
 	    api_num(over - 1));
 	json_object_set_new(j, "weight_now",
-	    json_real(census_weight(b, l) / 10.0));
+	    json_real(state_weight(b, l) / 10.0));
 	json_object_set_new(j, "backup",
 	    json_boolean(atomic_load(&b->backup) != 0));
 	if (c != NULL) {

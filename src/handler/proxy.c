@@ -415,8 +415,10 @@ proxy_answer(struct proxy *p, const struct msg *m)
 	proxy_moved(p);
 	p->res = proxy_make_answer(p, m);
 	proxy_choice_answer(p);
-	if (p->bare)
+	if (p->bare) {
+		attempt_complete(&p->attempt);
 		proxy_ended(p);
+	}
 	exchange_respond(p->x, p->res, p->bare ? WAIST_END : 0);
 }
 

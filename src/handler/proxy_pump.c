@@ -247,6 +247,8 @@ on_res_data(struct sink *k, struct chunk c, unsigned flags)
 		return k->credit > 0 ? FLOW_MORE : FLOW_FULL;
 	}
 	p->res_end |= (flags & WAIST_END) != 0;
+	if (p->res_end)
+		attempt_complete(&p->attempt);
 	if (p->over || to == NULL) {
 		chunk_drop(&c);
 		k->credit = 0;
@@ -283,6 +285,7 @@ on_res_end(struct sink *k)
 	if (p->again.drop)
 		return;
 	p->res_end = true;
+	attempt_complete(&p->attempt);
 	if (p->over)
 		return;
 	if (to != NULL)

@@ -145,9 +145,12 @@ breaker_attempt(struct attempt *a, enum fail why)
 	    s->upstream->row))
 		return;
 	if (!breaker_find(&br, s->upstream->serve->shm, s->row, s->tag)) {
-		a->probe.held = false;
+		a->probe.held = a->probe.good = false;
 		return;
 	}
+	if (a->probe.good && why != FAIL_NONE &&
+	    breaker_take_back(&br, &a->probe, why))
+		return;
 	if (a->probe.held && breaker_end(&br, &a->probe,
 	    why == FAIL_NONE ? BREAKER_GOOD : BREAKER_BAD, why))
 		return;

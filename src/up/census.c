@@ -8,20 +8,6 @@ const char *const census_tiers[4] = {
 	[VIEW_BACKUP] = "backup", [VIEW_PANIC] = "panic"
 };
 
-uint32_t
-census_weight(const struct board_server *b,
-    const struct board_server_live *l)
-{
-	uint64_t	w = atomic_load(&b->override);
-	uint32_t	ramp = RAMP_FULL;
-
-	w = w != 0 ? w - 1 : atomic_load(&b->weight);
-	if ((atomic_load(&l->state) & STATE_BIT(SERVER_SLOW)) != 0)
-		ramp = atomic_load(&l->ramp);
-	ramp = ramp / 100 > 0 ? ramp / 100 : 1;
-	return (uint32_t)(w * ramp);
-}
-
 void
 census_add(struct census *c, const struct board_server *b,
     const struct board_server_live *l)
@@ -29,7 +15,7 @@ census_add(struct census *c, const struct board_server *b,
 	uint64_t	word = atomic_load(&l->state);
 	bool		ok = (word & STATE_AWAY) == 0;
 
-	if (census_weight(b, l) == 0 || (word & (STATE_BIT(SERVER_DRAIN) |
+	if (state_weight(b, l) == 0 || (word & (STATE_BIT(SERVER_DRAIN) |
 	    STATE_BIT(SERVER_MAINTENANCE))) != 0)
 		return;
 	c->open += (word & STATE_BIT(SERVER_OPEN)) != 0;
@@ -61,7 +47,7 @@ census_why_not(const struct census *c, const struct board_server *b,
 
 	if ((word & c->bars) != 0)
 		return state_names[state_of(word & c->bars)];
-	if (census_weight(b, l) == 0)
+	if (state_weight(b, l) == 0)
 		return "its weight is 0";
 	if (c->tier == VIEW_EMPTY)
 		return "nobody may be asked";

@@ -25,9 +25,6 @@ void census_add(struct census *, const struct board_server *,
     const struct board_server_live *);
 void census_choose(struct census *, unsigned panic);
 
-/* Its weight in tenths, as view_weight has it. */
-uint32_t census_weight(const struct board_server *,
-    const struct board_server_live *);
 /* NULL: it is in the view.  Else why it is not: a state, or a sentence. */
 const char *census_why_not(const struct census *,
     const struct board_server *, const struct board_server_live *);

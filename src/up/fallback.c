@@ -32,7 +32,7 @@ back_ms(const struct server *s, uint64_t now)
 
 	if ((word & STATE_BIT(SERVER_OPEN)) != 0 && breaker_find(&b,
 	    s->upstream->serve->shm, s->row, s->tag))
-		return breaker_look(&b).ms;
+		return breaker_open_ms(&b);
 	if ((word & STATE_BIT(SERVER_EJECTED)) == 0 || until <= now)
 		return 0;
 	return until - now;

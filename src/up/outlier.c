@@ -29,10 +29,19 @@ counts(uint64_t word)
 }
 
 static bool
+is_share_used(const struct outlier_set *s)
+{
+	size_t	limit = s->n * (size_t)s->conf->outlier.share / 100, n = 0;
+
+	for (size_t i = 0; i < s->n; i++)
+		n += counts(atomic_load(&live_of(s->shm, s->row[i])->state));
+	return n >= (limit > 0 ? limit : 1);
+}
+
+static bool
 may_eject(const struct outlier_set *s, uint32_t row)
 {
-	size_t		ejected = 0, others = 0;
-	size_t		limit = s->n * (size_t)s->conf->outlier.share / 100;
+	size_t		others = 0;
 	uint64_t	word;
 
 	word = atomic_load(&live_of(s->shm, row)->state);
@@ -40,10 +49,11 @@ may_eject(const struct outlier_set *s, uint32_t row)
 		return true;
 	for (size_t i = 0; i < s->n; i++) {
 		word = atomic_load(&live_of(s->shm, s->row[i])->state);
-		ejected += counts(word);
-		others += s->row[i] != row && (word & STATE_AWAY) == 0;
+		others += s->row[i] != row && (word & STATE_AWAY) == 0 &&
+		    state_weight(shm_row(s->shm, &board_servers, s->row[i]),
+		    live_of(s->shm, s->row[i])) > 0;
 	}
-	return others > 0 && ejected < (limit > 0 ? limit : 1);
+	return others > 0 && !is_share_used(s);
 }
 
 /* --- the turn --- */
@@ -133,37 +143,60 @@ outlier_eject(const struct outlier_set *s, uint32_t row, uint64_t tag,
 
 /* --- workers --- */
 
+/*
+ * While the share is used up nobody counts who is ejected with each
+ * failure: that ends with another epoch, or with other members.
+ */
 void
 outlier_failed(struct server *srv, uint32_t n, enum fail why)
 {
-	const struct upstream		*up = srv->upstream;
+	struct upstream			*up = srv->upstream;
+	uint64_t			 mark, word;
 	const struct outlier_conf	*o = &up->watch.outlier;
 	struct outlier_set		 set = { up->serve->shm, &up->watch,
 		up->row, NULL, 0 };
 
 	if (!o->on || o->consecutive == 0 || n < o->consecutive ||
-	    up->nserver < 2 || (atomic_load(&srv->live->state) &
-	    STATE_BIT(SERVER_EJECTED)) != 0)
+	    up->nserver < 2)
+		return;
+	mark = atomic_load(&up->live->epoch) + 1 +
+	    ((uint64_t)up->nserver << 40);
+	word = atomic_load(&srv->live->state);
+	if ((word & STATE_BIT(SERVER_EJECTED)) != 0 ||
+	    (up->full == mark && (word & STATE_BIT(SERVER_DOWN)) == 0))
 		return;
 	set.row = must_calloc(up->nserver, sizeof(*set.row));
 	for (size_t i = 0; i < up->nserver; i++)
 		set.row[set.n++] = up->servers[i]->row;
-	outlier_eject(&set, srv->row, srv->tag, why,
-	    ev_ms(up->serve->ev));
+	if (!outlier_eject(&set, srv->row, srv->tag, why,
+	    ev_ms(up->serve->ev)) && is_share_used(&set))
+		up->full = mark;
 	free(set.row);
 }
 
 /* --- health --- */
 
 void
-outlier_end(struct shm *shm, const struct watch_conf *c, uint32_t row,
-    uint64_t tag)
+outlier_end(struct shm *shm, uint64_t slow_ms, uint32_t row, uint64_t tag)
 {
 	struct board_server_live	*l = live_of(shm, row);
 
 	if ((atomic_load(&l->state) & STATE_BIT(SERVER_EJECTED)) == 0)
 		return;
 	atomic_store(&l->fails, 0);
-	slow_start_begin(shm, row, tag, c->slow_start);
+	slow_start_begin(shm, row, tag, slow_ms);
 	state_change(shm, row, tag, SERVER_EJECTED, false, FAIL_NONE);
+}
+
+void
+outlier_forget(struct shm *shm, uint64_t slow_ms, uint32_t row, uint64_t tag)
+{
+	struct board_server_live	*l = live_of(shm, row);
+
+	if (atomic_load(&l->tag) != tag)
+		return;
+	atomic_store(&l->fails, 0);
+	atomic_store(&l->ejections, 0);
+	atomic_store(&l->eject_until, 0);
+	outlier_end(shm, slow_ms, row, tag);
 }

@@ -47,9 +47,14 @@ void outlier_failed(struct server *, uint32_t n, enum fail why);
 
 /*
  * Health: the ejection is over, what led to it forgotten; the server
- * comes back slowly.
+ * comes back slowly, in slow_ms.
  */
-void outlier_end(struct shm *, const struct watch_conf *, uint32_t row,
+void outlier_end(struct shm *, uint64_t slow_ms, uint32_t row, uint64_t tag);
+/*
+ * By the operator: the same, and nothing is known of it, ejected or not.
+ * Control.
+ */
+void outlier_forget(struct shm *, uint64_t slow_ms, uint32_t row,
     uint64_t tag);
 
 #endif

@@ -177,8 +177,8 @@ judge(struct watched *s, enum fail why, const char *detail)
 	if (n >= (down ? c->rise : c->fall))
 		change(s, !down, why);
 	if (why == FAIL_NONE && s->ejected)
-		outlier_end(s->prober.all->shm, s->up->watch, s->row,
-		    s->tag);
+		outlier_end(s->prober.all->shm, s->up->watch->slow_start,
+		    s->row, s->tag);
 }
 
 /* Ours: it says nothing of the server. */

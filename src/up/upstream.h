@@ -124,6 +124,7 @@ struct upstream {
 	unsigned		 hash_load;	/* percent; 0: no bound */
 	struct sticky		*sticky;	/* own; NULL: no cookie */
 	struct watch_conf	 watch;
+	uint64_t		 full;		/* see outlier_failed */
 	struct view		 view;
 	struct pool_limits	 pool;
 	struct board_upstream	*live;		/* of the board */

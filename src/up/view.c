@@ -45,27 +45,10 @@ view_takes(const struct upstream *up, const struct server *s,
 	    !tried_has(p->tried, s) && has_room(s);
 }
 
-static uint64_t
-whole_weight(const struct server *s)
-{
-	uint64_t	w = atomic_load(&s->board->override);
-
-	return w != 0 ? w - 1 : atomic_load(&s->board->weight);
-}
-
 uint32_t
 view_weight(const struct server *s)
 {
-	uint64_t	w = whole_weight(s);
-	uint32_t	ramp;
-
-	if ((state_word(s) & STATE_BIT(SERVER_SLOW)) == 0)
-		ramp = RAMP_FULL;
-	else
-		ramp = atomic_load(&s->live->ramp);
-	/* in tenths, so that equal weights stay equal */
-	ramp = ramp / 100 > 0 ? ramp / 100 : 1;
-	return (uint32_t)(w * ramp);
+	return state_weight(s->board, s->live);
 }
 
 uint32_t
@@ -135,7 +118,7 @@ view_share(const struct upstream *up, const struct server *s)
 {
 	if (!is_alive(s) || (is_backup(s) && up->view.tier != VIEW_BACKUP))
 		return 0;
-	return (uint32_t)whole_weight(s);
+	return state_full_weight(s->board);
 }
 
 static enum view_tier

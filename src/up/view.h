@@ -21,7 +21,6 @@ struct tried;
 struct upstream;
 
 #define WEIGHT_MAX	1000	/* of a server = line, and of operators */
-#define RAMP_FULL	1000	/* permille of slow start */
 
 enum view_tier { VIEW_EMPTY, VIEW_MAIN, VIEW_BACKUP, VIEW_PANIC };
 

@@ -67,7 +67,7 @@ compare(unsigned tiers[4])
 		in = is_in_view(&f.s[i]);
 		ck_assert_int_eq(in, census_why_not(&c, &f.rows[i],
 		    &f.lives[i]) == NULL);
-		ck_assert_uint_eq(census_weight(&f.rows[i], &f.lives[i]),
+		ck_assert_uint_eq(state_weight(&f.rows[i], &f.lives[i]),
 		    view_weight(&f.s[i]));
 	}
 }

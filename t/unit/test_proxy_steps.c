@@ -387,6 +387,12 @@ attempt_failed(struct attempt *a, enum fail why)
 }
 
 void
+attempt_complete(struct attempt *a)
+{
+	ck_assert_ptr_nonnull(a->server);
+}
+
+void
 attempt_end(struct attempt *a)
 {
 	a->server = NULL;

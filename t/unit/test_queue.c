@@ -29,7 +29,8 @@
 static const struct shm_region *const regions[] = {
 	&board_slots, &board_servers, &board_paths, &board_upstream_names,
 	&board_servers_live, &board_server_uses,
-	&board_breakers, &board_breaker_confs, &board_fail_counts,
+	&board_breakers, &board_breaker_probes, &board_breaker_confs,
+	&board_fail_counts,
 	&board_names, &board_upstreams, &board_retries, &board_retry_uses,
 	&board_outliers, &board_probes,
 	&board_queues, &board_mails, &lease_words, &lease_shadows,
