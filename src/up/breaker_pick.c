@@ -80,7 +80,7 @@ has_probe(const struct breaker *br)
 		    UNTIL_MS(until) <= breaker_ms();
 	for (unsigned i = 0; i < breaker_nprobe(br->conf); i++)
 		if (WORD_STATE(word) == BREAKER_HALF && is_free(
-		    atomic_load(&br->b->probe[i]), WORD_TURN(word)))
+		    breaker_probe_word(br, i), WORD_TURN(word)))
 			return true;
 	return false;
 }
@@ -121,7 +121,7 @@ breaker_goes_on(const struct upstream *up, const struct attempt *a,
 	word = atomic_load(&br.b->word);
 	return WORD_STATE(word) == BREAKER_HALF &&
 	    WORD_TURN(word) == PROBE_TURN(t->word) &&
-	    atomic_load(&br.b->probe[t->i]) == t->word;
+	    breaker_probe_word(&br, t->i) == t->word;
 }
 
 void
