@@ -143,7 +143,8 @@ word_chosen(const struct server *s)
 {
 	uint64_t	word = atomic_load(&s->live->state);
 
-	return (word & s->upstream->view.rule.bars & STATE_CUTS) != 0 ? 0 : word;
+	return (word & s->upstream->view.rule.bars & STATE_CUTS) != 0 ? 0 :
+	    word;
 }
 
 /* One word has both numbers: two counts for the price of one. */
