@@ -21,7 +21,7 @@ FAST = "health.path = /health\nhealth.interval = 100ms\n" \
 
 
 STATE = 8               # offset in a row of server_live
-DOWN = 1 << 51
+AWAY = 1 << 53          # maintenance: no probe ends it
 
 
 @pytest.mark.parametrize("also", [False, True])
@@ -32,7 +32,7 @@ def test_dies_half_way(sluice, peer, also):
     s = sluice(conf(a.addr, b.addr, keys="slow_start = 0"))
     http.get(s.port, "/")
     with contextlib.closing(Rows(s, "server_live")) as rows:
-        for word, n in (DOWN, 0), (0, 5):
+        for word, n in (AWAY, 0), (0, 5):
             if also:
                 pid = s.kill("health")
             rows.put(1, STATE, word | int(time.time() * 1000))
