@@ -174,6 +174,7 @@ SRCS_CORE = \
 	src/core/trust.c
 SRCS_UP = \
 	src/up/attempt.c \
+	src/up/balance_lint.c \
 	src/up/breaker.c \
 	src/up/breaker_conf.c \
 	src/up/breaker_pick.c \

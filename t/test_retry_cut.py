@@ -186,3 +186,42 @@ def test_none_begins_later(sluice, peer):
             for since, until in down
             if server == a.peer.addr and since + 10000 < at < until - 1000]
     assert not late
+
+
+@pytest.mark.parametrize("where", ["upstream", "route"])
+def test_off(sluice, peer, where):
+    """Who waits there goes on waiting, and gets its answer."""
+    a, b = Sick(peer), peer(default=respond(body=b"from b\n"))
+    text = conf(a.peer.addr, b.addr)
+    text = conf(a.peer.addr, b.addr, more="retry.cut = off") \
+        if where == "upstream" else text + "retry.cut = off\n"
+    s = sluice(text)
+    out = []
+    threads = [Thread(ask, s, out, "GET", f"/{i}") for i in range(2)]
+    net.until("it waits", lambda: len(a.asked()) == 1)
+    s.ctl("server", "down", "app", a.peer.addr)
+    net.until("the other one has it", lambda: len(out) == 1)
+    assert http.get(s.port, "/x").text == "from b\n"
+    a.free.set()
+    for t in threads:
+        t.join()
+    assert sorted(out) == [b"from a\n", b"from b\n"]
+    assert wire.sums(s)["upstream_attempts_cut_total"] == 0
+
+
+def test_drain_and_down(sluice, peer):
+    """drain leaves who waits alone; down cuts it."""
+    a, b = Sick(peer), peer(default=respond(body=b"from b\n"))
+    s = sluice(conf(a.peer.addr, b.addr))
+    out = []
+    threads = [Thread(ask, s, out, "GET", f"/{i}") for i in range(2)]
+    net.until("it waits", lambda: len(a.asked()) == 1)
+    s.ctl("server", "drain", "app", a.peer.addr)
+    net.until("the other one has it", lambda: len(out) == 1)
+    assert http.get(s.port, "/x").text == "from b\n"
+    assert wire.sums(s)["upstream_attempts_cut_total"] == 0
+    s.ctl("server", "down", "app", a.peer.addr)
+    for t in threads:
+        t.join()
+    assert out == [b"from b\n"] * 2
+    a.free.set()

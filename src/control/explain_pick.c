@@ -269,7 +269,7 @@ explain_pick(json_t *j, const struct shm *shm,
 	vec_init(&v.rows, sizeof(uint32_t));
 	find_members(&v);
 	json_object_set_new(j, "tier",
-	    json_string(census_tiers[v.census.tier]));
+	    json_string(census_tiers[v.census.rule.tier]));
 	sort_out(&v, j);
 	vec_fini(&v.rows);
 }

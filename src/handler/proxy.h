@@ -156,6 +156,8 @@ struct str proxy_cause(const struct proxy *);
  * is none of the attempt.
  */
 void proxy_tell(struct proxy *, enum fail, const char *then);
+/* Its server answered with 5xx, which the client gets. */
+void proxy_note_error(const struct proxy *);
 /*
  * The error type of Proxy-Status where the row alone does not say whose
  * fault it was, as long as everything is as it failed; else NULL.

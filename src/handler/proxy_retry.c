@@ -340,7 +340,8 @@ proxy_retry_cut(struct attempt *a, enum fail why)
 {
 	struct proxy	*p = container_of(a, struct proxy, attempt);
 
-	if (is_settled(p) || decide(p, FAIL_ATTEMPT_CUT, 0) != RETRY_NO_OK)
+	if (!p->again.conf.cut || is_settled(p) ||
+	    decide(p, FAIL_ATTEMPT_CUT, 0) != RETRY_NO_OK)
 		return;
 	stat_add(STAT_UP_CUT, 1);
 	retry_note_cut(p->up);

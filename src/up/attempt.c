@@ -91,7 +91,6 @@ count_bad(struct attempt *a, enum fail why)
 
 	settle_long(s);
 	breaker_attempt(a, why);
-	fail_count_add(s->upstream->serve->shm, s->upstream->row, why);
 	ms = ev_wall_ms(s->upstream->serve->ev);
 	n = atomic_fetch_add(&s->live->fails, 1) + 1;
 	atomic_fetch_add(&s->live->failures, 1);
@@ -144,7 +143,7 @@ word_chosen(const struct server *s)
 {
 	uint64_t	word = atomic_load(&s->live->state);
 
-	return (word & s->upstream->view.bars & STATE_CUTS) != 0 ? 0 : word;
+	return (word & s->upstream->view.rule.bars & STATE_CUTS) != 0 ? 0 : word;
 }
 
 /* One word has both numbers: two counts for the price of one. */
@@ -161,7 +160,7 @@ attempt_begin(struct attempt *a, struct server *s)
 	a->probe = a->next;
 	a->next.held = false;
 	a->word = word_chosen(s);
-	a->answered = a->judged = a->settled = false;
+	a->answered = a->judged = a->settled = a->failed = false;
 	a->counted = use_counts(s);
 	list_add(s->attempts.prev, &a->node);
 	stat_add(STAT_UP_ATTEMPTS, 1);
@@ -173,12 +172,25 @@ attempt_begin(struct attempt *a, struct server *s)
 	use_active(s, 1);
 }
 
+/* Whatever it failed for: once, in all places that tell how many did. */
+static void
+tally(struct attempt *a, enum fail why)
+{
+	const struct upstream	*up = a->server->upstream;
+
+	a->failed = true;
+	stat_add(STAT_TRY(why), 1);
+	if (is_alive(a->server))
+		fail_count_add(up->serve->shm, up->row, why);
+}
+
 void
 attempt_answered(struct attempt *a, int status)
 {
 	if (a->server == NULL || a->judged)
 		return;
 	if (status >= 500) {
+		tally(a, FAIL_SERVER_ERROR);
 		judge(a, FAIL_SERVER_ERROR);
 		return;
 	}
@@ -201,6 +213,9 @@ attempt_complete(struct attempt *a)
 void
 attempt_failed(struct attempt *a, enum fail why)
 {
+	if (a->server == NULL || a->failed)
+		return;
+	tally(a, why);
 	if ((fail_row(why)->flags & FAIL_F_B) != 0)
 		judge(a, why);
 }

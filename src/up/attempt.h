@@ -35,6 +35,7 @@ struct attempt {
 	bool		 judged:1;	/* it counted as good or bad */
 	bool		 settled:1;	/* as good, before its end */
 	bool		 counted:1;	/* as under way */
+	bool		 failed:1;	/* it counted as such */
 };
 
 /* Before anything else is done with it. */

@@ -21,7 +21,8 @@ may_probe(const struct upstream *up, const struct server *s,
 		return false;
 	/* a backup is seen to when it is needed */
 	if (atomic_load(&s->board->backup) != 0 &&
-	    (up->view.tier == VIEW_MAIN || up->view.tier == VIEW_PANIC))
+	    (up->view.rule.tier == VIEW_MAIN ||
+	    up->view.rule.tier == VIEW_PANIC))
 		return false;
 	return view_weight(s) > 0 && !tried_has(p->tried, s) &&
 	    (s->nidle > 0 || pool_room(s) > 0);

@@ -20,12 +20,16 @@ live_of(struct shm *shm, uint32_t row)
 
 /* --- how many --- */
 
-/* Those that fail their probes are away for a reason of their own. */
+/*
+ * The share is there so that those that are left can bear the load.  Who
+ * fails its probes is away for a reason of its own, and where nobody
+ * listens nothing is borne.
+ */
 static bool
-counts(uint64_t word)
+counts(const struct board_server_live *l, uint64_t word)
 {
-	return (word & STATE_BIT(SERVER_EJECTED)) != 0 &&
-	    (word & STATE_BIT(SERVER_DOWN)) == 0;
+	return (word & STATE_SICK) == STATE_BIT(SERVER_EJECTED) &&
+	    !state_is_absent(l, word);
 }
 
 static bool
@@ -34,17 +38,17 @@ is_share_used(const struct outlier_set *s)
 	size_t	limit = s->n * (size_t)s->conf->outlier.share / 100, n = 0;
 
 	for (size_t i = 0; i < s->n; i++)
-		n += counts(atomic_load(&live_of(s->shm, s->row[i])->state));
+		n += counts(live_of(s->shm, s->row[i]),
+		    atomic_load(&live_of(s->shm, s->row[i])->state));
 	return n >= (limit > 0 ? limit : 1);
 }
 
 static bool
-may_eject(const struct outlier_set *s, uint32_t row)
+may_eject(const struct outlier_set *s, uint32_t row, enum fail why)
 {
 	size_t		others = 0;
-	uint64_t	word;
+	uint64_t	word = atomic_load(&live_of(s->shm, row)->state);
 
-	word = atomic_load(&live_of(s->shm, row)->state);
 	if ((word & STATE_BIT(SERVER_DOWN)) != 0)
 		return true;
 	for (size_t i = 0; i < s->n; i++) {
@@ -53,7 +57,7 @@ may_eject(const struct outlier_set *s, uint32_t row)
 		    state_weight(shm_row(s->shm, &board_servers, s->row[i]),
 		    live_of(s->shm, s->row[i])) > 0;
 	}
-	return others > 0 && !is_share_used(s);
+	return others > 0 && (state_finds_nobody(why) || !is_share_used(s));
 }
 
 /* --- the turn --- */
@@ -100,7 +104,7 @@ help(const struct outlier_set *s, struct board_outlier *b, uint64_t turn,
 /* True: it is the caller's, and the server may be ejected. */
 static bool
 take_turn(const struct outlier_set *s, struct board_outlier *b,
-    uint32_t row, uint64_t now_ms, uint64_t *turn)
+    uint32_t row, enum fail why, uint64_t now_ms, uint64_t *turn)
 {
 	uint64_t	was;
 
@@ -111,7 +115,7 @@ take_turn(const struct outlier_set *s, struct board_outlier *b,
 			continue;
 		}
 		if ((atomic_load(&live_of(s->shm, row)->state) &
-		    STATE_BIT(SERVER_EJECTED)) != 0 || !may_eject(s, row))
+		    STATE_BIT(SERVER_EJECTED)) != 0 || !may_eject(s, row, why))
 			return false;
 		*turn = was + (1ULL << 32) + row + 1;
 		if (atomic_compare_exchange_strong(&b->turn, &was, *turn))
@@ -131,7 +135,7 @@ outlier_eject(const struct outlier_set *s, uint32_t row, uint64_t tag,
 
 	b = shm_row(s->shm, &board_outliers, s->upstream);
 	if (atomic_load(&l->tag) != tag ||
-	    !take_turn(s, b, row, now_ms, &turn))
+	    !take_turn(s, b, row, why, now_ms, &turn))
 		return false;
 	n = atomic_fetch_add(&l->ejections, 1) + 1;
 	atomic_store(&l->eject_until, now_ms +
@@ -162,9 +166,16 @@ outlier_failed(struct server *srv, uint32_t n, enum fail why)
 	mark = atomic_load(&up->live->epoch) + 1 +
 	    ((uint64_t)up->nserver << 40);
 	word = atomic_load(&srv->live->state);
-	if ((word & STATE_BIT(SERVER_EJECTED)) != 0 ||
-	    (up->full == mark && (word & STATE_BIT(SERVER_DOWN)) == 0))
+	if (up->full == mark && (word & STATE_BIT(SERVER_DOWN)) == 0 &&
+	    !state_finds_nobody(why))
 		return;
+	if ((word & STATE_BIT(SERVER_EJECTED)) != 0) {
+		/* asked all the same, and worse than it was */
+		if (state_finds_nobody(why))
+			state_renew(set.shm, srv->row, srv->tag,
+			    SERVER_EJECTED, why);
+		return;
+	}
 	set.row = must_calloc(up->nserver, sizeof(*set.row));
 	for (size_t i = 0; i < up->nserver; i++)
 		set.row[set.n++] = up->servers[i]->row;

@@ -37,7 +37,8 @@ struct outlier_set {
 
 /*
  * Ejects one of the set, unless that would be too many, or the last that
- * takes requests.  why: the failure that made it so.  now: monotonic ms.
+ * takes requests.  Those where nobody listens are never too many.  why:
+ * the failure that made it so.  now: monotonic ms.
  */
 bool outlier_eject(const struct outlier_set *, uint32_t row, uint64_t tag,
     enum fail why, uint64_t now_ms);

@@ -176,6 +176,9 @@ judge(struct watched *s, enum fail why, const char *detail)
 		tell(s, why, detail, n);
 	if (n >= (down ? c->rise : c->fall))
 		change(s, !down, why);
+	else if (down && why != FAIL_NONE)
+		state_renew(s->prober.all->shm, s->row, s->tag, SERVER_DOWN,
+		    why);
 	if (why == FAIL_NONE && s->ejected)
 		outlier_end(s->prober.all->shm, s->up->watch->slow_start,
 		    s->row, s->tag);

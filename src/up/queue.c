@@ -267,6 +267,9 @@ queue_is_due(struct upstream *up, const struct tried *tried,
 	if (want != NULL)
 		return !has_plenty(want, n);
 	view_refresh(up);
+	/* nobody that is waited for is left to it */
+	if (upstream_spare(up, tried) != NULL)
+		return false;
 	for (size_t i = 0; i < up->view.n; i++)
 		if (view_takes(up, up->view.v[i], &p) &&
 		    has_plenty(up->view.v[i], n))

@@ -40,6 +40,22 @@ state_wall_ms(void)
 	return (uint64_t)ts.tv_sec * 1000 + (uint64_t)ts.tv_nsec / 1000000;
 }
 
+bool
+state_finds_nobody(enum fail why)
+{
+	return why == FAIL_DIAL_REFUSED || why == FAIL_DIAL_UNREACHABLE;
+}
+
+/* What a probe found goes before what requests did. */
+bool
+state_is_absent(const struct board_server_live *l, uint64_t word)
+{
+	enum server_state	s = state_of(word & STATE_SICK);
+
+	return s != SERVER_UP &&
+	    state_finds_nobody((enum fail)atomic_load(&l->why[s]));
+}
+
 void
 state_touch_row(struct shm *shm, uint32_t upstream)
 {
@@ -159,6 +175,22 @@ state_change(struct shm *shm, uint32_t i, uint64_t tag,
 	if (on)
 		call_off(b, STATE_BIT(state));
 	return true;
+}
+
+void
+state_renew(struct shm *shm, uint32_t i, uint64_t tag,
+    enum server_state state, enum fail why)
+{
+	struct board_server_live	*l = shm_row(shm, &board_servers_live,
+					    i);
+	uint16_t			 was = atomic_load(&l->why[state]);
+
+	if (was == (uint16_t)why || atomic_load(&l->tag) != tag ||
+	    (atomic_load(&l->state) & STATE_BIT(state)) == 0)
+		return;
+	atomic_store(&l->why[state], (uint16_t)why);
+	if (state_finds_nobody((enum fail)was) != state_finds_nobody(why))
+		state_touch(shm, i);
 }
 
 void

@@ -40,12 +40,23 @@ uint64_t state_since_ms(uint64_t word);
 uint64_t state_wall_ms(void);
 
 /*
+ * Nobody listens at its address, as far as is known: whoever is sent
+ * there comes back at once, and what is left out does it no good.
+ */
+bool state_is_absent(const struct board_server_live *, uint64_t word);
+/* The same of one failure. */
+bool state_finds_nobody(enum fail why);
+
+/*
  * Sets or clears one bit of row i's word, if the row still has the life
  * that tag names.  why: for what, FAIL_NONE if the operator wants it so.
  * True if the bit was not so before: it is logged and counted here.
  */
 bool state_change(struct shm *, uint32_t i, uint64_t tag, enum server_state,
     bool on, enum fail why);
+/* A bit that is set is so for this by now, which may change who is asked. */
+void state_renew(struct shm *, uint32_t i, uint64_t tag, enum server_state,
+    enum fail why);
 /*
  * By the operator: row i weighs weight - 1 from now on, 0: what it is
  * configured to.  Control.

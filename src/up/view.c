@@ -6,15 +6,10 @@
 #include <stdlib.h>
 
 #include "base/must.h"
+#include "up/census.h"
 #include "up/names.h"
 #include "up/pool.h"
 #include "up/sticky.h"
-
-static uint64_t
-state_word(const struct server *s)
-{
-	return atomic_load_explicit(&s->live->state, memory_order_acquire);
-}
 
 /* A row that went on to another life says nothing of this server. */
 static bool
@@ -30,18 +25,23 @@ has_room(const struct server *s)
 	return s->nidle > 0 || pool_room(s) > 0;
 }
 
-uint64_t
-view_bars(const struct upstream *up, const struct tried *tried)
+struct view_rule
+view_rule_for(const struct upstream *up, const struct tried *tried)
 {
-	return up->view.tier == VIEW_PANIC && tried->n > 0 ? STATE_AWAY :
-	    up->view.bars;
+	struct view_rule	r = up->view.rule;
+
+	if (r.tier == VIEW_PANIC && tried->n > 0)
+		r.bars = STATE_AWAY;
+	return r;
 }
 
 bool
 view_takes(const struct upstream *up, const struct server *s,
     const struct pick *p)
 {
-	return (state_word(s) & view_bars(up, p->tried)) == 0 &&
+	struct view_rule	rule = view_rule_for(up, p->tried);
+
+	return census_admits(&rule, s->live) &&
 	    !tried_has(p->tried, s) && has_room(s);
 }
 
@@ -68,13 +68,6 @@ view_fini(struct view *v)
 	*v = (struct view){ .stale = true };
 }
 
-/* what there is of each kind */
-struct census {
-	size_t	main, main_ok;	/* no backups, that the operator allows */
-	size_t	backup_ok;
-	size_t	open;
-};
-
 static bool
 is_backup(const struct server *s)
 {
@@ -93,42 +86,24 @@ is_allowed(const struct server *s, uint64_t word)
 static struct census
 count(const struct upstream *up)
 {
-	struct census	 c = { 0 };
+	struct census	 c = { .main = 0 };
 	struct server	*s;
-	uint64_t	 word;
 
 	for (size_t i = 0; i < up->nserver; i++) {
 		s = up->servers[i];
-		word = state_word(s);
-		if (!is_allowed(s, word))
-			continue;
-		c.open += (word & STATE_BIT(SERVER_OPEN)) != 0;
-		if (is_backup(s))
-			c.backup_ok += (word & STATE_AWAY) == 0;
-		else {
-			c.main++;
-			c.main_ok += (word & STATE_AWAY) == 0;
-		}
+		if (is_alive(s))
+			census_add(&c, s->board, s->live);
 	}
+	census_choose(&c, up->panic);
 	return c;
 }
 
 uint32_t
 view_share(const struct upstream *up, const struct server *s)
 {
-	if (!is_alive(s) || (is_backup(s) && up->view.tier != VIEW_BACKUP))
+	if (!is_alive(s) || (is_backup(s) && !up->view.rule.backups))
 		return 0;
 	return state_full_weight(s->board);
-}
-
-static enum view_tier
-choose_tier(const struct upstream *up, const struct census *c)
-{
-	if (c->main_ok > 0 && c->main_ok * 100 >= c->main * up->panic)
-		return VIEW_MAIN;
-	if (c->backup_ok > 0)
-		return VIEW_BACKUP;
-	return c->main_ok > 0 ? VIEW_PANIC : VIEW_EMPTY;
 }
 
 static int
@@ -146,11 +121,12 @@ fill(struct upstream *up)
 	struct view	*v = &up->view;
 	struct server	*s;
 
-	for (size_t i = 0; i < up->nserver && v->tier != VIEW_EMPTY; i++) {
+	for (size_t i = 0; i < up->nserver && v->rule.tier != VIEW_EMPTY;
+	    i++) {
 		s = up->servers[i];
 		if (is_alive(s) && view_weight(s) > 0 &&
-		    (state_word(s) & v->bars) == 0 &&
-		    (v->tier == VIEW_BACKUP || !is_backup(s)))
+		    census_admits(&v->rule, s->live) &&
+		    (v->rule.backups || !is_backup(s)))
 			v->v[v->n++] = s;
 	}
 	if (v->n > 0)
@@ -175,7 +151,7 @@ fill_open(struct upstream *up, size_t n)
 	v->open = must_calloc(n, sizeof(*v->open));
 	for (size_t i = 0; i < up->nserver && v->nopen < n; i++) {
 		s = up->servers[i];
-		word = state_word(s);
+		word = atomic_load(&s->live->state);
 		if (!is_allowed(s, word) ||
 		    (word & STATE_BIT(SERVER_OPEN)) == 0)
 			continue;
@@ -198,8 +174,7 @@ rebuild(struct upstream *up, uint64_t epoch)
 	v->stale = false;
 	v->epoch = epoch;
 	fill_open(up, c.open);
-	v->tier = choose_tier(up, &c);
-	v->bars = v->tier == VIEW_PANIC ? STATE_SHUT : STATE_AWAY;
+	v->rule = c.rule;
 	v->v = must_calloc(up->nserver + 1, sizeof(*v->v));
 	v->weight = must_calloc(up->nserver + 1, sizeof(*v->weight));
 	fill(up);

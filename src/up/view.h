@@ -22,7 +22,18 @@ struct upstream;
 
 #define WEIGHT_MAX	1000	/* of a server = line, and of operators */
 
-enum view_tier { VIEW_EMPTY, VIEW_MAIN, VIEW_BACKUP, VIEW_PANIC };
+enum view_tier {
+	VIEW_EMPTY, VIEW_MAIN, VIEW_BACKUP, VIEW_PANIC, VIEW_EJECTED,
+	VIEW_NTIER
+};
+
+/* who is in it, see up/census.h */
+struct view_rule {
+	uint64_t	bars;		/* bits of states that keep one away */
+	enum view_tier	tier;
+	bool		backups;	/* they are in, too */
+	bool		absent;		/* so are those, though sick */
+};
 
 struct view {
 	uint64_t	  epoch;	/* of the board, when it was made */
@@ -31,8 +42,7 @@ struct view {
 	size_t		  n;
 	struct server	**open;		/* own: whose breaker is; of members */
 	size_t		  nopen;
-	uint64_t	  bars;		/* bits of states that keep one away */
-	enum view_tier	  tier;
+	struct view_rule  rule;
 	void		 *plan;		/* own: of the balancer, or NULL */
 	bool		  stale;	/* members have changed */
 };
@@ -42,10 +52,11 @@ void view_refresh(struct upstream *);
 void view_fini(struct view *);
 
 /*
- * Bits of states that keep a request away which has asked these.  In a
- * panic only first attempts go to the sick.
+ * The rule for a request that has asked these.  In a panic only first
+ * attempts go to the sick.
  */
-uint64_t view_bars(const struct upstream *, const struct tried *);
+struct view_rule view_rule_for(const struct upstream *,
+    const struct tried *);
 /*
  * May the request ask this server now: it was not asked, has room, and
  * its state has not changed for the worse since the view was made.

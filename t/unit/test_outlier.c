@@ -140,6 +140,19 @@ START_TEST(test_threads)
 }
 END_TEST
 
+/* Where nobody listens nothing is borne: neither counted nor spared. */
+START_TEST(test_absent)
+{
+	setup(4, 25);
+	ck_assert(outlier_eject(&f.set, 0, 1, FAIL_DIAL_REFUSED, 1000));
+	ck_assert(eject(1));
+	ck_assert(!eject(2));
+	ck_assert(outlier_eject(&f.set, 2, 3, FAIL_DIAL_UNREACHABLE, 1000));
+	ck_assert(!outlier_eject(&f.set, 3, 4, FAIL_DIAL_REFUSED, 1000));
+	teardown();
+}
+END_TEST
+
 /* Down servers are no part of the share; the last is not taken. */
 START_TEST(test_down)
 {
@@ -255,6 +268,7 @@ main(void)
 	tcase_add_loop_test(tc, test_share, 0,
 	    sizeof(shares) / sizeof(shares[0]));
 	tcase_add_test(tc, test_threads);
+	tcase_add_test(tc, test_absent);
 	tcase_add_test(tc, test_down);
 	tcase_add_test(tc, test_dead);
 	tcase_add_test(tc, test_time);

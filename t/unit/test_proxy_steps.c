@@ -387,6 +387,12 @@ attempt_failed(struct attempt *a, enum fail why)
 }
 
 void
+retry_note_replay(const struct upstream *up)
+{
+	ck_assert_ptr_nonnull(up);
+}
+
+void
 attempt_complete(struct attempt *a)
 {
 	ck_assert_ptr_nonnull(a->server);
