@@ -229,6 +229,7 @@ SRCS_CORE = \
 	src/core/version.c
 SRCS_UP = \
 	src/up/attempt.c \
+	src/up/balance_lint.c \
 	src/up/breaker.c \
 	src/up/breaker_conf.c \
 	src/up/breaker_pick.c \
@@ -261,6 +262,7 @@ SRCS_UP = \
 	src/up/probes.c \
 	src/up/queue.c \
 	src/up/queue_board.c \
+	src/up/queue_want.c \
 	src/up/random.c \
 	src/up/retry.c \
 	src/up/retry_conf.c \

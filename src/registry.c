@@ -191,6 +191,7 @@ const struct shm_region *const shm_regions[] = {
 	&board_servers_live,
 	&board_server_uses,
 	&board_breakers,
+	&board_breaker_probes,
 	&board_breaker_confs,
 	&board_fail_counts,
 	&board_upstreams,

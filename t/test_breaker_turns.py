@@ -44,6 +44,50 @@ def why(s, name):
     return f["requests"]
 
 
+def cut(status):
+    """An answer whose body breaks off."""
+    return raw(f"HTTP/1.1 {status} x\r\nContent-Length: 100\r\n\r\n"
+               "abc".encode(), then_close=True)
+
+
+def ask_cut(s, n):
+    for _ in range(n):
+        try:
+            http.get(s.port, "/")
+        except http.Closed:
+            pass
+
+
+@pytest.mark.parametrize("status", [200, 500])
+def test_cut_bodies(sluice, peer, status):
+    """An answer that breaks off is one request and one failure."""
+    app = peer(default=cut(status))
+    s = sluice(conf(app, keys="outlier = off\nbreaker.failures = 0\n"
+                    "breaker.rate = 60\nbreaker.requests = 8"))
+    ask_cut(s, 7)
+    up, = s.ctl_json("upstreams", "app")["upstreams"]
+    b = up["servers"][0]["breaker"]
+    assert b["state"] == "closed"
+    assert b["window"] == {"requests": 7, "failures": 7}
+    ask_cut(s, 1)
+    wait_breaker(s, 1, "closed -> open: 8 of 8 requests failed")
+    assert len(app.requests) == 8
+
+
+def test_cut_probe(sluice, peer):
+    """A probe whose body breaks off has failed."""
+    app = peer()
+    s = sluice(conf(app, keys="outlier = off\nbreaker.failures = 3\n"
+                    "breaker.open = 300ms\nbreaker.probes = 2\n"
+                    "breaker.successes = 2"))
+    open_it(s, app)
+    app.default = cut(200)
+    half_open(s)
+    ask_cut(s, 1)
+    wait_breaker(s, 1, "half_open -> open: a probe failed")
+    assert len(app.requests) == 4
+
+
 def test_other_server(sluice, peer):
     """Requests go to the others, and the log says who it is."""
     app, bad = peer(), peer(default=ILL)

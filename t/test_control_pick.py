@@ -180,9 +180,10 @@ def test_retries(sluice, peer):
     assert 10 <= made < 20
     assert upstream(s)["retries"] == {
         "requests": 20, "made": made, "refused": refused, "cut": 0,
-        "left": 0}
+        "replays": 0, "left": 0}
     assert upstream(s, "other")["retries"] == {
-        "requests": 0, "made": 0, "refused": 0, "cut": 0, "left": 30}
+        "requests": 0, "made": 0, "refused": 0, "cut": 0,
+        "replays": 0, "left": 30}
     assert f"  retries: {made} for 20 requests, {refused} refused, 0 cut, " \
         "0 left\n" in s.ctl("upstreams").stdout
     told = json.loads(http.get(s.port, "/balancer/status").body)

@@ -2,13 +2,14 @@
 what ends it."""
 import concurrent.futures
 import itertools
+import threading
 import time
 
 import pytest
 
 from lib import http, net
 from lib.load import Load
-from lib.peer import reset_now, respond
+from lib.peer import raw, reset_now, respond
 from lib.watch import (Health, conf, line, servers, stamp, wait_change,
                        wait_until)
 
@@ -61,6 +62,61 @@ def test_connections(sluice, peer, how):
     s = sluice(conf(good.addr, bad.addr, keys=OFF))
     ask(s, 30)
     wait_change(s, bad.addr, "up", "ejected", why)
+
+
+def cut(status):
+    """An answer whose body breaks off."""
+    return raw(f"HTTP/1.1 {status} x\r\nContent-Length: 100\r\n\r\n"
+               "abc".encode(), then_close=True)
+
+
+def ask_cut(s, n):
+    for _ in range(n):
+        try:
+            http.get(s.port, "/x")
+        except http.Closed:
+            pass
+
+
+@pytest.mark.parametrize("status", [200, 500])
+def test_cut_bodies(sluice, peer, status):
+    """An answer that breaks off is one failure, whatever its head said:
+    the fifth in a row ejects, and the good head is no success between."""
+    good, bad = peer(), peer(default=cut(status))
+    s = sluice(conf(good.addr, bad.addr, keys=OFF + "outlier.rate = 0"))
+    ask_cut(s, 8)
+    got = servers(s)[bad.addr]
+    assert (got["state"], got["failures"]) == ("up", 4)
+    ask_cut(s, 12)
+    wait_change(s, bad.addr, "up", "ejected")
+    assert len(bad.requests) == 5
+    assert servers(s)[bad.addr]["failures"] == 5
+
+
+def test_long_answer(sluice, peer):
+    """One that goes on for long stands between failures."""
+    end = threading.Event()
+
+    def step(conn, req):
+        conn.send(b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nab")
+        end.wait(net.WAIT)
+        conn.send(b"cd")
+        return True
+    good, bad = peer(), peer([BAD] * 3 + [step], default=BAD)
+    s = sluice(conf(good.addr, bad.addr, workers=1, keys=OFF +
+                    "outlier.rate = 0"))
+    ask(s, 6)
+    with http.Client(s.port) as long, http.Client(s.port) as other:
+        other.get("/x")
+        long.send(http.request("GET", "/x"))
+        bad.wait_requests(4)
+        at = time.monotonic() + 1.2
+        wait_until("it is a long one", lambda: time.monotonic() > at)
+        ask(s, 8)
+        assert servers(s)[bad.addr]["state"] == "up"
+        assert servers(s)[bad.addr]["failures"] == 7
+        end.set()
+        assert long.response().status == 200
 
 
 def test_4xx_is_well(sluice, peer):
@@ -211,6 +267,42 @@ def test_panic(sluice, peer):
     ask(s, 40)
     assert all[0].requests and [len(p.requests) - n
                                 for p, n in zip(all, before)] == [10] * 4
+
+
+def test_operator(sluice, peer):
+    """What an operator brings up has no past."""
+    good, bad = peer(), peer(default=BAD)
+    s = sluice(conf(good.addr, bad.addr, keys=OFF))
+    for n in 5, 10:
+        ask(s, 20)
+        assert len(bad.requests) == n
+        wait_change(s, bad.addr, "up", "ejected", count=n // 5)
+        s.ctl("server", "up", "app", bad.addr)
+        wait_change(s, bad.addr, "ejected", "up", count=n // 5)
+        assert servers(s)[bad.addr]["ejections"] == 0
+
+
+def test_window_goes_on(sluice, peer):
+    """While the share forbids it nothing is kept for later: who has been
+    well for a window is not ejected when another one comes back."""
+    first, then = peer(default=BAD), peer()
+    s = sluice(conf(first.addr, then.addr, workers=1, keys=OFF +
+                    "outlier.time = 4s\noutlier.window = 1s"))
+    ask(s, 12)
+    wait_change(s, first.addr, "up", "ejected")
+    first.default, then.default = respond(), BAD
+    end = time.monotonic() + 1
+    while time.monotonic() < end:
+        ask(s, 1)
+    then.default = respond()
+    n = len(then.requests)
+    # less often than before, so that all of it together would eject
+    wait_until("the first is back", lambda: ask(s, 1) and
+               servers(s)[first.addr]["state"] == "up", 9 * net.SCALE)
+    end = time.monotonic() + 0.4
+    wait_until("some looks", lambda: time.monotonic() > end)
+    assert 20 < len(then.requests) - n < n
+    assert servers(s)[then.addr]["state"] == "up"
 
 
 def test_health_dies(sluice, peer):

@@ -10,6 +10,7 @@ import time
 import pytest
 
 from lib import dns, http, net
+from lib.board import Rows
 from lib.load import Load
 from lib.peer import Peer, respond
 from lib.watch import (Health, conf, line, servers, stamp, wait_change,
@@ -17,6 +18,34 @@ from lib.watch import (Health, conf, line, servers, stamp, wait_change,
 
 FAST = "health.path = /health\nhealth.interval = 100ms\n" \
     "health.timeout = 400ms\nhealth.fall = 2\nslow_start = 0\n"
+
+
+STATE = 8               # offset in a row of server_live
+
+
+@pytest.mark.parametrize("also", [False, True])
+def test_dies_half_way(sluice, peer, also):
+    """A state was ended, and who ended it died before he told of it: the
+    server is asked again all the same, also if that was health."""
+    a, b = peer(), peer()
+    s = sluice(conf(a.addr, b.addr, keys="slow_start = 0"))
+
+    def asked(n):
+        before = len(b.requests)
+        for _ in range(10):
+            assert http.get(s.port, "/").status == 200
+        return len(b.requests) - before == n
+
+    assert asked(5)
+    s.ctl("server", "down", "app", b.addr)
+    wait_until("nobody asks it", lambda: asked(0))
+    with contextlib.closing(Rows(s, "server_live")) as rows:
+        if also:
+            pid = s.kill("health")
+        rows.put(1, STATE, int(time.time() * 1000))
+    if also:
+        s.wait_role("health", pid)
+    wait_until("workers see it", lambda: asked(5))
 
 
 def test_counts(sluice, peer):

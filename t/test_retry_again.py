@@ -128,8 +128,8 @@ def test_route_says_more(sluice, peer):
                     route="retry.on = off\n[route b]\npath = /b\n"
                     "upstream = app\n"))
     wire.is_fail(http.get(s.port, "/a"), "reset_before_head")
-    assert http.get(s.port, "/b").status == 200
-    assert http.get(s.port, "/b").status == 200
+    for _ in range(3):
+        assert http.get(s.port, "/b").status == 200
     wire.is_fail(http.get(s.port, "/a"), "reset_before_head")
 
 

@@ -96,6 +96,34 @@ def test_cut_is_no_try(sluice, peer, tries):
     assert record["attempts"] == [1, 3][tries]
 
 
+def test_panic(sluice, peer):
+    """Who was asked while it was sick waits on when another one goes."""
+    sick = [Sick(peer) for _ in range(5)]
+    for p in sick[1:]:
+        p.well = False
+    s = sluice(conf(*[p.peer.addr for p in sick], more="panic = 50",
+                    workers=1).replace("panic = 0\n", ""))
+    for p in sick[1:]:
+        s.wait_log(f"{p.peer.addr}.*up -> down")
+    out = []
+    threads = [Thread(ask, s, out, "GET", f"/{i}") for i in range(10)]
+    net.until("they wait", lambda: sum(len(p.asked()) for p in sick) == 10)
+    assert all(len(p.asked()) == 2 for p in sick)
+    s.ctl("server", "down", "app", sick[4].peer.addr)
+    net.until("those of the one are asked elsewhere",
+              lambda: sum(len(p.asked()) for p in sick) == 12)
+    up, = s.ctl_json("upstreams", "app")["upstreams"]
+    assert up["retries"]["cut"] == 2
+    for p in sick:
+        p.free.set()
+    for t in threads:
+        t.join()
+    assert len(sick[4].asked()) == 2
+    up, = s.ctl_json("upstreams", "app")["upstreams"]
+    assert up["retries"]["cut"] == up["retries"]["made"] == 2
+    assert up["retries"]["refused"] == 0
+
+
 def test_others_wait_on(sluice, peer):
     """What may not be repeated has its answer, if one comes."""
     a, b = Sick(peer), peer(default=respond(body=b"from b\n"))
@@ -158,3 +186,42 @@ def test_none_begins_later(sluice, peer):
             for since, until in down
             if server == a.peer.addr and since + 10000 < at < until - 1000]
     assert not late
+
+
+@pytest.mark.parametrize("where", ["upstream", "route"])
+def test_off(sluice, peer, where):
+    """Who waits there goes on waiting, and gets its answer."""
+    a, b = Sick(peer), peer(default=respond(body=b"from b\n"))
+    text = conf(a.peer.addr, b.addr)
+    text = conf(a.peer.addr, b.addr, more="retry.cut = off") \
+        if where == "upstream" else text + "retry.cut = off\n"
+    s = sluice(text)
+    out = []
+    threads = [Thread(ask, s, out, "GET", f"/{i}") for i in range(2)]
+    net.until("it waits", lambda: len(a.asked()) == 1)
+    s.ctl("server", "down", "app", a.peer.addr)
+    net.until("the other one has it", lambda: len(out) == 1)
+    assert http.get(s.port, "/x").text == "from b\n"
+    a.free.set()
+    for t in threads:
+        t.join()
+    assert sorted(out) == [b"from a\n", b"from b\n"]
+    assert wire.sums(s)["upstream_attempts_cut_total"] == 0
+
+
+def test_drain_and_down(sluice, peer):
+    """drain leaves who waits alone; down cuts it."""
+    a, b = Sick(peer), peer(default=respond(body=b"from b\n"))
+    s = sluice(conf(a.peer.addr, b.addr))
+    out = []
+    threads = [Thread(ask, s, out, "GET", f"/{i}") for i in range(2)]
+    net.until("it waits", lambda: len(a.asked()) == 1)
+    s.ctl("server", "drain", "app", a.peer.addr)
+    net.until("the other one has it", lambda: len(out) == 1)
+    assert http.get(s.port, "/x").text == "from b\n"
+    assert wire.sums(s)["upstream_attempts_cut_total"] == 0
+    s.ctl("server", "down", "app", a.peer.addr)
+    for t in threads:
+        t.join()
+    assert out == [b"from b\n"] * 2
+    a.free.set()

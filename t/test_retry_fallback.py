@@ -350,7 +350,7 @@ def test_page_at_the_end(sluice, peer):
 
 
 def test_no_such_page(tmp):
-    for name, want in (("/no/such.html", "E0308"), ("/etc/passwd", "E0308")):
+    for name, want in (("/no/such.html", "E0312"), ("/etc/passwd", "E0312")):
         shown = refused(tmp, HEAD + upstream(
             "a", "127.0.0.1:1", f"fallback = {name}") + route())
         assert want in shown, shown

@@ -278,6 +278,49 @@ def test_both_are_late(sluice, script):
                 for x in by_address(s).values()] == [(1, 1), (1, 1)]
 
 
+def test_raced_goes_down(sluice, script):
+    """The second dial's server goes out of service before it answers: no
+    attempt begins there."""
+    with both_hang(sluice, script, "timeout.connect = 20s") as (s, c, hung):
+        first, = [a for a, x in by_address(s).items() if x["attempts"]]
+        last, = set(hung) - {first}
+        name = s.ctl_json("upstreams")["upstreams"][0]["name"]
+        assert s.ctl("server", "down", name, last).returncode == 0
+        listener, *queued = hung[last]
+        for sock in queued:         # room for the dial that hangs
+            sock.close()
+        listener.settimeout(net.WAIT)
+        deadline = Deadline("end of the second dial")
+        while connections(s) > 1:
+            if net.wait_fd(listener, min(deadline.left(), 0.05)):
+                listener.accept()[0].close()
+        assert by_address(s)[last]["attempts"] == 0
+        hung[first][0].close()
+        r = c.response()
+        assert r.status == 502 and "dial_refused" in r.text
+        assert [by_address(s)[a]["attempts"] for a in (first, last)] == [1, 0]
+
+
+def test_no_race_without_weight(sluice, script):
+    """What the operator keeps requests away from is not dialled."""
+    port, hosts = net.free_port(), ("127.0.0.2", "::1")
+    made = sum((full(h, port) for h in hosts), [])
+    d = script({("app.test", A): hosts[:1], ("app.test", AAAA): hosts[1:]},
+               ttl=60)
+    s = sluice(conf(d, f"app.test:{port}", top="workers = 1",
+                    more="timeout.connect = 600ms"))
+    resolved(s)
+    name = s.ctl_json("upstreams")["upstreams"][0]["name"]
+    other = f"[::1]:{port}"
+    assert s.ctl("server", "weight", name, other, "0").returncode == 0
+    r = http.get(s.port, "/")
+    assert r.status == 504 and "dial_timeout" in r.text
+    assert {a: x["attempts"] for a, x in by_address(s).items()} == {
+        f"127.0.0.2:{port}": 1, other: 0}
+    for sock in made:
+        sock.close()
+
+
 def test_race_is_left(sluice, script):
     """The client goes while two dials are under way."""
     with both_hang(sluice, script, "timeout.connect = 20s") as (s, c, _):

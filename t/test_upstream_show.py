@@ -6,6 +6,7 @@ import pytest
 
 from lib import http, net, ws
 from lib.peer import delay, hold, respond
+from lib.watch import wait_until
 
 CONF = """
 [sluice]
@@ -214,3 +215,26 @@ def test_times(sluice, peer, ms):
     assert 1000 * ms <= t["lately_us"] <= 4000 * ms * net.SCALE
     for b in t["buckets"]:
         assert b["below_us"] > 1000 * ms
+
+
+def test_removed_are_forgotten(sluice, peer):
+    """After five seconds, and they count no more than before."""
+    app, other = peer(), peer()
+    s = sluice(conf(1, app=[app.addr, other.addr]))
+    for _ in range(4):
+        http.get(s.port, "/app/")
+    s.reload(conf(1, app=[app.addr]))
+    wait_until("it is gone", lambda: set(servers(s, "app")) == {app.addr},
+               20 * net.SCALE)
+    text = s.ctl("upstreams").stdout
+    assert "usable" not in text and other.addr not in text
+
+
+def test_without_an_address(sluice, peer):
+    """An upstream none of whose names has one is there all the same."""
+    app = peer()
+    s = sluice(conf(1, app=[app.addr], bad=["nobody.invalid:80"]))
+    ups = {u["name"]: u for u in s.ctl_json("upstreams")["upstreams"]}
+    assert set(ups) == {"app", "bad"}
+    assert ups["bad"]["servers"] == [] and ups["bad"]["usable"] == 0
+    assert "\nbad, " in s.ctl("upstreams", "bad").stdout

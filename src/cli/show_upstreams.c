@@ -97,18 +97,37 @@ add_queue(struct show *s, const json_t *q)
 	    (unsigned long long)show_num(q, "refused"));
 }
 
+/* Servers of an upstream, and how many of them are up. */
+static void
+count(const json_t *up, size_t *servers, size_t *good)
+{
+	const json_t *all = json_object_get(up, "servers");
+	struct str state;
+	size_t i;
+
+	for (i = 0; i < json_array_size(all); i++) {
+		state = show_str(json_array_get(all, i), "state");
+		/* what is not configured any more is missed by nobody */
+		if (str_eq(state, STR("removed")))
+			continue;
+		++*servers;
+		*good += str_eq(state, STR("up")) ||
+		    str_eq(state, STR("slow_start"));
+	}
+}
+
 /* Which servers are asked, where it is not simply all. */
 static void
 add_view(struct show *s, const json_t *j)
 {
-	const json_t *all = json_object_get(j, "servers");
 	struct str tier = show_str(j, "tier");
 	unsigned long long n = show_num(j, "usable");
+	size_t all = 0, good = 0;
 
-	if (tier.n == 0 || (str_eq(tier, STR("main")) &&
-	    n == json_array_size(all)))
+	count(j, &all, &good);
+	if (tier.n == 0 || (str_eq(tier, STR("main")) && n == all))
 		return;
-	text_fmt(&s->out, ", %llu of %zu usable", n, json_array_size(all));
+	text_fmt(&s->out, ", %llu of %zu usable", n, all);
 	if (!str_eq(tier, STR("main"))) {
 		text_add(&s->out, STR(" ("));
 		show_paint(s, SHOW_BAD, tier);
@@ -180,25 +199,6 @@ add_upstream(struct show *s, const json_t *j, unsigned long long now)
 	show_balance(s, all);
 	add_failures(s, json_object_get(j, "failures"));
 	add_retries(s, json_object_get(j, "retries"));
-}
-
-/* Servers of an upstream, and how many of them are up. */
-static void
-count(const json_t *up, size_t *servers, size_t *good)
-{
-	const json_t *all = json_object_get(up, "servers");
-	struct str state;
-	size_t i;
-
-	for (i = 0; i < json_array_size(all); i++) {
-		state = show_str(json_array_get(all, i), "state");
-		/* what is not configured any more is missed by nobody */
-		if (str_eq(state, STR("removed")))
-			continue;
-		++*servers;
-		*good += str_eq(state, STR("up")) ||
-		    str_eq(state, STR("slow_start"));
-	}
 }
 
 void

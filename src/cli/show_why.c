@@ -28,6 +28,11 @@ add_answer(struct show *s, const json_t *j)
 		    "it cut\n"));
 		return;
 	}
+	if (is_true(j, "of_attempts")) {
+		text_add(&s->out, STR("a server's: this ends an attempt, and "
+		    "no request\n"));
+		return;
+	}
 	if (show_num(j, "status") == 0)
 		text_add(&s->out, STR("none, the connection closes"));
 	else

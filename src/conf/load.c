@@ -409,23 +409,35 @@ conf_guest(struct conf_load *l, const struct conf_obj *o, size_t *at)
 	return NULL;
 }
 
+static void
+lend_item(struct conf_load *l, const struct conf_item *it, struct sect *s)
+{
+	const struct rowref	*ref;
+	struct node		*n = arena_alloc(&l->arena, sizeof(*n));
+
+	ref = keys_find(s->rows->keys, str_from(it->row->key));
+	must(ref != NULL);
+	n->item = *it;
+	n->item.row = ref->row;
+	n->nth = ref->nth;
+	*s->tail = n;
+	s->tail = &n->next;
+}
+
 /* Its guests go on to the new one, from where they came. */
 static void
 lend_items(struct conf_load *l, const struct conf_obj *from, struct sect *s)
 {
+	struct sect		*own = sect_of(l, from);
 	const struct conf_item	*it;
-	struct node		*n;
 	size_t			 at = 0;
 
-	while ((it = conf_guest(l, from, &at)) != NULL) {
-		n = arena_alloc(&l->arena, sizeof(*n));
-		n->item = *it;
-		n->nth = keys_find(s->rows->keys,
-		    str_from(it->row->key))->nth;
-		*s->tail = n;
-		s->tail = &n->next;
-	}
-	sect_of(l, from)->lent = s;
+	while ((it = conf_guest(l, from, &at)) != NULL)
+		lend_item(l, it, s);
+	for (size_t i = 0; i < own->nitem; i++)
+		if ((own->items[i].row->flags & CONF_F_SHARED) != 0)
+			lend_item(l, &own->items[i], s);
+	own->lent = s;
 }
 
 void *

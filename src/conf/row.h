@@ -54,6 +54,7 @@ enum conf_class {
 #define CONF_F_MANY	0x40	/* CUSTOM: all assignments count */
 #define CONF_F_LINES	0x80	/* MANY: a line is one value; order counts */
 #define CONF_F_HOME	0x100	/* never a guest's, see conf_section.guest */
+#define CONF_F_SHARED	0x200	/* and lent with its guests, as theirs */
 
 struct conf_list {
 	const struct str	*v;

@@ -59,7 +59,7 @@ api_add_balance(json_t *j, uint32_t i, struct census *c)
 	json_object_set_new(j, "override", over == 0 ? json_null() :
 	    api_num(over - 1));
 	json_object_set_new(j, "weight_now",
-	    json_real(census_weight(b, l) / 10.0));
+	    json_real(state_weight(b, l) / 10.0));
 	json_object_set_new(j, "backup",
 	    json_boolean(atomic_load(&b->backup) != 0));
 	if (c != NULL) {
@@ -101,6 +101,7 @@ describe_retries(uint32_t row)
 	set_num(j, "made", sum.again);
 	set_num(j, "refused", sum.refused);
 	set_num(j, "cut", sum.cut);
+	set_num(j, "replays", sum.replays);
 	set_num(j, "left", retry_left(self->shm, row, tag));
 	return j;
 }
@@ -108,7 +109,7 @@ describe_retries(uint32_t row)
 void
 api_add_view(json_t *j, uint32_t row, const struct census *c)
 {
-	json_object_set_new(j, "tier", json_string(census_tiers[c->tier]));
+	json_object_set_new(j, "tier", json_string(census_tiers[c->rule.tier]));
 	set_num(j, "usable", c->usable);
 	set_num(j, "open", c->open);
 	json_object_set_new(j, "failures", list_failures(row));

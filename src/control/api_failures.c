@@ -11,14 +11,18 @@ api_failure_row(enum fail why)
 {
 	const struct fail_row	*r = fail_row(why);
 	bool			 safe = (r->flags & FAIL_F_S) != 0;
+	bool			 attempt = why == FAIL_SERVER_ERROR ||
+				    why == FAIL_ATTEMPT_CUT;
 
-	return json_pack("{s:s, s:i, s:s, s:s, s:s, s:s, s:b, s:b, s:b}",
+	return json_pack("{s:s, s:i, s:s, s:s, s:s, s:s, s:b, s:b, s:b, "
+	    "s:b}",
 	    "name", r->name, "status", (int)r->status, "text", r->text,
 	    "advice", r->advice, "proxy_status", r->proxy, "retry",
 	    safe ? "always" : r->flags & FAIL_F_R ? "idempotent" : "never",
 	    "counts_against_server", (r->flags & FAIL_F_B) != 0,
 	    "closes_connection", (r->flags & FAIL_F_Q) != 0,
-	    "answer_cut", (r->flags & FAIL_F_C) != 0);
+	    "answer_cut", (r->flags & FAIL_F_C) != 0,
+	    "of_attempts", attempt);
 }
 
 static json_t *

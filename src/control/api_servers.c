@@ -13,6 +13,7 @@
 
 #include "os/proc.h"
 #include "up/breaker.h"
+#include "up/outlier.h"
 #include "up/slow_start.h"
 #include "up/state.h"
 #include "up/upstream.h"
@@ -173,35 +174,30 @@ set_bit(const struct search *s, enum server_state state, bool on)
 	    state, on, FAIL_NONE);
 }
 
-/* Who was away is led in as the configuration has it. */
-static void
-begin_slowly(const struct search *s, const struct board_server_live *l)
+/* Who was away is led in as the configuration has it; 0: at once. */
+static uint64_t
+slow_ms(const struct search *s, const struct board_server_live *l)
 {
 	const struct upstream_conf	*c;
 
 	c = conf_find(self->gens->cur->conf, &upstream_section,
 	    s->q->upstream);
-	if (c != NULL && (atomic_load(&l->state) & STATE_AWAY) != 0)
-		slow_start_begin(self->shm, s->row,
-		    atomic_load(&s->found->tag),
-		    watch_conf_of(c)->slow_start);
+	return c != NULL && (atomic_load(&l->state) & STATE_AWAY) != 0 ?
+	    watch_conf_of(c)->slow_start : 0;
 }
 
 static void
 bring_up(const struct search *s)
 {
-	struct board_server_live	*l;
-	struct breaker			 br;
+	uint64_t	tag = atomic_load(&s->found->tag), ms;
+	struct breaker	br;
 
-	l = shm_row(self->shm, &board_servers_live, s->row);
-	begin_slowly(s, l);
+	ms = slow_ms(s, shm_row(self->shm, &board_servers_live, s->row));
+	slow_start_begin(self->shm, s->row, tag, ms);
 	set_bit(s, SERVER_DRAIN, false);
 	set_bit(s, SERVER_MAINTENANCE, false);
-	atomic_store(&l->ejections, 0);
-	atomic_store(&l->eject_until, 0);
-	set_bit(s, SERVER_EJECTED, false);
-	if (breaker_find(&br, self->shm, s->row,
-	    atomic_load(&s->found->tag)))
+	outlier_forget(self->shm, ms, s->row, tag);
+	if (breaker_find(&br, self->shm, s->row, tag))
 		breaker_close(&br);
 }
 

@@ -356,7 +356,10 @@ describe_stat(enum stat_id id, uint64_t sum)
 static bool
 is_of_servers(unsigned row)
 {
-	return fail_row((enum fail)(row + 1))->proxy[0] != '\0';
+	enum fail	why = (enum fail)(row + 1);
+
+	return why == FAIL_SERVER_ERROR || why == FAIL_ATTEMPT_CUT ||
+	    (fail_row(why)->proxy[0] != '\0' && why != FAIL_RETRY_BUDGET);
 }
 
 void

@@ -15,6 +15,8 @@
 #include "up/queue.h"
 #include "up/server_use.h"
 
+#define GONE_MS	5000	/* that a server is shown as removed */
+
 /* a question about many rows: which slots count */
 struct walk {
 	struct str	 name;		/* "": all */
@@ -203,16 +205,32 @@ max_conns(const struct board_server *s)
 	return atomic_load(&w->limit);
 }
 
+/* Is it some time since it was configured, or its name had it? */
+static bool
+is_long_gone(const struct board_server *s)
+{
+	uint64_t	left = atomic_load(&s->left_ms);
+	uint64_t	made = self->gens->cur->conf->made_ms;
+
+	if (left != 0 && left + GONE_MS > ev_ms(self->ev))
+		return false;
+	return left != 0 || made + GONE_MS <= ev_wall_ms(self->ev);
+}
+
+/* NULL: it is gone, and nothing of it is left. */
 static json_t *
 describe_server(const struct walk *w, uint32_t i,
     const struct board_server *s)
 {
 	const struct board_server_live	*l;
 	struct use_sum			 sum = { .open = 0 };
-	json_t				*j = json_object();
+	json_t				*j;
 
 	l = shm_row(self->shm, &board_servers_live, i);
 	add_up(w, i, atomic_load(&s->tag), &sum);
+	if (!is_member(w, i, s) && sum.open == 0 && is_long_gone(s))
+		return NULL;
+	j = json_object();
 	json_object_set_new(j, "address", api_text(row_text_addr(
 	    self->shm, i)));
 	add_state(j, s, l);
@@ -274,29 +292,57 @@ add_queue(const struct walk *w, json_t *j, const struct upstream_rows *rows)
 		api_add_view(j, (uint32_t)at, &w->views[at]);
 }
 
+static bool
+is_asked_for(const struct walk *w, struct str name)
+{
+	return w->name.n == 0 || str_eq(name, w->name);
+}
+
+/* Those of the configuration, though no name of theirs has an address. */
+static void
+add_configured(const struct walk *w, json_t *all,
+    const struct upstream_rows *rows)
+{
+	struct conf_objs	objs = conf_all(self->gens->cur->conf,
+				    &upstream_section);
+
+	for (size_t i = 0; i < objs.n; i++)
+		if (is_asked_for(w, objs.v[i]->name) &&
+		    upstream_rows_find(rows, objs.v[i]->name) >= 0)
+			find_upstream(all, objs.v[i]->name);
+}
+
+static void
+add_servers(const struct walk *w, json_t *all)
+{
+	const struct board_server	*s;
+	struct str			 name;
+	json_t				*j;
+
+	for (uint32_t i = 0; i < w->rows; i++) {
+		s = shm_row(self->shm, &board_servers, i);
+		name = row_text_upstream(self->shm, i);
+		if (atomic_load(&s->tag) == 0 || !is_asked_for(w, name))
+			continue;
+		j = describe_server(w, i, s);
+		if (j != NULL)
+			json_array_append_new(json_object_get(find_upstream(
+			    all, name), "servers"), j);
+	}
+}
+
 static json_t *
 list(const struct walk *w)
 {
-	uint32_t			 n = w->rows;
-	json_t				*all = json_object(), *out;
-	const struct board_server	*s;
-	struct str			 name;
-	struct upstream_rows		 rows;
-	json_t				*j;
-	void				*it;
+	json_t			*all = json_object(), *out;
+	struct upstream_rows	 rows;
+	json_t			*j;
+	void			*it;
 
-	for (uint32_t i = 0; i < n; i++) {
-		s = shm_row(self->shm, &board_servers, i);
-		if (atomic_load(&s->tag) == 0)
-			continue;
-		name = row_text_upstream(self->shm, i);
-		if (w->name.n > 0 && !str_eq(name, w->name))
-			continue;
-		json_array_append_new(json_object_get(find_upstream(all,
-		    name), "servers"), describe_server(w, i, s));
-	}
-	out = json_array();
 	upstream_rows_open(&rows, self->shm);
+	add_configured(w, all, &rows);
+	add_servers(w, all);
+	out = json_array();
 	for (it = json_object_iter(all); it != NULL;
 	    it = json_object_iter_next(all, it)) {
 		j = json_object_iter_value(it);
@@ -325,7 +371,7 @@ api_upstreams(struct exchange *x)
 	if (w.name.n > 0 && json_array_size(all) == 0) {
 		json_decref(all);
 		api_error(x, 404, "no_upstream",
-		    "There is no upstream of that name with a server.");
+		    "There is no upstream of that name.");
 		return;
 	}
 	api_answer(x, 200, json_pack("{s:i, s:o, s:o}", "v", 1, "now_ms",

@@ -102,13 +102,22 @@ find_members(struct pick_view *v)
 
 /* --- who is next --- */
 
+/* It may have lost all of it since it was found to be in the view. */
+static uint32_t
+weight_of(const struct pick_view *v, uint32_t i)
+{
+	uint32_t	w = state_weight(row_of(v, i), live_of(v, i));
+
+	return w > 0 ? w : 1;
+}
+
 /* Attempts under way, for what it weighs. */
 static double
 busy_of(const struct pick_view *v, uint32_t i)
 {
 	uint64_t	n = atomic_load(&live_of(v, i)->load) & LOAD_ACTIVE;
 
-	return (double)n / census_weight(row_of(v, i), live_of(v, i));
+	return (double)n / weight_of(v, i);
 }
 
 /* The turn that the cursor stands at, by the balancer's own schedule. */
@@ -119,8 +128,7 @@ next_turn(const struct pick_view *v, const uint32_t *rows, size_t n)
 	int64_t		 at;
 
 	for (size_t i = 0; i < n; i++)
-		weight[i] = census_weight(row_of(v, rows[i]),
-		    live_of(v, rows[i]));
+		weight[i] = weight_of(v, rows[i]);
 	at = round_robin_turn(weight, n, atomic_load(&v->live->cursor));
 	free(weight);
 	return rows[at];
@@ -186,7 +194,7 @@ describe(const struct pick_view *v, uint32_t i)
 	const struct board_server_live	*l = live_of(v, i);
 
 	return json_pack("{s:o, s:f, s:o, s:s}", "server", name_row(v, i),
-	    "weight", census_weight(row_of(v, i), l) / 10.0, "active",
+	    "weight", state_weight(row_of(v, i), l) / 10.0, "active",
 	    api_num(atomic_load(&l->load) & LOAD_ACTIVE), "state",
 	    state_names[state_of(atomic_load(&l->state))]);
 }
@@ -261,7 +269,7 @@ explain_pick(json_t *j, const struct shm *shm,
 	vec_init(&v.rows, sizeof(uint32_t));
 	find_members(&v);
 	json_object_set_new(j, "tier",
-	    json_string(census_tiers[v.census.tier]));
+	    json_string(census_tiers[v.census.rule.tier]));
 	sort_out(&v, j);
 	vec_fini(&v.rows);
 }

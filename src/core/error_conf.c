@@ -58,6 +58,7 @@ struct reading {
 	struct conf_load	*load;
 	const struct conf_item	*it;
 	struct error_page	*page;
+	enum diag_id		bad;		/* of a file */
 };
 
 static int
@@ -214,12 +215,12 @@ load_file(const struct reading *r)
 	if (conf_load_opts(r->load)->memory != NULL)
 		return cut(r, STR(""), false);
 	if (str_to_c(path, name, sizeof(name)) == -1)
-		return fail_value(r, DIAG_PAGE_FILE, r->it->val,
+		return fail_value(r, r->bad, r->it->val,
 		    "the path is too long");
 	buf = must_alloc(FILE_MAX + 1);
 	why = read_file(name, buf, &n);
 	if (why != NULL)
-		rc = fail_value(r, DIAG_PAGE_FILE, r->it->val, why);
+		rc = fail_value(r, r->bad, r->it->val, why);
 	else
 		rc = cut(r, str_make(buf, n), false);
 	free(buf);
@@ -245,14 +246,15 @@ read_page(const struct reading *r)
 			return load_file(r);
 		return cut(r, str_trim(str_sub(val, word.n, val.n)), true);
 	}
-	return fail_value(r, DIAG_PAGE_FILE, val, "its type is not known");
+	return fail_value(r, r->bad, val, "its type is not known");
 }
 
 const struct error_page *
 error_read_page(struct conf_load *load, const struct conf_item *it,
     unsigned status)
 {
-	struct reading	r = { .load = load, .it = it };
+	struct reading	r = { .load = load, .it = it,
+		.bad = DIAG_FALLBACK_PAGE };
 
 	r.page = arena_alloc(conf_load_arena(load), sizeof(*r.page));
 	r.page->status = status;
@@ -266,7 +268,8 @@ error_parse_pages(struct conf_load *load, const struct conf_row *row,
 {
 	struct error_pages	*pages = dst;
 	struct error_page	*v;
-	struct reading		 r = { .load = load };
+	struct reading		 r = { .load = load,
+		.bad = DIAG_PAGE_FILE };
 	int			 rc = 0;
 
 	(void)row;

@@ -20,6 +20,7 @@
 #include "handler/proxy_deadline.h"
 #include "handler/proxy_gather.h"
 #include "os/fault.h"
+#include "up/retry.h"
 #include "up/server_use.h"
 
 #define EXPECT_MS	1000	/* for a 100 (RFC 9110 10.1.1) */
@@ -149,6 +150,7 @@ plan_again(struct proxy *p)
 		return false;
 	if (!p->again.redo && may_replay(p)) {
 		proxy_retry_note(p);
+		retry_note_replay(p->up);
 		p->replayed = true;
 		p->fresh = true;
 		/* it was not asked after all */
@@ -418,11 +420,15 @@ proxy_answer(struct proxy *p, const struct msg *m)
 	    (ev_clock_ns() - p->sent_ns) / 1000;
 	use_time(p->server, p->x->acc.num[ACCESS_FIRST_BYTE]);
 	attempt_answered(&p->attempt, m->status);
+	if (m->status >= 500)
+		proxy_note_error(p);
 	proxy_moved(p);
 	p->res = proxy_make_answer(p, m);
 	proxy_choice_answer(p);
-	if (p->bare)
+	if (p->bare) {
+		attempt_complete(&p->attempt);
 		proxy_ended(p);
+	}
 	exchange_respond(p->x, p->res, p->bare ? WAIST_END : 0);
 }
 

@@ -157,6 +157,8 @@ struct str proxy_cause(const struct proxy *);
  * is none of the attempt.
  */
 void proxy_tell(struct proxy *, enum fail, const char *then);
+/* Its server answered with 5xx, which the client gets. */
+void proxy_note_error(const struct proxy *);
 /*
  * The error type of Proxy-Status where the row alone does not say whose
  * fault it was, as long as everything is as it failed; else NULL.
@@ -180,6 +182,8 @@ void proxy_join(struct proxy *);
 void proxy_untie(struct proxy *);
 /* The request's body need not wait for a 100 any more. */
 void proxy_let_body(struct proxy *);
+/* The attempt's server gets no more of the request's body. */
+void proxy_hold_body(struct proxy *);
 /* The exchange takes the answer's body from now on. */
 void proxy_open_body(struct proxy *);
 

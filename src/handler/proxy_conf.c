@@ -51,6 +51,22 @@ make_upstream(struct conf_load *load, const struct conf_obj *obj,
 	return up;
 }
 
+/* Of a route with upstream = it can only have been meant for that. */
+static int
+refuse_shared(struct conf_load *load, const struct conf_obj *obj,
+    struct str upstream)
+{
+	const struct conf_item	*it = conf_item(load, obj, "fallback");
+
+	if (upstream.n == 0 || it == NULL || it->origin < CONF_FILE ||
+	    conf_is_set(load, obj, "static"))
+		return 0;
+	diag_at(conf_load_diags(load), DIAG_KEY_GUEST, &it->kspan, obj,
+	    it->row->key, "\"%.*s\" belongs to [upstream %.*s], or to routes "
+	    "with static", STR_FMT(it->key), STR_FMT(upstream));
+	return -1;
+}
+
 /* Keys of an upstream that is another section are its own. */
 static int
 refuse_guests(struct conf_load *load, const struct conf_obj *obj,
@@ -58,7 +74,7 @@ refuse_guests(struct conf_load *load, const struct conf_obj *obj,
 {
 	const struct conf_item	*it;
 	size_t			 at = 0;
-	int			 rc = 0;
+	int			 rc = refuse_shared(load, obj, upstream);
 
 	while ((it = conf_guest(load, obj, &at)) != NULL) {
 		/* defaults and like are for the routes that can use them */

@@ -55,12 +55,23 @@ proxy_error_type(const struct proxy *p, enum fail why)
 }
 
 static void
-count(struct proxy *p, enum fail why)
+note_last(const struct proxy *p, enum fail why)
 {
 	struct last_who	who = { p->x->id, p->up->name, p->server->text };
 
-	stat_add(STAT_TRY(why), 1);
 	last_note(why, &who, ev_wall_ms(p->x->serve->ev));
+}
+
+void
+proxy_note_error(const struct proxy *p)
+{
+	note_last(p, FAIL_SERVER_ERROR);
+}
+
+static void
+count(struct proxy *p, enum fail why)
+{
+	note_last(p, why);
 	attempt_failed(&p->attempt, why);
 }
 
@@ -94,7 +105,8 @@ proxy_tell(struct proxy *p, enum fail why, const char *then)
 	    why != FAIL_SERVER_ERROR && why != FAIL_ATTEMPT_CUT))
 		return;
 	p->told = true;
-	if (p->server != NULL)
+	/* that there was no other attempt is not how one ended */
+	if (p->server != NULL && why != FAIL_RETRY_BUDGET)
 		count(p, why);
 	say(p, why, then);
 }

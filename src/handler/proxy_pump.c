@@ -50,6 +50,13 @@ hold_request(struct proxy *p)
 	p->req_in.splice = false;
 }
 
+void
+proxy_hold_body(struct proxy *p)
+{
+	hold_request(p);
+	p->req_stop = true;
+}
+
 static void
 on_req_head(struct sink *k, struct msg *m, unsigned flags)
 {
@@ -167,8 +174,7 @@ on_req_stop(struct source *s, enum fail why)
 	struct proxy	*p = container_of(s, struct proxy, req_out);
 
 	(void)why;
-	hold_request(p);
-	p->req_stop = true;
+	proxy_hold_body(p);
 }
 
 static void
@@ -241,6 +247,8 @@ on_res_data(struct sink *k, struct chunk c, unsigned flags)
 		return k->credit > 0 ? FLOW_MORE : FLOW_FULL;
 	}
 	p->res_end |= (flags & WAIST_END) != 0;
+	if (p->res_end)
+		attempt_complete(&p->attempt);
 	if (p->over || to == NULL) {
 		chunk_drop(&c);
 		k->credit = 0;
@@ -277,6 +285,7 @@ on_res_end(struct sink *k)
 	if (p->again.drop)
 		return;
 	p->res_end = true;
+	attempt_complete(&p->attempt);
 	if (p->over)
 		return;
 	if (to != NULL)

@@ -25,7 +25,9 @@ claim_anew(struct proxy *p, const struct pick *want)
 	if (!p->fresh || p->server == NULL)
 		return false;
 	view_refresh(p->up);
-	return view_takes(p->up, p->server, want) &&
+	return (view_takes(p->up, p->server, want) ||
+	    (p->attempt.server == p->server &&
+	    breaker_goes_on(p->up, &p->attempt, want))) &&
 	    pool_claim(p->server, &p->wait, true);
 }
 
@@ -53,9 +55,9 @@ proxy_pick(struct proxy *p)
 		return NULL;
 	if (claim_anew(p, &want))
 		return p->server;
-	if (p->queue.in == NULL && queue_is_due(p->up, &p->tried))
-		return NULL;
 	s = proxy_choice_server(p);
+	if (p->queue.in == NULL && queue_is_due(p->up, &p->tried, s))
+		return NULL;
 	if (s != NULL)
 		return pool_claim(s, &p->wait, p->fresh) ? s : NULL;
 	/* Others may be faster, but not each time. */
@@ -136,6 +138,12 @@ proxy_queue(struct proxy *p)
 	return STEP_FAIL;
 }
 
+static struct server *
+want_server(struct queue_wait *w)
+{
+	return proxy_choice_server(container_of(w, struct proxy, queue));
+}
+
 static void
 on_room(struct queue_wait *w, enum fail why)
 {
@@ -159,5 +167,6 @@ void
 proxy_init_queue(struct proxy *p)
 {
 	p->queue.on = on_room;
+	p->queue.wants = want_server;
 	p->queue.tried = &p->tried;
 }

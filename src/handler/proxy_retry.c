@@ -249,6 +249,11 @@ proxy_retry_next(struct proxy *p)
 
 	if (p->again.redo) {
 		p->again.redo = p->again.drop = false;
+		/* its body was held since then; half of it is never sent */
+		if (proxy_keep_lost(p)) {
+			p->why = FAIL_INTERNAL;
+			return false;
+		}
 		/* who finds nobody any more has no other reason */
 		p->why = FAIL_NONE;
 		return go_on(p, p->again.wait);
@@ -284,10 +289,12 @@ is_soon(const struct proxy *p, const struct msg *m)
 bool
 proxy_retry_drops(struct proxy *p, const struct msg *m, bool end)
 {
-	uint64_t	wait = draw_wait(p);
+	uint64_t	wait;
 
-	if (m->status != 503 || !is_soon(p, m) ||
-	    decide(p, FAIL_SERVER_ERROR, wait) != RETRY_NO_OK)
+	if (m->status != 503 || !is_soon(p, m))
+		return false;
+	wait = draw_wait(p);
+	if (decide(p, FAIL_SERVER_ERROR, wait) != RETRY_NO_OK)
 		return false;
 	p->again.wait = wait;
 	p->again.redo = p->again.drop = true;
@@ -296,7 +303,12 @@ proxy_retry_drops(struct proxy *p, const struct msg *m, bool end)
 	p->error = 0;
 	note(p, FAIL_SERVER_ERROR);
 	proxy_tell(p, FAIL_SERVER_ERROR, "another server is asked");
-	if (!end) {
+	if (!p->req_told) {
+		/* the rest of its body is the next one's, and by that this
+		 * connection serves nobody any more */
+		proxy_hold_body(p);
+		proxy_stop(p, FAIL_SERVER_ERROR);
+	} else if (!end) {
 		ev_timer(p->x->serve->ev, &p->quiet, DROP_MS);
 		p->res_in.credit = DROP_BYTES;
 		p->s->in.ops->room(&p->s->in);
@@ -318,7 +330,8 @@ static bool
 is_settled(const struct proxy *p)
 {
 	return p->over || p->answered || p->again.redo || p->stopped ||
-	    p->server == NULL || (p->s != NULL && p->s->got > 0) ||
+	    p->server == NULL ||
+	    (p->s != NULL && (p->s->begun || p->s->got > 0)) ||
 	    (p->s == NULL && !p->wait.waiting);
 }
 
@@ -327,7 +340,8 @@ proxy_retry_cut(struct attempt *a, enum fail why)
 {
 	struct proxy	*p = container_of(a, struct proxy, attempt);
 
-	if (is_settled(p) || decide(p, FAIL_ATTEMPT_CUT, 0) != RETRY_NO_OK)
+	if (!p->again.conf.cut || is_settled(p) ||
+	    decide(p, FAIL_ATTEMPT_CUT, 0) != RETRY_NO_OK)
 		return;
 	stat_add(STAT_UP_CUT, 1);
 	retry_note_cut(p->up);
@@ -339,6 +353,7 @@ proxy_retry_cut(struct attempt *a, enum fail why)
 	note(p, p->why);
 	proxy_tell(p, p->why, "another server is asked");
 	if (p->s != NULL) {
+		proxy_hold_body(p);
 		proxy_stop(p, p->why);
 		return;
 	}

@@ -14,6 +14,22 @@ proxy_retry_of(const struct exchange *x)
 	return conf_part(&x->route->obj, &proxy_retry_group);
 }
 
+/* Of a route that asks nobody; defaults are for those that do. */
+static void
+check_unused(struct conf_load *load, const struct conf_obj *obj)
+{
+	const struct conf_item	*it;
+
+	for (const struct conf_row *r = proxy_retry_group.rows;
+	    r->key != NULL; r++) {
+		it = conf_item(load, obj, r->key);
+		if (it != NULL && it->origin >= CONF_FILE)
+			diag_at(conf_load_diags(load), DIAG_ROUTE_KEY,
+			    &it->kspan, obj, r->key, "%s: the route asks no "
+			    "server", r->key);
+	}
+}
+
 /* An unnamed upstream is linked later: its words are read here as well. */
 static int
 link_retry(struct conf_load *load, struct conf_obj *obj, void *part)
@@ -21,8 +37,10 @@ link_retry(struct conf_load *load, struct conf_obj *obj, void *part)
 	const struct proxy_route	*r = conf_part(obj, &proxy_group);
 	struct retry_conf		*c = part, up;
 
-	if (r == NULL || r->up == NULL)
+	if (r == NULL || r->up == NULL) {
+		check_unused(load, obj);
 		return 0;
+	}
 	up = *retry_of(&r->up->obj);
 	c->budget = up.budget;
 	c->floor = up.floor;
@@ -36,6 +54,8 @@ link_retry(struct conf_load *load, struct conf_obj *obj, void *part)
 		c->backoff_max = up.backoff_max;
 	if (!conf_is_set(load, obj, "retry.body"))
 		c->body = up.body;
+	if (!conf_is_set(load, obj, "retry.cut"))
+		c->cut = up.cut;
 	return retry_read_words(load, obj, c);
 }
 
@@ -60,6 +80,10 @@ static const struct conf_row rows[] = {
 		.key = "retry.body", .type = CONF_SIZE, .off = AT(body),
 		.max = 1 << 20, .example = "16k",
 		.text = "In place of the upstream's retry.body."
+	}, {
+		.key = "retry.cut", .type = CONF_BOOL, .off = AT(cut),
+		.def = "on", .example = "off",
+		.text = "In place of the upstream's retry.cut."
 	},
 	{ .key = NULL }
 };

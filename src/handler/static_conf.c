@@ -202,10 +202,13 @@ static const struct conf_row rows[] = {
 		    "names that exists in it."
 	}, {
 		.key = "fallback", .type = CONF_STR, .off = AT(fallback),
-		.max = 1024, .example = "index.html",
+		.max = 1024, .flags = CONF_F_SHARED,
+		.example = "index.html",
 		.text = "The file below the directory that is served, with "
 		    "status 200, for paths where there is none: what an "
-		    "application of one page needs."
+		    "application of one page needs.  With target or targets "
+		    "it is the key of [upstream] instead: another upstream, "
+		    "or the path of a page."
 	}, {
 		.key = "cache_control", .type = CONF_STR,
 		.off = AT(cache_control), .max = 1024,

@@ -32,6 +32,8 @@ put_row(FILE *out, const struct fail_row *r)
 	fputc('\n', out);
 	put_text(out, r->text);
 	put_text(out, r->advice);
+	if ((r->flags & FAIL_F_B) != 0)
+		fputs("It counts against the server.\n", out);
 	if ((r->flags & FAIL_F_C) != 0)
 		fputs("The head was sent: the client gets a cut answer.\n",
 		    out);
@@ -48,6 +50,9 @@ fail_doc_print(FILE *out)
 	    "that failed, in the counters, in the error page and, where a "
 	    "server is concerned, as details of the field\n"
 	    ".Li Proxy-Status .\n"
+	    "Those that count against the server are what\n"
+	    ".Ic outlier\nand\n.Ic breaker\ngo by, besides answers of "
+	    "5xx.\n"
 	    ".Dq sluicectl why NAME\n"
 	    "tells the same, and when it was seen last.\n"
 	    "Behind the name stands the status that the client gets, if "

@@ -5,8 +5,16 @@
  * by all, and in this process's row of uses: when it dies, the master
  * takes back what that says.  A row that went on to another life is left
  * alone.
+ *
+ * Each counts as good or bad, once.  A body may break off, so an answer is
+ * good when the attempt is over.  Two cannot wait for that: the probe of a
+ * breaker, whose deadline is that of a head, is taken back if its turn is
+ * not over; and bodies that last long must not leave failures of a whole
+ * day in a row, so the oldest here are settled before a failure counts.
  */
 #include "up/attempt.h"
+
+#include <stdlib.h>
 
 #include "base/must.h"
 #include "core/mail.h"
@@ -16,6 +24,9 @@
 #include "up/outlier.h"
 #include "up/server_use.h"
 #include "up/upstream.h"
+
+#define LONG_MS		1000	/* an answer that lasts so long goes well */
+#define LONG_LOOKS	4	/* at those, for each failure */
 
 static bool
 is_alive(const struct server *s)
@@ -30,6 +41,80 @@ attempt_init(struct attempt *a)
 	list_init(&a->node);
 }
 
+/* --- good or bad --- */
+
+/* It has gone well so far, for those who count failures in a row. */
+static void
+count_good(struct attempt *a)
+{
+	struct server	*s = a->server;
+
+	breaker_attempt(a, FAIL_NONE);
+	/* a load alone, as a rule: the line stays shared */
+	if (atomic_load_explicit(&s->live->fails, memory_order_relaxed) != 0)
+		atomic_store(&s->live->fails, 0);
+}
+
+static void
+settle(struct attempt *a)
+{
+	a->settled = true;
+	count_good(a);
+}
+
+static void
+settle_long(struct server *s)
+{
+	uint64_t	 now = ev_ms(s->upstream->serve->ev);
+	struct attempt	*a;
+
+	for (unsigned i = 0; i < LONG_LOOKS; i++) {
+		if (list_is_empty(&s->attempts))
+			return;
+		a = container_of(s->attempts.next, struct attempt, node);
+		/* others are looked at the next time */
+		list_del(&a->node);
+		list_add_tail(&s->attempts, &a->node);
+		if (!a->answered || a->judged || a->settled ||
+		    now - a->head_ms < LONG_MS)
+			continue;
+		settle(a);
+	}
+}
+
+static void
+count_bad(struct attempt *a, enum fail why)
+{
+	struct server	*s = a->server;
+	uint64_t	 ms;
+	uint32_t	 n;
+
+	settle_long(s);
+	breaker_attempt(a, why);
+	ms = ev_wall_ms(s->upstream->serve->ev);
+	n = atomic_fetch_add(&s->live->fails, 1) + 1;
+	atomic_fetch_add(&s->live->failures, 1);
+	atomic_store(&s->live->last_fail, (uint64_t)why << 48 |
+	    (ms & 0xffffffffffffULL));
+	outlier_failed(s, n, why);
+}
+
+static void
+judge(struct attempt *a, enum fail why)
+{
+	if (a->server == NULL || a->judged)
+		return;
+	a->judged = true;
+	if (!is_alive(a->server))
+		return;
+	if (why != FAIL_NONE)
+		count_bad(a, why);
+	else if (!a->settled)
+		count_good(a);
+}
+
+/* --- begin and end --- */
+
 /* It is over; the next one may be chosen already. */
 static void
 finish(struct attempt *a)
@@ -38,6 +123,7 @@ finish(struct attempt *a)
 
 	if (s == NULL)
 		return;
+	attempt_complete(a);
 	breaker_leave(a);
 	list_del(&a->node);
 	if (a->counted && use_counts(s)) {
@@ -48,12 +134,25 @@ finish(struct attempt *a)
 	server_unref(&a->server);
 }
 
+/*
+ * A state that bars it from the choice came since that: its letter is
+ * still to come, and finds it.
+ */
+static uint64_t
+word_chosen(const struct server *s)
+{
+	uint64_t	word = atomic_load(&s->live->state);
+
+	return (word & s->upstream->view.rule.bars & STATE_CUTS) != 0 ? 0 :
+	    word;
+}
+
 /* One word has both numbers: two counts for the price of one. */
 void
 attempt_begin(struct attempt *a, struct server *s)
 {
 	/* the same over another connection is the same probe */
-	if (a->server == s && !a->judged && !a->next.held) {
+	if (a->server == s && !a->answered && !a->judged && !a->next.held) {
 		a->next = a->probe;
 		a->probe.held = false;
 	}
@@ -61,7 +160,8 @@ attempt_begin(struct attempt *a, struct server *s)
 	a->server = server_ref(s);
 	a->probe = a->next;
 	a->next.held = false;
-	a->judged = false;
+	a->word = word_chosen(s);
+	a->answered = a->judged = a->settled = a->failed = false;
 	a->counted = use_counts(s);
 	list_add(s->attempts.prev, &a->node);
 	stat_add(STAT_UP_ATTEMPTS, 1);
@@ -73,31 +173,16 @@ attempt_begin(struct attempt *a, struct server *s)
 	use_active(s, 1);
 }
 
-/* For breaker and outlier sweep; the first word of an attempt counts. */
+/* Whatever it failed for: once, in all places that tell how many did. */
 static void
-judge(struct attempt *a, enum fail why)
+tally(struct attempt *a, enum fail why)
 {
-	struct server	*s = a->server;
-	uint64_t	 ms;
-	uint32_t	 n;
+	const struct upstream	*up = a->server->upstream;
 
-	if (!is_alive(s))
-		return;
-	breaker_attempt(a, why);
-	if (why == FAIL_NONE) {
-		/* a load alone, as a rule: the line stays shared */
-		if (atomic_load_explicit(&s->live->fails,
-		    memory_order_relaxed) != 0)
-			atomic_store(&s->live->fails, 0);
-		return;
-	}
-	fail_count_add(s->upstream->serve->shm, s->upstream->row, why);
-	ms = ev_wall_ms(s->upstream->serve->ev);
-	n = atomic_fetch_add(&s->live->fails, 1) + 1;
-	atomic_fetch_add(&s->live->failures, 1);
-	atomic_store(&s->live->last_fail, (uint64_t)why << 48 |
-	    (ms & 0xffffffffffffULL));
-	outlier_failed(s, n, why);
+	a->failed = true;
+	stat_add(STAT_TRY(why), 1);
+	if (is_alive(a->server))
+		fail_count_add(up->serve->shm, up->row, why);
 }
 
 void
@@ -105,18 +190,35 @@ attempt_answered(struct attempt *a, int status)
 {
 	if (a->server == NULL || a->judged)
 		return;
-	a->judged = true;
-	judge(a, status >= 500 ? FAIL_SERVER_ERROR : FAIL_NONE);
+	if (status >= 500) {
+		tally(a, FAIL_SERVER_ERROR);
+		judge(a, FAIL_SERVER_ERROR);
+		return;
+	}
+	a->answered = true;
+	a->head_ms = ev_ms(a->server->upstream->serve->ev);
+	/* what follows an upgrade is no answer */
+	if (status == 101)
+		judge(a, FAIL_NONE);
+	else if (a->probe.held)
+		settle(a);
 }
 
-/* An answer that breaks off is a failure, whatever its head said. */
+void
+attempt_complete(struct attempt *a)
+{
+	if (a->answered)
+		judge(a, FAIL_NONE);
+}
+
 void
 attempt_failed(struct attempt *a, enum fail why)
 {
-	if (a->server == NULL || (fail_row(why)->flags & FAIL_F_B) == 0)
+	if (a->server == NULL || a->failed)
 		return;
-	a->judged = true;
-	judge(a, why);
+	tally(a, why);
+	if ((fail_row(why)->flags & FAIL_F_B) != 0)
+		judge(a, why);
 }
 
 void
@@ -139,6 +241,17 @@ why_of(const struct server *s, uint64_t word)
 	return why < FAIL_N ? (enum fail)why : FAIL_NONE;
 }
 
+/*
+ * Has what cuts come since the attempt was laid beside the state?  In a
+ * panic it may have begun at one that was sick then.
+ */
+static bool
+is_new(uint64_t word, uint64_t was)
+{
+	return (word & STATE_CUTS & ~was) != 0 || (state_of(word) ==
+	    state_of(was) && state_since_ms(word) != state_since_ms(was));
+}
+
 static void
 cut_all(struct server *s)
 {
@@ -146,14 +259,33 @@ cut_all(struct server *s)
 	struct list	*pos, *tmp;
 	struct attempt	*a;
 
-	if (!is_alive(s) || (word & (STATE_SICK |
-	    STATE_BIT(SERVER_MAINTENANCE))) == 0)
+	if (!is_alive(s) || (word & STATE_CUTS) == 0)
 		return;
 	list_each_safe(pos, tmp, &s->attempts) {
 		a = container_of(pos, struct attempt, node);
+		if (!is_new(word, a->word))
+			continue;
+		a->word = word;
 		if (a->cut != NULL)
 			a->cut(a, why_of(s, word));
 	}
+}
+
+/* Who is asked instead may make the members anew: they are noted first. */
+static void
+cut_upstream(struct upstream *up)
+{
+	struct server	**v = must_calloc(up->nserver + 1, sizeof(*v));
+	size_t		  n = 0;
+
+	for (size_t i = 0; i < up->nserver; i++)
+		if (!list_is_empty(&up->servers[i]->attempts))
+			v[n++] = server_ref(up->servers[i]);
+	for (size_t i = 0; i < n; i++) {
+		cut_all(v[i]);
+		server_unref(&v[i]);
+	}
+	free(v);
 }
 
 void
@@ -168,7 +300,6 @@ attempt_on_mail(struct serve *serve, uint32_t key)
 		up = val;
 		if (up->row % MAIL_KEYS != key)
 			continue;
-		for (size_t i = 0; i < up->nserver; i++)
-			cut_all(up->servers[i]);
+		cut_upstream(up);
 	}
 }

@@ -28,17 +28,31 @@ struct attempt {
 	struct list	 node;		/* of server.attempts */
 	struct breaker_ticket probe;	/* which of a half-open breaker */
 	struct breaker_ticket next;	/* by upstream_pick, of the next */
+	uint64_t	 word;		/* the server's state that it has
+					 * been laid beside */
+	uint64_t	 head_ms;	/* loop time, once answered */
+	bool		 answered:1;	/* a head that is good came */
 	bool		 judged:1;	/* it counted as good or bad */
+	bool		 settled:1;	/* as good, before its end */
 	bool		 counted:1;	/* as under way */
+	bool		 failed:1;	/* it counted as such */
 };
 
 /* Before anything else is done with it. */
 void attempt_init(struct attempt *);
 /* One begins; the one before it is over. */
 void attempt_begin(struct attempt *, struct server *);
-/* The head of an answer came, with this status. */
+/*
+ * The head of an answer came, with this status: from 500 on it has failed.
+ * Else it is good when it is over, for its body may break off.
+ */
 void attempt_answered(struct attempt *, int status);
-/* It failed, before or after that; rows without B are no fault of its. */
+/* So did its end: before the client has that, who asks next sees it. */
+void attempt_complete(struct attempt *);
+/*
+ * It failed, before or after that, and counts so once; rows without B are
+ * no fault of its.
+ */
 void attempt_failed(struct attempt *, enum fail);
 /* It is over; harmless if it is already. */
 void attempt_end(struct attempt *);

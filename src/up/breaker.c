@@ -18,6 +18,10 @@ const struct shm_region board_breakers = {
 	"breaker", SHM_LIVE, 1, sizeof(struct board_breaker), 64,
 	"breakers of servers"
 };
+const struct shm_region board_breaker_probes = {
+	"breaker_probe", SHM_LIVE, 1, sizeof(struct board_breaker_probes), 64,
+	"probes of half-open breakers"
+};
 const struct shm_region board_breaker_confs = {
 	"breaker_conf", SHM_DIR, 1, sizeof(struct board_breaker_conf), 64,
 	"settings of breakers, by upstream"
@@ -31,6 +35,22 @@ uint64_t
 breaker_ms(void)
 {
 	return ev_clock_ns() / 1000000;
+}
+
+_Atomic uint64_t *
+breaker_probe(const struct breaker *br, unsigned i)
+{
+	struct board_breaker_probes	*row;
+
+	row = shm_row(br->shm, &board_breaker_probes, br->row);
+	return &row->v[i];
+}
+
+uint64_t
+breaker_probe_word(const struct breaker *br, unsigned i)
+{
+	return atomic_load(&br->b->tried) == 0 ? 0 :
+	    atomic_load(breaker_probe(br, i));
 }
 
 uint64_t
@@ -51,9 +71,14 @@ is_late(uint64_t p)
 
 /* Who has an earlier life's tag stops here. */
 static void
-begin_life(struct board_breaker *b, uint64_t tag)
+begin_life(struct shm *shm, uint32_t i, uint64_t tag)
 {
+	struct board_breaker	*b = shm_row(shm, &board_breakers, i);
+
 	atomic_store(&b->tag, 0);
+	if (atomic_load(&b->tried) != 0)
+		memset(shm_row(shm, &board_breaker_probes, i), 0,
+		    sizeof(struct board_breaker_probes));
 	memset((void *)b, 0, sizeof(*b));
 	atomic_store(&b->tag, tag);
 }
@@ -78,7 +103,8 @@ conf_of(struct shm *shm, uint32_t i)
 int
 breaker_grow(struct shm *shm, uint32_t n, struct err *e)
 {
-	return shm_grow(shm, &board_breakers, n, e);
+	return shm_grow(shm, &board_breaker_probes, n, e) == -1 ? -1 :
+	    shm_grow(shm, &board_breakers, n, e);
 }
 
 /* A row of which nobody has need is not even read: its page costs nothing. */
@@ -88,7 +114,7 @@ breaker_begin(struct shm *shm, uint32_t i, uint64_t tag)
 	const struct board_breaker_conf	*c = conf_of(shm, i);
 
 	if (c != NULL && atomic_load(&c->was_on) != 0)
-		begin_life(shm_row(shm, &board_breakers, i), tag);
+		begin_life(shm, i, tag);
 }
 
 void
@@ -107,7 +133,7 @@ breaker_begin_all(struct shm *shm, uint32_t upstream)
 			continue;
 		b = shm_row(shm, &board_breakers, i);
 		if (atomic_load(&b->tag) != tag)
-			begin_life(b, tag);
+			begin_life(shm, i, tag);
 	}
 }
 
@@ -365,11 +391,11 @@ static void
 add_probe(const struct breaker *br, unsigned i, uint64_t turn,
     struct tally *t)
 {
-	uint64_t	p = atomic_load(&br->b->probe[i]);
+	uint64_t	p = breaker_probe_word(br, i);
 
 	if (PROBE_TURN(p) == turn && PROBE_KIND(p) == PROBE_PENDING &&
 	    is_late(p) &&
-	    atomic_compare_exchange_strong(&br->b->probe[i], &p,
+	    atomic_compare_exchange_strong(breaker_probe(br, i), &p,
 	    breaker_probe_end(p, PROBE_BAD))) {
 		breaker_lost(br);
 		t->why = FAIL_FIRST_BYTE_TIMEOUT;
@@ -435,24 +461,26 @@ static bool
 take(const struct breaker *br, unsigned i, unsigned slot, uint64_t ms,
     struct breaker_ticket *t)
 {
-	uint64_t	p = atomic_load(&br->b->probe[i]);
+	_Atomic uint64_t *at = breaker_probe(br, i);
+	uint64_t	p = breaker_probe_word(br, i);
 	uint64_t	word = atomic_load(&br->b->word);
 	uint64_t	turn = WORD_TURN(word), mine;
 
 	if (WORD_STATE(word) != BREAKER_HALF ||
 	    (PROBE_TURN(p) == turn && PROBE_KIND(p) != PROBE_FREE))
 		return false;
+	atomic_store(&br->b->tried, 1);
 	mine = PROBE(turn, PROBE_PENDING, slot, breaker_ms() + ms);
-	if (!atomic_compare_exchange_strong(&br->b->probe[i], &p, mine))
+	if (!atomic_compare_exchange_strong(at, &p, mine))
 		return false;
 	if (atomic_load(&br->b->word) != word) {
 		/* the turn is over: nobody looks at this any more */
-		(void)atomic_compare_exchange_strong(&br->b->probe[i], &mine,
+		(void)atomic_compare_exchange_strong(at, &mine,
 		    breaker_probe_end(mine, PROBE_FREE));
 		return false;
 	}
-	*t = (struct breaker_ticket){ mine, br->tag, br->row, (uint8_t)i,
-	    true };
+	*t = (struct breaker_ticket){ .word = mine, .tag = br->tag,
+	    .row = br->row, .i = (uint8_t)i, .held = true };
 	return true;
 }
 
@@ -481,6 +509,20 @@ breaker_take(const struct breaker *br, unsigned slot, uint64_t ms,
 	return false;
 }
 
+/* A probe's end was written; true: while its turn goes on. */
+static bool
+tell_turn(const struct breaker *br, const struct breaker_ticket *t,
+    enum fail why)
+{
+	uint64_t	word = atomic_load(&br->b->word);
+
+	if (WORD_STATE(word) != BREAKER_HALF ||
+	    WORD_TURN(word) != PROBE_TURN(t->word))
+		return false;
+	breaker_conclude(br, why);
+	return true;
+}
+
 bool
 breaker_end(const struct breaker *br, struct breaker_ticket *t,
     enum breaker_end end, enum fail why)
@@ -489,19 +531,28 @@ breaker_end(const struct breaker *br, struct breaker_ticket *t,
 		[BREAKER_GOOD] = PROBE_GOOD, [BREAKER_BAD] = PROBE_BAD,
 		[BREAKER_VOID] = PROBE_VOID, [BREAKER_FREE] = PROBE_FREE
 	};
-	uint64_t			 p = t->word, word;
+	uint64_t			 p = t->word;
 
 	must(t->held && t->i < BREAKER_PROBES);
 	t->held = false;
 	if (t->tag != br->tag || !atomic_compare_exchange_strong(
-	    &br->b->probe[t->i], &p, breaker_probe_end(p, kinds[end])))
+	    breaker_probe(br, t->i), &p, breaker_probe_end(p, kinds[end])))
 		return false;
+	t->good = end == BREAKER_GOOD;
 	if (end == BREAKER_FREE)
 		atomic_fetch_sub(&br->b->probed, 1);
-	word = atomic_load(&br->b->word);
-	if (WORD_STATE(word) != BREAKER_HALF ||
-	    WORD_TURN(word) != PROBE_TURN(t->word))
-		return false;
-	breaker_conclude(br, why);
-	return true;
+	return tell_turn(br, t, why);
+}
+
+bool
+breaker_take_back(const struct breaker *br, struct breaker_ticket *t,
+    enum fail why)
+{
+	uint64_t	p = breaker_probe_end(t->word, PROBE_GOOD);
+
+	must(t->good && t->i < BREAKER_PROBES);
+	t->good = false;
+	return t->tag == br->tag && atomic_compare_exchange_strong(
+	    breaker_probe(br, t->i), &p, breaker_probe_end(p, PROBE_BAD)) &&
+	    tell_turn(br, t, why);
 }

@@ -17,8 +17,9 @@
  *   says by whom and until when.  So no turn lets more through than there
  *   are words for, and none can be taken without an owner.
  * - A probe has one end, again by compare-and-swap: good, bad, void (the
- *   client left), or free if nothing was sent.  What comes later does not
- *   count for the turn.
+ *   client left), or free if nothing was sent.  Good is said of a head; if
+ *   the body breaks off it becomes bad.  What comes when the turn is over
+ *   does not count for it.
  * - A bad probe ends the turn; enough good ones close the breaker; all at
  *   their end without either open it again, for as long as before.
  */
@@ -66,13 +67,21 @@ struct board_breaker {
 	_Atomic uint64_t word;		/* state, turn, level, failures */
 	_Atomic uint64_t until;		/* turn, monotonic ms: end of open */
 	_Atomic uint32_t opened, half, closed;	/* times; all add */
-	_Atomic uint32_t probed, lost, pad;
+	_Atomic uint32_t probed, lost;
+	_Atomic uint32_t tried;		/* 1: its row of probes says something;
+					 * before that nobody reads it */
 	_Atomic uint64_t bucket[BREAKER_BUCKETS]; /* epoch, all, bad */
-	_Atomic uint64_t probe[BREAKER_PROBES];	/* turn, kind, slot, due */
 };
-_Static_assert(sizeof(struct board_breaker) == 256, "board breaker");
+_Static_assert(sizeof(struct board_breaker) == 128, "board breaker");
 
-extern const struct shm_region board_breakers, board_breaker_confs;
+/* its probes; region of live, same row: of those that ever were half open */
+struct board_breaker_probes {
+	_Atomic uint64_t v[BREAKER_PROBES];	/* turn, kind, slot, due */
+};
+_Static_assert(sizeof(struct board_breaker_probes) == 128, "probes");
+
+extern const struct shm_region board_breakers, board_breaker_probes,
+    board_breaker_confs;
 
 enum breaker_state { BREAKER_CLOSED, BREAKER_OPEN, BREAKER_HALF };
 extern const char *const breaker_names[3];
@@ -94,6 +103,7 @@ struct breaker_ticket {
 	uint32_t	row;
 	uint8_t		i;
 	bool		held;
+	bool		good;		/* it ended so */
 };
 
 enum breaker_end { BREAKER_GOOD, BREAKER_BAD, BREAKER_VOID, BREAKER_FREE };
@@ -113,6 +123,12 @@ bool breaker_take(const struct breaker *, unsigned slot, uint64_t ms,
  */
 bool breaker_end(const struct breaker *, struct breaker_ticket *,
     enum breaker_end, enum fail);
+/*
+ * What ended well has failed after all.  False if its turn has ended
+ * before: it counts as any attempt.
+ */
+bool breaker_take_back(const struct breaker *, struct breaker_ticket *,
+    enum fail);
 /* By the operator: closed, whatever it was. */
 void breaker_close(const struct breaker *);
 
@@ -142,11 +158,21 @@ struct breaker_look {
 	unsigned	all, bad;	/* in the window */
 };
 struct breaker_look breaker_look(const struct breaker *);
+/* Its field ms alone. */
+uint64_t breaker_open_ms(const struct breaker *);
 
 /* --- breaker_pick.c: of workers --- */
 
 /* A server that is to be probed, with a ticket in p->probe; or NULL. */
 struct server *breaker_pick(struct upstream *, const struct pick *);
+/* True if it would find one. */
+bool breaker_has_room(const struct upstream *, const struct pick *);
+/*
+ * True if the attempt is a probe that still counts: another connection to
+ * its server may be used for it.
+ */
+bool breaker_goes_on(const struct upstream *, const struct attempt *,
+    const struct pick *);
 /* The ticket of a choice that is not made use of. */
 void breaker_return(struct shm *, struct breaker_ticket *);
 /* What an attempt came to; FAIL_NONE: good. */

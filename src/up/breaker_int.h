@@ -14,7 +14,9 @@
 #define FAILS_MAX	((1U << 24) - 1)
 #define WORD(s, t, l, f)	((uint64_t)(s) << 62 | (uint64_t)(t) << 43 | \
 				(uint64_t)(l) << 24 | (uint64_t)(f))
-#define WORD_STATE(w)	((enum breaker_state)((w) >> 62))
+/* workers write the word: what is no state is taken for the worst one */
+#define WORD_STATE(w)	((w) >> 62 > BREAKER_HALF ? BREAKER_OPEN : \
+				(enum breaker_state)((w) >> 62))
 #define WORD_TURN(w)	((uint32_t)((w) >> 43 & TURN_MAX))
 #define WORD_LEVEL(w)	((unsigned)((w) >> 24 & LEVEL_MAX))
 #define WORD_FAILS(w)	((uint32_t)((w) & FAILS_MAX))
@@ -37,6 +39,9 @@ enum probe_kind {
 #define PROBE_KIND(p)	((enum probe_kind)((p) >> 42 & 7))
 #define PROBE_SLOT(p)	((unsigned)((p) >> 32 & 0x3ff))
 
+/* A probe's word, and what it says: that it is free before any was taken. */
+_Atomic uint64_t *breaker_probe(const struct breaker *, unsigned i);
+uint64_t breaker_probe_word(const struct breaker *, unsigned i);
 /* The word of a probe with another kind. */
 uint64_t breaker_probe_end(uint64_t p, enum probe_kind);
 /* A probe of a turn was lost: counts it. */

@@ -31,13 +31,16 @@ epoch(const struct breaker *br)
 void
 breaker_count(const struct breaker *br, bool bad)
 {
-	uint64_t	 now = epoch(br);
-	uint32_t	 e = (uint32_t)now & EPOCH_MASK, all, ill;
-	_Atomic uint64_t *p = &br->b->bucket[now % BREAKER_BUCKETS];
-	uint64_t	 was = atomic_load_explicit(p, memory_order_relaxed);
+	uint64_t	 now, was;
+	uint32_t	 e, all, ill;
+	_Atomic uint64_t *p;
 
 	if (atomic_load_explicit(&br->conf->rate, memory_order_relaxed) == 0)
 		return;
+	now = epoch(br);
+	e = (uint32_t)now & EPOCH_MASK;
+	p = &br->b->bucket[now % BREAKER_BUCKETS];
+	was = atomic_load_explicit(p, memory_order_relaxed);
 	do {
 		all = ill = 0;
 		if (BUCKET_EPOCH(was) == e) {
@@ -131,10 +134,10 @@ drop_probes(const struct breaker *br, unsigned slot)
 	uint64_t	p;
 
 	for (unsigned i = 0; i < BREAKER_PROBES; i++) {
-		p = atomic_load(&br->b->probe[i]);
+		p = breaker_probe_word(br, i);
 		if (PROBE_KIND(p) != PROBE_PENDING || PROBE_SLOT(p) != slot)
 			continue;
-		if (atomic_compare_exchange_strong(&br->b->probe[i], &p,
+		if (atomic_compare_exchange_strong(breaker_probe(br, i), &p,
 		    breaker_probe_end(p, PROBE_BAD)) && PROBE_TURN(p) == turn) {
 			breaker_lost(br);
 			any = true;
@@ -171,7 +174,7 @@ look_at_probes(const struct breaker *br, uint64_t word,
 	uint64_t	p;
 
 	for (unsigned i = 0; i < breaker_nprobe(br->conf); i++) {
-		p = atomic_load(&br->b->probe[i]);
+		p = breaker_probe_word(br, i);
 		if (PROBE_TURN(p) != WORD_TURN(word) ||
 		    PROBE_KIND(p) == PROBE_FREE)
 			continue;
@@ -180,22 +183,28 @@ look_at_probes(const struct breaker *br, uint64_t word,
 	}
 }
 
+uint64_t
+breaker_open_ms(const struct breaker *br)
+{
+	uint64_t	word = atomic_load(&br->b->word);
+	uint64_t	until = atomic_load(&br->b->until);
+	uint64_t	now = breaker_ms();
+
+	if (WORD_STATE(word) != BREAKER_OPEN)
+		return 0;
+	if (UNTIL_TURN(until) != WORD_TURN(word))
+		return atomic_load(&br->conf->open);
+	return UNTIL_MS(until) > now ? UNTIL_MS(until) - now : 0;
+}
+
 struct breaker_look
 breaker_look(const struct breaker *br)
 {
 	uint64_t		word = atomic_load(&br->b->word);
-	uint64_t		until = atomic_load(&br->b->until);
-	uint64_t		now = breaker_ms();
-	struct breaker_look	k = { .state = BREAKER_CLOSED };
+	struct breaker_look	k = { .state = WORD_STATE(word) };
 
-	/* the region is written by workers: no number is trusted */
-	if (WORD_STATE(word) <= BREAKER_HALF)
-		k.state = WORD_STATE(word);
 	k.failures = WORD_FAILS(word);
-	if (k.state == BREAKER_OPEN && UNTIL_TURN(until) != WORD_TURN(word))
-		k.ms = atomic_load(&br->conf->open);
-	else if (k.state == BREAKER_OPEN && UNTIL_MS(until) > now)
-		k.ms = UNTIL_MS(until) - now;
+	k.ms = breaker_open_ms(br);
 	if (k.state == BREAKER_HALF)
 		look_at_probes(br, word, &k);
 	breaker_window(br, &k.all, &k.bad);

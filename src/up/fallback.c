@@ -32,7 +32,7 @@ back_ms(const struct server *s, uint64_t now)
 
 	if ((word & STATE_BIT(SERVER_OPEN)) != 0 && breaker_find(&b,
 	    s->upstream->serve->shm, s->row, s->tag))
-		return breaker_look(&b).ms;
+		return breaker_open_ms(&b);
 	if ((word & STATE_BIT(SERVER_EJECTED)) == 0 || until <= now)
 		return 0;
 	return until - now;
@@ -110,6 +110,13 @@ link_fallback(struct conf_load *load, struct conf_obj *obj, void *part)
 	if (is_path(f->to)) {
 		f->page = error_read_page(load, it, 503);
 		return f->page == NULL ? -1 : 0;
+	}
+	if (str_find(f->to, '.', 0) >= 0 || str_find(f->to, ':', 0) >= 0) {
+		diag_at(conf_load_diags(load), DIAG_FALLBACK_PAGE, &it->vspan,
+		    obj, "fallback", "\"%.*s\" is no name of an upstream, "
+		    "and no path: that begins with a slash",
+		    STR_FMT(str_sub(f->to, 0, 80)));
+		return -1;
 	}
 	up = conf_ref_at(load, obj, it, f->to, &upstream_section);
 	if (up == NULL)

@@ -27,7 +27,7 @@ look_at(struct exchange *x, const struct upstream_conf *c, struct look *k)
 	if (up == NULL)
 		return false;
 	view_refresh(up);
-	*k = (struct look){ up->view.tier, up->nserver, up->view.n,
+	*k = (struct look){ up->view.rule.tier, up->nserver, up->view.n,
 		up->view.nopen, { 0 } };
 	retry_sum(&k->retries, x->serve->shm, up->row,
 	    atomic_load(&up->live->tag));

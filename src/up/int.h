@@ -58,7 +58,5 @@ void rows_note_name(struct upstream_rows *, const struct board_name *,
 /* Gives it what is wanted; true if it has more connections than that. */
 bool rows_settle(struct shm *, struct board_server *,
     const struct row_want *);
-/* Tells those who choose among its upstream's servers to look again. */
-void rows_touch(struct shm *, const struct board_server *);
 
 #endif

@@ -20,30 +20,44 @@ live_of(struct shm *shm, uint32_t row)
 
 /* --- how many --- */
 
-/* Those that fail their probes are away for a reason of their own. */
+/*
+ * The share is there so that those that are left can bear the load.  Who
+ * fails its probes is away for a reason of its own, and where nobody
+ * listens nothing is borne.
+ */
 static bool
-counts(uint64_t word)
+counts(const struct board_server_live *l, uint64_t word)
 {
-	return (word & STATE_BIT(SERVER_EJECTED)) != 0 &&
-	    (word & STATE_BIT(SERVER_DOWN)) == 0;
+	return (word & STATE_SICK) == STATE_BIT(SERVER_EJECTED) &&
+	    !state_is_absent(l, word);
 }
 
 static bool
-may_eject(const struct outlier_set *s, uint32_t row)
+is_share_used(const struct outlier_set *s)
 {
-	size_t		ejected = 0, others = 0;
-	size_t		limit = s->n * (size_t)s->conf->outlier.share / 100;
-	uint64_t	word;
+	size_t	limit = s->n * (size_t)s->conf->outlier.share / 100, n = 0;
 
-	word = atomic_load(&live_of(s->shm, row)->state);
+	for (size_t i = 0; i < s->n; i++)
+		n += counts(live_of(s->shm, s->row[i]),
+		    atomic_load(&live_of(s->shm, s->row[i])->state));
+	return n >= (limit > 0 ? limit : 1);
+}
+
+static bool
+may_eject(const struct outlier_set *s, uint32_t row, enum fail why)
+{
+	size_t		others = 0;
+	uint64_t	word = atomic_load(&live_of(s->shm, row)->state);
+
 	if ((word & STATE_BIT(SERVER_DOWN)) != 0)
 		return true;
 	for (size_t i = 0; i < s->n; i++) {
 		word = atomic_load(&live_of(s->shm, s->row[i])->state);
-		ejected += counts(word);
-		others += s->row[i] != row && (word & STATE_AWAY) == 0;
+		others += s->row[i] != row && (word & STATE_AWAY) == 0 &&
+		    state_weight(shm_row(s->shm, &board_servers, s->row[i]),
+		    live_of(s->shm, s->row[i])) > 0;
 	}
-	return others > 0 && ejected < (limit > 0 ? limit : 1);
+	return others > 0 && (state_finds_nobody(why) || !is_share_used(s));
 }
 
 /* --- the turn --- */
@@ -90,7 +104,7 @@ help(const struct outlier_set *s, struct board_outlier *b, uint64_t turn,
 /* True: it is the caller's, and the server may be ejected. */
 static bool
 take_turn(const struct outlier_set *s, struct board_outlier *b,
-    uint32_t row, uint64_t now_ms, uint64_t *turn)
+    uint32_t row, enum fail why, uint64_t now_ms, uint64_t *turn)
 {
 	uint64_t	was;
 
@@ -101,7 +115,7 @@ take_turn(const struct outlier_set *s, struct board_outlier *b,
 			continue;
 		}
 		if ((atomic_load(&live_of(s->shm, row)->state) &
-		    STATE_BIT(SERVER_EJECTED)) != 0 || !may_eject(s, row))
+		    STATE_BIT(SERVER_EJECTED)) != 0 || !may_eject(s, row, why))
 			return false;
 		*turn = was + (1ULL << 32) + row + 1;
 		if (atomic_compare_exchange_strong(&b->turn, &was, *turn))
@@ -121,7 +135,7 @@ outlier_eject(const struct outlier_set *s, uint32_t row, uint64_t tag,
 
 	b = shm_row(s->shm, &board_outliers, s->upstream);
 	if (atomic_load(&l->tag) != tag ||
-	    !take_turn(s, b, row, now_ms, &turn))
+	    !take_turn(s, b, row, why, now_ms, &turn))
 		return false;
 	n = atomic_fetch_add(&l->ejections, 1) + 1;
 	atomic_store(&l->eject_until, now_ms +
@@ -133,37 +147,67 @@ outlier_eject(const struct outlier_set *s, uint32_t row, uint64_t tag,
 
 /* --- workers --- */
 
+/*
+ * While the share is used up nobody counts who is ejected with each
+ * failure: that ends with another epoch, or with other members.
+ */
 void
 outlier_failed(struct server *srv, uint32_t n, enum fail why)
 {
-	const struct upstream		*up = srv->upstream;
+	struct upstream			*up = srv->upstream;
+	uint64_t			 mark, word;
 	const struct outlier_conf	*o = &up->watch.outlier;
 	struct outlier_set		 set = { up->serve->shm, &up->watch,
 		up->row, NULL, 0 };
 
 	if (!o->on || o->consecutive == 0 || n < o->consecutive ||
-	    up->nserver < 2 || (atomic_load(&srv->live->state) &
-	    STATE_BIT(SERVER_EJECTED)) != 0)
+	    up->nserver < 2)
 		return;
+	mark = atomic_load(&up->live->epoch) + 1 +
+	    ((uint64_t)up->nserver << 40);
+	word = atomic_load(&srv->live->state);
+	if (up->full == mark && (word & STATE_BIT(SERVER_DOWN)) == 0 &&
+	    !state_finds_nobody(why))
+		return;
+	if ((word & STATE_BIT(SERVER_EJECTED)) != 0) {
+		/* asked all the same, and worse than it was */
+		if (state_finds_nobody(why))
+			state_renew(set.shm, srv->row, srv->tag,
+			    SERVER_EJECTED, why);
+		return;
+	}
 	set.row = must_calloc(up->nserver, sizeof(*set.row));
 	for (size_t i = 0; i < up->nserver; i++)
 		set.row[set.n++] = up->servers[i]->row;
-	outlier_eject(&set, srv->row, srv->tag, why,
-	    ev_ms(up->serve->ev));
+	if (!outlier_eject(&set, srv->row, srv->tag, why,
+	    ev_ms(up->serve->ev)) && is_share_used(&set))
+		up->full = mark;
 	free(set.row);
 }
 
 /* --- health --- */
 
 void
-outlier_end(struct shm *shm, const struct watch_conf *c, uint32_t row,
-    uint64_t tag)
+outlier_end(struct shm *shm, uint64_t slow_ms, uint32_t row, uint64_t tag)
 {
 	struct board_server_live	*l = live_of(shm, row);
 
 	if ((atomic_load(&l->state) & STATE_BIT(SERVER_EJECTED)) == 0)
 		return;
 	atomic_store(&l->fails, 0);
-	slow_start_begin(shm, row, tag, c->slow_start);
+	slow_start_begin(shm, row, tag, slow_ms);
 	state_change(shm, row, tag, SERVER_EJECTED, false, FAIL_NONE);
+}
+
+void
+outlier_forget(struct shm *shm, uint64_t slow_ms, uint32_t row, uint64_t tag)
+{
+	struct board_server_live	*l = live_of(shm, row);
+
+	if (atomic_load(&l->tag) != tag)
+		return;
+	atomic_store(&l->fails, 0);
+	atomic_store(&l->ejections, 0);
+	atomic_store(&l->eject_until, 0);
+	outlier_end(shm, slow_ms, row, tag);
 }

@@ -37,7 +37,8 @@ struct outlier_set {
 
 /*
  * Ejects one of the set, unless that would be too many, or the last that
- * takes requests.  why: the failure that made it so.  now: monotonic ms.
+ * takes requests.  Those where nobody listens are never too many.  why:
+ * the failure that made it so.  now: monotonic ms.
  */
 bool outlier_eject(const struct outlier_set *, uint32_t row, uint64_t tag,
     enum fail why, uint64_t now_ms);
@@ -47,9 +48,14 @@ void outlier_failed(struct server *, uint32_t n, enum fail why);
 
 /*
  * Health: the ejection is over, what led to it forgotten; the server
- * comes back slowly.
+ * comes back slowly, in slow_ms.
  */
-void outlier_end(struct shm *, const struct watch_conf *, uint32_t row,
+void outlier_end(struct shm *, uint64_t slow_ms, uint32_t row, uint64_t tag);
+/*
+ * By the operator: the same, and nothing is known of it, ejected or not.
+ * Control.
+ */
+void outlier_forget(struct shm *, uint64_t slow_ms, uint32_t row,
     uint64_t tag);
 
 #endif

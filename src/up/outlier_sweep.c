@@ -19,23 +19,26 @@ forget(struct watched *s)
 	s->oldest = 0;
 }
 
-static void
+static bool
 eject(struct watch *w, struct watched *s, uint64_t now_ms)
 {
 	const struct watch_up	*up = s->up;
 	struct outlier_set	 set = { w->shm, up->watch, up->row, NULL,
 		0 };
 	uint64_t		 last = atomic_load(&s->live->last_fail);
+	bool			 did;
 
 	set.row = must_calloc(up->n, sizeof(*set.row));
 	while (set.n < up->n) {
 		set.row[set.n] = up->v[set.n]->row;
 		set.n++;
 	}
-	if (outlier_eject(&set, s->row, s->tag,
-	    (enum fail)((last >> 48) % FAIL_N), now_ms))
+	did = outlier_eject(&set, s->row, s->tag,
+	    (enum fail)((last >> 48) % FAIL_N), now_ms);
+	if (did)
 		forget(s);
 	free(set.row);
+	return did;
 }
 
 static bool
@@ -74,9 +77,9 @@ look_at_rate(struct watch *w, struct watched *s, uint64_t now_ms)
 	s->past.next_ms = now_ms + o->window / WATCH_PAST;
 	ended = (uint32_t)((load >> LOAD_SHIFT) - (load & LOAD_ACTIVE));
 	failed = (uint32_t)atomic_load(&s->live->failures);
-	if (o->rate > 0 && fails_often(s, o, ended, failed))
-		eject(w, s, now_ms);
-	else
+	/* who may not be ejected yet is judged by what comes then */
+	if (o->rate == 0 || !fails_often(s, o, ended, failed) ||
+	    !eject(w, s, now_ms))
 		note(s, ended, failed);
 }
 
@@ -112,5 +115,6 @@ outlier_look(struct watch *w, struct watched *s, uint64_t now_ms)
 	s->past.calm_ms = 0;
 	forget(s);
 	if (!o->on || atomic_load(&s->live->eject_until) <= now_ms)
-		outlier_end(w->shm, s->up->watch, s->row, s->tag);
+		outlier_end(w->shm, s->up->watch->slow_start, s->row,
+		    s->tag);
 }

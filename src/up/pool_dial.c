@@ -158,6 +158,37 @@ leave_race(struct up_conn *c, int error)
 	return true;
 }
 
+/*
+ * Nothing cuts a dial besides when its server goes out of service, for no
+ * attempt has begun there: it is looked at when that would begin.
+ */
+static bool
+may_race(const struct server *s)
+{
+	return (atomic_load(&s->live->state) & STATE_AWAY) == 0 &&
+	    view_weight(s) > 0;
+}
+
+/* It answered, but is not to be asked any more: as if it never was. */
+static void
+drop_raced(struct up_conn *c)
+{
+	struct pool_wait	*w = c->wait;
+	bool			 alone = w->second == NULL;
+
+	if (w->conn == c)
+		w->conn = w->second;
+	w->second = NULL;
+	pool_dial_drop(c);
+	if (!alone) {
+		w->server = w->conn->server;
+		return;
+	}
+	w->server = w->lost;
+	w->lost = NULL;
+	pool_dial_refuse(w, "connect", 0, w->lost_why);
+}
+
 static void
 on_dialled(struct io *io, unsigned what)
 {
@@ -167,6 +198,10 @@ on_dialled(struct io *io, unsigned what)
 	if ((what & (IO_W | IO_GONE)) == 0)
 		return;
 	error = io_dialled(io);
+	if (error == 0 && c->server == w->raced && !may_race(c->server)) {
+		drop_raced(c);
+		return;
+	}
 	if (error == 0) {
 		win_race(c);
 		begin_conn(c);
@@ -225,7 +260,7 @@ on_race(struct timer *t)
 	int			 fd;
 
 	if (s == NULL || w->conn == NULL || !queue_has_spare(s) ||
-	    (atomic_load(&s->live->state) & STATE_AWAY) != 0 ||
+	    !may_race(s) ||
 	    (word != 0 && !lease_take(serve->lease, word - 1)))
 		return;
 	c = pool_conn_new(s, word);

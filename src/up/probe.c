@@ -250,6 +250,15 @@ set_env(struct probe *p)
 	};
 }
 
+static bool
+has_field(const struct probe_conf *c, struct str name)
+{
+	for (size_t i = 0; i < c->fields.n; i++)
+		if (str_eq_fold(c->fields.v[i].key, name))
+			return true;
+	return false;
+}
+
 static void
 make_request(struct probe *p, struct msg *m)
 {
@@ -263,7 +272,9 @@ make_request(struct probe *p, struct msg *m)
 	m->host = m->authority;
 	m->target = c->target;
 	m->minor = 1;
-	hdr_add(&p->arena, &m->hdrs, HDR_USER_AGENT, STR("sluice-health"));
+	if (!has_field(c, STR("user-agent")))
+		hdr_add(&p->arena, &m->hdrs, HDR_USER_AGENT,
+		    STR("sluice-health"));
 	for (size_t i = 0; i < c->fields.n; i++)
 		hdr_add_name(&p->arena, &m->hdrs, c->fields.v[i].key,
 		    c->fields.v[i].val);

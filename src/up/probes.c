@@ -176,9 +176,12 @@ judge(struct watched *s, enum fail why, const char *detail)
 		tell(s, why, detail, n);
 	if (n >= (down ? c->rise : c->fall))
 		change(s, !down, why);
+	else if (down && why != FAIL_NONE)
+		state_renew(s->prober.all->shm, s->row, s->tag, SERVER_DOWN,
+		    why);
 	if (why == FAIL_NONE && s->ejected)
-		outlier_end(s->prober.all->shm, s->up->watch, s->row,
-		    s->tag);
+		outlier_end(s->prober.all->shm, s->up->watch->slow_start,
+		    s->row, s->tag);
 }
 
 /* Ours: it says nothing of the server. */

@@ -22,7 +22,8 @@
  * Waiters that have asked a server before, or know another twin, may have
  * no use for the room that is there.  A process that has only such ones
  * passes the wake on to the one that is next by age, so that it goes round
- * once at most.
+ * once at most.  Those that are for one server (sticky sessions) are
+ * passed over while it is full: they hold up nobody who wants another.
  */
 #include "up/queue.h"
 
@@ -213,65 +214,66 @@ next_twin(const struct queue *q, size_t *at)
 	return NULL;
 }
 
-/* Is it a server of the twin, too? */
-static bool
-has_server(const struct upstream *up, const struct server *s)
+/* What the twin has for that server, or NULL. */
+static const struct server *
+find_server(const struct upstream *up, const struct server *s)
 {
 	for (size_t i = 0; i < up->nserver; i++)
 		if (up->servers[i]->board == s->board &&
 		    up->servers[i]->tag == s->tag)
-			return true;
-	return false;
+			return up->servers[i];
+	return NULL;
 }
 
-/* Those here whose twin does not have the server. */
+/* Those here whose twin does not have the server, or who want another. */
 static uint32_t
 waiting_for_others(const struct server *s)
 {
 	struct upstream		*up = s->upstream, *twin;
 	const struct queue	*q = queue_of(up);
+	const struct server	*same;
 	size_t			 at = 0;
-	uint32_t		 n = 0;
+	uint32_t		 n = up->nwant - s->nwant;
 
 	if (q == NULL || q->nwait == up->nwait)
-		return 0;
-	while ((twin = next_twin(q, &at)) != NULL)
-		if (twin->nwait > 0 && !has_server(twin, s))
-			n += twin->nwait;
+		return n;
+	while ((twin = next_twin(q, &at)) != NULL) {
+		if (twin->nwait == 0 || twin == up)
+			continue;
+		same = find_server(twin, s);
+		n += same == NULL ? twin->nwait : twin->nwant - same->nwant;
+	}
 	return n;
 }
 
-bool
-queue_has_room(struct upstream *up, const struct tried *tried)
+/* More room than those of n need that could use it. */
+static bool
+has_plenty(const struct server *s, uint32_t n)
 {
-	const struct pick	 p = { .tried = tried };
+	uint32_t	not = waiting_for_others(s);
 
-	view_refresh(up);
-	for (size_t i = 0; i < up->view.n; i++)
-		if (view_takes(up, up->view.v[i], &p))
-			return true;
-	return false;
+	return pool_room(s) > (not < n ? n - not : 0);
 }
 
 bool
-queue_is_due(struct upstream *up, const struct tried *tried)
+queue_is_due(struct upstream *up, const struct tried *tried,
+    const struct server *want)
 {
 	const struct pick	 p = { .tried = tried };
-	uint32_t		 n = waiting_for(up), not, room;
-	struct server		*s;
+	uint32_t		 n = waiting_for(up);
 
 	if (n == 0)
 		return false;
+	if (want != NULL)
+		return !has_plenty(want, n);
 	view_refresh(up);
-	for (size_t i = 0; i < up->view.n; i++) {
-		s = up->view.v[i];
-		if (!view_takes(up, s, &p))
-			continue;
-		room = pool_room(s);
-		not = waiting_for_others(s);
-		if (not >= n || room > n - not)
+	/* nobody that is waited for is left to it */
+	if (upstream_spare(up, tried) != NULL)
+		return false;
+	for (size_t i = 0; i < up->view.n; i++)
+		if (view_takes(up, up->view.v[i], &p) &&
+		    has_plenty(up->view.v[i], n))
 			return false;
-	}
 	return true;
 }
 
@@ -340,12 +342,13 @@ serve_one(struct queue *q, struct queue_wait *w)
 	static const struct tried	 none;
 	struct upstream			*up = w->upstream;
 
-	if (!queue_has_room(up, &none)) {
+	queue_look_for(w);
+	if (w->want == NULL && !queue_has_room(up, &none)) {
 		up->vain = SCAN_MAX;
 		return false;
 	}
-	if (!queue_has_room(up, w->tried)) {
-		up->looks++;
+	if (!queue_has_room_for(w)) {
+		up->looks += w->want == NULL;
 		return false;
 	}
 	w->on(w, FAIL_NONE);
@@ -643,6 +646,7 @@ remove_wait(struct queue_wait *w)
 
 	w->in = NULL;
 	list_del(&w->node);
+	queue_want(w, NULL);
 	q->nwait--;
 	w->upstream->nwait--;
 	ev_timer_off(q->serve->ev, &w->deadline);
@@ -668,7 +672,7 @@ on_deadline(struct timer *t)
 static void
 look_around(struct queue *q, const struct queue_wait *w)
 {
-	bool	room = queue_has_room(w->upstream, w->tried);
+	bool	room = queue_has_room_for(w);
 
 	if (room)
 		wake_oldest(q);
@@ -695,6 +699,8 @@ queue_join(struct queue_wait *w, const struct queue_limits *l)
 		return FAIL_QUEUE_FULL;
 	}
 	w->in = q;
+	w->want = NULL;
+	queue_look_for(w);
 	w->since_us = ev_clock_ns() / 1000;
 	timer_init(&w->deadline, on_deadline);
 	ev_timer(q->serve->ev, &w->deadline, l->timeout);

@@ -44,11 +44,14 @@ struct queue_wait {
 	 * why.  From a wake.
 	 */
 	void			(*on)(struct queue_wait *, enum fail);
+	/* The one server that it is for now; NULL there or here: any. */
+	struct server		*(*wants)(struct queue_wait *);
 	struct upstream		*upstream;	/* ref; stays while it waits */
 	const struct tried	*tried;		/* ref */
 	/* of the queue */
 	struct list		 node;
 	struct queue		*in;		/* ref; NULL: in none */
+	struct server		*want;		/* counted; NULL: any */
 	uint64_t		 since_us;
 	struct timer		 deadline;
 };
@@ -60,10 +63,25 @@ void queue_leave(struct queue_wait *);
 /* Microseconds since queue_join let it in. */
 uint64_t queue_time(const struct queue_wait *);
 
-/* True if a server that was not asked yet could be asked now. */
+/* True if a server that was not asked yet could be asked or probed now. */
 bool queue_has_room(struct upstream *, const struct tried *);
-/* True if others wait for what a new request would take. */
-bool queue_is_due(struct upstream *, const struct tried *);
+/*
+ * True if others wait for what a new request would take, which is for that
+ * server alone, or for any: NULL.
+ */
+bool queue_is_due(struct upstream *, const struct tried *,
+    const struct server *);
+
+/* --- queue_want.c: of queue.c, but for queue_has_room --- */
+
+/* It waits for this server alone; NULL: for any. */
+void queue_want(struct queue_wait *, struct server *);
+/* It is asked for whom it waits. */
+void queue_look_for(struct queue_wait *);
+/* Is there room that it has a use for? */
+bool queue_has_room_for(const struct queue_wait *);
+
+/* --- queue.c again --- */
 
 /* For the pool: may a connection become idle, with others waiting? */
 bool queue_lets_idle(const struct server *);
@@ -97,6 +115,8 @@ unsigned queue_next(struct shm *, uint32_t row, unsigned but,
     uint64_t after);
 /* Asks the next process behind `slot` that may have idle connections. */
 void queue_ask_idle(struct shm *, uint32_t row, unsigned slot);
+/* A server's state is another one: who waits may go there, or elsewhere. */
+void queue_note_state(struct shm *, uint32_t row);
 /* Wakes everybody who waits, and asks for idle connections for them. */
 void queue_sweep(struct shm *);
 /* A limit was lowered: idle connections over it are to go. */

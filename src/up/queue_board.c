@@ -129,6 +129,19 @@ wake_all(struct shm *shm, uint32_t row)
 }
 
 void
+queue_note_state(struct shm *shm, uint32_t row)
+{
+	struct board_upstream	*u;
+
+	if (self == NULL || self->mail == NULL ||
+	    row >= shm_rows(shm, &board_upstreams))
+		return;
+	u = shm_row(shm, &board_upstreams, row);
+	if (queue_waiting(shm, u) > 0)
+		wake_all(shm, row);
+}
+
+void
 queue_sweep(struct shm *shm)
 {
 	struct board_upstream	*u;

@@ -103,6 +103,7 @@ add(struct retry_sum *sum, const struct retry_use *u, uint64_t tag)
 	sum->again += atomic_load(&u->again);
 	sum->refused += atomic_load(&u->refused);
 	sum->cut += atomic_load(&u->cut);
+	sum->replays += atomic_load(&u->replays);
 }
 
 void
@@ -148,6 +149,16 @@ retry_note_cut(const struct upstream *up)
 
 	if (u != NULL)
 		count(&u->cut);
+}
+
+void
+retry_note_replay(const struct upstream *up)
+{
+	struct retry_use	*u = own_use(up);
+
+	stat_add(STAT_UP_REPLAYS, 1);
+	if (u != NULL)
+		count(&u->replays);
 }
 
 static bool

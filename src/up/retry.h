@@ -36,6 +36,7 @@ struct retry_conf {
 	uint64_t	 backoff;	/* ms, of the first wait at most */
 	uint64_t	 backoff_max;	/* ms */
 	uint64_t	 body;		/* bytes kept for another attempt */
+	bool		 cut;		/* when a server goes out of use */
 	int64_t		 budget;	/* percent; of the upstream alone */
 	int64_t		 floor;		/* per second; likewise */
 };
@@ -77,12 +78,13 @@ struct retry_use {
 	_Atomic uint64_t again;		/* attempts after them */
 	_Atomic uint64_t refused;	/* for want of credit */
 	_Atomic uint64_t cut;		/* of servers that went out of use */
+	_Atomic uint64_t replays;	/* over another connection */
 };
 /* region `retry_use` of live: blocks of upstreams, in a block by slot */
 struct board_retry_use {
 	struct retry_use use[RETRY_BLOCK];
 };
-_Static_assert(sizeof(struct board_retry_use) == 1536, "retry use");
+_Static_assert(sizeof(struct board_retry_use) == 1792, "retry use");
 
 extern const struct shm_region board_retries, board_retry_uses;
 
@@ -113,10 +115,12 @@ void retry_earn(const struct upstream *, const struct retry_conf *);
 bool retry_take(const struct upstream *);
 /* An attempt was ended, for its server went out of service. */
 void retry_note_cut(const struct upstream *);
+/* An attempt met a pooled connection that was dead: it is made again. */
+void retry_note_replay(const struct upstream *);
 
 /* of an upstream, over all processes; as in struct retry_use */
 struct retry_sum {
-	uint64_t	earned, firsts, again, refused, cut;
+	uint64_t	earned, firsts, again, refused, cut, replays;
 };
 void retry_sum(struct retry_sum *, const struct shm *, uint32_t i,
     uint64_t tag);

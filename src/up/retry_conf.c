@@ -95,7 +95,8 @@ static const struct conf_row rows[] = {
 		.unit = CONF_PERCENT, .off = AT(budget), .def = "20",
 		.max = 100, .example = "10",
 		.text = "What requests allow of further attempts, in "
-		    "percent of their number, over all workers."
+		    "percent of their number, over all workers.  Each one "
+		    "takes of it, also after a refused connection."
 	}, {
 		.key = "retry.floor", .type = CONF_INT, .off = AT(floor),
 		.def = "3", .max = 1000, .example = "10",
@@ -121,6 +122,16 @@ static const struct conf_row rows[] = {
 		.text = "How much of a request's body is kept for another "
 		    "attempt; a longer one is not repeated once the server "
 		    "was given bytes of it.  It counts as [limits] buffers."
+	}, {
+		.key = "retry.cut", .type = CONF_BOOL, .off = AT(cut),
+		.def = "on", .flags = CONF_F_ROUTE, .example = "off",
+		.text = "When a server goes down, is ejected or is taken "
+		    "out by sluicectl server down, requests that wait there "
+		    "without a byte of an answer are asked of another "
+		    "server at once, if retry.on is not off, the method is "
+		    "idempotent or nothing of it was sent, and the body "
+		    "was kept.  The server may have begun with such a "
+		    "request.  off lets them wait as before."
 	},
 	{ .key = NULL }
 };

@@ -75,6 +75,7 @@ retry_use_clear(struct retry_use *u, uint64_t tag)
 	atomic_store(&u->again, 0);
 	atomic_store(&u->refused, 0);
 	atomic_store(&u->cut, 0);
+	atomic_store(&u->replays, 0);
 	atomic_store(&u->tag, tag);
 }
 
@@ -159,6 +160,7 @@ retry_fold(struct shm *shm, unsigned slot)
 		was.again = get(&u->again);
 		was.refused = get(&u->refused);
 		was.cut = get(&u->cut);
+		was.replays = get(&u->replays);
 		retry_use_clear(u, 0);
 		if (was.tag != get(&up->tag))
 			continue;
@@ -169,5 +171,6 @@ retry_fold(struct shm *shm, unsigned slot)
 		atomic_fetch_add(&gone->again, was.again);
 		atomic_fetch_add(&gone->refused, was.refused);
 		atomic_fetch_add(&gone->cut, was.cut);
+		atomic_fetch_add(&gone->replays, was.replays);
 	}
 }

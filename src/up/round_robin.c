@@ -5,9 +5,10 @@
  * the same schedule from the same words, so the order holds over all of
  * them.  A server of weight w stands at (2k + 1) / 2w of the round for
  * each k below w: evenly, and for 5:3:1 A B A A B C A B A.  A server that
- * cannot be asked gives its turn to the next one in the schedule; the
- * cursor is advanced for further attempts as well, else all requests that
- * meet a dead server would land on its neighbour.
+ * cannot be asked gives its turn to the next one in the schedule.  A
+ * further attempt of a request goes to whose turn comes next and leaves it
+ * to him: if it took turns, every first attempt of two servers would meet
+ * the same one, for the turns of the other were all taken by retries.
  */
 #include "up/round_robin.h"
 
@@ -119,7 +120,8 @@ pick(struct upstream *up, const struct pick *p)
 	struct server		*one;
 	uint64_t		 at;
 
-	at = atomic_fetch_add_explicit(&up->live->cursor, 1,
+	at = p->tried->n > 0 ? atomic_load(&up->live->cursor) :
+	    atomic_fetch_add_explicit(&up->live->cursor, 1,
 	    memory_order_relaxed);
 	for (size_t k = 0; k < s->n; k++) {
 		one = up->view.v[s->i[(at + k) % s->n]];

@@ -3,8 +3,6 @@
  */
 #include "up/slow_start.h"
 
-#include <time.h>
-
 #include "up/view.h"
 
 void
@@ -15,20 +13,20 @@ slow_start_begin(struct shm *shm, uint32_t row, uint64_t tag, uint64_t ms)
 	l = shm_row(shm, &board_servers_live, row);
 	if (ms == 0 || atomic_load(&l->tag) != tag)
 		return;
-	if ((atomic_load(&l->state) & STATE_BIT(SERVER_SLOW)) == 0)
+	/* who is in it goes on; who failed in it begins anew */
+	if (state_of(atomic_load(&l->state)) != SERVER_SLOW)
 		atomic_store(&l->ramp, RAMP_FIRST);
-	state_change(shm, row, tag, SERVER_SLOW, true, FAIL_NONE);
+	if (!state_change(shm, row, tag, SERVER_SLOW, true, FAIL_NONE))
+		state_touch(shm, row);
 }
 
 /* Since when, also for a process that was not there then. */
 static uint64_t
 begun_before(uint64_t word, uint64_t ms, uint64_t now_ms)
 {
-	uint64_t	since = state_since_ms(word), wall, gone;
-	struct timespec	ts;
+	uint64_t	since = state_since_ms(word);
+	uint64_t	wall = state_wall_ms(), gone;
 
-	clock_gettime(CLOCK_REALTIME, &ts);
-	wall = (uint64_t)ts.tv_sec * 1000 + (uint64_t)ts.tv_nsec / 1000000;
 	gone = since < wall ? wall - since : 0;
 	gone = gone < ms ? gone : ms;
 	return now_ms > gone ? now_ms - gone : 1;

@@ -7,6 +7,7 @@
 
 #include "core/mail.h"
 #include "os/proc.h"
+#include "up/queue.h"
 
 const char *const state_names[SERVER_NSTATE] = {
 	[SERVER_UP] = "up", [SERVER_SLOW] = "slow_start",
@@ -39,17 +40,39 @@ state_wall_ms(void)
 	return (uint64_t)ts.tv_sec * 1000 + (uint64_t)ts.tv_nsec / 1000000;
 }
 
+bool
+state_finds_nobody(enum fail why)
+{
+	return why == FAIL_DIAL_REFUSED || why == FAIL_DIAL_UNREACHABLE;
+}
+
+/* What a probe found goes before what requests did. */
+bool
+state_is_absent(const struct board_server_live *l, uint64_t word)
+{
+	enum server_state	s = state_of(word & STATE_SICK);
+
+	return s != SERVER_UP &&
+	    state_finds_nobody((enum fail)atomic_load(&l->why[s]));
+}
+
+void
+state_touch_row(struct shm *shm, uint32_t upstream)
+{
+	struct board_upstream	*u;
+
+	if (upstream >= shm_rows(shm, &board_upstreams))
+		return;
+	u = shm_row(shm, &board_upstreams, upstream);
+	atomic_fetch_add(&u->epoch, 1);
+}
+
 void
 state_touch(struct shm *shm, uint32_t i)
 {
 	const struct board_server	*b = shm_row(shm, &board_servers, i);
-	uint32_t			 row = atomic_load(&b->upstream_row);
-	struct board_upstream		*u;
 
-	if (row >= shm_rows(shm, &board_upstreams))
-		return;
-	u = shm_row(shm, &board_upstreams, row);
-	atomic_fetch_add(&u->epoch, 1);
+	state_touch_row(shm, atomic_load(&b->upstream_row));
 }
 
 /* With the time of the word, not of the turn: attempts are laid beside it. */
@@ -75,12 +98,53 @@ tell(const struct shm *shm, uint32_t i, uint64_t was, uint64_t is,
 
 /* Workers end the attempts that still wait for a first byte. */
 static void
-call_off(const struct board_server *b, enum server_state state)
+call_off(const struct board_server *b, uint64_t bits)
 {
-	if ((STATE_BIT(state) & (STATE_SICK |
-	    STATE_BIT(SERVER_MAINTENANCE))) != 0 && self != NULL)
+	if ((bits & STATE_CUTS) != 0 && self != NULL)
 		mail_post_all(self->mail, MAIL_STATE,
 		    atomic_load(&b->upstream_row));
+}
+
+uint32_t
+state_full_weight(const struct board_server *b)
+{
+	uint32_t	w = atomic_load(&b->override);
+
+	return w != 0 ? w - 1 : atomic_load(&b->weight);
+}
+
+uint32_t
+state_weight(const struct board_server *b, const struct board_server_live *l)
+{
+	uint32_t	ramp = RAMP_FULL;
+
+	if ((atomic_load(&l->state) & STATE_BIT(SERVER_SLOW)) != 0)
+		ramp = atomic_load(&l->ramp);
+	ramp = ramp / 100 > 0 ? ramp / 100 : 1;
+	return state_full_weight(b) * ramp;
+}
+
+/* bits of states 7, weight 10, ramp 4, time 43: no two are the same */
+uint64_t
+state_digest(const struct board_server *b,
+    const struct board_server_live *l)
+{
+	uint64_t	word = atomic_load(&l->state);
+	uint64_t	weight = atomic_load(&b->override);
+	uint64_t	ramp = atomic_load(&l->ramp) / 100;
+
+	return word >> STATE_SHIFT << 57 | (weight & 0x3ff) << 47 |
+	    (ramp & 0xf) << 43 | (word & ((1ULL << 43) - 1));
+}
+
+void
+state_repeat(struct shm *shm, uint32_t i)
+{
+	const struct board_server_live	*l;
+
+	l = shm_row(shm, &board_servers_live, i);
+	state_touch(shm, i);
+	call_off(shm_row(shm, &board_servers, i), atomic_load(&l->state));
 }
 
 bool
@@ -105,11 +169,28 @@ state_change(struct shm *shm, uint32_t i, uint64_t tag,
 			    (state_wall_ms() & ((1ULL << STATE_SHIFT) - 1));
 	} while (!atomic_compare_exchange_weak(&l->state, &was, is));
 	state_touch(shm, i);
+	queue_note_state(shm, atomic_load(&b->upstream_row));
 	if (state_of(is) != state_of(was))
 		tell(shm, i, was, is, why);
 	if (on)
-		call_off(b, state);
+		call_off(b, STATE_BIT(state));
 	return true;
+}
+
+void
+state_renew(struct shm *shm, uint32_t i, uint64_t tag,
+    enum server_state state, enum fail why)
+{
+	struct board_server_live	*l = shm_row(shm, &board_servers_live,
+					    i);
+	uint16_t			 was = atomic_load(&l->why[state]);
+
+	if (was == (uint16_t)why || atomic_load(&l->tag) != tag ||
+	    (atomic_load(&l->state) & STATE_BIT(state)) == 0)
+		return;
+	atomic_store(&l->why[state], (uint16_t)why);
+	if (state_finds_nobody((enum fail)was) != state_finds_nobody(why))
+		state_touch(shm, i);
 }
 
 void

@@ -11,6 +11,7 @@
 
 #include "base/must.h"
 #include "core/secret.h"
+#include "up/census.h"
 
 #define KEY		32		/* bytes of HMAC-SHA256 */
 #define MAC		16		/* of them that a cookie has */
@@ -275,7 +276,7 @@ sticky_find(struct upstream *up, uint64_t number, const struct tried *tried)
 {
 	const struct entry	 want = { .number = number }, *found;
 	struct sticky		*st = up->sticky;
-	uint64_t		 bars;
+	struct view_rule	 rule;
 
 	view_refresh(up);
 	if (st->n == 0)
@@ -283,8 +284,9 @@ sticky_find(struct upstream *up, uint64_t number, const struct tried *tried)
 	found = bsearch(&want, st->v, st->n, sizeof(want), by_number);
 	if (found == NULL || tried_has(tried, found->s))
 		return NULL;
-	bars = up->view.bars & ~STATE_BIT(SERVER_DRAIN);
-	if ((atomic_load(&found->s->live->state) & bars) != 0 ||
+	rule = view_rule_for(up, tried);
+	rule.bars &= ~STATE_BIT(SERVER_DRAIN);
+	if (!census_admits(&rule, found->s->live) ||
 	    atomic_load(&found->s->live->tag) != found->s->tag)
 		return NULL;
 	return found->s;

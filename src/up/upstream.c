@@ -14,6 +14,7 @@
 
 #include "base/must.h"
 #include "up/breaker.h"
+#include "up/census.h"
 #include "up/names.h"
 #include "up/pool.h"
 #include "up/retry.h"
@@ -269,23 +270,54 @@ upstream_get(struct serve *serve, const struct upstream_conf *c)
 	return up;
 }
 
-/*
- * In a panic first attempts go to all, so that the few that are fit do not
- * bear the load of all.  One that failed is not tried on the sick again:
- * what retries add to the load is bounded by their budget.
- */
-static struct server *
-pick_fit(struct upstream *up, const struct pick *p)
+static bool
+is_view_asked(const struct upstream *up, const struct tried *tried)
 {
-	uint64_t	bars = up->view.bars;
-	struct server	*s;
+	struct view_rule	 rule = view_rule_for(up, tried);
+	const struct server	*s;
 
-	if (up->view.tier != VIEW_PANIC || p->tried->n == 0)
+	for (size_t i = 0; i < up->view.n; i++) {
+		s = up->view.v[i];
+		if (!tried_has(tried, s) && census_admits(&rule, s->live))
+			return false;
+	}
+	return true;
+}
+
+static bool
+may_spare(const struct upstream *up, const struct server *s,
+    const struct tried *tried)
+{
+	return census_is_out(s->live) && atomic_load(&s->live->tag) ==
+	    s->tag && (up->view.rule.backups ||
+	    atomic_load(&s->board->backup) == 0) && view_weight(s) > 0 &&
+	    !tried_has(tried, s) && (s->nidle > 0 || pool_room(s) > 0);
+}
+
+struct server *
+upstream_spare(const struct upstream *up, const struct tried *tried)
+{
+	struct server	*best = NULL, *s;
+	uint64_t	 cost, least = UINT64_MAX;
+
+	/* in a panic the sick have their part already */
+	if (tried->n == 0 || up->view.n == 0 ||
+	    up->view.rule.tier == VIEW_PANIC || !is_view_asked(up, tried))
 		return NULL;
-	up->view.bars = STATE_AWAY;
-	s = balancer_least_conn.pick(up, p);
-	up->view.bars = bars;
-	return s;
+	for (size_t i = 0; i < up->nserver; i++) {
+		s = up->servers[i];
+		if (!may_spare(up, s, tried))
+			continue;
+		cost = view_active(s);
+		/* it may listen again, but others do */
+		if (state_is_absent(s->live, atomic_load(&s->live->state)))
+			cost |= 1ULL << 32;
+		if (cost >= least)
+			continue;
+		least = cost;
+		best = s;
+	}
+	return best;
 }
 
 struct server *
@@ -297,18 +329,23 @@ upstream_pick(struct upstream *up, const struct pick *p)
 	s = breaker_pick(up, p);
 	if (s != NULL || up->view.n == 0)
 		return s;
-	s = pick_fit(up, p);
-	return s != NULL ? s : up->balance->pick(up, p);
+	/*
+	 * In a panic first attempts go to all, so that the few that are fit
+	 * do not bear the load of all.  One that failed is not tried on the
+	 * sick: what retries add to the load is bounded by their budget.
+	 */
+	if (up->view.rule.tier == VIEW_PANIC && p->tried->n > 0)
+		return balancer_least_conn.pick(up, p);
+	s = up->balance->pick(up, p);
+	return s != NULL ? s : upstream_spare(up, p->tried);
 }
 
 bool
 upstream_any_left(struct upstream *up, const struct tried *tried)
 {
 	view_refresh(up);
-	for (size_t i = 0; i < up->view.n; i++)
-		if (!tried_has(tried, up->view.v[i]))
-			return true;
-	return false;
+	return !is_view_asked(up, tried) ||
+	    upstream_spare(up, tried) != NULL;
 }
 
 enum fail

@@ -106,6 +106,8 @@ struct server {
 	struct ssl_session_st	*session;	/* own: to be resumed */
 	struct list		 attempts;	/* under way here */
 	unsigned		 uses;
+	unsigned		 nwant;		/* that wait for it alone */
+	uint64_t		 probe_ms;	/* none is let to it before */
 	bool			 left:1;	/* no member any more */
 	/* see up/pool.h */
 	struct list		 idle;		/* pooled, LIFO */
@@ -130,6 +132,7 @@ struct upstream {
 	struct sticky		*sticky;	/* own; NULL: no cookie */
 	struct up_tls		*tls;		/* own; NULL: no server */
 	struct watch_conf	 watch;
+	uint64_t		 full;		/* see outlier_failed */
 	struct view		 view;
 	struct pool_limits	 pool;
 	struct board_upstream	*live;		/* of the board */
@@ -139,6 +142,7 @@ struct upstream {
 	/* of its queue: what waits here for this twin */
 	uint64_t		 pass;		/* of vain and looks */
 	uint32_t		 nwait;
+	uint32_t		 nwant;		/* of them, for one server */
 	unsigned		 vain, looks;
 	unsigned		 uses;		/* marks, exchanges, conns */
 	bool			 cur:1;		/* of the committed conf */
@@ -164,6 +168,11 @@ bool upstream_names(struct serve *, const struct server *);
  * breaker wants to be probed, else by the balancer; NULL: none.
  */
 struct server *upstream_pick(struct upstream *, const struct pick *);
+/*
+ * An ejected one with room for a request that has asked all of the view in
+ * vain, or NULL: it may be well again, and nobody else is left.
+ */
+struct server *upstream_spare(const struct upstream *, const struct tried *);
 /* True if one that may be asked was not asked yet, with room or without. */
 bool upstream_any_left(struct upstream *, const struct tried *);
 /*

@@ -273,6 +273,21 @@ is_option(struct str word)
 	return str_find(word, '=', 0) >= 0 || str_eq(word, STR("backup"));
 }
 
+/* Another word of the line is the same option. */
+static bool
+is_repeated(struct str rest, struct str option)
+{
+	ptrdiff_t	end = str_find(option, '=', 0);
+	struct str	name = end < 0 ? option :
+			    str_sub(option, 0, (size_t)end + 1);
+	struct str	word;
+	unsigned	n = 0;
+
+	while (str_word(&rest, SEPS, &word))
+		n += end < 0 ? str_eq(word, name) : str_starts(word, name);
+	return n > 1;
+}
+
 static int
 read_line(struct line *l)
 {
@@ -285,6 +300,9 @@ read_line(struct line *l)
 	while (rc == 0 && str_word(&rest, SEPS, &word)) {
 		if (is_option(word)) {
 			options = true;
+			if (is_repeated(l->item->val, word))
+				return fail_word(l, DIAG_VALUE_CHOICE, word,
+				    "the option stands there twice");
 			rc = l->v->n > l->first ? read_option(l, word) :
 			    fail_word(l, DIAG_VALUE_ADDR, word,
 			    "the address comes before its options");
@@ -561,8 +579,9 @@ static const struct conf_row rows[] = {
 		    "while there are less, and no backups, ejected servers "
 		    "and those that are down are asked as well, for the few "
 		    "left could not bear the load of all; what fails there "
-		    "is tried again with the fit.  With none left nobody is "
-		    "asked; 0 never asks the unfit."
+		    "is tried again with the fit.  Where nobody listens "
+		    "nobody is asked.  With none left it is the ejected "
+		    "ones alone; 0 does none of this before that."
 	}, {
 		.key = "timeout.connect", .type = CONF_TIME,
 		.off = AT(times.connect), .def = "3s", .min = 1,

@@ -14,11 +14,11 @@
 #include "up/upstream_rows.h"
 
 #include <stdlib.h>
-#include <time.h>
 
 #include "base/must.h"
 #include "up/breaker.h"
 #include "up/fail_count.h"
+#include "up/state.h"
 #include "up/int.h"
 #include "up/names.h"
 #include "up/outlier.h"
@@ -354,15 +354,6 @@ rows_link_word(struct linker *l, struct board_server *s, uint64_t limit,
 	return 0;
 }
 
-static uint64_t
-wall_ms(void)
-{
-	struct timespec	ts;
-
-	clock_gettime(CLOCK_REALTIME, &ts);
-	return (uint64_t)ts.tv_sec * 1000 + (uint64_t)ts.tv_nsec / 1000000;
-}
-
 uint64_t
 rows_tag(uint64_t number, uint64_t last, uint32_t i)
 {
@@ -396,7 +387,7 @@ new_server(struct linker *l, struct str upstream, struct str addr,
 	atomic_store(&s->backup, want->backup);
 	atomic_store(&s->override, 0);
 	atomic_store(&s->upstream_row, (uint32_t)row);
-	atomic_store(&s->since_ms, wall_ms());
+	atomic_store(&s->since_ms, state_wall_ms());
 	atomic_store(&s->generation, 0);
 	atomic_store(&s->left_ms, 0);
 	tag = rows_tag(l->number, s->last, i);
@@ -533,18 +524,6 @@ upstream_link_rows(struct shm *shm, const struct conf *conf, uint64_t oldest,
 	return rc;
 }
 
-void
-rows_touch(struct shm *shm, const struct board_server *s)
-{
-	uint32_t		 row = atomic_load(&s->upstream_row);
-	struct board_upstream	*u;
-
-	if (row >= shm_rows(shm, &board_upstreams))
-		return;
-	u = shm_row(shm, &board_upstreams, row);
-	atomic_fetch_add(&u->epoch, 1);
-}
-
 bool
 rows_settle(struct shm *shm, struct board_server *s,
     const struct row_want *want)
@@ -555,7 +534,7 @@ rows_settle(struct shm *shm, struct board_server *s,
 	    atomic_load(&s->backup) != want->backup) {
 		atomic_store(&s->weight, want->weight);
 		atomic_store(&s->backup, want->backup);
-		rows_touch(shm, s);
+		state_touch_row(shm, atomic_load(&s->upstream_row));
 	}
 	if (w == NULL)
 		return false;
@@ -636,6 +615,7 @@ upstream_cost(const struct conf *conf, unsigned processes)
 	    use_cost(servers, processes) +
 	    retry_cost((uint32_t)all.n, processes) +
 	    shm_cost(&board_breakers, servers) +
+	    shm_cost(&board_breaker_probes, servers) +
 	    shm_cost(&board_breaker_confs, (uint32_t)all.n) +
 	    shm_cost(&board_fail_counts, (uint32_t)all.n) +
 	    shm_cost(&board_upstreams, (uint32_t)all.n) +

@@ -6,15 +6,10 @@
 #include <stdlib.h>
 
 #include "base/must.h"
+#include "up/census.h"
 #include "up/names.h"
 #include "up/pool.h"
 #include "up/sticky.h"
-
-static uint64_t
-state_word(const struct server *s)
-{
-	return atomic_load_explicit(&s->live->state, memory_order_acquire);
-}
 
 /* A row that went on to another life says nothing of this server. */
 static bool
@@ -30,35 +25,30 @@ has_room(const struct server *s)
 	return s->nidle > 0 || pool_room(s) > 0;
 }
 
+struct view_rule
+view_rule_for(const struct upstream *up, const struct tried *tried)
+{
+	struct view_rule	r = up->view.rule;
+
+	if (r.tier == VIEW_PANIC && tried->n > 0)
+		r.bars = STATE_AWAY;
+	return r;
+}
+
 bool
 view_takes(const struct upstream *up, const struct server *s,
     const struct pick *p)
 {
-	return (state_word(s) & up->view.bars) == 0 &&
+	struct view_rule	rule = view_rule_for(up, p->tried);
+
+	return census_admits(&rule, s->live) &&
 	    !tried_has(p->tried, s) && has_room(s);
-}
-
-static uint64_t
-whole_weight(const struct server *s)
-{
-	uint64_t	w = atomic_load(&s->board->override);
-
-	return w != 0 ? w - 1 : atomic_load(&s->board->weight);
 }
 
 uint32_t
 view_weight(const struct server *s)
 {
-	uint64_t	w = whole_weight(s);
-	uint32_t	ramp;
-
-	if ((state_word(s) & STATE_BIT(SERVER_SLOW)) == 0)
-		ramp = RAMP_FULL;
-	else
-		ramp = atomic_load(&s->live->ramp);
-	/* in tenths, so that equal weights stay equal */
-	ramp = ramp / 100 > 0 ? ramp / 100 : 1;
-	return (uint32_t)(w * ramp);
+	return state_weight(s->board, s->live);
 }
 
 uint32_t
@@ -72,17 +62,11 @@ void
 view_fini(struct view *v)
 {
 	free(v->v);
+	free(v->open);
 	free(v->weight);
 	free(v->plan);
 	*v = (struct view){ .stale = true };
 }
-
-/* what there is of each kind */
-struct census {
-	size_t	main, main_ok;	/* no backups, that the operator allows */
-	size_t	backup_ok;
-	size_t	open;
-};
 
 static bool
 is_backup(const struct server *s)
@@ -90,47 +74,36 @@ is_backup(const struct server *s)
 	return atomic_load(&s->board->backup) != 0;
 }
 
+/* One that the operator allows to be asked. */
+static bool
+is_allowed(const struct server *s, uint64_t word)
+{
+	return is_alive(s) && view_weight(s) > 0 &&
+	    (word & (STATE_BIT(SERVER_DRAIN) |
+	    STATE_BIT(SERVER_MAINTENANCE))) == 0;
+}
+
 static struct census
 count(const struct upstream *up)
 {
-	struct census	 c = { 0 };
+	struct census	 c = { .main = 0 };
 	struct server	*s;
-	uint64_t	 word;
 
 	for (size_t i = 0; i < up->nserver; i++) {
 		s = up->servers[i];
-		word = state_word(s);
-		if (!is_alive(s) || view_weight(s) == 0 ||
-		    (word & (STATE_BIT(SERVER_DRAIN) |
-		    STATE_BIT(SERVER_MAINTENANCE))) != 0)
-			continue;
-		c.open += (word & STATE_BIT(SERVER_OPEN)) != 0;
-		if (is_backup(s))
-			c.backup_ok += (word & STATE_AWAY) == 0;
-		else {
-			c.main++;
-			c.main_ok += (word & STATE_AWAY) == 0;
-		}
+		if (is_alive(s))
+			census_add(&c, s->board, s->live);
 	}
+	census_choose(&c, up->panic);
 	return c;
 }
 
 uint32_t
 view_share(const struct upstream *up, const struct server *s)
 {
-	if (!is_alive(s) || (is_backup(s) && up->view.tier != VIEW_BACKUP))
+	if (!is_alive(s) || (is_backup(s) && !up->view.rule.backups))
 		return 0;
-	return (uint32_t)whole_weight(s);
-}
-
-static enum view_tier
-choose_tier(const struct upstream *up, const struct census *c)
-{
-	if (c->main_ok > 0 && c->main_ok * 100 >= c->main * up->panic)
-		return VIEW_MAIN;
-	if (c->backup_ok > 0)
-		return VIEW_BACKUP;
-	return c->main_ok > 0 ? VIEW_PANIC : VIEW_EMPTY;
+	return state_full_weight(s->board);
 }
 
 static int
@@ -148,11 +121,12 @@ fill(struct upstream *up)
 	struct view	*v = &up->view;
 	struct server	*s;
 
-	for (size_t i = 0; i < up->nserver && v->tier != VIEW_EMPTY; i++) {
+	for (size_t i = 0; i < up->nserver && v->rule.tier != VIEW_EMPTY;
+	    i++) {
 		s = up->servers[i];
 		if (is_alive(s) && view_weight(s) > 0 &&
-		    (state_word(s) & v->bars) == 0 &&
-		    (v->tier == VIEW_BACKUP || !is_backup(s)))
+		    census_admits(&v->rule, s->live) &&
+		    (v->rule.backups || !is_backup(s)))
 			v->v[v->n++] = s;
 	}
 	if (v->n > 0)
@@ -160,6 +134,29 @@ fill(struct upstream *up)
 	for (size_t i = 0; i < v->n; i++) {
 		v->weight[i] = view_weight(v->v[i]);
 		v->weight[i] += v->weight[i] == 0;
+	}
+}
+
+/* Who is to be probed in time; n: that were counted a moment ago. */
+static void
+fill_open(struct upstream *up, size_t n)
+{
+	struct view	*v = &up->view;
+	struct server	*s;
+	uint64_t	 word;
+
+	v->nopen = 0;
+	if (n == 0)
+		return;
+	v->open = must_calloc(n, sizeof(*v->open));
+	for (size_t i = 0; i < up->nserver && v->nopen < n; i++) {
+		s = up->servers[i];
+		word = atomic_load(&s->live->state);
+		if (!is_allowed(s, word) ||
+		    (word & STATE_BIT(SERVER_OPEN)) == 0)
+			continue;
+		s->probe_ms = 0;
+		v->open[v->nopen++] = s;
 	}
 }
 
@@ -176,9 +173,8 @@ rebuild(struct upstream *up, uint64_t epoch)
 	c = count(up);
 	v->stale = false;
 	v->epoch = epoch;
-	v->nopen = c.open;
-	v->tier = choose_tier(up, &c);
-	v->bars = v->tier == VIEW_PANIC ? STATE_SHUT : STATE_AWAY;
+	fill_open(up, c.open);
+	v->rule = c.rule;
 	v->v = must_calloc(up->nserver + 1, sizeof(*v->v));
 	v->weight = must_calloc(up->nserver + 1, sizeof(*v->weight));
 	fill(up);

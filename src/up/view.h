@@ -17,21 +17,32 @@
 
 struct pick;
 struct server;
+struct tried;
 struct upstream;
 
 #define WEIGHT_MAX	1000	/* of a server = line, and of operators */
-#define RAMP_FULL	1000	/* permille of slow start */
 
-enum view_tier { VIEW_EMPTY, VIEW_MAIN, VIEW_BACKUP, VIEW_PANIC };
+enum view_tier {
+	VIEW_EMPTY, VIEW_MAIN, VIEW_BACKUP, VIEW_PANIC, VIEW_EJECTED,
+	VIEW_NTIER
+};
+
+/* who is in it, see up/census.h */
+struct view_rule {
+	uint64_t	bars;		/* bits of states that keep one away */
+	enum view_tier	tier;
+	bool		backups;	/* they are in, too */
+	bool		absent;		/* so are those, though sick */
+};
 
 struct view {
 	uint64_t	  epoch;	/* of the board, when it was made */
 	struct server	**v;		/* own: by row; refs of members */
 	uint32_t	 *weight;	/* own: of v, more than 0 */
 	size_t		  n;
-	size_t		  nopen;	/* members whose breaker is open */
-	uint64_t	  bars;		/* bits of states that keep one away */
-	enum view_tier	  tier;
+	struct server	**open;		/* own: whose breaker is; of members */
+	size_t		  nopen;
+	struct view_rule  rule;
 	void		 *plan;		/* own: of the balancer, or NULL */
 	bool		  stale;	/* members have changed */
 };
@@ -40,6 +51,12 @@ struct view {
 void view_refresh(struct upstream *);
 void view_fini(struct view *);
 
+/*
+ * The rule for a request that has asked these.  In a panic only first
+ * attempts go to the sick.
+ */
+struct view_rule view_rule_for(const struct upstream *,
+    const struct tried *);
 /*
  * May the request ask this server now: it was not asked, has room, and
  * its state has not changed for the worse since the view was made.

@@ -22,6 +22,8 @@ struct walk {
 	struct upstream_rows	 rows;
 	struct watch_up		*old;	/* of the walk before */
 	size_t			 nold;
+	bool			*begun;	/* own; of this one */
+	uint32_t		 nbegun;
 };
 
 /* --- what is known --- */
@@ -60,12 +62,9 @@ grow(struct watch *w)
 
 /* Whether who comes to the upstream now comes to others. */
 static bool
-has_begun(const struct watch_up *v, size_t n, uint32_t upstream)
+has_begun(const struct watch *w, uint32_t upstream)
 {
-	for (size_t i = 0; i < n; i++)
-		if (v[i].row == upstream)
-			return v[i].begun;
-	return false;
+	return upstream < w->nbegun && w->begun[upstream];
 }
 
 static struct watched *
@@ -103,6 +102,9 @@ add_row(struct walk *k, struct watch_up *up, const struct server_conf *c,
 	struct watched			*s;
 	uint64_t			 tag;
 
+	/* a name may have had it since the walk began */
+	if (row >= w->nrow)
+		grow(w);
 	if (row >= w->nrow)
 		return;
 	b = shm_row(w->shm, &board_servers, row);
@@ -114,7 +116,7 @@ add_row(struct walk *k, struct watch_up *up, const struct server_conf *c,
 		return;
 	if (s == NULL) {
 		s = make(k, row, tag);
-		if (has_begun(k->old, k->nold, up->row))
+		if (has_begun(w, up->row))
 			slow_start_begin(w->shm, row, tag,
 			    up->watch->slow_start);
 	}
@@ -148,7 +150,6 @@ add_name(struct walk *k, struct watch_up *up, const struct server_conf *c,
 	/* it is written all the while: the next tick tries again */
 	if (n == -1)
 		m->version = 1;
-	grow(w);
 	for (int i = 0; i < n; i++)
 		add_row(k, up, c, row[i]);
 }
@@ -183,8 +184,9 @@ add_upstream(struct walk *k, const struct upstream_conf *c)
 		else if (at >= 0)
 			add_row(k, up, &c->servers.v[i], (uint32_t)at);
 	}
-	up->begun = has_begun(k->old, k->nold, up->row) ||
-	    (up->n > 0 && !up->asking);
+	up->begun = has_begun(k->w, up->row) || (up->n > 0 && !up->asking);
+	if (up->row < k->nbegun)
+		k->begun[up->row] = up->begun;
 }
 
 static void
@@ -217,6 +219,8 @@ walk(struct watch *w, const struct conf *conf)
 	struct conf_objs	all = conf_all(conf, &upstream_section);
 	struct walk		k = { .w = w, .old = w->ups, .nold = w->nup };
 
+	k.nbegun = shm_rows(w->shm, &board_upstreams);
+	k.begun = must_calloc(k.nbegun + 1, sizeof(*k.begun));
 	upstream_rows_open(&k.rows, w->shm);
 	grow(w);
 	for (uint32_t i = 0; i < w->nrow; i++)
@@ -231,6 +235,9 @@ walk(struct watch *w, const struct conf *conf)
 	upstream_rows_close(&k.rows);
 	settle(w);
 	free_ups(k.old, k.nold);
+	free(w->begun);
+	w->begun = k.begun;
+	w->nbegun = k.nbegun;
 	/* what the walk took is as much as what is kept */
 	must_trim();
 }
@@ -269,7 +276,7 @@ watch_prepare(struct watch *w, const struct conf *conf)
 	for (size_t i = 0; i < all.n; i++) {
 		c = (const struct upstream_conf *)all.v[i];
 		at = upstream_rows_find(&rows, c->obj.name);
-		if (at >= 0 && has_begun(w->ups, w->nup, (uint32_t)at))
+		if (at >= 0 && has_begun(w, (uint32_t)at))
 			lead_in(w, &rows, c);
 	}
 	upstream_rows_close(&rows);
@@ -297,6 +304,22 @@ names_moved(const struct watch *w)
 	return false;
 }
 
+/*
+ * A process that was killed between a word and its telling left workers
+ * with an old view: each change is told once more, and the first look of
+ * this process tells all, for its last one may have died so.
+ */
+static void
+look_at_digest(struct watch *w, struct watched *s)
+{
+	uint64_t	now = state_digest(s->board, s->live);
+
+	if (now == s->digest)
+		return;
+	s->digest = now;
+	state_repeat(w->shm, s->row);
+}
+
 static void
 on_tick(struct timer *t)
 {
@@ -318,6 +341,7 @@ on_tick(struct timer *t)
 		    STATE_BIT(SERVER_SLOW)) != 0)
 			slow_start_go(w->shm, s->row, s->tag,
 			    s->up->watch->slow_start, now, &s->slow_ms);
+		look_at_digest(w, s);
 	}
 }
 
@@ -342,6 +366,7 @@ watch_fini(struct watch *w)
 	for (uint32_t i = 0; i < w->nrow; i++)
 		drop(w, i);
 	free_ups(w->ups, w->nup);
+	free(w->begun);
 	free(w->by_row);
 	free(w->names);
 	probes_fini(&w->probes);

@@ -57,6 +57,7 @@ struct watched {
 	struct prober		 prober;
 	struct watch_past	 past;
 	uint64_t		 slow_ms;	/* of slow_start_go */
+	uint64_t		 digest;	/* of state_digest; or 0 */
 };
 
 /* a name whose list is followed */
@@ -76,6 +77,9 @@ struct watch {
 	struct probes		 probes;
 	struct watch_up		*ups;		/* own */
 	size_t			 nup;
+	/* by row of upstream_live: watch_up.begun, of the walk before */
+	bool			*begun;		/* own */
+	uint32_t		 nbegun;
 	uint32_t		 nrow;		/* of by_row */
 	struct watched		**by_row;	/* own; NULL: not watched */
 	struct watch_name	*names;		/* own */

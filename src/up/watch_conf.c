@@ -3,6 +3,7 @@
  */
 #include "up/watch_conf.h"
 
+#include "up/balance_lint.h"
 #include "up/upstream.h"
 
 #define DAY_MS		(24 * 60 * 60 * 1000)
@@ -19,7 +20,7 @@ watch_conf_of(const struct upstream_conf *c)
 	return w == NULL ? &none : w;
 }
 
-/* A twin has a copy. */
+/* The last group of an upstream; a twin has a copy of it. */
 static int
 link_watch(struct conf_load *load, struct conf_obj *obj, void *part)
 {
@@ -27,13 +28,12 @@ link_watch(struct conf_load *load, struct conf_obj *obj, void *part)
 	    struct upstream_conf, obj);
 	const struct watch_conf		*w = part;
 	const struct outlier_conf	*o = &w->outlier;
-	uint64_t			 v[] = { o->on,
-		(uint64_t)o->consecutive, (uint64_t)o->rate,
-		(uint64_t)o->requests, o->window, o->time, o->max_time,
-		(uint64_t)o->share, w->slow_start };
 
-	(void)load;
-	upstream_add_digest(c, v, sizeof(v));
+	balance_lint(load, obj);
+	upstream_add_digest(c, (uint64_t[]){ o->on,
+	    (uint64_t)o->consecutive, (uint64_t)o->rate,
+	    (uint64_t)o->requests, o->window, o->time, o->max_time,
+	    (uint64_t)o->share, w->slow_start }, 9 * sizeof(uint64_t));
 	return 0;
 }
 
@@ -87,8 +87,10 @@ static const struct conf_row rows[] = {
 		.max = 100, .example = "30",
 		.text = "The percentage of an upstream's servers that may be "
 		    "ejected at a time: at least one, and never the last "
-		    "that takes requests.  Those that fail their probes do "
-		    "not count, and are not spared by it."
+		    "that takes requests.  Those that fail their probes, or "
+		    "where nobody listens, do not count and are not spared "
+		    "by it: with 50 one of three may be ejected for its "
+		    "answers, and two that refuse connections."
 	}, {
 		.key = "slow_start", .type = CONF_TIME, .off = AT(slow_start),
 		.def = "10s", .max = DAY_MS, .example = "30s",

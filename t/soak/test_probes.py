@@ -6,7 +6,7 @@ every server is frozen (accepts, and says nothing), and what the gateway
 holds for a server is measured, over all processes.
 
 What a server costs where stands in src/README, "BYTES OF A SERVER": with 2
-workers 1,496, and what the allocator and the pages have beside that, and
+workers 1,504, and what the allocator and the pages have beside that, and
 the connections of those that were asked.
 SOAK_SCALE multiplies the 60 seconds.
 """
@@ -200,16 +200,18 @@ def least(s, seconds=3):
     return min(seen)
 
 
-def test_memory(sluice, farm):
+@pytest.mark.parametrize("breaker", [False, True])
+def test_memory(sluice, farm, breaker):
     """What 989 servers take beside one, probed, asked and looked at."""
     n = ONE + MANY * EACH
     f = farm(n)
+    keys = "breaker.failures = 5\n" if breaker else ""
     sizes = []
     for ports in f.ports[:1], f.ports:
         servers = "".join(f"server = 127.0.0.1:{p}\n" for p in ports)
         s = sluice("[sluice]\nworkers = 2\n[log]\naccess = off\n"
                    "[listener web]\nbind = 127.0.0.1:@port@\n"
-                   f"[upstream u]\nhealth.path = /health\n{servers}"
+                   f"[upstream u]\nhealth.path = /health\n{keys}{servers}"
                    "[route r]\npath = /*\nupstream = u\n")
         wait_until("probes", lambda s=s, n=len(ports):
                    sums(s)["probes_total"] >= 2 * n, 30)

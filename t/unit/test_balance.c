@@ -37,8 +37,8 @@ look_anew(const struct balancer *by, size_t n)
 		twins[i]->live = &f.board;
 		twins[i]->balance = by;
 		twins[i]->view = (struct view){ .v = f.v, .n = n,
-			.weight = f.weight, .bars = STATE_AWAY,
-			.tier = VIEW_MAIN };
+			.weight = f.weight, .rule = { STATE_AWAY, VIEW_MAIN,
+			false, false } };
 		if (by->plan != NULL)
 			twins[i]->view.plan = n == 0 ? NULL :
 			    by->plan(twins[i], NULL);
@@ -97,9 +97,15 @@ START_TEST(test_turns)
 	for (int i = 0; i < 9; i++)
 		ck_assert_int_eq(choose(i % 2 == 0 ? &f.a : &f.b, &none),
 		    i % 3);
-	/* The turn of the one that was asked falls to its neighbour. */
+	/*
+	 * The turn of the one that was asked falls to its neighbour, whose
+	 * own it leaves where it is.
+	 */
 	ck_assert_int_eq(choose(&f.a, &first), 1);
 	ck_assert_int_eq(choose(&f.a, &first), 1);
+	ck_assert_int_eq(choose(&f.a, &none), 0);
+	ck_assert_int_eq(choose(&f.a, &first), 1);
+	ck_assert_int_eq(choose(&f.a, &none), 1);
 	ck_assert_int_eq(choose(&f.a, &first), 2);
 	ck_assert_int_eq(choose(&f.a, &all), -1);
 	teardown();

@@ -16,7 +16,7 @@
 static const struct shm_region *const table[] = {
 	&board_servers, &board_paths, &board_upstream_names,
 	&board_servers_live, &board_upstreams,
-	&board_breakers, &board_breaker_confs, NULL
+	&board_breakers, &board_breaker_probes, &board_breaker_confs, NULL
 };
 
 static struct {

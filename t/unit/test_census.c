@@ -50,7 +50,7 @@ is_in_view(const struct server *s)
 }
 
 static void
-compare(unsigned tiers[4])
+compare(unsigned tiers[VIEW_NTIER])
 {
 	struct census	c = { .main = 0 };
 	bool		in;
@@ -60,21 +60,21 @@ compare(unsigned tiers[4])
 	for (unsigned i = 0; i < N; i++)
 		census_add(&c, &f.rows[i], &f.lives[i]);
 	census_choose(&c, f.up.panic);
-	ck_assert_int_eq(c.tier, f.up.view.tier);
+	ck_assert_int_eq(c.rule.tier, f.up.view.rule.tier);
 	ck_assert_uint_eq(c.open, f.up.view.nopen);
-	tiers[c.tier]++;
+	tiers[c.rule.tier]++;
 	for (unsigned i = 0; i < N; i++) {
 		in = is_in_view(&f.s[i]);
 		ck_assert_int_eq(in, census_why_not(&c, &f.rows[i],
 		    &f.lives[i]) == NULL);
-		ck_assert_uint_eq(census_weight(&f.rows[i], &f.lives[i]),
+		ck_assert_uint_eq(state_weight(&f.rows[i], &f.lives[i]),
 		    view_weight(&f.s[i]));
 	}
 }
 
 START_TEST(test_same)
 {
-	unsigned	tiers[4] = { 0 };
+	unsigned	tiers[VIEW_NTIER] = { 0 };
 
 	for (unsigned i = 0; i < N; i++) {
 		f.lives[i].tag = i + 1;
@@ -95,7 +95,7 @@ START_TEST(test_same)
 		f.up.panic = (unsigned)(random() % 101);
 		compare(tiers);
 	}
-	for (int i = 0; i < 4; i++)
+	for (int i = 0; i < VIEW_NTIER; i++)
 		ck_assert_uint_gt(tiers[i], 100);
 	view_fini(&f.up.view);
 }

@@ -56,6 +56,7 @@ setup(size_t n, int64_t share)
 	for (uint32_t i = 0; i < N; i++) {
 		b = shm_row(f.shm, &board_servers, i);
 		b->tag = live(i)->tag = i + 1;
+		b->weight = 1;
 		f.rows[i] = i;
 	}
 	f.set = (struct outlier_set){ f.shm, &f.conf, 0, f.rows, n };
@@ -139,6 +140,19 @@ START_TEST(test_threads)
 }
 END_TEST
 
+/* Where nobody listens nothing is borne: neither counted nor spared. */
+START_TEST(test_absent)
+{
+	setup(4, 25);
+	ck_assert(outlier_eject(&f.set, 0, 1, FAIL_DIAL_REFUSED, 1000));
+	ck_assert(eject(1));
+	ck_assert(!eject(2));
+	ck_assert(outlier_eject(&f.set, 2, 3, FAIL_DIAL_UNREACHABLE, 1000));
+	ck_assert(!outlier_eject(&f.set, 3, 4, FAIL_DIAL_REFUSED, 1000));
+	teardown();
+}
+END_TEST
+
 /* Down servers are no part of the share; the last is not taken. */
 START_TEST(test_down)
 {
@@ -149,6 +163,10 @@ START_TEST(test_down)
 	ck_assert(eject(2));
 	ck_assert(!eject(3));
 	live(2)->state = 0;
+	/* who weighs nothing takes no requests */
+	((struct board_server *)shm_row(f.shm, &board_servers, 3))->override
+	    = 1;
+	ck_assert(!eject(2));
 	live(3)->state = STATE_BIT(SERVER_DRAIN);
 	ck_assert(!eject(2));
 	teardown();
@@ -184,14 +202,21 @@ START_TEST(test_time)
 		ck_assert(!eject(0));
 		ck_assert_uint_eq(live(0)->eject_until, until[i]);
 		live(0)->fails = 5;
-		outlier_end(f.shm, &f.conf, 0, 1);
+		outlier_end(f.shm, 0, 0, 1);
 		ck_assert_uint_eq(live(0)->state >> STATE_SHIFT, 0);
 		ck_assert_uint_eq(live(0)->fails, 0);
 	}
 	ck_assert(!outlier_eject(&f.set, 0, 77, FAIL_SERVER_ERROR, 1000));
-	f.conf.slow_start = 1000;
 	ck_assert(eject(0));
-	outlier_end(f.shm, &f.conf, 0, 1);
+	outlier_end(f.shm, 1000, 0, 1);
+	ck_assert_int_eq(state_of(live(0)->state), SERVER_SLOW);
+	ck_assert_uint_eq(live(0)->ramp, RAMP_FIRST);
+	/* failing in it, it begins anew, and all are told */
+	live(0)->ramp = 700;
+	slow_start_begin(f.shm, 0, 1, 1000);
+	ck_assert_uint_eq(live(0)->ramp, 700);
+	ck_assert(eject(0));
+	outlier_end(f.shm, 1000, 0, 1);
 	ck_assert_int_eq(state_of(live(0)->state), SERVER_SLOW);
 	ck_assert_uint_eq(live(0)->ramp, RAMP_FIRST);
 	teardown();
@@ -243,6 +268,7 @@ main(void)
 	tcase_add_loop_test(tc, test_share, 0,
 	    sizeof(shares) / sizeof(shares[0]));
 	tcase_add_test(tc, test_threads);
+	tcase_add_test(tc, test_absent);
 	tcase_add_test(tc, test_down);
 	tcase_add_test(tc, test_dead);
 	tcase_add_test(tc, test_time);

@@ -31,7 +31,8 @@ static const struct shm_region *const regions[] = {
 	&board_servers, &board_paths, &board_upstream_names,
 	&board_servers_live, &board_server_uses,
 	&board_retries, &board_retry_uses, &board_outliers, &board_probes,
-	&board_breakers, &board_breaker_confs, &board_fail_counts,
+	&board_breakers, &board_breaker_probes, &board_breaker_confs,
+	&board_fail_counts,
 	&board_upstreams, &board_names, &board_queues, &board_slots,
 	&lease_words, &lease_shadows, &lease_heads, &lease_listeners,
 	&lease_addrs, &board_outliers, &board_probes, NULL

@@ -171,10 +171,12 @@ pool_claim(struct server *s, struct pool_wait *wait, bool fresh)
 }
 
 bool
-queue_is_due(struct upstream *up, const struct tried *tried)
+queue_is_due(struct upstream *up, const struct tried *tried,
+    const struct server *want)
 {
 	(void)up;
 	(void)tried;
+	(void)want;
 	return w.due;
 }
 
@@ -385,9 +387,31 @@ attempt_failed(struct attempt *a, enum fail why)
 }
 
 void
+retry_note_replay(const struct upstream *up)
+{
+	ck_assert_ptr_nonnull(up);
+}
+
+void
+attempt_complete(struct attempt *a)
+{
+	ck_assert_ptr_nonnull(a->server);
+}
+
+void
 attempt_end(struct attempt *a)
 {
 	a->server = NULL;
+}
+
+bool
+breaker_goes_on(const struct upstream *up, const struct attempt *a,
+    const struct pick *p)
+{
+	(void)up;
+	(void)a;
+	(void)p;
+	return false;
 }
 
 void

@@ -29,7 +29,8 @@
 static const struct shm_region *const regions[] = {
 	&board_slots, &board_servers, &board_paths, &board_upstream_names,
 	&board_servers_live, &board_server_uses,
-	&board_breakers, &board_breaker_confs, &board_fail_counts,
+	&board_breakers, &board_breaker_probes, &board_breaker_confs,
+	&board_fail_counts,
 	&board_names, &board_upstreams, &board_retries, &board_retry_uses,
 	&board_outliers, &board_probes,
 	&board_queues, &board_mails, &lease_words, &lease_shadows,
@@ -46,6 +47,7 @@ struct one {
 	unsigned		 calls;
 	unsigned		 turn;		/* it was served as which */
 	struct server		*server;	/* what it claimed */
+	struct server		*only;		/* that it wants, or NULL */
 };
 
 static struct fix {
@@ -201,12 +203,18 @@ on(struct queue_wait *q, enum fail why)
 	o->why = why;
 	if (why != FAIL_NONE)
 		return;
-	s = upstream_pick(q->upstream, &want);
+	s = o->only != NULL ? o->only : upstream_pick(q->upstream, &want);
 	if (s == NULL || !pool_claim(s, &o->p, false))
 		return;
 	o->server = s;
 	o->turn = ++f.served;
 	queue_leave(q);
+}
+
+static struct server *
+wants(struct queue_wait *q)
+{
+	return container_of(q, struct one, q)->only;
 }
 
 static enum fail
@@ -216,6 +224,7 @@ join_twin(unsigned i, int64_t length, struct upstream *up)
 	struct one		*o = &f.one[i];
 
 	o->q.on = on;
+	o->q.wants = wants;
 	o->q.upstream = up;
 	o->q.tried = &o->tried;
 	return queue_join(&o->q, &l);
@@ -334,12 +343,12 @@ END_TEST
 /* A new request goes behind those that wait, unless there is plenty. */
 START_TEST(test_due)
 {
-	ck_assert(!queue_is_due(f.up, &f.one[0].tried));
+	ck_assert(!queue_is_due(f.up, &f.one[0].tried, NULL));
 	other_waits(OTHER, 0);
-	ck_assert(queue_is_due(f.up, &f.one[0].tried));
+	ck_assert(queue_is_due(f.up, &f.one[0].tried, NULL));
 	atomic_store(&((struct lease_word *)shm_row(f.serve.shm,
 	    &lease_words, word_of(f.up->servers[0])))->limit, 2);
-	ck_assert(!queue_is_due(f.up, &f.one[0].tried));
+	ck_assert(!queue_is_due(f.up, &f.one[0].tried, NULL));
 }
 END_TEST
 
@@ -475,6 +484,70 @@ START_TEST(test_behind_many)
 }
 END_TEST
 
+/* Those that are for one server hold up nobody who wants another. */
+START_TEST(test_sticky)
+{
+	struct server	**v = f.up->servers;
+
+	fill();
+	for (unsigned i = 0; i < NWAIT - 1; i++) {
+		f.one[i].only = v[0];
+		ck_assert_int_eq(join_max(i, NWAIT), FAIL_NONE);
+	}
+	ck_assert_uint_eq(v[0]->nwant, NWAIT - 1);
+	ck_assert_uint_eq(f.up->nwant, NWAIT - 1);
+	/* There is no room; with some, a new one need not wait for these. */
+	ck_assert(queue_is_due(f.up, &f.one[0].tried, NULL));
+	lease_give(f.other, word_of(v[1]));
+	ck_assert(!queue_is_due(f.up, &f.one[0].tried, NULL));
+	ck_assert(!queue_is_due(f.up, &f.one[0].tried, v[1]));
+	ck_assert(queue_is_due(f.up, &f.one[0].tried, v[0]));
+	ck_assert(lease_take(f.other, word_of(v[1])));
+	/* Behind all of them, and served before. */
+	ck_assert_int_eq(join_max(NWAIT - 1, NWAIT), FAIL_NONE);
+	turns();
+	ck_assert_uint_eq(f.served, 0);
+	give(1);
+	turns();
+	ck_assert_uint_eq(f.one[NWAIT - 1].turn, 1);
+	ck_assert_ptr_eq(f.one[NWAIT - 1].server, v[1]);
+	for (unsigned i = 0; i < NWAIT - 1; i++)
+		ck_assert_uint_eq(f.one[i].calls, 0);
+	/* Among themselves the oldest is first. */
+	give(0);
+	turns();
+	ck_assert_uint_eq(f.one[0].turn, 2);
+	ck_assert_ptr_eq(f.one[0].server, v[0]);
+	ck_assert_uint_eq(v[0]->nwant, NWAIT - 2);
+	/* Whose server is no more to be had takes what there is. */
+	f.one[1].only = NULL;
+	pool_cancel(&f.one[NWAIT - 1].p);
+	turns();
+	ck_assert_uint_eq(f.one[1].turn, 3);
+	ck_assert_uint_eq(f.up->nwant, NWAIT - 3);
+}
+END_TEST
+
+/* A server that comes back is told of: nobody waits for a look around. */
+START_TEST(test_state)
+{
+	struct server	*s = f.up->servers[1];
+
+	fill();
+	ck_assert(state_change(f.serve.shm, s->row, s->tag, SERVER_DOWN,
+	    true, FAIL_NONE));
+	lease_give(f.other, word_of(s));
+	ck_assert_int_eq(join(0), FAIL_NONE);
+	turns();
+	ck_assert_uint_eq(f.one[0].calls, 0);
+	ck_assert(state_change(f.serve.shm, s->row, s->tag, SERVER_DOWN,
+	    false, FAIL_NONE));
+	turns();
+	ck_assert_uint_eq(f.one[0].turn, 1);
+	ck_assert_ptr_eq(f.one[0].server, s);
+}
+END_TEST
+
 /* From now on there is a third server, which the old twin does not know. */
 static struct server *
 add_server(void)
@@ -498,10 +571,10 @@ START_TEST(test_twins)
 	turns();
 	three = add_server();
 	/* A new one takes what none of these can have. */
-	ck_assert(!queue_is_due(f.next, &f.one[NWAIT - 1].tried));
-	ck_assert(queue_is_due(f.up, &f.one[NWAIT - 1].tried));
+	ck_assert(!queue_is_due(f.next, &f.one[NWAIT - 1].tried, NULL));
+	ck_assert(queue_is_due(f.up, &f.one[NWAIT - 1].tried, NULL));
 	ck_assert(lease_take(f.other, word_of(three)));
-	ck_assert(queue_is_due(f.next, &f.one[NWAIT - 1].tried));
+	ck_assert(queue_is_due(f.next, &f.one[NWAIT - 1].tried, NULL));
 	/* It waits behind all, but not for them. */
 	for (unsigned i = NWAIT - 2; i < NWAIT; i++)
 		ck_assert_int_eq(join_twin(i, NWAIT, f.next), FAIL_NONE);
@@ -509,7 +582,7 @@ START_TEST(test_twins)
 	ck_assert_uint_eq(f.served, 0);
 	lease_give(f.other, word_of(three));
 	/* Now there are some who miss it. */
-	ck_assert(queue_is_due(f.next, &f.one[0].tried));
+	ck_assert(queue_is_due(f.next, &f.one[0].tried, NULL));
 	mail_post(f.proc.mail, 1, MAIL_ROOM, f.up->row);
 	turns();
 	ck_assert_uint_eq(f.one[NWAIT - 2].turn, 1);
@@ -672,6 +745,8 @@ main(void)
 	tcase_add_test(tc, test_of_no_use);
 	tcase_add_test(tc, test_between);
 	tcase_add_test(tc, test_behind_many);
+	tcase_add_test(tc, test_sticky);
+	tcase_add_test(tc, test_state);
 	tcase_add_test(tc, test_twins);
 	tcase_add_test(tc, test_twin_of_no_use);
 	tcase_add_test(tc, test_roomy);

@@ -1,6 +1,7 @@
 /*
  * Attempts at servers that go out of service: those that may be repeated
- * are cut and asked of another one at once, others wait on.
+ * are cut and asked of another one at once, others wait on.  And a 503
+ * that is dropped while its request still comes.
  */
 #include "up/state.h"
 #include "up/upstream.h"
@@ -67,6 +68,15 @@ set_state(unsigned i, enum server_state state, bool on)
 	ck_assert(state_change(t->serve.shm, row, atomic_load(&b->tag),
 	    state, on, FAIL_DIAL_REFUSED));
 	attempt_on_mail(&t->serve, atomic_load(&b->upstream_row));
+}
+
+static void
+turn_for(unsigned ms)
+{
+	uint64_t	end = now_ms() + ms;
+
+	while (now_ms() < end)
+		ev_turn(t->ev, 1);
 }
 
 static void
@@ -138,23 +148,37 @@ START_TEST(test_hangs)
 }
 END_TEST
 
+static const struct begun {
+	const char	*first;		/* bytes of the answer */
+	bool		 passed;	/* the client gets them */
+	const char	*rest;
+} begun[] = {
+	{ "HTTP/1.1 103 Early Hints\r\n\r\n", true,
+	    "HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\nfrom a" },
+	{ "HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\nfr", true, "om a" },
+	{ "HTTP/1.1 200 OK\r\nContent-", false, "Length: 6\r\n\r\nfrom a" },
+	{ "H", false, "TTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\nfrom a" }
+};
+
 /* An answer that has begun, even an interim one, is waited for. */
 START_TEST(test_begun)
 {
-	struct peer	*c, *a;
+	const struct begun	*b = &begun[_i];
+	struct peer		*c, *a;
 
 	begin("");
 	c = client_new(t);
 	peer_send(t, c, "GET / HTTP/1.1\r\nHost: a\r\n\r\n");
 	a = server_accept(t, 0);
 	peer_head(t, a);
-	peer_send(t, a, _i == 0 ? "HTTP/1.1 103 Early Hints\r\n\r\n" :
-	    "HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\nfr");
-	peer_head(t, c);
+	peer_send(t, a, b->first);
+	if (b->passed)
+		peer_head(t, c);
+	else
+		turn_for(10);
 	set_state(0, SERVER_DOWN, true);
 	ck_assert(server_is_alone(t, 1));
-	peer_send(t, a, _i == 0 ? "HTTP/1.1 200 OK\r\nContent-Length: 6\r\n"
-	    "\r\nfrom a" : "om a");
+	peer_send(t, a, b->rest);
 	peer_expect(t, c, "om a");
 	peer_free(a);
 	peer_free(c);
@@ -240,6 +264,94 @@ START_TEST(test_replay)
 }
 END_TEST
 
+/*
+ * The 503 is dropped while the client still sends, more than is kept: the
+ * other server gets all of it, whenever the answer comes to its end.
+ */
+START_TEST(test_upload)
+{
+	char		 more[2001];
+	struct peer	*c, *a, *b;
+
+	memset(more, 'x', 2000);
+	more[2000] = '\0';
+	begin("retry.body = 1k\nretry.backoff = 0\n");
+	c = client_new(t);
+	peer_send(t, c, "PUT / HTTP/1.1\r\nHost: a\r\n"
+	    "Transfer-Encoding: chunked\r\n\r\n4\r\nhead\r\n");
+	a = server_accept(t, 0);
+	peer_expect(t, a, "head\r\n");
+	peer_send(t, a, "HTTP/1.1 503 Busy\r\nRetry-After: 0\r\n"
+	    "Content-Length: 5\r\n\r\n");
+	turn_for(5);
+	peer_send(t, c, "7d0\r\n");
+	peer_send(t, c, more);
+	peer_send(t, c, "\r\n0\r\n\r\n");
+	turn_for(5);
+	(void)send(a->fd, "later", 5, MSG_DONTWAIT | MSG_NOSIGNAL);
+	b = server_accept(t, 1);
+	peer_expect(t, b, "head\r\n");
+	peer_expect(t, b, more);
+	peer_expect(t, b, "\r\n0\r\n\r\n");
+	peer_send(t, b, "HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\n"
+	    "from b");
+	peer_expect(t, c, "\r\n\r\nfrom b");
+	peer_free(a);
+	peer_free(b);
+	peer_free(c);
+}
+END_TEST
+
+static struct upstream	*twin;
+static unsigned		 ncut;
+
+/* As when names have changed while others are asked instead. */
+static void
+on_cut(struct attempt *a, enum fail why)
+{
+	struct server	*s = a->server;
+
+	ck_assert_int_eq(why, FAIL_DIAL_REFUSED);
+	ncut++;
+	for (size_t i = 0; i < twin->nserver; i++)
+		if (twin->servers[i] == s) {
+			twin->nserver--;
+			memmove(&twin->servers[i], &twin->servers[i + 1],
+			    (twin->nserver - i) * sizeof(s));
+			server_unref(&s);
+			return;
+		}
+}
+
+/* No attempt is passed over when members change meanwhile. */
+START_TEST(test_members_change)
+{
+	struct attempt	 a[3] = { { .cut = on_cut }, { .cut = on_cut },
+		{ .cut = on_cut } };
+	struct str	 key;
+	void		*val;
+	size_t		 at = 0;
+
+	env_start(t, "[upstream u]\npanic = 0\nserver = $0 $1 $2\n"
+	    "[route r]\npath = /*\nupstream = u\n");
+	ck_assert(map_next(&t->serve.upstreams, &at, &key, &val));
+	twin = val;
+	ck_assert_uint_eq(twin->nserver, 3);
+	for (unsigned i = 0; i < 3; i++) {
+		attempt_init(&a[i]);
+		attempt_begin(&a[i], twin->servers[i]);
+		ck_assert(state_change(t->serve.shm, twin->servers[i]->row,
+		    twin->servers[i]->tag, SERVER_DOWN, true,
+		    FAIL_DIAL_REFUSED));
+	}
+	ncut = 0;
+	attempt_on_mail(&t->serve, twin->row);
+	ck_assert_uint_eq(ncut, 3);
+	for (unsigned i = 0; i < 3; i++)
+		attempt_end(&a[i]);
+}
+END_TEST
+
 #define N(v)	((int)(sizeof(v) / sizeof((v)[0])))
 
 int
@@ -253,10 +365,12 @@ main(void)
 	tcase_add_checked_fixture(tc, setup, teardown);
 	tcase_set_timeout(tc, 30);
 	tcase_add_loop_test(tc, test_hangs, 0, N(downs));
-	tcase_add_loop_test(tc, test_begun, 0, 2);
+	tcase_add_loop_test(tc, test_begun, 0, N(begun));
 	tcase_add_loop_test(tc, test_waits_on, 0, N(bars));
 	tcase_add_test(tc, test_last);
 	tcase_add_test(tc, test_replay);
+	tcase_add_test(tc, test_upload);
+	tcase_add_test(tc, test_members_change);
 	suite_add_tcase(s, tc);
 	sr = srunner_create(s);
 	srunner_run_all(sr, CK_NORMAL);
