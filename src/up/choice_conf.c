@@ -126,8 +126,9 @@ static const struct conf_row rows[] = {
 	}, {
 		.key = "sticky.ttl", .type = CONF_TIME, .off = AT(ttl),
 		.def = "0", .max = 366 * DAY_MS, .example = "8h",
-		.text = "How long the cookie is good for; used in its later "
-		    "half, it is renewed.  0: until the browser is closed."
+		.text = "How long the cookie is good for, in whole minutes; "
+		    "used in its later half, it is renewed.  0: until the "
+		    "browser is closed."
 	}, {
 		.key = "sticky.secret", .type = CONF_STR, .off = AT(secret),
 		.min = SECRET_MIN, .max = 1024, .flags = CONF_F_SECRET,

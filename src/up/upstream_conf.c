@@ -621,7 +621,9 @@ static const struct conf_row rows[] = {
 		.flags = CONF_F_ROUTE,
 		.parse = told_parse_host, .example = "server",
 		.text = "The Host field that servers get: preserve (the "
-		    "client's), server (the server's address) or a text."
+		    "client's; the server's address for one of HTTP/1.0 "
+		    "that sent none), server (the server's address) or a "
+		    "text."
 	}, {
 		.key = "forwarded", .type = CONF_ENUM,
 		.off = AT(told.forwarded),
