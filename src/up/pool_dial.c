@@ -192,13 +192,14 @@ drop_raced(struct up_conn *c)
 static void
 on_dialled(struct io *io, unsigned what)
 {
-	struct up_conn		*c = container_of(io, struct up_conn, io);
+	struct up_conn	*c = container_of(io, struct up_conn, io);
 	int		 error;
 
 	if ((what & (IO_W | IO_GONE)) == 0)
 		return;
 	error = io_dialled(io);
-	if (error == 0 && c->server == w->raced && !may_race(c->server)) {
+	if (error == 0 && c->server == c->wait->raced &&
+	    !may_race(c->server)) {
 		drop_raced(c);
 		return;
 	}
