@@ -3,8 +3,10 @@
 sluice  makes a Sluice (t/lib/proc.py): sluice(conf) starts the real
         sluiced with that config and waits until it is ready
 peer    makes a scripted upstream: peer([step ...]) (t/lib/peer.py)
+script  makes a scripted name server: script({(NAME, A): [...]}) (t/lib/dns.py)
 tmp     a directory of this test, with a path short enough for sockets
 """
+import contextlib
 import os
 import shutil
 import sys
@@ -15,6 +17,7 @@ import pytest
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
 from lib import proc                            # noqa: E402
+from lib.dns import Scripted                    # noqa: E402
 from lib.peer import Peer                       # noqa: E402
 
 
@@ -90,3 +93,9 @@ def pytest_terminal_summary(terminalreporter, config):
 
 
 _count = {"passed": 0, "failed": 0}
+
+
+@pytest.fixture
+def script():
+    with contextlib.ExitStack() as stack:
+        yield lambda *a, **kw: stack.enter_context(Scripted(*a, **kw))
