@@ -3,12 +3,14 @@
 sluice  makes a Sluice (t/lib/proc.py): sluice(conf) starts the real
         sluiced with that config and waits until it is ready
 peer    makes a scripted upstream: peer([step ...]) (t/lib/peer.py)
+script  makes a scripted name server: script({(NAME, A): [...]}) (t/lib/dns.py)
 tmp     a directory of this test, with a path short enough for sockets
 
 A file with pytestmark = pytest.mark.versions holds on every HTTP version:
 its tests run on each, with http.Client and http.get speaking it, but for
 those marked h1.
 """
+import contextlib
 import os
 import shutil
 import sys
@@ -19,6 +21,7 @@ import pytest
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
 from lib import h2, http, proc                  # noqa: E402
+from lib.dns import Scripted                    # noqa: E402
 from lib.peer import Peer                       # noqa: E402
 
 
@@ -133,3 +136,9 @@ def pytest_terminal_summary(terminalreporter, config):
 
 
 _count = {"passed": 0, "failed": 0}
+
+
+@pytest.fixture
+def script():
+    with contextlib.ExitStack() as stack:
+        yield lambda *a, **kw: stack.enter_context(Scripted(*a, **kw))

@@ -11,6 +11,7 @@ from lib.breaker import (ILL, Crowd, ask, conf, counter, half_open, is_busy,
                          open_it, wait_breaker, wait_queue)
 from lib.cmd import run
 from lib.peer import hold, raw, respond
+from lib.watch import ask_cut, cut
 
 
 def test_off(sluice, peer):
@@ -42,20 +43,6 @@ def test_row(sluice, peer):
 def why(s, name):
     f, = s.ctl_json("why", name)["failures"]
     return f["requests"]
-
-
-def cut(status):
-    """An answer whose body breaks off."""
-    return raw(f"HTTP/1.1 {status} x\r\nContent-Length: 100\r\n\r\n"
-               "abc".encode(), then_close=True)
-
-
-def ask_cut(s, n):
-    for _ in range(n):
-        try:
-            http.get(s.port, "/")
-        except http.Closed:
-            pass
 
 
 @pytest.mark.parametrize("status", [200, 500])

@@ -9,9 +9,9 @@ import pytest
 
 from lib import http, net
 from lib.load import Load
-from lib.peer import raw, reset_now, respond
-from lib.watch import (Health, conf, line, servers, stamp, wait_change,
-                       wait_until)
+from lib.peer import reset_now, respond
+from lib.watch import (Health, ask_cut, conf, cut, line, servers, stamp,
+                       wait_change, wait_until)
 
 OFF = "slow_start = 0\n"
 BAD = respond(status=500)
@@ -62,20 +62,6 @@ def test_connections(sluice, peer, how):
     s = sluice(conf(good.addr, bad.addr, keys=OFF))
     ask(s, 30)
     wait_change(s, bad.addr, "up", "ejected", why)
-
-
-def cut(status):
-    """An answer whose body breaks off."""
-    return raw(f"HTTP/1.1 {status} x\r\nContent-Length: 100\r\n\r\n"
-               "abc".encode(), then_close=True)
-
-
-def ask_cut(s, n):
-    for _ in range(n):
-        try:
-            http.get(s.port, "/x")
-        except http.Closed:
-            pass
 
 
 @pytest.mark.parametrize("status", [200, 500])

@@ -4,10 +4,8 @@ import contextlib
 import json
 import os
 import signal
-import socket
 import subprocess
 import threading
-import time
 
 import pytest
 
@@ -29,12 +27,6 @@ def dnsmasq(tmp):
     yield make
     for d in made:
         d.stop()
-
-
-@pytest.fixture
-def script():
-    with contextlib.ExitStack() as stack:
-        yield lambda *a, **kw: stack.enter_context(Scripted(*a, **kw))
 
 
 # --- a real name server ---
@@ -177,157 +169,6 @@ def test_both_families(sluice, dnsmasq):
         assert who(s, 6) == {"127.0.0.2", "::1"}
         assert sorted(addresses(s, f"app.test:{four.port}")) == sorted(
             [f"127.0.0.2:{four.port}", f"[::1]:{four.port}"])
-
-
-def full(host, port):
-    """A server that takes no more connections: dials hang."""
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    made = [socket.create_server((host, port), family=family, backlog=0)]
-    for _ in range(8):
-        made.append(socket.socket(family))
-        made[-1].setblocking(False)
-        made[-1].connect_ex((host, port))
-    return made
-
-
-@pytest.mark.parametrize("slow,quick", [("127.0.0.2", "::1"),
-                                        ("::1", "127.0.0.2")])
-def test_other_family_is_quicker(sluice, script, slow, quick):
-    """A dial that hangs is overtaken by one in the other family."""
-    with Peer(host=quick, default=respond(body=quick.encode())) as app:
-        hung = full(slow, app.port)
-        d = script({("app.test", A): [h for h in (slow, quick)
-                                      if ":" not in h],
-                    ("app.test", AAAA): [h for h in (slow, quick)
-                                         if ":" in h]}, ttl=60)
-        s = sluice(conf(d, f"app.test:{app.port}", top="workers = 1",
-                        more="timeout.connect = 8s\npool.size = 0"))
-        resolved(s)
-        for _ in range(4):
-            start = time.monotonic()
-            assert http.get(s.port, "/").text == quick
-            assert time.monotonic() - start < 4
-        # nothing is left of the dials that lost
-        deadline = Deadline("end of the dials")
-        while connections(s) != 0:
-            net.wait_fd(None, min(deadline.left(), 0.02))
-        for c in hung:
-            c.close()
-        s.stop()
-        # the time is that of both dials; of those that took the other one
-        # at once there are some as well
-        took = [r["connect_us"] for r in s.log() if r.get("status") == 200]
-        assert len(took) == 4 and max(took) >= 249000
-
-
-def connections(s):
-    return next(m["sum"] for m in s.ctl_json("metrics")["metrics"]
-                if m["name"] == "upstream_connections")
-
-
-def by_address(s):
-    return {x["address"]: x for x in
-            s.ctl_json("upstreams")["upstreams"][0]["servers"]}
-
-
-@contextlib.contextmanager
-def both_hang(sluice, script, more):
-    """(gateway, a client, {address: sockets}) with two dials under way."""
-    port, hosts = net.free_port(), ("127.0.0.2", "::1")
-    hung = {f"[{h}]:{port}" if ":" in h else f"{h}:{port}": full(h, port)
-            for h in hosts}
-    d = script({("app.test", A): hosts[:1], ("app.test", AAAA): hosts[1:]},
-               ttl=60)
-    s = sluice(conf(d, f"app.test:{port}", top="workers = 1", more=more))
-    resolved(s)
-    with http.Client(s.port) as c:
-        c.send(http.request("GET", "/"))
-        deadline = Deadline("the second dial")
-        while connections(s) < 2:
-            net.wait_fd(None, min(deadline.left(), 0.01))
-        yield s, c, hung
-    for made in hung.values():
-        for sock in made:
-            sock.close()
-
-
-def test_who_failed_last_is_blamed(sluice, script):
-    """The first dial is refused while the second one goes on."""
-    with both_hang(sluice, script, "timeout.connect = 3s") as (s, c, hung):
-        first, = [a for a, x in by_address(s).items() if x["attempts"]]
-        last, = set(hung) - {first}
-        hung[first][0].close()      # the next SYN will be refused
-        r = c.response()
-        assert r.status == 504 and "dial_timeout" in r.text
-        shown = by_address(s)
-        assert {a: (x["attempts"], x["failures"], x["last_failure"]["fail"])
-                for a, x in shown.items()} == {
-                    first: (1, 1, "dial_refused"),
-                    last: (1, 1, "dial_timeout")}
-        s.stop()
-        record, = [r for r in s.log() if r.get("target") == "/"]
-        assert record["server"] == last and record["attempts"] == 1
-
-
-def test_both_are_late(sluice, script):
-    """Both were asked: neither is asked again."""
-    with both_hang(sluice, script, "timeout.connect = 600ms") as (s, c, _):
-        r = c.response()
-        assert r.status == 504 and "dial_timeout" in r.text
-        assert [(x["attempts"], x["failures"])
-                for x in by_address(s).values()] == [(1, 1), (1, 1)]
-
-
-def test_raced_goes_down(sluice, script):
-    """The second dial's server goes out of service before it answers: no
-    attempt begins there."""
-    with both_hang(sluice, script, "timeout.connect = 20s") as (s, c, hung):
-        first, = [a for a, x in by_address(s).items() if x["attempts"]]
-        last, = set(hung) - {first}
-        name = s.ctl_json("upstreams")["upstreams"][0]["name"]
-        assert s.ctl("server", "down", name, last).returncode == 0
-        listener, *queued = hung[last]
-        for sock in queued:         # room for the dial that hangs
-            sock.close()
-        listener.settimeout(net.WAIT)
-        deadline = Deadline("end of the second dial")
-        while connections(s) > 1:
-            if net.wait_fd(listener, min(deadline.left(), 0.05)):
-                listener.accept()[0].close()
-        assert by_address(s)[last]["attempts"] == 0
-        hung[first][0].close()
-        r = c.response()
-        assert r.status == 502 and "dial_refused" in r.text
-        assert [by_address(s)[a]["attempts"] for a in (first, last)] == [1, 0]
-
-
-def test_no_race_without_weight(sluice, script):
-    """What the operator keeps requests away from is not dialled."""
-    port, hosts = net.free_port(), ("127.0.0.2", "::1")
-    made = sum((full(h, port) for h in hosts), [])
-    d = script({("app.test", A): hosts[:1], ("app.test", AAAA): hosts[1:]},
-               ttl=60)
-    s = sluice(conf(d, f"app.test:{port}", top="workers = 1",
-                    more="timeout.connect = 600ms"))
-    resolved(s)
-    name = s.ctl_json("upstreams")["upstreams"][0]["name"]
-    other = f"[::1]:{port}"
-    assert s.ctl("server", "weight", name, other, "0").returncode == 0
-    r = http.get(s.port, "/")
-    assert r.status == 504 and "dial_timeout" in r.text
-    assert {a: x["attempts"] for a, x in by_address(s).items()} == {
-        f"127.0.0.2:{port}": 1, other: 0}
-    for sock in made:
-        sock.close()
-
-
-def test_race_is_left(sluice, script):
-    """The client goes while two dials are under way."""
-    with both_hang(sluice, script, "timeout.connect = 20s") as (s, c, _):
-        c.reset()
-        deadline = Deadline("end of the dials")
-        while connections(s) != 0:
-            net.wait_fd(None, min(deadline.left(), 0.02))
 
 
 def test_gone_and_back(sluice, dnsmasq):

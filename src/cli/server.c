@@ -28,17 +28,17 @@ int
 server_read(char *const *words, size_t n, struct text *target,
     json_t **answer)
 {
-	static const char *const	todo[] = { "drain", "up", "down",
+	static const char *const	orders[] = { "drain", "up", "down",
 	    "weight", NULL };
 	size_t				i = 0, want;
 
 	*answer = NULL;
-	while (n > 0 && todo[i] != NULL && strcmp(words[0], todo[i]) != 0)
+	while (n > 0 && orders[i] != NULL && strcmp(words[0], orders[i]) != 0)
 		i++;
-	if (n == 0 || todo[i] == NULL)
+	if (n == 0 || orders[i] == NULL)
 		return wrong("it takes drain, up, down or weight, not",
 		    n == 0 ? "" : words[0]);
-	want = todo[i + 1] == NULL ? 4 : 3;
+	want = orders[i + 1] == NULL ? 4 : 3;
 	if (n < want)
 		return wrong(n == 3 ? "there is no number behind" :
 		    "an UPSTREAM and a SERVER belong behind", words[n - 1]);

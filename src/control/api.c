@@ -135,6 +135,19 @@ api_error(struct exchange *x, unsigned status, const char *name,
 	    name, "why", why));
 }
 
+int
+api_read_word(struct arena *a, struct str word, struct str *name,
+    struct str *val)
+{
+	ptrdiff_t	at = str_find(word, '=', 0);
+
+	if (at < 0 || uri_decode(a, str_sub(word, (size_t)at + 1, word.n),
+	    val) == -1)
+		return -1;
+	*name = str_sub(word, 0, (size_t)at);
+	return 0;
+}
+
 void
 api_refuse(struct exchange *x)
 {

@@ -10,13 +10,10 @@
 static int
 read_word(struct arena *a, struct explain *q, struct str word)
 {
-	ptrdiff_t	at = str_find(word, '=', 0);
 	struct str	name, val;
 
-	if (at < 0 || uri_decode(a, str_sub(word, (size_t)at + 1, word.n),
-	    &val) == -1)
+	if (api_read_word(a, word, &name, &val) == -1)
 		return -1;
-	name = str_sub(word, 0, (size_t)at);
 	if (str_eq(name, STR("url")))
 		q->url = val;
 	else if (str_eq(name, STR("method")))

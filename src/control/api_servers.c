@@ -57,13 +57,10 @@ read_weight(struct question *q, struct str val)
 static int
 read_word(struct arena *a, struct question *q, struct str word)
 {
-	ptrdiff_t	at = str_find(word, '=', 0);
 	struct str	name, val;
 
-	if (at < 0 || uri_decode(a, str_sub(word, (size_t)at + 1, word.n),
-	    &val) == -1)
+	if (api_read_word(a, word, &name, &val) == -1)
 		return -1;
-	name = str_sub(word, 0, (size_t)at);
 	if (str_eq(name, STR("upstream")))
 		q->upstream = val;
 	else if (str_eq(name, STR("server")))

@@ -20,6 +20,13 @@ void api_answer(struct exchange *, unsigned status, json_t *);
 void api_error(struct exchange *, unsigned status, const char *name,
     const char *why);
 
+/*
+ * One NAME=VALUE of a query, the value decoded (into the arena if it has
+ * to be).  -1: it is no such thing.
+ */
+int api_read_word(struct arena *, struct str word, struct str *name,
+    struct str *val);
+
 /* Answers that this process ends, and why. */
 void api_refuse(struct exchange *);
 

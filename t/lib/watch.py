@@ -5,7 +5,7 @@ import threading
 import time
 
 from lib import http, net
-from lib.peer import respond
+from lib.peer import raw, respond
 
 CONF = """
 [sluice]
@@ -93,3 +93,17 @@ def stamp(record):
     text = record["time"].replace("Z", "+00:00")
     return time.mktime(time.strptime(text[:19], "%Y-%m-%dT%H:%M:%S")) - \
         time.timezone + float("0" + text[19:].split("+")[0])
+
+
+def cut(status):
+    """An answer whose body breaks off."""
+    return raw(f"HTTP/1.1 {status} x\r\nContent-Length: 100\r\n\r\n"
+               "abc".encode(), then_close=True)
+
+
+def ask_cut(s, n):
+    for _ in range(n):
+        try:
+            http.get(s.port, "/x")
+        except http.Closed:
+            pass
