@@ -16,6 +16,7 @@ SRCS_BASE = \
 	src/base/enc.c \
 	src/base/err.c \
 	src/base/map.c \
+	src/base/mean.c \
 	src/base/must.c \
 	src/base/page.c \
 	src/base/put.c \
