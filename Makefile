@@ -217,6 +217,7 @@ SRCS_UP = \
 	src/up/slow_start.c \
 	src/up/state.c \
 	src/up/sticky.c \
+	src/up/sticky_site.c \
 	src/up/told.c \
 	src/up/two_choices.c \
 	src/up/upstream.c \

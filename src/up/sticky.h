@@ -34,6 +34,9 @@ extern const struct conf_group choice_group;
 /* Never NULL: an upstream without parts has the defaults. */
 const struct choice_conf *choice_conf(const struct upstream_conf *);
 
+/* The name of the cookie that an upstream's clients have, of arena. */
+struct str sticky_cookie(struct arena *, const struct upstream_conf *);
+
 /* what a twin with sticky = cookie has of it */
 struct sticky;
 

@@ -164,6 +164,13 @@ static const struct {
 	{ "", NULL, "" },
 };
 
+static bool
+is_sid(const void *ctx, struct str name)
+{
+	ck_assert_ptr_eq(ctx, &arena);
+	return str_eq(name, STR("sid"));
+}
+
 START_TEST(test_field)
 {
 	struct hdrs	 hs = { .v = NULL };
@@ -176,7 +183,7 @@ START_TEST(test_field)
 	ck_assert((val.p == NULL) == (fields[_i].val == NULL));
 	if (val.p != NULL)
 		ck_assert(str_eq(val, str_from(fields[_i].val)));
-	cookie_drop(&arena, &hs, STR("sid"));
+	cookie_drop(&arena, &hs, is_sid, &arena);
 	ck_assert(str_eq(hs.v[0].val, STR("z=0")));
 	ck_assert((hs.v[1].flags & HDR_F_DEAD) ==
 	    (fields[_i].left == NULL ? HDR_F_DEAD : 0));
