@@ -23,16 +23,14 @@ struct choice {
 	bool		secure;		/* the client came by TLS */
 };
 
-static uint64_t
-hash_of(struct exchange *x, const struct choice_conf *c)
+struct str
+proxy_choice_key(struct exchange *x, const struct choice_conf *c)
 {
 	struct str	key = STR("");
 
 	if (c->key.n > 0)
 		key = template_expand(&c->key, x, NULL, 0);
-	if (key.n == 0)
-		key = exchange_client_ip(x);
-	return hash_key(key);
+	return key.n > 0 ? key : exchange_client_ip(x);
 }
 
 static void
@@ -67,7 +65,7 @@ proxy_choice_switch(struct proxy *p, const struct upstream_conf *up)
 		return;
 	c = p->choice = arena_alloc(p->x->arena, sizeof(*c));
 	if (hash)
-		c->hash = hash_of(p->x, choice_conf(up));
+		c->hash = hash_key(proxy_choice_key(p->x, choice_conf(up)));
 	if (p->up->sticky != NULL)
 		read_cookie(p, c);
 }

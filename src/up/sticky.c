@@ -219,7 +219,8 @@ sticky_read(const struct sticky *st, struct str val, uint64_t wall_ms,
 	/* clocks of machines differ */
 	if (made < wall_ms)
 		age = wall_ms - made;
-	if (st->ttl > 0 && age > st->ttl + MINUTE_MS)
+	told->late = st->ttl > 0 && age > st->ttl + MINUTE_MS;
+	if (told->late)
 		return false;
 	told->number = get_be(raw + 4, 8);
 	told->old = st->ttl > 0 && age > st->ttl / 2;
@@ -277,22 +278,31 @@ sticky_index(struct upstream *up)
 }
 
 struct server *
-sticky_find(struct upstream *up, uint64_t number, const struct tried *tried)
+sticky_member(struct upstream *up, uint64_t number)
 {
 	const struct entry	 want = { .number = number }, *found;
-	struct sticky		*st = up->sticky;
-	struct view_rule	 rule;
+	const struct sticky	*st = up->sticky;
 
-	view_refresh(up);
 	if (st->n == 0)
 		return NULL;
 	found = bsearch(&want, st->v, st->n, sizeof(want), by_number);
-	if (found == NULL || tried_has(tried, found->s))
+	return found == NULL ? NULL : found->s;
+}
+
+struct server *
+sticky_find(struct upstream *up, uint64_t number, const struct tried *tried)
+{
+	struct view_rule	 rule;
+	struct server		*s;
+
+	view_refresh(up);
+	s = sticky_member(up, number);
+	if (s == NULL || tried_has(tried, s))
 		return NULL;
 	rule = view_rule_for(up, tried);
 	rule.bars &= ~STATE_BIT(SERVER_DRAIN);
-	if (!census_admits(&rule, found->s->live) ||
-	    atomic_load(&found->s->live->tag) != found->s->tag)
+	if (!census_admits(&rule, s->live) ||
+	    atomic_load(&s->live->tag) != s->tag)
 		return NULL;
-	return found->s;
+	return s;
 }
