@@ -139,20 +139,25 @@ SRCS_CODEC = \
 	src/codec/h1/h1_server_in.c \
 	src/codec/h1/h1_server_out.c \
 	src/codec/h1/h1_write.c \
+	src/codec/h2/h2_answer.c \
 	src/codec/h2/h2_bdp.c \
+	src/codec/h2/h2_client.c \
+	src/codec/h2/h2_client_msg.c \
 	src/codec/h2/h2_code.c \
+	src/codec/h2/h2_conn.c \
+	src/codec/h2/h2_conn_count.c \
+	src/codec/h2/h2_conn_flush.c \
+	src/codec/h2/h2_conn_in.c \
+	src/codec/h2/h2_conn_ng.c \
+	src/codec/h2/h2_conn_out.c \
 	src/codec/h2/h2_glitch.c \
 	src/codec/h2/h2_head.c \
 	src/codec/h2/h2_outq.c \
 	src/codec/h2/h2_priority.c \
 	src/codec/h2/h2_ring.c \
-	src/codec/h2/h2_server.c \
-	src/codec/h2/h2_server_count.c \
-	src/codec/h2/h2_server_flush.c \
-	src/codec/h2/h2_server_in.c \
 	src/codec/h2/h2_server_look.c \
-	src/codec/h2/h2_server_ng.c \
-	src/codec/h2/h2_server_out.c \
+	src/codec/h2/h2_server_msg.c \
+	src/codec/h2/h2_server_side.c \
 	src/codec/h2/h2_walk.c \
 	src/codec/raw/raw_client.c \
 	src/codec/raw/raw_server.c \
@@ -254,6 +259,7 @@ SRCS_UP = \
 	src/up/pool.c \
 	src/up/pool_conn.c \
 	src/up/pool_dial.c \
+	src/up/pool_share.c \
 	src/up/pool_tls.c \
 	src/up/probe.c \
 	src/up/probe_conf.c \
