@@ -241,7 +241,7 @@ class H2:
         self.send(frame(DATA, END if end else 0, sid, body))
 
     def upload(self, sid, body, end=True):
-        """As windows allow."""
+        """As windows allow, until the answer is whole."""
         at = 0
         while at < len(body):
             first = self.settings.get(4, 65535)
@@ -249,7 +249,11 @@ class H2:
                     first + self.room.get(sid, 0))
             self.most = max(self.most, first + self.room.get(sid, 0))
             if n <= 0:
-                self.kept.append(self.read())
+                f = self.read()
+                self.kept.append(f)
+                if f.sid == sid and (f.type == RST or f.end and
+                                     f.type in (DATA, HEADERS)):
+                    return
                 continue
             self.data(sid, body[at:at + n], end and at + n == len(body))
             at += n
@@ -321,6 +325,7 @@ class Client:
         self.asked = []         # (stream, method) that have no answer yet
         self.sid = 0            # the stream whose body is read
         self.end = False        # and there is no more of it
+        self.upload = None      # (stream, its fields) that has not ended
         self.buf = b""
 
     def __enter__(self):
@@ -353,15 +358,34 @@ class Client:
 
     def send(self, data):
         data = data if isinstance(data, bytes) else data.encode("latin-1")
+        if self.upload:
+            self._go_on(data)
+            return
         head, _, data = data.partition(b"\r\n\r\n")
         line, *rest = head.decode("latin-1").split("\r\n")
         method, target, _ = line.split(" ")
         headers = [(n, v.strip()) for n, _, v in
                    (ln.partition(":") for ln in rest)]
-        body, end, trailers = _body(
-            {n.lower(): v for n, v in headers}, data)
-        self.open(request(method, target, headers, scheme=self.scheme),
-                  body, end, trailers)
+        fields = {n.lower(): v for n, v in headers}
+        body, end, trailers = _body(fields, data)
+        sid = self.open(request(method, target, headers,
+                                scheme=self.scheme), body, end, trailers)
+        if not end:
+            fields["content-length"] = int(
+                fields.get("content-length", 0)) - len(body)
+            self.upload = sid, fields
+
+    def _go_on(self, data):
+        """More of a body that a send() began."""
+        sid, fields = self.upload
+        body, end, trailers = _body(fields, data)
+        fields["content-length"] -= len(body)
+        if body:
+            self.h2.upload(sid, body, end and not trailers)
+        if trailers or end and not body:
+            self.h2.headers(trailers, sid=sid)
+        if end:
+            self.upload = None
 
     def ask(self, method="GET", target="/", headers=(), body=None,
             host="localhost"):
