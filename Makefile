@@ -16,6 +16,7 @@ SRCS_BASE = \
 	src/base/enc.c \
 	src/base/err.c \
 	src/base/map.c \
+	src/base/mean.c \
 	src/base/must.c \
 	src/base/page.c \
 	src/base/put.c \
@@ -618,9 +619,10 @@ $(COMPLETION): $(PROGS) contrib/completion.sh
 		: >$@; \
 	fi
 
-# a test brings its own main, so those of the programs stay out; two have
-# doubles of single functions of objects whose rest they need
-$(B)/t/unit/test_api $(B)/t/unit/test_proxy_steps: \
+# a test brings its own main, so those of the programs stay out; three
+# have doubles of single functions of objects whose rest they need
+$(B)/t/unit/test_api $(B)/t/unit/test_proxy_steps \
+    $(B)/t/unit/test_proxy_wait: \
     LDFLAGS_DOUBLES = -Wl,-z,muldefs
 $(UNITS): $(OBJS_UNIT) $(LIB) $(LIB_MAIN) $(LIB_CLI)
 	@$(CC_$(V)) -o $@ $@.o $(LIB_CLI) $(LIBS_ALL) $(ALL_LDFLAGS) \
@@ -643,14 +645,16 @@ $(FUZZERS): $(OBJS_FUZZ) $(REPLAY) $(LIB) $(LIB_MAIN)
 do-unit: $(UNITS) $(FUZZERS)
 	@$(TESTENV) $(PYTHON) t/lib/unit.py $(UNITS) $(FUZZERS)
 
-# all, or with T=... those
+# all, or with T=... those; most of what tests take is waiting, so there are
+# more processes than processors, and each takes the next file
 T =
+JOBS = 4
 
 do-itest: $(PROGS) $(COMPLETION)
 	@if [ -n "$(T)" ]; then \
 		$(TESTENV) $(PYTEST) $(T) || test $$? -eq 5; \
 	else \
-		$(TESTENV) sh t/lib/itest.sh $(PYTEST); \
+		$(TESTENV) $(PYTEST) -n $(JOBS) --dist loadfile t/test_*.py; \
 	fi
 
 do-soak: $(PROGS) $(B)/t/unit/test_route_cost

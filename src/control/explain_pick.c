@@ -227,7 +227,7 @@ sort_out(const struct pick_view *v, json_t *j)
 
 	for (size_t k = 0; k < v->rows.n; k++) {
 		i = *(uint32_t *)vec_at(&v->rows, k);
-		why = census_why_not(&v->census, row_of(v, i),
+		why = census_why_not(&v->census.rule, row_of(v, i),
 		    live_of(v, i));
 		if (why == NULL) {
 			json_array_append_new(in, describe(v, i));

@@ -352,7 +352,7 @@ START_TEST(keys)
 	    "      | ^^^^^^^^ write key = value, [type] or [type name]\n"
 	    "9 errors\n");
 	ck_wrong(STR("[upstream u]\nserver = a\nservr = a\nmax_body = 1\n"
-	    "host_header = 1\ntimeout.total = /\nmax_bdy = 1\n[cert x]\n"
+	    "host_header = 1\ntimeout.total = /\nmax_bdy = 1\n[admin]\n"
 	    "cert = y\n[route r]\nheadr.X = 1\na b = c\n= d\n"),
 	    "t.conf:3:1: error[E0102]: unknown key \"servr\" in [upstream "
 	    "u]\n    3 | servr = a\n"
@@ -371,9 +371,9 @@ START_TEST(keys)
 	    "t.conf:7:1: error[E0102]: unknown key \"max_bdy\" in [upstream "
 	    "u]\n    7 | max_bdy = 1\n"
 	    "      | ^^^^^^^ did you mean \"max_body\" of [route NAME]?\n"
-	    "t.conf:8:2: error[E0110]: section [cert] is not obeyed yet\n"
-	    "    8 | [cert x]\n"
-	    "      |  ^^^^ leave the key out; this version does not obey it "
+	    "t.conf:8:2: error[E0110]: section [admin] is not obeyed yet\n"
+	    "    8 | [admin]\n"
+	    "      |  ^^^^^ leave the key out; this version does not obey it "
 	    "yet\n"
 	    "t.conf:11:1: error[E0102]: unknown key \"headr.X\" in [route "
 	    "r]\n   11 | headr.X = 1\n"

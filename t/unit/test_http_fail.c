@@ -72,8 +72,8 @@ START_TEST(words)
 	ck_assert(!fail_is(FAIL_DIAL_REFUSED, STR("")));
 	ck_near("dial_refsed", "dial_refused");
 	ck_near("Dial-Refused", "dial_refused");
-	ck_near("refused", "connect_refused, trace_refused, proxy_refused, "
-	    "dial_refused");
+	ck_near("refused", "connect_refused, trace_refused, "
+	    "client_cert_refused, proxy_refused, tls_client_refused");
 	ck_near("zzzzzz", "");
 	ck_near("", "");
 }

@@ -5,6 +5,7 @@
 #include <stdio.h>
 
 #include "core/listener.h"
+#include "core/pass.h"
 #include "handler/proxy.h"
 
 /* a [route] with the proxy's keys alone */
@@ -16,7 +17,7 @@ static const struct conf_row		 no_rows[] = { { .key = NULL } };
 static const struct conf_group		 own = { "route", no_rows,
 	sizeof(struct t_route), NULL };
 static const struct conf_group *const	 groups[] = { &own, &proxy_group,
-	NULL };
+	&pass_group, NULL };
 static const struct conf_section	 t_route = { .type = "route",
 	.named = true, .groups = groups, .text = "Routes." };
 static const struct conf_section *const	 sections[] = { &t_route,
