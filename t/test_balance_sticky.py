@@ -10,7 +10,7 @@ from lib.breaker import half_open
 from lib.peer import hold, respond
 from lib.spread import servers
 
-pytestmark = pytest.mark.versions
+pytestmark = [pytest.mark.versions, pytest.mark.turns]
 
 CONF = """
 [sluice]
@@ -160,6 +160,8 @@ def test_servers_do_not_see_it(sluice, peer):
         assert app.requests[-1].all("cookie") == left
 
 
+# lines of Cookie become one in HTTP/2
+@pytest.mark.h1
 def test_servers_see_none_of_the_others(sluice, peer):
     """A host's cookies are for the gateway, whichever of its upstreams is
     asked; other hosts may have such names for themselves."""
@@ -218,17 +220,18 @@ server = {other.addr}
     assert app.requests[-1].all("cookie") == [sent]
 
 
-def test_attributes(sluice, peer):
+def test_attributes(sluice, peer, scheme):
     """Secure where the client came by TLS; Max-Age with a time."""
     app = peer(default=respond(headers=[("Set-Cookie", "own=1")]))
     s = sluice(conf([app.addr], "sticky.ttl = 8h"))
     r = ask(s)
     own, ours = r.all("set-cookie")
     assert own == "own=1" and SET.fullmatch(ours).group(3, 4) == (
-        "; Max-Age=28800", None)
+        "; Max-Age=28800", "; Secure" if scheme == "https" else None)
     # not everybody is believed
     r = ask(s, more=[("X-Forwarded-Proto", "https")])
-    assert SET.fullmatch(r.all("set-cookie")[1]).group(4) is None
+    assert scheme == "https" or \
+        SET.fullmatch(r.all("set-cookie")[1]).group(4) is None
     s.reload(conf([app.addr]).replace("127.0.0.2", "127.0.0.1"))
     r = ask(s, more=[("X-Forwarded-Proto", "https")])
     assert SET.fullmatch(r.all("set-cookie")[1]).group(3, 4) == (
@@ -374,6 +377,7 @@ def test_ejected(sluice, peer):
     stays(p.s, other, "b", 5)
 
 
+@pytest.mark.h1
 def test_websocket(sluice, peer):
     apps = [peer(default=ws.echoes()) for _ in range(3)]
     s = sluice(conf([a.addr for a in apps]))

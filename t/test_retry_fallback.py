@@ -186,6 +186,7 @@ def test_budget(sluice, peer):
         s.stop()
 
 
+@pytest.mark.turns
 def test_deadline_stays(sluice, peer):
     """The whole takes no longer for it, and the server is told the rest."""
     never = threading.Event()
@@ -224,6 +225,7 @@ def test_no_room(sluice, peer, keys, row):
     assert (record.get("queue_us", 0) > 0) == (row == "queue_timeout")
 
 
+@pytest.mark.turns
 def test_times(sluice, peer):
     """The route's own times go with it; others are the fallback's."""
     never = threading.Event()

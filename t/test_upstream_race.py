@@ -12,6 +12,8 @@ from lib.named import conf, resolved
 from lib.net import Deadline
 from lib.peer import Peer, respond
 
+pytestmark = [pytest.mark.versions, pytest.mark.turns]
+
 
 def full(host, port):
     """A server that takes no more connections: dials hang."""

@@ -14,11 +14,9 @@
 #include <unistd.h>
 
 #include <openssl/err.h>
-#include <openssl/evp.h>
-#include <openssl/x509.h>
-
 #include "base/must.h"
 #include "base/rand.h"
+#include "tls_env.h"
 
 #define BIG	(3 << 20)
 
@@ -61,30 +59,6 @@ static void
 on_io(struct io *p, unsigned w)
 {
 	what[side_of(p)] |= w;
-}
-
-static void
-make_cert(SSL_CTX *c)
-{
-	EVP_PKEY	*key = EVP_EC_gen("P-256");
-	X509		*x = X509_new();
-	X509_NAME	*name;
-
-	ck_assert_ptr_nonnull(key);
-	X509_set_version(x, 2);
-	ASN1_INTEGER_set(X509_get_serialNumber(x), 1);
-	X509_gmtime_adj(X509_getm_notBefore(x), -3600);
-	X509_gmtime_adj(X509_getm_notAfter(x), 3600);
-	X509_set_pubkey(x, key);
-	name = X509_get_subject_name(x);
-	X509_NAME_add_entry_by_txt(name, "CN", MBSTRING_ASC,
-	    (const unsigned char *)"localhost", -1, -1, 0);
-	X509_set_issuer_name(x, name);
-	ck_assert_int_gt(X509_sign(x, key, EVP_sha256()), 0);
-	ck_assert_int_eq(SSL_CTX_use_certificate(c, x), 1);
-	ck_assert_int_eq(SSL_CTX_use_PrivateKey(c, key), 1);
-	X509_free(x);
-	EVP_PKEY_free(key);
 }
 
 static void
@@ -133,7 +107,7 @@ set_up(void)
 	ctx[CLIENT] = SSL_CTX_new(TLS_client_method());
 	SSL_CTX_set_num_tickets(ctx[SERVER], 1);
 	SSL_CTX_set_session_cache_mode(ctx[SERVER], SSL_SESS_CACHE_OFF);
-	make_cert(ctx[SERVER]);
+	tls_env_cert(ctx[SERVER]);
 }
 
 static void
