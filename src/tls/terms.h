@@ -12,7 +12,11 @@
 #include "conf/conf.h"
 #include "tls/ticket.h"
 
-enum tls_client_mode { TLS_CLIENT_OFF, TLS_CLIENT_OPTIONAL, TLS_CLIENT_REQUIRED };
+enum tls_client_mode {
+	TLS_CLIENT_OFF,
+	TLS_CLIENT_OPTIONAL,
+	TLS_CLIENT_REQUIRED
+};
 
 /* DER of several, of the generation */
 struct tls_ders {

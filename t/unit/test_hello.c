@@ -89,8 +89,8 @@ START_TEST(test_cuts)
 		ck_assert_int_eq(tls_hello_parse(in, room, &name), HELLO_DONE);
 		ck_assert(str_eq(name, STR("www.a.example")));
 		for (size_t n = 0; n < in.n; n++)
-			ck_assert_int_eq(tls_hello_parse(str_sub(in, 0, n), room,
-			    &name), HELLO_MORE);
+			ck_assert_int_eq(tls_hello_parse(str_sub(in, 0, n),
+			    room, &name), HELLO_MORE);
 	}
 }
 END_TEST
@@ -130,7 +130,8 @@ START_TEST(test_lies)
 	msg[1] = 1;
 	ck_assert_int_eq(tls_hello_parse(wrap(out, nmsg), room, &name),
 	    HELLO_BAD);
-	ck_assert_int_eq(tls_hello_parse(STR("GET / HTTP/1.1\r\n"), room, &name),
+	ck_assert_int_eq(tls_hello_parse(STR("GET / HTTP/1.1\r\n"), room,
+	    &name),
 	    HELLO_BAD);
 	ck_assert_int_eq(tls_hello_parse(STR("\x16\x03\x01\x00\x00"), room,
 	    &name), HELLO_BAD);
