@@ -123,16 +123,17 @@ START_TEST(test_lies)
 		    HELLO_MORE, "at %zu", at[i]);
 		ck_assert_uint_le(name.n, 253);
 	}
+	/* what is no name counts as none */
 	make("a b");
 	ck_assert_int_eq(tls_hello_parse(wrap(out, nmsg), room, &name),
-	    HELLO_BAD);
+	    HELLO_DONE);
+	ck_assert_uint_eq(name.n, 0);
 	make("a.example");
 	msg[1] = 1;
 	ck_assert_int_eq(tls_hello_parse(wrap(out, nmsg), room, &name),
 	    HELLO_BAD);
 	ck_assert_int_eq(tls_hello_parse(STR("GET / HTTP/1.1\r\n"), room,
-	    &name),
-	    HELLO_BAD);
+	    &name), HELLO_BAD);
 	ck_assert_int_eq(tls_hello_parse(STR("\x16\x03\x01\x00\x00"), room,
 	    &name), HELLO_BAD);
 }
