@@ -16,7 +16,6 @@
 #include "core/settings.h"
 #include "core/ticket.h"
 #include "core/version.h"
-#include "os/priv.h"
 
 #define LIFE_MAX_S	86400	/* of a session */
 
@@ -323,8 +322,6 @@ commit(struct serve *s, const struct conf *c)
 	x->next_pairs.n = 0;
 	set_seeds(x, ticket_of(c));
 	drop_unused(x);
-	if (x->ask.store != NULL)
-		priv_allow_dumps(settings_get(c)->core_dumps);
 }
 
 static void
