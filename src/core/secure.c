@@ -231,6 +231,23 @@ secure_sum(struct serve *s, const struct listener_conf *l)
 	return sum.h;
 }
 
+bool
+secure_is_current(const struct conn *c, const struct listener_conf *l)
+{
+	const struct secure	*x = find(c->listener->serve);
+	SSL			*ssl = c->io.open ? conn_tls(c) : NULL;
+	char			 buf[TLS_NAME_MAX];
+	struct tls_digest	 now;
+
+	if (c->raw)
+		return true;
+	if (ssl == NULL || c->greeting)
+		return false;
+	secure_digest(l, secure_host_terms(x->ask.conf, l,
+	    tls_hello_fold(tls_sni(ssl), buf)), &now);
+	return tls_policy_made(ssl, &now);
+}
+
 /* By the name of a handshake; NULL: that of its listener. */
 static struct tls_policy *
 choose(const struct tls_hand *h, struct str name)

@@ -273,7 +273,7 @@ is_option(struct str word)
 	return str_find(word, '=', 0) >= 0 || str_eq(word, STR("backup"));
 }
 
-/* Another word of the line is the same option. */
+/* Another word of the line is the same option, and it is no pin. */
 static bool
 is_repeated(struct str rest, struct str option)
 {
@@ -283,6 +283,8 @@ is_repeated(struct str rest, struct str option)
 	struct str	word;
 	unsigned	n = 0;
 
+	if (str_starts(option, STR("pin=")))
+		return false;
 	while (str_word(&rest, SEPS, &word))
 		n += end < 0 ? str_eq(word, name) : str_starts(word, name);
 	return n > 1;
