@@ -349,6 +349,8 @@ SRCS_CONTROL = \
 	src/control/explain.c \
 	src/control/explain_choice.c \
 	src/control/explain_pick.c \
+	src/control/explain_tls.c \
+	src/control/explain_url.c \
 	src/control/lookup.c \
 	src/control/names.c \
 	src/control/resolver.c \

@@ -24,15 +24,6 @@ struct list_certs {
 	int64_t			 now;
 };
 
-static const char *
-kind_word(enum tls_kind k)
-{
-	static const char *const	words[TLS_NKIND] = { "RSA", "ECDSA",
-		"Ed25519" };
-
-	return words[k];
-}
-
 /* --- routes --- */
 
 static void
@@ -103,7 +94,7 @@ describe(const struct list_certs *l, const struct tls_cert *c)
 	cert_use_sum(self->shm, c, &shown, &last);
 	return json_pack("{s:o, s:s, s:o, s:o, s:o, s:I, s:I, s:I, s:o, s:b, "
 	    "s:b, s:O, s:o, s:o}", "cert", api_text(c->dev ? STR("") :
-	    c->obj->name), "kind", kind_word(c->kind), "file",
+	    c->obj->name), "kind", tls_certs_kind(c->kind), "file",
 	    api_text(c->file), "key_file", api_text(c->key_file), "names",
 	    list_names(c), "from", (json_int_t)c->from, "until",
 	    (json_int_t)c->until, "days",

@@ -239,17 +239,24 @@ conn_drain_all(struct serve *s, const struct listener *l)
 }
 
 void
-conn_cut_all(struct serve *s, const struct listener *l, enum fail why)
+conn_let_go(struct listener *l, bool cut, conn_keeps_fn keeps,
+    const void *arg)
 {
-	struct list	*heads[] = { &s->conns_open, &s->conns_idle };
+	struct list	*heads[] = { &l->serve->conns_open,
+		&l->serve->conns_idle };
 	struct list	*pos, *tmp;
 	struct conn	*c;
 
 	for (unsigned i = 0; i < 2; i++)
 		list_each_safe(pos, tmp, heads[i]) {
 			c = container_of(pos, struct conn, node);
-			if (c->listener == l)
-				conn_close(c, why);
+			if (c->listener != l ||
+			    (keeps != NULL && keeps(c, arg)))
+				continue;
+			if (cut)
+				conn_close(c, FAIL_DRAINING);
+			else
+				conn_drain(c);
 		}
 }
 

@@ -62,8 +62,12 @@ unsigned conn_close_idle(struct serve *, unsigned n);
 void conn_drain_all(struct serve *, const struct listener *);
 /* All of the process; those that were taken only if streams. */
 void conn_close_all(struct serve *, enum fail why, bool streams);
-/* Closes those of a listener at once, with what is under way on them. */
-void conn_cut_all(struct serve *, const struct listener *, enum fail why);
+/*
+ * Drains those of a listener, or with cut closes them at once, with what is
+ * under way on them; but for those that keeps (NULL: none).
+ */
+void conn_let_go(struct listener *, bool cut, conn_keeps_fn keeps,
+    const void *arg);
 
 /* What a listener's codec_env calls with a connection. */
 void conn_on_idle(void *conn, bool idle);

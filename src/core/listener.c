@@ -603,12 +603,9 @@ listener_finish(struct listener *l)
 }
 
 void
-listener_let_go(struct listener *l)
+listener_let_go(struct listener *l, conn_keeps_fn keeps, const void *arg)
 {
-	if (l->cut)
-		conn_cut_all(l->serve, l, FAIL_DRAINING);
-	else
-		conn_drain_all(l->serve, l);
+	conn_let_go(l, l->cut, keeps, arg);
 }
 
 static const struct listen_addr *
@@ -636,7 +633,7 @@ listener_commit(struct serve *s, const struct conf *c)
 			set_conf(l, la->conf);
 			continue;
 		}
-		listener_let_go(l);
+		listener_let_go(l, NULL, NULL);
 		listener_retire(l);
 	}
 }

@@ -121,8 +121,14 @@ void listener_unref(struct listener *);
 /* A line about a client that was closed: some are left out when many. */
 void listener_say(struct listener *, const struct sock_peer *, enum fail,
     const char *more);
-/* Its connections came in by other rules: let go as on_change says. */
-void listener_let_go(struct listener *);
+/*
+ * Its connections came in by other rules: let go as on_change says, but
+ * for those of which keeps says that theirs hold (NULL: none).
+ */
+struct conn;
+typedef bool (*conn_keeps_fn)(const struct conn *, const void *arg);
+void listener_let_go(struct listener *, conn_keeps_fn keeps,
+    const void *arg);
 /* The listeners of a process after a commit: settings, retirement. */
 void listener_commit(struct serve *, const struct conf *);
 /* Called each second: rates, kicks. */

@@ -16,7 +16,6 @@
 #include "core/settings.h"
 #include "core/ticket.h"
 #include "core/version.h"
-#include "os/priv.h"
 
 #define LIFE_MAX_S	86400	/* of a session */
 
@@ -232,6 +231,23 @@ secure_sum(struct serve *s, const struct listener_conf *l)
 	return sum.h;
 }
 
+bool
+secure_is_current(const struct conn *c, const struct listener_conf *l)
+{
+	const struct secure	*x = find(c->listener->serve);
+	SSL			*ssl = c->io.open ? conn_tls(c) : NULL;
+	char			 buf[TLS_NAME_MAX];
+	struct tls_digest	 now;
+
+	if (c->raw)
+		return true;
+	if (ssl == NULL || c->greeting)
+		return false;
+	secure_digest(l, secure_host_terms(x->ask.conf, l,
+	    tls_hello_fold(tls_sni(ssl), buf)), &now);
+	return tls_policy_made(ssl, &now);
+}
+
 /* By the name of a handshake; NULL: that of its listener. */
 static struct tls_policy *
 choose(const struct tls_hand *h, struct str name)
@@ -323,8 +339,6 @@ commit(struct serve *s, const struct conf *c)
 	x->next_pairs.n = 0;
 	set_seeds(x, ticket_of(c));
 	drop_unused(x);
-	if (x->ask.store != NULL)
-		priv_allow_dumps(settings_get(c)->core_dumps);
 }
 
 static void

@@ -7,7 +7,7 @@
 #ifndef SL_CORE_SECURE_H
 #define SL_CORE_SECURE_H
 
-#include "core/listener.h"
+#include "core/conn.h"
 #include "io/tls.h"
 #include "tls/client.h"
 #include "tls/policy.h"
@@ -46,6 +46,12 @@ struct tls_policy *secure_policy(struct serve *,
  * means that some of them changed.  0: no TLS.
  */
 uint64_t secure_sum(struct serve *, const struct listener_conf *);
+
+/*
+ * Would a connection be made by the policy that it has now, too?  Those
+ * that are passed on have none; a handshake under way may have either.
+ */
+bool secure_is_current(const struct conn *, const struct listener_conf *);
 
 /* The policy that terms make with the protocols of a listener. */
 void secure_digest(const struct listener_conf *, const struct tls_terms *,

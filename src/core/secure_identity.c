@@ -271,7 +271,6 @@ enum fail
 identity_host(const struct exchange *x)
 {
 	const struct listener_conf	*l;
-	const struct tls_terms		*a, *b;
 	const SSL			*ssl = ssl_of(x);
 	char				 buf[TLS_NAME_MAX];
 
@@ -281,11 +280,8 @@ identity_host(const struct exchange *x)
 	l = listener_of(x);
 	if (l == NULL)
 		return FAIL_NONE;
-	a = secure_host_terms(x->gen->conf, l, tls_hello_fold(tls_sni(ssl),
-	    buf));
-	b = secure_host_terms(x->gen->conf, l, x->host);
-	return a == b || memcmp(&a->digest, &b->digest, sizeof(a->digest)) ==
-	    0 ? FAIL_NONE : FAIL_MISDIRECTED_REQUEST;
+	return secure_host_same(x->gen->conf, l, tls_hello_fold(tls_sni(ssl),
+	    buf), x->host) ? FAIL_NONE : FAIL_MISDIRECTED_REQUEST;
 }
 
 /*

@@ -30,6 +30,14 @@ struct plan {
 	unsigned	 n;
 };
 
+int
+child_keys(const struct proc_row *row)
+{
+	if ((row->flags & PROC_F_KEYS) != 0)
+		return GEN_KEYS;
+	return (row->flags & PROC_F_PROBE) != 0 ? GEN_PROBE : -1;
+}
+
 const struct proc_row *
 child_row(const char *name)
 {

@@ -75,7 +75,7 @@ struct master {
 	unsigned		 looks;		/* that were handed on */
 	unsigned		 next_slot;	/* of generations */
 	uint64_t		 slot_number[GEN_SLOTS]; /* last put there */
-	int			 keys_fd;	/* own: of the live one */
+	int			 keys_fd[GEN_NKEYS]; /* own: of the live one */
 	struct publish		 pub;
 	struct plan_run		 plan;
 	struct timer		 watch;		/* heartbeats, each second */

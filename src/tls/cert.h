@@ -106,6 +106,9 @@ bool tls_certs_find(const struct tls_certs *, struct str name,
 bool tls_certs_named(const struct tls_certs *, struct str host,
     struct tls_choice *);
 
+/* "ECDSA", for people. */
+const char *tls_certs_kind(enum tls_kind);
+
 /* --- in workers --- */
 
 struct tls_store;

@@ -66,7 +66,7 @@ server_tls_init(struct upstream *up, const struct upstream_conf *c,
 		x->v[i].peer.name = copy(p->name);
 	}
 	x->client = tls_client_get(secure_clients(up->serve), &t->client,
-	    true, e);
+	    t->client.pair, e);
 	return x->client == NULL ? -1 : 0;
 }
 

@@ -19,6 +19,7 @@
 #include "tls/cert_file.h"
 #include "tls/cert_read.h"
 #include "tls/pem.h"
+#include "up/probe_conf.h"
 
 #define AT(member)	offsetof(struct server_tls_conf, member)
 #define WORDS(member)	offsetof(struct server_tls_conf, client.words.member)
@@ -196,10 +197,32 @@ read_pair(struct conf_load *load, const struct conf_obj *obj,
 	return rc;
 }
 
+/* Keys of probes are linked later: a path turns them on. */
+static bool
+is_probed(const struct upstream_conf *up)
+{
+	const struct probe_conf	*p = probe_conf_of(up);
+
+	return p->type != PROBE_OFF || p->path.n > 0;
+}
+
+/* Health maps no file of keys but its own. */
+static const struct tls_cert *
+copy_pair(struct conf_load *load, const struct tls_cert *c)
+{
+	struct tls_cert	*copy = arena_alloc(conf_load_arena(load),
+	    sizeof(*copy));
+
+	*copy = *c;
+	copy->key = arena_dup(conf_load_probe(load), c->key);
+	return copy;
+}
+
 static int
-load_pair(struct conf_load *load, const struct conf_obj *obj,
+load_pair(struct conf_load *load, const struct upstream_conf *up,
     struct server_tls_conf *t)
 {
+	const struct conf_obj	*obj = &up->obj;
 	struct arena		*out = conf_load_arena(load);
 	struct tls_cert		*c = arena_alloc(out, sizeof(*c));
 	struct cert_file	 chain = { .text = STR_NONE };
@@ -228,6 +251,8 @@ load_pair(struct conf_load *load, const struct conf_obj *obj,
 	cert_file_drop(&chain);
 	cert_file_drop(&key);
 	t->client.pair = c;
+	if (rc == 0 && is_probed(up))
+		t->client.probe = copy_pair(load, c);
 	return rc;
 }
 
@@ -382,9 +407,11 @@ needs_cas(const struct server_tls_conf *t, const struct server_list *l)
 }
 
 static int
-load_files(struct conf_load *load, const struct conf_obj *obj,
-    struct server_tls_conf *t, const struct server_list *l)
+load_files(struct conf_load *load, const struct upstream_conf *up,
+    struct server_tls_conf *t)
 {
+	const struct conf_obj		*obj = &up->obj;
+	const struct server_list	*l = &up->servers;
 	char	path[PATH_MAX];
 	int	rc = 0;
 
@@ -396,7 +423,7 @@ load_files(struct conf_load *load, const struct conf_obj *obj,
 		rc = load_cas(load, obj, path, &t->client);
 	else if (needs_cas(t, l))
 		rc = load_system(load, obj, &t->client);
-	if (t->cert.n > 0 && load_pair(load, obj, t) == -1)
+	if (t->cert.n > 0 && load_pair(load, up, t) == -1)
 		rc = -1;
 	return rc;
 }
@@ -416,7 +443,7 @@ link_tls(struct conf_load *load, struct conf_obj *obj, void *part)
 	if (!t->used)
 		return 0;
 	if (check_words(load, obj, t) == -1 ||
-	    load_files(load, obj, t, &c->servers) == -1)
+	    load_files(load, c, t) == -1)
 		return -1;
 	tls_terms_digest(&t->client.words);
 	add_digest(c, t);
@@ -455,9 +482,8 @@ static const struct conf_row rows[] = {
 		.key = "tls.cert", .type = CONF_PATH, .off = AT(cert),
 		.min = 1, .max = 1024, .example = "/etc/ssl/gateway.crt",
 		.text = "File in PEM of the certificate that is shown to "
-		    "servers that ask for one, behind it those that sign it. "
-		    " Probes do not show it yet: health.type = tcp does "
-		    "where a server demands one."
+		    "servers that ask for one, by probes too; behind it "
+		    "those that sign it."
 	}, {
 		.key = "tls.key", .type = CONF_PATH, .off = AT(key),
 		.min = 1, .max = 1024,

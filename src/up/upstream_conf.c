@@ -280,7 +280,7 @@ is_option(struct str word)
 	return str_find(word, '=', 0) >= 0 || str_eq(word, STR("backup"));
 }
 
-/* Another word of the line is the same option; of pins there may be more. */
+/* Another word of the line is the same option, and it is no pin. */
 static bool
 is_repeated(struct str rest, struct str option)
 {
