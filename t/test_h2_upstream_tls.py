@@ -152,8 +152,8 @@ def test_probe(sluice, ca, tmp, scheme):
         assert {r.target for r in p.requests} == {"/healthz"}
         assert {r.version for r in p.requests} == {"HTTP/2"}
         assert http.get(s.port, "/").status == 200
-        wire.wait_metric(s, "probes_failed_total", 0)
-        assert not p.errors
+        assert wire.sums(s)["probes_failed_total"] == 0
+        assert "died" not in s.stderr() and not p.errors
 
 
 # --- servers of others ---
