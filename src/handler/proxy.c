@@ -317,6 +317,7 @@ st_send(struct proxy *p)
 	p->s = pool_stream(p->conn, p->x->arena);
 	p->s->up = &proxy_up;
 	p->s->ctx = p;
+	p->x->acc.str[ACCESS_SERVER_VERSION] = pool_version(p->conn);
 	p->hold = p->req.expect && !p->req_used;
 	p->sent_ns = ev_clock_ns();
 	proxy_set_host(p);
@@ -595,7 +596,7 @@ start(struct exchange *x)
 		return;
 	}
 	p->req_end = p->req.body == BODY_NONE;
-	p->wait.h1 = p->req.upgrade;
+	p->wait.h1 = p->req.upgrade || p->req.meth == METHOD_CONNECT;
 	p->wait.careful = p->req.body != BODY_NONE ||
 	    !msg_is_idempotent(p->req.meth);
 	proxy_keep_begin(p);
