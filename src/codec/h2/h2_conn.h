@@ -85,6 +85,7 @@ struct h2c {
 	uint32_t		 ngone;
 	uint32_t		 code;		/* of the last GOAWAY; or 0 */
 	uint64_t		 head_wire;	/* bytes of a head's frames */
+	uint64_t		 head_lost;	/* of one that nobody reads */
 	enum fail		 why;		/* of the connection */
 	const char		*what;		/* more of it; constant */
 	uint64_t		 retire;	/* ms: age's end; 0 */
@@ -206,7 +207,7 @@ nghttp2_session *h2_conn_session(struct h2c *);
 /* n bytes of the body are held no more: the peer may send as many. */
 void h2_conn_give_back(struct h2s *, uint64_t n);
 /* Trailers are whole; they end the message. */
-void h2_conn_trailers(struct h2s *, bool end);
+void h2_conn_trailers(struct h2s *);
 /* A piece of body, within c->in. */
 void h2_conn_data(struct h2s *, const uint8_t *, size_t n);
 /* The peer said that the message is whole. */

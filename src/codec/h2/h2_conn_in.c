@@ -60,9 +60,9 @@ h2_conn_in_fail(struct h2s *s, enum fail why)
 }
 
 void
-h2_conn_trailers(struct h2s *s, bool end)
+h2_conn_trailers(struct h2s *s)
 {
-	if (s->hp.why != FAIL_NONE || !end)
+	if (s->hp.why != FAIL_NONE)
 		s->c->side->spoil(s, FAIL_BAD_TRAILER);
 	s->st.got += s->c->head_wire;
 	h2_conn_in_end(s);

@@ -63,9 +63,20 @@ on_begin_headers(nghttp2_session *ng, const nghttp2_frame *f, void *ctx)
 
 	(void)ng;
 	c->in_head = true;
+	c->head_lost = 0;
 	c->since = ev_ms(c->env->ev);
 	c->heading = c->side->heading(c, f);
 	return h2_conn_verdict(c);
+}
+
+/* One more of a head that nobody reads; true: it is no honest one. */
+static bool
+is_bomb(struct h2c *c, size_t n)
+{
+	uint64_t	max = c->env->limits.header_bytes;
+
+	c->head_lost += n + H2_FIELD_COST;
+	return max != 0 && c->head_lost > max * H2_BOMB;
 }
 
 static int
@@ -78,7 +89,7 @@ on_header(nghttp2_session *ng, const nghttp2_frame *f, const uint8_t *name,
 	(void)ng;
 	(void)f;
 	(void)flags;
-	if (s != NULL && !h2_head_field(&s->hp,
+	if (s == NULL ? is_bomb(c, nname + nval) : !h2_head_field(&s->hp,
 	    str_make((const char *)name, nname),
 	    str_make((const char *)val, nval)))
 		h2_conn_calm(c, FAIL_H2_HEADER_FLOOD, NULL);

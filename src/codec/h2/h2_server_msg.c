@@ -23,19 +23,37 @@ begin(struct h2c *c, int32_t id)
 	return s;
 }
 
+/*
+ * Trailers are one block, which ends the request (RFC 9113 8.1).  Nothing
+ * is kept of what else there is: it could come for ever.
+ */
+static struct h2s *
+begin_trailers(struct h2s *s, bool end)
+{
+	struct h2c	*c = s->c;
+
+	if (end && s->in_fail == FAIL_NONE) {
+		h2_head_init(&s->hp, &s->arena, &c->env->limits,
+		    &s->trailers, true);
+		return s;
+	}
+	if (!end && h2_conn_count(c, H2_GLITCH_MADE) == 0)
+		h2_server_spoil(s, FAIL_BAD_TRAILER);
+	s->in_ended |= end;
+	return NULL;
+}
+
 struct h2s *
 h2_server_heading(struct h2c *c, const nghttp2_frame *f)
 {
+	bool		 end = (f->hd.flags & NGHTTP2_FLAG_END_STREAM) != 0;
 	int32_t		 id = f->hd.stream_id;
 	struct h2s	*s;
 
 	if (f->headers.cat == NGHTTP2_HCAT_REQUEST)
 		return begin(c, id);
 	s = nghttp2_session_get_stream_user_data(c->ng, id);
-	if (s != NULL)
-		h2_head_init(&s->hp, &s->arena, &c->env->limits,
-		    &s->trailers, true);
-	return s;
+	return s == NULL ? NULL : begin_trailers(s, end);
 }
 
 static void
@@ -94,13 +112,13 @@ h2_server_headed(struct h2s *s, const nghttp2_frame *f)
 	bool	end = (f->hd.flags & NGHTTP2_FLAG_END_STREAM) != 0;
 
 	if (s->over) {
-		/* it was answered before */
-		if (s->hp.why != FAIL_NONE || !end)
+		/* it was answered meanwhile */
+		if (s->hp.why != FAIL_NONE)
 			h2_conn_reset(s, NGHTTP2_PROTOCOL_ERROR);
 	} else if (f->headers.cat == NGHTTP2_HCAT_REQUEST)
 		ask(s, end);
 	else
-		h2_conn_trailers(s, end);
+		h2_conn_trailers(s);
 }
 
 void
