@@ -269,8 +269,11 @@ static void settle(struct h2c *);
 static void
 on_time(struct h2c *c)
 {
-	uint64_t	now = ev_ms(c->env->ev);
+	uint64_t	 now = ev_ms(c->env->ev);
+	struct list	*pos;
 
+	list_each(pos, &c->streams)
+		h2_conn_tidy(container_of(pos, struct h2s, node));
 	if (!c->mute) {
 		ask_life(c, now);
 		if (h2_conn_is_stalled(c, now))

@@ -208,6 +208,8 @@ nghttp2_session *h2_conn_session(struct h2c *);
 void h2_conn_give_back(struct h2s *, uint64_t n);
 /* Trailers are whole; they end the message. */
 void h2_conn_trailers(struct h2s *);
+/* Lets go of memory that nobody has any use for just now. */
+void h2_conn_tidy(struct h2s *);
 /* A piece of body, within c->in. */
 void h2_conn_data(struct h2s *, const uint8_t *, size_t n);
 /* The peer said that the message is whole. */
@@ -220,6 +222,8 @@ void h2_conn_in_room(struct source *);
 
 /* --- h2_conn_out.c --- */
 struct h2s *h2_conn_of_out(struct sink *);
+/* True if bodies hold all the memory that they may. */
+bool h2_conn_is_short(const struct h2c *);
 /* How much may wait of a stream. */
 int64_t h2_conn_window(const struct h2s *);
 /* Nothing more can be sent on it. */

@@ -18,13 +18,21 @@ h2_conn_of_out(struct sink *k)
 	return container_of(k, struct h2s, st.out);
 }
 
+bool
+h2_conn_is_short(const struct h2c *c)
+{
+	const struct page_pool	*pool = c->env->pages;
+
+	return pool->soft > 0 && pool->live >= pool->soft;
+}
+
 /* The more there is of all of them, the less of each. */
 int64_t
 h2_conn_window(const struct h2s *s)
 {
 	const struct page_pool	*pool = s->c->env->pages;
 
-	if (pool->soft > 0 && pool->live >= pool->soft)
+	if (h2_conn_is_short(s->c))
 		return SEND_LEAST;
 	if (s->c->nstream <= FEW && (pool->soft == 0 ||
 	    pool->live < pool->soft / 4))

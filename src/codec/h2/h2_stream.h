@@ -30,6 +30,7 @@ struct h2s {
 	struct hdrs		 trailers;	/* that came */
 	/* the body that comes */
 	struct h2_ring		 in;		/* not yet taken */
+	struct page		*small;		/* ref: its small pieces */
 	uint64_t		 in_got;
 	uint64_t		 owed;		/* of in: the connection's
 						 * window has not got it */
