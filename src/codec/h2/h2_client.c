@@ -331,6 +331,7 @@ static const struct h2_side client = {
 	.spoil = h2_client_spoil,
 	.waits = no_wait,
 	.framed = on_framed,
+	.warned = no_write,
 	.attend = attend,
 	.is_through = is_through,
 	.blame = blame,

@@ -126,6 +126,8 @@ struct h2_side {
 	void	(*waits)(struct h2s *);
 	/* the last frame of our message is in the queue */
 	void	(*framed)(struct h2s *);
+	/* a GOAWAY without an error is in the queue */
+	void	(*warned)(struct h2c *);
 	/* a stream that was noted, outside of nghttp2 */
 	void	(*attend)(struct h2s *);
 	/* closed now, does it need no reset? */

@@ -239,8 +239,10 @@ on_frame_send(nghttp2_session *ng, const nghttp2_frame *f, void *ctx)
 		sent_reset(c, f);
 		break;
 	case NGHTTP2_GOAWAY:
-		if (f->goaway.error_code == NGHTTP2_NO_ERROR)
+		if (f->goaway.error_code == NGHTTP2_NO_ERROR) {
+			c->side->warned(c);
 			break;
+		}
 		c->judged = true;
 		h2_conn_calm(c, FAIL_H2_PROTOCOL, c->what);
 		break;
