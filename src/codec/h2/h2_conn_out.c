@@ -219,6 +219,14 @@ frame_size(const struct h2_ring *r, size_t max)
 	return n < max ? (size_t)n : max;
 }
 
+/* No frame comes of it; nghttp2 resets the stream, as we want it to. */
+static int
+give_up(struct h2s *s)
+{
+	s->was_reset = true;
+	return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;
+}
+
 ssize_t
 h2_conn_read(nghttp2_session *ng, int32_t id, uint8_t *buf, size_t max,
     uint32_t *flags, nghttp2_data_source *src, void *ctx)
@@ -241,7 +249,7 @@ h2_conn_read(nghttp2_session *ng, int32_t id, uint8_t *buf, size_t max,
 		*flags |= NGHTTP2_DATA_FLAG_NO_END_STREAM;
 		if (nghttp2_submit_trailer(ng, id, s->trailer,
 		    s->ntrailer) != 0)
-			return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;
+			return give_up(s);
 	}
 	return (ssize_t)n;
 }
@@ -280,13 +288,13 @@ h2_conn_send(nghttp2_session *ng, nghttp2_frame *f, const uint8_t *head,
 	if (q->ring.bytes >= H2_OUT_MAX)
 		return NGHTTP2_ERR_WOULDBLOCK;
 	if (s->over || s->broken != FAIL_NONE)
-		return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;
+		return give_up(s);
 	must(s->out.n > 0 && n <= s->out.bytes);
 	if (h2_ring_nth(&s->out, 0)->c.kind == CHUNK_FILE) {
 		if (h2_outq_file(q, h, h2_ring_cut(&s->out, n), s) == -1) {
 			s->broken = FAIL_FILE_CHANGED;
 			h2_conn_note(s);
-			return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;
+			return give_up(s);
 		}
 		took(s, n);
 		return 0;

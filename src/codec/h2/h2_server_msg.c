@@ -37,8 +37,10 @@ begin_trailers(struct h2s *s, bool end)
 		    &s->trailers, true);
 		return s;
 	}
-	if (!end && h2_conn_count(c, H2_GLITCH_MADE) == 0)
+	if (!end && s->in_fail == FAIL_NONE)
 		h2_server_spoil(s, FAIL_BAD_TRAILER);
+	else if (!end)
+		h2_conn_count(c, H2_GLITCH_MADE);
 	s->in_ended |= end;
 	return NULL;
 }
@@ -138,13 +140,17 @@ h2_server_continue(struct h2s *s)
 	h2_conn_push(s->c);
 }
 
-/* The request is malformed: after whatever answer there is, a reset. */
+/*
+ * The request is malformed: after whatever answer there is, a reset.  The
+ * client has made us do so, and has had a server begin on it.
+ */
 void
 h2_server_spoil(struct h2s *s, enum fail why)
 {
 	if (s->in_fail != FAIL_NONE)
 		return;
 	s->in_fail = why;
+	h2_conn_count(s->c, H2_GLITCH_MADE);
 	if (s->reset == 0)
 		s->reset = h2_code_of(why);
 	if (s->out_done)
