@@ -231,7 +231,7 @@ on_frame_send(nghttp2_session *ng, const nghttp2_frame *f, void *ctx)
 	switch (f->hd.type) {
 	case NGHTTP2_HEADERS:
 	case NGHTTP2_DATA:
-		s = find(c, f->hd.stream_id);
+		c->framing = s = find(c, f->hd.stream_id);
 		if (s != NULL && (f->hd.flags & NGHTTP2_FLAG_END_STREAM))
 			c->side->framed(s);
 		break;
