@@ -204,6 +204,7 @@ pass_final(struct h2s *s, bool end)
 {
 	struct sink	*to = s->st.in.to;
 
+	h2_glitch_opened(&s->c->glitch);
 	s->answered = true;
 	s->in_ended = s->in_told = end;
 	if (to != NULL)

@@ -36,7 +36,10 @@ enum fail h2_glitch_add(struct h2_glitch *, enum h2_glitch_kind,
 /* Three quarters of what resets may be: no more streams from this one. */
 bool h2_glitch_is_high(const struct h2_glitch *);
 
-/* A stream was opened, a frame of DATA was sent or came: work was done. */
+/*
+ * A stream was opened by a good head, or answered by one; a frame of DATA
+ * was sent, or came: work was done.
+ */
 void h2_glitch_opened(struct h2_glitch *);
 void h2_glitch_sent(struct h2_glitch *);
 void h2_glitch_got(struct h2_glitch *);

@@ -102,8 +102,10 @@ ask(struct h2s *s, bool end)
 		refuse(s, why);
 		if (s->reset != 0 && h2_conn_count(c, H2_GLITCH_MADE) != 0)
 			return;
-	} else
+	} else {
+		h2_glitch_opened(&c->glitch);
 		set_priority(s);
+	}
 	s->asked = true;
 	s->st.up->request(&s->st);
 }
