@@ -40,6 +40,17 @@ say_hello(struct h2c *c, nghttp2_session *ng)
 
 /* --- frames --- */
 
+/* Heads for streams that are over; a few may have crossed our reset. */
+static int
+check_number(struct h2c *c, int32_t id)
+{
+	const struct h2s	*s;
+
+	s = nghttp2_session_get_stream_user_data(c->ng, id);
+	return s == NULL || s->over ? h2_conn_count(c, H2_GLITCH_STRAY) :
+	    h2_conn_verdict(c);
+}
+
 static bool
 is_early(const struct h2s *s)
 {
@@ -323,6 +334,7 @@ static const struct h2_side client = {
 	.in_ops = &h2_client_in_ops,
 	.out_ops = &h2_client_out_ops,
 	.hello = say_hello,
+	.number = check_number,
 	.heading = h2_client_heading,
 	.headed = h2_client_headed,
 	.is_early = is_early,

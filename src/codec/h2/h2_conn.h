@@ -109,7 +109,7 @@ struct h2_side {
 	const struct sink_ops	*out_ops;
 	/* its first SETTINGS */
 	void	(*hello)(struct h2c *, nghttp2_session *);
-	/* HEADERS of that stream come; NULL: all numbers are right */
+	/* HEADERS of that stream come: is the number right? */
 	int	(*number)(struct h2c *, int32_t id);
 	/* a head begins; its stream with hp to parse it by, or NULL */
 	struct h2s *(*heading)(struct h2c *, const nghttp2_frame *);

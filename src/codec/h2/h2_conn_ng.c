@@ -51,7 +51,7 @@ on_begin_frame(nghttp2_session *ng, const nghttp2_frame_hd *hd, void *ctx)
 	struct h2c	*c = ctx;
 
 	(void)ng;
-	if (hd->type == NGHTTP2_HEADERS && c->side->number != NULL)
+	if (hd->type == NGHTTP2_HEADERS)
 		return c->side->number(c, hd->stream_id);
 	return h2_conn_verdict(c);
 }
@@ -208,12 +208,16 @@ sent_reset(struct h2c *c, const nghttp2_frame *f)
 	uint32_t	 code = f->rst_stream.error_code;
 
 	c->gone[c->ngone++ % H2_GONE] = f->hd.stream_id;
+	if (s == NULL && code == NGHTTP2_REFUSED_STREAM)
+		return h2_conn_count(c, H2_GLITCH_REFUSED);
 	if (s == NULL)
 		return code == NGHTTP2_NO_ERROR ||
 		    code == NGHTTP2_PROTOCOL_ERROR ? 0 :
 		    h2_conn_count(c, H2_GLITCH_MADE);
-	if (s->was_reset)
+	if (s->was_reset) {
+		h2_glitch_crossed(&c->glitch);
 		return 0;
+	}
 	s->was_reset = true;
 	/* by SETTINGS it is the connection's, which nghttp2 does not tell */
 	if (code == NGHTTP2_FLOW_CONTROL_ERROR)

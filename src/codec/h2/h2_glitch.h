@@ -15,6 +15,7 @@
 enum h2_glitch_kind {
 	H2_GLITCH_RESET,	/* the client reset a stream early */
 	H2_GLITCH_MADE,		/* it made us do so, or sent bad heads */
+	H2_GLITCH_REFUSED,	/* streams beyond the limit, not yet known */
 	H2_GLITCH_PING,
 	H2_GLITCH_SETTINGS,
 	H2_GLITCH_PRIORITY,
@@ -43,6 +44,8 @@ bool h2_glitch_is_high(const struct h2_glitch *);
 void h2_glitch_opened(struct h2_glitch *);
 void h2_glitch_sent(struct h2_glitch *);
 void h2_glitch_got(struct h2_glitch *);
+/* We reset a stream: what is on its way may mean nothing any more. */
+void h2_glitch_crossed(struct h2_glitch *);
 
 /* A head begins; one more CONTINUATION of it. */
 void h2_glitch_head(struct h2_glitch *);
