@@ -10,6 +10,7 @@
 #define SEND		65536	/* credit of a stream */
 #define SEND_LEAST	16384	/* when memory is short */
 #define SEND_FAST	262144	/* when there are few */
+#define PROGRESS	1024	/* bytes; or all that there is */
 #define FEW		4	/* streams that may have more each */
 
 struct h2s *
@@ -254,6 +255,17 @@ h2_conn_read(nghttp2_session *ng, int32_t id, uint8_t *buf, size_t max,
 	return (ssize_t)n;
 }
 
+/* Who lets out a byte now and then has stalled as well. */
+static void
+note_progress(struct h2s *s, size_t n)
+{
+	s->out_some += n;
+	if (s->out_some < PROGRESS && s->out.n > 0)
+		return;
+	s->out_some = 0;
+	s->out_ms = ev_ms(s->c->env->ev);
+}
+
 static void
 took(struct h2s *s, size_t n)
 {
@@ -261,7 +273,7 @@ took(struct h2s *s, size_t n)
 	int64_t		 most = h2_conn_window(s) - (int64_t)s->out.bytes;
 
 	s->framed += H2_HEAD + n;
-	s->out_ms = ev_ms(s->c->env->ev);
+	note_progress(s, n);
 	k->credit += (int64_t)n;
 	if (k->credit > most || s->out.n == 0)
 		k->credit = most;
