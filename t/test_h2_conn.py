@@ -111,6 +111,12 @@ def test_record(gate, c):
     assert 23 < rec["bytes_out"] < 400 and 9 < rec["bytes_in"] < 200
 
 
+def test_record_of_a_head(gate, c):
+    """An answer of one frame has bytes as well."""
+    r = c.response(c.ask_for("HEAD", "/probe?head"), "HEAD")
+    assert 23 < wire.record(gate, r["x-request-id"])["bytes_out"] < 400
+
+
 def test_upload(gate, c):
     seen = len(gate.app.requests)
     body = os.urandom(200000)

@@ -389,7 +389,9 @@ static const struct conf_row rows[] = {
 		.def = "60s", .min = 1, .max = DAY_MS, .example = "30s",
 		.text = "How long a client may take nothing of an answer; "
 		    "then the connection is closed, at most a tenth "
-		    "later."
+		    "later.  Of an answer in HTTP/2 less than 1 KiB is "
+		    "nothing, unless it is all that there is; then the "
+		    "stream ends."
 	}, {
 		.key = "timeout.idle", .type = CONF_TIME,
 		.unit = CONF_SECONDS, .off = AT(limits.idle_ms),

@@ -13,9 +13,7 @@
 #include "base/scan.h"
 #include "http/uri.h"
 
-#define FIELD_COST	32	/* RFC 9113 6.5.2 */
 #define FIELDS_MAX	10000	/* where the configuration sets no limit */
-#define BOMB		4	/* times the limit */
 
 enum {
 	P_METHOD = 1, P_SCHEME = 2, P_AUTHORITY = 4, P_PATH = 8,
@@ -207,8 +205,8 @@ h2_head_field(struct h2_head *h, struct str name, struct str val)
 
 	if (most == 0 || most > FIELDS_MAX)
 		most = FIELDS_MAX;
-	h->bytes += name.n + val.n + FIELD_COST;
-	if (is_over(h->bytes, lim->header_bytes * BOMB))
+	h->bytes += name.n + val.n + H2_FIELD_COST;
+	if (is_over(h->bytes, lim->header_bytes * H2_BOMB))
 		return false;
 	if (is_over(h->bytes, lim->header_bytes))
 		blame(h, FAIL_HEADER_TOO_LARGE);

@@ -9,6 +9,9 @@
 #include "codec/h2/h2_priority.h"
 #include "http/waist.h"
 
+#define H2_FIELD_COST	32	/* RFC 9113 6.5.2 */
+#define H2_BOMB		4	/* times the limit: no honest head */
+
 struct h2_head {
 	/* set once */
 	struct arena			*arena;	/* ref */
