@@ -277,6 +277,7 @@ SRCS_UP = \
 	src/up/state.c \
 	src/up/sticky.c \
 	src/up/told.c \
+	src/up/tls_files.c \
 	src/up/two_choices.c \
 	src/up/upstream.c \
 	src/up/upstream_conf.c \
@@ -337,6 +338,7 @@ SRCS_CONTROL = \
 	src/control/api_upstreams.c \
 	src/control/dns.c \
 	src/control/expiry.c \
+	src/control/expiry_file.c \
 	src/control/explain.c \
 	src/control/explain_pick.c \
 	src/control/explain_tls.c \
