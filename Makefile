@@ -276,8 +276,8 @@ SRCS_UP = \
 	src/up/slow_start.c \
 	src/up/state.c \
 	src/up/sticky.c \
-	src/up/told.c \
 	src/up/tls_files.c \
+	src/up/told.c \
 	src/up/two_choices.c \
 	src/up/upstream.c \
 	src/up/upstream_conf.c \

@@ -5,12 +5,13 @@
  * since the last look is told of the later one.  At most some are named
  * at a time, for ten thousand may have been issued on one day.
  */
-#include "control/expiry_int.h"
+#include "control/expiry.h"
 
 #include <stdlib.h>
 #include <time.h>
 
 #include "base/must.h"
+#include "control/expiry_int.h"
 #include "core/board.h"
 #include "os/proc.h"
 #include "tls/cert.h"

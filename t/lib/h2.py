@@ -307,8 +307,9 @@ class H2:
 class Client:
     """http.Client's ask and get, over HTTP/2."""
 
-    def __init__(self, addr, timeout=None, sock=None):
+    def __init__(self, addr, timeout=None, sock=None, scheme="http"):
         self.h2 = H2(addr, timeout, sock)
+        self.scheme = scheme
 
     def __enter__(self):
         return self
@@ -321,7 +322,7 @@ class Client:
 
     def ask(self, method="GET", target="/", headers=(), body=None,
             host="localhost"):
-        fields = request(method, target, headers, host)
+        fields = request(method, target, headers, host, self.scheme)
         names = {n for n, _ in fields}
         if body is not None and "content-length" not in names:
             fields.append(("content-length", str(len(body))))
