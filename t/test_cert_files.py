@@ -164,6 +164,16 @@ def test_told(sluice, files):
                      found)
     assert metric(s, "authority_days_left") == 6
     assert metric(s, "revocation_list_hours_left") == 227
+    rows = {f["kind"]: f for f in s.ctl_json("certs")["files"]}
+    assert {k: (f["days"], f["section"], f["name"])
+            for k, f in rows.items() if k != "server_ca"} == {
+        "client_ca": (6, "listener", "web"),
+        "client_crl": (9, "listener", "web"), "shown": (2, "upstream", "app")}
+    assert rows["server_ca"]["file"] == f"{files.top}/y/servers.pem"
+    shown = s.ctl("certs").stdout.splitlines()
+    at = next(i for i, ln in enumerate(shown) if ln.startswith("ALSO"))
+    assert re.match(r"authority of clients +6 +[\d-]{10} +listener web +" +
+                    f"{files.top}/x/ca.pem$", shown[at + 1])
     # not once more, but of what is another one
     s.reload()
     files.list(days=1.49)
