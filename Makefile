@@ -286,6 +286,7 @@ SRCS_UP = \
 	src/up/state.c \
 	src/up/sticky.c \
 	src/up/sticky_site.c \
+	src/up/tls_files.c \
 	src/up/told.c \
 	src/up/two_choices.c \
 	src/up/upstream.c \
@@ -347,6 +348,7 @@ SRCS_CONTROL = \
 	src/control/api_upstreams.c \
 	src/control/dns.c \
 	src/control/expiry.c \
+	src/control/expiry_file.c \
 	src/control/explain.c \
 	src/control/explain_choice.c \
 	src/control/explain_pick.c \

@@ -13,8 +13,8 @@ tls_certs_watch(const struct conf *c)
 	    CERT_WATCH_CERTS;
 }
 
-static struct str
-folder_of(struct str path)
+struct str
+cert_folder(struct str path)
 {
 	size_t	n = path.n;
 
@@ -23,8 +23,8 @@ folder_of(struct str path)
 	return str_sub(path, 0, n > 1 ? n - 1 : n);
 }
 
-static struct str
-name_of(struct str path)
+struct str
+cert_file_name(struct str path)
 {
 	size_t	n = path.n;
 
@@ -56,9 +56,9 @@ tls_certs_dirs(const struct conf *c, void (*fn)(void *, struct str),
 		cc = all.v[i]->part[0];
 		give(&met, cc->directory, fn, ctx);
 		if (cc->cert.n > 0)
-			give(&met, folder_of(cc->cert), fn, ctx);
+			give(&met, cert_folder(cc->cert), fn, ctx);
 		if (cc->key.n > 0)
-			give(&met, folder_of(cc->key), fn, ctx);
+			give(&met, cert_folder(cc->key), fn, ctx);
 	}
 	map_fini(&met);
 }
@@ -82,8 +82,8 @@ tls_certs_watched(const struct conf *c, struct str name)
 	for (size_t i = 0; i < all.n; i++) {
 		cc = all.v[i]->part[0];
 		if (cc->directory.n > 0 ? is_of_directory(name) :
-		    str_eq(name_of(cc->cert), name) ||
-		    str_eq(name_of(cc->key), name))
+		    str_eq(cert_file_name(cc->cert), name) ||
+		    str_eq(cert_file_name(cc->key), name))
 			return true;
 	}
 	return false;
