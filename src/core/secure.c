@@ -37,8 +37,6 @@ struct secure {
 	struct tls_seeds	 seeds;		/* of tickets */
 	bool			 from_file;	/* they, not of the board */
 	struct tls_clients	 clients;	/* refs */
-	uint64_t		 under_way;
-	struct list		 waiting;	/* the longest one first */
 };
 
 static struct secure *
@@ -66,7 +64,6 @@ make(struct serve *s)
 	x->ask.seeds = &x->seeds;
 	x->ask.choose = choose;
 	x->ask.ctx = x;
-	list_init(&x->waiting);
 	tls_clients_init(&x->clients);
 	*state = x;
 	return x;
@@ -409,51 +406,55 @@ secure_shown(struct serve *s, const SSL *ssl)
 		cert_use_add(s->shm, c, ev_wall_ms(s->ev));
 }
 
-/* The one that waits longest looks whether there is room. */
-static void
-wake(struct serve *s, struct secure *x)
+/*
+ * The one that waits longest looks, if there is room.  Whenever there is,
+ * it was posted: all that makes room or makes another one the first ends
+ * here.
+ */
+void
+secure_wake(struct listener *l)
 {
 	struct secure_wait	*w;
 
-	if (list_is_empty(&x->waiting))
+	if (l->shaking >= l->max_handshakes || list_is_empty(&l->turns))
 		return;
-	w = container_of(x->waiting.next, struct secure_wait, node);
-	ev_post(s->ev, EV_READY, &w->task);
+	w = container_of(l->turns.next, struct secure_wait, node);
+	ev_post(l->serve->ev, EV_READY, &w->task);
 }
 
 bool
-secure_enter(struct serve *s, uint64_t max, struct secure_wait *w)
+secure_enter(struct listener *l, struct secure_wait *w)
 {
-	struct secure	*x = find(s);
+	bool	first = list_is_empty(&l->turns) ||
+	    l->turns.next == &w->node;
 
-	if (x->under_way < max) {
-		secure_forget(w);
-		x->under_way++;
+	if (first && l->shaking < l->max_handshakes) {
+		l->shaking++;
 		stat_add(STAT_TLS_SHAKING, 1);
-		if (x->under_way < max)
-			wake(s, x);
+		secure_forget(l, w);
 		return true;
 	}
 	if (list_is_empty(&w->node)) {
-		list_add_tail(&x->waiting, &w->node);
+		list_add_tail(&l->turns, &w->node);
 		stat_add(STAT_TLS_WAITED, 1);
 	}
 	return false;
 }
 
 void
-secure_leave(struct serve *s)
+secure_leave(struct listener *l)
 {
-	struct secure	*x = find(s);
-
-	must(x->under_way > 0);
-	x->under_way--;
+	must(l->shaking > 0);
+	l->shaking--;
 	stat_sub(STAT_TLS_SHAKING, 1);
-	wake(s, x);
+	secure_wake(l);
 }
 
 void
-secure_forget(struct secure_wait *w)
+secure_forget(struct listener *l, struct secure_wait *w)
 {
+	if (list_is_empty(&w->node))
+		return;
 	list_del(&w->node);
+	secure_wake(l);
 }
