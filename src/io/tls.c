@@ -590,6 +590,7 @@ tls_writev(struct io *io, const struct iovec *v, int n, unsigned flags,
 	size_t		 room_put;
 	bool		 all;
 
+	must(t->room->n == 0);
 	begin();
 	if (!t->failed && !send_ahead(t, &w, flags, put))
 		return t->failed ? IO_ERR : IO_AGAIN;
@@ -666,6 +667,9 @@ tls_quiet(struct io *io)
 	if (!t->failed)
 		rc = SSL_peek_ex(t->ssl, &c, 1, &n) == 1 ? IO_OK :
 		    judge(t, 0);
+	/* an alert that answers a HelloRequest */
+	if (t->room->n > 0)
+		(void)send_all(t);
 	hold(t, rc);
 	return rc == IO_AGAIN;
 }
@@ -745,6 +749,7 @@ tls_shake(struct io *io)
 	enum io_rc	 rc;
 	int		 done;
 
+	must(t->room->n == 0);
 	begin();
 	if (t->failed)
 		return IO_ERR;
