@@ -318,6 +318,20 @@ def test_who_does_not_shake_hands(one, ca):
     s.wait_log("tls_handshake_timeout: it has begun", 30)
 
 
+def test_only_http2(one, ca):
+    """Who sends no ALPN is spoken to as the listener has it."""
+    s = one("http = 2")
+    with tls.Client(s.port, tls.context(ca)) as c:
+        assert c.alpn is None
+        c.send(http.request("GET", "/"))
+        assert b"200" not in c.rest()
+    with tls.Client(s.port, tls.context(ca)) as c:
+        c.send(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" +
+               b"\0\0\0\x04\0\0\0\0\0")
+        head = c.sock.recv(9)
+        assert head[3] == 4     # SETTINGS
+
+
 def test_garbage(gate, ca):
     """Whatever it is, it is closed at once and counted."""
     before = wire.sums(gate)["tls_handshakes_failed_total"]
