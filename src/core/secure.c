@@ -329,6 +329,8 @@ commit(struct serve *s, const struct conf *c)
 	tls_store_free(&x->ask.store);
 	x->ask.store = x->next;
 	x->next = NULL;
+	if (x->ask.store != NULL)
+		tls_store_begin(x->ask.store);
 	x->ask.conf = c;
 	old = x->pairs;
 	x->pairs = x->next_pairs;
