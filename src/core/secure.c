@@ -36,6 +36,7 @@ struct secure {
 	struct vec		 next_pairs;	/* prepared */
 	struct tls_seeds	 seeds;		/* of tickets */
 	bool			 from_file;	/* they, not of the board */
+	uint64_t		 nseeds;	/* so often they were set */
 	struct tls_clients	 clients;	/* refs */
 };
 
@@ -309,9 +310,8 @@ set_seeds(struct secure *x, const struct ticket_conf *t)
 	x->seeds.life_s = (uint32_t)(life < LIFE_MAX_S ? life : LIFE_MAX_S);
 	x->from_file = t->nkey > 0;
 	x->seeds.n = (uint32_t)t->nkey;
-	/* no number of the board's, and another one each time */
-	x->seeds.version |= UINT64_C(1) << 63;
-	x->seeds.version++;
+	/* no number of the board's, and none that was before */
+	x->seeds.version = UINT64_C(1) << 63 | ++x->nseeds;
 	for (size_t i = 0; i < t->nkey; i++) {
 		memcpy(x->seeds.v[i], t->keys[i].p, t->keys[i].n);
 		x->seeds.len[i] = t->keys[i].n;
