@@ -271,6 +271,7 @@ set_tls(struct listener *l, const struct listener_conf *c)
 	t = conf_part(&c->obj, &tls_policy_group);
 	l->handshake_ms = t->handshake_ms;
 	l->max_handshakes = (uint64_t)t->max_handshakes;
+	secure_wake(l);
 }
 
 /* A listener outlives its generation: the networks are copied. */

@@ -55,6 +55,7 @@ struct greet {
 	struct secure_wait	 wait;		/* its task goes on */
 	struct tls_hand		 hand;		/* while shaking */
 	uint8_t			 tls;		/* enum greet_tls */
+	uint32_t		 dropped;	/* bytes, of who was told */
 };
 _Static_assert(sizeof(struct greet) <= CODEC_CONN_MAX, "a greeting");
 

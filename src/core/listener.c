@@ -553,6 +553,7 @@ listener_attach(struct serve *s, const struct listen_addr *la, int fd,
 	l->addr = *la->addr;
 	l->refs = 1;
 	l->batch = 1;
+	list_init(&l->turns);
 	ev_fd_init(&l->fd, fd, on_accept);
 	timer_init(&l->back, on_back);
 	ev_task_init(&l->room, on_room);

@@ -89,6 +89,8 @@ struct listener {
 	uint64_t		 tls_sum;	/* of all its policies */
 	uint64_t		 handshake_ms;
 	uint64_t		 max_handshakes;
+	uint64_t		 shaking;	/* under way (secure.c) */
+	struct list		 turns;		/* of secure_wait, in order */
 	uint32_t		 http;		/* bits of codecs[]; 0: auto */
 	uint64_t		 said_ms;	/* of a client; 0: never */
 	unsigned		 unsaid;

@@ -362,8 +362,11 @@ pool_share_end(struct up_conn *c)
 void
 pool_share_retire(struct server *s)
 {
-	struct list	*pos;
+	struct list	*pos, *tmp;
 
 	list_each(pos, &s->shared)
 		container_of(pos, struct up_conn, node)->retired = true;
+	/* nobody else joins what is dialled */
+	list_each_safe(pos, tmp, &s->shares)
+		list_del(pos);
 }
