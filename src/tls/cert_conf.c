@@ -146,8 +146,9 @@ static const struct conf_row sluice_rows[] = {
 		.off = offsetof(struct cert_sluice, watch), .def = "off",
 		.choices = "off|certs", .example = "certs",
 		.text = "With certs a change of a file that [cert] names, or "
-		    "of one of its directories, brings a reload about, half "
-		    "a second behind the last such change.  It is a reload "
+		    "of one of its directories, or of what stands where such "
+		    "a directory was, brings a reload about, half a second "
+		    "behind the last such change.  It is a reload "
 		    "like any other: what was edited meanwhile in the "
 		    "configuration holds from then on, too.  A link is "
 		    "watched itself, not the file it leads to."
