@@ -146,7 +146,8 @@ static const struct conf_row sluice_rows[] = {
 		.off = offsetof(struct cert_sluice, watch), .def = "off",
 		.choices = "off|certs", .example = "certs",
 		.text = "With certs a change of a file that [cert] names, or "
-		    "of one of its directories, or of one of tls.client_ca, "
+		    "of one of its directories, or of what stands where such "
+		    "a directory was, or of one of tls.client_ca, "
 		    "tls.client_crl, and tls.ca, tls.cert and tls.key of "
 		    "[upstream] brings a reload about, half "
 		    "a second behind the last such change.  It is a reload "

@@ -33,6 +33,15 @@ cert_file_name(struct str path)
 	return str_sub(path, n, path.n);
 }
 
+/* A directory without slashes behind its name. */
+static struct str
+bare(struct str path)
+{
+	while (path.n > 1 && path.p[path.n - 1] == '/')
+		path.n--;
+	return path;
+}
+
 static void
 give(struct map *met, struct str dir, void (*fn)(void *, struct str),
     void *ctx)
@@ -55,6 +64,9 @@ tls_certs_dirs(const struct conf *c, void (*fn)(void *, struct str),
 	for (size_t i = 0; i < all.n; i++) {
 		cc = all.v[i]->part[0];
 		give(&met, cc->directory, fn, ctx);
+		/* another may be put in its place */
+		if (cc->directory.n > 0)
+			give(&met, cert_folder(bare(cc->directory)), fn, ctx);
 		if (cc->cert.n > 0)
 			give(&met, cert_folder(cc->cert), fn, ctx);
 		if (cc->key.n > 0)
@@ -81,7 +93,8 @@ tls_certs_watched(const struct conf *c, struct str name)
 		return true;
 	for (size_t i = 0; i < all.n; i++) {
 		cc = all.v[i]->part[0];
-		if (cc->directory.n > 0 ? is_of_directory(name) :
+		if (cc->directory.n > 0 ? is_of_directory(name) ||
+		    str_eq(cert_file_name(bare(cc->directory)), name) :
 		    str_eq(cert_file_name(cc->cert), name) ||
 		    str_eq(cert_file_name(cc->key), name))
 			return true;
