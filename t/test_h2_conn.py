@@ -3,7 +3,6 @@ ways, ends and times."""
 import os
 import re
 import signal
-import subprocess
 import threading
 
 import pytest
@@ -509,72 +508,7 @@ respond = 200 by ${version}
     assert http.get(s.port, "/").body == b"by 1.1"
 
 
-# --- clients that others wrote ---
-
-def run(*cmd):
-    return subprocess.run(cmd, capture_output=True, timeout=60, check=True)
-
-
-def test_curl(gate):
-    p = run("curl", "-sv", "--http2-prior-knowledge", "-H", "x: y",
-            f"http://127.0.0.1:{gate.port}/www/big.bin")
-    assert p.stdout == BIG and b"< HTTP/2 200" in p.stderr
-    p = run("curl", "-s", "--http2-prior-knowledge", "--data-binary",
-            "@" + os.path.join(gate.dir, "www", "big.bin"),
-            f"http://127.0.0.1:{gate.port}/app")
-    assert p.stdout == b"app"
-
-
-def test_nghttp(gate):
-    p = run("nghttp", "-nv", f"http://127.0.0.1:{gate.port}/www/big.bin")
-    assert b":status: 200" in p.stdout
-
-
-def test_h2load(gate):
-    p = run("h2load", "-n", "3000", "-c", "8", "-m", "32",
-            f"http://127.0.0.1:{gate.port}/www/f.txt")
-    assert re.search(rb"3000 succeeded, 0 failed, 0 errored", p.stdout)
-
-
-def test_node(gate):
-    """Node's http2 module, many streams at once."""
-    js = """
-const h2 = require('http2');
-const c = h2.connect('http://127.0.0.1:%d');
-let left = 50;
-for (let i = 0; i < 50; i++) {
-  const r = c.request({':path': '/app', ':method': 'POST'});
-  let got = '';
-  r.on('data', (d) => got += d);
-  r.on('end', () => { if (got !== 'app') process.exit(1);
-                      if (--left === 0) c.close(); });
-  r.end('x'.repeat(1000));
-}
-""" % gate.port
-    run("node", "-e", js)
-
-
-def test_python_h2(gate):
-    """python3-h2 as the client, whose reading is strict."""
-    import h2.config
-    import h2.connection
-    import h2.events
-    conn = h2.connection.H2Connection(h2.config.H2Configuration(
-        client_side=True))
-    with net.connect(gate.port, 5) as sock:
-        conn.initiate_connection()
-        conn.send_headers(1, [(":method", "GET"), (":path", "/www/f.txt"),
-                              (":scheme", "http"), (":authority", "a")],
-                          end_stream=True)
-        sock.sendall(conn.data_to_send())
-        body, done = b"", False
-        while not done:
-            for e in conn.receive_data(sock.recv(65536)):
-                if isinstance(e, h2.events.DataReceived):
-                    body += e.data
-                done |= isinstance(e, h2.events.StreamEnded)
-        assert body == b"0123456789"
-
+# --- heads ---
 
 def test_head_of_many_frames(c):
     """A head larger than one frame, within the limits."""
