@@ -275,15 +275,16 @@ h2_server_sent(void *of_stream, size_t n)
 }
 
 static uint32_t
-last_code(enum fail why)
+last_code(const struct h2c *c)
 {
-	switch (why) {
+	switch (c->why) {
 	case FAIL_H2_PROTOCOL:
 		return NGHTTP2_PROTOCOL_ERROR;
 	case FAIL_INTERNAL:
 		return NGHTTP2_INTERNAL_ERROR;
-	case FAIL_HEADER_TIMEOUT:
-		return NGHTTP2_SETTINGS_TIMEOUT;
+	case FAIL_H2_HEADER_TIMEOUT:
+		return c->greeted ? NGHTTP2_ENHANCE_YOUR_CALM :
+		    NGHTTP2_SETTINGS_TIMEOUT;
 	default:
 		return NGHTTP2_ENHANCE_YOUR_CALM;
 	}
@@ -301,7 +302,7 @@ end_judged(struct h2c *c)
 
 	close_all(c, c->why);
 	if (!c->judged)
-		put_goaway(c, c->code != 0 ? c->code : last_code(c->why));
+		put_goaway(c, c->code != 0 ? c->code : last_code(c));
 	while (rc == IO_OK && c->q.ring.n > 0)
 		rc = h2_outq_write(&c->q, c->io, h2_server_sent, &n);
 	linger(c);
