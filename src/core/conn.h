@@ -27,6 +27,7 @@ struct conn {
 	bool			 draining:1;	/* its codec was told */
 	bool			 greeting:1;	/* there is no codec yet */
 	bool			 sniffing:1;	/* nor now: see version.h */
+	bool			 by_tls:1;	/* to who sent the greeting */
 	bool			 taken:1;	/* so was the io, for good */
 	bool			 raw:1;		/* passed on, see pass.h */
 	uint8_t			 http;		/* its codec, of codecs[] */

@@ -97,8 +97,11 @@ st_target(struct exchange *x)
 	enum fail	why;
 
 	x->allow = METHODS_ALL;
-	/* what another port is for is of another origin (RFC 9110 7.4) */
-	if (x->req->scheme.n > 0 && conn_is_secure(x->conn) !=
+	/*
+	 * What another port is for is of another origin (RFC 9110 7.4); a
+	 * trusted proxy passes on what its client said.
+	 */
+	if (x->req->scheme.n > 0 && !x->trusted && x->secure !=
 	    str_eq(x->req->scheme, STR("https")))
 		return fail_with(x, FAIL_MISDIRECTED);
 	why = exchange_target(x);

@@ -46,6 +46,12 @@ def connection_field(env):
 
 
 @case
+def extended_connect(env):
+    return page(env, head(block(request("CONNECT", "/chat")[:1]) + literal(
+        ":protocol", "websocket") + block(request("G", "/chat")[1:])))
+
+
+@case
 def length_mismatch(env):
     return page(env, head(GET + literal("content-length", "3")))
 
@@ -64,6 +70,16 @@ def client_reset(env):
 @case
 def h2_protocol(env):
     return ends(env, frame(DATA, 0, 0))
+
+
+@case
+def h2_header_timeout(env):
+    env.start(CONF.replace("http = 2", "http = 2\ntimeout.header = 200ms"))
+    c = env.stack.enter_context(h2.H2(env.gate.port, timeout=10))
+    c.ping()        # an ACK within the head would be wrong
+    c.say(head(GET, END))
+    c.ends()
+    return None, None
 
 
 @case

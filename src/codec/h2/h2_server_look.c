@@ -58,7 +58,7 @@ h2_server_look(struct h2c *c)
 
 	if ((c->in_head || !c->greeted) && lim->header_ms > 0 &&
 	    now - c->since >= lim->header_ms) {
-		h2_conn_calm(c, FAIL_HEADER_TIMEOUT, NULL);
+		h2_conn_calm(c, FAIL_H2_HEADER_TIMEOUT, NULL);
 		return;
 	}
 	if (h2_conn_is_stalled(c, now)) {
