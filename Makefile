@@ -140,18 +140,20 @@ SRCS_CODEC = \
 	src/codec/h1/h1_write.c \
 	src/codec/h2/h2_bdp.c \
 	src/codec/h2/h2_code.c \
+	src/codec/h2/h2_conn.c \
+	src/codec/h2/h2_conn_count.c \
+	src/codec/h2/h2_conn_flush.c \
+	src/codec/h2/h2_conn_in.c \
+	src/codec/h2/h2_conn_ng.c \
+	src/codec/h2/h2_conn_out.c \
 	src/codec/h2/h2_glitch.c \
 	src/codec/h2/h2_head.c \
 	src/codec/h2/h2_outq.c \
 	src/codec/h2/h2_priority.c \
 	src/codec/h2/h2_ring.c \
-	src/codec/h2/h2_server.c \
-	src/codec/h2/h2_server_count.c \
-	src/codec/h2/h2_server_flush.c \
-	src/codec/h2/h2_server_in.c \
 	src/codec/h2/h2_server_look.c \
-	src/codec/h2/h2_server_ng.c \
-	src/codec/h2/h2_server_out.c \
+	src/codec/h2/h2_server_msg.c \
+	src/codec/h2/h2_server_side.c \
 	src/codec/h2/h2_walk.c \
 	src/codec/raw/raw_client.c \
 	src/codec/raw/raw_server.c \

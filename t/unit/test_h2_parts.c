@@ -80,7 +80,7 @@ walk(const char *in, size_t n, size_t step, char *out)
 	struct h2_walked	f;
 	struct str		s;
 
-	h2_walk_init(&w);
+	h2_walk_init(&w, true);
 	for (size_t i = 0; i < n; i += step) {
 		s = str_make(in + i, n - i < step ? n - i : step);
 		while (h2_walk_next(&w, &s, &f)) {

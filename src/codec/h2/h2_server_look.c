@@ -25,26 +25,13 @@ look_stream(struct h2c *c, struct h2s *s, uint64_t now)
 
 	if (s->wait_ms != 0 && !s->head_sent) {
 		if (lim->body_ms > 0 && now - s->wait_ms >= lim->body_ms)
-			h2_server_in_fail(s, FAIL_BODY_TIMEOUT);
+			h2_conn_in_fail(s, FAIL_BODY_TIMEOUT);
 		else if (is_slow(c, s, now))
-			h2_server_in_fail(s, FAIL_BODY_TOO_SLOW);
+			h2_conn_in_fail(s, FAIL_BODY_TOO_SLOW);
 	}
 	if (!s->over && s->out.n > 0 && lim->write_ms > 0 &&
 	    now - s->out_ms >= lim->write_ms && c->q.ring.n == 0)
-		h2_server_close_stream(s, FAIL_WRITE_TIMEOUT);
-}
-
-/* Megabytes may wait in the kernel: who takes some has not stalled. */
-static bool
-is_stalled(struct h2c *c, uint64_t now)
-{
-	size_t	left = io_unsent(c->io);
-
-	if (c->q.ring.n == 0 || left < c->unsent)
-		c->moved = now;
-	c->unsent = left;
-	return c->env->limits.write_ms > 0 &&
-	    now - c->moved >= c->env->limits.write_ms;
+		h2_conn_close_stream(s, FAIL_WRITE_TIMEOUT);
 }
 
 /* Answered, and the client does not come to the end of its request. */
@@ -57,7 +44,7 @@ look_held(struct h2c *c, uint64_t now)
 	list_each(pos, &c->held) {
 		s = container_of(pos, struct h2s, node);
 		if (s->skip_ms != 0 && now - s->skip_ms >= SKIP_MS)
-			h2_server_reset(s, NGHTTP2_NO_ERROR);
+			h2_conn_reset(s, NGHTTP2_NO_ERROR);
 	}
 }
 
@@ -70,11 +57,11 @@ h2_server_look(struct h2c *c)
 
 	if ((c->in_head || !c->greeted) && lim->header_ms > 0 &&
 	    now - c->since >= lim->header_ms) {
-		h2_server_calm(c, FAIL_HEADER_TIMEOUT, NULL);
+		h2_conn_calm(c, FAIL_HEADER_TIMEOUT, NULL);
 		return;
 	}
-	if (is_stalled(c, now)) {
-		h2_server_die(c, FAIL_WRITE_TIMEOUT, true);
+	if (h2_conn_is_stalled(c, now)) {
+		h2_conn_die(c, FAIL_WRITE_TIMEOUT, true);
 		return;
 	}
 	list_each_safe(pos, tmp, &c->streams) {

@@ -1,7 +1,9 @@
 /*
- * A stream of HTTP/2, server side: the end of one exchange.  It is over for
- * those above when the kernel has its last byte, or when it was reset; its
- * memory lasts until nghttp2 has forgotten it, too.
+ * A stream of HTTP/2: the end of one exchange.  In are requests with the
+ * server's, answers with the client's.  A server's is over for those above
+ * when the kernel has its last byte, a client's when the answer was handed
+ * on, either when it was reset; its memory lasts until nghttp2 has
+ * forgotten it, too.
  */
 #ifndef SL_CODEC_H2_STREAM_H
 #define SL_CODEC_H2_STREAM_H
@@ -25,17 +27,19 @@ struct h2s {
 	int32_t			 id;
 	struct msg		 head;
 	struct h2_head		 hp;		/* head or trailers, parsed */
-	struct hdrs		 trailers;	/* of the request */
-	/* the request's body */
+	struct hdrs		 trailers;	/* that came */
+	/* the body that comes */
 	struct h2_ring		 in;		/* not yet taken */
 	uint64_t		 in_got;
+	uint64_t		 owed;		/* of in: the connection's
+						 * window has not got it */
 	uint64_t		 skip_ms;	/* answered, still it comes */
 	uint64_t		 skip_from;	/* in_got then */
 	uint64_t		 wait_ms;	/* for the client, since; 0 */
 	uint64_t		 waited_ms;	/* in all */
 	uint32_t		 in_window;	/* as it was set */
 	enum fail		 in_fail;
-	/* the response */
+	/* the message that leaves */
 	struct h2_ring		 out;		/* not yet framed */
 	int64_t			 out_left;	/* of Content-Length */
 	nghttp2_nv		*trailer;	/* of arena; sent at the end */
@@ -48,7 +52,7 @@ struct h2s {
 	uint32_t		 code;		/* with which it was closed */
 	/* what it is */
 	bool			 ng_open:1;	/* nghttp2 knows it */
-	bool			 asked:1;	/* request() was called */
+	bool			 asked:1;	/* those above know it */
 	bool			 over:1;	/* closed() was called */
 	bool			 in_ended:1;	/* END_STREAM came */
 	bool			 in_told:1;	/* so was the sink */

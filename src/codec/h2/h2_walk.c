@@ -8,9 +8,9 @@
 #define FLAG_PADDED	0x08
 
 void
-h2_walk_init(struct h2_walk *w)
+h2_walk_init(struct h2_walk *w, bool preface)
 {
-	*w = (struct h2_walk){ .left = H2_PREFACE };
+	*w = (struct h2_walk){ .left = preface ? H2_PREFACE : 0 };
 }
 
 static size_t

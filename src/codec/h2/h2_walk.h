@@ -25,8 +25,8 @@ struct h2_walked {
 	uint8_t		pad;	/* of DATA with padding that is here; or 0 */
 };
 
-/* Begins before the preface. */
-void h2_walk_init(struct h2_walk *);
+/* Begins before the preface of a client, or the first frame of a server. */
+void h2_walk_init(struct h2_walk *, bool preface);
 /*
  * Goes on over *in, takes off what it has passed.  True: a frame's head
  * ended there.

@@ -1,32 +1,26 @@
 /*
- * HTTP/2, server side: responses.  Workers.
+ * HTTP/2, both sides: messages that leave.  Workers.
  *
  * Calls of the sink fill the stream's queue; nghttp2 asks for its bytes
  * when the turn ends, the most urgent stream first, as windows allow, and
  * they move to the connection's queue by reference.
  */
-#include "codec/h2/h2_server.h"
-
-#include <string.h>
-
-#include "base/put.h"
-#include "http/date.h"
+#include "codec/h2/h2_conn.h"
 
 #define SEND		65536	/* credit of a stream */
 #define SEND_LEAST	16384	/* when memory is short */
 #define SEND_FAST	262144	/* when there are few */
 #define FEW		4	/* streams that may have more each */
-#define STATUS_TEXT	4
 
-static struct h2s *
-of(struct sink *k)
+struct h2s *
+h2_conn_of_out(struct sink *k)
 {
 	return container_of(k, struct h2s, st.out);
 }
 
 /* The more there is of all of them, the less of each. */
 int64_t
-h2_server_window(const struct h2s *s)
+h2_conn_window(const struct h2s *s)
 {
 	const struct page_pool	*pool = s->c->env->pages;
 
@@ -40,8 +34,8 @@ h2_server_window(const struct h2s *s)
 
 /* --- heads --- */
 
-static void
-add_nv(nghttp2_nv *nv, size_t *n, struct str name, struct str val,
+void
+h2_conn_add_nv(nghttp2_nv *nv, size_t *n, struct str name, struct str val,
     unsigned flags)
 {
 	nv[(*n)++] = (nghttp2_nv){ (uint8_t *)(uintptr_t)name.p,
@@ -57,8 +51,8 @@ is_good(const struct hdr *h)
 }
 
 /* Names of the table outlive the frame; the rest nghttp2 copies. */
-static void
-add_fields(nghttp2_nv *nv, size_t *n, const struct hdrs *hs, unsigned not)
+void
+h2_conn_add_fields(nghttp2_nv *nv, size_t *n, const struct hdrs *hs, unsigned not)
 {
 	const struct hdr	*h;
 	unsigned		 flags;
@@ -74,116 +68,25 @@ add_fields(nghttp2_nv *nv, size_t *n, const struct hdrs *hs, unsigned not)
 		    NGHTTP2_NV_FLAG_NONE;
 		if (h->id == HDR_SET_COOKIE)
 			flags |= NGHTTP2_NV_FLAG_NO_INDEX;
-		add_nv(nv, n, known ? hdr_name((enum hdr_id)h->id) : h->name,
+		h2_conn_add_nv(nv, n, known ? hdr_name((enum hdr_id)h->id) : h->name,
 		    str_trim(h->val), flags);
 	}
 }
 
-/* RFC 9110 8.6: none on 1xx and 204; a 304 tells that of a 200, or none. */
-static bool
-tells_length(const struct msg *m)
-{
-	return m->status >= 200 && m->status != 204 &&
-	    (m->body > 0 || (m->body == 0 && m->status != 304));
-}
-
-static nghttp2_nv *
-make_head(struct h2s *s, const struct msg *m, size_t *n)
-{
-	nghttp2_nv	*nv = arena_room(&s->arena,
-	    ((size_t)m->hdrs.n + 3) * sizeof(*nv));
-	char		*num = arena_text(&s->arena, PUT_U64_MAX +
-	    STATUS_TEXT);
-	char		*end = put_u64(num, m->status);
-
-	*n = 0;
-	add_nv(nv, n, STR(":status"), str_make(num, (size_t)(end - num)),
-	    NGHTTP2_NV_FLAG_NO_COPY_NAME);
-	add_fields(nv, n, &m->hdrs, HDR_F_HOP | HDR_F_FRAME);
-	if (m->status >= 200 && hdr_get(&m->hdrs, HDR_DATE) == NULL)
-		add_nv(nv, n, STR("date"), str_make(s->c->env->date,
-		    DATE_LEN), NGHTTP2_NV_FLAG_NO_COPY_NAME);
-	if (tells_length(m)) {
-		num = end;
-		end = put_u64(num, (uint64_t)m->body);
-		add_nv(nv, n, STR("content-length"), str_make(num,
-		    (size_t)(end - num)), NGHTTP2_NV_FLAG_NO_COPY_NAME);
-	}
-	return nv;
-}
-
-/* One 100 is enough; a 101 has no meaning here (RFC 9113 8.6). */
-static void
-send_interim(struct h2s *s, const struct msg *m)
-{
-	nghttp2_nv	*nv;
-	size_t		 n;
-
-	if (m->status == 101 || (m->status == 100 && !s->expect))
-		return;
-	if (m->status == 100)
-		s->expect = false;
-	nv = make_head(s, m, &n);
-	if (nghttp2_submit_headers(s->c->ng, NGHTTP2_FLAG_NONE, s->id, NULL,
-	    nv, n, NULL) != 0)
-		s->broken = FAIL_INTERNAL;
-}
-
-static void
-send_head(struct h2s *s, struct msg *m, bool end)
-{
-	nghttp2_data_provider	 body = { .source.ptr = s,
-	    .read_callback = h2_server_read };
-	nghttp2_nv		*nv;
-	size_t			 n;
-
-	s->bodyless = s->head.meth == METHOD_HEAD || m->status == 204 ||
-	    m->status == 304;
-	if (end && m->body == BODY_UNKNOWN && !s->bodyless)
-		m->body = BODY_NONE;
-	s->out_left = s->bodyless ? BODY_UNKNOWN : m->body;
-	s->head_sent = true;
-	s->head_alone = !end && !s->bodyless;
-	s->c->head_alone |= s->head_alone;
-	nv = make_head(s, m, &n);
-	if (nghttp2_submit_response(s->c->ng, s->id, nv, n,
-	    end || s->bodyless ? NULL : &body) != 0)
-		s->broken = FAIL_INTERNAL;
-}
-
-static bool
-is_closed(const struct h2s *s)
+bool
+h2_conn_is_shut(const struct h2s *s)
 {
 	return s->over || !s->ng_open || s->broken != FAIL_NONE;
 }
 
-static void
-end_out(struct h2s *s)
+void
+h2_conn_end_out(struct h2s *s)
 {
 	if (s->out_ended)
 		return;
 	s->out_ended = true;
 	if (s->out_left > 0 && !s->bodyless)
 		s->broken = FAIL_INTERNAL;
-}
-
-static void
-on_head(struct sink *k, struct msg *m, unsigned flags)
-{
-	struct h2s	*s = of(k);
-
-	if (is_closed(s) || s->head_sent)
-		return;
-	must((flags & WAIST_UPGRADE) == 0);
-	if (flags & WAIST_INTERIM)
-		send_interim(s, m);
-	else
-		send_head(s, m, (flags & WAIST_END) != 0);
-	if (flags & WAIST_END)
-		end_out(s);
-	if (s->broken != FAIL_NONE)
-		h2_server_note(s);
-	h2_server_push(s->c);
 }
 
 /* --- bodies --- */
@@ -197,8 +100,8 @@ resume(struct h2s *s)
 		nghttp2_session_resume_data(s->c->ng, s->id);
 	}
 	if (s->broken != FAIL_NONE)
-		h2_server_note(s);
-	h2_server_push(s->c);
+		h2_conn_note(s);
+	h2_conn_push(s->c);
 }
 
 /* Never silently more than was announced. */
@@ -215,13 +118,13 @@ fits(struct h2s *s, uint64_t n)
 	return true;
 }
 
-static enum flow
-on_data(struct sink *k, struct chunk c, unsigned flags)
+enum flow
+h2_conn_out_data(struct sink *k, struct chunk c, unsigned flags)
 {
-	struct h2s	*s = of(k);
+	struct h2s	*s = h2_conn_of_out(k);
 
 	must(c.kind != CHUNK_SPLICE);
-	if (is_closed(s) || !s->head_sent) {
+	if (h2_conn_is_shut(s) || !s->head_sent) {
 		chunk_drop(&c);
 		return FLOW_FULL;
 	}
@@ -235,7 +138,7 @@ on_data(struct sink *k, struct chunk c, unsigned flags)
 		h2_ring_add(&s->out, c, NULL);
 	}
 	if (flags & WAIST_END)
-		end_out(s);
+		h2_conn_end_out(s);
 	resume(s);
 	if (k->credit > 0)
 		return FLOW_MORE;
@@ -243,50 +146,42 @@ on_data(struct sink *k, struct chunk c, unsigned flags)
 	return FLOW_FULL;
 }
 
-static void
-on_trailers(struct sink *k, const struct hdrs *hs)
+void
+h2_conn_out_trailers(struct sink *k, const struct hdrs *hs)
 {
-	struct h2s	*s = of(k);
+	struct h2s	*s = h2_conn_of_out(k);
 	struct hdrs	 own = { 0 };
 
-	if (is_closed(s) || s->bodyless || s->out_ended || hs->n == 0)
+	if (h2_conn_is_shut(s) || s->bodyless || s->out_ended || hs->n == 0)
 		return;
 	hdr_copy(&s->arena, &own, hs);
 	s->trailer = arena_room(&s->arena, own.n * sizeof(*s->trailer));
 	s->ntrailer = 0;
-	add_fields(s->trailer, &s->ntrailer, &own,
+	h2_conn_add_fields(s->trailer, &s->ntrailer, &own,
 	    HDR_F_NOTRAIL | HDR_F_HOP | HDR_F_FRAME);
 }
 
-static void
-on_end(struct sink *k)
+void
+h2_conn_out_end(struct sink *k)
 {
-	struct h2s	*s = of(k);
+	struct h2s	*s = h2_conn_of_out(k);
 
-	if (is_closed(s) || !s->head_sent)
+	if (h2_conn_is_shut(s) || !s->head_sent)
 		return;
-	end_out(s);
+	h2_conn_end_out(s);
 	resume(s);
 }
 
-static void
-on_abort(struct sink *k, enum fail why)
+void
+h2_conn_out_abort(struct sink *k, enum fail why)
 {
-	struct h2s	*s = of(k);
+	struct h2s	*s = h2_conn_of_out(k);
 
 	if (s->over || s->broken != FAIL_NONE)
 		return;
 	s->broken = why == FAIL_NONE ? FAIL_INTERNAL : why;
-	h2_server_note(s);
+	h2_conn_note(s);
 }
-
-const struct sink_ops h2_server_out_ops = {
-	.head = on_head,
-	.data = on_data,
-	.trailers = on_trailers,
-	.end = on_end,
-	.abort = on_abort
-};
 
 /* --- what nghttp2 asks for --- */
 
@@ -314,7 +209,7 @@ frame_size(const struct h2_ring *r, size_t max)
 }
 
 ssize_t
-h2_server_read(nghttp2_session *ng, int32_t id, uint8_t *buf, size_t max,
+h2_conn_read(nghttp2_session *ng, int32_t id, uint8_t *buf, size_t max,
     uint32_t *flags, nghttp2_data_source *src, void *ctx)
 {
 	struct h2s	*s = src->ptr;
@@ -344,7 +239,7 @@ static void
 took(struct h2s *s, size_t n)
 {
 	struct sink	*k = &s->st.out;
-	int64_t		 most = h2_server_window(s) - (int64_t)s->out.bytes;
+	int64_t		 most = h2_conn_window(s) - (int64_t)s->out.bytes;
 
 	s->framed += H2_HEAD + n;
 	s->out_ms = ev_ms(s->c->env->ev);
@@ -354,12 +249,12 @@ took(struct h2s *s, size_t n)
 	if (k->credit <= 0)
 		s->full = true;
 	if (s->full)
-		h2_server_note(s);
+		h2_conn_note(s);
 	h2_glitch_sent(&s->c->glitch);
 }
 
 int
-h2_server_send(nghttp2_session *ng, nghttp2_frame *f, const uint8_t *head,
+h2_conn_send(nghttp2_session *ng, nghttp2_frame *f, const uint8_t *head,
     size_t n, nghttp2_data_source *src, void *ctx)
 {
 	struct h2s	*s = src->ptr;
@@ -379,7 +274,7 @@ h2_server_send(nghttp2_session *ng, nghttp2_frame *f, const uint8_t *head,
 	if (h2_ring_nth(&s->out, 0)->c.kind == CHUNK_FILE) {
 		if (h2_outq_file(q, h, h2_ring_cut(&s->out, n), s) == -1) {
 			s->broken = FAIL_FILE_CHANGED;
-			h2_server_note(s);
+			h2_conn_note(s);
 			return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;
 		}
 		took(s, n);
@@ -396,31 +291,14 @@ h2_server_send(nghttp2_session *ng, nghttp2_frame *f, const uint8_t *head,
 }
 
 void
-h2_server_room(struct h2s *s)
+h2_conn_room(struct h2s *s)
 {
 	struct source	*from = s->st.out.from;
 
 	if (!s->full || s->out_ended || s->over || from == NULL ||
-	    s->st.out.credit < h2_server_window(s) / 2)
+	    s->st.out.credit < h2_conn_window(s) / 2)
 		return;
 	s->full = false;
 	from->ops->room(from);
 }
 
-/*
- * With the answer the stream is over: what is left of the request nobody
- * will read (RFC 9113 8.1), and one that was malformed is told so.
- */
-void
-h2_server_framed(struct h2s *s)
-{
-	if (s->out_done)
-		return;
-	s->out_done = true;
-	s->end_pos = s->c->q.put;
-	list_add_tail(&s->c->ending, &s->end);
-	if (s->reset != 0)
-		h2_server_reset(s, s->reset);
-	else if (!s->in_ended)
-		h2_server_skip(s);
-}

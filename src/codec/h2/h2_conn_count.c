@@ -1,8 +1,8 @@
 /*
- * HTTP/2, server side: what each frame costs a client (h2_glitch.h), before
+ * HTTP/2, both sides: what each frame costs the peer (h2_glitch.h), before
  * nghttp2 sees it.  Workers.
  */
-#include "codec/h2/h2_server.h"
+#include "codec/h2/h2_conn.h"
 
 static void
 count_data(struct h2c *c, const struct h2_walked *f)
@@ -11,7 +11,7 @@ count_data(struct h2c *c, const struct h2_walked *f)
 	    f->n <= f->pad + 1U);
 
 	if (empty && !(f->flags & NGHTTP2_FLAG_END_STREAM))
-		h2_server_count(c, H2_GLITCH_EMPTY);
+		h2_conn_count(c, H2_GLITCH_EMPTY);
 	else
 		h2_glitch_got(&c->glitch);
 }
@@ -23,7 +23,7 @@ count_continued(struct h2c *c, const struct h2_walked *f)
 
 	c->head_wire += H2_HEAD + f->n;
 	if (why != FAIL_NONE)
-		h2_server_calm(c, why, NULL);
+		h2_conn_calm(c, why, NULL);
 }
 
 /* RFC 9113 6.3: which nghttp2 passes over. */
@@ -32,10 +32,10 @@ count_priority(struct h2c *c, const struct h2_walked *f)
 {
 	if (f->type == NGHTTP2_PRIORITY && f->id == 0) {
 		c->code = NGHTTP2_PROTOCOL_ERROR;
-		h2_server_calm(c, FAIL_H2_PROTOCOL,
+		h2_conn_calm(c, FAIL_H2_PROTOCOL,
 		    "a priority of stream 0");
 	} else
-		h2_server_count(c, H2_GLITCH_PRIORITY);
+		h2_conn_count(c, H2_GLITCH_PRIORITY);
 }
 
 /* Answers of the client to what we asked cost nothing. */
@@ -44,7 +44,7 @@ count_unless_ack(struct h2c *c, const struct h2_walked *f,
     enum h2_glitch_kind k)
 {
 	if ((f->flags & NGHTTP2_FLAG_ACK) == 0)
-		h2_server_count(c, k);
+		h2_conn_count(c, k);
 }
 
 static void
@@ -73,17 +73,17 @@ count_frame(struct h2c *c, const struct h2_walked *f)
 		count_priority(c, f);
 		break;
 	case NGHTTP2_WINDOW_UPDATE:
-		h2_server_count(c, H2_GLITCH_WINDOW);
+		h2_conn_count(c, H2_GLITCH_WINDOW);
 		break;
 	case NGHTTP2_RST_STREAM:
 		break;
 	default:
-		h2_server_count(c, H2_GLITCH_STRAY);
+		h2_conn_count(c, H2_GLITCH_STRAY);
 	}
 }
 
 void
-h2_server_walk(struct h2c *c, struct str in)
+h2_conn_walk(struct h2c *c, struct str in)
 {
 	struct h2_walked	f;
 

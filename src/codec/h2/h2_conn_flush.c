@@ -1,10 +1,10 @@
 /*
- * HTTP/2, server side: writing.  Workers.
+ * HTTP/2, both sides: writing.  Workers.
  *
  * nghttp2 makes frames of what there is, streams by their priorities, until
  * enough of them wait for the transport; then they leave in one write.
  */
-#include "codec/h2/h2_server.h"
+#include "codec/h2/h2_conn.h"
 
 /* Whose frame it is; bytes of it are counted for the log. */
 static struct h2s *
@@ -40,44 +40,8 @@ pull(struct h2c *c)
 			    (size_t)n), owner(c, p, (size_t)n));
 	}
 	if (n < 0)
-		h2_server_calm(c, FAIL_INTERNAL, nghttp2_strerror((int)n));
+		h2_conn_calm(c, FAIL_INTERNAL, nghttp2_strerror((int)n));
 	return n >= 0;
-}
-
-/* The next write may hand their last bytes to the kernel. */
-static void
-tell_last(struct h2c *c)
-{
-	uint64_t	 to = c->q.out + h2_outq_next(&c->q);
-	struct list	*pos;
-	struct h2s	*s;
-
-	list_each(pos, &c->ending) {
-		s = container_of(pos, struct h2s, end);
-		if (s->end_pos > to)
-			break;
-		if (s->last_told || s->over)
-			continue;
-		s->last_told = true;
-		s->st.queued = s->framed - s->st.sent;
-		s->st.up->last(&s->st);
-	}
-}
-
-/* Those whose last byte is gone. */
-static void
-finish_ended(struct h2c *c)
-{
-	struct h2s	*s;
-
-	while (!list_is_empty(&c->ending)) {
-		s = container_of(c->ending.next, struct h2s, end);
-		if (s->end_pos > c->q.out)
-			break;
-		list_del(&s->end);
-		s->st.queued = 0;
-		h2_server_close_stream(s, FAIL_NONE);
-	}
 }
 
 static enum io_rc
@@ -89,18 +53,18 @@ write_out(struct h2c *c)
 	while (rc == IO_OK && c->state == H2C_OPEN && pull(c) &&
 	    c->q.ring.n > 0) {
 		if (c->budget == 0) {
-			h2_server_push(c);
+			h2_conn_push(c);
 			return IO_AGAIN;
 		}
 		if (!io_can(c->io, IO_W))
 			return IO_AGAIN;
-		tell_last(c);
-		rc = h2_outq_write(&c->q, c->io, h2_server_sent, &n);
-		h2_server_charge(c, n);
+		c->side->writes(c);
+		rc = h2_outq_write(&c->q, c->io, h2_conn_sent, &n);
+		h2_conn_charge(c, n);
 		if (n > 0)
 			c->moved = ev_ms(c->env->ev);
-		finish_ended(c);
-		h2_server_attend(c);
+		c->side->wrote(c);
+		h2_conn_attend(c);
 	}
 	return rc;
 }
@@ -128,20 +92,21 @@ waits_for_body(struct h2c *c)
  * flush: one round of it is waited for, then both leave in one write.
  */
 void
-h2_server_flush(struct h2c *c)
+h2_conn_flush(struct h2c *c)
 {
 	enum io_rc	rc;
 
 	if (c->state != H2C_OPEN)
 		return;
-	h2_server_turn(c);
+	h2_conn_turn(c);
 	if (waits_for_body(c)) {
-		h2_server_push(c);
+		h2_conn_push(c);
 		return;
 	}
-	h2_server_attend(c);
+	h2_conn_attend(c);
 	rc = write_out(c);
 	if (rc == IO_ERR)
-		h2_server_die(c, FAIL_CLIENT_GONE, false);
-	h2_server_settle(c);
+		h2_conn_die(c, c->side->lost, false);
+	if (c->state == H2C_OPEN)
+		c->side->settle(c);
 }
