@@ -95,6 +95,7 @@ SRCS_HTTP = \
 	src/http/cookie.c \
 	src/http/date.c \
 	src/http/fail.c \
+	src/http/grpc.c \
 	src/http/hdr.c \
 	src/http/msg.c \
 	src/http/range.c \
