@@ -179,6 +179,7 @@ SRCS_CORE = \
 	src/core/conn.c \
 	src/core/error.c \
 	src/core/error_conf.c \
+	src/core/error_grpc.c \
 	src/core/exchange.c \
 	src/core/exchange_debug.c \
 	src/core/exchange_end.c \
@@ -302,6 +303,7 @@ SRCS_HANDLER = \
 	src/handler/proxy_fallback.c \
 	src/handler/proxy_forward.c \
 	src/handler/proxy_gather.c \
+	src/handler/proxy_grpc.c \
 	src/handler/proxy_head.c \
 	src/handler/proxy_identity.c \
 	src/handler/proxy_keep.c \

@@ -68,13 +68,15 @@ static uint64_t
 clients_time(const struct proxy *p)
 {
 	const struct hdrs	*hs = &p->x->req->hdrs;
-	uint64_t		 a, b;
+	uint64_t		 a = FAR_MS, b = FAR_MS;
+	bool			 believed = p->deadline == DEADLINE_ON ||
+	    (p->deadline == DEADLINE_TRUSTED && p->x->trusted);
 
-	if (p->deadline == DEADLINE_OFF ||
-	    (p->deadline == DEADLINE_TRUSTED && !p->x->trusted))
-		return FAR_MS;
-	a = least(hs, HDR_X_REQUEST_DEADLINE, read_deadline, NULL);
-	b = least(hs, HDR_GRPC_TIMEOUT, read_grpc, NULL);
+	if (believed)
+		a = least(hs, HDR_X_REQUEST_DEADLINE, read_deadline, NULL);
+	/* a call of gRPC is as urgent as its caller says */
+	if (believed || (p->deadline != DEADLINE_OFF && p->x->grpc))
+		b = least(hs, HDR_GRPC_TIMEOUT, read_grpc, NULL);
 	return a < b ? a : b;
 }
 

@@ -254,6 +254,11 @@ on_res_data(struct sink *k, struct chunk c, unsigned flags)
 		k->credit = 0;
 		return FLOW_FULL;
 	}
+	if (!proxy_grpc_data(p, &c)) {
+		chunk_drop(&c);
+		k->credit = 0;
+		return FLOW_FULL;
+	}
 	proxy_moved(p);
 	flow = to->ops->data(to, c, flags);
 	follow(k, p->over ? NULL : to);
@@ -270,6 +275,7 @@ on_res_trailers(struct sink *k, const struct hdrs *hs)
 
 	if (p->over || p->again.drop)
 		return;
+	proxy_grpc_trailers(p, hs);
 	if (to == NULL)
 		p->res_trailers = hs;
 	else
