@@ -139,7 +139,10 @@ SRCS_CODEC = \
 	src/codec/h1/h1_server_in.c \
 	src/codec/h1/h1_server_out.c \
 	src/codec/h1/h1_write.c \
+	src/codec/h2/h2_answer.c \
 	src/codec/h2/h2_bdp.c \
+	src/codec/h2/h2_client.c \
+	src/codec/h2/h2_client_msg.c \
 	src/codec/h2/h2_code.c \
 	src/codec/h2/h2_conn.c \
 	src/codec/h2/h2_conn_count.c \
@@ -256,6 +259,7 @@ SRCS_UP = \
 	src/up/pool.c \
 	src/up/pool_conn.c \
 	src/up/pool_dial.c \
+	src/up/pool_share.c \
 	src/up/pool_tls.c \
 	src/up/probe.c \
 	src/up/probe_conf.c \

@@ -65,7 +65,7 @@ const char conf_builtin[] =
 
 const struct codec codecs[] = {
 	{ "http/1.1", "1.1", &h1_server, &h1_client },
-	{ "h2", "2", &h2_server, NULL },
+	{ "h2", "2", &h2_server, &h2_client },
 	{ NULL, NULL, NULL, NULL }
 };
 

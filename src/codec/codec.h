@@ -12,6 +12,13 @@
 /* what a codec connection may take of env->conns, both sides */
 #define CODEC_CONN_MAX	120
 
+/* what a connection to a server tells of itself */
+enum codec_note {
+	CODEC_ROOM,	/* it can take another number of streams now */
+	CODEC_GOAWAY,	/* the server will end it */
+	CODEC_PING	/* the server was asked for a sign of life */
+};
+
 /* what all connections of a listener (or of a server) share; of the owner */
 struct codec_env {
 	struct ev		*ev;
@@ -25,6 +32,8 @@ struct codec_env {
 	void			(*gone)(void *ctx, enum fail);
 	/* a connection became idle or busy (pool, drain, memory) */
 	void			(*idle)(void *ctx, bool);
+	/* client: something happened; from within anything; or NULL */
+	void			(*note)(void *ctx, enum codec_note);
 	const char		*date;		/* DATE_LEN bytes, kept fresh */
 };
 
@@ -67,14 +76,14 @@ struct client_codec {
 	 * caller sets up, ctx and joins in and out before it sends a head.
 	 */
 	struct stream	*(*request)(struct codec_conn *, struct arena *);
-	/* streams it can take now: h1 0 or 1 */
+	/* streams it can take now: h1 0 or 1, h2 as the server says */
 	unsigned	(*room)(const struct codec_conn *);
 	void		(*close)(struct codec_conn *, enum fail why);
 	struct io	*(*take)(struct codec_conn *, struct chunk *rest);
 };
 
 extern const struct server_codec h1_server, h2_server;
-extern const struct client_codec h1_client;
+extern const struct client_codec h1_client, h2_client;
 
 /* the table of contents, in registry.c; alpn NULL at the end */
 struct codec {

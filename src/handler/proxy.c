@@ -23,6 +23,7 @@
 #include "up/retry.h"
 #include "up/server_use.h"
 
+#define UNSEEN_MAX	8	/* times a request is asked again so */
 #define EXPECT_MS	1000	/* for a 100 (RFC 9110 10.1.1) */
 
 static struct proxy *
@@ -142,6 +143,28 @@ may_replay(const struct proxy *p)
 	return !p->sent || msg_is_idempotent(p->req.meth);
 }
 
+/*
+ * The server has not looked at it: it is asked again at once, on another
+ * connection, without being counted as a retry.
+ */
+static bool
+is_unseen(const struct proxy *p)
+{
+	return (p->why == FAIL_STREAM_REFUSED ||
+	    p->why == FAIL_SERVER_GOAWAY) && !proxy_keep_lost(p) &&
+	    p->again.unseen < UNSEEN_MAX &&
+	    (p->again.conf.on & RETRY_ON_REFUSED) != 0;
+}
+
+/* The same server may be asked again. */
+static void
+forget_asked(struct proxy *p)
+{
+	proxy_retry_note(p);
+	p->tried.n--;
+	p->step = PROXY_PICK;
+}
+
 /* Decides after a failed attempt: true if another one is to be made. */
 static bool
 plan_again(struct proxy *p)
@@ -149,13 +172,17 @@ plan_again(struct proxy *p)
 	if (p->over || p->server == NULL)
 		return false;
 	if (!p->again.redo && may_replay(p)) {
-		proxy_retry_note(p);
 		retry_note_replay(p->up);
 		p->replayed = true;
 		p->fresh = true;
-		/* it was not asked after all */
-		p->tried.n--;
-		p->step = PROXY_PICK;
+		forget_asked(p);
+		return true;
+	}
+	if (!p->again.redo && is_unseen(p)) {
+		stat_add(STAT_UP_H2_REFUSED, 1);
+		retry_note_replay(p->up);
+		p->again.unseen++;
+		forget_asked(p);
 		return true;
 	}
 	return proxy_retry_next(p);
@@ -584,6 +611,7 @@ start(struct exchange *x)
 		return;
 	}
 	p->req_end = p->req.body == BODY_NONE;
+	p->wait.h1 = p->req.upgrade;
 	p->wait.careful = p->req.body != BODY_NONE ||
 	    !msg_is_idempotent(p->req.meth);
 	proxy_keep_begin(p);

@@ -44,6 +44,7 @@ struct proxy_retry {
 	uint64_t	 at_us;		/* the attempt's choice began */
 	uint64_t	 wait;		/* ms, with redo */
 	unsigned	 made;		/* of retry.tries, at this upstream */
+	unsigned	 unseen;	/* times it was asked again, uncounted */
 	bool		 earned:1;	/* the first one there was counted */
 	bool		 noted:1;	/* the attempt is in tries */
 	bool		 redo:1;	/* decided while the stream was there */

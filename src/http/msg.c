@@ -122,6 +122,12 @@ msg_method_text(enum http_method m)
 }
 
 bool
+msg_wants_length(enum http_method m)
+{
+	return m == METHOD_POST || m == METHOD_PUT || m == METHOD_PATCH;
+}
+
+bool
 msg_is_idempotent(enum http_method m)
 {
 	switch (m) {

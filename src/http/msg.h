@@ -88,6 +88,8 @@ enum http_method msg_method(struct str);
 /* "GET"; "" for METHOD_OTHER. */
 struct str msg_method_text(enum http_method);
 bool msg_is_idempotent(enum http_method);	/* RFC 9110 9.2.2 */
+/* One whose content is looked for: without any, that is told. */
+bool msg_wants_length(enum http_method);
 /* The version it came in: "1.0", "1.1", "2.0". */
 struct str msg_version(const struct msg *);
 /* "Not Found"; "" if the status has no phrase of its own. */

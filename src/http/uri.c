@@ -354,3 +354,21 @@ uri_decode(struct arena *a, struct str s, struct str *out)
 	*out = str_make(p, n);
 	return 0;
 }
+
+void
+uri_put_target(struct text *t, struct str s)
+{
+	static const char	hex[] = "0123456789ABCDEF";
+	size_t			n;
+	unsigned char		c;
+
+	while ((n = scan_target(s)) < s.n) {
+		text_add(t, str_sub(s, 0, n));
+		c = (unsigned char)s.p[n];
+		text_c(t, '%');
+		text_c(t, hex[c >> 4]);
+		text_c(t, hex[c & 15]);
+		s = str_sub(s, n + 1, s.n);
+	}
+	text_add(t, s);
+}

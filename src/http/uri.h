@@ -38,6 +38,9 @@ void uri_split(struct str, struct uri *);
 enum fail uri_normalise(struct arena *, struct str path, bool keep_slash,
     struct str *out);
 
+/* Writes a target; what is no VCHAR in one that was made goes escaped. */
+void uri_put_target(struct text *, struct str);
+
 /* Decodes every escape (file names).  -1 on %00 or a broken escape. */
 int uri_decode(struct arena *, struct str, struct str *out);
 

@@ -193,6 +193,7 @@ struct codec_limits {
 	uint64_t	idle_ms;		/* between requests */
 	uint64_t	idle2_ms;		/* the same with HTTP/2 */
 	uint64_t	streams;		/* at a time, HTTP/2 */
+	uint64_t	ping_ms;		/* client: silence, then PING */
 	bool		half_close;		/* see source_ops.waits */
 };
 

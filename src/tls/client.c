@@ -315,6 +315,9 @@ tls_client_begin(struct tls_client *c, struct tls_out *out)
 	out->alert = -1;
 	out->pin_failed = false;
 	SSL_set_app_data(ssl, out);
+	if (out->alpn.n > 0)
+		must(SSL_set_alpn_protos(ssl, (const unsigned char *)
+		    out->alpn.p, (unsigned)out->alpn.n) == 0);
 	SSL_set_verify(ssl, checks ? SSL_VERIFY_PEER : SSL_VERIFY_NONE,
 	    NULL);
 	set_name(ssl, out->peer, checks && out->peer->npin == 0);
@@ -322,6 +325,16 @@ tls_client_begin(struct tls_client *c, struct tls_out *out)
 		resume(ssl, out->keep);
 	SSL_set_connect_state(ssl);
 	return ssl;
+}
+
+struct str
+tls_client_alpn(const struct io *io)
+{
+	const unsigned char	*p;
+	unsigned		 n;
+
+	SSL_get0_alpn_selected(tls_ssl(io), &p, &n);
+	return str_make((const char *)p, n);
 }
 
 static bool

@@ -43,6 +43,7 @@ struct tls_peer {
 struct tls_out {
 	const struct tls_peer	*peer;	/* ref */
 	SSL_SESSION		**keep;	/* ref: where sessions go; or NULL */
+	struct str		 alpn;	/* offered, as on the wire; "": 1.1 */
 	int			 alert;	/* fatal, that the server sent; -1 */
 	bool			 pin_failed;
 };
@@ -73,6 +74,9 @@ void tls_client_unref(struct tls_client **);
  * one: a session of TLS 1.3 is used once.  out must last as long as it.
  */
 SSL *tls_client_begin(struct tls_client *, struct tls_out *);
+
+/* The protocol that the server has chosen; "": none. */
+struct str tls_client_alpn(const struct io *);
 
 /*
  * The row of a handshake that failed, and in *what the cause in OpenSSL's

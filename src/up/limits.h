@@ -14,6 +14,8 @@ struct pool_limits {
 	uint64_t	idle;		/* ms without a request */
 	uint64_t	age;		/* ms since it was opened; 0: any */
 	int64_t		requests;	/* over one connection; 0: any */
+	int64_t		streams;	/* at a time, HTTP/2 */
+	uint64_t	ping;		/* ms of silence, HTTP/2; 0: never */
 };
 
 /* over all workers */

@@ -32,6 +32,7 @@ members_add(struct upstream *up, uint32_t row, struct str text, bool srv)
 	m->version = 1;
 	m->host = STR("");
 	m->peer = NULL;
+	m->h2 = false;
 	if (up->nname == 1) {
 		timer_init(&up->look, on_look);
 		ev_timer(up->serve->ev, &up->look, LOOK_MS);
@@ -113,6 +114,7 @@ set_name(struct server *s, const struct member_name *m)
 {
 	s->name = m->host.n > 0 ? m : NULL;
 	server_tls_set(s, m->peer);
+	s->h2 = m->h2;
 }
 
 struct server *

@@ -130,6 +130,7 @@ struct member_name {
 	uint64_t		 version;	/* last read; odd: none */
 	struct str		 host;		/* own; "": the address */
 	const struct tls_peer	*peer;		/* of the twin; NULL: plain */
+	bool			 h2;		/* HTTP/2 and nothing else */
 };
 
 /*

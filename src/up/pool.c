@@ -48,6 +48,8 @@ void
 pool_init(struct server *s)
 {
 	list_init(&s->idle);
+	list_init(&s->shared);
+	list_init(&s->shares);
 	timer_init(&s->idle_end, on_idle_end);
 }
 
@@ -59,22 +61,29 @@ static bool
 claim_idle(struct server *s, struct pool_wait *w)
 {
 	uint64_t	 now = ev_ms(pool_loop(s));
+	struct list	*pos, *tmp;
 	struct up_conn	*c;
 
-	for (;;) {
-		if (s->nidle == 0)
-			return false;
-		c = container_of(s->idle.next, struct up_conn, node);
-		if (c->until_ms > now && (!w->careful ||
-		    io_is_quiet(&c->io)))
-			break;
-		pool_conn_close(c);
+	list_each_safe(pos, tmp, &s->idle) {
+		c = container_of(pos, struct up_conn, node);
+		if (c->multi && w->h1)
+			continue;
+		if (c->until_ms <= now || (w->careful &&
+		    !io_is_quiet(&c->io))) {
+			pool_conn_close(c);
+			continue;
+		}
+		pool_conn_leave(c);
+		w->reused = true;
+		if (c->multi)
+			pool_share_promise(c, w);
+		else {
+			c->wait = w;
+			w->conn = c;
+		}
+		return true;
 	}
-	pool_conn_leave(c);
-	c->wait = w;
-	w->conn = c;
-	w->reused = true;
-	return true;
+	return false;
 }
 
 /* A place for a new connection; an idle one is closed to make it. */
@@ -105,20 +114,24 @@ pool_claim(struct server *s, struct pool_wait *w, bool fresh)
 	w->conn = NULL;
 	w->lease = 0;
 	w->reused = false;
+	w->share = NULL;
+	list_init(&w->node);
 	fresh = fresh || w->single || w->first.n > 0;
-	w->claimed = (!fresh && claim_idle(s, w)) || claim_place(s, w);
+	w->claimed = pool_share_claim(s, w) || (!fresh && claim_idle(s, w)) ||
+	    claim_place(s, w);
 	return w->claimed;
 }
 
 uint32_t
 pool_room(const struct server *s)
 {
-	uint32_t	word = server_lease(s), n;
+	uint32_t	word = server_lease(s), n, more;
 
 	if (word == 0)
 		return UINT32_MAX;
 	n = lease_room(s->upstream->serve->lease, word - 1);
-	return n > UINT32_MAX - s->nidle ? UINT32_MAX : n + s->nidle;
+	more = s->nidle + pool_share_room(s);
+	return n > UINT32_MAX - more ? UINT32_MAX : n + more;
 }
 
 void
@@ -133,6 +146,10 @@ pool_get(struct server *s, struct pool_wait *w, uint64_t connect_ms,
 	pool_dial_init(w);
 	if (!ok)
 		pool_dial_refuse(w, "connect", 0, FAIL_DIAL_LIMIT);
+	else if (w->share != NULL)
+		return;
+	else if (w->conn == NULL && pool_share_may(s, w))
+		pool_share_start(w);
 	else if (w->conn == NULL)
 		pool_dial_start(w);
 	else {
@@ -204,14 +221,35 @@ may_idle(const struct up_conn *c)
 {
 	const struct upstream	*up = c->upstream;
 
-	return !c->single && up->cur && !up->serve->draining &&
+	return !c->single && !c->retired && up->cur && !up->serve->draining &&
 	    !c->server->left && may_stay(c) && !is_over_limit(c->server) &&
 	    c->how->room(c->codec) > 0;
+}
+
+/* Others have it still: is it to take more of them? */
+static void
+put_shared(struct up_conn *c)
+{
+	const struct pool_limits	*l = &c->upstream->pool;
+
+	if ((l->age != 0 && c->born_ms + l->age <= ev_ms(c->env.ev)) ||
+	    (l->requests != 0 && c->uses >= (uint64_t)l->requests) ||
+	    !c->upstream->cur || c->upstream->serve->draining ||
+	    c->server->left || is_over_limit(c->server) ||
+	    !queue_lets_idle(c->server))
+		c->retired = true;
+	else if (c->upstream->nwait > 0 && !c->retired)
+		queue_note_idle(c->server);
 }
 
 static void
 put_back(struct up_conn *c, bool reusable)
 {
+	if (c->given > 0 || c->nwait > 0 || c->share != NULL) {
+		put_shared(c);
+		return;
+	}
+	pool_conn_leave(c);
 	c->until_ms = idle_until(c);
 	if (reusable && may_idle(c) && queue_lets_idle(c->server)) {
 		add_idle(c);
@@ -222,17 +260,23 @@ put_back(struct up_conn *c, bool reusable)
 }
 
 void
+pool_conn_rest(struct up_conn *c)
+{
+	put_back(c, true);
+}
+
+void
 pool_put(struct up_conn *c, bool reusable)
 {
-	must(c->given);
-	c->given = false;
+	must(c->given > 0);
+	c->given--;
 	if (c->stream != NULL && c->stream->keep)
 		c->keep_s = c->stream->keep_s;
 	c->stream = NULL;
-	if (c->gone)
+	if (!c->gone)
+		put_back(c, reusable || c->multi);
+	else if (c->given == 0)
 		ev_post(pool_loop(c->server), EV_FREE, &c->free);
-	else
-		put_back(c, reusable);
 }
 
 void
@@ -243,6 +287,10 @@ pool_cancel(struct pool_wait *w)
 
 	if (!w->waiting && !w->claimed)
 		return;
+	if (w->share != NULL)
+		pool_share_leave(w);
+	else if (c != NULL && c->multi && !list_is_empty(&w->node))
+		pool_share_take_back(c, w);
 	if (w->waiting)
 		raced = pool_dial_cancel(w);
 	w->waiting = w->claimed = false;
@@ -268,7 +316,10 @@ pool_stream(struct up_conn *c, struct arena *arena)
 	struct stream	*s = c->how->request(c->codec, arena);
 
 	s->reused = c->uses++ > 0;
-	c->stream = s;
+	if (c->multi)
+		stat_add(STAT_UP_H2_STREAMS, 1);
+	else
+		c->stream = s;
 	return s;
 }
 
@@ -281,7 +332,7 @@ pool_take(struct up_conn *c, struct chunk *rest)
 void
 pool_close(struct up_conn *c)
 {
-	must(c->given);
+	must(c->given > 0);
 	pool_conn_close(c);
 }
 
@@ -309,6 +360,7 @@ pool_close_idle(struct server *s)
 	while (s->nidle > 0)
 		pool_conn_close(container_of(s->idle.next, struct up_conn,
 		    node));
+	pool_share_retire(s);
 }
 
 void
@@ -318,7 +370,8 @@ pool_move_idle(struct server *from, struct server *to)
 	struct upstream	*old;
 	uint64_t	 until;
 
-	while (to != NULL && from->nidle > 0 && server_tls_same(from, to)) {
+	while (to != NULL && from->nidle > 0 && server_tls_same(from, to) &&
+	    server_http(from) == server_http(to)) {
 		c = container_of(from->idle.prev, struct up_conn, node);
 		old = c->upstream;
 		pool_conn_leave(c);
@@ -330,6 +383,7 @@ pool_move_idle(struct server *from, struct server *to)
 		c->server = server_ref(to);
 		c->upstream = to->upstream;
 		c->upstream->uses++;
+		pool_conn_limit(c);
 		pool_tls_move(c, to);
 		/* by the keys of now, which may be tighter */
 		until = idle_until(c);

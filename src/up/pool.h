@@ -1,5 +1,6 @@
 /*
- * Connections to servers: per worker and server, last in first out.  A
+ * Connections to servers: per worker and server, last in first out.  One
+ * of HTTP/2 is given to many at a time, as many as it has room for.  A
  * pooled connection is watched: what arrives on it unasked, or its end,
  * closes it.  Handing one out never blocks: a dial goes on in the loop.
  */
@@ -18,6 +19,7 @@ struct pool_wait {
 	bool		 careful;	/* the request cannot be sent twice */
 	bool		 single;	/* fresh, and nobody else's ever */
 	bool		 raw;		/* for bytes, not for HTTP; single */
+	bool		 h1;		/* HTTP/1.1, if the server has it */
 	struct str	 first;		/* bytes that go ahead on it, or "" */
 	const struct tried *tried;	/* ref: not dialled besides; or NULL */
 	/* of the pool */
@@ -32,6 +34,8 @@ struct pool_wait {
 	uint64_t	 connect_ms;	/* 0: no limit */
 	enum fail	 why;
 	uint32_t	 lease;		/* word + 1 that is held for a dial */
+	struct pool_share *share;	/* ref: waits for it with others */
+	struct list	 node;		/* of share, or of up_conn.waits */
 	bool		 claimed:1;	/* a connection, or the right to one */
 	/*
 	 * For the caller, in on().  server is whose connection, or whose
@@ -56,7 +60,7 @@ void pool_init(struct server *);
  * in the same turn, or pool_cancel.
  */
 bool pool_claim(struct server *, struct pool_wait *, bool fresh);
-/* How many more connections pool_claim could give; UINT32_MAX: any. */
+/* How many more claims pool_claim could give; UINT32_MAX: any. */
 uint32_t pool_room(const struct server *);
 
 /*

@@ -46,6 +46,9 @@ pool_conn_leave(struct up_conn *c)
 {
 	struct server	*s = c->server;
 
+	if (c->shared)
+		list_del(&c->node);
+	c->shared = false;
 	if (!c->idle)
 		return;
 	c->idle = false;
@@ -84,7 +87,8 @@ pool_conn_end(struct up_conn *c)
 	}
 	give_place(c);
 	c->wait = NULL;
-	if (!c->given)
+	pool_share_end(c);
+	if (c->given == 0)
 		ev_post(pool_loop(c->server), EV_FREE, &c->free);
 	if (w == NULL)
 		return;
@@ -95,6 +99,18 @@ pool_conn_end(struct up_conn *c)
 		pool_dial_start(w);
 	else
 		pool_dial_refuse(w, "connect", ECONNRESET, FAIL_DIAL_ERROR);
+}
+
+/* From within the codec: what follows is done from a wake. */
+static void
+on_note(void *ctx, enum codec_note what)
+{
+	if (what == CODEC_PING)
+		stat_add(STAT_UP_H2_PINGS, 1);
+	else if (what == CODEC_GOAWAY)
+		stat_add(STAT_UP_H2_GOAWAY, 1);
+	if (what != CODEC_PING)
+		pool_share_note(ctx);
 }
 
 static void
@@ -137,6 +153,7 @@ set_env(struct codec_env *env, struct serve *serve)
 			.write_ms = 60000
 		},
 		.gone = on_gone,
+		.note = on_note,
 		.date = serve->date
 	};
 }
@@ -153,6 +170,15 @@ birth(struct server *s)
 	return early < ms ? ms - early : 0;
 }
 
+void
+pool_conn_limit(struct up_conn *c)
+{
+	const struct pool_limits	*l = &c->upstream->pool;
+
+	c->env.limits.streams = (uint64_t)l->streams;
+	c->env.limits.ping_ms = l->ping;
+}
+
 struct up_conn *
 pool_conn_new(struct server *s, uint32_t lease)
 {
@@ -167,6 +193,8 @@ pool_conn_new(struct server *s, uint32_t lease)
 	c->lease = lease;
 	c->how = &h1_client;
 	set_env(&c->env, s->upstream->serve);
+	pool_conn_limit(c);
+	list_init(&c->waits);
 	c->born_ms = birth(s);
 	s->nopen++;
 	use_open(s, 1);

@@ -41,8 +41,10 @@ on_answer(struct ev_task *t)
 	w->conn = NULL;
 	w->raced = NULL;
 	if (c != NULL) {
+		if (c->multi && !list_is_empty(&w->node))
+			pool_share_take_back(c, w);
 		c->wait = NULL;
-		c->given = true;
+		c->given++;
 	}
 	w->on(w, c, w->why);
 	pool_dial_end_raced(raced);
@@ -122,6 +124,10 @@ pool_dial_begin(struct up_conn *c)
 	stat_add(STAT_UP_CONNS_TOTAL, 1);
 	if (w->raw)
 		c->how = &raw_client;
+	else if (c->server->peer == NULL &&
+	    server_http(c->server) == SERVER_H2)
+		c->how = &h2_client;
+	c->multi = c->how == &h2_client && !c->single;
 	c->codec = c->how->open(&c->io, &c->env, c);
 	pool_dial_answer(w, FAIL_NONE);
 }

@@ -11,12 +11,15 @@
 
 struct up_conn {
 	struct io		 io;
-	struct list		 node;		/* of server.idle */
+	struct list		 node;		/* of server.idle, or .shared */
 	struct upstream		*upstream;	/* ref, counted */
 	struct server		*server;	/* ref, counted; of upstream */
 	const struct client_codec *how;		/* const: that of codec */
 	struct codec_conn	*codec;		/* NULL: still dialling */
 	struct pool_wait	*wait;		/* ref: who is to get it */
+	struct list		 waits;		/* the same of a shared one */
+	unsigned		 nwait;
+	struct pool_share	*share;		/* ref: who waits for room */
 	struct codec_env	 env;		/* of codec */
 	uint64_t		 born_ms;	/* older by up to a tenth */
 	uint64_t		 until_ms;	/* idle: then it is closed */
@@ -24,7 +27,10 @@ struct up_conn {
 	uint32_t		 keep_s;	/* as its server said; 0: not */
 	unsigned		 uses;
 	struct stream		*stream;	/* of the exchange, or NULL */
-	bool			 given:1;
+	unsigned		 given;		/* to so many */
+	bool			 multi:1;	/* takes many: HTTP/2 */
+	bool			 shared:1;	/* in server.shared */
+	bool			 retired:1;	/* takes no more */
 	bool			 idle:1;
 	bool			 gone:1;
 	bool			 single:1;	/* not to be pooled */
@@ -45,8 +51,51 @@ struct up_conn *pool_conn_new(struct server *, uint32_t lease);
 void pool_conn_end(struct up_conn *);
 /* Ends one that has a codec; harmless if it has ended. */
 void pool_conn_close(struct up_conn *);
-/* It is idle no more, if it was. */
+/* By the keys of its upstream. */
+void pool_conn_limit(struct up_conn *);
+/* It is idle no more, and not shared, if it was. */
 void pool_conn_leave(struct up_conn *);
+
+/* --- pool.c --- */
+
+/* One that nobody has, and that is good: it becomes idle, if it may. */
+void pool_conn_rest(struct up_conn *);
+
+/* --- pool_share.c --- */
+
+/* others that wait for the same dial, and then for room on it */
+struct pool_share {
+	struct pool_wait	 w;		/* that of the dial */
+	struct list		 node;		/* of server.shares */
+	struct list		 waits;		/* pool_wait.node */
+	unsigned		 n;
+	struct server		*server;	/* counted, its upstream too */
+	struct up_conn		*conn;		/* ref: connected; or NULL */
+	struct ev_task		 spread;	/* gives room to those who wait */
+	struct timer		 late;		/* they waited long enough */
+	struct ev_task		 free;
+};
+
+/* True if requests may share a connection to it, as far as is known. */
+bool pool_share_may(const struct server *, const struct pool_wait *);
+/* Room on a connection that is open, or on one that is dialled. */
+bool pool_share_claim(struct server *, struct pool_wait *);
+/* Claims that could be had so. */
+uint32_t pool_share_room(const struct server *);
+/* A dial for it, and for others that come meanwhile; it has the place. */
+void pool_share_start(struct pool_wait *);
+/* It waits no more. */
+void pool_share_leave(struct pool_wait *);
+/* A connection is for it now, among others. */
+void pool_share_promise(struct up_conn *, struct pool_wait *);
+/* It got it, or wants it no more. */
+void pool_share_take_back(struct up_conn *, struct pool_wait *);
+/* The connection has another number of places. */
+void pool_share_note(struct up_conn *);
+/* It has ended: who was to get it asks again, elsewhere. */
+void pool_share_end(struct up_conn *);
+/* No more requests on connections that are not idle. */
+void pool_share_retire(struct server *);
 
 /* --- pool_dial.c --- */
 

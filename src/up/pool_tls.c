@@ -9,6 +9,22 @@
 
 #include "core/board.h"
 
+/* Which version it is; false: the server does not have that. */
+static bool
+agree(struct up_conn *c)
+{
+	bool	h2 = str_eq(tls_client_alpn(&c->io), STR("h2"));
+
+	if (!h2 && server_http(c->server) == SERVER_H2) {
+		pool_dial_fail(c, "ALPN", 0, FAIL_TLS_UPSTREAM_NO_H2);
+		return false;
+	}
+	c->how = h2 ? &h2_client : &h1_client;
+	if (!c->wait->h1)
+		c->server->spoke_h2 = h2;
+	return true;
+}
+
 static void
 go(struct up_conn *c)
 {
@@ -17,6 +33,8 @@ go(struct up_conn *c)
 	enum fail	 why;
 
 	if (rc == IO_AGAIN)
+		return;
+	if (rc == IO_OK && !agree(c))
 		return;
 	if (rc == IO_OK) {
 		stat_add(STAT_UP_TLS, 1);
@@ -43,7 +61,7 @@ void
 pool_tls_shake(struct up_conn *c)
 {
 	c->io.on = on_io;
-	server_tls_open(c->server, &c->io, &c->out);
+	server_tls_open(c->server, &c->io, &c->out, c->wait->h1);
 	go(c);
 }
 

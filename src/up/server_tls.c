@@ -126,10 +126,20 @@ server_tls_same(const struct server *a, const struct server *b)
 	    is_same_peer(a->peer, b->peer);
 }
 
-void
-server_tls_open(struct server *s, struct io *io, struct tls_out *out)
+struct str
+server_tls_alpn(enum server_http how, bool h1)
 {
-	*out = (struct tls_out){ .peer = s->peer, .keep = &s->session };
+	if (how == SERVER_H2)
+		return STR("\x02h2");
+	return how == SERVER_ALPN && !h1 ? STR("\x02h2\x08http/1.1") :
+	    STR("\x08http/1.1");
+}
+
+void
+server_tls_open(struct server *s, struct io *io, struct tls_out *out, bool h1)
+{
+	*out = (struct tls_out){ .peer = s->peer, .keep = &s->session,
+	    .alpn = server_tls_alpn(server_http(s), h1) };
 	tls_open(io, secure_room(s->upstream->serve),
 	    tls_client_begin(s->upstream->tls->client, out), STR_NONE);
 }

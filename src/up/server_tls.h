@@ -53,7 +53,12 @@ void server_tls_forget(struct server *);
 /* Whether connections to the one are as good for the other. */
 bool server_tls_same(const struct server *, const struct server *);
 
-/* Puts the layer on a connection to it; tls_shake follows. */
-void server_tls_open(struct server *, struct io *, struct tls_out *);
+/*
+ * Puts the layer on a connection to it; tls_shake follows.  h1: HTTP/1.1
+ * is wanted, if the server may choose.
+ */
+void server_tls_open(struct server *, struct io *, struct tls_out *, bool h1);
+/* What is offered to servers of which that is spoken. */
+struct str server_tls_alpn(enum server_http, bool h1);
 
 #endif

@@ -129,6 +129,7 @@ add_server(struct upstream *up, const struct upstream_conf *uc, size_t i,
 	if (at >= 0 && c->name.n > 0) {
 		members_add(up, (uint32_t)at, c->text, c->srv);
 		up->names[up->nname - 1].peer = server_tls_peer(up, i);
+		up->names[up->nname - 1].h2 = c->h2;
 		return 0;
 	}
 	if (at >= 0)
@@ -136,6 +137,7 @@ add_server(struct upstream *up, const struct upstream_conf *uc, size_t i,
 	if (s == NULL)
 		return missing(up, c, e);
 	s->peer = server_tls_peer(up, i);
+	s->h2 = c->h2;
 	up->servers[up->nserver++] = s;
 	up->nfixed++;
 	return 0;
@@ -155,6 +157,7 @@ make_twin(struct serve *serve, const struct upstream_conf *c,
 	up->digest = c->digest;
 	up->balance = c->balance;
 	up->panic = (unsigned)c->panic;
+	up->http = c->http;
 	up->hash_load = (unsigned)choice_conf(c)->load;
 	up->sticky = sticky_new(c, serve);
 	up->watch = *watch_conf_of(c);
@@ -224,6 +227,7 @@ rebind(struct upstream *up, const struct upstream_conf *c,
 			v[fixed] = server_new(up, (uint32_t)at, sc->text);
 			must(v[fixed] != NULL);
 			v[fixed]->peer = old->peer;
+			v[fixed]->h2 = old->h2;
 			old->left = true;
 			server_unref(&old);
 		}

@@ -39,6 +39,7 @@ struct server_conf {
 	bool			 srv;		/* no port: SRV says them */
 	bool			 backup;
 	bool			 own_max;	/* said in its line */
+	bool			 h2;		/* h2:// or h2c:// */
 	bool			 local;		/* written as localhost */
 };
 
@@ -62,6 +63,7 @@ struct upstream_conf {
 	struct server_list	 servers;
 	const struct balancer	*balance;	/* const */
 	int64_t			 panic;		/* percent; 0: never */
+	uint32_t		 http;		/* bits of codecs[]; 0: auto */
 	struct upstream_times	 times;
 	struct pool_limits	 pool;
 	struct queue_limits	 queue;
@@ -109,11 +111,16 @@ struct server {
 	unsigned		 nwant;		/* that wait for it alone */
 	uint64_t		 probe_ms;	/* none is let to it before */
 	bool			 left:1;	/* no member any more */
+	bool			 h2:1;		/* HTTP/2 and nothing else */
+	bool			 spoke_h2:1;	/* by ALPN, the last time */
 	/* see up/pool.h */
 	struct list		 idle;		/* pooled, LIFO */
 	struct timer		 idle_end;	/* of the longest idle one */
 	unsigned		 nidle;
 	unsigned		 nopen;
+	/* see up/pool_share.c */
+	struct list		 shared;	/* up_conn.node: not idle */
+	struct list		 shares;	/* pool_share.node: dialled */
 };
 
 struct upstream {
@@ -129,6 +136,7 @@ struct upstream {
 	const struct balancer	*balance;	/* const */
 	unsigned		 panic;		/* percent */
 	unsigned		 hash_load;	/* percent; 0: no bound */
+	uint32_t		 http;		/* bits of codecs[]; 0: auto */
 	struct sticky		*sticky;	/* own; NULL: no cookie */
 	struct up_tls		*tls;		/* own; NULL: no server */
 	struct watch_conf	 watch;
@@ -191,5 +199,15 @@ void server_addr(const struct server *, struct sock_addr *);
 struct str server_host(const struct server *);
 /* Its lease word's index + 1; 0: there is no limit. */
 uint32_t server_lease(const struct server *);
+
+/* which version of HTTP is spoken with a server */
+enum server_http {
+	SERVER_H1,
+	SERVER_H2,
+	SERVER_ALPN	/* either, as it chooses in the handshake */
+};
+enum server_http server_http(const struct server *);
+/* The same by what stands in the configuration. */
+enum server_http server_http_of(uint32_t bits, bool h2, bool tls);
 
 #endif

@@ -11,6 +11,7 @@
 #include "base/map.h"
 #include "base/must.h"
 #include "base/vec.h"
+#include "core/version.h"
 #include "up/breaker_conf.h"
 #include "up/fallback.h"
 #include "up/names.h"
@@ -87,9 +88,10 @@ struct place {
 	struct str	addr;
 	int		port;		/* if it names none; -1: it must */
 	bool		tls;
+	bool		h2;		/* and no other version */
 };
 
-/* "http://" and "https://" are taken off; other schemes are refused. */
+/* The scheme is taken off; unknown ones are refused. */
 static int
 cut_scheme(const struct line *l, struct str word, struct place *p)
 {
@@ -104,8 +106,11 @@ cut_scheme(const struct line *l, struct str word, struct place *p)
 	if (at < 0)
 		return 0;
 	scheme = str_sub(word, 0, (size_t)at);
-	p->tls = str_eq_fold(scheme, STR("https"));
-	if (!p->tls && !str_eq_fold(scheme, STR("http")))
+	p->h2 = str_eq_fold(scheme, STR("h2")) ||
+	    str_eq_fold(scheme, STR("h2c"));
+	p->tls = str_eq_fold(scheme, STR("https")) ||
+	    str_eq_fold(scheme, STR("h2"));
+	if (!p->tls && !p->h2 && !str_eq_fold(scheme, STR("http")))
 		return fail_word(l, DIAG_SERVER_SCHEME, word,
 		    "servers of this scheme cannot be asked");
 	p->addr = str_sub(word, scheme.n + 3, word.n);
@@ -163,6 +168,7 @@ read_addr(const struct line *l, struct str word)
 		return -1;
 	if (at.tls)
 		server_tls_make_peer(l->load, &c);
+	c.h2 = at.h2;
 	if (sock_parse(at.addr, at.port, &a, &e) == -1) {
 		if (!name_is_like(at.addr))
 			return fail_addr(l, word, &e);
@@ -432,10 +438,12 @@ content_digest(const struct upstream_conf *c)
 	h = str_hash(str_from(c->balance->name), h);
 	h = add_hash(h, &c->panic, sizeof(c->panic));
 	h = add_hash(h, &c->pool, sizeof(c->pool));
+	h = add_hash(h, &c->http, sizeof(c->http));
 	for (size_t i = 0; i < c->servers.n; i++) {
 		s = &c->servers.v[i];
 		h = add_hash(h, &s->text.n, sizeof(s->text.n));
 		h = str_hash(s->text, h);
+		h = add_hash(h, &s->h2, sizeof(s->h2));
 	}
 	return h;
 }
@@ -507,6 +515,8 @@ static const struct conf_row rows[] = {
 		    "limits the connections to a server over all workers, "
 		    "idle ones included; 0 is no limit.  https:// before "
 		    "an address or a name says that the server speaks TLS; "
+		    "h2:// says so and that it is HTTP/2, h2c:// that it is "
+		    "HTTP/2 without TLS; "
 		    "pin=SHA256 then names its key: hex or base64 of the "
 		    "SHA-256 of its SubjectPublicKeyInfo, up to 4 times.  "
 		    "Each address of "
@@ -554,6 +564,31 @@ static const struct conf_row rows[] = {
 		.off = AT(pool.requests), .def = "0", .max = 1000000000,
 		.example = "1000",
 		.text = "Requests over one connection; 0 is no limit."
+	}, {
+		.key = "pool.streams", .type = CONF_INT,
+		.off = AT(pool.streams), .def = "100", .min = 1,
+		.max = 100000, .example = "250",
+		.text = "Requests that one connection of HTTP/2 may have "
+		    "under way; less if the server says so.  Another "
+		    "connection is opened only when all are full, and "
+		    "max_conns counts connections, not requests: a server "
+		    "has up to max_conns times this many."
+	}, {
+		.key = "pool.ping", .type = CONF_TIME, .off = AT(pool.ping),
+		.def = "30s", .max = DAY_MS, .example = "10s",
+		.text = "A connection of HTTP/2 from which nothing came for "
+		    "so long while requests are under way is asked for a "
+		    "sign of life (PING); if none comes within as long "
+		    "again, 10 s at most, it ends.  0 never asks."
+	}, {
+		.key = "http", .type = CONF_CUSTOM, .off = AT(http),
+		.parse = version_parse, .def = "auto", .example = "2",
+		.text = "HTTP versions that are spoken with servers: 1.1 and "
+		    "2, one or both.  With TLS a server that may speak both "
+		    "chooses (ALPN); without, 2 alone begins with HTTP/2 at "
+		    "once, and else it is 1.1.  auto: both with TLS, 1.1 "
+		    "without.  h2:// and h2c:// of a server line come before "
+		    "it.  An upgrade (WebSocket) needs 1.1."
 	}, {
 		.key = "balance", .aliases = strategy, .type = CONF_CUSTOM,
 		.off = AT(balance), .def = "two_choices",

@@ -64,7 +64,7 @@ static void
 set_conf(struct fix *f, uint64_t number)
 {
 	f->uc.balance = &balancer_round_robin;
-	f->uc.pool = (struct pool_limits){ IDLE_MAX, 55000, 0, 0 };
+	f->uc.pool = (struct pool_limits){ IDLE_MAX, 55000, 0, 0, 100, 0 };
 	f->uc.queue = (struct queue_limits){ .length = 16, .timeout = 20000 };
 	f->uc.digest = number;
 	up_env_set(&f->env, &f->conf, &f->uc, f->sc, 2, number);

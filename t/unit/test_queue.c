@@ -81,7 +81,7 @@ publish(uint64_t number, size_t n)
 {
 	f.uc.balance = &balancer_round_robin;
 	f.uc.queue = limits;
-	f.uc.pool = (struct pool_limits){ 64, 55000, 0, 0 };
+	f.uc.pool = (struct pool_limits){ 64, 55000, 0, 0, 100, 0 };
 	f.uc.digest = number;
 	up_env_set(&f.env, &f.conf, &f.uc, f.sc, n, number);
 	up_env_publish(&f.serve, &f.conf);

@@ -16,8 +16,6 @@
 
 #define STATUS_SIZE	15	/* "HTTP/1.1 200 " and CRLF */
 
-static const char upper_hex[] = "0123456789ABCDEF";
-
 static char *
 put_crlf(char *p)
 {
@@ -134,24 +132,6 @@ put_fields(struct text *t, const struct hdrs *hs, unsigned not)
 		t->n = (size_t)(p - t->p);
 }
 
-/* A target that was made of other text: what is no VCHAR goes escaped. */
-static void
-put_target(struct text *t, struct str s)
-{
-	size_t		n;
-	unsigned char	c;
-
-	while ((n = scan_target(s)) < s.n) {
-		text_add(t, str_sub(s, 0, n));
-		c = (unsigned char)s.p[n];
-		text_c(t, '%');
-		text_c(t, upper_hex[c >> 4]);
-		text_c(t, upper_hex[c & 15]);
-		s = str_sub(s, n + 1, s.n);
-	}
-	text_add(t, s);
-}
-
 static void
 put_length(struct text *t, int64_t n)
 {
@@ -159,13 +139,6 @@ put_length(struct text *t, int64_t n)
 
 	put_line(t, STR("Content-Length"), str_make(num,
 	    (size_t)(put_u64(num, (uint64_t)n) - num)));
-}
-
-/* Methods whose content is looked for: without any, that is told. */
-static bool
-wants_length(enum http_method m)
-{
-	return m == METHOD_POST || m == METHOD_PUT || m == METHOD_PATCH;
 }
 
 static bool
@@ -207,14 +180,14 @@ h1_write_request(struct text *t, const struct msg *m, bool chunked)
 	must(chunked || m->body >= 0);
 	text_add(t, m->method);
 	text_c(t, ' ');
-	put_target(t, m->meth == METHOD_CONNECT ? m->authority : m->target);
+	uri_put_target(t, m->meth == METHOD_CONNECT ? m->authority : m->target);
 	text_add(t, STR(" HTTP/1.1\r\n"));
 	put_line(t, STR("Host"),
 	    is_host(m) ? m->authority : STR(""));
 	put_fields(t, &m->hdrs, HDR_F_HOP | HDR_F_FRAME);
 	if (chunked)
 		put_line(t, STR("Transfer-Encoding"), STR("chunked"));
-	else if (m->body > 0 || wants_length(m->meth))
+	else if (m->body > 0 || msg_wants_length(m->meth))
 		put_length(t, m->body);
 	if (m->expect)
 		put_line(t, STR("Expect"), STR("100-continue"));

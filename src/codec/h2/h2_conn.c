@@ -119,6 +119,7 @@ h2_conn_try_free(struct h2s *s)
 	if (!s->over || s->ng_open)
 		return;
 	list_del(&s->node);
+	c->nheld--;
 	list_del(&s->todo);
 	list_del(&s->end);
 	h2_outq_disown(&c->q, s);
@@ -151,10 +152,14 @@ h2_conn_close_stream(struct h2s *s, enum fail why)
 	s->over = true;
 	list_del(&s->node);
 	list_add_tail(&c->held, &s->node);
+	c->nheld++;
 	c->nstream--;
 	if (s->asked)
 		break_off(s, why);
 	untie(&s->st);
+	/* its messages' memory may go */
+	if (!c->side->server && c->heading == s)
+		c->heading = NULL;
 	if (!c->side->is_through(s))
 		h2_conn_reset(s, s->reset != 0 ? s->reset :
 		    h2_code_of(why));
@@ -206,7 +211,17 @@ h2_conn_die(struct h2c *c, enum fail why, bool reset_it)
 }
 
 static void
-put_goaway(struct h2c *c, uint32_t code)
+write_rest(struct h2c *c)
+{
+	enum io_rc	rc = IO_OK;
+	size_t		n;
+
+	while (rc == IO_OK && c->q.ring.n > 0)
+		rc = h2_outq_write(&c->q, c->io, h2_conn_sent, &n);
+}
+
+void
+h2_conn_goaway(struct h2c *c, uint32_t code)
 {
 	uint8_t	f[17] = { 0, 0, 8, NGHTTP2_GOAWAY };
 
@@ -215,6 +230,7 @@ put_goaway(struct h2c *c, uint32_t code)
 		f[13 + i] = (uint8_t)(code >> (24 - 8 * i));
 	}
 	h2_outq_copy(&c->q, str_make((const char *)f, sizeof(f)), NULL);
+	write_rest(c);
 }
 
 void
@@ -231,6 +247,9 @@ last_code(enum fail why)
 	switch (why) {
 	case FAIL_H2_PROTOCOL:
 		return NGHTTP2_PROTOCOL_ERROR;
+	case FAIL_PING_TIMEOUT:
+	case FAIL_SEND_TIMEOUT:
+		return NGHTTP2_NO_ERROR;
 	case FAIL_INTERNAL:
 		return NGHTTP2_INTERNAL_ERROR;
 	case FAIL_HEADER_TIMEOUT:
@@ -247,14 +266,12 @@ last_code(enum fail why)
 void
 h2_conn_end_judged(struct h2c *c)
 {
-	enum io_rc	rc = IO_OK;
-	size_t		n;
-
 	close_all(c, c->why);
-	if (!c->judged)
-		put_goaway(c, c->code != 0 ? c->code : last_code(c->why));
-	while (rc == IO_OK && c->q.ring.n > 0)
-		rc = h2_outq_write(&c->q, c->io, h2_conn_sent, &n);
+	if (c->judged)
+		write_rest(c);
+	else
+		h2_conn_goaway(c, c->code != 0 ? c->code :
+		    last_code(c->why));
 	c->side->leave(c);
 }
 
@@ -308,7 +325,9 @@ digest(struct h2c *c, const char *p, size_t n)
 	h2_conn_walk(c, str_make(p, n));
 	if (c->why != FAIL_NONE)
 		return;
+	c->within = true;
 	used = nghttp2_session_mem_recv(c->ng, (const uint8_t *)p, n);
+	c->within = false;
 	if (used >= 0)
 		return;
 	if (used == NGHTTP2_ERR_FLOODED)
@@ -332,6 +351,7 @@ read_once(struct h2c *c)
 	if (rc != IO_OK)
 		return rc;
 	pg->fill += (uint32_t)got;
+	c->heard = ev_ms(c->env->ev);
 	h2_conn_charge(c, got);
 	digest(c, v.iov_base, got);
 	return IO_OK;
@@ -351,7 +371,7 @@ go(struct h2c *c)
 	if (c->state != H2C_OPEN)
 		return;
 	if (rc == IO_ERR || (c->io->fd.ready & (EV_HUP | EV_ERR)))
-		h2_conn_die(c, c->side->lost, false);
+		c->side->broke(c);
 	else if (rc == IO_EOF) {
 		c->eof = true;
 		page_unref(&c->in);

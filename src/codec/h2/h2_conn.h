@@ -50,6 +50,11 @@ struct h2c {
 	bool			 eof:1;		/* no more comes */
 	bool			 head_alone:1;	/* of a stream: see flush */
 	bool			 judged:1;	/* nghttp2's GOAWAY is out */
+	/* client */
+	bool			 mute:1;	/* nothing more is written */
+	bool			 warned:1;	/* GOAWAY came */
+	bool			 pinging:1;	/* for a sign of life */
+	bool			 within:1;	/* nghttp2 is at work */
 	const struct h2_side	*side;		/* const */
 	struct io		*io;		/* own until closed */
 	const struct codec_env	*env;		/* ref */
@@ -70,6 +75,7 @@ struct h2c {
 	struct list		 ending;	/* h2s.end: last byte in q */
 	struct list		 held;		/* h2s.node: of nghttp2 alone */
 	uint32_t		 nstream;
+	uint32_t		 nheld;		/* of held */
 	uint64_t		 requests;
 	uint64_t		 held_in;	/* bytes of bodies, see hold */
 	struct h2s		*heading;	/* whose head comes; or NULL */
@@ -84,6 +90,8 @@ struct h2c {
 	uint64_t		 retire;	/* ms: age's end; 0 */
 	uint64_t		 since;		/* state, head or idle began */
 	uint64_t		 moved;		/* a write took something */
+	uint64_t		 heard;		/* a read gave something */
+	uint64_t		 pinged;
 	uint64_t		 bye_at;	/* the notice was sent */
 	size_t			 unsent;	/* at the last look */
 	uint32_t		 dropped;	/* LINGER: bytes */
@@ -92,7 +100,6 @@ struct h2c {
 /* what a side does by itself */
 struct h2_side {
 	bool			 server;
-	enum fail		 lost;	/* the transport broke */
 	uint64_t		 hold;	/* bytes of bodies that wait and are
 					 * given back to the connection's
 					 * window nevertheless */
@@ -129,8 +136,9 @@ struct h2_side {
 	void	(*wrote)(struct h2c *);
 	/* what there was has been read, and looked at */
 	void	(*read)(struct h2c *);
-	/* the peer has ended its direction */
+	/* the peer has ended its direction; the transport broke */
 	void	(*eof)(struct h2c *);
+	void	(*broke)(struct h2c *);
 	/* before the loop takes over: ends it, or arms what has to be */
 	void	(*settle)(struct h2c *);
 	/* the last GOAWAY is out; again, when LINGER has something to read */
@@ -147,7 +155,9 @@ struct h2c *h2_conn_of(const struct codec_conn *);
 struct h2s *h2_conn_stream(struct h2c *, struct arena *up);
 /* The connection ends with GOAWAY; what: more for the log, constant. */
 void h2_conn_calm(struct h2c *, enum fail why, const char *what);
-/* It does so now. */
+/* Says GOAWAY, now, as far as the transport takes it. */
+void h2_conn_goaway(struct h2c *, uint32_t code);
+/* One that was judged ends now. */
 void h2_conn_end_judged(struct h2c *);
 /* Has the flush run soon. */
 void h2_conn_push(struct h2c *);

@@ -96,7 +96,7 @@ h2_conn_flush(struct h2c *c)
 {
 	enum io_rc	rc;
 
-	if (c->state != H2C_OPEN)
+	if (c->state != H2C_OPEN || c->mute)
 		return;
 	h2_conn_turn(c);
 	if (waits_for_body(c)) {
@@ -106,7 +106,7 @@ h2_conn_flush(struct h2c *c)
 	h2_conn_attend(c);
 	rc = write_out(c);
 	if (rc == IO_ERR)
-		h2_conn_die(c, c->side->lost, false);
+		c->side->broke(c);
 	if (c->state == H2C_OPEN)
 		c->side->settle(c);
 }

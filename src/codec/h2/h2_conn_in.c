@@ -71,7 +71,7 @@ h2_conn_trailers(struct h2s *s, bool end)
 void
 h2_conn_in_end(struct h2s *s)
 {
-	if (s->head.body > 0 && s->in_got != (uint64_t)s->head.body)
+	if (s->head.body > 0 && !s->head.bodyless && s->in_got != (uint64_t)s->head.body)
 		s->c->side->spoil(s, FAIL_LENGTH_MISMATCH);
 	s->in_ended = true;
 	h2_conn_note(s);
@@ -111,8 +111,8 @@ skip(struct h2s *s, size_t n)
 static bool
 is_too_much(struct h2s *s)
 {
-	return s->head.body != BODY_UNKNOWN &&
-	    s->in_got > (uint64_t)s->head.body;
+	return s->head.bodyless || (s->head.body != BODY_UNKNOWN &&
+	    s->in_got > (uint64_t)s->head.body);
 }
 
 void
@@ -159,10 +159,15 @@ tell_fail(struct h2s *s)
 static void
 tell_end(struct h2s *s, struct sink *to)
 {
+	struct hdrs	*hs;
+
 	s->in_told = true;
 	s->wait_ms = 0;
-	if (s->trailers.n > 0)
-		to->ops->trailers(to, &s->trailers);
+	if (s->trailers.n > 0) {
+		hs = arena_alloc(s->st.arena, sizeof(*hs));
+		*hs = s->trailers;
+		to->ops->trailers(to, hs);
+	}
 	to->ops->end(to);
 }
 

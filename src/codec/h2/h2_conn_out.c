@@ -66,10 +66,12 @@ h2_conn_add_fields(nghttp2_nv *nv, size_t *n, const struct hdrs *hs, unsigned no
 		known = h->id != HDR_OTHER;
 		flags = known ? NGHTTP2_NV_FLAG_NO_COPY_NAME :
 		    NGHTTP2_NV_FLAG_NONE;
-		if (h->id == HDR_SET_COOKIE)
+		/* secrets of one client are none of another's table */
+		if (h->id == HDR_SET_COOKIE || h->id == HDR_COOKIE ||
+		    h->id == HDR_AUTHORIZATION)
 			flags |= NGHTTP2_NV_FLAG_NO_INDEX;
-		h2_conn_add_nv(nv, n, known ? hdr_name((enum hdr_id)h->id) : h->name,
-		    str_trim(h->val), flags);
+		h2_conn_add_nv(nv, n, known ? hdr_name((enum hdr_id)h->id) :
+		    h->name, str_trim(h->val), flags);
 	}
 }
 
@@ -126,6 +128,7 @@ h2_conn_out_data(struct sink *k, struct chunk c, unsigned flags)
 	must(c.kind != CHUNK_SPLICE);
 	if (h2_conn_is_shut(s) || !s->head_sent) {
 		chunk_drop(&c);
+		k->credit = 0;
 		return FLOW_FULL;
 	}
 	s->head_alone = false;

@@ -1,5 +1,6 @@
 /*
- * Heads of HTTP/2 requests (h2_head.h).  Workers; pure but for the arena.
+ * Heads of HTTP/2 (h2_head.h), the fields of both kinds and requests as a
+ * whole.  Workers; pure but for the arena.
  *
  * nghttp2 is told to judge no message: its refusals are resets without a
  * word, ours are answers and records with a row, the same as HTTP/1's.
@@ -16,7 +17,10 @@
 #define FIELDS_MAX	10000	/* where the configuration sets no limit */
 #define BOMB		4	/* times the limit */
 
-enum { P_METHOD = 1, P_SCHEME = 2, P_AUTHORITY = 4, P_PATH = 8 };
+enum {
+	P_METHOD = 1, P_SCHEME = 2, P_AUTHORITY = 4, P_PATH = 8,
+	P_STATUS = 16
+};
 
 void
 h2_head_init(struct h2_head *h, struct arena *a,
@@ -39,6 +43,10 @@ blame(struct h2_head *h, enum fail why)
 static struct str *
 find_pseudo(struct h2_head *h, struct str name, uint8_t *bit)
 {
+	if (h->answer) {
+		*bit = P_STATUS;
+		return str_eq(name, STR(":status")) ? &h->status : NULL;
+	}
 	if (str_eq(name, STR(":method"))) {
 		*bit = P_METHOD;
 		return &h->method;
@@ -101,11 +109,15 @@ take_special(struct h2_head *h, enum hdr_id id, struct str val)
 		blame(h, FAIL_CONNECTION_FIELD);
 		return true;
 	case HDR_TE:
+		if (h->answer)
+			return true;
 		if (!str_eq_fold(val, STR("trailers")))
 			blame(h, FAIL_CONNECTION_FIELD);
 		h->trailers = true;
 		return true;
 	case HDR_HOST:
+		if (h->answer)
+			return true;
 		if (h->nhost++ == 0)
 			h->host = arena_dup(h->arena, val);
 		else
@@ -115,6 +127,8 @@ take_special(struct h2_head *h, enum hdr_id id, struct str val)
 		take_length(h, val);
 		return true;
 	case HDR_EXPECT:
+		if (h->answer)
+			return true;
 		if (str_eq_fold(val, STR("100-continue")))
 			h->expect = true;
 		else

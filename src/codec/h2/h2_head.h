@@ -1,7 +1,7 @@
 /*
- * Heads and trailers of HTTP/2 requests (RFC 9113 8.2, 8.3), strict: from
- * fields, one by one as HPACK gives them, to a message.  What could mean
- * something else in HTTP/1 is refused here with the row that names it.
+ * Heads and trailers of HTTP/2 (RFC 9113 8.2, 8.3), strict: from fields,
+ * one by one as HPACK gives them, to a message.  What could mean something
+ * else in HTTP/1 is refused here with the row that names it.
  */
 #ifndef SL_CODEC_H2_HEAD_H
 #define SL_CODEC_H2_HEAD_H
@@ -15,8 +15,10 @@ struct h2_head {
 	const struct codec_limits	*limits;
 	struct hdrs			*hdrs;	/* ref: where fields go */
 	bool				 trailer;
+	bool				 answer;	/* of a response */
 	/* what it has told so far, of the arena */
 	struct str			 method, scheme, authority, path;
+	struct str			 status;
 	struct str			 host;	/* the first Host */
 	int64_t				 length;	/* -1: none */
 	struct h2_priority		 priority;
@@ -47,5 +49,14 @@ bool h2_head_field(struct h2_head *, struct str name, struct str val);
  * with it or FAIL_NONE.  end: no body follows.
  */
 enum fail h2_head_finish(struct h2_head *, struct msg *, bool end);
+
+/*
+ * The same of a response, with the rows of one; asked: the method of its
+ * request.  *what: what is wrong, constant, or NULL.
+ */
+enum fail h2_head_answer(struct h2_head *, struct msg *, enum http_method
+    asked, bool end, const char **what);
+/* What is wrong with the trailers of a response; or FAIL_NONE. */
+enum fail h2_head_trailer(const struct h2_head *, const char **what);
 
 #endif

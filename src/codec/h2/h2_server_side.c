@@ -309,6 +309,12 @@ end_of_input(struct h2c *c)
 	}
 }
 
+static void
+lose(struct h2c *c)
+{
+	h2_conn_die(c, FAIL_CLIENT_GONE, false);
+}
+
 /* --- time --- */
 
 static void
@@ -348,7 +354,6 @@ retire_time(const struct h2c *c)
 
 static const struct h2_side server = {
 	.server = true,
-	.lost = FAIL_CLIENT_GONE,
 	.in_ops = &h2_server_in_ops,
 	.out_ops = &h2_server_out_ops,
 	.hello = say_hello,
@@ -368,6 +373,7 @@ static const struct h2_side server = {
 	.wrote = h2_server_wrote,
 	.read = h2_server_age,
 	.eof = end_of_input,
+	.broke = lose,
 	.settle = settle,
 	.leave = linger,
 	.timer = on_time

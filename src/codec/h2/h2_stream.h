@@ -50,6 +50,11 @@ struct h2s {
 	enum fail		 broken;	/* of the response: cut it */
 	uint32_t		 reset;		/* code that comes at its end */
 	uint32_t		 code;		/* with which it was closed */
+	/* client */
+	uint8_t			 meth;		/* of the request */
+	uint8_t			 interims;
+	bool			 answered:1;	/* the final head came */
+	bool			 out_lost:1;	/* the server takes no more */
 	/* what it is */
 	bool			 ng_open:1;	/* nghttp2 knows it */
 	bool			 asked:1;	/* those above know it */
