@@ -100,5 +100,6 @@ def test_records(run):
     late = ends["Chat", "DEADLINE_EXCEEDED"] + ends["Chat", "CANCELLED"]
     assert late in (1, 2) and ends["Chat", "OK"] + late == 5
     odd = [r["fail"] for r in rows if r.get("fail") not in (
-        None, "client_reset", "no_route", "deadline_exceeded")]
+        None, "client_reset", "client_gone", "no_route",
+        "deadline_exceeded")]
     assert not odd
