@@ -412,6 +412,7 @@ on_wake(struct ev_task *t)
 {
 	struct proxy	*p = container_of(t, struct proxy, wake);
 
+	proxy_release(p);
 	if (p->s != NULL && p->res_end) {
 		/* Nobody will read the rest of the request. */
 		proxy_stop(p, FAIL_NONE);

@@ -103,6 +103,7 @@ struct proxy {
 	struct source		 res_out;
 	const struct hdrs	*res_trailers;	/* that wait for the client */
 	struct msg		*res;		/* its head, of arena */
+	const struct msg	*held;		/* likewise, not yet taken */
 	struct grpc_scan	 messages;	/* of the answer */
 	uint64_t		 max_message;	/* bytes; 0: any */
 	struct gather		*gather;	/* of arena, or NULL */
@@ -191,6 +192,8 @@ void proxy_untie(struct proxy *);
 void proxy_let_body(struct proxy *);
 /* The attempt's server gets no more of the request's body. */
 void proxy_hold_body(struct proxy *);
+/* A head that was held back is the answer's. */
+void proxy_release(struct proxy *);
 /* The exchange takes the answer's body from now on. */
 void proxy_open_body(struct proxy *);
 

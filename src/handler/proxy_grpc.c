@@ -47,6 +47,34 @@ proxy_grpc_answer(struct proxy *p, const struct msg *m)
 	p->res_end = true;
 }
 
+/* --- heads that may be followed by nothing but trailers --- */
+
+bool
+proxy_grpc_holds(struct proxy *p, const struct msg *m)
+{
+	struct msg	*own;
+
+	if (!p->x->grpc || p->res_end || m->major != 2 || m->status != 200 ||
+	    (p->again.conf.on & RETRY_ON_GRPCS) == 0)
+		return false;
+	own = arena_room(p->x->arena, sizeof(*own));
+	*own = *m;
+	p->held = own;
+	ev_post(p->x->serve->ev, EV_WAKE, &p->wake);
+	return true;
+}
+
+bool
+proxy_grpc_drops(struct proxy *p, const struct hdrs *hs)
+{
+	struct msg	end = { .status = 200, .hdrs = *hs };
+
+	if (p->held == NULL || !proxy_retry_drops(p, &end, true))
+		return false;
+	p->held = NULL;
+	return true;
+}
+
 /* --- messages --- */
 
 bool

@@ -17,6 +17,14 @@ struct proxy;
  * status of gRPC that is the whole answer; the server's stream is let go.
  */
 void proxy_grpc_answer(struct proxy *, const struct msg *);
+/*
+ * A head came that trailers may follow at once, as those of servers do
+ * that do not join the two: true if it waits for the end of the turn, for
+ * another server may be asked after them.
+ */
+bool proxy_grpc_holds(struct proxy *, const struct msg *);
+/* They came: true if another server is asked. */
+bool proxy_grpc_drops(struct proxy *, const struct hdrs *);
 /* Bytes of the answer, before they go on; false: the call has failed. */
 bool proxy_grpc_data(struct proxy *, const struct chunk *);
 /* Its trailers, with its status. */
