@@ -278,6 +278,7 @@ SRCS_UP = \
 	src/up/round_robin.c \
 	src/up/row_text.c \
 	src/up/server.c \
+	src/up/server_http.c \
 	src/up/server_tls.c \
 	src/up/server_tls_conf.c \
 	src/up/server_use.c \

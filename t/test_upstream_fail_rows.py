@@ -4,7 +4,7 @@ error page, Proxy-Status and, where a server is concerned, the error line.
 
 To add a row's case: a line in REQUESTS (t/lib/fail_client.py) or ANSWERS
 (fail_server.py) if bytes alone provoke it, else a function of its name
-with @case (of HTTP/2: fail_h2.py).  It gets an Env and returns what
+with @case (of HTTP/2: fail_h2.py, fail_h2peer.py).  It gets an Env and returns what
 env.ask, env.send or env.at returned; a row of servers has its case in
 fail_state.py.
 """
@@ -15,7 +15,7 @@ import re
 
 import pytest
 
-from lib import fail_h2  # noqa: F401 (its cases are registered)
+from lib import fail_h2, fail_h2peer  # noqa: F401 (cases are registered)
 from lib import fail_state, fail_tls, wire
 from lib.fail_client import REQUESTS
 from lib.fail_env import CASES, Env, counts, gateway

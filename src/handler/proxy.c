@@ -317,6 +317,7 @@ st_send(struct proxy *p)
 	p->s = pool_stream(p->conn, p->x->arena);
 	p->s->up = &proxy_up;
 	p->s->ctx = p;
+	p->x->acc.str[ACCESS_SERVER_VERSION] = pool_version(p->conn);
 	p->hold = p->req.expect && !p->req_used;
 	p->sent_ns = ev_clock_ns();
 	proxy_set_host(p);

@@ -71,7 +71,7 @@ struct pool_share {
 	unsigned		 n;
 	struct server		*server;	/* counted, its upstream too */
 	struct up_conn		*conn;		/* ref: connected; or NULL */
-	struct ev_task		 spread;	/* gives room to those who wait */
+	struct ev_task		 spread;	/* gives room to who waits */
 	struct timer		 late;		/* they waited long enough */
 	struct ev_task		 free;
 };

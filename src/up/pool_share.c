@@ -164,17 +164,16 @@ leave(struct pool_wait *w)
 	w->share = NULL;
 }
 
-/* With nobody left what is dialled is not wanted; what is there is idle. */
+/* With nobody left what is dialled is not wanted; others may come yet. */
 void
 pool_share_leave(struct pool_wait *w)
 {
 	struct pool_share	*sh = w->share;
 
 	leave(w);
-	if (sh->n > 0)
+	if (sh->n > 0 || sh->conn != NULL)
 		return;
-	if (sh->conn == NULL)
-		pool_cancel(&sh->w);
+	pool_cancel(&sh->w);
 	end(sh);
 }
 
@@ -295,14 +294,11 @@ on_dialled(struct pool_wait *iw, struct up_conn *c, enum fail why)
 	/* it was given to nobody yet */
 	c->given--;
 	give(c, sh);
-	if (list_is_empty(&sh->waits)) {
-		end(sh);
-		return;
-	}
 	if (!c->multi) {
 		ev_post(pool_loop(sh->server), EV_WAKE, &sh->spread);
 		return;
 	}
+	/* who comes before it is known how many it takes waits, too */
 	sh->conn = c;
 	c->share = sh;
 	if (iw->connect_ms > 0)

@@ -20,6 +20,7 @@
 #include "os/fault.h"
 #include "up/dial_fail.h"
 #include "up/probe_int.h"
+#include "up/upstream.h"
 
 #define ARENA_CHUNK	4096
 #define KEEP		4	/* pages and chunks that are not given back */
@@ -74,7 +75,7 @@ shut(struct probe *p)
 	ev_timer_off(p->env->ev, &p->deadline);
 	ev_cancel(&p->end);
 	if (p->codec != NULL)
-		h1_client.close(p->codec, FAIL_NONE);
+		p->how->close(p->codec, FAIL_NONE);
 	if (p->io.open)
 		io_close(&p->io, false);
 	ev_post(p->env->ev, EV_FREE, &p->free);
@@ -282,6 +283,14 @@ make_request(struct probe *p, struct msg *m)
 		probe_ws_ask(p, m);
 }
 
+/* As requests do. */
+static bool
+is_h2(const struct probe *p)
+{
+	return p->client == NULL ? p->http == SERVER_H2 :
+	    str_eq(tls_client_alpn(&p->io), STR("h2"));
+}
+
 void
 probe_ask(struct probe *p)
 {
@@ -295,8 +304,9 @@ probe_ask(struct probe *p)
 	}
 	p->phase = PHASE_HEAD;
 	set_env(p);
-	p->codec = h1_client.open(&p->io, &p->cenv, p);
-	st = h1_client.request(p->codec, &p->arena);
+	p->how = is_h2(p) ? &h2_client : &h1_client;
+	p->codec = p->how->open(&p->io, &p->cenv, p);
+	st = p->how->request(p->codec, &p->arena);
 	p->src.ops = &source_ops;
 	p->sink.ops = &sink_ops;
 	p->sink.credit = INT64_MAX / 2;
@@ -380,6 +390,8 @@ probe_start(struct probe_env *env, const struct probe_set *set,
 	p->begun_ns = ev_clock_ns();
 	arena_init(&p->arena, &env->arenas);
 	p->host = arena_dup(&p->arena, of->host);
+	p->http = (uint8_t)server_http_of(set->http, of->h2,
+	    of->peer != NULL);
 	probe_tls_init(p, of->peer);
 	timer_init(&p->deadline, on_deadline);
 	ev_task_init(&p->end, on_end);

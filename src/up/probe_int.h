@@ -28,6 +28,7 @@ struct probe {
 	void			*ctx;
 	struct io		 io;		/* of the codec while it is */
 	struct codec_env	 cenv;
+	const struct client_codec *how;		/* const: that of codec */
 	struct codec_conn	*codec;		/* NULL: none (any more) */
 	struct arena		 arena;
 	struct source		 src;		/* of the request */
@@ -47,6 +48,7 @@ struct probe {
 	enum fail		 why;
 	char			 detail[PROBE_DETAIL];
 	uint8_t			 phase;		/* enum probe_phase */
+	uint8_t			 http;		/* enum server_http */
 	bool			 over:1;	/* why holds */
 	bool			 taken:1;	/* io from the codec */
 	bool			 late:1;	/* in the second batch */

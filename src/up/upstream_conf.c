@@ -279,7 +279,7 @@ is_option(struct str word)
 	return str_find(word, '=', 0) >= 0 || str_eq(word, STR("backup"));
 }
 
-/* Another word of the line is the same option. */
+/* Another word of the line is the same option, of which one may be. */
 static bool
 is_repeated(struct str rest, struct str option)
 {
@@ -289,6 +289,8 @@ is_repeated(struct str rest, struct str option)
 	struct str	word;
 	unsigned	n = 0;
 
+	if (str_eq(name, STR("pin=")))
+		return false;
 	while (str_word(&rest, SEPS, &word))
 		n += end < 0 ? str_eq(word, name) : str_starts(word, name);
 	return n > 1;
@@ -586,9 +588,10 @@ static const struct conf_row rows[] = {
 		.text = "HTTP versions that are spoken with servers: 1.1 and "
 		    "2, one or both.  With TLS a server that may speak both "
 		    "chooses (ALPN); without, 2 alone begins with HTTP/2 at "
-		    "once, and else it is 1.1.  auto: both with TLS, 1.1 "
-		    "without.  h2:// and h2c:// of a server line come before "
-		    "it.  An upgrade (WebSocket) needs 1.1."
+		    "once, and else it is 1.1.  The default, auto, is both "
+		    "with TLS and 1.1 without.  What stands before a server "
+		    "as h2:// or h2c:// has no choice.  An upgrade "
+		    "(WebSocket) needs 1.1."
 	}, {
 		.key = "balance", .aliases = strategy, .type = CONF_CUSTOM,
 		.off = AT(balance), .def = "two_choices",
