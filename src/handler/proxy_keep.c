@@ -51,12 +51,11 @@ is_behind(const struct proxy *p)
 	return p->keep != NULL && p->keep->at < p->keep->n;
 }
 
-/* Calls of gRPC are made again after codes that leave no doubt. */
+/* Calls of gRPC are made again after codes that are named. */
 static bool
 is_repeatable(const struct proxy *p)
 {
-	return p->x->grpc && (p->again.conf.on & (RETRY_ON_GRPCS |
-	    RETRY_ON_REFUSED)) != 0;
+	return p->x->grpc && (p->again.conf.on & RETRY_ON_GRPCS) != 0;
 }
 
 void
@@ -66,15 +65,10 @@ proxy_keep_begin(struct proxy *p)
 
 	p->keeps = p->req.body != BODY_NONE && c->body > 0 &&
 	    p->req.body <= (int64_t)c->body &&
-<<<<<<< HEAD
-	    (msg_is_idempotent(p->req.meth) || is_repeatable(p)) &&
-	    ((c->tries > 0 && c->on != 0) || p->falls_back);
-=======
-	    ((msg_is_idempotent(p->req.meth) &&
+	    (((msg_is_idempotent(p->req.meth) || is_repeatable(p)) &&
 	    ((c->tries > 0 && c->on != 0) || p->falls_back)) ||
 	    /* what a server has not looked at is asked again, be it a POST */
 	    (p->up->h2 && (c->on & RETRY_ON_REFUSED) != 0));
->>>>>>> a92637f51c1539c8c4d7ececc14cf4367f1d7e36
 }
 
 void

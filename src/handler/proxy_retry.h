@@ -45,12 +45,8 @@ struct proxy_retry {
 	uint64_t	 at_us;		/* the attempt's choice began */
 	uint64_t	 wait;		/* ms, with redo */
 	unsigned	 made;		/* of retry.tries, at this upstream */
-<<<<<<< HEAD
 	unsigned	 grpc;		/* RETRY_ON_GRPC of the last answer */
-	unsigned	 unseen;	/* times it was asked again, uncounted */
-=======
 	unsigned	 unseen;	/* times it was asked again besides */
->>>>>>> a92637f51c1539c8c4d7ececc14cf4367f1d7e36
 	bool		 earned:1;	/* the first one there was counted */
 	bool		 noted:1;	/* the attempt is in tries */
 	bool		 redo:1;	/* decided while the stream was there */
