@@ -263,6 +263,7 @@ SRCS_UP = \
 	src/up/pool_tls.c \
 	src/up/probe.c \
 	src/up/probe_conf.c \
+	src/up/probe_grpc.c \
 	src/up/probe_regex.c \
 	src/up/probe_set.c \
 	src/up/probe_tls.c \

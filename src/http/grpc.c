@@ -188,6 +188,97 @@ grpc_write_timeout(struct arena *a, uint64_t ms)
 	    (ms > 99999999 ? 99999999 : ms), units[i].unit);
 }
 
+/* --- grpc.health.v1 --- */
+
+static char *
+put_varint(char *p, uint64_t v)
+{
+	while (v > 127) {
+		*p++ = (char)((v & 127) | 128);
+		v >>= 7;
+	}
+	*p++ = (char)v;
+	return p;
+}
+
+/* Takes one off the front; -1 if it is cut, or too long. */
+static int
+cut_varint(struct str *s, uint64_t *v)
+{
+	unsigned char	c;
+
+	*v = 0;
+	for (size_t i = 0; i < s->n && i < 10; i++) {
+		c = (unsigned char)s->p[i];
+		*v |= (uint64_t)(c & 127) << (7 * i);
+		if (c < 128) {
+			*s = str_sub(*s, i + 1, s->n);
+			return 0;
+		}
+	}
+	return -1;
+}
+
+/* field 1, a string, which is left out when it is empty */
+struct str
+grpc_write_health(struct arena *a, struct str service)
+{
+	char	*out = arena_text(a, GRPC_PREFIX + 11 + service.n);
+	char	*p = out + GRPC_PREFIX;
+	size_t	 n;
+
+	if (service.n > 0) {
+		*p++ = 1 << 3 | 2;
+		p = put_varint(p, service.n);
+		memcpy(p, service.p, service.n);
+		p += service.n;
+	}
+	n = (size_t)(p - out) - GRPC_PREFIX;
+	out[0] = 0;
+	for (int i = 1; i < GRPC_PREFIX; i++)
+		out[i] = (char)(n >> (8 * (GRPC_PREFIX - 1 - i)));
+	return str_make(out, (size_t)(p - out));
+}
+
+/* What a field of this kind has behind its key is skipped. */
+static int
+skip_field(struct str *s, unsigned kind)
+{
+	uint64_t	n = kind == 1 ? 8 : 4;
+
+	if (kind == 0)
+		return cut_varint(s, &n);
+	if ((kind != 1 && kind != 2 && kind != 5) ||
+	    (kind == 2 && cut_varint(s, &n) == -1) || n > s->n)
+		return -1;
+	*s = str_sub(*s, (size_t)n, s->n);
+	return 0;
+}
+
+/* field 1, a number; it is 0 if it is not there */
+int
+grpc_read_health(struct str body, uint64_t *status)
+{
+	struct grpc_scan	g = { 0 };
+	struct str		s = str_sub(body, GRPC_PREFIX, body.n);
+	uint64_t		key;
+
+	*status = 0;
+	if (!grpc_scan(&g, body, 0) || !grpc_scan_is_whole(&g) ||
+	    g.messages != 1 || body.p[0] != 0)
+		return -1;
+	while (s.n > 0) {
+		if (cut_varint(&s, &key) == -1)
+			return -1;
+		if (key == 1 << 3) {
+			if (cut_varint(&s, status) == -1)
+				return -1;
+		} else if (skip_field(&s, key & 7) == -1)
+			return -1;
+	}
+	return 0;
+}
+
 /* --- messages --- */
 
 /* The next byte of a prefix; false: it says too much. */

@@ -48,6 +48,15 @@ uint64_t grpc_read_timeout(struct str);
 /* Milliseconds as grpc-timeout has them, in the finest unit with room. */
 struct str grpc_write_timeout(struct arena *, uint64_t ms);
 
+/* --- grpc.health.v1 --- */
+
+/* A request to Check, with its prefix: is this service well? */
+struct str grpc_write_health(struct arena *, struct str service);
+/* A body that is one answer of Check; 1 is SERVING.  -1: it is not. */
+int grpc_read_health(struct str body, uint64_t *status);
+
+/* --- messages --- */
+
 #define GRPC_PREFIX	5	/* bytes: compressed or not, length */
 
 /* where in a body of messages one is; zeroed it is at its beginning */

@@ -43,6 +43,22 @@ check_fields(struct str in)
 	arena_fini(&a);
 }
 
+/* What is written is read as nothing; what comes has a state or none. */
+static void
+check_health(struct str in)
+{
+	struct arena	a;
+	struct str	s;
+	uint64_t	status;
+
+	if (grpc_read_health(in, &status) == 0)
+		must(in.n >= GRPC_PREFIX);
+	arena_init(&a, NULL);
+	s = grpc_write_health(&a, in);
+	must(grpc_read_health(s, &status) == 0 && status == 0);
+	arena_fini(&a);
+}
+
 int
 LLVMFuzzerTestOneInput(const uint8_t *p, size_t n)
 {
@@ -53,5 +69,6 @@ LLVMFuzzerTestOneInput(const uint8_t *p, size_t n)
 	in = str_sub(in, 1, n);
 	check_scan(in, in.n * p[0] / 256);
 	check_fields(in);
+	check_health(in);
 	return 0;
 }

@@ -208,6 +208,62 @@ START_TEST(test_scan_any)
 }
 END_TEST
 
+/* --- health --- */
+
+START_TEST(test_health)
+{
+	static const struct {
+		struct str	body;
+		int64_t		status;		/* -1: malformed */
+	} answers[] = {
+		{ STR_INIT("\0\0\0\0\2\10\1"), 1 },
+		{ STR_INIT("\0\0\0\0\2\10\2"), 2 },
+		{ STR_INIT("\0\0\0\0\0"), 0 },
+		{ STR_INIT("\0\0\0\0\3\10\x81\1"), 129 },
+		/* unknown fields are skipped */
+		{ STR_INIT("\0\0\0\0\6\22\2ab\10\1"), 1 },
+		{ STR_INIT("\0\0\0\0\7\35" "abcd\10\1"), 1 },
+		{ STR_INIT("\0\0\0\0\4\20\5\10\1"), 1 },
+		{ STR_INIT("\0\0\0\0\13\31" "abcdefgh\10\1"), 1 },
+		{ STR_INIT(""), -1 },
+		{ STR_INIT("\0\0\0\0"), -1 },
+		{ STR_INIT("\0\0\0\0\2\10"), -1 },
+		{ STR_INIT("\0\0\0\0\1\10"), -1 },
+		{ STR_INIT("\1\0\0\0\2\10\1"), -1 },
+		{ STR_INIT("\0\0\0\0\2\10\1\0\0\0\0\0"), -1 },
+		{ STR_INIT("\0\0\0\0\4\22\3ab"), -1 },
+		{ STR_INIT("\0\0\0\0\3\13\10\1"), -1 }
+	};
+	uint64_t	v;
+	int		rc;
+
+	for (size_t i = 0; i < sizeof(answers) / sizeof(answers[0]); i++) {
+		rc = grpc_read_health(answers[i].body, &v);
+		ck_assert_msg(answers[i].status < 0 ? rc == -1 : rc == 0 &&
+		    v == (uint64_t)answers[i].status, "%zu", i);
+	}
+}
+END_TEST
+
+START_TEST(test_health_request)
+{
+	struct arena	a;
+	char		name[255];
+	struct str	s;
+
+	arena_init(&a, NULL);
+	ck_assert(str_eq(grpc_write_health(&a, STR("")),
+	    STR("\0\0\0\0\0")));
+	ck_assert(str_eq(grpc_write_health(&a, STR("a.b")),
+	    STR("\0\0\0\0\5\12\3a.b")));
+	memset(name, 'x', sizeof(name));
+	s = grpc_write_health(&a, str_make(name, sizeof(name)));
+	ck_assert(str_starts(s, STR("\0\0\0\1\2\12\xff\1x")));
+	ck_assert_uint_eq(s.n, 5 + 258);
+	arena_fini(&a);
+}
+END_TEST
+
 #define N(v)	(int)(sizeof(v) / sizeof((v)[0]))
 
 int
@@ -228,6 +284,8 @@ main(void)
 	tcase_add_test(tc, test_write_timeout);
 	tcase_add_test(tc, test_scan);
 	tcase_add_test(tc, test_scan_any);
+	tcase_add_test(tc, test_health);
+	tcase_add_test(tc, test_health_request);
 	srunner_run_all(r, CK_ENV);
 	failed = srunner_ntests_failed(r);
 	srunner_free(r);
