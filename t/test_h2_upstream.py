@@ -127,7 +127,8 @@ def test_lower_limit(sluice, h2peer):
     assert http.get(s.port, "/").status == 200
     c = p.conns[0]
     c.send(h2.settings((3, 1)))
-    c.ping()
+    c.wait("it is heard", lambda: sum(
+        f.type == h2.SETTINGS and f.flags & h2.ACK for f in c.seen) == 2)
     with ThreadPoolExecutor(3) as pool:
         all_ = [pool.submit(http.get, s.port, "/") for _ in range(3)]
         p.wait_requests(4)

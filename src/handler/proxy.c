@@ -613,7 +613,7 @@ start(struct exchange *x)
 		return;
 	}
 	p->req_end = p->req.body == BODY_NONE;
-	p->wait.h1 = p->req.upgrade;
+	p->wait.h1 = p->req.upgrade || p->req.meth == METHOD_CONNECT;
 	p->wait.careful = p->req.body != BODY_NONE ||
 	    !msg_is_idempotent(p->req.meth);
 	proxy_keep_begin(p);

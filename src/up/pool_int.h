@@ -31,6 +31,7 @@ struct up_conn {
 	bool			 multi:1;	/* takes many: HTTP/2 */
 	bool			 shared:1;	/* in server.shared */
 	bool			 retired:1;	/* takes no more */
+	bool			 told:1;	/* how many it takes */
 	bool			 idle:1;
 	bool			 gone:1;
 	bool			 single:1;	/* not to be pooled */

@@ -104,7 +104,7 @@ struct server {
 	uint64_t		 probe_ms;	/* none is let to it before */
 	bool			 left:1;	/* no member any more */
 	bool			 h2:1;		/* HTTP/2 and nothing else */
-	bool			 spoke_h2:1;	/* by ALPN, the last time */
+	bool			 spoke_h1:1;	/* by ALPN, the last time */
 	/* see up/pool.h */
 	struct list		 idle;		/* pooled, LIFO */
 	struct timer		 idle_end;	/* of the longest idle one */

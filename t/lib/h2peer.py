@@ -80,18 +80,27 @@ def _request(f, number):
 
 
 class H2Peer(peer.Peer):
-    """tls: a server's context; own: its first SETTINGS."""
+    """tls: a server's context; own: its first SETTINGS.
 
-    def __init__(self, script=(), default=None, own=OWN, windows=True, **kw):
+    also=True offers HTTP/1.1 as well, with the steps of lib.peer.
+    """
+
+    def __init__(self, script=(), default=None, own=OWN, windows=True, also=False,
+                 **kw):
         self.own, self.windows = own, windows
         self.conns = []
-        super().__init__(script, default or answer(), **kw)
+        super().__init__(script, default or either, **kw)
         if self.tls is not None:
-            self.tls.set_alpn_protocols(["h2"])
+            self.tls.set_alpn_protocols(["h2", "http/1.1"] if also else
+                                        ["h2"])
 
     def _serve(self, raw):
         try:
             if not self._shake(raw):
+                return
+            if self.tls and raw.sock.selected_alpn_protocol() != "h2":
+                while self._one(raw):
+                    pass
                 return
             c = Conn(raw.sock, raw.number, self.own)
             with self._more:
@@ -164,6 +173,11 @@ def answer(status=200, body=b"ok\n", headers=(), trailers=()):
         if trailers:
             c.trailers(r.sid, trailers)
     return step
+
+
+def either(c, r):
+    """An answer in the version that was asked."""
+    return (answer() if isinstance(c, Conn) else peer.respond())(c, r)
 
 
 def frames(*made):

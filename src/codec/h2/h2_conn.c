@@ -167,7 +167,7 @@ h2_conn_close_stream(struct h2s *s, enum fail why)
 		h2_conn_give_back(s, s->in.bytes);
 	h2_ring_fini(&s->in);
 	h2_ring_fini(&s->out);
-	if (s->asked)
+	if (s->asked && s->st.up != NULL)
 		s->st.up->closed(&s->st, why);
 	h2_conn_try_free(s);
 }

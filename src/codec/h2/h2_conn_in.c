@@ -2,9 +2,9 @@
  * HTTP/2, both sides: bodies that come.  Workers.
  *
  * A body's bytes stay in the page that they were read into.  They are
- * given back to the windows when the sink has taken them: a handler that
- * is slow stops its own stream, and of the connection's window it holds
- * what its stream's allows.
+ * given back to the stream's window when the sink has taken them, so that
+ * who is slow stops its own stream; to the connection's at once, as far as
+ * the side lets them be held, else then, too.
  */
 #include "codec/h2/h2_conn.h"
 
@@ -32,9 +32,11 @@ h2_conn_give_back(struct h2s *s, uint64_t n)
 static void
 hold(struct h2s *s, size_t n)
 {
-	struct h2c	*c = s->c;
+	struct h2c		*c = s->c;
+	const struct page_pool	*pool = c->env->pages;
 
-	if (c->held_in + n > c->side->hold) {
+	if (c->held_in + n > c->side->hold ||
+	    (pool->soft > 0 && pool->live >= pool->soft)) {
 		s->owed += n;
 		return;
 	}
