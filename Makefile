@@ -96,6 +96,7 @@ SRCS_HTTP = \
 	src/http/cookie.c \
 	src/http/date.c \
 	src/http/fail.c \
+	src/http/grpc.c \
 	src/http/hdr.c \
 	src/http/msg.c \
 	src/http/range.c \
@@ -182,6 +183,7 @@ SRCS_CORE = \
 	src/core/conn.c \
 	src/core/error.c \
 	src/core/error_conf.c \
+	src/core/error_grpc.c \
 	src/core/exchange.c \
 	src/core/exchange_debug.c \
 	src/core/exchange_end.c \
@@ -263,6 +265,7 @@ SRCS_UP = \
 	src/up/pool_tls.c \
 	src/up/probe.c \
 	src/up/probe_conf.c \
+	src/up/probe_grpc.c \
 	src/up/probe_regex.c \
 	src/up/probe_set.c \
 	src/up/probe_tls.c \
@@ -310,6 +313,7 @@ SRCS_HANDLER = \
 	src/handler/proxy_fallback.c \
 	src/handler/proxy_forward.c \
 	src/handler/proxy_gather.c \
+	src/handler/proxy_grpc.c \
 	src/handler/proxy_head.c \
 	src/handler/proxy_identity.c \
 	src/handler/proxy_keep.c \

@@ -339,6 +339,7 @@ exchange_end(struct exchange *x)
 	    (ev_clock_ns() - x->client->begun_ns) / 1000;
 	a->str[ACCESS_FAIL] = str_from(fail_row(x->fail)->name);
 	if (x->serve->only == NULL) {
+		error_grpc_count(x);
 		count(x);
 		put_record(x);
 	}

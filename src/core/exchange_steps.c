@@ -237,7 +237,7 @@ st_limits(struct exchange *x)
 {
 	x->max_body = x->route != NULL ? x->route->max_body :
 	    settings_limits(x->gen->conf)->body;
-	if (x->max_body > 0 && x->req->body > 0 &&
+	if (x->max_body > 0 && x->req->body > 0 && !x->grpc &&
 	    (uint64_t)x->req->body > x->max_body)
 		return fail_with(x, FAIL_BODY_TOO_LARGE);
 	return STEP_NEXT;
@@ -303,6 +303,7 @@ st_head(struct exchange *x)
 		    x->id);
 	}
 	https_mark(x);
+	exchange_grpc_status(x, &x->res->hdrs);
 	if (x->error_page)
 		x->client->fail = x->fail;
 	x->acc.num[ACCESS_STATUS] = x->res->status;

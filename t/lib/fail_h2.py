@@ -1,11 +1,11 @@
 """The rows of the fail table that HTTP/2 alone has."""
 import threading
 
-from lib import h2
+from lib import h2, rpc
 from lib.fail_env import ONE, case
 from lib.h2 import (DATA, END, END_HEADERS, HEADERS, PING, block, frame,
                     literal, request, rst, settings, window)
-from lib.peer import hold
+from lib.peer import hold, respond
 
 CONF = ONE + "http = 2\n[route probe]\npath = /*\nrespond = 200 probe\n"
 GET = block(request("GET", "/"))
@@ -64,6 +64,22 @@ def client_reset(env):
     sid = c.ask_for("GET", target)
     env.main.app.wait_requests(seen + 1)
     c.send(rst(sid))
+    return env.at(target)
+
+
+@case
+def message_too_large(env):
+    return env.ask("/small", "POST", [("Content-Type", rpc.TYPE)],
+                   body=rpc.message(length=11) + b"12345")
+
+
+@case
+def answer_message_too_large(env):
+    env.answers(respond(headers=[("Content-Type", rpc.TYPE)],
+                        chunks=[rpc.message(length=11)]))
+    target = env.target()
+    c = env.stack.enter_context(h2.H2(env.gate.value("port3"), timeout=10))
+    assert rpc.call(c, target, b"x").status == 8
     return env.at(target)
 
 

@@ -24,7 +24,7 @@ look_stream(struct h2c *c, struct h2s *s, uint64_t now)
 	const struct codec_limits	*lim = &c->env->limits;
 
 	h2_conn_tidy(s);
-	if (s->wait_ms != 0 && !s->head_sent) {
+	if (s->wait_ms != 0 && !s->head_sent && !s->st.patient) {
 		if (lim->body_ms > 0 && now - s->wait_ms >= lim->body_ms)
 			h2_conn_in_fail(s, FAIL_BODY_TIMEOUT);
 		else if (is_slow(c, s, now))
