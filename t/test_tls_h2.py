@@ -46,7 +46,7 @@ def test_by_host(sluice, files):
     s = sluice(conf())
     with connect(s, files.context(), "plain.example") as c:
         for host, status in (("plain", 200), ("must", 421)):
-            fields = [(n, v) for n, v in h2.request(authority="x", scheme="https")
+            fields = [(n, v) for n, v in h2.request(scheme="https")
                       if n != ":authority"]
             sid = c.h2.headers(fields + [("host", f"{host}.example")])
             assert c.h2.response(sid).status == status

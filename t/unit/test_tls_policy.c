@@ -25,8 +25,8 @@ make_terms(void)
 	struct conf_list	l = { list, 2 };
 
 	return (struct tls_terms){ .versions = l, .ciphers = l, .suites = l,
-	    .groups = l, .signatures = l, .cas = { list, 2 },
-	    .crls = { list, 2 } };
+	    .groups = l, .signatures = l, .cas = { .v = list, .n = 2 },
+	    .crls = { .v = list, .n = 2 } };
 }
 
 static bool
