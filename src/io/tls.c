@@ -629,18 +629,24 @@ tls_shutdown(struct io *io)
 }
 
 static void
+take_off(struct tls *t)
+{
+	ev_cancel(&t->late);
+	ev_cancel(&t->again);
+	t->io->ops = t->below;
+	SSL_free(t->ssl);
+	free(t->left);
+	free(t);
+}
+
+static void
 tls_close(struct io *io, bool reset)
 {
 	struct tls	*t = of(io);
 
 	if (!reset)
 		say_end(t);
-	ev_cancel(&t->late);
-	ev_cancel(&t->again);
-	io->ops = t->below;
-	SSL_free(t->ssl);
-	free(t->left);
-	free(t);
+	take_off(t);
 	io->ops->close(io, reset);
 }
 
@@ -762,6 +768,19 @@ tls_shake(struct io *io)
 	if (rc != IO_AGAIN)
 		return rc;
 	return io_watch(io) == 0 ? IO_AGAIN : IO_ERR;
+}
+
+bool
+tls_off(struct io *io)
+{
+	struct tls	*t = of(io);
+
+	if (t->nleft > 0)
+		return false;
+	take_off(t);
+	io->held = false;
+	io->caps &= (uint8_t)~IO_C_SECURE;
+	return true;
 }
 
 SSL *
