@@ -129,6 +129,7 @@ begin(struct greet *g, const struct proxy_proto *p)
 	}
 	if (p->told)
 		c->peer = p->from;
+	c->by_tls = p->secure;
 	if (!listener_admits(c->listener, &c->peer, &c->hold)) {
 		greet_refuse(g, FAIL_NONE, "");
 		return;

@@ -157,6 +157,10 @@ begin(struct greet *g)
 		stat_add(STAT_TLS_RESUMED, 1);
 	else
 		secure_shown(c->listener->serve, ssl);
+	if (secure_is_late(c)) {
+		greet_refuse(g, FAIL_NONE, "");
+		return;
+	}
 	tls_policy_done(ssl);
 	greet_drop(g);
 	version_start(c, alpn);

@@ -103,6 +103,8 @@ struct listener {
 	struct timer		 back;		/* stepped back */
 	uint64_t		 back_until;	/* ms, at most */
 	uint64_t		 kick;		/* accept_kick last seen */
+	unsigned		 batch;		/* that a wake takes at most */
+	unsigned		 wakes;		/* wakes in a row that had so many */
 };
 
 /*

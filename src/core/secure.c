@@ -229,21 +229,49 @@ secure_sum(struct serve *s, const struct listener_conf *l)
 	return sum.h;
 }
 
-bool
-secure_is_current(const struct conn *c, const struct listener_conf *l)
+static bool
+made_by(const struct secure *x, const SSL *ssl,
+    const struct listener_conf *l)
 {
-	const struct secure	*x = find(c->listener->serve);
-	SSL			*ssl = c->io.open ? conn_tls(c) : NULL;
-	char			 buf[TLS_NAME_MAX];
-	struct tls_digest	 now;
+	char			buf[TLS_NAME_MAX];
+	struct tls_digest	now;
 
-	if (c->raw)
-		return true;
-	if (ssl == NULL || c->greeting)
-		return false;
 	secure_digest(l, secure_host_terms(x->ask.conf, l,
 	    tls_hello_fold(tls_sni(ssl), buf)), &now);
 	return tls_policy_made(ssl, &now);
+}
+
+bool
+secure_is_current(const struct conn *c, const struct listener_conf *l)
+{
+	SSL	*ssl = c->io.open ? conn_tls(c) : NULL;
+
+	if (c->raw)
+		return true;
+	return ssl != NULL && !c->greeting &&
+	    made_by(find(c->listener->serve), ssl, l);
+}
+
+bool
+secure_is_asked(const struct conn *c)
+{
+	SSL	*ssl = c->io.open && !c->raw ? conn_tls(c) : NULL;
+
+	return ssl != NULL && !c->greeting &&
+	    SSL_get_verify_mode(ssl) != SSL_VERIFY_NONE;
+}
+
+bool
+secure_is_late(const struct conn *c)
+{
+	const struct secure		*x = find(c->listener->serve);
+	const struct listener_conf	*l;
+
+	if (!c->draining || x->ask.conf == NULL ||
+	    SSL_get_verify_mode(conn_tls(c)) == SSL_VERIFY_NONE)
+		return false;
+	l = conf_find(x->ask.conf, &listener_section, c->listener->name);
+	return l != NULL && !(secure_has(l) && made_by(x, conn_tls(c), l));
 }
 
 /* By the name of a handshake; NULL: that of its listener. */

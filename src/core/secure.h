@@ -53,6 +53,16 @@ uint64_t secure_sum(struct serve *, const struct listener_conf *);
  */
 bool secure_is_current(const struct conn *, const struct listener_conf *);
 
+/* Was the client asked for a certificate? */
+bool secure_is_asked(const struct conn *);
+
+/*
+ * Has a reload come between the beginning of a handshake, which is over
+ * now, and its end, and changed the policy by which it asked the client
+ * for a certificate?
+ */
+bool secure_is_late(const struct conn *);
+
 /* The policy that terms make with the protocols of a listener. */
 void secure_digest(const struct listener_conf *, const struct tls_terms *,
     struct tls_digest *);

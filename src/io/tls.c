@@ -33,6 +33,7 @@
 #define RECORD		16384		/* plain bytes of one */
 #define RECORD_WIRE	(RECORD + 512)	/* with head, tag and padding */
 #define RECORDS		4		/* of one write */
+#define TICKET_MS	3		/* in which the answer takes it along */
 #define SPARE		16384		/* of handshakes, beside them */
 #define OUT_MAX		(RECORDS * RECORD_WIRE + SPARE)
 
@@ -68,6 +69,7 @@ struct tls {
 	size_t			 nleft;
 	size_t			 ahead;	/* plain bytes of them */
 	struct ev_task		 late;	/* sends what a handshake left */
+	struct timer		 ticket; /* the same, if that is a ticket */
 	struct ev_task		 again;	/* reads on in another turn */
 	uint64_t		 turn;	/* of the loop, that cost is of */
 	uint32_t		 cost;
@@ -258,6 +260,7 @@ send_out(struct tls *t, unsigned flags, size_t *room_put)
 		room->n = 0;
 		return !t->broken;
 	}
+	ev_timer_off(t->io->ev, &t->ticket);
 	rc = t->below->writev(t->io, &v[first == 0],
 	    first == 0 || room->n == 0 ? 1 : 2, flags, &put);
 	if (rc == IO_ERR)
@@ -289,6 +292,15 @@ static void
 on_late(struct ev_task *task)
 {
 	struct tls	*t = container_of(task, struct tls, late);
+
+	if (t->nleft > 0)
+		(void)send_all(t);
+}
+
+static void
+on_ticket(struct timer *timer)
+{
+	struct tls	*t = container_of(timer, struct tls, ticket);
 
 	if (t->nleft > 0)
 		(void)send_all(t);
@@ -632,6 +644,7 @@ static void
 take_off(struct tls *t)
 {
 	ev_cancel(&t->late);
+	ev_timer_off(t->io->ev, &t->ticket);
 	ev_cancel(&t->again);
 	t->io->ops = t->below;
 	SSL_free(t->ssl);
@@ -707,6 +720,7 @@ tls_open(struct io *io, struct tls_room *room, SSL *ssl, struct str first)
 	t->first = first;
 	t->error.alert = -1;
 	ev_task_init(&t->late, on_late);
+	timer_init(&t->ticket, on_ticket);
 	ev_task_init(&t->again, on_again);
 	BIO_set_data(b, t);
 	SSL_set_bio(ssl, b, b);
@@ -733,7 +747,11 @@ end_first(struct tls *t, enum io_rc rc)
 	return IO_ERR;
 }
 
-/* What its last flight is goes with the first write, or on_late sends it. */
+/*
+ * What its last flight is goes with the first write, or on_late sends it.
+ * Of TLS 1.3 that is a ticket, for which nobody waits: the request may come
+ * in a packet of its own, and a call is saved then.
+ */
 static enum io_rc
 finish(struct tls *t)
 {
@@ -743,7 +761,10 @@ finish(struct tls *t)
 	t->io->held = SSL_has_pending(t->ssl) == 1;
 	keep_rest(t, 0);
 	t->room->n = 0;
-	if (t->nleft > 0)
+	if (t->nleft > 0 && SSL_is_server(t->ssl) &&
+	    SSL_version(t->ssl) == TLS1_3_VERSION)
+		ev_timer(t->io->ev, &t->ticket, TICKET_MS);
+	else if (t->nleft > 0)
 		ev_post(t->io->ev, EV_FREE, &t->late);
 	return IO_OK;
 }

@@ -310,6 +310,12 @@ pool_cancel(struct pool_wait *w)
 	pool_dial_end_raced(raced);
 }
 
+struct str
+pool_version(const struct up_conn *c)
+{
+	return c->how == &h2_client ? STR("2.0") : STR("1.1");
+}
+
 struct stream *
 pool_stream(struct up_conn *c, struct arena *arena)
 {

@@ -131,6 +131,8 @@ pool_dial_begin(struct up_conn *c)
 	    server_http(c->server) == SERVER_H2)
 		c->how = &h2_client;
 	c->multi = c->how == &h2_client && !c->single;
+	atomic_store_explicit(&c->server->live->http, c->how == &h2_client ?
+	    2 : 1, memory_order_relaxed);
 	c->codec = c->how->open(&c->io, &c->env, c);
 	pool_dial_answer(w, FAIL_NONE);
 }

@@ -21,7 +21,7 @@ agree(struct up_conn *c)
 	}
 	c->how = h2 ? &h2_client : &h1_client;
 	if (!c->wait->h1)
-		c->server->spoke_h2 = h2;
+		c->server->spoke_h1 = !h2;
 	return true;
 }
 

@@ -124,6 +124,8 @@ add_server(struct upstream *up, const struct upstream_conf *uc, size_t i,
 	struct server			*s = NULL;
 	int64_t				 at;
 
+	up->h2 |= server_http_of(up->http, c->h2, c->peer != NULL) !=
+	    SERVER_H1;
 	at = c->name.n > 0 ? upstream_rows_name(rows, up->name, c->text) :
 	    upstream_rows_server(rows, up->name, c->text);
 	if (at >= 0 && c->name.n > 0) {
@@ -304,9 +306,7 @@ upstream_spare(const struct upstream *up, const struct tried *tried)
 	struct server	*best = NULL, *s;
 	uint64_t	 cost, least = UINT64_MAX;
 
-	/* in a panic the sick have their part already */
-	if (tried->n == 0 || up->view.n == 0 ||
-	    up->view.rule.tier == VIEW_PANIC || !is_view_asked(up, tried))
+	if (tried->n == 0 || up->view.n == 0 || !is_view_asked(up, tried))
 		return NULL;
 	for (size_t i = 0; i < up->nserver; i++) {
 		s = up->servers[i];
@@ -339,8 +339,9 @@ upstream_pick(struct upstream *up, const struct pick *p)
 	 * sick: what retries add to the load is bounded by their budget.
 	 */
 	if (up->view.rule.tier == VIEW_PANIC && p->tried->n > 0)
-		return balancer_least_conn.pick(up, p);
-	s = up->balance->pick(up, p);
+		s = balancer_least_conn.pick(up, p);
+	else
+		s = up->balance->pick(up, p);
 	return s != NULL ? s : upstream_spare(up, p->tried);
 }
 

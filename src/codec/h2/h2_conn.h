@@ -17,6 +17,7 @@
 #include "codec/h2/h2_glitch.h"
 #include "codec/h2/h2_head.h"
 #include "codec/h2/h2_outq.h"
+#include "codec/h2/h2_side.h"
 #include "codec/h2/h2_stream.h"
 
 #define H2_CONN_MAGIC	0x4832434e	/* "H2CN" */
@@ -79,12 +80,14 @@ struct h2c {
 	uint64_t		 requests;
 	uint64_t		 held_in;	/* bytes of bodies, see hold */
 	struct h2s		*heading;	/* whose head comes; or NULL */
+	struct h2s		*framing;	/* whose frame leaves; or NULL */
 	int32_t			 last_id;	/* that was asked */
 	int32_t			 max_id;	/* that was ever named */
 	int32_t			 gone[H2_GONE];	/* we reset these lately */
 	uint32_t		 ngone;
 	uint32_t		 code;		/* of the last GOAWAY; or 0 */
 	uint64_t		 head_wire;	/* bytes of a head's frames */
+	uint64_t		 head_lost;	/* of one that nobody reads */
 	enum fail		 why;		/* of the connection */
 	const char		*what;		/* more of it; constant */
 	uint64_t		 retire;	/* ms: age's end; 0 */
@@ -95,55 +98,6 @@ struct h2c {
 	uint64_t		 bye_at;	/* the notice was sent */
 	size_t			 unsent;	/* at the last look */
 	uint32_t		 dropped;	/* LINGER: bytes */
-};
-
-/* what a side does by itself */
-struct h2_side {
-	bool			 server;
-	uint64_t		 hold;	/* bytes of bodies that wait and are
-					 * given back to the connection's
-					 * window nevertheless */
-	const struct source_ops	*in_ops;
-	const struct sink_ops	*out_ops;
-	/* its first SETTINGS */
-	void	(*hello)(struct h2c *, nghttp2_session *);
-	/* HEADERS of that stream come; NULL: all numbers are right */
-	int	(*number)(struct h2c *, int32_t id);
-	/* a head begins; its stream with hp to parse it by, or NULL */
-	struct h2s *(*heading)(struct h2c *, const nghttp2_frame *);
-	/* it is whole */
-	void	(*headed)(struct h2s *, const nghttp2_frame *);
-	/* does a reset that came mean that work was done for nothing? */
-	bool	(*is_early)(const struct h2s *);
-	/* other frames; answers to PINGs of its own */
-	void	(*other)(struct h2c *, const nghttp2_frame *);
-	/* resets are many: there should be no more streams */
-	void	(*high)(struct h2c *);
-	/* what came of a body, or its trailers, cannot be */
-	void	(*spoil)(struct h2s *, enum fail);
-	/* there is room for more of a body than has come */
-	void	(*waits)(struct h2s *);
-	/* the last frame of our message is in the queue */
-	void	(*framed)(struct h2s *);
-	/* a stream that was noted, outside of nghttp2 */
-	void	(*attend)(struct h2s *);
-	/* closed now, does it need no reset? */
-	bool	(*is_through)(const struct h2s *);
-	/* how a stream fails when its connection does so */
-	enum fail (*blame)(struct h2s *, enum fail);
-	/* a write is about to be; it was */
-	void	(*writes)(struct h2c *);
-	void	(*wrote)(struct h2c *);
-	/* what there was has been read, and looked at */
-	void	(*read)(struct h2c *);
-	/* the peer has ended its direction; the transport broke */
-	void	(*eof)(struct h2c *);
-	void	(*broke)(struct h2c *);
-	/* before the loop takes over: ends it, or arms what has to be */
-	void	(*settle)(struct h2c *);
-	/* the last GOAWAY is out; again, when LINGER has something to read */
-	void	(*leave)(struct h2c *);
-	void	(*timer)(struct h2c *);
 };
 
 /* --- h2_conn.c --- */
@@ -206,7 +160,9 @@ nghttp2_session *h2_conn_session(struct h2c *);
 /* n bytes of the body are held no more: the peer may send as many. */
 void h2_conn_give_back(struct h2s *, uint64_t n);
 /* Trailers are whole; they end the message. */
-void h2_conn_trailers(struct h2s *, bool end);
+void h2_conn_trailers(struct h2s *);
+/* Lets go of memory that nobody has any use for just now. */
+void h2_conn_tidy(struct h2s *);
 /* A piece of body, within c->in. */
 void h2_conn_data(struct h2s *, const uint8_t *, size_t n);
 /* The peer said that the message is whole. */
@@ -219,6 +175,8 @@ void h2_conn_in_room(struct source *);
 
 /* --- h2_conn_out.c --- */
 struct h2s *h2_conn_of_out(struct sink *);
+/* True if bodies hold all the memory that they may. */
+bool h2_conn_is_short(const struct h2c *);
 /* How much may wait of a stream. */
 int64_t h2_conn_window(const struct h2s *);
 /* Nothing more can be sent on it. */
