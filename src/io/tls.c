@@ -39,7 +39,7 @@
 
 #define TURN_COST	(512 * 1024)	/* of a connection in one turn */
 #define RECORD_COST	256		/* of each record, beside its bytes */
-/* messages without data before it ends, and bytes of data for another one */
+/* messages without data before it ends; bytes of data for another one */
 #define TALK_MAX	64
 #define TALK_BYTES	1024
 
@@ -300,10 +300,7 @@ on_late(struct ev_task *task)
 static void
 on_ticket(struct timer *timer)
 {
-	struct tls	*t = container_of(timer, struct tls, ticket);
-
-	if (t->nleft > 0)
-		(void)send_all(t);
+	on_late(&container_of(timer, struct tls, ticket)->late);
 }
 
 /* --- OpenSSL's answers --- */
@@ -391,10 +388,7 @@ on_message(int ours, int version, int type, const void *buf, size_t n,
 {
 	struct tls	*t = arg;
 
-	(void)version;
-	(void)buf;
-	(void)n;
-	(void)ssl;
+	(void)version, (void)buf, (void)n, (void)ssl;
 	if (type == SSL3_RT_ALERT || (type == SSL3_RT_HANDSHAKE && !ours))
 		t->talk += TALK_BYTES;
 }
