@@ -58,6 +58,37 @@ def test_what_the_log_says(sluice, files, version, who, name, why):
     assert why in line
 
 
+@pytest.mark.parametrize("who, alert", [
+    (None, "CERTIFICATE_REQUIRED"), ("wrong", "UNKNOWN_CA"),
+    ("expired", "CERTIFICATE_EXPIRED")])
+def test_alert_reaches_who_goes_on(sluice, files, who, alert):
+    """Whoever sends more right behind its Finished, as clients of HTTP/2
+    do, is told, too."""
+    s = sluice(conf())
+    ctx = files.context(who, V13)
+    for _ in range(10):
+        into, out = ssl.MemoryBIO(), ssl.MemoryBIO()
+        obj = ctx.wrap_bio(into, out, server_hostname="must.example")
+        with net.connect(s.port) as sock:
+            with pytest.raises(ssl.SSLWantReadError):
+                obj.do_handshake()
+            sock.sendall(out.read())
+            while True:
+                try:
+                    into.write(sock.recv(65536))
+                    obj.do_handshake()
+                    break
+                except ssl.SSLWantReadError:
+                    pass
+            # nothing of it was sent yet
+            obj.write(b"x" * 100_000)
+            sock.sendall(out.read())
+            while data := sock.recv(65536):
+                into.write(data)
+            with pytest.raises(ssl.SSLError, match=alert):
+                obj.read()
+
+
 def route(words, path="/x"):
     return f"""
 [route x]

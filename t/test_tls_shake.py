@@ -460,5 +460,14 @@ def test_says_who_and_why(gate, ca):
     with pytest.raises(tls.ssl.SSLError):
         tls.Client(gate.port, tls.context(Cert("x", ca=True)))
     line, = gate.wait_log("tls_alert: ")[-1:]
-    assert re.search(r'"level":"info".*listener \\"web\\": 127.0.0.1: '
-                     r"closed: tls_alert: unknown CA", line), line
+    assert re.search(r'"level":"info".*listener \\"web\\": 127.0.0.1:\d+ '
+                     r'for \\"localhost\\": closed: tls_alert: unknown CA',
+                     line), line
+
+
+def test_says_which_name(ca):
+    with wire.gateway(conf(more="tls.unknown = refuse"), files(ca)) as s:
+        with pytest.raises(tls.ssl.SSLError, match="UNRECOGNIZED_NAME"):
+            tls.Client(s.port, name="nix.example")
+        s.wait_log(r'127.0.0.1:\d+ for \\"nix.example\\": closed: '
+                   r'tls_unknown_name"')

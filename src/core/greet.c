@@ -12,6 +12,7 @@
 #include "core/listener_limit.h"
 #include "core/version.h"
 #include "io/proxy_proto.h"
+#include "tls/hello.h"
 
 static struct ev *
 loop_of(const struct greet *g)
@@ -34,17 +35,39 @@ greet_drop(struct greet *g)
 	slab_put(&c->listener->serve->codecs, g);
 }
 
+/* The name that was asked for, if it can be shown within quotes. */
+static struct str
+name_asked(const struct greet *g, char buf[TLS_NAME_MAX])
+{
+	struct str	name;
+
+	name = tls_hello_fold(tls_sni(tls_ssl(&g->c->io)), buf);
+	if (name.n == 0 || memchr(name.p, '"', name.n) != NULL)
+		return STR_NONE;
+	return name;
+}
+
 static void
 say_tls(const struct greet *g, enum fail why, const char *more)
 {
-	struct text	t;
-	char		buf[64];
+	struct sock_addr	a;
+	struct str		name;
+	struct text		t;
+	char			buf[64], host[TLS_NAME_MAX];
 
 	text_init_fixed(&t, buf, sizeof(buf));
-	sock_peer_text(&t, &g->c->peer);
-	log_info(&self->lc, "listener \"%.*s\": %.*s: closed: %s%s%s",
-	    STR_FMT(g->c->listener->name), STR_FMT(text_str(&t)),
-	    fail_row(why)->name, more[0] != '\0' ? ": " : "", more);
+	if (g->c->peer.family == AF_UNIX)
+		sock_peer_text(&t, &g->c->peer);
+	else {
+		sock_of_peer(&a, &g->c->peer);
+		sock_text(&t, &a);
+	}
+	name = name_asked(g, host);
+	log_info(&self->lc, "listener \"%.*s\": %.*s%s%.*s%s: closed: "
+	    "%s%s%s", STR_FMT(g->c->listener->name), STR_FMT(text_str(&t)),
+	    name.n > 0 ? " for \"" : "", STR_FMT(name),
+	    name.n > 0 ? "\"" : "", fail_row(why)->name,
+	    more[0] != '\0' ? ": " : "", more);
 }
 
 void

@@ -51,23 +51,12 @@ explain(const struct greet *g, const struct tls_error *e, enum fail why)
 	if (why == FAIL_TLS_CLIENT_REFUSED)
 		return X509_verify_cert_error_string(
 		    SSL_get_verify_result(tls_ssl(&g->c->io)));
-	if (e->code != 0)
+	if (e->code != 0 && ERR_GET_REASON(e->code) != SSL_R_CALLBACK_FAILED)
 		text = ERR_reason_error_string(e->code);
 	return text == NULL ? "" : text;
 }
 
-static void
-fail(struct greet *g, bool ended)
-{
-	const struct tls_error	*e = tls_error(&g->c->io);
-	enum fail		 why = g->hand.why;
-
-	if (why == FAIL_NONE)
-		why = tls_policy_blame(e->code, e->alert, ended);
-	greet_refuse(g, why, explain(g, e, why));
-}
-
-/* --- plain HTTP --- */
+/* --- who was told why --- */
 
 /* A method and a blank; what else a port of TLS may get is garbage. */
 static bool
@@ -96,6 +85,42 @@ drop_rest(struct greet *g)
 		greet_refuse(g, FAIL_NONE, "");
 }
 
+/*
+ * Our end is said, and theirs is waited for: who sent more than was read
+ * would have a reset, which takes away what it was told before.
+ */
+static void
+linger(struct greet *g)
+{
+	if (io_shutdown(&g->c->io) != IO_OK) {
+		greet_refuse(g, FAIL_NONE, "");
+		return;
+	}
+	g->tls = GREET_TOLD;
+	ev_timer(loop_of(g), &g->timer, TOLD_MS);
+	drop_rest(g);
+}
+
+static void
+fail(struct greet *g, bool ended)
+{
+	const struct tls_error	*e = tls_error(&g->c->io);
+	enum fail		 why = g->hand.why;
+
+	if (why == FAIL_NONE)
+		why = tls_policy_blame(e->code, e->alert, ended);
+	greet_count(g, why, explain(g, e, why));
+	if (ended || e->alert >= 0 || !tls_off(&g->c->io)) {
+		greet_refuse(g, FAIL_NONE, "");
+		return;
+	}
+	/* an alert of ours; what it took goes back at once */
+	secure_leave(g->c->listener);
+	g->tls = GREET_TOLD;
+	tls_policy_end(&g->hand);
+	linger(g);
+}
+
 static void
 tell_plain(struct greet *g)
 {
@@ -112,14 +137,10 @@ tell_plain(struct greet *g)
 	    g->c->listener->serve->date, strnlen(why, sizeof(buf)) + 1, why);
 	v = (struct iovec){ t.p, t.n };
 	greet_count(g, FAIL_PLAIN_ON_TLS, "");
-	if (io_writev(&g->c->io, &v, 1, 0, &put) != IO_OK ||
-	    io_shutdown(&g->c->io) != IO_OK) {
+	if (io_writev(&g->c->io, &v, 1, 0, &put) == IO_OK)
+		linger(g);
+	else
 		greet_refuse(g, FAIL_NONE, "");
-		return;
-	}
-	g->tls = GREET_TOLD;
-	ev_timer(loop_of(g), &g->timer, TOLD_MS);
-	drop_rest(g);
 }
 
 /* --- the handshake --- */
@@ -263,14 +284,29 @@ on_task(struct ev_task *t)
 	go(container_of(t, struct greet, wait.task));
 }
 
+/* Part of a hello may stand in the socket, if its name is looked for. */
+static const char *
+how_far(const struct greet *g)
+{
+	char	c;
+	size_t	got = 0;
+
+	if (g->tls == GREET_SHAKE)
+		return "it has begun";
+	if (!list_is_empty(&g->wait.node))
+		return "it waited for its turn";
+	if (io_peek(&g->c->io, &c, 1, &got) == IO_OK && got > 0)
+		return "its hello is not whole";
+	return "it has not begun";
+}
+
 static void
 on_timer(struct timer *t)
 {
 	struct greet	*g = container_of(t, struct greet, timer);
 
 	greet_refuse(g, g->tls == GREET_TOLD ? FAIL_NONE :
-	    FAIL_TLS_HANDSHAKE_TIMEOUT, g->tls == GREET_SHAKE ?
-	    "it has begun" : "it has not begun");
+	    FAIL_TLS_HANDSHAKE_TIMEOUT, how_far(g));
 }
 
 void

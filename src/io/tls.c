@@ -39,7 +39,7 @@
 
 #define TURN_COST	(512 * 1024)	/* of a connection in one turn */
 #define RECORD_COST	256		/* of each record, beside its bytes */
-/* messages without data before it ends, and bytes of data for another one */
+/* messages without data before it ends; bytes of data for another one */
 #define TALK_MAX	64
 #define TALK_BYTES	1024
 
@@ -300,10 +300,7 @@ on_late(struct ev_task *task)
 static void
 on_ticket(struct timer *timer)
 {
-	struct tls	*t = container_of(timer, struct tls, ticket);
-
-	if (t->nleft > 0)
-		(void)send_all(t);
+	on_late(&container_of(timer, struct tls, ticket)->late);
 }
 
 /* --- OpenSSL's answers --- */
@@ -391,10 +388,7 @@ on_message(int ours, int version, int type, const void *buf, size_t n,
 {
 	struct tls	*t = arg;
 
-	(void)version;
-	(void)buf;
-	(void)n;
-	(void)ssl;
+	(void)version, (void)buf, (void)n, (void)ssl;
 	if (type == SSL3_RT_ALERT || (type == SSL3_RT_HANDSHAKE && !ours))
 		t->talk += TALK_BYTES;
 }
@@ -641,19 +635,25 @@ tls_shutdown(struct io *io)
 }
 
 static void
+take_off(struct tls *t)
+{
+	ev_cancel(&t->late);
+	ev_timer_off(t->io->ev, &t->ticket);
+	ev_cancel(&t->again);
+	t->io->ops = t->below;
+	SSL_free(t->ssl);
+	free(t->left);
+	free(t);
+}
+
+static void
 tls_close(struct io *io, bool reset)
 {
 	struct tls	*t = of(io);
 
 	if (!reset)
 		say_end(t);
-	ev_cancel(&t->late);
-	ev_timer_off(io->ev, &t->ticket);
-	ev_cancel(&t->again);
-	io->ops = t->below;
-	SSL_free(t->ssl);
-	free(t->left);
-	free(t);
+	take_off(t);
 	io->ops->close(io, reset);
 }
 
@@ -783,6 +783,19 @@ tls_shake(struct io *io)
 	if (rc != IO_AGAIN)
 		return rc;
 	return io_watch(io) == 0 ? IO_AGAIN : IO_ERR;
+}
+
+bool
+tls_off(struct io *io)
+{
+	struct tls	*t = of(io);
+
+	if (t->nleft > 0)
+		return false;
+	take_off(t);
+	io->held = false;
+	io->caps &= (uint8_t)~IO_C_SECURE;
+	return true;
 }
 
 SSL *

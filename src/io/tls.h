@@ -50,6 +50,12 @@ void tls_open(struct io *, struct tls_room *, SSL *, struct str first);
  */
 enum io_rc tls_shake(struct io *);
 
+/*
+ * Takes the layer off an io that goes on in clear, or only drops what still
+ * comes; false: it stays on, for something of it is yet to be sent.
+ */
+bool tls_off(struct io *);
+
 /* The connection of an io; NULL: there is no TLS on it. */
 SSL *tls_ssl(const struct io *);
 

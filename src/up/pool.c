@@ -222,8 +222,8 @@ may_idle(const struct up_conn *c)
 	const struct upstream	*up = c->upstream;
 
 	return !c->single && !c->retired && up->cur && !up->serve->draining &&
-	    !c->server->left && pool_tls_fits(c) && may_stay(c) && !is_over_limit(c->server) &&
-	    c->how->room(c->codec) > 0;
+	    !c->server->left && pool_tls_fits(c) && may_stay(c) &&
+	    !is_over_limit(c->server) && c->how->room(c->codec) > 0;
 }
 
 /* Others have it still: is it to take more of them? */
