@@ -76,7 +76,8 @@ h2_conn_trailers(struct h2s *s)
 void
 h2_conn_in_end(struct h2s *s)
 {
-	if (s->head.body > 0 && !s->head.bodyless && s->in_got != (uint64_t)s->head.body)
+	if (s->head.body > 0 && !s->head.bodyless &&
+	    s->in_got != (uint64_t)s->head.body)
 		s->c->side->spoil(s, FAIL_LENGTH_MISMATCH);
 	s->in_ended = true;
 	h2_conn_note(s);
