@@ -401,6 +401,36 @@ START_TEST(test_download_credit)
 }
 END_TEST
 
+/* As others end each may have more: who was full is told so none the less. */
+START_TEST(test_download_grows)
+{
+	int32_t	id;
+
+	start(false);
+	nghttp2_session_set_local_window_size(client, NGHTTP2_FLAG_NONE, 0,
+	    1 << 20);
+	for (int i = 0; i < 6; i++) {
+		id = ask(false);
+		turns(2);
+		nghttp2_session_set_local_window_size(client,
+		    NGHTTP2_FLAG_NONE, id, 1 << 20);
+	}
+	turns(3);
+	for (unsigned i = 0; i < 6; i++)
+		head(&reqs[i], BODY_UNKNOWN, 0);
+	turns(3);
+	while (data(&reqs[5], 16384, 0) == FLOW_MORE)
+		;
+	data(&reqs[0], 100, WAIST_END);
+	data(&reqs[1], 100, WAIST_END);
+	turns(5);
+	ck_assert_uint_eq(nclosed, 2);
+	ck_assert_uint_eq(gots[11].bytes, 65536);
+	ck_assert_uint_eq(reqs[5].tap.rooms, 1);
+	ck_assert_int_gt(reqs[5].s->out.credit, 65536);
+}
+END_TEST
+
 /* Siblings of a stream that have answers, and those the client has whole. */
 static unsigned
 count_ends(unsigned stuck)
@@ -649,6 +679,7 @@ main(void)
 	tcase_add_test(t, test_one_write);
 	tcase_add_test(t, test_upload_credit);
 	tcase_add_test(t, test_download_credit);
+	tcase_add_test(t, test_download_grows);
 	tcase_add_test(t, test_stuck);
 	tcase_add_test(t, test_abort);
 	tcase_add_test(t, test_wrong_length);

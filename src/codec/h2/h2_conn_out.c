@@ -325,9 +325,14 @@ void
 h2_conn_room(struct h2s *s)
 {
 	struct source	*from = s->st.out.from;
+	int64_t		 window = h2_conn_window(s);
 
-	if (!s->full || s->out_ended || s->over || from == NULL ||
-	    s->st.out.credit < h2_conn_window(s) / 2)
+	if (!s->full || s->out_ended || s->over || from == NULL)
+		return;
+	/* it may have grown since the last byte was taken */
+	if (s->out.n == 0)
+		s->st.out.credit = window;
+	if (s->st.out.credit < window / 2)
 		return;
 	s->full = false;
 	from->ops->room(from);
