@@ -96,6 +96,7 @@ SRCS_HTTP = \
 	src/http/cookie.c \
 	src/http/date.c \
 	src/http/fail.c \
+	src/http/grpc.c \
 	src/http/hdr.c \
 	src/http/msg.c \
 	src/http/range.c \
@@ -182,6 +183,7 @@ SRCS_CORE = \
 	src/core/conn.c \
 	src/core/error.c \
 	src/core/error_conf.c \
+	src/core/error_grpc.c \
 	src/core/exchange.c \
 	src/core/exchange_debug.c \
 	src/core/exchange_end.c \
@@ -263,6 +265,7 @@ SRCS_UP = \
 	src/up/pool_tls.c \
 	src/up/probe.c \
 	src/up/probe_conf.c \
+	src/up/probe_grpc.c \
 	src/up/probe_regex.c \
 	src/up/probe_set.c \
 	src/up/probe_tls.c \
@@ -278,6 +281,7 @@ SRCS_UP = \
 	src/up/round_robin.c \
 	src/up/row_text.c \
 	src/up/server.c \
+	src/up/server_http.c \
 	src/up/server_tls.c \
 	src/up/server_tls_conf.c \
 	src/up/server_use.c \
@@ -285,6 +289,7 @@ SRCS_UP = \
 	src/up/state.c \
 	src/up/sticky.c \
 	src/up/sticky_site.c \
+	src/up/tls_files.c \
 	src/up/told.c \
 	src/up/two_choices.c \
 	src/up/upstream.c \
@@ -308,6 +313,7 @@ SRCS_HANDLER = \
 	src/handler/proxy_fallback.c \
 	src/handler/proxy_forward.c \
 	src/handler/proxy_gather.c \
+	src/handler/proxy_grpc.c \
 	src/handler/proxy_head.c \
 	src/handler/proxy_identity.c \
 	src/handler/proxy_keep.c \
@@ -346,6 +352,7 @@ SRCS_CONTROL = \
 	src/control/api_upstreams.c \
 	src/control/dns.c \
 	src/control/expiry.c \
+	src/control/expiry_file.c \
 	src/control/explain.c \
 	src/control/explain_choice.c \
 	src/control/explain_pick.c \

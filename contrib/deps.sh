@@ -27,7 +27,8 @@ for what; do
 		want="$want python3-websockets nodejs node-ws"
 		want="$want python3-cryptography openssl"
 		want="$want dnsmasq-base nginx-light haproxy curl strace"
-		want="$want python3-h2 nghttp2-client"
+		want="$want python3-h2 nghttp2-client chromium"
+		want="$want python3-grpcio npm"
 		want="$want valgrind systemd zsh" ;;
 	lint)	want="$want python3 mandoc shellcheck cppcheck" ;;
 	fuzz)	want="$want clang libclang-rt-dev" ;;
@@ -50,7 +51,7 @@ for pkg in $want; do
 	esac
 	case $pkg in
 	make|pkg-config|mandoc|shellcheck|cppcheck|clang|gcovr|nginx-light|\
-	haproxy|curl|strace|valgrind|zsh)
+	haproxy|curl|strace|valgrind|zsh|npm)
 		command -v "${pkg%-light}" >/dev/null 2>&1 && continue ;;
 	esac
 	case " $missing " in

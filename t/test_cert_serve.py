@@ -292,6 +292,31 @@ def test_watch_of_a_directory(sluice):
     assert refused(s, "b.example") == "TLSV1_UNRECOGNIZED_NAME"
 
 
+@pytest.mark.parametrize("slash", ["", "/"])
+def test_watch_of_a_directory_replaced(sluice, slash):
+    """By another one of its name, and what changes in that."""
+    s = sluice(start=False)
+    certs = [Cert(f"{c}.example") for c in "abc"]
+    os.makedirs(f"{s.dir}/up/x")
+    os.mkdir(f"{s.dir}/up/new")
+    certs[0].write(f"{s.dir}/up/x", "a")
+    certs[1].write(f"{s.dir}/up/new", "b")
+    s.start(CONF.replace("[sluice]", "[sluice]\nwatch = certs").format(
+        more=f"[cert x]\ndirectory = @dir@/up/x{slash}\n"))
+    os.rename(f"{s.dir}/up/x", f"{s.dir}/up/old")
+    os.rename(f"{s.dir}/up/new", f"{s.dir}/up/x")
+    s.wait_log("generation 2 is live")
+    assert shown(s, "b.example") == certs[1].fingerprint
+    assert refused(s, "a.example") == "TLSV1_UNRECOGNIZED_NAME"
+    certs[2].write(f"{s.dir}/up/x", "c")
+    s.wait_log("generation 3 is live")
+    assert shown(s, "c.example") == certs[2].fingerprint
+    # one that is gone is told of, and what was there is still served
+    os.rename(f"{s.dir}/up/x", f"{s.dir}/up/new")
+    s.wait_log("up/x")
+    assert shown(s, "c.example") == certs[2].fingerprint
+
+
 # --- where keys are ---
 
 def test_no_key_outside_of_workers(sluice):

@@ -110,5 +110,6 @@ def test_none_is_told_where_there_are_no_certificates(sluice):
     s = sluice("[listener web]\nbind = 127.0.0.1:@port@\n"
                "[route all]\npath = /*\nrespond = 200 ok\n")
     assert s.ctl_json("certs") == {"v": 1, "unknown": "default",
-                                   "dev_ca": "", "certs": []}
+                                   "dev_ca": "", "certs": [],
+                                   "files": []}
     assert not os.path.exists(f"{s.dir}/state/tls")

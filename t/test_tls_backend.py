@@ -55,7 +55,7 @@ def app(ca, tmp):
 @contextlib.contextmanager
 def serve(tmp, cert, name="server", script=(), path=None, **kw):
     ctx = tls.server(cert, tmp, name, **kw)
-    ctx.set_alpn_protocols(["h2", "http/1.1"])
+    ctx.set_alpn_protocols(["http/1.1", "h2"])
     names = []
     ctx.sni_callback = lambda sock, name, _: names.append(name)
     with Peer(list(script), tls=ctx, path=path) as p:

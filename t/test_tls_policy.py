@@ -5,7 +5,7 @@ import struct
 
 import pytest
 
-from lib import http, net, tls, wire
+from lib import h2, http, net, tls, wire
 from lib.tls_hosts import TERMS, V12, V13, Files, conf, session
 
 
@@ -220,6 +220,28 @@ def test_reload_new_list(sluice, files):
     with pytest.raises(http.Closed, match="REVOKED"), \
             tls.Client(s.port, ctx, "crl.example") as c:
         ask(c, "crl")
+
+
+@pytest.mark.parametrize("asked", [0, 1])
+@pytest.mark.parametrize("alpn", ["http/1.1", "h2"])
+def test_idle_at_reload(sluice, files, asked, alpn):
+    """Nobody is answered by what the policy of before let in: who has no
+    request under way is closed with the reload."""
+    s = sluice(conf("workers = 1"))
+    ctx = files.context("good")
+    ctx.set_alpn_protocols([alpn])
+    sock = ctx.wrap_socket(net.connect(s.port),
+                           server_hostname="must.example")
+    c = h2.Client(None, sock=sock, scheme="https") if alpn == "h2" else \
+        http.Client(None, sock=sock)
+    with c:
+        for _ in range(asked):
+            assert ask(c, "must").text == "must"
+        net.until("it has shaken hands",
+                  lambda: wire.sums(s)["tls_handshakes"] == 0)
+        s.reload(conf("workers = 1", terms={**TERMS, "must": TERMS["other"]}))
+        with pytest.raises((http.Closed, ConnectionError)):
+            ask(c, "must")
 
 
 def test_requirement_is_of_now(sluice, files):

@@ -4,7 +4,7 @@ error page, Proxy-Status and, where a server is concerned, the error line.
 
 To add a row's case: a line in REQUESTS (t/lib/fail_client.py) or ANSWERS
 (fail_server.py) if bytes alone provoke it, else a function of its name
-with @case (of HTTP/2: fail_h2.py).  It gets an Env and returns what
+with @case (of HTTP/2: fail_h2.py, fail_h2peer.py).  It gets an Env and returns what
 env.ask, env.send or env.at returned; a row of servers has its case in
 fail_state.py.
 """
@@ -15,7 +15,7 @@ import re
 
 import pytest
 
-from lib import fail_h2  # noqa: F401 (its cases are registered)
+from lib import fail_h2, fail_h2peer  # noqa: F401 (cases are registered)
 from lib import fail_state, fail_tls, wire
 from lib.fail_client import REQUESTS
 from lib.fail_env import CASES, Env, counts, gateway
@@ -48,6 +48,7 @@ timeout.between = 300ms
 [route app]
 path = /app
 upstream = app
+max_answer_message = 10
 [route small]
 path = /small
 upstream = app
@@ -153,7 +154,8 @@ def check_conn(env, row):
 
 
 # rows of attempts, with which no request ends, and who has them
-ATTEMPTS = {"attempt_cut": "test_retry_cut.py"}
+ATTEMPTS = {"attempt_cut": "test_retry_cut.py",
+            "grpc_error": "test_grpc_calls.py"}
 
 
 @pytest.mark.parametrize("row", [r for r in wire.FAILS

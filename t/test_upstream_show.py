@@ -79,9 +79,9 @@ def test_text(sluice, peer):
     text = s.ctl("upstreams").stdout
     assert text.startswith("2 of 2 servers up in 2 upstreams\n")
     row, = [ln.split() for ln in text.split("\n") if app.addr in ln]
-    assert row[1] == "up" and row[4:6] == ["1", "0"]
+    assert row[1] == "up" and row[4:7] == ["1.1", "1", "0"]
     row, = [ln.split() for ln in text.split("\n") if dead in ln]
-    assert row[4:7] == ["1", "1", "dial_refused"]
+    assert row[4:8] == ["-", "1", "1", "dial_refused"]
     assert app.addr not in s.ctl("upstreams", "bad").stdout
     done = s.ctl("upstreams", "nobody", ok=False)
     assert done.returncode == 2 and "no_upstream" in done.stderr

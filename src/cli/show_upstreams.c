@@ -60,6 +60,15 @@ cell_last(struct table *t, const json_t *j, unsigned long long now)
 	table_fmt(t, "%.*s %s ago", STR_FMT(show_str(j, "fail")), buf);
 }
 
+/* Spoken last; those of 2 have many requests on a connection. */
+static void
+cell_http(struct table *t, const json_t *j)
+{
+	unsigned long long n = show_num(j, "http");
+
+	table_str(t, n == 2 ? STR("2") : n == 1 ? STR("1.1") : STR("-"));
+}
+
 static void
 add_server(struct table *t, const json_t *j, unsigned long long now)
 {
@@ -71,6 +80,7 @@ add_server(struct table *t, const json_t *j, unsigned long long now)
 	table_str(t, show_str(j, "state"));
 	table_str(t, why.n > 0 ? why : STR("-"));
 	cell_age(t, now, show_num(j, "since_ms"));
+	cell_http(t, j);
 	cell_num(t, j, "attempts");
 	cell_num(t, j, "failures");
 	cell_last(t, json_object_get(j, "last_failure"), now);
@@ -174,8 +184,9 @@ static void
 add_upstream(struct show *s, const json_t *j, unsigned long long now)
 {
 	static const char *const head[] = { "SERVER", "STATE", "WHY",
-	    ">SINCE", ">ATTEMPTS", ">FAILED", "LAST FAILURE", ">ACTIVE",
-	    ">IDLE", ">OPEN", ">MAX", ">LATELY", ">P50", ">P99", NULL };
+	    ">SINCE", ">HTTP", ">ATTEMPTS", ">FAILED", "LAST FAILURE",
+	    ">ACTIVE", ">IDLE", ">OPEN", ">MAX", ">LATELY",
+	    ">P50", ">P99", NULL };
 	const json_t *all = json_object_get(j, "servers");
 	struct str balance = show_str(j, "balance");
 	struct table t;

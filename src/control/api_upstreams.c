@@ -238,6 +238,7 @@ describe_server(const struct walk *w, uint32_t i,
 		json_object_set_new(j, "state", json_string("removed"));
 	api_add_balance(j, i, is_member(w, i, s) ? census_of(w, s) : NULL);
 	set_num(j, "max_conns", max_conns(s));
+	set_num(j, "http", atomic_load(&l->http));
 	set_num(j, "attempts", atomic_load(&l->load) >> LOAD_SHIFT);
 	set_num(j, "failures", atomic_load(&l->failures));
 	json_object_set_new(j, "last_failure", describe_last(l));

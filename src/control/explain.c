@@ -512,6 +512,16 @@ find_tunnel(struct search *s, enum fail *why, uint32_t *allow)
 		s->found = NULL;
 }
 
+/* By a connection that was opened for that name; see identity_host(). */
+static bool
+may_come(const struct search *s, const struct listener_conf *l)
+{
+	if (l->passes && pass_find(s->conf, l->obj.name, s->x.host,
+	    &s->x) != NULL)
+		return false;
+	return secure_host_same(s->conf, l, s->sni, s->x.host);
+}
+
 /*
  * What is decided before any request: by the port, and by the name in a
  * handshake, which is that of the URL or else the request's.
@@ -541,9 +551,10 @@ shake(struct search *s, enum fail why)
 	if (s->passed)
 		return FAIL_NONE;
 	s->shaken = explain_tls(s->conf, l, s->sni, &why);
-	return why == FAIL_NONE && s->req.meth != METHOD_CONNECT &&
-	    !secure_host_same(s->conf, l, s->sni, s->x.host) ?
-	    FAIL_MISDIRECTED_REQUEST : why;
+	if (why == FAIL_NONE && s->req.meth != METHOD_CONNECT &&
+	    !may_come(s, l))
+		why = FAIL_MISDIRECTED_REQUEST;
+	return why;
 }
 
 /* The route, or the row of what else is answered. */

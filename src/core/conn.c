@@ -15,6 +15,7 @@
 #include "core/board.h"
 #include "core/greet.h"
 #include "core/listener_limit.h"
+#include "core/secure.h"
 #include "core/version.h"
 #include "io/tls.h"
 
@@ -155,14 +156,20 @@ conn_is_secure(const struct conn *c)
 	return (c->io.caps & IO_C_SECURE) != 0;
 }
 
-void
-conn_drain(struct conn *c)
+static void
+drain(struct conn *c, bool now)
 {
-	if (c->draining || c->codec == NULL)
+	if ((c->draining && !now) || c->codec == NULL)
 		return;
 	c->draining = true;
 	if (!c->greeting && !c->sniffing)
-		codec_of(c)->drain(c->codec);
+		codec_of(c)->drain(c->codec, now);
+}
+
+void
+conn_drain(struct conn *c)
+{
+	drain(c, false);
 }
 
 void
@@ -256,7 +263,7 @@ conn_let_go(struct listener *l, bool cut, conn_keeps_fn keeps,
 			if (cut)
 				conn_close(c, FAIL_DRAINING);
 			else
-				conn_drain(c);
+				drain(c, secure_is_asked(c));
 		}
 }
 

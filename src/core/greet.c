@@ -106,6 +106,7 @@ begin(struct greet *g, const struct proxy_proto *p)
 	}
 	if (p->told)
 		c->peer = p->from;
+	c->by_tls = p->secure;
 	if (!listener_admits(c->listener, &c->peer, &c->hold)) {
 		greet_refuse(g, FAIL_NONE, "");
 		return;
@@ -271,6 +272,7 @@ set_tls(struct listener *l, const struct listener_conf *c)
 	t = conf_part(&c->obj, &tls_policy_group);
 	l->handshake_ms = t->handshake_ms;
 	l->max_handshakes = (uint64_t)t->max_handshakes;
+	secure_wake(l);
 }
 
 /* A listener outlives its generation: the networks are copied. */

@@ -89,6 +89,8 @@ struct listener {
 	uint64_t		 tls_sum;	/* of all its policies */
 	uint64_t		 handshake_ms;
 	uint64_t		 max_handshakes;
+	uint64_t		 shaking;	/* under way (secure.c) */
+	struct list		 turns;		/* of secure_wait, in order */
 	uint32_t		 http;		/* bits of codecs[]; 0: auto */
 	uint64_t		 said_ms;	/* of a client; 0: never */
 	unsigned		 unsaid;
@@ -101,6 +103,8 @@ struct listener {
 	struct timer		 back;		/* stepped back */
 	uint64_t		 back_until;	/* ms, at most */
 	uint64_t		 kick;		/* accept_kick last seen */
+	unsigned		 batch;		/* that a wake takes at most */
+	unsigned		 wakes;		/* wakes in a row that had so many */
 };
 
 /*

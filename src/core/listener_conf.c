@@ -325,10 +325,10 @@ static const struct conf_row rows[] = {
 		    "removes the address they came to, or changes "
 		    "proxy_protocol, proxy_protocol_from or what TLS is to "
 		    "agree on.  retire: each ends with its request under "
-		    "way, streams have drain.streams.  cut: all are closed "
-		    "at once, with "
-		    "what is under way on them; for rules that must not "
-		    "hold a moment longer."
+		    "way, or after a second without one (at once if it "
+		    "asked for a certificate), streams have drain.streams.  "
+		    "cut: all are closed at once, with what is under way "
+		    "on them; for rules that must not hold a moment longer."
 	}, {
 		.key = "max_conns", .type = CONF_INT, .off = AT(share.conns),
 		.def = "0", .max = CONNS_MAX, .example = "10000",

@@ -77,7 +77,7 @@ on_session(SSL *ssl, SSL_SESSION *s)
 	struct tls_out	*out = SSL_get_app_data(ssl);
 
 	if (out == NULL || out->keep == NULL ||
-	    SSL_SESSION_is_resumable(s) == 0)
+	    SSL_SESSION_is_resumable(s) == 0 || *out->now != out->peer)
 		return 0;
 	SSL_SESSION_free(*out->keep);
 	*out->keep = s;

@@ -44,6 +44,8 @@ struct tls_peer {
 /* a connection's own, from tls_client_begin to its close */
 struct tls_out {
 	const struct tls_peer	*peer;	/* ref */
+	/* ref: who keep is for now; others' sessions do not go there */
+	const struct tls_peer	*const *now;
 	SSL_SESSION		**keep;	/* ref: where sessions go; or NULL */
 	struct str		 alpn;	/* offered, as on the wire; "": 1.1 */
 	int			 alert;	/* fatal, that the server sent; -1 */

@@ -25,4 +25,13 @@ struct queue_limits {
 	uint64_t	timeout;	/* ms */
 };
 
+/* how long what may take; milliseconds, 0: no limit */
+struct upstream_times {
+	uint64_t	connect;
+	uint64_t	first_byte;
+	uint64_t	between;
+	uint64_t	total;
+	uint64_t	stream_idle;
+};
+
 #endif

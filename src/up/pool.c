@@ -222,7 +222,7 @@ may_idle(const struct up_conn *c)
 	const struct upstream	*up = c->upstream;
 
 	return !c->single && !c->retired && up->cur && !up->serve->draining &&
-	    !c->server->left && may_stay(c) && !is_over_limit(c->server) &&
+	    !c->server->left && pool_tls_fits(c) && may_stay(c) && !is_over_limit(c->server) &&
 	    c->how->room(c->codec) > 0;
 }
 
@@ -308,6 +308,12 @@ pool_cancel(struct pool_wait *w)
 			put_back(c, true);
 	}
 	pool_dial_end_raced(raced);
+}
+
+struct str
+pool_version(const struct up_conn *c)
+{
+	return c->how == &h2_client ? STR("2.0") : STR("1.1");
 }
 
 struct stream *

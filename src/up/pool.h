@@ -72,6 +72,8 @@ void pool_get(struct server *, struct pool_wait *, uint64_t connect_ms,
 /* No answer is wanted any more; harmless when none is due. */
 void pool_cancel(struct pool_wait *);
 
+/* "1.1" or "2.0": what is spoken on a connection that was given. */
+struct str pool_version(const struct up_conn *);
 /* A stream for one request on a connection that was given. */
 struct stream *pool_stream(struct up_conn *, struct arena *);
 /*

@@ -31,6 +31,7 @@ struct up_conn {
 	bool			 multi:1;	/* takes many: HTTP/2 */
 	bool			 shared:1;	/* in server.shared */
 	bool			 retired:1;	/* takes no more */
+	bool			 told:1;	/* how many it takes */
 	bool			 idle:1;
 	bool			 gone:1;
 	bool			 single:1;	/* not to be pooled */
@@ -71,7 +72,7 @@ struct pool_share {
 	unsigned		 n;
 	struct server		*server;	/* counted, its upstream too */
 	struct up_conn		*conn;		/* ref: connected; or NULL */
-	struct ev_task		 spread;	/* gives room to those who wait */
+	struct ev_task		 spread;	/* gives room to who waits */
 	struct timer		 late;		/* they waited long enough */
 	struct ev_task		 free;
 };
@@ -129,5 +130,10 @@ void pool_dial_end_raced(struct server *);
 void pool_tls_shake(struct up_conn *);
 /* Its sessions are for another twin's server from now on. */
 void pool_tls_move(struct up_conn *, struct server *to);
+/*
+ * False: since it was dialled its server came under another line, which
+ * asks for another certificate, or for none.
+ */
+bool pool_tls_fits(const struct up_conn *);
 
 #endif

@@ -25,7 +25,8 @@ pool_share_may(const struct server *s, const struct pool_wait *w)
 
 	if (w->single || w->raw || w->first.n > 0)
 		return false;
-	return how == SERVER_H2 || (how == SERVER_ALPN && s->spoke_h2 &&
+	/* what it has not yet said is waited for, once */
+	return how == SERVER_H2 || (how == SERVER_ALPN && !s->spoke_h1 &&
 	    !w->h1);
 }
 
@@ -164,17 +165,16 @@ leave(struct pool_wait *w)
 	w->share = NULL;
 }
 
-/* With nobody left what is dialled is not wanted; what is there is idle. */
+/* With nobody left what is dialled is not wanted; others may come yet. */
 void
 pool_share_leave(struct pool_wait *w)
 {
 	struct pool_share	*sh = w->share;
 
 	leave(w);
-	if (sh->n > 0)
+	if (sh->n > 0 || sh->conn != NULL)
 		return;
-	if (sh->conn == NULL)
-		pool_cancel(&sh->w);
+	pool_cancel(&sh->w);
 	end(sh);
 }
 
@@ -295,16 +295,15 @@ on_dialled(struct pool_wait *iw, struct up_conn *c, enum fail why)
 	/* it was given to nobody yet */
 	c->given--;
 	give(c, sh);
-	if (list_is_empty(&sh->waits)) {
-		end(sh);
-		return;
+	if (c->multi) {
+		/* who comes before it has told that waits, too */
+		sh->conn = c;
+		c->share = sh;
 	}
-	if (!c->multi) {
+	if (!c->multi || c->told) {
 		ev_post(pool_loop(sh->server), EV_WAKE, &sh->spread);
 		return;
 	}
-	sh->conn = c;
-	c->share = sh;
 	if (iw->connect_ms > 0)
 		ev_timer(pool_loop(sh->server), &sh->late, iw->connect_ms);
 }
@@ -326,7 +325,6 @@ pool_share_start(struct pool_wait *w)
 	sh->w.on = on_dialled;
 	sh->w.server = s;
 	sh->w.connect_ms = w->connect_ms;
-	sh->w.tried = w->tried;
 	sh->w.lease = w->lease;
 	w->lease = 0;
 	join(sh, w);
@@ -339,6 +337,7 @@ pool_share_start(struct pool_wait *w)
 void
 pool_share_note(struct up_conn *c)
 {
+	c->told = true;
 	if (c->share != NULL)
 		ev_post(pool_loop(c->server), EV_WAKE, &c->share->spread);
 }
@@ -363,8 +362,11 @@ pool_share_end(struct up_conn *c)
 void
 pool_share_retire(struct server *s)
 {
-	struct list	*pos;
+	struct list	*pos, *tmp;
 
 	list_each(pos, &s->shared)
 		container_of(pos, struct up_conn, node)->retired = true;
+	/* nobody else joins what is dialled */
+	list_each_safe(pos, tmp, &s->shares)
+		list_del(pos);
 }

@@ -34,6 +34,7 @@ struct probe_env {
 struct probe_set {
 	const struct probe_conf	*conf;		/* of the generation */
 	int			 send_proxy;	/* version, or 0 */
+	uint32_t		 http;		/* bits of codecs[], 0: auto */
 	struct probe_regex	*regex;		/* own: of its body; NULL */
 	struct tls_client	*client;	/* counted; or NULL */
 };
@@ -62,6 +63,7 @@ struct probe_of {
 	struct sock_addr	 addr;
 	struct str		 host;		/* if the keys have none */
 	const struct tls_peer	*peer;		/* NULL: no TLS */
+	bool			 h2;		/* HTTP/2 and nothing else */
 };
 
 /* Begins one; on is called when it has ended. */

@@ -15,7 +15,7 @@ probe_set_open(struct probe_set *s, struct probe_env *env,
 	struct err		 e;
 
 	*s = (struct probe_set){ .conf = p,
-	    .send_proxy = c->told.send_proxy };
+	    .send_proxy = c->told.send_proxy, .http = c->http };
 	/* the builder has seen that it is one */
 	if (p->type != PROBE_OFF && p->is_regex)
 		s->regex = probe_regex_new(p->text, &off, &e);

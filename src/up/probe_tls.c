@@ -5,6 +5,7 @@
  * would hide a certificate that is not valid any more.
  */
 #include "up/probe_int.h"
+#include "up/server_tls.h"
 
 void
 probe_tls_init(struct probe *p, const struct tls_peer *peer)
@@ -34,6 +35,11 @@ go(struct probe *p)
 	rc = tls_shake(&p->io);
 	if (rc == IO_AGAIN)
 		return;
+	if (rc == IO_OK && p->http == SERVER_H2 &&
+	    !str_eq(tls_client_alpn(&p->io), STR("h2"))) {
+		probe_over(p, FAIL_TLS_UPSTREAM_NO_H2);
+		return;
+	}
 	if (rc == IO_OK) {
 		probe_ask(p);
 		return;
@@ -54,7 +60,9 @@ void
 probe_tls_begin(struct probe *p)
 {
 	p->phase = PHASE_SHAKE;
-	p->out = (struct tls_out){ .peer = &p->peer };
+	p->out = (struct tls_out){ .peer = &p->peer,
+	    .alpn = server_tls_alpn((enum server_http)p->http,
+	    p->set->conf->type == PROBE_WEBSOCKET) };
 	p->io.on = on_io;
 	tls_open(&p->io, p->env->room, tls_client_begin(p->client, &p->out),
 	    STR_NONE);

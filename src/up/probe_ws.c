@@ -198,7 +198,7 @@ probe_ws_begin(struct probe *p, const struct msg *m)
 		return;
 	}
 	/* an answer before the question was all sent */
-	if (h1_client.take(p->codec, &rest) == NULL) {
+	if (p->how->take(p->codec, &rest) == NULL) {
 		fail(p, "an early answer");
 		return;
 	}

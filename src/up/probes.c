@@ -235,7 +235,8 @@ begin(struct watched *s)
 	struct prober		*b = &s->prober;
 	struct probes		*p = b->all;
 	char			 buf[NAMES_ADDR];
-	struct probe_of		 of = { .peer = s->conf->peer };
+	struct probe_of		 of = { .peer = s->conf->peer,
+	    .h2 = s->conf->h2 };
 
 	b->begun_ms = ev_ms(p->env.ev);
 	if (!find_addr(s, &of.addr, &of.host, buf)) {

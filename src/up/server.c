@@ -7,7 +7,6 @@
 #include <stdlib.h>
 
 #include "base/must.h"
-#include "codec/codec.h"
 #include "up/names.h"
 #include "up/server_tls.h"
 
@@ -84,30 +83,4 @@ tried_add(struct tried *t, struct arena *a, const struct server *s)
 			memcpy(t->tag, old, t->n * sizeof(*t->tag));
 	}
 	t->tag[t->n++] = s->tag;
-}
-
-static uint32_t
-bit_of(const char *version)
-{
-	for (unsigned i = 0; codecs[i].alpn != NULL; i++)
-		if (strcmp(codecs[i].version, version) == 0)
-			return 1U << i;
-	return 0;
-}
-
-/* Without TLS nothing tells that a server would speak the other, too. */
-enum server_http
-server_http_of(uint32_t bits, bool h2, bool tls)
-{
-	uint32_t	one = bit_of("1.1"), two = bit_of("2");
-
-	if (h2 || (bits & (one | two)) == two)
-		return SERVER_H2;
-	return tls && (bits & (one | two)) != one ? SERVER_ALPN : SERVER_H1;
-}
-
-enum server_http
-server_http(const struct server *s)
-{
-	return server_http_of(s->upstream->http, s->h2, s->peer != NULL);
 }

@@ -138,7 +138,8 @@ server_tls_alpn(enum server_http how, bool h1)
 void
 server_tls_open(struct server *s, struct io *io, struct tls_out *out, bool h1)
 {
-	*out = (struct tls_out){ .peer = s->peer, .keep = &s->session,
+	*out = (struct tls_out){ .peer = s->peer, .now = &s->peer,
+	    .keep = &s->session,
 	    .alpn = server_tls_alpn(server_http(s), h1) };
 	tls_open(io, secure_room(s->upstream->serve),
 	    tls_client_begin(s->upstream->tls->client, out), STR_NONE);

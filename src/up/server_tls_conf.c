@@ -11,6 +11,7 @@
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <time.h>
 
 #include <openssl/x509.h>
 
@@ -72,9 +73,21 @@ fail_file(struct conf_load *load, const struct conf_obj *obj,
 
 /* --- CAs --- */
 
+/* The first that ends, but for those that have. */
+static void
+note_end(const X509 *x, int64_t *until)
+{
+	int64_t	at;
+
+	if (tls_terms_time(X509_get0_notAfter(x), &at) == 0 &&
+	    at >= (int64_t)time(NULL) && (*until == 0 || at < *until))
+		*until = at;
+}
+
 /* DER of each certificate that OpenSSL can read; false: none is there. */
 static bool
-read_cas(struct arena *out, struct str text, struct tls_client_conf *c)
+read_cas(struct arena *out, struct str text, struct tls_client_conf *c,
+    int64_t *until)
 {
 	const unsigned char	*p;
 	struct pem		 b;
@@ -95,6 +108,7 @@ read_cas(struct arena *out, struct str text, struct tls_client_conf *c)
 		x = n < 0 ? NULL : d2i_X509(NULL, &p, (long)n);
 		if (x == NULL)
 			continue;
+		note_end(x, until);
 		X509_free(x);
 		der = str_make(room, (size_t)n);
 		c->ca_digest = str_hash(der, c->ca_digest);
@@ -111,7 +125,7 @@ read_cas(struct arena *out, struct str text, struct tls_client_conf *c)
 
 static int
 load_cas(struct conf_load *load, const struct conf_obj *obj,
-    const char *path, struct tls_client_conf *c)
+    const char *path, struct server_tls_conf *t)
 {
 	struct cert_file	f = { .text = STR_NONE };
 	struct err		e;
@@ -120,7 +134,8 @@ load_cas(struct conf_load *load, const struct conf_obj *obj,
 	if (cert_file_read(path, &f, &e) == -1)
 		return fail_file(load, obj, "tls.ca", DIAG_CERT_FILE, path,
 		    e.text);
-	if (!read_cas(conf_load_arena(load), f.text, c))
+	if (!read_cas(conf_load_arena(load), f.text, &t->client,
+	    &t->ca_until))
 		rc = fail_file(load, obj, "tls.ca", DIAG_CERT_BROKEN, path,
 		    "has no certificate in PEM");
 	cert_file_drop(&f);
@@ -161,10 +176,12 @@ load_system(struct conf_load *load, const struct conf_obj *obj,
 	struct cert_file	 f = { .text = STR_NONE };
 	struct err		 e;
 	bool			 found = share_cas(load, c);
+	int64_t			 until = 0;
 
 	for (size_t i = 0; !found && i < sizeof(paths) / sizeof(*paths); i++)
 		if (cert_file_read(paths[i], &f, &e) == 0) {
-			found = read_cas(conf_load_arena(load), f.text, c);
+			found = read_cas(conf_load_arena(load), f.text, c,
+			    &until);
 			cert_file_drop(&f);
 		}
 	return found ? 0 : fail(load, obj, "tls.ca", DIAG_CERT_FILE,
@@ -420,7 +437,7 @@ load_files(struct conf_load *load, const struct upstream_conf *up,
 		return 0;
 	snprintf(path, sizeof(path), "%.*s", STR_FMT(t->ca));
 	if (t->ca.n > 0)
-		rc = load_cas(load, obj, path, &t->client);
+		rc = load_cas(load, obj, path, t);
 	else if (needs_cas(t, l))
 		rc = load_system(load, obj, &t->client);
 	if (t->cert.n > 0 && load_pair(load, up, t) == -1)

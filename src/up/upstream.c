@@ -124,6 +124,8 @@ add_server(struct upstream *up, const struct upstream_conf *uc, size_t i,
 	struct server			*s = NULL;
 	int64_t				 at;
 
+	up->h2 |= server_http_of(up->http, c->h2, c->peer != NULL) !=
+	    SERVER_H1;
 	at = c->name.n > 0 ? upstream_rows_name(rows, up->name, c->text) :
 	    upstream_rows_server(rows, up->name, c->text);
 	if (at >= 0 && c->name.n > 0) {

@@ -11,6 +11,7 @@
 #include "core/lease.h"
 #include "up/balancer.h"
 #include "up/limits.h"
+#include "up/server_http.h"
 #include "up/told.h"
 #include "up/tried.h"
 #include "up/upstream_rows.h"
@@ -46,15 +47,6 @@ struct server_conf {
 struct server_list {
 	struct server_conf	*v;		/* of conf */
 	size_t			 n;
-};
-
-/* how long what may take; milliseconds, 0: no limit */
-struct upstream_times {
-	uint64_t	connect;
-	uint64_t	first_byte;
-	uint64_t	between;
-	uint64_t	total;
-	uint64_t	stream_idle;
 };
 
 /* [upstream NAME], or "@ROUTE" of a route with targets of its own */
@@ -112,7 +104,7 @@ struct server {
 	uint64_t		 probe_ms;	/* none is let to it before */
 	bool			 left:1;	/* no member any more */
 	bool			 h2:1;		/* HTTP/2 and nothing else */
-	bool			 spoke_h2:1;	/* by ALPN, the last time */
+	bool			 spoke_h1:1;	/* by ALPN, the last time */
 	/* see up/pool.h */
 	struct list		 idle;		/* pooled, LIFO */
 	struct timer		 idle_end;	/* of the longest idle one */
@@ -153,6 +145,7 @@ struct upstream {
 	uint32_t		 nwant;		/* of them, for one server */
 	unsigned		 vain, looks;
 	unsigned		 uses;		/* marks, exchanges, conns */
+	bool			 h2:1;		/* a server may speak HTTP/2 */
 	bool			 cur:1;		/* of the committed conf */
 	bool			 next:1;	/* of the prepared one */
 };
@@ -200,15 +193,5 @@ void server_addr(const struct server *, struct sock_addr *);
 struct str server_host(const struct server *);
 /* Its lease word's index + 1; 0: there is no limit. */
 uint32_t server_lease(const struct server *);
-
-/* which version of HTTP is spoken with a server */
-enum server_http {
-	SERVER_H1,
-	SERVER_H2,
-	SERVER_ALPN	/* either, as it chooses in the handshake */
-};
-enum server_http server_http(const struct server *);
-/* The same by what stands in the configuration. */
-enum server_http server_http_of(uint32_t bits, bool h2, bool tls);
 
 #endif

@@ -290,7 +290,7 @@ is_repeated(struct str rest, struct str option)
 	struct str	word;
 	unsigned	n = 0;
 
-	if (str_starts(option, STR("pin=")))
+	if (str_eq(name, STR("pin=")))
 		return false;
 	while (str_word(&rest, SEPS, &word))
 		n += end < 0 ? str_eq(word, name) : str_starts(word, name);
@@ -596,9 +596,10 @@ static const struct conf_row rows[] = {
 		.text = "HTTP versions that are spoken with servers: 1.1 and "
 		    "2, one or both.  With TLS a server that may speak both "
 		    "chooses (ALPN); without, 2 alone begins with HTTP/2 at "
-		    "once, and else it is 1.1.  auto: both with TLS, 1.1 "
-		    "without.  h2:// and h2c:// of a server line come before "
-		    "it.  An upgrade (WebSocket) needs 1.1."
+		    "once, and else it is 1.1.  The default, auto, is both "
+		    "with TLS and 1.1 without.  What stands before a server "
+		    "as h2:// or h2c:// has no choice.  An upgrade "
+		    "(WebSocket) needs 1.1."
 	}, {
 		.key = "balance", .aliases = strategy, .type = CONF_CUSTOM,
 		.off = AT(balance), .def = "two_choices",

@@ -57,7 +57,7 @@ struct board_server_live {
 	_Atomic uint64_t failures;	/* that count against it */
 	_Atomic uint64_t last_fail;	/* enum fail << 48 | wall ms */
 	_Atomic uint32_t fails;		/* in a row */
-	_Atomic uint32_t pad;
+	_Atomic uint32_t http;		/* spoken last: 1 or 2; workers */
 	_Atomic uint64_t line1[4];
 };
 _Static_assert(sizeof(struct board_server_live) == 128, "server live");

@@ -217,7 +217,7 @@ START_TEST(drain_idle)
 	setup();
 	begin(4096);
 	say("GET /hello HTTP/1.1\r\n" H "\r\n");
-	h1_server.drain(e.c);
+	h1_server.drain(e.c, false);
 	env_run(&e);
 	ck_assert(!e.eof);
 	if (_i == 1)
@@ -237,7 +237,7 @@ START_TEST(drain_fresh)
 	setup();
 	e.env.limits.header_ms = 1000;
 	begin(4096);
-	h1_server.drain(e.c);
+	h1_server.drain(e.c, false);
 	env_run(&e);
 	ck_assert(!e.eof);
 	say("GET /hello HTTP/1.1\r\n" H "\r\n");
@@ -245,6 +245,25 @@ START_TEST(drain_fresh)
 	ck_text(&e.out, OK5C);
 	io_close(e.peer, false);
 	env_run(&e);
+	finish();
+}
+END_TEST
+
+/* What it was let in by holds no more: it is asked nothing else. */
+START_TEST(drain_now)
+{
+	setup();
+	begin(4096);
+	if (_i > 0)
+		say("GET /hello HTTP/1.1\r\n" H "\r\n");
+	if (_i == 2)
+		say("GET /hello HTTP/1.1\r\n");
+	h1_server.drain(e.c, true);
+	env_run(&e);
+	ck_assert(e.eof && !e.reset);
+	ck_text(&e.out, _i == 0 ? "" : OK5);
+	io_close(e.peer, false);
+	env_wait(&e, e.c == NULL);
 	finish();
 }
 END_TEST
@@ -263,7 +282,7 @@ START_TEST(drain_with_request)
 	v.iov_base = req;
 	v.iov_len = sizeof(req) - 1;
 	ck_assert_int_eq(io_writev(e.peer, &v, 1, 0, &n), IO_OK);
-	h1_server.drain(e.c);
+	h1_server.drain(e.c, false);
 	env_run(&e);
 	ck_text(&e.out, OK5C);
 	ck_assert(e.eof && !e.reset);
@@ -276,7 +295,7 @@ START_TEST(drain_busy)
 	setup();
 	begin(4096);
 	say("GET /wait HTTP/1.1\r\n" H "\r\n");
-	h1_server.drain(e.c);
+	h1_server.drain(e.c, false);
 	env_run(&e);
 	ck_assert(!e.eof);
 	reply(STR("hello"));
@@ -458,6 +477,7 @@ suite(void)
 	tcase_add_loop_test(t, gone_in_head, 0, 2);
 	tcase_add_loop_test(t, drain_idle, 0, 2);
 	tcase_add_test(t, drain_fresh);
+	tcase_add_loop_test(t, drain_now, 0, 3);
 	tcase_add_test(t, drain_with_request);
 	tcase_add_test(t, drain_busy);
 	tcase_add_test(t, age_limit);

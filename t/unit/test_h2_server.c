@@ -638,13 +638,37 @@ START_TEST(test_drain)
 	start(true);
 	ask(false);
 	turns(3);
-	h2_server.drain(e.c);
+	h2_server.drain(e.c, false);
 	turns(3);
 	ck_assert_ptr_nonnull(e.c);
 	head(&reqs[0], 0, WAIST_END);
 	turns(4);
 	ck_assert(gots[1].end);
 	ck_assert(e.eof);
+	io_close(e.peer, false);
+	env_wait(&e, e.c == NULL);
+	ck_assert_int_eq(e.gone_why, FAIL_NONE);
+}
+END_TEST
+
+/* What has begun ends, what comes then may be asked elsewhere. */
+START_TEST(test_drain_now)
+{
+	start(true);
+	if (_i > 0)
+		ask(false);
+	turns(3);
+	h2_server.drain(e.c, true);
+	if (_i > 0) {
+		ask(false);
+		turns(3);
+		ck_assert_ptr_nonnull(e.c);
+		ck_assert_uint_eq(nreq, 1);
+		head(&reqs[0], 0, WAIST_END);
+		turns(4);
+		ck_assert(gots[1].end && !gots[3].end);
+	}
+	env_wait(&e, (turn(), e.eof));
 	io_close(e.peer, false);
 	env_wait(&e, e.c == NULL);
 	ck_assert_int_eq(e.gone_why, FAIL_NONE);
@@ -686,6 +710,7 @@ main(void)
 	tcase_add_test(t, test_client_reset);
 	tcase_add_test(t, test_early_answer);
 	tcase_add_test(t, test_drain);
+	tcase_add_loop_test(t, test_drain_now, 0, 2);
 	tcase_add_test(t, test_closed_with_streams);
 	suite_add_tcase(s, t);
 	t = tcase_create("tls");

@@ -3,6 +3,7 @@
  * connections, how long and how many are kept, twins that go.
  */
 #include "pool_env.h"
+#include "up/server_tls.h"
 
 START_TEST(test_reuse)
 {
@@ -51,6 +52,26 @@ START_TEST(test_idle_ends)
 	ck_assert_int_eq(write(fd, "HTTP/1.1 408 Late\r\n\r\n", 21), 21);
 	wait_idle(f, 0);
 	wait_open(f, f->server, 0);
+	close(fd);
+	teardown(f);
+}
+END_TEST
+
+/* Its server came under another line meanwhile: it is nobody's. */
+START_TEST(test_other_peer)
+{
+	static const struct tls_peer	 peer;
+	struct fix	*f = setup(64, 0);
+	struct up_conn	*c = get(f, 0, false);
+	int		 fd = take(f);
+
+	server_tls_set(f->server, &peer);
+	pool_put(c, true);
+	ck_assert_uint_eq(f->server->nidle, 0);
+	wait_open(f, f->server, 0);
+	server_tls_set(f->server, NULL);
+	pool_put(get(f, 1, false), true);
+	ck_assert_uint_eq(f->server->nidle, 1);
 	close(fd);
 	teardown(f);
 }
@@ -307,6 +328,7 @@ suite(void)
 	tcase_set_timeout(t, 30);
 	tcase_add_test(t, test_reuse);
 	tcase_add_test(t, test_idle_ends);
+	tcase_add_test(t, test_other_peer);
 	tcase_add_test(t, test_closed_is_not_given);
 	tcase_add_test(t, test_too_many);
 	tcase_add_test(t, test_dies_between);

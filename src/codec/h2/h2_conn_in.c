@@ -3,10 +3,10 @@
  *
  * A body's bytes stay in the page that they were read into, unless they
  * are few: those lie one behind the other in a page of their stream, or
- * each byte that waits could keep a page of its own.  They are
- * given back to the windows when the sink has taken them: a handler that
- * is slow stops its own stream, and of the connection's window it holds
- * what its stream's allows.
+ * each byte that waits could keep a page of its own.  They are given back
+ * to the stream's window when the sink has taken them, so that who is slow
+ * stops its own stream; to the connection's at once, as far as the side
+ * lets them be held, else then, too.
  */
 #include "codec/h2/h2_conn.h"
 

@@ -61,7 +61,8 @@ is_good(const struct hdr *h)
 
 /* Names of the table outlive the frame; the rest nghttp2 copies. */
 void
-h2_conn_add_fields(nghttp2_nv *nv, size_t *n, const struct hdrs *hs, unsigned not)
+h2_conn_add_fields(nghttp2_nv *nv, size_t *n, const struct hdrs *hs,
+    unsigned not)
 {
 	const struct hdr	*h;
 	unsigned		 flags;

@@ -22,6 +22,7 @@ struct h2_head {
 	/* what it has told so far, of the arena */
 	struct str			 method, scheme, authority, path;
 	struct str			 status;
+	struct str			 protocol;	/* RFC 8441 */
 	struct str			 host;	/* the first Host */
 	int64_t				 length;	/* -1: none */
 	struct h2_priority		 priority;

@@ -178,12 +178,16 @@ const struct source_ops h2_server_in_ops = {
 
 /* --- responses --- */
 
-/* RFC 9110 8.6: none on 1xx and 204; a 304 tells that of a 200, or none. */
+/*
+ * RFC 9110 8.6: none on 1xx and 204; a 304 tells that of a 200, or none.
+ * A head of gRPC that is the whole answer stands for its trailers.
+ */
 static bool
 tells_length(const struct msg *m)
 {
 	return m->status >= 200 && m->status != 204 &&
-	    (m->body > 0 || (m->body == 0 && m->status != 304));
+	    (m->body > 0 || (m->body == 0 && m->status != 304 &&
+	    hdr_get(&m->hdrs, HDR_GRPC_STATUS) == NULL));
 }
 
 static nghttp2_nv *
@@ -196,8 +200,8 @@ make_head(struct h2s *s, const struct msg *m, size_t *n)
 	char		*end = put_u64(num, m->status);
 
 	*n = 0;
-	h2_conn_add_nv(nv, n, STR(":status"), str_make(num, (size_t)(end - num)),
-	    NGHTTP2_NV_FLAG_NO_COPY_NAME);
+	h2_conn_add_nv(nv, n, STR(":status"), str_make(num,
+	    (size_t)(end - num)), NGHTTP2_NV_FLAG_NO_COPY_NAME);
 	h2_conn_add_fields(nv, n, &m->hdrs, HDR_F_HOP | HDR_F_FRAME);
 	if (m->status >= 200 && hdr_get(&m->hdrs, HDR_DATE) == NULL)
 		h2_conn_add_nv(nv, n, STR("date"), str_make(s->c->env->date,

@@ -404,11 +404,18 @@ open_conn(struct io *io, const struct codec_env *env, void *ctx)
 
 /* A request may be on its way: GOAWAY says which ones were too late. */
 static void
-drain_conn(struct codec_conn *cc)
+drain_conn(struct codec_conn *cc, bool now)
 {
 	struct h2c	*c = h2_conn_of(cc);
 
 	h2_server_bye(c);
+	if (now) {
+		/* sent before more is read, which then was never begun */
+		bye_done(c);
+		h2_conn_flush(c);
+	}
+	if (c->state == H2C_DEAD)
+		return;
 	c->io->fd.ready |= c->io->rd_wait;
 	h2_conn_post(c);
 }

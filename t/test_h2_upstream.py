@@ -1,0 +1,462 @@
+"""HTTP/2 to servers: many requests over few connections, what limits
+them, ends of streams and connections, heads and bodies both ways."""
+import re
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from lib import h2, http, net, wire
+from lib.h2 import (CALM, CANCEL, DATA, END, END_HEADERS, HEADERS, INTERNAL,
+                    NO_ERROR, block, frame)
+from lib.h2peer import H2Peer, answer, at_head, frames, hold, quiet, refuse
+from lib.h2peer import reset
+
+CONF = """
+[sluice]
+workers = 1
+[listener web]
+bind = 127.0.0.1:@port@
+http = 1.1 2
+[upstream app]
+server = h2c://{addr}
+{more}
+[route all]
+path = /*
+upstream = app
+"""
+
+
+@pytest.fixture
+def h2peer():
+    made = []
+
+    def make(*args, **kw):
+        made.append(H2Peer(*args, **kw))
+        return made[-1]
+
+    yield make
+    for p in made:
+        p.stop()
+    assert not [e for p in made for e in p.errors]
+
+
+def start(sluice, p, more=""):
+    return sluice(CONF.format(addr=p.addr, more=more))
+
+
+def many(s, n, target="/", **kw):
+    with ThreadPoolExecutor(n) as pool:
+        return list(pool.map(lambda _: http.get(s.port, target, **kw),
+                             range(n)))
+
+
+def stat(s, name):
+    return wire.sums(s)[name]
+
+
+def said(s, text):
+    """A line of the log on standard error."""
+    return s.wait_stderr(re.escape(text))
+
+
+# --- many over few ---
+
+def test_get(sluice, h2peer):
+    p = h2peer([answer(body=b"hello", headers=[("x-a", "b")])])
+    s = start(sluice, p)
+    r = http.get(s.port, "/x?y")
+    assert (r.status, r.body, r.get("x-a")) == (200, b"hello", "b")
+    assert r.get("via") == "2.0 sluice"
+    q = p.requests[0]
+    assert q.fields[:4] == [(":method", "GET"), (":scheme", "http"),
+                            (":authority", "localhost"), (":path", "/x?y")]
+    assert q.get("via") == "1.1 sluice"
+    assert not {n for n, _ in q.fields} & {"host", "connection", "te"}
+
+
+def test_one_connection(sluice, h2peer):
+    go = threading.Event()
+    p = h2peer(default=hold(go))
+    s = start(sluice, p)
+    with ThreadPoolExecutor(40) as pool:
+        all_ = [pool.submit(http.get, s.port, "/") for _ in range(40)]
+        p.wait_requests(40)
+        go.set()
+        assert {f.result().status for f in all_} == {200}
+    assert p.connections == 1
+
+
+@pytest.mark.parametrize("own,key", [(10, 100), (100, 10)])
+def test_limit_of_streams(sluice, h2peer, own, key):
+    """Another connection comes only when all are full."""
+    go = threading.Event()
+    p = h2peer(default=hold(go), own=((3, own),))
+    s = start(sluice, p, f"pool.streams = {key}")
+    with ThreadPoolExecutor(25) as pool:
+        all_ = [pool.submit(http.get, s.port, "/") for _ in range(25)]
+        p.wait_requests(25)
+        assert p.connections == 3
+        assert max(sum(r.conn == n for r in p.requests)
+                   for n in (1, 2, 3)) == 10
+        go.set()
+        assert {f.result().status for f in all_} == {200}
+
+
+def test_queue(sluice, h2peer):
+    """With max_conns used up, and all their streams, requests wait."""
+    go = threading.Event()
+    p = h2peer(default=hold(go))
+    s = start(sluice, p, "max_conns = 1\npool.streams = 4\n"
+              "queue_timeout = 20s")
+    with ThreadPoolExecutor(12) as pool:
+        all_ = [pool.submit(http.get, s.port, "/") for _ in range(12)]
+        p.wait_requests(4)
+        net.until("eight wait", lambda: stat(s, "upstream_queue") == 8)
+        assert len(p.requests) == 4
+        go.set()
+        assert {f.result().status for f in all_} == {200}
+    assert p.connections == 1
+
+
+def test_lower_limit(sluice, h2peer):
+    """A limit that is lowered later holds for who comes then."""
+    go = threading.Event()
+    p = h2peer([answer()], default=hold(go))
+    s = start(sluice, p)
+    assert http.get(s.port, "/").status == 200
+    c = p.conns[0]
+    c.send(h2.settings((3, 1)))
+    c.wait("it is heard", lambda: sum(
+        f.type == h2.SETTINGS and f.flags & h2.ACK for f in c.seen) == 2)
+    with ThreadPoolExecutor(3) as pool:
+        all_ = [pool.submit(http.get, s.port, "/") for _ in range(3)]
+        p.wait_requests(4)
+        go.set()
+        assert {f.result().status for f in all_} == {200}
+    assert [r.conn for r in p.requests].count(1) == 2
+    assert p.connections == 2
+
+
+# --- replayed: the server has not looked at it ---
+
+def test_refused(sluice, h2peer):
+    """Any method, and none of the tries."""
+    p = h2peer([refuse(), refuse(), answer(body=b"third")])
+    s = start(sluice, p, "retry.tries = 0")
+    r = http.Client(s.port).ask("POST", "/", body=b"hello")
+    assert (r.status, r.body) == (200, b"third")
+    assert [q.body for q in p.requests] == [b"hello"] * 3
+    assert stat(s, "upstream_http2_refused_total") == 2
+    assert stat(s, "upstream_retries_total") == 0
+
+
+def test_refused_for_ever(sluice, h2peer):
+    p = h2peer(default=refuse())
+    s = start(sluice, p)
+    r = http.get(s.port, "/")
+    assert r.status == 503
+    assert "connection_limit_reached" in r.get("proxy-status", "")
+    assert len(p.requests) == 9
+
+
+def test_goaway(sluice, h2peer):
+    """Streams above its number are asked elsewhere, those below go on."""
+    go = threading.Event()
+    p = h2peer([hold(go, answer(body=b"old")), quiet()],
+               default=answer(body=b"new"))
+    s = start(sluice, p, "retry.tries = 0")
+    with ThreadPoolExecutor(2) as pool:
+        one = pool.submit(http.get, s.port, "/")
+        p.wait_requests(1)
+        two = pool.submit(http.Client(s.port).ask, "POST", "/", body=b"x")
+        p.wait_requests(2)
+        p.conns[0].goaway(p.requests[0].sid)
+        assert two.result().body == b"new"
+        assert p.requests[2].conn == 2 and p.requests[2].body == b"x"
+        go.set()
+        assert one.result().body == b"old"
+    assert stat(s, "upstream_http2_goaway_total") == 1
+    assert http.get(s.port, "/").body == b"new"
+    assert p.connections == 2
+
+
+def test_goaway_idle(sluice, h2peer):
+    p = h2peer()
+    s = start(sluice, p)
+    assert http.get(s.port, "/").status == 200
+    p.conns[0].goaway(p.requests[0].sid)
+    net.until("it is gone", lambda: stat(s, "upstream_connections") == 0)
+    assert http.get(s.port, "/").status == 200
+    assert p.connections == 2
+
+
+# --- resets, and the client's ---
+
+def test_reset(sluice, h2peer):
+    """Only that stream: the connection serves on."""
+    p = h2peer([reset(INTERNAL), reset(INTERNAL)])
+    s = start(sluice, p, "retry.on = off")
+    r = http.get(s.port, "/")
+    assert r.status == 502
+    assert said(s, "server_reset: INTERNAL_ERROR")
+    assert http.get(s.port, "/").status == 502
+    assert http.get(s.port, "/").status == 200
+    assert p.connections == 1
+
+
+def test_reset_in_body(sluice, h2peer):
+    p = h2peer([frames(
+        lambda n: frame(HEADERS, END_HEADERS, n, block([(":status", "200")])),
+        lambda n: frame(DATA, 0, n, b"part"),
+        lambda n: h2.rst(n, INTERNAL))])
+    s = start(sluice, p)
+    with pytest.raises(http.Closed):
+        http.get(s.port, "/")
+    assert http.get(s.port, "/").status == 200
+    assert p.connections == 1
+
+
+def test_client_leaves(sluice, h2peer):
+    """Its stream is reset, and no other."""
+    go = threading.Event()
+    p = h2peer([hold(go), quiet()])
+    s = start(sluice, p)
+    with ThreadPoolExecutor(1) as pool:
+        one = pool.submit(http.get, s.port, "/")
+        p.wait_requests(1)
+        with http.Client(s.port) as c:
+            c.send(http.request("GET", "/b"))
+            p.wait_requests(2)
+        assert p.conns[0].wait_reset(p.requests[1].sid) == CANCEL
+        go.set()
+        assert one.result().status == 200
+
+
+def test_early_answer(sluice, h2peer):
+    """RST NO_ERROR behind an answer ends the upload, not the answer."""
+    def step(c, r):
+        c.reply(r.sid, 200, [("content-length", "5")])
+        c.data(r.sid, b"early")
+        c.rst(r.sid, NO_ERROR)
+    p = h2peer([at_head(step)])
+    s = start(sluice, p)
+    with http.Client(s.port) as c:
+        c.send(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 9000000\r\n"
+               b"\r\n" + bytes(1000))
+        assert c.response("POST").body == b"early"
+    assert http.get(s.port, "/").status == 200
+    assert p.connections == 1
+
+
+def test_early_without_reset(sluice, h2peer):
+    """We reset it, then, for nobody wants the rest."""
+    p = h2peer([at_head(answer(body=b"early"))])
+    s = start(sluice, p)
+    with http.Client(s.port) as c:
+        c.send(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 9000000\r\n"
+               b"\r\n" + bytes(1000))
+        assert c.response("POST").body == b"early"
+    assert p.conns[0].wait_reset(p.requests[0].sid) == CANCEL
+
+
+# --- bodies ---
+
+def test_slow_client(sluice, h2peer):
+    """It stops its own stream, and none beside it."""
+    big = bytes(8 << 20)
+    go = threading.Event()
+
+    def step(c, r):
+        def run():
+            c.reply(r.sid)
+            go.set()
+            c.send(*[frame(DATA, 0, r.sid, big[:16384])] * 3)
+        threading.Thread(target=run, daemon=True).start()
+    p = h2peer([step], default=answer(body=big))
+    s = start(sluice, p)
+    slow = [h2.H2(s.port, own=((4, 1000),)) for _ in range(1)]
+    for c in slow:
+        c.ask_for("GET", "/slow")
+        c.read()
+    assert go.wait(10)
+    for _ in range(3):
+        r = http.get(s.port, "/fast")
+        assert r.status == 200 and len(r.body) == len(big)
+    assert p.connections == 1
+
+
+def test_big_both_ways(sluice, h2peer):
+    body = bytes(range(256)) * 8192
+    p = h2peer(default=lambda c, r: answer(body=r.body)(c, r))
+    s = start(sluice, p)
+    r = http.Client(s.port).ask("POST", "/", body=body)
+    assert r.body == body
+    with h2.Client(s.port) as c:
+        assert c.ask("POST", "/", body=body).body == body
+    assert p.connections == 1
+
+
+def test_trailers(sluice, h2peer):
+    p = h2peer([answer(body=b"x", trailers=[("x-sum", "1")])])
+    s = start(sluice, p)
+    with http.Client(s.port) as c:
+        c.send(b"POST / HTTP/1.1\r\nHost: a\r\nTE: trailers\r\nConnection: "
+               b"te\r\nTransfer-Encoding: chunked\r\n\r\n1\r\na\r\n0\r\n"
+               b"x-in: 2\r\n\r\n")
+        r = c.response("POST")
+    assert ("x-sum", "1") in [(n.lower(), v) for n, v in r.trailers]
+    assert ("x-in", "2") in p.requests[0].trailers
+    assert p.requests[0].get("te") == "trailers"
+
+
+@pytest.mark.parametrize("status", [204, 304])
+def test_no_body(sluice, h2peer, status):
+    p = h2peer([answer(status, b"")])
+    s = start(sluice, p)
+    r = http.get(s.port, "/")
+    assert (r.status, r.body) == (status, b"")
+    assert http.get(s.port, "/").status == 200
+
+
+def test_head(sluice, h2peer):
+    """With its end behind the head, or in a frame of its own."""
+    def late(c, r):
+        c.reply(r.sid, 200, [("content-length", "7")])
+        c.data(r.sid, b"")
+    p = h2peer([answer(headers=[("content-length", "7")]), late])
+    s = start(sluice, p)
+    for _ in range(2):
+        r = http.Client(s.port).ask("HEAD", "/")
+        assert (r.status, r.get("content-length")) == (200, "7")
+    assert p.connections == 1
+
+
+def test_interim(sluice, h2peer):
+    def step(c, r):
+        c.reply(r.sid, 103, [("link", "</a>")])
+        answer()(c, r)
+    p = h2peer([step])
+    s = start(sluice, p)
+    with h2.Client(s.port) as c:
+        r = c.get("/")
+        assert [i.status for i in r.informational] == [103]
+        assert r.status == 200
+
+
+def test_expect(sluice, h2peer):
+    """A 100 lets the body go."""
+    def step(c, r):
+        assert r.get("expect") == "100-continue"
+        c.reply(r.sid, 100)
+    p = h2peer([at_head(step)])
+    s = start(sluice, p)
+    with http.Client(s.port) as c:
+        c.send(b"POST / HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\n"
+               b"Content-Length: 3\r\n\r\n")
+        p.wait_requests(1)
+        q = p.requests[0]
+        c.send(b"abc")
+        net.until("its body", lambda: q.body == b"abc")
+        answer(body=b"done")(p.conns[0], q)
+        assert c.response("POST").body == b"done"
+
+
+def test_cookies(sluice, h2peer):
+    """Crumbs of a client become one field."""
+    p = h2peer()
+    s = start(sluice, p)
+    with h2.Client(s.port) as c:
+        c.get("/", headers=[("cookie", "a=1"), ("cookie", "b=2")])
+    assert p.requests[0].all("cookie") == ["a=1; b=2"]
+
+
+# --- time ---
+
+def test_ping(sluice, h2peer):
+    """One that says nothing is asked, and given up."""
+    p = h2peer(default=quiet())
+    s = start(sluice, p, "pool.ping = 200ms\nretry.on = off")
+    with ThreadPoolExecutor(2) as pool:
+        one = pool.submit(http.get, s.port, "/")
+        p.wait_requests(1)
+        c = p.conns[0]
+        c.wait("a ping", lambda: len(c.pings) > 1)     # it is answered
+        c.pongs = False
+        r = one.result()
+    assert r.status == 504
+    assert said(s, "failed: ping_timeout")
+    assert stat(s, "upstream_http2_pings_total") > 1
+
+
+def test_idle(sluice, h2peer):
+    p = h2peer()
+    s = start(sluice, p, "pool.idle = 100ms")
+    assert http.get(s.port, "/").status == 200
+    net.until("it is gone", lambda: stat(s, "upstream_connections") == 0)
+    net.until("its end", lambda: p.conns[0].eof)
+    assert p.conns[0].seen[-1].type == h2.GOAWAY
+
+
+def test_requests(sluice, h2peer):
+    p = h2peer()
+    s = start(sluice, p, "pool.requests = 2")
+    for _ in range(4):
+        assert http.get(s.port, "/").status == 200
+    assert p.connections == 2
+
+
+# --- versions ---
+
+def test_upgrade(sluice, h2peer):
+    p = h2peer()
+    s = start(sluice, p)
+    r = http.get(s.port, "/", headers={
+        "Connection": "upgrade", "Upgrade": "websocket",
+        "Sec-WebSocket-Key": "x" * 22 + "==", "Sec-WebSocket-Version": "13"})
+    assert r.status == 502
+    assert "http_upgrade_failed" in r.get("proxy-status", "")
+    assert p.requests == []
+
+
+def test_reload(sluice, h2peer):
+    """Who is under way goes on; the connection goes then."""
+    go = threading.Event()
+    p = h2peer([hold(go)])
+    s = start(sluice, p)
+    with ThreadPoolExecutor(1) as pool:
+        one = pool.submit(http.get, s.port, "/")
+        p.wait_requests(1)
+        s.write(CONF.format(addr=p.addr, more="pool.streams = 50"))
+        s.reload()
+        assert http.get(s.port, "/").status == 200
+        assert p.connections == 2
+        go.set()
+        assert one.result().status == 200
+    net.until("the old one is gone",
+              lambda: stat(s, "upstream_connections") == 1)
+
+
+def test_flood(sluice, h2peer):
+    """A server that floods is ended as a client is."""
+    def step(c, r):
+        c.say(frame(h2.PING, 0, 0, bytes(8)) * 600)
+    p = h2peer([step])
+    s = start(sluice, p, "retry.on = off")
+    assert http.get(s.port, "/").status == 502
+    assert said(s, "server_flood: ping_flood")
+    net.until("GOAWAY", lambda: p.conns[0].eof)
+    assert any(f.type == h2.GOAWAY and f.body[7] == CALM
+               for f in p.conns[0].seen)
+    assert http.get(s.port, "/").status == 200
+
+
+def test_shown(sluice, h2peer):
+    p = h2peer()
+    s = start(sluice, p)
+    assert http.get(s.port, "/shown").status == 200
+    up, = s.ctl_json("upstreams")["upstreams"]
+    assert up["servers"][0]["http"] == 2
+    shown = s.ctl("upstreams").stdout
+    assert re.search(r"HTTP.*\n +\S+ +up +- +\S+ +2 ", shown)
+    assert wire.record(s, target="/shown")["server_version"] == "2.0"
