@@ -80,7 +80,7 @@ struct h2c {
 	uint64_t		 requests;
 	uint64_t		 held_in;	/* bytes of bodies, see hold */
 	struct h2s		*heading;	/* whose head comes; or NULL */
-	struct h2s		*framing;	/* whose frame leaves; or NULL */
+	struct h2s		*framing;	/* whose frame leaves; NULL */
 	int32_t			 last_id;	/* that was asked */
 	int32_t			 max_id;	/* that was ever named */
 	int32_t			 gone[H2_GONE];	/* we reset these lately */

@@ -48,7 +48,7 @@ struct h2s {
 	uint64_t		 framed;	/* bytes that went to q */
 	uint64_t		 end_pos;	/* of q.put, behind its end */
 	uint64_t		 out_ms;	/* progress, last seen */
-	uint64_t		 out_some;	/* bytes since; too few for it */
+	uint64_t		 out_some;	/* bytes since: too few */
 	enum fail		 broken;	/* of the response: cut it */
 	uint32_t		 reset;		/* code that comes at its end */
 	uint32_t		 code;		/* with which it was closed */
