@@ -7,7 +7,7 @@ import time
 import grpc
 import pytest
 
-from lib import http, net
+from lib import h2, http, net, rpc
 from lib.grpc_server import Server, fail
 
 CONF = """
@@ -240,14 +240,26 @@ def test_server_goes(sluice, channel):
 # --- back-pressure ---
 
 PIECE = 64 << 10
-# both ends are threads of this process, which take turns
+# servers are threads of this process, which take turns
 PATIENT = "timeout.connect = 30s\n"
 
 
-def test_slow_client(sluice, channel):
+def stands(what, now, beside):
+    """Waits until it does not grow while calls beside it are made."""
+    n, deadline = -1, net.Deadline(what, 60)
+    while n <= 0 or n != now():
+        n = now()
+        for _ in range(5):
+            a = rpc.call(beside, S + "Get", b"x")
+            assert (a.status, a.messages) == (0, [b"x"])
+        deadline.left()
+    return n
+
+
+def test_slow_client(sluice):
     """A server is stopped by a client that does not read, and a call
-    beside it on the same connections is not."""
-    sent, total = [], 800
+    beside it is not."""
+    sent, total = [], 400
 
     def spread(data, ctx):
         for _ in range(total):
@@ -256,53 +268,49 @@ def test_slow_client(sluice, channel):
     with Server({S + "Spread": ("1*", spread),
                  S + "Get": ("11", lambda d, ctx: d)}, BIG) as app:
         s = sluice(conf(app, up=PATIENT))
-        c = channel(s, ("grpc.http2.bdp_probe", 0),
-                    ("grpc.use_local_subchannel_pool", 1))
-        call = c.unary_stream(S + "Spread")(b"", timeout=60)
-        assert len(next(call)) == PIECE
-        other = channel(s, ("grpc.use_local_subchannel_pool", 1))
-        get = other.unary_unary(S + "Get")
-        n = -1
-        deadline = net.Deadline("the server stops", 60)
-        while n != len(sent):       # while it goes on
-            n = len(sent)
-            for _ in range(5):
-                assert get(b"x", timeout=60) == b"x"
-            deadline.left()
-        assert n < total - 100
-        assert 1 + sum(1 for _ in call) == total
+        with h2.H2(s.port, timeout=60) as c, \
+                h2.H2(s.port, timeout=60) as beside:
+            sid = rpc.begin(c, S + "Spread", b"")
+            n = stands("the server", lambda: len(sent), beside)
+            assert n < total - 100
+            a = rpc.answer(c, sid)
+            assert a.status == 0
+            assert [len(m) for m in a.messages] == [PIECE] * total
 
 
-def test_slow_server(sluice, channel):
+def test_slow_server(sluice):
     """A client is stopped by a server that does not read."""
-    go, sent, total = threading.Event(), [], 800
+    go, total = threading.Event(), 400
+    body = rpc.message(bytes(PIECE)) * total
 
     def gather(asks, ctx):
         next(asks)
-        assert go.wait(30)
+        assert go.wait(90)
         return str(1 + sum(1 for _ in asks)).encode()
-
-    def asks():
-        for _ in range(total):
-            sent.append(1)
-            yield bytes(PIECE)
     with Server({S + "Gather": ("*1", gather),
                  S + "Get": ("11", lambda d, ctx: d)}, BIG) as app:
         s = sluice(conf(app, up=PATIENT))
-        c = channel(s)
-        call = c.stream_unary(S + "Gather").future(asks(), timeout=60)
-        get = channel(s, ("grpc.use_local_subchannel_pool", 1)) \
-            .unary_unary(S + "Get")
-        n = -1
-        deadline = net.Deadline("the client stops", 60)
-        while n != len(sent) or n == 0:
-            n = len(sent)
-            for _ in range(5):
-                assert get(b"x", timeout=60) == b"x"
-            deadline.left()
-        assert n < total - 100
-        go.set()
-        assert call.result() == str(total).encode()
+        with h2.H2(s.port, timeout=60) as c, \
+                h2.H2(s.port, timeout=60) as beside:
+            c.ping()
+            sid = c.headers(rpc.fields(S + "Gather"), end=False)
+            at = 0
+
+            def push():
+                nonlocal at
+                c.ping()        # what was given back is known then
+                n = min(c.room[0], c.settings.get(4, 65535) +
+                        c.room.get(sid, 0), len(body) - at)
+                if n > 0:
+                    c.upload(sid, body[at:at + n], end=False)
+                    at += n
+                return at
+            stands("the client", push, beside)
+            assert at < len(body) * 3 // 4
+            go.set()
+            c.upload(sid, body[at:])
+            a = rpc.answer(c, sid)
+            assert (a.status, a.messages) == (0, [str(total).encode()])
 
 
 # --- limits and routes ---

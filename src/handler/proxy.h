@@ -29,15 +29,16 @@
 #include "core/handler.h"
 #include "core/route.h"
 #include "handler/proxy_choice.h"
+#include "handler/proxy_fail.h"
 #include "handler/proxy_fallback.h"
 #include "handler/proxy_keep.h"
 #include "handler/proxy_grpc.h"
 #include "handler/proxy_relay.h"
 #include "handler/proxy_retry.h"
+#include "http/grpc.h"
 #include "up/attempt.h"
 #include "up/pool.h"
 #include "up/queue.h"
-#include "http/grpc.h"
 
 /* keys of [route] */
 struct proxy_route {
@@ -139,6 +140,8 @@ struct proxy {
 };
 
 /* --- proxy.c --- */
+/* Goes on with the steps. */
+void proxy_run(struct proxy *);
 /* Why the attempt, or the answer after its head, failed. */
 void proxy_note(struct proxy *, enum fail);
 /* Ends the server's stream; what follows comes by its closed(). */
@@ -155,25 +158,6 @@ void proxy_interim(struct proxy *, const struct msg *);
 void proxy_answer(struct proxy *, const struct msg *);
 /* The answer is complete. */
 void proxy_ended(struct proxy *);
-
-/* --- proxy_fail.c --- */
-/* "connect: Connection refused", of arena; "" if there is no more to say. */
-struct str proxy_cause(const struct proxy *);
-/*
- * Logs and counts the attempt's failure, once; then: what is done about
- * it, or NULL, when the request fails with it.  A failure of the client's
- * is none of the attempt.
- */
-void proxy_tell(struct proxy *, enum fail, const char *then);
-/* Its server answered with 5xx, which the client gets. */
-void proxy_note_error(const struct proxy *);
-/*
- * The error type of Proxy-Status where the row alone does not say whose
- * fault it was, as long as everything is as it failed; else NULL.
- */
-const char *proxy_error_type(const struct proxy *, enum fail);
-/* Goes on with the steps. */
-void proxy_run(struct proxy *);
 
 /* --- proxy_queue.c --- */
 void proxy_init_queue(struct proxy *);

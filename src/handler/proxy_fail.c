@@ -7,6 +7,8 @@
  * warning while something is done about it, an error when the request
  * fails with it; each row has a flood guard of its own.
  */
+#include "handler/proxy_fail.h"
+
 #include "handler/proxy.h"
 
 struct str

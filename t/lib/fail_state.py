@@ -3,6 +3,7 @@ request.  A case is a function of the row's name; it gives the address of
 the server whose entry of sluicectl upstreams comes to have the row."""
 from lib import net
 from lib.fail_env import proxied
+from lib.grpc_server import Server
 from lib.peer import respond
 
 STATES = {}
@@ -39,8 +40,10 @@ def probe_body(env):
 
 @state
 def probe_grpc(env):
-    app = env.peer(default=respond())
-    env.start(proxied(app.addr, more=PROBED + "health.type = grpc\n"))
+    # it knows of no health
+    app = env.stack.enter_context(Server({}))
+    env.start(proxied(f"h2c://{app.addr}",
+                      more=PROBED + "health.type = grpc\n"))
     return app.addr
 
 
