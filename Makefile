@@ -16,6 +16,7 @@ SRCS_BASE = \
 	src/base/enc.c \
 	src/base/err.c \
 	src/base/map.c \
+	src/base/mean.c \
 	src/base/must.c \
 	src/base/page.c \
 	src/base/put.c \
@@ -95,6 +96,7 @@ SRCS_HTTP = \
 	src/http/cookie.c \
 	src/http/date.c \
 	src/http/fail.c \
+	src/http/grpc.c \
 	src/http/hdr.c \
 	src/http/msg.c \
 	src/http/range.c \
@@ -181,6 +183,7 @@ SRCS_CORE = \
 	src/core/conn.c \
 	src/core/error.c \
 	src/core/error_conf.c \
+	src/core/error_grpc.c \
 	src/core/exchange.c \
 	src/core/exchange_debug.c \
 	src/core/exchange_end.c \
@@ -248,6 +251,7 @@ SRCS_UP = \
 	src/up/hash.c \
 	src/up/health_balancer.c \
 	src/up/least_conn.c \
+	src/up/look.c \
 	src/up/maglev.c \
 	src/up/members.c \
 	src/up/name_conf.c \
@@ -261,6 +265,7 @@ SRCS_UP = \
 	src/up/pool_tls.c \
 	src/up/probe.c \
 	src/up/probe_conf.c \
+	src/up/probe_grpc.c \
 	src/up/probe_regex.c \
 	src/up/probe_set.c \
 	src/up/probe_tls.c \
@@ -283,6 +288,8 @@ SRCS_UP = \
 	src/up/slow_start.c \
 	src/up/state.c \
 	src/up/sticky.c \
+	src/up/sticky_site.c \
+	src/up/tls_files.c \
 	src/up/told.c \
 	src/up/two_choices.c \
 	src/up/upstream.c \
@@ -306,6 +313,7 @@ SRCS_HANDLER = \
 	src/handler/proxy_fallback.c \
 	src/handler/proxy_forward.c \
 	src/handler/proxy_gather.c \
+	src/handler/proxy_grpc.c \
 	src/handler/proxy_head.c \
 	src/handler/proxy_identity.c \
 	src/handler/proxy_keep.c \
@@ -344,8 +352,12 @@ SRCS_CONTROL = \
 	src/control/api_upstreams.c \
 	src/control/dns.c \
 	src/control/expiry.c \
+	src/control/expiry_file.c \
 	src/control/explain.c \
+	src/control/explain_choice.c \
 	src/control/explain_pick.c \
+	src/control/explain_tls.c \
+	src/control/explain_url.c \
 	src/control/lookup.c \
 	src/control/names.c \
 	src/control/resolver.c \
@@ -363,6 +375,7 @@ SRCS_MAIN = \
 	src/main/certwatch.c \
 	src/main/check.c \
 	src/main/child.c \
+	src/main/child_look.c \
 	src/main/child_names.c \
 	src/main/control.c \
 	src/main/fail_doc.c \
@@ -651,14 +664,16 @@ $(FUZZERS): $(OBJS_FUZZ) $(REPLAY) $(LIB) $(LIB_MAIN)
 do-unit: $(UNITS) $(FUZZERS)
 	@$(TESTENV) $(PYTHON) t/lib/unit.py $(UNITS) $(FUZZERS)
 
-# all, or with T=... those
+# all, or with T=... those; most of what tests take is waiting, so there are
+# more processes than processors, and each takes the next file
 T =
+JOBS = 4
 
 do-itest: $(PROGS) $(COMPLETION)
 	@if [ -n "$(T)" ]; then \
 		$(TESTENV) $(PYTEST) $(T) || test $$? -eq 5; \
 	else \
-		$(TESTENV) sh t/lib/itest.sh $(PYTEST); \
+		$(TESTENV) $(PYTEST) -n $(JOBS) --dist loadfile t/test_*.py; \
 	fi
 
 do-soak: $(PROGS) $(B)/t/unit/test_route_cost

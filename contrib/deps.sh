@@ -22,11 +22,13 @@ for what; do
 		want="$want libc-ares-dev libnghttp2-dev"
 		command -v "${CC:-cc}" >/dev/null 2>&1 ||
 			want="$want gcc libc6-dev" ;;
-	check)	want="$want check python3 python3-pytest goaccess"
+	check)	want="$want check python3 python3-pytest python3-pytest-xdist"
+		want="$want goaccess"
 		want="$want python3-websockets nodejs node-ws"
 		want="$want python3-cryptography openssl"
 		want="$want dnsmasq-base nginx-light haproxy curl strace"
-		want="$want python3-h2 nghttp2-client"
+		want="$want python3-h2 nghttp2-client chromium"
+		want="$want python3-grpcio npm"
 		want="$want valgrind systemd zsh" ;;
 	lint)	want="$want python3 mandoc shellcheck cppcheck" ;;
 	fuzz)	want="$want clang libclang-rt-dev" ;;
@@ -49,7 +51,7 @@ for pkg in $want; do
 	esac
 	case $pkg in
 	make|pkg-config|mandoc|shellcheck|cppcheck|clang|gcovr|nginx-light|\
-	haproxy|curl|strace|valgrind|zsh)
+	haproxy|curl|strace|valgrind|zsh|npm)
 		command -v "${pkg%-light}" >/dev/null 2>&1 && continue ;;
 	esac
 	case " $missing " in

@@ -8,19 +8,21 @@ tmp     a directory of this test, with a path short enough for sockets
 
 A file with pytestmark = pytest.mark.versions holds on every HTTP version:
 its tests run on each, with http.Client and http.get speaking it, but for
-those marked h1.
+those marked h1.  What takes long is marked turns, too: each of its cases
+runs on one version, which its name decides.
 """
 import contextlib
 import os
 import shutil
 import sys
 import tempfile
+import zlib
 
 import pytest
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
-from lib import h2, http, proc                  # noqa: E402
+from lib import http, proc, versions            # noqa: E402
 from lib.dns import Scripted                    # noqa: E402
 from lib.peer import Peer                       # noqa: E402
 
@@ -77,7 +79,8 @@ def peer():
 
 
 def pytest_configure(config):
-    for line in ("versions: of every HTTP version",
+    for line in ("versions: on every HTTP version (lib/versions.py)",
+                 "turns: of those, each case on one, by turns",
                  "h1: of HTTP/1.1 alone"):
         config.addinivalue_line("markers", line)
 
@@ -85,34 +88,54 @@ def pytest_configure(config):
 def pytest_generate_tests(metafunc):
     marks = metafunc.definition
     if marks.get_closest_marker("versions"):
-        metafunc.fixturenames.append("version")
         metafunc.parametrize(
-            "version", ["h1"] if marks.get_closest_marker("h1")
-            else ["h1", "h2c"], indirect=True)
+            "version", versions.ALL, indirect=True)
+
+
+def pytest_collection_modifyitems(config, items):
+    """Keeps one version of each case of what goes by turns.
+
+    The case's name decides, so that a failure is found again."""
+    def stays(item):
+        if not item.get_closest_marker("versions"):
+            return True
+        got = item.callspec.params["version"]
+        if item.get_closest_marker("h1"):
+            return got == "h1"
+        if not item.get_closest_marker("turns"):
+            return True
+        name = "-".join([item.originalname] + [
+            p for p in item.callspec.id.split("-") if p != got])
+        return got == versions.ALL[zlib.crc32(name.encode()) % 3]
+    left = [i for i in items if not stays(i)]
+    items[:] = [i for i in items if stays(i)]
+    config.hook.pytest_deselected(items=left)
+
+
+@pytest.fixture(autouse=True)
+def version(request, monkeypatch):
+    """The version that this test's clients speak to a gateway."""
+    what = getattr(request, "param", "h1")
+    if what != "h1":
+        monkeypatch.setattr(http, "Client", versions.client(what))
+    return what
 
 
 @pytest.fixture
-def version(request, monkeypatch):
-    """The version that this test's clients speak to a gateway."""
-    if request.param == "h2c":
-        plain = http.Client
-
-        def client(addr, *args, **kw):
-            # what is no port is the control socket
-            kind = h2.Client if isinstance(addr, int) else plain
-            return kind(addr, *args, **kw)
-        monkeypatch.setattr(http, "Client", client)
-    return request.param
+def scheme(version):
+    """By which these clients come."""
+    return "https" if version == "h2" else "http"
 
 
 @pytest.fixture(scope="module", autouse=True)
 def _speaks(request):
-    """Listeners of such a file allow what its clients speak."""
+    """Listeners of such a file speak all that its clients may."""
     marks = getattr(request.module, "pytestmark", [])
     marks = marks if isinstance(marks, list) else [marks]
-    proc.HTTP = "1.1 2" if any(m.name == "versions" for m in marks) else None
+    if any(m.name == "versions" for m in marks):
+        proc.TWINS = versions.twins
     yield
-    proc.HTTP = None
+    proc.TWINS = None
 
 
 def pytest_runtest_logreport(report):

@@ -8,6 +8,8 @@ from lib import http
 from lib.peer import reset_now, respond
 from lib.watch import conf, line, servers, wait_change
 
+pytestmark = [pytest.mark.versions, pytest.mark.turns]
+
 BALANCERS = ["two_choices", "round_robin", "least_conn", "random", "hash"]
 KEYS = """
 balance = {}

@@ -8,6 +8,8 @@ from lib.breaker import half_open, wait_breaker, wait_queue
 from lib.peer import hold, respond
 from lib.watch import Health, conf, wait_change
 
+pytestmark = [pytest.mark.versions, pytest.mark.turns]
+
 ILL = respond(status=500)
 
 

@@ -13,6 +13,8 @@ from lib.cmd import run
 from lib.peer import hold, raw, respond
 from lib.watch import ask_cut, cut
 
+pytestmark = [pytest.mark.versions, pytest.mark.turns]
+
 
 def test_off(sluice, peer):
     """Without a key there is none."""

@@ -1,10 +1,12 @@
 """The samples of etc/ load without a warning, as somebody would use them."""
+import json
 import os
 import re
 
 import pytest
 
 from lib import conf
+from lib.certs import Cert, crl, put
 from lib.cmd import run
 
 ETC = os.path.join(os.path.dirname(os.path.dirname(
@@ -33,7 +35,7 @@ def keys(text):
         if m := re.match(r"\[(?:defaults )?(\w+)", line):
             type_ = m.group(1)
             out.setdefault(type_, set())
-        elif m := re.match(r"([a-z][\w.]*) *=", line):
+        elif m := re.match(r"([a-z][\w.-]*) *=", line):
             out[type_].add(m.group(1))
     return out
 
@@ -102,6 +104,58 @@ def test_full_has_every_section_and_key():
                 f"[{type_}] {row['key']}"
     assert {"host", "path", "method", "upstream", "static", "redirect",
             "respond"} <= used["route"]
+
+
+def test_production_with_its_files(tmp):
+    """What waits there for files of TLS holds when these are there."""
+    text = re.sub("^#(?! )", "", read("sluice.conf.production"), flags=re.M)
+    ca = Cert("partners", ca=True)
+    put(tmp, "partners.crt", ca.pem)
+    put(tmp, "partners.crl", crl(ca))
+    for name in ("www", "api"):
+        Cert(f"{name}.example.com", "partners.example.com").write(
+            tmp, f"{name}.example.com")
+    text = re.sub("/etc/(ssl/private|ssl|sluice)/", f"{tmp}/", text)
+    put(tmp, "sluice.conf", text.replace("/srv/www", tmp).encode())
+    port = [] if os.geteuid() == 0 else ["-D", "listener.web.bind=:8080"]
+    done = run("sluiced", "-t", "-W", "-c", f"{tmp}/sluice.conf", *port)
+    assert done.returncode == 0, done.stderr
+    j = json.loads(run(
+        "sluicectl", "-o", "json", "explain", "--config",
+        f"{tmp}/sluice.conf", "https://partners.example.com/x").stdout)
+    assert j["route"]["name"] == "partners"
+    assert j["tls"]["policy"] == "partners"
+    assert j["tls"]["client"] == "required"
+    j = json.loads(run(
+        "sluicectl", "-o", "json", "explain", "--config",
+        f"{tmp}/sluice.conf", "http://www.example.com/x").stdout)
+    assert j["redirect"]["location"] == "https://www.example.com/x"
+
+
+def test_full_with_its_files(tmp):
+    """The same of the longest one, but for [ssl], which is another way."""
+    text = re.sub("^#(?! )", "", read("sluice.conf.full"), flags=re.M)
+    text = re.sub(r"^\[ssl\]\n(\w.*\n)*", "", text, flags=re.M)
+    ca = Cert("some", ca=True)
+    gateway = Cert("gateway", by=ca)
+    for name in ("clients", "partners", "internal"):
+        put(tmp, f"{name}.crt", ca.pem)
+        put(tmp, f"{name}.crl", crl(ca))
+    gateway.write(tmp, "gateway", password="open it")
+    put(tmp, "gateway", b"open it\n")
+    put(tmp, "www.example.com", b"open it\n")
+    os.chmod(put(tmp, "ticket.key", os.urandom(80)), 0o600)
+    put(tmp, "partner.sha256", b"ab" * 32)
+    Cert("www.example.com", "example.com").write(tmp, "www.example.com",
+                                                 password="open it")
+    os.mkdir(f"{tmp}/customers")
+    Cert("c.example").write(f"{tmp}/customers", "c")
+    text = re.sub("/etc/(ssl/private|ssl|sluice)/|/run/secrets/",
+                  f"{tmp}/", text)
+    put(tmp, "sluice.conf", text.replace("/srv/www", tmp).encode())
+    done = run("sluiced", "-t", "-c", f"{tmp}/sluice.conf",
+               *([] if os.geteuid() == 0 else ["--port", "8080"]))
+    assert done.returncode == 0, done.stderr
 
 
 def test_production_says_nothing_else_than_it_means(tmp):

@@ -3,7 +3,6 @@ ways, ends and times."""
 import os
 import re
 import signal
-import subprocess
 import threading
 
 import pytest
@@ -109,6 +108,12 @@ def test_record(gate, c):
     assert rec["target"] == "/probe?record"
     # a head and a body, each behind nine bytes
     assert 23 < rec["bytes_out"] < 400 and 9 < rec["bytes_in"] < 200
+
+
+def test_record_of_a_head(gate, c):
+    """An answer of one frame has bytes as well."""
+    r = c.response(c.ask_for("HEAD", "/probe?head"), "HEAD")
+    assert 23 < wire.record(gate, r["x-request-id"])["bytes_out"] < 400
 
 
 def test_upload(gate, c):
@@ -366,13 +371,28 @@ def test_idle(sluice):
 
 
 def test_head_that_never_ends(sluice):
+    """Without its end, in slow pieces, or no SETTINGS: one row, counted."""
     s = limited(sluice, "timeout.header = 300ms\n")
     with h2.H2(s.port, timeout=5) as c:
+        c.ping()        # an ACK within the head would be wrong
         c.headers(request("GET", "/probe"), flags=0)
+        assert c.goaway() == h2.CALM
         c.ends()
-    with h2.H2(s.port, timeout=5, greet=False) as c:
-        c.send(h2.PREFACE)
+    with h2.H2(s.port, timeout=5) as c:
+        c.ping()
+        sid = c.headers(request("GET", "/probe"), flags=0)
+        for i in range(7):
+            if net.wait_fd(c.sock, 0.1):
+                break
+            c.say(frame(h2.CONTINUATION, 0, sid, h2.literal(f"a{i}", "b")))
         c.ends()
+    with net.connect(s.port, timeout=5) as sock:    # and no ACK of ours
+        sock.sendall(h2.PREFACE)
+        said = b"".join(iter(lambda: sock.recv(65536), b""))
+        assert said[-17:-8] == b"\0\0\x08\x07" + bytes(5)
+        assert int.from_bytes(said[-4:], "big") == h2.SETTINGS_TIMEOUT
+    net.until("three of them", lambda: wire.fails(s)["h2_header_timeout"] == 3)
+    s.wait_log("closed: h2_header_timeout")
 
 
 def test_body_that_stalls(gate, sluice):
@@ -483,6 +503,53 @@ def test_https_without_tls(c):
     assert r.status == 421 and wire.told(r)[0] == "misdirected"
 
 
+FRONT = """
+[sluice]
+trusted_proxies = 127.0.0.1
+[listener web]
+bind = 127.0.0.1:@port@
+http = 1.1 2
+[listener told]
+bind = 127.0.0.1:@port2@
+http = 1.1 2
+proxy_protocol = on
+proxy_protocol_from = 127.0.0.1
+[upstream app]
+server = {app}
+[route all]
+path = /*
+upstream = app
+"""
+HEAD = b"\r\n\r\n\0\r\nQUIT\n\x21\x11"
+ADDRS = bytes((192, 0, 2, 7, 192, 0, 2, 1, 4, 0, 0, 80))
+
+
+def test_https_behind_a_front(sluice):
+    """A trusted proxy ended TLS, or one that speaks the PROXY protocol."""
+    with Peer() as app:
+        s = sluice(FRONT.format(app=app.addr))
+
+        def told(c, scheme, more=()):
+            r = c.response(c.ask_for("GET", "/x", more, scheme=scheme))
+            if r.status == 421:
+                return wire.told(r)[0]
+            return app.requests[-1].get("x-forwarded-proto")
+        with h2.H2(s.port, timeout=5) as c:
+            assert told(c, "https") == "https"
+            assert told(c, "http") == "http"
+            assert told(c, "http", {"X-Forwarded-Proto": "https"}) == "https"
+            assert told(c, "https", {"X-Forwarded-Proto": "http"}) == "http"
+        for tls, right, wrong in ((b"\x20\0\5\1\0\0\0\0", "https", "http"),
+                                  (b"\x20\0\5\0\0\0\0\0", "http", "https"),
+                                  (b"", "http", "https")):
+            sock = net.connect(s.value("port2"), 5)
+            n = len(ADDRS) + len(tls)
+            sock.sendall(HEAD + n.to_bytes(2, "big") + ADDRS + tls)
+            with h2.H2(None, sock=sock) as c:
+                assert told(c, right) == right
+                assert told(c, wrong) == "misdirected"
+
+
 def test_counters(sluice):
     s = sluice(CONF.format(app="127.0.0.1:1"))
     with h2.H2(s.port, timeout=5) as c:
@@ -509,72 +576,7 @@ respond = 200 by ${version}
     assert http.get(s.port, "/").body == b"by 1.1"
 
 
-# --- clients that others wrote ---
-
-def run(*cmd):
-    return subprocess.run(cmd, capture_output=True, timeout=60, check=True)
-
-
-def test_curl(gate):
-    p = run("curl", "-sv", "--http2-prior-knowledge", "-H", "x: y",
-            f"http://127.0.0.1:{gate.port}/www/big.bin")
-    assert p.stdout == BIG and b"< HTTP/2 200" in p.stderr
-    p = run("curl", "-s", "--http2-prior-knowledge", "--data-binary",
-            "@" + os.path.join(gate.dir, "www", "big.bin"),
-            f"http://127.0.0.1:{gate.port}/app")
-    assert p.stdout == b"app"
-
-
-def test_nghttp(gate):
-    p = run("nghttp", "-nv", f"http://127.0.0.1:{gate.port}/www/big.bin")
-    assert b":status: 200" in p.stdout
-
-
-def test_h2load(gate):
-    p = run("h2load", "-n", "3000", "-c", "8", "-m", "32",
-            f"http://127.0.0.1:{gate.port}/www/f.txt")
-    assert re.search(rb"3000 succeeded, 0 failed, 0 errored", p.stdout)
-
-
-def test_node(gate):
-    """Node's http2 module, many streams at once."""
-    js = """
-const h2 = require('http2');
-const c = h2.connect('http://127.0.0.1:%d');
-let left = 50;
-for (let i = 0; i < 50; i++) {
-  const r = c.request({':path': '/app', ':method': 'POST'});
-  let got = '';
-  r.on('data', (d) => got += d);
-  r.on('end', () => { if (got !== 'app') process.exit(1);
-                      if (--left === 0) c.close(); });
-  r.end('x'.repeat(1000));
-}
-""" % gate.port
-    run("node", "-e", js)
-
-
-def test_python_h2(gate):
-    """python3-h2 as the client, whose reading is strict."""
-    import h2.config
-    import h2.connection
-    import h2.events
-    conn = h2.connection.H2Connection(h2.config.H2Configuration(
-        client_side=True))
-    with net.connect(gate.port, 5) as sock:
-        conn.initiate_connection()
-        conn.send_headers(1, [(":method", "GET"), (":path", "/www/f.txt"),
-                              (":scheme", "http"), (":authority", "a")],
-                          end_stream=True)
-        sock.sendall(conn.data_to_send())
-        body, done = b"", False
-        while not done:
-            for e in conn.receive_data(sock.recv(65536)):
-                if isinstance(e, h2.events.DataReceived):
-                    body += e.data
-                done |= isinstance(e, h2.events.StreamEnded)
-        assert body == b"0123456789"
-
+# --- heads ---
 
 def test_head_of_many_frames(c):
     """A head larger than one frame, within the limits."""

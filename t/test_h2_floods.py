@@ -68,6 +68,10 @@ MORE = {
         frame(DATA, PADDED, 1, b"\x03" + bytes(3))))),
     "windows of streams": ("h2_window_flood", lambda: begun(POST, same(
         window(1, 1)))),
+    "trailers without an end": ("h2_made_reset_flood", lambda: begun(
+        frame(HEADERS, END_HEADERS, 1, block(request("POST", "/hold")) +
+              b"\x40\x01x\x01y"),
+        same(frame(HEADERS, END_HEADERS, 1, b"\xbe" * 90)))),
     "heads of another length": ("h2_made_reset_flood", lambda: streams(
         lambda n: frame(HEADERS, 5, n, GET + block([
             ("content-length", "5")])))),

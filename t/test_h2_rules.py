@@ -341,6 +341,15 @@ for m in ("", "G T", "GET\0", "G(", "GET\r\n", "\xe9"):
 for s in ("", "ftp", "http ", "h:"):
     case(f"8.3.1 :scheme {s!r}", malformed(), get(block(request(
         "GET", "/probe", scheme=s))))
+case("8441 extended CONNECT is not offered", answer(501), get(
+    literal(":protocol", "websocket") + block(request("CONNECT", "/a"))))
+case("8441 extended CONNECT without :path", malformed(), get(
+    literal(":protocol", "websocket") + literal(":method", "CONNECT") +
+    literal(":authority", "a:1")))
+case("8441 two of :protocol", malformed(), get(
+    literal(":protocol", "a") * 2 + block(request("CONNECT", "/a"))))
+case("8441 :protocol is no token", malformed(), get(
+    literal(":protocol", "a b") + block(request("CONNECT", "/a"))))
 case("8.5 CONNECT with :path", malformed(), get(block(request("CONNECT",
                                                               "/"))))
 case("8.5 CONNECT without :authority", malformed(), get(literal(

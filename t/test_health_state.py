@@ -21,6 +21,7 @@ FAST = "health.path = /health\nhealth.interval = 100ms\n" \
 
 
 STATE = 8               # offset in a row of server_live
+EPOCH = 56              # and of upstream_live
 
 
 @pytest.mark.parametrize("also", [False, True])
@@ -46,6 +47,31 @@ def test_dies_half_way(sluice, peer, also):
     if also:
         s.wait_role("health", pid)
     wait_until("workers see it", lambda: asked(5))
+
+
+def test_told_once(sluice, peer):
+    """Workers look again once for each change, whoever made it: health,
+    which looks for what was not told, finds that these were."""
+    well, ill = Health(), Health()
+    a, b = peer(default=well), peer(default=ill)
+    s = sluice(conf(a.addr, b.addr, keys=FAST))
+    well.wait_probes(1)
+    with contextlib.closing(Rows(s, "upstream_live")) as rows:
+        before = rows.get(0, EPOCH)
+
+        def moved():
+            well.wait_probes(5)     # of which health makes one in 100 ms
+            return rows.get(0, EPOCH) - before
+
+        assert moved() == 0
+        s.ctl("server", "drain", "app", a.addr)
+        assert moved() == 1
+        ill.ok = False
+        wait_change(s, b.addr, "up", "down", "probe_status")
+        assert moved() == 2
+        ill.ok = True
+        wait_change(s, b.addr, "down", "up")
+        assert moved() == 3
 
 
 def test_counts(sluice, peer):

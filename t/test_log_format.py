@@ -10,6 +10,8 @@ import pytest
 from lib import http
 from lib.cmd import run, tool
 
+pytestmark = [pytest.mark.versions, pytest.mark.turns]
+
 CONF = """
 [sluice]
 workers = 1
@@ -45,6 +47,7 @@ CLF = re.compile(r'127\.0\.0\.1 - - \[\d\d/\w{3}/\d{4}:\d\d:\d\d:\d\d \+0000\]'
                  r' "GET (\S+) HTTP/1\.1" (\d{3}) (\d+)(.*)$')
 
 
+@pytest.mark.h1
 def test_common(sluice):
     got = [CLF.match(ln) for ln in
            served(sluice, "format = common", name="access")]
@@ -53,6 +56,7 @@ def test_common(sluice):
         ("/bad", "503", "")]
 
 
+@pytest.mark.h1
 def test_combined(sluice):
     got = [CLF.match(ln)[4] for ln in
            served(sluice, "format = combined", name="access")]
@@ -141,6 +145,7 @@ def test_redact_what_the_operator_names(sluice):
     assert got[0]["target"] == "/?session=***&token=2"
 
 
+@pytest.mark.h1
 def test_form_changes_with_a_reload(sluice):
     s = sluice(CONF.format(log="format = json"))
     http.get(s.port, "/first")

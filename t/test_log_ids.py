@@ -7,6 +7,8 @@ import pytest
 from lib import http, site
 from lib.peer import respond
 
+pytestmark = [pytest.mark.versions, pytest.mark.turns]
+
 UUID7 = r"[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}"
 TRUST = "[sluice]\ntrusted_proxies = 192.0.2.0/24, 127.0.0.0/8\n"
 

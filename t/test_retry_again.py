@@ -11,6 +11,8 @@ from lib import http, net, wire
 from lib.cmd import Thread
 from lib.peer import close_now, hold, no_body, raw, reset_now, respond
 
+pytestmark = [pytest.mark.versions, pytest.mark.turns]
+
 BUSY = respond(status=503, body=b"busy\n", headers=[("Retry-After", "1")])
 ONE = "[sluice]\nworkers = 1\n"
 
@@ -161,7 +163,7 @@ def half(n):
 @pytest.mark.parametrize("size", SIZES)
 @pytest.mark.parametrize("chunked", [False, True])
 @pytest.mark.parametrize("read", [0, 1])
-def test_body(sluice, peer, size, chunked, read):
+def test_body(sluice, peer, size, chunked, read, version):
     """Up to 64 KiB are kept for another server."""
     p = Pair(sluice, peer, half(size * read))
     data = os.urandom(size)
@@ -181,7 +183,7 @@ def test_body(sluice, peer, size, chunked, read):
             if chunked:
                 assert p.good.requests[0].trailers == [("x-t", "1")]
             wire.goes_on(c)
-        elif read or chunked:
+        elif read or chunked and version == "h1":
             # what the server took cannot be given to another
             assert r.status == 502 and not p.good.requests
 

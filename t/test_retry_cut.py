@@ -10,6 +10,8 @@ from lib.attempts import attempts, changes
 from lib.cmd import Thread
 from lib.peer import Gone, reset_now, respond
 
+pytestmark = [pytest.mark.versions, pytest.mark.turns]
+
 PROBED = "health.path = /h\nhealth.interval = 100ms\nhealth.fall = 1\n" \
     "health.rise = 1\noutlier = off\npanic = 0\nbalance = round_robin\n"
 

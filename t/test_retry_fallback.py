@@ -186,6 +186,7 @@ def test_budget(sluice, peer):
         s.stop()
 
 
+@pytest.mark.turns
 def test_deadline_stays(sluice, peer):
     """The whole takes no longer for it, and the server is told the rest."""
     never = threading.Event()
@@ -224,6 +225,7 @@ def test_no_room(sluice, peer, keys, row):
     assert (record.get("queue_us", 0) > 0) == (row == "queue_timeout")
 
 
+@pytest.mark.turns
 def test_times(sluice, peer):
     """The route's own times go with it; others are the fallback's."""
     never = threading.Event()
@@ -312,6 +314,35 @@ def test_page(sluice, accept):
     record = wire.record(s, target="/x")
     assert record["status"] == 503 and record["fail"] == "dial_refused"
     assert wire.sums(s)["upstream_fallback_pages_total"] == 1
+
+
+def test_when_again(sluice):
+    """Retry-After is with 503 alone: the page's, or the gateway's own.  The
+    failure that opened the breaker tells of it already."""
+    more = "breaker.failures = 1\nbreaker.open = 30s\n"
+    s = paged(sluice, dead(), more)
+    for row in ("dial_refused", "breaker_open"):
+        r = http.get(s.port, "/x")
+        assert r.status == 503 and f"<p>{row} " in r.text
+        assert 28 <= int(r["retry-after"]) <= 30
+    # without a page it is 502 once, and has none
+    s = sluice(HEAD + upstream("a", dead(), more) + route())
+    r = http.get(s.port, "/x")
+    assert r.status == 502 and r.get("retry-after") is None
+    r = http.get(s.port, "/x")
+    assert r.status == 503 and 28 <= int(r["retry-after"]) <= 30
+
+
+@pytest.mark.parametrize("first", ["down", "open"])
+def test_when_again_is_not_known(sluice, first):
+    """An operator's word ends when it ends, whatever the breaker's time."""
+    address = dead()
+    s = paged(sluice, address, "breaker.failures = 1\nbreaker.open = 30s\n")
+    if first == "open":
+        assert http.get(s.port).status == 503
+    s.ctl("server", "down", "a", address)
+    r = http.get(s.port)
+    assert (r.status, r["retry-after"]) == (503, "1")
 
 
 def test_page_for_post(sluice, peer):

@@ -109,11 +109,13 @@ def test_host_before_path(hosts):
     assert who(hosts, "/long/path/x", "other") == "long"
 
 
+@pytest.mark.h1
 def test_no_host(hosts):
     with http.Client(hosts.port) as c:
         assert c.ask("GET", "/", version="1.0", host=None).text == "any"
 
 
+@pytest.mark.h1
 def test_host_of_absolute_form(hosts):
     assert who(hosts, "http://a.example/", "a.example") == "exact"
 
@@ -237,6 +239,7 @@ def test_respond(handlers, path, status, text):
         assert c.get("/text").status == 200
 
 
+@pytest.mark.turns
 def test_date(handlers):
     r = http.get(handlers.port, "/text")
     assert r["date"].endswith(" GMT") and len(r["date"]) == 29

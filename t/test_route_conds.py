@@ -136,7 +136,11 @@ def gate():
         yield s
 
 
-@pytest.mark.parametrize("keys,ask,fits", CASES)
+# an Upgrade is of HTTP/1.1 alone
+@pytest.mark.parametrize("keys,ask,fits", [
+    pytest.param(*c, marks=[pytest.mark.h1] if c[1][2] and
+                 c[1][2][0][0] in ("Upgrade", "Connection") else [])
+    for c in CASES])
 def test_condition(gate, keys, ask, fits):
     at = list(dict.fromkeys(c[0] for c in CASES)).index(keys)
     method, query, fields = ask

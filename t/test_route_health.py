@@ -54,6 +54,7 @@ def test_what_is_taken(gate, method, path, want):
         assert (r.status, r.text) == (200, want)
 
 
+@pytest.mark.turns
 @pytest.mark.parametrize("keys,want", [
     ("path = /health", "mine"), ("path = /h*", "mine"),
     ("path = /:x", "mine"), ("path = ~ ^/health$", "mine"),
@@ -142,6 +143,7 @@ def test_component_config(sluice):
     status(s, "config/health")
 
 
+@pytest.mark.turns
 @pytest.mark.parametrize("keys,fields,seen", [
     ("", {}, True), ("", {"X-Forwarded-For": "192.0.2.1"}, False),
     ("", {"Forwarded": "for=192.0.2.1"}, False),

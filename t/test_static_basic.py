@@ -254,6 +254,7 @@ def test_condition_with_head(gate):
     assert ask(gate, FILE, "HEAD", If_Match='"x"').status == 412
 
 
+@pytest.mark.turns
 def test_changed_file_has_another_tag(sluice, tmp):
     wire.put(tmp, "f.txt", b"one")
     s = sluice(CONF.partition("[route own]")[0])

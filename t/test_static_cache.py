@@ -13,7 +13,7 @@ import pytest
 from lib import http, net, wire
 from lib.trace import traced
 
-pytestmark = pytest.mark.versions
+pytestmark = [pytest.mark.versions, pytest.mark.turns]
 
 CONF = """
 [sluice]
@@ -220,6 +220,7 @@ def calls(s, pid, targets):
 LOOK = 6
 
 
+@pytest.mark.h1
 @pytest.mark.parametrize("size", [1024, 60_000, 102_400])
 def test_calls(sluice, tmp, size):
     """A small file is one recv and one send."""
@@ -232,6 +233,7 @@ def test_calls(sluice, tmp, size):
     assert sum(got.values()) <= n * 2 + 40 + LOOK * got["openat2"], got
 
 
+@pytest.mark.h1
 def test_calls_of_large_file(sluice, tmp):
     """In how many pieces it goes is up to how fast its client reads; the
     rest is a recv, a look at the file and a send of the head."""
@@ -246,6 +248,7 @@ def test_calls_of_large_file(sluice, tmp):
     assert sum(got.values()) <= n * 3 + 40 + LOOK * got["openat2"], got
 
 
+@pytest.mark.h1
 def test_calls_of_a_connection(sluice, tmp):
     """One that asks once, and is there with its request when it is taken,
     is not watched: accept, recv, send and close are all it costs."""

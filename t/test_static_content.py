@@ -167,6 +167,7 @@ def test_sibling_by_its_own_name(gate):
     assert r["content-type"] == "application/gzip"
 
 
+@pytest.mark.turns
 def test_sibling_that_comes_and_goes(gate):
     path = wire.put(gate.dir, "late.txt", TEXT)
     assert ask(gate, "/late.txt", "gzip").get("vary") is None
@@ -296,6 +297,7 @@ def test_list_title_is_escaped(gate):
     os.rmdir(f"{gate.dir}/www/list/<script>x")
 
 
+@pytest.mark.turns
 @pytest.mark.h1
 def test_long_list(gate):
     os.makedirs(f"{gate.dir}/www/long")

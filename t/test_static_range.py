@@ -138,6 +138,7 @@ def test_head_has_no_ranges(gate, value):
     assert r.get("content-range") is None
 
 
+@pytest.mark.turns
 @pytest.mark.parametrize("value,status", [
     ("TAG", 206), ("DATE", 200), ('"x"', 200), ("W/TAG", 200)])
 def test_if_range_of_several(gate, value, status):
@@ -203,6 +204,7 @@ def test_range_beyond_huge(gate):
     assert r.status == 416 and r["content-range"] == f"bytes */{HUGE}"
 
 
+@pytest.mark.turns
 def test_much_of_huge(gate):
     """A hundred megabytes around 4 GiB, as one stream."""
     first = (4 << 30) - (50 << 20)

@@ -337,6 +337,37 @@ def test_many(gate):
               lambda: wire.sums(s)["upgrades"] == 0)
 
 
+def test_misdirected(gate):
+    """What is passed on is not answered here, whatever fits besides."""
+    s = gate()
+    with tls.Client(s.port, tls.context(), "localhost") as c:
+        for host, status in (("localhost", 200), ("pass.example", 421),
+                             ("a.deep.example", 421), ("deep.example", 200),
+                             ("PASS.example", 421), ("localhost", 200)):
+            r = c.get("/x", headers={"Host": host})
+            assert r.status == status and not r.closes
+            if status == 421:
+                wire.is_fail(r, "misdirected_request")
+    with tls.Client(s.port, tls.context(), None) as c:
+        assert c.get("/x", headers={"Host": "pass.example"}).status == 421
+    assert not s.app.requests
+    j = s.ctl_json("explain", f"https://localhost:{s.port}/",
+                   "-H", "Host: pass.example")
+    assert j["answer"]["fail"] == "misdirected_request"
+
+
+def test_misdirected_by_client(gate):
+    """Whom a route does not pass on is answered: not by what a request
+    says of its client, but by who is connected."""
+    s = gate(route="from = 192.0.2.1", workers="1\n"
+             "trusted_proxies = 127.0.0.1\nclient_field = x-forwarded-for")
+    with tls.Client(s.port, tls.context(), "pass.example") as c:
+        for who in ("192.0.2.1", "192.0.2.2"):
+            r = c.get("/x", headers={"Host": "pass.example",
+                                     "X-Forwarded-For": who})
+            assert r.status == 200 and r.body == b"here"
+
+
 def test_told(sluice, tmp):
     """What a route that passes on may not say."""
     Cert("localhost").write(tmp, "a")

@@ -5,7 +5,7 @@ import struct
 
 import pytest
 
-from lib import http, net, tls, wire
+from lib import h2, http, net, tls, wire
 from lib.tls_hosts import TERMS, V12, V13, Files, conf, session
 
 
@@ -157,24 +157,91 @@ respond = 200 only
                          {"Host": "must.example"}).status == 421
 
 
-def test_reload(sluice, files):
-    """New connections have new terms, old ones end gently."""
-    s = sluice(conf())
-    ctx = files.context()
+def ask(c, host):
+    return c.get("/", headers={"Host": f"{host}.example"})
+
+
+@pytest.mark.parametrize("version", [V12, V13], ids=["1.2", "1.3"])
+@pytest.mark.parametrize("cut", [False, True])
+def test_reload(sluice, files, version, cut):
+    """New connections have new terms; old ones end, if theirs changed."""
+    words = "on_change = cut" if cut else ""
+    s = sluice(conf(listener=words))
+    ctx = files.context("good", version)
+    names = [n for n in ("plain", "ask", "must", "suite", "crl")]
+    open_ = {n: tls.Client(s.port, ctx, f"{n}.example") for n in names}
+    none = tls.Client(s.port, tls.context(low=version, high=version), None)
+    for n, c in open_.items():
+        assert ask(c, n).text == n
+    assert ask(none, "plain").text == "plain"
+    other = {**TERMS, "ask": TERMS["ask"] + "\ntls.groups = P-256"}
+    s.reload(conf(listener=words, terms=other))
+    # idle ones whose policy changed are let go
+    net.wait_fd(open_["ask"].sock, net.WAIT)
+    assert open_["ask"].rest() == b""
+    for n, c in open_.items():
+        if n != "ask":
+            r = ask(c, n)
+            assert r.text == n and not r.closes
+    assert not ask(none, "plain").closes
     with tls.Client(s.port, ctx, "ask.example") as c:
-        assert c.get("/", headers={"Host": "ask.example"}).status == 200
-        s.reload(conf(terms={**TERMS, "ask": TERMS["ask"] +
-                             "\ntls.versions = 1.2"}))
-        # idle ones of a listener whose policies changed are let go
+        assert ask(c, "ask").text == "ask"
+        # the listener's own are those of names that nobody names, and of
+        # no name at all; and of hosts whose [tls] says the same
+        s.reload(conf(listener=words + "\ntls.groups = P-256",
+                      terms={**other, "plain": "tls.groups = P-256"}))
+        net.wait_fd(none.sock, net.WAIT)
+        assert none.rest() == b"" and open_["plain"].rest() == b""
+        assert ask(open_["must"], "must").text == "must"
+        assert not ask(c, "ask").closes
+        # a route takes its host's policy away
+        s.reload(conf(listener=words, terms={
+            k: v for k, v in other.items() if k != "must"}))
+        net.wait_fd(open_["must"].sock, net.WAIT)
+        assert open_["must"].rest() == b""
+        assert not ask(open_["crl"], "crl").closes
+    for c in (none, *open_.values()):
+        c.close()
+
+
+def test_reload_new_list(sluice, files):
+    """Another list of revoked certificates is another policy."""
+    s = sluice(conf())
+    ctx = files.context("good")
+    with tls.Client(s.port, ctx, "crl.example") as c, \
+            tls.Client(s.port, ctx, "must.example") as d:
+        assert ask(c, "crl").text == "crl"
+        assert ask(d, "must").text == "must"
+        files.revoke(files.clients["good"])
+        s.reload()
         net.wait_fd(c.sock, net.WAIT)
         assert c.rest() == b""
-    with tls.Client(s.port, ctx, "ask.example") as c:
-        assert c.version == "TLSv1.2"
-    with tls.Client(s.port, ctx, "plain.example") as c:
-        assert c.get("/", headers={"Host": "plain.example"}).status == 200
-        s.reload()
-        r = c.get("/", headers={"Host": "plain.example"})
-        assert r.status == 200 and not r.closes
+        assert not ask(d, "must").closes
+    with pytest.raises(http.Closed, match="REVOKED"), \
+            tls.Client(s.port, ctx, "crl.example") as c:
+        ask(c, "crl")
+
+
+@pytest.mark.parametrize("asked", [0, 1])
+@pytest.mark.parametrize("alpn", ["http/1.1", "h2"])
+def test_idle_at_reload(sluice, files, asked, alpn):
+    """Nobody is answered by what the policy of before let in: who has no
+    request under way is closed with the reload."""
+    s = sluice(conf("workers = 1"))
+    ctx = files.context("good")
+    ctx.set_alpn_protocols([alpn])
+    sock = ctx.wrap_socket(net.connect(s.port),
+                           server_hostname="must.example")
+    c = h2.Client(None, sock=sock, scheme="https") if alpn == "h2" else \
+        http.Client(None, sock=sock)
+    with c:
+        for _ in range(asked):
+            assert ask(c, "must").text == "must"
+        net.until("it has shaken hands",
+                  lambda: wire.sums(s)["tls_handshakes"] == 0)
+        s.reload(conf("workers = 1", terms={**TERMS, "must": TERMS["other"]}))
+        with pytest.raises((http.Closed, ConnectionError)):
+            ask(c, "must")
 
 
 def test_requirement_is_of_now(sluice, files):

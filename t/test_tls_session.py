@@ -199,3 +199,25 @@ def test_key_files(sluice, files, version):
     assert not session(a, ctx, "plain.example", old)[2]
     kept = session(a, ctx, "plain.example")[1]
     all_workers(a, ctx, kept)
+
+
+def test_key_files_come_and_go(sluice, files, version):
+    """A host that nobody asked for meanwhile has the keys of now, too."""
+    for name in ("one", "two"):
+        os.chmod(put(files.top, name, os.urandom(80)), 0o600)
+
+    def keys(*names):
+        return conf("workers = 1\n" + "".join(
+            f"tls.ticket_key_file = {files.path(n)}\n" for n in names),
+                    terms={n: TERMS[n] for n in ("plain", "group")})
+    s = sluice(keys("one"))
+    ctx = files.context(version=version)
+    for _ in range(2):
+        s.reload(keys("one"))
+    old = session(s, ctx, "plain.example")[1]
+    s.reload(keys())
+    session(s, ctx, "group.example")
+    # whatever number they have
+    for _ in range(2):
+        s.reload(keys("two"))
+    assert not session(s, ctx, "plain.example", old)[2]

@@ -1,6 +1,8 @@
 """Handshakes: what is agreed on and what is refused, by openssl s_client;
 how many there may be, and for how long."""
+import os
 import re
+import signal
 import subprocess
 import time
 
@@ -316,6 +318,20 @@ def test_who_does_not_shake_hands(one, ca):
     s.wait_log("tls_handshake_timeout: it has begun", 30)
 
 
+def test_only_http2(one, ca):
+    """Who sends no ALPN is spoken to as the listener has it."""
+    s = one("http = 2")
+    with tls.Client(s.port, tls.context(ca)) as c:
+        assert c.alpn is None
+        c.send(http.request("GET", "/"))
+        assert b"200" not in c.rest()
+    with tls.Client(s.port, tls.context(ca)) as c:
+        c.send(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" +
+               b"\0\0\0\x04\0\0\0\0\0")
+        head = c.sock.recv(9)
+        assert head[3] == 4     # SETTINGS
+
+
 def test_garbage(gate, ca):
     """Whatever it is, it is closed at once and counted."""
     before = wire.sums(gate)["tls_handshakes_failed_total"]
@@ -381,6 +397,62 @@ def test_max_handshakes(one, ca):
     for k in silent + slow:
         k.close()
     wire.wait_metric(s, "tls_handshakes", 0)
+
+
+def test_turns_end_together(one, ca):
+    """The one whose turn it was and the first in line time out at once:
+    whoever is behind them gets the turn all the same."""
+    s = one("tls.max_handshakes = 1\ntimeout.handshake = 2s")
+    began = time.monotonic()
+    slow = [net.connect(s.port)]
+    slow[0].sendall(hello()[:50])
+    wire.wait_metric(s, "tls_handshakes", 1)
+    slow.append(net.connect(s.port))
+    slow[1].sendall(hello())
+    wire.wait_metric(s, "tls_handshakes_waited_total", 1)
+    net.wait_fd(None, began + 1 - time.monotonic())
+    last = net.connect(s.port)
+    last.sendall(hello())
+    wire.wait_metric(s, "tls_handshakes_waited_total", 2)
+    pid = s.kill("worker 1", signal.SIGSTOP)
+    net.wait_fd(None, began + 2.3 - time.monotonic())
+    os.kill(pid, signal.SIGCONT)
+    assert last.recv(1)[0] == 22
+    for k in (last, *slow):
+        k.close()
+    wire.wait_metric(s, "tls_handshakes", 0)
+
+
+def test_turns_are_a_listeners_own(one, ca):
+    """Many handshakes at one listener take nobody's turn at another one,
+    and a larger number counts at once."""
+    s = one("tls.max_handshakes = 2")
+    slow = [net.connect(s.value("port3")) for _ in range(4)]
+    for k in slow:
+        k.sendall(hello()[:50])
+    wire.wait_metric(s, "tls_handshakes", 4)
+    assert tls.get(s.port, "/", tls.context(ca)).status == 200
+    mine = [net.connect(s.port) for _ in range(5)]
+    for k in mine:
+        k.sendall(hello()[:50])
+    wire.wait_metric(s, "tls_handshakes_waited_total", 3)
+    assert wire.sums(s)["tls_handshakes"] == 6
+    s.reload(conf("tls.max_handshakes = 6"))
+    wire.wait_metric(s, "tls_handshakes", 9)
+    for k in slow + mine:
+        k.close()
+    wire.wait_metric(s, "tls_handshakes", 0)
+
+
+def test_who_was_told_sends_on(gate):
+    """Plain HTTP without an end is not read for ever."""
+    with net.connect(gate.port) as k:
+        k.sendall(b"POST / HTTP/1.1\r\nHost: a\r\n\r\n")
+        sent, piece = 0, b"x" * 65536
+        with pytest.raises(OSError):
+            while sent < 256 << 20:
+                sent += k.send(piece)
+    wire.wait_metric(gate, "connections", 0)
 
 
 def test_says_who_and_why(gate, ca):

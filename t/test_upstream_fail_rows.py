@@ -48,6 +48,7 @@ timeout.between = 300ms
 [route app]
 path = /app
 upstream = app
+max_answer_message = 10
 [route small]
 path = /small
 upstream = app
@@ -153,7 +154,8 @@ def check_conn(env, row):
 
 
 # rows of attempts, with which no request ends, and who has them
-ATTEMPTS = {"attempt_cut": "test_retry_cut.py"}
+ATTEMPTS = {"attempt_cut": "test_retry_cut.py",
+            "grpc_error": "test_grpc_calls.py"}
 
 
 @pytest.mark.parametrize("row", [r for r in wire.FAILS

@@ -12,6 +12,8 @@ from lib import http, net, proc, wire
 from lib.fail_env import ONE, counts, proxied
 from lib.peer import hold, no_body, raw
 
+pytestmark = [pytest.mark.versions, pytest.mark.turns]
+
 # --- attempts that another one follows ---
 
 def test_another_server(sluice, peer):

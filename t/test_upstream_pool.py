@@ -11,6 +11,8 @@ import pytest
 from lib import http, net, tcp, wire
 from lib.peer import hold, no_body, raw, reset_now, respond
 
+pytestmark = [pytest.mark.versions, pytest.mark.turns]
+
 CONF = """
 [sluice]
 workers = {workers}

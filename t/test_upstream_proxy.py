@@ -15,6 +15,8 @@ from lib.peer import (Gone, close_now, delay, hold, no_body, raw,
                       reset_now, respond)
 from lib.trace import traced
 
+pytestmark = pytest.mark.versions
+
 LISTEN = """
 [listener web]
 bind = 127.0.0.1:@port@
@@ -85,7 +87,7 @@ SIZES = [0, 1, 100, 16383, 16384, 16385, 65536, 262145, 3 << 20]
 
 @pytest.mark.parametrize("size", SIZES)
 @pytest.mark.parametrize("chunks", [False, True])
-def test_body_up(gate, size, chunks):
+def test_body_up(gate, size, chunks, version):
     data = os.urandom(size)
     with http.Client(gate.port) as c:
         if chunks:
@@ -99,13 +101,15 @@ def test_body_up(gate, size, chunks):
         assert r.status == 200
         wire.goes_on(c)
     assert last(gate).body == data
+    if version != "h1" and chunks and not data:
+        return      # a head that ends its stream has no body
     how = "transfer-encoding" if chunks else "content-length"
     assert last(gate).get(how) == ("chunked" if chunks else str(size))
 
 
 @pytest.mark.parametrize("size", SIZES)
 @pytest.mark.parametrize("how", ["length", "chunked", "close"])
-def test_body_down(gate, size, how):
+def test_body_down(gate, size, how, version):
     data = os.urandom(size)
     head = b"HTTP/1.1 200 OK\r\n"
     if how == "length":
@@ -120,7 +124,8 @@ def test_body_down(gate, size, how):
         r = c.get("/d")
         assert hashlib.sha256(r.body).digest() == \
             hashlib.sha256(data).digest()
-        assert r.framing == ("length" if how == "length" else "chunked")
+        assert version != "h1" or \
+            r.framing == ("length" if how == "length" else "chunked")
         wire.goes_on(c)
 
 
@@ -141,11 +146,9 @@ def test_both_at_once(gate):
             c.send(b"x" * 1000)
             got = b""
             while len(got) < 1000:
-                got += c._take(int(c._line(), 16))
-                assert c._take(2) == b"\r\n"
+                got += c.piece()
             assert got == b"X" * 1000
-        assert r.status == 200 and c._line() == b"0"
-        assert c._line() == b""
+        assert r.status == 200 and c.piece() == b""
         wire.goes_on(c)
 
 
@@ -168,6 +171,7 @@ HOP = [("Keep-Alive", "timeout=5"), ("Proxy-Connection", "close"),
        ("X-Named", "1")]
 
 
+@pytest.mark.h1
 def test_hop_by_hop_up(gate):
     """All of them end here but the upgrade, which the server may take."""
     with http.Client(gate.port) as c:
@@ -214,6 +218,7 @@ def test_fields_stay(gate):
     assert r.status == 418
 
 
+@pytest.mark.h1
 def test_forwarded(gate):
     """What clients say about themselves is not believed."""
     claims = [("X-Forwarded-For", "1.2.3.4"), ("X-Forwarded-Proto", "https"),
@@ -304,6 +309,7 @@ def test_early_answer(gate, status):
         assert r.status == status and r.body == b"early"
 
 
+@pytest.mark.h1
 def test_10_server(gate):
     gate.app.script.append(raw(b"HTTP/1.0 200 OK\r\n\r\nold",
                                then_close=True))
@@ -463,6 +469,7 @@ def test_client_gone(sluice, peer, headers):
     assert record["fail"] == "client_gone" and record["status"] == 0
 
 
+@pytest.mark.h1
 def test_client_that_asks_once(sluice, peer):
     """It is not watched while its answer may come at once: taking it,
     asking, answering and closing are all that it costs."""
@@ -617,10 +624,11 @@ CUTS = {
 }
 
 
+@pytest.mark.h1
 @pytest.mark.parametrize("cut", CUTS)
-@pytest.mark.parametrize("version", ["1.0", "1.1"])
+@pytest.mark.parametrize("minor", ["1.0", "1.1"])
 @pytest.mark.parametrize("reset", [False, True])
-def test_cut(gate, cut, version, reset):
+def test_cut(gate, cut, minor, reset):
     def step(conn, req):
         conn.send(CUTS[cut])
         if reset:
@@ -629,20 +637,21 @@ def test_cut(gate, cut, version, reset):
         return False
     sent = threading.Event()
     gate.app.script.append(step)
-    target = f"/{cut}-{version}-{reset}"
+    target = f"/{cut}-{minor}-{reset}"
     with http.Client(gate.port) as c:
-        c.send(http.request("GET", target, version=version))
+        c.send(http.request("GET", target, version=minor))
         r = c.head()
         assert r.status == 200
         sent.set()
         with pytest.raises(http.Closed) as why:
             c.body(r)
-        if version == "1.0" and cut != "length":
+        if minor == "1.0" and cut != "length":
             # its end would be that of the body: only a reset is honest
             assert "reset" in str(why.value)
     assert wire.record(gate, target=target)["fail"] == "reset_in_body"
 
 
+@pytest.mark.h1
 def test_cut_has_no_trailers(gate):
     """Not even why: behind a last chunk the body would pass for whole."""
     gate.app.script.append(raw(CUTS["chunks"], then_close=True))

@@ -1,16 +1,20 @@
 """Two dials at once to the addresses of a name (RFC 8305): which one wins,
 and who is told of the other."""
 import contextlib
+import select
 import socket
 import time
 
 import pytest
 
-from lib import http, net
+from lib import http, net, tls
+from lib.certs import Cert
 from lib.dns import A, AAAA
 from lib.named import conf, resolved
 from lib.net import Deadline
 from lib.peer import Peer, respond
+
+pytestmark = [pytest.mark.versions, pytest.mark.turns]
 
 
 def full(host, port):
@@ -162,3 +166,44 @@ def test_race_is_left(sluice, script):
         deadline = Deadline("end of the dials")
         while connections(s) != 0:
             net.wait_fd(None, min(deadline.left(), 0.02))
+
+
+def listen(host, port):
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    return socket.create_server((host, port), family=family)
+
+
+@pytest.mark.parametrize("shakes", [True, False])
+def test_a_handshake_is_not_raced(sluice, script, tmp, shakes):
+    """The first to connect has won, be its handshake slow: the other
+    address is not dialled meanwhile, nor when that fails."""
+    port = net.free_port()
+    ctx = tls.server(Cert("app.test"), tmp)
+    with contextlib.ExitStack() as stack:
+        made = [stack.enter_context(listen(h, port))
+                for h in ("127.0.0.2", "::1")]
+        d = script({("app.test", A): ["127.0.0.2"],
+                    ("app.test", AAAA): ["::1"]}, ttl=60)
+        s = sluice(conf(d, f"https://app.test:{port}", top="workers = 1",
+                        more="tls.verify = off\nretry.tries = 0\n"
+                        "timeout.connect = 20s\npool.size = 0"),
+                   env={"SLUICE_FAULT": "dial_slow"})
+        resolved(s)
+        c = stack.enter_context(http.Client(s.port))
+        c.send(http.request("GET", "/"))
+        (first, ), _, _ = select.select(made, [], [], net.WAIT)
+        other, = [m for m in made if m is not first]
+        sock = stack.enter_context(first.accept()[0])
+        assert not net.wait_fd(other, 0.6)
+        if shakes:
+            sock = stack.enter_context(ctx.wrap_socket(
+                sock, server_side=True))
+            assert sock.recv(4).startswith(b"GET")
+            sock.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n"
+                         b"\r\nok")
+        sock.close()
+        r = c.response()
+        assert (r.status, r.text) == (200, "ok") if shakes else \
+            r.status == 502 and "tls_upstream_handshake" in r.text
+        assert not net.wait_fd(other, 0)
+        assert connections(s) == 0

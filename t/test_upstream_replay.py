@@ -8,6 +8,8 @@ import pytest
 from lib import net, tcp
 from lib.http import Client, chunked, request
 
+pytestmark = [pytest.mark.versions, pytest.mark.turns]
+
 CONF = """
 [listener web]
 bind = 127.0.0.1:@port@

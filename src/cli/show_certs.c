@@ -58,6 +58,49 @@ row(struct table *t, const json_t *c)
 	table_str(t, show_str(c, "file"));
 }
 
+/* "client_ca" to what people say. */
+static struct str
+kind_of(const json_t *f)
+{
+	static const char *const	words[][2] = {
+		{ "client_ca", "authority of clients" },
+		{ "client_crl", "revoked certificates" },
+		{ "server_ca", "authority of servers" },
+		{ "shown", "shown to servers" }
+	};
+
+	for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++)
+		if (str_eq(show_str(f, "kind"), str_from(words[i][0])))
+			return str_from(words[i][1]);
+	return show_str(f, "kind");
+}
+
+static void
+add_files(struct show *s, const json_t *all)
+{
+	static const char *const head[] = { "ALSO", ">DAYS", "UNTIL", "OF",
+	    "FILE", NULL };
+	const json_t	*f;
+	struct table	 t;
+
+	if (json_array_size(all) == 0)
+		return;
+	text_c(&s->out, '\n');
+	table_init(&t, head);
+	for (size_t i = 0; i < json_array_size(all); i++) {
+		f = json_array_get(all, i);
+		table_str(&t, kind_of(f));
+		table_fmt(&t, "%lld", (long long)json_integer_value(
+		    json_object_get(f, "days")));
+		cell_day(&t, f, "until");
+		table_fmt(&t, "%.*s %.*s", STR_FMT(show_str(f, "section")),
+		    STR_FMT(show_str(f, "name")));
+		table_str(&t, show_str(f, "file"));
+	}
+	table_print(&t, 0, &s->out);
+	table_fini(&t);
+}
+
 void
 show_certs(struct show *s, const json_t *j)
 {
@@ -79,4 +122,5 @@ show_certs(struct show *s, const json_t *j)
 		row(&t, json_array_get(all, i));
 	table_print(&t, 0, &s->out);
 	table_fini(&t);
+	add_files(s, json_object_get(j, "files"));
 }

@@ -53,8 +53,11 @@ struct server_codec {
 	 */
 	struct codec_conn *(*open)(struct io *, const struct codec_env *,
 			    void *ctx);
-	/* finish what runs, answer with Connection: close, then go */
-	void		(*drain)(struct codec_conn *);
+	/*
+	 * Finish what runs, answer with Connection: close, then go.  A
+	 * request that may be on its way is waited for; not with now.
+	 */
+	void		(*drain)(struct codec_conn *, bool now);
 	/* go now; streams are closed with why */
 	void		(*close)(struct codec_conn *, enum fail why);
 	/*

@@ -91,12 +91,15 @@ gen_reserve(struct gens *gs, struct err *e)
 		return err_sys(e, "generations: cannot reserve %lu bytes of "
 		    "addresses", GEN_SLOTS * GEN_SLOT_BYTES);
 	gs->range = p;
-	p = mmap(NULL, GEN_SLOTS * GEN_KEYS_BYTES, PROT_NONE,
-	    MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-	if (p == MAP_FAILED)
-		return err_sys(e, "generations: cannot reserve %lu bytes of "
-		    "addresses", GEN_SLOTS * GEN_KEYS_BYTES);
-	gs->keys = p;
+	for (int i = 0; i < GEN_NKEYS; i++) {
+		p = mmap(NULL, GEN_SLOTS * GEN_KEYS_BYTES, PROT_NONE,
+		    MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+		if (p == MAP_FAILED)
+			return err_sys(e, "generations: cannot reserve %lu "
+			    "bytes of addresses", GEN_SLOTS *
+			    GEN_KEYS_BYTES);
+		gs->keys[i] = p;
+	}
 	gs->all = gs->cur = gs->next = NULL;
 	gs->fd = -1;
 	return 0;
@@ -273,7 +276,8 @@ gen_map(struct gens *gs, int fd, unsigned slot, struct err *e)
 		return NULL;
 	}
 	g = must_calloc(1, sizeof(*g));
-	*g = (struct gen){ h->number, slot, h->conf, 0, gs->all, false };
+	*g = (struct gen){ .number = h->number, .slot = slot,
+	    .conf = h->conf, .next = gs->all };
 	gs->all = gs->next = g;
 	return g;
 }
@@ -285,21 +289,24 @@ struct keys_head {
 	uint64_t	magic;
 	uint64_t	number;
 	const void	*base;
+	uint64_t	used;	/* bytes of keys */
 };
+_Static_assert(sizeof(struct keys_head) <= HEAD, "the head fits");
 
 static char *
-keys_base(const struct gens *gs, unsigned slot)
+keys_base(const struct gens *gs, unsigned slot, enum gen_keys kind)
 {
-	must(gs->keys != NULL && slot < GEN_SLOTS);
-	return gs->keys + (size_t)slot * GEN_KEYS_BYTES;
+	must(gs->keys[kind] != NULL && slot < GEN_SLOTS);
+	return gs->keys[kind] + (size_t)slot * GEN_KEYS_BYTES;
 }
 
 int
-gen_create_keys(struct gens *gs, unsigned slot, struct arena *a,
+gen_create_keys(struct gens *gs, unsigned slot, struct gen_keys_file *f,
     void (*on_full)(void *), void *ctx, struct err *e)
 {
-	char	*base = keys_base(gs, slot);
-	int	 fd = open_file("sluice-keys", GEN_KEYS_BYTES, e);
+	char	*base = keys_base(gs, slot, f->kind);
+	int	 fd = open_file(f->kind == GEN_PROBE ? "sluice-probe" :
+	    "sluice-keys", GEN_KEYS_BYTES, e);
 
 	if (fd < 0)
 		return -1;
@@ -310,22 +317,23 @@ gen_create_keys(struct gens *gs, unsigned slot, struct arena *a,
 		return -1;
 	}
 	(void)madvise(base, GEN_KEYS_BYTES, MADV_DONTDUMP);
-	arena_init_fixed(a, base + HEAD, GEN_KEYS_BYTES - HEAD, on_full,
-	    ctx);
+	arena_init_fixed(&f->arena, base + HEAD, GEN_KEYS_BYTES - HEAD,
+	    on_full, ctx);
+	f->fd = fd;
 	return fd;
 }
 
 void
-gen_finish_keys(struct gens *gs, int fd, unsigned slot, struct arena *a,
+gen_finish_keys(struct gens *gs, unsigned slot, struct gen_keys_file *f,
     uint64_t number)
 {
-	char			*base = keys_base(gs, slot);
+	char			*base = keys_base(gs, slot, f->kind);
 	struct keys_head	*h = (void *)base;
-	size_t			 size = (size_t)(a->cur - base);
+	size_t			 size = (size_t)(f->arena.cur - base);
 
+	*h = (struct keys_head){ GEN_MAGIC, number, base, size - HEAD };
 	size = (size + PAGE - 1) & ~(PAGE - 1);
-	*h = (struct keys_head){ GEN_MAGIC, number, base };
-	must(ftruncate(fd, (off_t)size) == 0);
+	must(ftruncate(f->fd, (off_t)size) == 0);
 }
 
 int
@@ -342,9 +350,10 @@ gen_check_keys(int fd, struct err *e)
 }
 
 int
-gen_map_keys(struct gens *gs, struct gen *g, int fd, struct err *e)
+gen_map_keys(struct gens *gs, struct gen *g, enum gen_keys kind, int fd,
+    struct err *e)
 {
-	char			*base = keys_base(gs, g->slot);
+	char			*base = keys_base(gs, g->slot, kind);
 	const struct keys_head	*h = (const void *)base;
 	struct stat		 st;
 
@@ -356,6 +365,7 @@ gen_map_keys(struct gens *gs, struct gen *g, int fd, struct err *e)
 		return -1;
 	}
 	g->keys = true;
+	g->kind = kind;
 	(void)madvise(base, (size_t)st.st_size, MADV_DONTDUMP);
 	if (h->magic != GEN_MAGIC || h->number != g->number ||
 	    h->base != base) {
@@ -369,9 +379,20 @@ void
 gen_drop_keys(struct gens *gs, struct gen *g)
 {
 	if (g->keys)
-		must(blank(keys_base(gs, g->slot), GEN_KEYS_BYTES,
+		must(blank(keys_base(gs, g->slot, g->kind), GEN_KEYS_BYTES,
 		    NULL) == 0);
 	g->keys = false;
+}
+
+bool
+gen_has_keys(const struct gens *gs, const struct gen *g)
+{
+	const struct keys_head	*h;
+
+	if (!g->keys)
+		return false;
+	h = (const void *)keys_base(gs, g->slot, g->kind);
+	return h->used > 0;
 }
 
 /* Out of the list and out of the address space. */

@@ -16,7 +16,7 @@
 #include "conf/conf.h"
 
 #define GEN_SLOT_BYTES	(256UL << 20)
-#define GEN_KEYS_BYTES	(64UL << 20)
+#define GEN_KEYS_BYTES	(64UL << 20)	/* of a file of keys */
 #define GEN_LIVE	16		/* generations at most in use */
 #define GEN_SLOTS	(4 * GEN_LIVE)	/* so that a slot is not reused soon */
 #define GEN_MAGIC	0x31304e4547434c53ULL	/* "SLCGEN01" */
@@ -32,6 +32,20 @@ struct gen_head {
 	uint64_t		digest;
 };
 
+/* files of keys beside a generation; a process maps one of them or none */
+enum gen_keys {
+	GEN_KEYS,	/* all secret values: for who does handshakes */
+	GEN_PROBE,	/* what probes show to servers: for health */
+	GEN_NKEYS
+};
+
+/* a file of keys that is written */
+struct gen_keys_file {
+	enum gen_keys		 kind;
+	int			 fd;		/* own; -1: none */
+	struct arena		 arena;		/* over it */
+};
+
 /* a process's handle on a mapped generation */
 struct gen {
 	uint64_t		 number;
@@ -40,6 +54,7 @@ struct gen {
 	uint64_t		 uses;		/* exchanges, current mark */
 	struct gen		*next;		/* of struct gens */
 	bool			 keys;		/* its keys are mapped here */
+	enum gen_keys		 kind;		/* which */
 };
 
 struct gens {
@@ -48,7 +63,7 @@ struct gens {
 	struct gen	*cur;		/* committed */
 	struct gen	*next;		/* prepared */
 	int		 fd;		/* builder: of gen_create */
-	char		*keys;		/* own: GEN_SLOTS slots for keys */
+	char		*keys[GEN_NKEYS]; /* own: GEN_SLOTS slots each */
 	void		(*on_free)(void *, const struct gen *);
 	void		*ctx;
 };
@@ -70,17 +85,20 @@ void gen_finish(struct gens *, unsigned slot, struct arena *,
     struct conf *);
 
 /*
- * The second file: values of secret rows, for processes that do handshakes.
- * Builder: as gen_create and gen_finish; conf points into it.
+ * The files of keys.  Builder: as gen_create and gen_finish, of the file's
+ * kind; conf points into them.
  */
-int gen_create_keys(struct gens *, unsigned slot, struct arena *,
+int gen_create_keys(struct gens *, unsigned slot, struct gen_keys_file *,
     void (*on_full)(void *), void *ctx, struct err *);
-void gen_finish_keys(struct gens *, int fd, unsigned slot, struct arena *,
+void gen_finish_keys(struct gens *, unsigned slot, struct gen_keys_file *,
     uint64_t number);
 /* Master: seals it and looks at its size; never at what is in it. */
 int gen_check_keys(int fd, struct err *);
-/* Worker: maps it read-only, left out of core dumps. */
-int gen_map_keys(struct gens *, struct gen *, int fd, struct err *);
+/* Worker, health: maps it read-only, left out of core dumps. */
+int gen_map_keys(struct gens *, struct gen *, enum gen_keys, int fd,
+    struct err *);
+/* Whether what is mapped has a key at all. */
+bool gen_has_keys(const struct gens *, const struct gen *);
 /* Unmaps it before its generation: no handshake needs it any more. */
 void gen_drop_keys(struct gens *, struct gen *);
 

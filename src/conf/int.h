@@ -75,6 +75,7 @@ struct conf_load {
 	struct arena	 arena;		/* files, spans, items */
 	struct arena	*out;		/* ref: the generation's */
 	struct arena	*keys;		/* ref: of secret values; or NULL */
+	struct arena	*probe;		/* ref: of those for probes; or NULL */
 	struct diags	*diags;		/* own */
 	struct conf	*conf;		/* of out */
 	struct sect	*recent;	/* whose items were asked for last */

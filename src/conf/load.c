@@ -214,9 +214,10 @@ conf_load_run(struct conf_load *l, struct arena *out)
 }
 
 void
-conf_load_keys(struct conf_load *l, struct arena *keys)
+conf_load_keys(struct conf_load *l, struct arena *keys, struct arena *probe)
 {
 	l->keys = keys;
+	l->probe = probe;
 }
 
 struct arena *
@@ -229,6 +230,12 @@ struct arena *
 conf_load_secret(struct conf_load *l)
 {
 	return l->keys != NULL ? l->keys : l->out;
+}
+
+struct arena *
+conf_load_probe(struct conf_load *l)
+{
+	return l->probe != NULL ? l->probe : l->out;
 }
 
 struct diags *

@@ -87,13 +87,19 @@ void conf_load_free(struct conf_load **);
  * out or constant.
  */
 struct conf *conf_load_run(struct conf_load *, struct arena *out);
-/* Before it: values of secret rows go there; NULL: to out as well. */
-void conf_load_keys(struct conf_load *, struct arena *keys);
+/*
+ * Before it: values of secret rows go to keys, copies of what probes need
+ * of them to probe; without it to out as well.
+ */
+void conf_load_keys(struct conf_load *, struct arena *keys,
+    struct arena *probe);
 
 /* --- for parse, link and done functions of modules --- */
 struct arena *conf_load_arena(struct conf_load *);	/* = out */
 /* Where what nobody but workers may see is kept; out if keys was not set. */
 struct arena *conf_load_secret(struct conf_load *);
+/* The same for what health may see. */
+struct arena *conf_load_probe(struct conf_load *);
 struct diags *conf_load_diags(struct conf_load *);
 const struct conf_opts *conf_load_opts(const struct conf_load *);
 struct conf *conf_load_conf(struct conf_load *);

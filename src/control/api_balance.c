@@ -63,7 +63,7 @@ api_add_balance(json_t *j, uint32_t i, struct census *c)
 	json_object_set_new(j, "backup",
 	    json_boolean(atomic_load(&b->backup) != 0));
 	if (c != NULL) {
-		why = census_why_not(c, b, l);
+		why = census_why_not(&c->rule, b, l);
 		c->usable += why == NULL;
 	}
 	json_object_set_new(j, "passed_over", why == NULL ? json_null() :

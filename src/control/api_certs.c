@@ -13,6 +13,7 @@
 #include "core/cert_use.h"
 #include "core/route.h"
 #include "os/proc.h"
+#include "up/tls_files.h"
 
 #define DAY	86400
 
@@ -23,15 +24,6 @@ struct list_certs {
 	json_t			**routes;	/* own: of certificate i */
 	int64_t			 now;
 };
-
-static const char *
-kind_word(enum tls_kind k)
-{
-	static const char *const	words[TLS_NKIND] = { "RSA", "ECDSA",
-		"Ed25519" };
-
-	return words[k];
-}
 
 /* --- routes --- */
 
@@ -93,25 +85,62 @@ fingerprint(const struct tls_cert *c)
 	return json_stringn(hex, (size_t)2 * n);
 }
 
+static json_int_t
+days_left(int64_t until, int64_t now)
+{
+	int64_t	left = until - now;
+
+	return (json_int_t)((left - (left < 0 ? DAY - 1 : 0)) / DAY);
+}
+
 static json_t *
 describe(const struct list_certs *l, const struct tls_cert *c)
 {
 	json_t		*routes = l->routes[c->nth];
 	uint64_t	 shown, last;
-	int64_t		 left = c->until - l->now;
 
 	cert_use_sum(self->shm, c, &shown, &last);
 	return json_pack("{s:o, s:s, s:o, s:o, s:o, s:I, s:I, s:I, s:o, s:b, "
 	    "s:b, s:O, s:o, s:o}", "cert", api_text(c->dev ? STR("") :
-	    c->obj->name), "kind", kind_word(c->kind), "file",
+	    c->obj->name), "kind", tls_certs_kind(c->kind), "file",
 	    api_text(c->file), "key_file", api_text(c->key_file), "names",
 	    list_names(c), "from", (json_int_t)c->from, "until",
 	    (json_int_t)c->until, "days",
-	    (json_int_t)((left - (left < 0 ? DAY - 1 : 0)) / DAY),
+	    days_left(c->until, l->now),
 	    "fingerprint", fingerprint(c), "default",
 	    l->certs->fallback.v[c->kind] == c && !l->certs->refuse, "dev",
 	    c->dev, "routes", routes, "shown", api_num(shown), "last_ms",
 	    api_num(last));
+}
+
+/* --- files beside those of [cert] --- */
+
+struct list_files {
+	json_t		*all;
+	int64_t		 now;
+};
+
+static void
+add_file(void *ctx, const struct tls_file *f)
+{
+	struct list_files	*l = ctx;
+
+	if (f->until == 0)
+		return;
+	json_array_append_new(l->all, json_pack("{s:s, s:o, s:s, s:o, s:I, "
+	    "s:I}", "kind", tls_files_word(f->kind), "file",
+	    api_text(f->path), "section", f->obj->section->type, "name",
+	    api_text(f->obj->name), "until", (json_int_t)f->until, "days",
+	    days_left(f->until, l->now)));
+}
+
+static json_t *
+list_files(const struct conf *c, int64_t now)
+{
+	struct list_files	l = { json_array(), now };
+
+	tls_files_each(c, add_file, &l);
+	return l.all;
 }
 
 /* All, or those that would be shown for the name. */
@@ -159,8 +188,9 @@ api_certs(struct exchange *x)
 	text_init(&ca);
 	if (!tls_certs_dev(conf, &ca))
 		text_add(&ca, STR(""));
-	api_answer(x, 200, json_pack("{s:i, s:s, s:o, s:o}", "v", 1,
+	api_answer(x, 200, json_pack("{s:i, s:s, s:o, s:o, s:o}", "v", 1,
 	    "unknown", l.certs->refuse ? "refuse" : "default", "dev_ca",
-	    api_text(text_str(&ca)), "certs", all));
+	    api_text(text_str(&ca)), "certs", all, "files",
+	    l.name.p == NULL ? list_files(conf, l.now) : json_array()));
 	text_fini(&ca);
 }

@@ -12,6 +12,7 @@ api_failure_row(enum fail why)
 	const struct fail_row	*r = fail_row(why);
 	bool			 safe = (r->flags & FAIL_F_S) != 0;
 	bool			 attempt = why == FAIL_SERVER_ERROR ||
+				    why == FAIL_GRPC_ERROR ||
 				    why == FAIL_ATTEMPT_CUT;
 
 	return json_pack("{s:s, s:i, s:s, s:s, s:s, s:s, s:b, s:b, s:b, "

@@ -49,7 +49,7 @@ describe(const struct board_probe *p, uint64_t tag)
 	json_t		*j;
 
 	if (atomic_load(&p->tag) != tag || type == PROBE_OFF ||
-	    type > PROBE_TLS)
+	    type > PROBE_GRPC)
 		return json_null();
 	j = json_object();
 	json_object_set_new(j, "type", json_string(probe_types[type]));

@@ -358,7 +358,8 @@ is_of_servers(unsigned row)
 {
 	enum fail	why = (enum fail)(row + 1);
 
-	return why == FAIL_SERVER_ERROR || why == FAIL_ATTEMPT_CUT ||
+	return why == FAIL_SERVER_ERROR || why == FAIL_GRPC_ERROR ||
+	    why == FAIL_ATTEMPT_CUT ||
 	    (fail_row(why)->proxy[0] != '\0' && why != FAIL_RETRY_BUDGET);
 }
 

@@ -11,6 +11,7 @@
 #include <time.h>
 
 #include "base/must.h"
+#include "control/expiry_int.h"
 #include "core/board.h"
 #include "os/proc.h"
 #include "tls/cert.h"
@@ -20,7 +21,7 @@
 #define DAY		86400
 #define NAMED		20	/* certificates in a look */
 
-/* of one certificate; the key of the map is its id */
+/* of one certificate or file; the key of the map is its id */
 struct said {
 	uint8_t		id[TLS_ID_BYTES];
 	int64_t		left;	/* the time that was said, seconds */
@@ -30,15 +31,15 @@ struct said {
 /* --- what was said --- */
 
 static struct said *
-said_of(struct expiry *x, const struct tls_cert *c)
+said_of(struct expiry *x, const uint8_t *id)
 {
-	struct said	*s = map_find(&x->said, str_make(
-	    (const char *)c->id, TLS_ID_BYTES));
+	struct said	*s = map_find(&x->said, str_make((const char *)id,
+	    TLS_ID_BYTES));
 
 	if (s != NULL)
 		return s;
 	s = must_calloc(1, sizeof(*s));
-	memcpy(s->id, c->id, sizeof(s->id));
+	memcpy(s->id, id, sizeof(s->id));
 	s->left = INT64_MAX;
 	map_add(&x->said, str_make((const char *)s->id, TLS_ID_BYTES), s);
 	return s;
@@ -70,13 +71,15 @@ sweep(struct expiry *x, bool all)
 
 /* The smallest of the times that is not below what is left; -1: none. */
 static int64_t
-time_reached(const struct cert_days *d, int64_t left)
+time_reached(const struct cert_days *d, int64_t left, int64_t most)
 {
-	int64_t	best = -1;
+	int64_t	best = -1, at;
 
-	for (size_t i = 0; i < d->n; i++)
-		if (left <= d->v[i] && (best == -1 || d->v[i] < best))
-			best = d->v[i];
+	for (size_t i = 0; i < d->n; i++) {
+		at = d->v[i] < most ? d->v[i] : most;
+		if (left <= at && (best == -1 || at < best))
+			best = at;
+	}
 	return left <= 0 ? 0 : best;
 }
 
@@ -98,17 +101,18 @@ say(const struct tls_cert *c, int64_t left)
 		    (long long)(left / DAY), left / DAY == 1 ? "" : "s");
 }
 
-/* Notes what is due for one; true if that is new. */
-static bool
-is_due(struct expiry *x, const struct cert_days *d, const struct tls_cert *c,
-    int64_t left)
+bool
+expiry_is_due(struct expiry *x, const uint8_t *id, int64_t left,
+    int64_t most)
 {
-	int64_t		 at = time_reached(d, left);
-	struct said	*s;
+	const struct cert_days	*d = conf_value(x->conf, "sluice",
+	    "tls.expiry_warn");
+	int64_t			 at = time_reached(d, left, most);
+	struct said		*s;
 
 	if (at == -1 || d->n == 0)
 		return false;
-	s = said_of(x, c);
+	s = said_of(x, id);
 	s->here = true;
 	if (at >= s->left)
 		return false;
@@ -116,14 +120,14 @@ is_due(struct expiry *x, const struct cert_days *d, const struct tls_cert *c,
 	return true;
 }
 
-static void
-set_gauge(struct expiry *x, uint64_t days)
+void
+expiry_set(struct stat_gauge *g, uint64_t v)
 {
-	if (days > x->gauge)
-		stat_add(STAT_CERT_DAYS, days - x->gauge);
+	if (v > g->at)
+		stat_add((enum stat_id)g->stat, v - g->at);
 	else
-		stat_sub(STAT_CERT_DAYS, x->gauge - days);
-	x->gauge = days;
+		stat_sub((enum stat_id)g->stat, g->at - v);
+	g->at = v;
 }
 
 static void
@@ -141,8 +145,6 @@ static void
 look(struct expiry *x)
 {
 	const struct tls_certs	*all = tls_certs(x->conf);
-	const struct cert_days	*d = conf_value(x->conf, "sluice",
-	    "tls.expiry_warn");
 	int64_t			 now = (int64_t)(ev_wall_ms(x->ev) / 1000);
 	int64_t			 left, least = INT64_MAX;
 	size_t			 due = 0;
@@ -151,14 +153,16 @@ look(struct expiry *x)
 	for (size_t i = 0; i < all->n; i++) {
 		left = all->v[i]->until - now;
 		least = left < least ? left : least;
-		if (is_due(x, d, all->v[i], left) && ++due <= NAMED)
+		if (expiry_is_due(x, all->v[i]->id, left, INT64_MAX) &&
+		    ++due <= NAMED)
 			say(all->v[i], left);
 	}
 	if (due > NAMED)
 		log_warn(&self->lc, "certificates: %zu more expire soon: see "
 		    "sluicectl certs", due - NAMED);
+	expiry_look_files(x, now);
 	sweep(x, false);
-	set_gauge(x, all->n == 0 || least < 0 ? 0 :
+	expiry_set(&x->cert, all->n == 0 || least < 0 ? 0 :
 	    (uint64_t)(least / DAY));
 }
 
@@ -176,6 +180,9 @@ expiry_init(struct expiry *x, struct ev *ev)
 {
 	memset(x, 0, sizeof(*x));
 	x->ev = ev;
+	x->cert.stat = STAT_CERT_DAYS;
+	x->ca.stat = STAT_CA_DAYS;
+	x->crl.stat = STAT_CRL_HOURS;
 	timer_init(&x->timer, on_timer);
 	map_init(&x->said, 0);
 }

@@ -11,15 +11,22 @@
 
 #include "base/must.h"
 #include "codec/h1/h1.h"
-#include "control/explain_pick.h"
+#include "control/explain_choice.h"
+#include "control/explain_tls.h"
+#include "control/explain_url.h"
 #include "control/int.h"
 #include "core/chain.h"
 #include "core/handler.h"
 #include "core/health.h"
+#include "core/https.h"
+#include "core/pass.h"
 #include "core/rewrite.h"
 #include "core/route.h"
+#include "core/secure.h"
+#include "core/secure_host.h"
 #include "core/settings.h"
 #include "handler/proxy.h"
+#include "tls/hello.h"
 
 #define OTHERS_MAX	100
 
@@ -28,107 +35,68 @@ struct search {
 	struct route_trace	 trace;		/* of this */
 	const struct conf	*conf;
 	const struct shm	*shm;		/* ref, or NULL */
+	struct explain_looks	*looks;		/* ref, or NULL */
 	struct exchange		 x;
 	struct conn		 conn;		/* of x */
 	struct listener		 listener;	/* of conn */
+	struct gen		 gen;		/* of x: conf alone */
 	const struct listen_addr *addr;		/* of conf; NULL: none */
 	bool			 guessed;	/* no listener has the port */
+	struct explain_origin	 origin;
+	bool			 tls;		/* the listener has it */
+	char			 name[TLS_NAME_MAX]; /* room of sni */
+	struct str		 sni;
+	json_t			*shaken;	/* own: of the handshake */
+	json_t			*asks;		/* own: of clients */
+	json_t			*led;		/* own: the redirect */
 	struct msg		 req;
 	struct map		 seen;		/* own: routes that were met */
 	json_t			*tried;		/* own */
 	const struct route	*found;
 	bool			 routed;	/* it was fit for that */
 	bool			 health;	/* [health] answers */
+	bool			 passed;	/* found has the connection */
 };
 
 /* --- the request --- */
 
-/* "scheme://authority" off the URL; what is left is the target. */
-static int
-cut_url(struct str *url, struct str *authority, unsigned *port,
-    struct err *e)
+static bool
+speaks(const struct listener_conf *l, enum explain_scheme want)
 {
-	struct str	host;
-	ptrdiff_t	at;
-	size_t		end = 0;
-	int		given;
-
-	*authority = STR("localhost");
-	*port = 0;
-	at = str_find(*url, '#', 0);
-	if (at >= 0)
-		url->n = (size_t)at;
-	if (str_starts(*url, STR("/")) || str_eq(*url, STR("*")))
-		return 0;
-	*port = str_starts(*url, STR("https://")) ? 443 : 80;
-	if (str_starts(*url, STR("http://")))
-		*url = str_sub(*url, 7, url->n);
-	else if (str_starts(*url, STR("https://")))
-		*url = str_sub(*url, 8, url->n);
-	while (end < url->n && url->p[end] != '/' && url->p[end] != '?')
-		end++;
-	*authority = str_sub(*url, 0, end);
-	*url = str_sub(*url, end, url->n);
-	if (authority->n == 0 || uri_parse_host(*authority, &host, &given) !=
-	    FAIL_NONE)
-		return err_set(e, "\"%.*s\" is no URL: http://HOST/PATH or "
-		    "/PATH", STR_FMT(str_sub(*authority, 0, 200)));
-	if (given >= 0)
-		*port = (unsigned)given;
-	return 0;
+	return want == SCHEME_NONE || secure_has(l) == (want ==
+	    SCHEME_HTTPS);
 }
 
-/*
- * CONNECT names a host and a port, of a URL or alone.  That port is not the
- * listener's, so nothing is known of that.
- */
-static int
-cut_authority(struct arena *a, struct str *url, struct str *authority,
-    unsigned *port, struct err *e)
-{
-	struct str	host;
-	int		given = -1;
-
-	*authority = *url;
-	*port = 0;
-	if (str_find(*url, '/', 0) < 0)
-		return 0;
-	if (cut_url(url, authority, port, e) == -1)
-		return -1;
-	if (*port == 0)
-		return err_set(e, "CONNECT is for HOST:PORT, not for a path");
-	uri_parse_host(*authority, &host, &given);
-	if (given < 0)
-		*authority = arena_fmt(a, "%.*s:%u", STR_FMT(*authority),
-		    *port);
-	*url = *authority;
-	*port = 0;
-	return 0;
-}
-
-/* The address with that port, else the first one. */
+/* The address with that port, else the first one that speaks so. */
 static void
-find_listener(struct search *s, unsigned port)
+find_listener(struct search *s)
 {
-	const struct listen_addr	*v;
+	const struct listen_addr	*v, *first = NULL;
 	size_t				 n;
 
 	v = listener_addrs(s->conf, &n);
-	s->addr = n > 0 ? &v[0] : NULL;
-	s->guessed = port != 0;
 	for (size_t i = 0; i < n; i++) {
-		if (port == 0 || sock_port(v[i].addr) != port)
-			continue;
-		s->addr = &v[i];
-		s->guessed = false;
-		return;
+		if (s->origin.port != 0 &&
+		    sock_port(v[i].addr) == s->origin.port) {
+			s->addr = &v[i];
+			return;
+		}
+		if (first == NULL && speaks(v[i].conf, s->origin.scheme))
+			first = &v[i];
 	}
+	s->guessed = s->origin.port != 0;
+	s->addr = first != NULL || n == 0 ? first : &v[0];
+	/* then it is asked as it can be */
+	if (first == NULL)
+		s->origin.scheme = SCHEME_NONE;
 }
 
 static int
-write_head(const struct explain *q, struct str authority, struct str target,
-    struct text *t, struct err *e)
+write_head(const struct search *s, const struct explain *q,
+    struct str target, struct text *t, struct err *e)
 {
+	struct str	host_of = s->origin.authority.p != NULL ?
+	    s->origin.authority : STR("localhost");
 	struct str	meth = q->method.n > 0 ? q->method : STR("GET");
 	bool		host = false;
 
@@ -146,7 +114,7 @@ write_head(const struct explain *q, struct str authority, struct str target,
 		text_fmt(t, "%.*s\r\n", STR_FMT(f));
 	}
 	if (!host)
-		text_fmt(t, "Host: %.*s\r\n", STR_FMT(authority));
+		text_fmt(t, "Host: %.*s\r\n", STR_FMT(host_of));
 	text_add(t, STR("\r\n"));
 	return 0;
 }
@@ -187,7 +155,7 @@ read_head(struct search *s, struct str head)
 	size_t				 seen = 0, used = 0;
 	enum fail			 why = FAIL_NONE;
 	enum h1_rc			 rc;
-	bool				 secure;
+	bool				 secure = s->tls;
 
 	if (s->addr != NULL)
 		limits = &s->addr->conf->limits;
@@ -197,7 +165,6 @@ read_head(struct search *s, struct str head)
 	else if (rc != H1_BAD)
 		why = FAIL_BAD_TARGET;
 	s->x.req = &s->req;
-	secure = str_eq(s->req.scheme, STR("https"));
 	s->x.trusted = client_find(&settings_get(s->conf)->trusted,
 	    (enum client_field)settings_get(s->conf)->client_field,
 	    &s->req.hdrs, &s->conn.peer, &s->x.acc.peer, &secure);
@@ -237,6 +204,15 @@ has_host(const struct route *r, struct str host)
 	return r->hosts.n == 0;
 }
 
+/* Routes that pass connections on are none of requests. */
+static const char *
+why_other(const struct route *r, struct str host)
+{
+	if (!has_host(r, host))
+		return "host";
+	return pass_is(r) ? "tls" : "path";
+}
+
 /* Those whose host or path is another one; none if no route was looked for. */
 static json_t *
 list_others(struct search *s)
@@ -253,7 +229,7 @@ list_others(struct search *s)
 			break;
 		json_array_append_new(j, json_pack("{s:o, s:s}", "route",
 		    api_text(r->obj.name), "failed",
-		    has_host(r, s->x.host) ? "path" : "host"));
+		    why_other(r, s->x.host)));
 	}
 	return j;
 }
@@ -297,26 +273,21 @@ list_filters(const struct route *r)
 	return j;
 }
 
+/* Keys are made of the path as the route leaves it. */
 static void
-add_upstream(const struct search *s, const struct route *r, json_t *j)
+add_upstream(struct search *s, const struct route *r, json_t *j)
 {
+	struct explain_at		 at = { &s->x, s->shm, s->looks };
 	const struct proxy_route	*p;
-	json_t				*all = json_array();
 
 	if (r->handler != &handler_proxy)
 		return;
 	p = conf_part(&r->obj, &proxy_group);
-	if (p == NULL || p->up == NULL || p->up->servers.n == 0) {
-		json_decref(all);
+	if (p == NULL || p->up == NULL || p->up->servers.n == 0)
 		return;
-	}
-	for (size_t i = 0; i < p->up->servers.n; i++)
-		json_array_append_new(all,
-		    api_text(p->up->servers.v[i].text));
-	json_object_set_new(j, "upstream", json_pack("{s:o, s:s, s:o}",
-	    "name", api_text(p->up->obj.name), "balance",
-	    p->up->balance->name, "servers", all));
-	explain_pick(json_object_get(j, "upstream"), s->shm, p->up);
+	s->x.route = r;
+	(void)rewrite_run(&s->x);
+	json_object_set_new(j, "upstream", explain_choice(&at, p->up));
 }
 
 /* [health] goes before routes of any path, and has no keys of a route. */
@@ -328,8 +299,18 @@ add_health(json_t *j)
 	    handler_health.name, "settings"));
 }
 
+/* Led to https before a route is asked; or by what its route says. */
 static void
-add_route(const struct search *s, json_t *j)
+add_redirect(struct search *s, json_t *j)
+{
+	json_object_set_new(j, "route", json_null());
+	json_object_set_new(j, "handler", json_pack("{s:s, s:[]}", "name",
+	    handler_https.name, "settings"));
+	json_object_set(j, "redirect", s->led);
+}
+
+static void
+add_route(struct search *s, json_t *j)
 {
 	const struct route	*r = s->found;
 
@@ -339,6 +320,8 @@ add_route(const struct search *s, json_t *j)
 	json_object_set_new(j, "filters", list_filters(r));
 	json_object_set_new(j, "handler", json_pack("{s:s, s:o}", "name",
 	    r->handler->name, "settings", list_settings(r)));
+	if (s->asks != NULL)
+		json_object_set(j, "client", s->asks);
 	add_upstream(s, r, j);
 }
 
@@ -380,7 +363,8 @@ describe_request(const struct search *s)
 	sock_peer_text(&t, &s->x.acc.peer);
 	if (s->x.trusted)
 		sock_peer_text(&via, &s->conn.peer);
-	j = json_pack("{s:o, s:o, s:o, s:o, s:o, s:o}", "method",
+	j = json_pack("{s:s, s:o, s:o, s:o, s:o, s:o, s:o}", "scheme",
+	    s->x.secure ? "https" : "http", "method",
 	    api_text(s->req.method), "host", api_text(tunnel ?
 	    s->req.authority : s->x.host), "path", api_text(tunnel ?
 	    STR("") : s->x.path), "query", api_text(s->x.uri.query), "from",
@@ -422,6 +406,22 @@ describe_listener(const struct search *s)
 	return j;
 }
 
+/* Null: there is no handshake, or none that would be heard. */
+static json_t *
+describe_tls(const struct search *s)
+{
+	json_t	*j;
+
+	if (s->passed)
+		return json_pack("{s:o, s:b}", "name", api_text(s->sni),
+		    "passed", 1);
+	if (s->shaken == NULL)
+		return json_null();
+	j = json_incref(s->shaken);
+	json_object_set_new(j, "hsts", api_text(https_hsts(&s->x)));
+	return j;
+}
+
 /* %2F and the like are refused unless the route says otherwise. */
 static void
 check_slash(struct search *s, enum fail *why)
@@ -442,7 +442,7 @@ check_health(struct search *s)
 	s->x.route = s->found;
 	s->health = health_takes(s->conf, &s->x);
 	if (s->health)
-		s->found = NULL;
+		s->found = s->x.route = NULL;
 }
 
 /* Routes that fit and stand behind the one that was found. */
@@ -474,36 +474,126 @@ route_tunnel(struct search *s, enum fail *why, uint32_t *allow)
 	*why = FAIL_CONNECT_REFUSED;
 }
 
+/* Led to https, or refused; else whoever answers at the path. */
+static void
+find_answer(struct search *s, enum fail *why, uint32_t *allow)
+{
+	enum https_need	need;
+
+	s->routed = true;
+	s->found = route_explain(s->conf, &s->x, why, allow, &s->trace);
+	s->x.route = s->found;
+	need = https_look(&s->x);
+	check_health(s);
+	if (!s->health && need == HTTPS_REFUSE)
+		*why = FAIL_TLS_REQUIRED;
+	else if (!s->health && need == HTTPS_REDIRECT)
+		s->led = explain_tls_redirect(s->conf, &s->x);
+	else if (s->found != NULL)
+		s->asks = explain_tls_client(s->conf, s->tls ?
+		    s->addr->conf : NULL, &s->x, why);
+	if (*why == FAIL_TLS_REQUIRED || *why == FAIL_CLIENT_CERT_MISSING ||
+	    s->led != NULL)
+		s->found = NULL;
+	else
+		check_slash(s, why);
+}
+
+static void
+find_tunnel(struct search *s, enum fail *why, uint32_t *allow)
+{
+	route_tunnel(s, why, allow);
+	if (s->found == NULL)
+		return;
+	s->x.route = s->found;
+	s->asks = explain_tls_client(s->conf, s->tls ? s->addr->conf : NULL,
+	    &s->x, why);
+	if (*why == FAIL_CLIENT_CERT_MISSING)
+		s->found = NULL;
+}
+
+/* By a connection that was opened for that name; see identity_host(). */
+static bool
+may_come(const struct search *s, const struct listener_conf *l)
+{
+	if (l->passes && pass_find(s->conf, l->obj.name, s->x.host,
+	    &s->x) != NULL)
+		return false;
+	return secure_host_same(s->conf, l, s->sni, s->x.host);
+}
+
+/*
+ * What is decided before any request: by the port, and by the name in a
+ * handshake, which is that of the URL or else the request's.
+ */
+static enum fail
+shake(struct search *s, enum fail why)
+{
+	const struct listener_conf	*l;
+	struct str			 host = s->x.host;
+	int				 port;
+
+	if (s->addr == NULL)
+		return why;
+	l = s->addr->conf;
+	if (s->tls != (s->origin.scheme == SCHEME_HTTPS) &&
+	    s->origin.scheme != SCHEME_NONE)
+		return s->tls ? FAIL_PLAIN_ON_TLS : FAIL_TLS_ON_PLAIN;
+	if (!s->tls)
+		return why;
+	if (s->origin.scheme != SCHEME_NONE)
+		(void)uri_parse_host(s->origin.authority, &host, &port);
+	if (s->req.meth != METHOD_CONNECT)
+		s->sni = explain_tls_name(host, s->name, sizeof(s->name));
+	s->found = !l->passes ? NULL : pass_find(s->conf, l->obj.name,
+	    s->sni, &s->x);
+	s->passed = s->found != NULL;
+	if (s->passed)
+		return FAIL_NONE;
+	s->shaken = explain_tls(s->conf, l, s->sni, &why);
+	if (why == FAIL_NONE && s->req.meth != METHOD_CONNECT &&
+	    !may_come(s, l))
+		why = FAIL_MISDIRECTED_REQUEST;
+	return why;
+}
+
+/* The route, or the row of what else is answered. */
+static enum fail
+decide(struct search *s, enum fail why, uint32_t *allow)
+{
+	if (why != FAIL_NONE || s->passed)
+		return why;
+	if (s->req.meth == METHOD_TRACE)
+		return FAIL_TRACE_REFUSED;
+	if (s->req.meth == METHOD_CONNECT)
+		find_tunnel(s, &why, allow);
+	else if (s->x.uri.star)
+		return s->req.meth == METHOD_OPTIONS ? FAIL_NONE :
+		    FAIL_BAD_TARGET;
+	else
+		find_answer(s, &why, allow);
+	mark_later(s);
+	return why;
+}
+
 static json_t *
 conclude(struct search *s, enum fail why)
 {
-	json_t		*j;
 	uint32_t	 allow = 0;
+	json_t		*j;
 
-	if (why == FAIL_NONE && s->req.meth == METHOD_TRACE)
-		why = FAIL_TRACE_REFUSED;
-	else if (why == FAIL_NONE && s->req.meth == METHOD_CONNECT) {
-		route_tunnel(s, &why, &allow);
-		mark_later(s);
-	} else if (why == FAIL_NONE && s->x.uri.star)
-		why = s->req.meth == METHOD_OPTIONS ? FAIL_NONE :
-		    FAIL_BAD_TARGET;
-	else if (why == FAIL_NONE) {
-		s->routed = true;
-		s->found = route_explain(s->conf, &s->x, &why, &allow,
-		    &s->trace);
-		check_health(s);
-		check_slash(s, &why);
-		mark_later(s);
-	}
-	j = json_pack("{s:i, s:o, s:o, s:o, s:O, s:o}", "v", 1, "generation",
-	    api_num(s->conf->number), "request", describe_request(s),
-	    "listener", describe_listener(s), "candidates", s->tried,
-	    "others", list_others(s));
+	why = decide(s, shake(s, why), &allow);
+	j = json_pack("{s:i, s:o, s:o, s:o, s:o, s:O, s:o}", "v", 1,
+	    "generation", api_num(s->conf->number), "request",
+	    describe_request(s), "listener", describe_listener(s), "tls",
+	    describe_tls(s), "candidates", s->tried, "others",
+	    list_others(s));
 	if (s->found != NULL)
 		add_route(s, j);
 	else if (s->health)
 		add_health(j);
+	else if (s->led != NULL)
+		add_redirect(s, j);
 	else
 		add_answer(s, why, allow, j);
 	return j;
@@ -514,19 +604,19 @@ static int
 ask(struct search *s, const struct explain *q, struct text *head,
     struct err *e)
 {
-	struct str	target = q->url, authority;
-	unsigned	port;
+	struct str	target = q->url;
 	int		rc;
 
 	rc = str_eq(q->method, STR("CONNECT")) ?
-	    cut_authority(s->x.arena, &target, &authority, &port, e) :
-	    cut_url(&target, &authority, &port, e);
+	    explain_url_connect(s->x.arena, &target, &s->origin, e) :
+	    explain_url(&target, &s->origin, e);
 	if (rc == -1 || set_peer(s, q->from, e) == -1 ||
-	    write_head(q, authority, target, head, e) == -1)
+	    write_head(s, q, target, head, e) == -1)
 		return -1;
-	find_listener(s, port);
+	find_listener(s);
 	if (s->addr == NULL)
 		return 0;
+	s->tls = secure_has(s->addr->conf);
 	s->listener.name = s->addr->conf->obj.name;
 	s->listener.addr = *s->addr->addr;
 	s->x.acc.str[ACCESS_LISTENER] = s->listener.name;
@@ -544,7 +634,10 @@ explain_run(const struct conf *conf, const struct explain *q,
 	s->trace.on = on_tried;
 	s->conf = conf;
 	s->shm = shm;
+	s->looks = q->looks;
 	s->conn.listener = &s->listener;
+	s->gen.conf = conf;
+	s->x.gen = &s->gen;
 	s->x.conn = &s->conn;
 	s->x.arena = &s->x.mem;
 	s->tried = json_array();
@@ -557,6 +650,9 @@ explain_run(const struct conf *conf, const struct explain *q,
 	map_fini(&s->seen);
 	arena_fini(&s->x.mem);
 	json_decref(s->tried);
+	json_decref(s->shaken);
+	json_decref(s->asks);
+	json_decref(s->led);
 	free(s);
 	return j;
 }

@@ -15,6 +15,7 @@
 #include "core/board.h"
 #include "core/greet.h"
 #include "core/listener_limit.h"
+#include "core/secure.h"
 #include "core/version.h"
 #include "io/tls.h"
 
@@ -155,14 +156,20 @@ conn_is_secure(const struct conn *c)
 	return (c->io.caps & IO_C_SECURE) != 0;
 }
 
-void
-conn_drain(struct conn *c)
+static void
+drain(struct conn *c, bool now)
 {
-	if (c->draining || c->codec == NULL)
+	if ((c->draining && !now) || c->codec == NULL)
 		return;
 	c->draining = true;
 	if (!c->greeting && !c->sniffing)
-		codec_of(c)->drain(c->codec);
+		codec_of(c)->drain(c->codec, now);
+}
+
+void
+conn_drain(struct conn *c)
+{
+	drain(c, false);
 }
 
 void
@@ -239,17 +246,24 @@ conn_drain_all(struct serve *s, const struct listener *l)
 }
 
 void
-conn_cut_all(struct serve *s, const struct listener *l, enum fail why)
+conn_let_go(struct listener *l, bool cut, conn_keeps_fn keeps,
+    const void *arg)
 {
-	struct list	*heads[] = { &s->conns_open, &s->conns_idle };
+	struct list	*heads[] = { &l->serve->conns_open,
+		&l->serve->conns_idle };
 	struct list	*pos, *tmp;
 	struct conn	*c;
 
 	for (unsigned i = 0; i < 2; i++)
 		list_each_safe(pos, tmp, heads[i]) {
 			c = container_of(pos, struct conn, node);
-			if (c->listener == l)
-				conn_close(c, why);
+			if (c->listener != l ||
+			    (keeps != NULL && keeps(c, arg)))
+				continue;
+			if (cut)
+				conn_close(c, FAIL_DRAINING);
+			else
+				drain(c, secure_is_asked(c));
 		}
 }
 

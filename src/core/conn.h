@@ -27,6 +27,7 @@ struct conn {
 	bool			 draining:1;	/* its codec was told */
 	bool			 greeting:1;	/* there is no codec yet */
 	bool			 sniffing:1;	/* nor now: see version.h */
+	bool			 by_tls:1;	/* to who sent the greeting */
 	bool			 taken:1;	/* so was the io, for good */
 	bool			 raw:1;		/* passed on, see pass.h */
 	uint8_t			 http;		/* its codec, of codecs[] */
@@ -62,8 +63,14 @@ unsigned conn_close_idle(struct serve *, unsigned n);
 void conn_drain_all(struct serve *, const struct listener *);
 /* All of the process; those that were taken only if streams. */
 void conn_close_all(struct serve *, enum fail why, bool streams);
-/* Closes those of a listener at once, with what is under way on them. */
-void conn_cut_all(struct serve *, const struct listener *, enum fail why);
+/*
+ * Drains those of a listener, or with cut closes them at once, with what is
+ * under way on them; but for those that keeps (NULL: none).  Of whom a
+ * certificate was asked is given no other request: who he is was found by
+ * rules that hold no more.
+ */
+void conn_let_go(struct listener *, bool cut, conn_keeps_fn keeps,
+    const void *arg);
 
 /* What a listener's codec_env calls with a connection. */
 void conn_on_idle(void *conn, bool idle);

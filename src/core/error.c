@@ -389,13 +389,28 @@ write_body(struct text *t, const struct exchange *x)
 	return types[k];
 }
 
+/* Pages, ours and others', are nothing to a client of gRPC. */
+static void
+answer_grpc(struct exchange *x)
+{
+	x->res = error_grpc_head(x);
+	add_proxy_status(x, &x->res->hdrs);
+	x->res_flags = WAIST_END;
+	x->error_page = true;
+}
+
 void
 error_page(struct exchange *x)
 {
-	struct msg	*m = exchange_new_head(x, status_of(x));
+	struct msg	*m;
 	struct str	 type;
 	struct text	 t;
 
+	if (error_grpc_takes(x)) {
+		answer_grpc(x);
+		return;
+	}
+	m = exchange_new_head(x, status_of(x));
 	text_init(&t);
 	type = write_body(&t, x);
 	x->reply = arena_dup(x->arena, text_str(&t));
@@ -403,6 +418,8 @@ error_page(struct exchange *x)
 	m->body = (int64_t)x->reply.n;
 	hdr_add(x->arena, &m->hdrs, HDR_CONTENT_TYPE, type);
 	add_fields(x, &m->hdrs);
+	if (x->grpc)
+		error_grpc_fields(x, &m->hdrs);
 	x->res = m;
 	x->res_flags = x->reply.n == 0 ? WAIST_END : 0;
 	x->error_page = true;

@@ -16,6 +16,7 @@
 #include "core/handler.h"
 #include "core/int.h"
 #include "core/listener.h"
+#include "http/grpc.h"
 
 /* --- the end --- */
 
@@ -180,6 +181,9 @@ on_request(struct stream *s)
 	x->req = s->head != NULL ? s->head :
 	    arena_alloc(x->arena, sizeof(*x->req));
 	x->fail = s->fail;
+	x->grpc = grpc_is_request(x->req);
+	x->grpc_status = GRPC_STATUS_NONE;
+	s->patient = x->grpc;
 	x->out = &s->out;
 	x->max_body = 0;
 	x->step = STEP_BEGIN;
@@ -280,9 +284,11 @@ exchange_fail(struct exchange *x, enum fail why, struct str cause)
 	must(why != FAIL_NONE);
 	if (x->client == NULL || x->aborted)
 		return;
-	if (x->head_sent || fail_row(why)->status == 0) {
+	if (x->head_sent || (fail_row(why)->status == 0 &&
+	    !error_grpc_tells(x, why))) {
 		exchange_note(x, why, cause);
-		abort_client(x, why);
+		if (!error_grpc_end(x, why))
+			abort_client(x, why);
 		return;
 	}
 	if (x->error_page)
@@ -312,7 +318,7 @@ struct source *
 exchange_request(struct exchange *x)
 {
 	must(x->client != NULL);
-	if (x->max_body == 0 || x->req->body != BODY_UNKNOWN)
+	if (x->max_body == 0 || (x->req->body != BODY_UNKNOWN && !x->grpc))
 		return &x->client->in;
 	return exchange_limit(x);
 }

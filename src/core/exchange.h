@@ -76,6 +76,8 @@ struct exchange {
 	const char		*error_type;	/* of Proxy-Status, where the
 						 * row's is not right */
 	uint16_t		 received;	/* status of a server; or 0 */
+	uint8_t			 grpc_status;	/* or GRPC_STATUS_NONE */
+	bool			 grpc:1;	/* the request is one of gRPC */
 	bool			 trusted:1;	/* the peer is a known proxy */
 	bool			 secure:1;	/* the client's is https */
 	bool			 odd_slash:1;	/* path has %2F or %5C */
@@ -152,6 +154,10 @@ struct sink *exchange_body(struct exchange *);
 struct source *exchange_request(struct exchange *);
 /* Nobody reads the request body: the codec drops or closes. */
 void exchange_skip_request(struct exchange *);
+
+/* A head or trailers may have the status of a call of gRPC: it is noted. */
+#define GRPC_STATUS_NONE	255
+void exchange_grpc_status(struct exchange *, const struct hdrs *);
 
 /* The handler holds nothing any more (after abort(), or at its end). */
 void exchange_handler_done(struct exchange *);

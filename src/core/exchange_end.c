@@ -182,18 +182,25 @@ begin_bare(struct exchange *x)
 		open_flight(x);
 }
 
-/* Who asks is known before the first line about the request. */
+/*
+ * Who asks is known before the first line about the request.  A trusted
+ * proxy says by what scheme its client came: by a field, else by the target.
+ */
 static void
 find_client(struct exchange *x)
 {
 	const struct settings	*s = settings_get(x->gen->conf);
-	bool			 secure = conn_is_secure(x->conn);
+	bool			 own, secure;
+
+	own = conn_is_secure(x->conn) || x->conn->by_tls;
+	secure = x->req->scheme.n > 0 ?
+	    str_eq(x->req->scheme, STR("https")) : own;
 
 	x->client_field = (uint8_t)s->client_field;
 	x->trusted = client_find(&s->trusted,
 	    (enum client_field)s->client_field, &x->req->hdrs,
 	    &x->conn->peer, &x->acc.peer, &secure);
-	x->secure = secure;
+	x->secure = x->trusted ? secure : own;
 }
 
 void
@@ -332,6 +339,7 @@ exchange_end(struct exchange *x)
 	    (ev_clock_ns() - x->client->begun_ns) / 1000;
 	a->str[ACCESS_FAIL] = str_from(fail_row(x->fail)->name);
 	if (x->serve->only == NULL) {
+		error_grpc_count(x);
 		count(x);
 		put_record(x);
 	}

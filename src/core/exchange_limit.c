@@ -1,6 +1,6 @@
 /*
- * The limit of a request body whose length nobody said beforehand.
- * Workers.
+ * The limit of a request body whose length nobody said beforehand; of a
+ * call of gRPC, which is a stream, that of each message.  Workers.
  *
  * It stands between the codec and the handler, a sink for the one and a
  * source for the other, with the handler's credit, and counts.  The chunk
@@ -8,6 +8,7 @@
  * the codec is the caller then.
  */
 #include "core/int.h"
+#include "http/grpc.h"
 
 struct limit {
 	struct exchange	*x;		/* ref */
@@ -15,6 +16,7 @@ struct limit {
 	struct source	 source;	/* for the handler */
 	struct ev_task	 wake;
 	uint64_t	 left;
+	struct grpc_scan scan;		/* of a call: where its messages are */
 	bool		 over:1;
 };
 
@@ -33,6 +35,15 @@ on_head(struct sink *k, struct msg *m, unsigned flags)
 		to->ops->head(to, m, flags);
 }
 
+static bool
+is_too_much(struct limit *l, const struct chunk *c)
+{
+	if (!l->x->grpc)
+		return c->n > l->left;
+	return !grpc_scan(&l->scan, str_make(c->u.mem.p, (size_t)c->n),
+	    l->x->max_body);
+}
+
 static enum flow
 on_data(struct sink *k, struct chunk c, unsigned flags)
 {
@@ -40,7 +51,7 @@ on_data(struct sink *k, struct chunk c, unsigned flags)
 	struct sink	*to = l->source.to;
 	enum flow	 flow;
 
-	if (c.n > l->left && !l->over) {
+	if (!l->over && is_too_much(l, &c)) {
 		l->over = true;
 		ev_post(l->x->serve->ev, EV_WAKE, &l->wake);
 	}
@@ -49,7 +60,7 @@ on_data(struct sink *k, struct chunk c, unsigned flags)
 		k->credit = 0;
 		return FLOW_FULL;
 	}
-	l->left -= c.n;
+	l->left -= l->x->grpc ? 0 : c.n;
 	flow = to->ops->data(to, c, flags);
 	k->credit = to->credit;
 	return flow;
@@ -146,11 +157,13 @@ on_over(struct ev_task *t)
 	struct limit	*l = container_of(t, struct limit, wake);
 	struct exchange	*x = l->x;
 	struct source	*in = &x->client->in;
+	enum fail	 why = x->grpc ? FAIL_MESSAGE_TOO_LARGE :
+	    FAIL_BODY_TOO_LARGE;
 
-	in->ops->stop(in, FAIL_BODY_TOO_LARGE);
+	in->ops->stop(in, why);
 	if (l->source.to != NULL)
-		l->source.to->ops->abort(l->source.to, FAIL_BODY_TOO_LARGE);
-	exchange_give_up(x, FAIL_BODY_TOO_LARGE, STR(""));
+		l->source.to->ops->abort(l->source.to, why);
+	exchange_give_up(x, why, STR(""));
 }
 
 struct source *

@@ -97,8 +97,11 @@ st_target(struct exchange *x)
 	enum fail	why;
 
 	x->allow = METHODS_ALL;
-	/* what another port is for is of another origin (RFC 9110 7.4) */
-	if (x->req->scheme.n > 0 && conn_is_secure(x->conn) !=
+	/*
+	 * What another port is for is of another origin (RFC 9110 7.4); a
+	 * trusted proxy passes on what its client said.
+	 */
+	if (x->req->scheme.n > 0 && !x->trusted && x->secure !=
 	    str_eq(x->req->scheme, STR("https")))
 		return fail_with(x, FAIL_MISDIRECTED);
 	why = exchange_target(x);
@@ -234,7 +237,7 @@ st_limits(struct exchange *x)
 {
 	x->max_body = x->route != NULL ? x->route->max_body :
 	    settings_limits(x->gen->conf)->body;
-	if (x->max_body > 0 && x->req->body > 0 &&
+	if (x->max_body > 0 && x->req->body > 0 && !x->grpc &&
 	    (uint64_t)x->req->body > x->max_body)
 		return fail_with(x, FAIL_BODY_TOO_LARGE);
 	return STEP_NEXT;
@@ -300,6 +303,7 @@ st_head(struct exchange *x)
 		    x->id);
 	}
 	https_mark(x);
+	exchange_grpc_status(x, &x->res->hdrs);
 	if (x->error_page)
 		x->client->fail = x->fail;
 	x->acc.num[ACCESS_STATUS] = x->res->status;

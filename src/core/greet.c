@@ -106,6 +106,7 @@ begin(struct greet *g, const struct proxy_proto *p)
 	}
 	if (p->told)
 		c->peer = p->from;
+	c->by_tls = p->secure;
 	if (!listener_admits(c->listener, &c->peer, &c->hold)) {
 		greet_refuse(g, FAIL_NONE, "");
 		return;
@@ -242,27 +243,36 @@ is_other(const struct listener *l, const struct listener_conf *c)
 	return false;
 }
 
-/* True: who came by the policy of before came by another one. */
 static bool
+is_current(const struct conn *c, const void *conf)
+{
+	return secure_is_current(c, conf);
+}
+
+/* Who came by a policy that changed is let go. */
+static void
 set_tls(struct listener *l, const struct listener_conf *c)
 {
 	struct tls_policy		*p = secure_policy(l->serve, c);
 	const struct tls_policy_conf	*t;
 	uint64_t			 sum = secure_sum(l->serve, c);
-	bool				 other = l->tls_sum != sum;
+	uint64_t			 was = l->tls_sum;
 
 	l->tls_sum = sum;
 	if (l->tls != p) {
 		tls_policy_unref(&l->tls);
 		l->tls = p == NULL ? NULL : tls_policy_ref(p);
 	}
+	if (was != sum)
+		listener_let_go(l, was != 0 && sum != 0 ? is_current : NULL,
+		    c);
 	if (p == NULL)
-		return other;
+		return;
 	l->passes = c->passes;
 	t = conf_part(&c->obj, &tls_policy_group);
 	l->handshake_ms = t->handshake_ms;
 	l->max_handshakes = (uint64_t)t->max_handshakes;
-	return other;
+	secure_wake(l);
 }
 
 /* A listener outlives its generation: the networks are copied. */
@@ -280,8 +290,7 @@ greet_set_conf(struct listener *l, const struct listener_conf *c)
 		l->proxy_from = (struct trust){ v, c->proxy_from.n };
 	}
 	l->proxy = c->proxy;
-	if (set_tls(l, c))
-		other = true;
+	set_tls(l, c);
 	if (other)
-		listener_let_go(l);
+		listener_let_go(l, NULL, NULL);
 }

@@ -18,6 +18,7 @@
 
 #define ALERT_MAX	64
 #define TOLD_MS		1000	/* in which who was told may leave */
+#define TOLD_BYTES	(256 * 1024)	/* that it may still send */
 
 static struct ev *
 loop_of(const struct greet *g)
@@ -30,13 +31,11 @@ loop_of(const struct greet *g)
 void
 greet_tls_end(struct greet *g)
 {
-	struct serve	*s = g->c->listener->serve;
-
 	if (g->tls == GREET_PLAIN)
 		return;
-	secure_forget(&g->wait);
+	secure_forget(g->c->listener, &g->wait);
 	if (g->tls == GREET_SHAKE)
-		secure_leave(s);
+		secure_leave(g->c->listener);
 	tls_policy_end(&g->hand);
 	g->tls = GREET_PLAIN;
 }
@@ -88,10 +87,11 @@ drop_rest(struct greet *g)
 	struct str	bytes;
 	enum io_rc	rc;
 
-	do
+	do {
 		rc = tls_first(secure_room(g->c->listener->serve), &g->c->io,
 		    &bytes);
-	while (rc == IO_OK);
+		g->dropped += (uint32_t)bytes.n;
+	} while (rc == IO_OK && g->dropped < TOLD_BYTES);
 	if (rc != IO_AGAIN)
 		greet_refuse(g, FAIL_NONE, "");
 }
@@ -136,6 +136,10 @@ begin(struct greet *g)
 		stat_add(STAT_TLS_RESUMED, 1);
 	else
 		secure_shown(c->listener->serve, ssl);
+	if (secure_is_late(c)) {
+		greet_refuse(g, FAIL_NONE, "");
+		return;
+	}
 	tls_policy_done(ssl);
 	greet_drop(g);
 	version_start(c, alpn);
@@ -185,6 +189,8 @@ pass(struct greet *g)
 {
 	enum pass_rc	rc = pass_look(g->c, let_go);
 
+	if (rc == PASS_WAIT)
+		secure_forget(g->c->listener, &g->wait);
 	if (rc == PASS_GONE)
 		greet_refuse(g, FAIL_NONE, "");
 	return rc != PASS_NOT;
@@ -197,10 +203,14 @@ look(struct greet *g)
 	struct str	 bytes;
 	enum io_rc	 rc;
 
-	if (!io_can(&g->c->io, IO_R) || (l->passes && pass(g)))
+	if (!io_can(&g->c->io, IO_R)) {
+		/* who has nothing to read holds up nobody */
+		secure_forget(g->c->listener, &g->wait);
 		return;
-	if (l->tls == NULL || !secure_enter(l->serve, l->max_handshakes,
-	    &g->wait)) {
+	}
+	if (l->passes && pass(g))
+		return;
+	if (l->tls == NULL || !secure_enter(l, &g->wait)) {
 		if (l->tls == NULL)
 			greet_refuse(g, FAIL_NONE, "");
 		return;
@@ -210,7 +220,7 @@ look(struct greet *g)
 		open_layer(g, bytes);
 		return;
 	}
-	secure_leave(l->serve);
+	secure_leave(l);
 	if (rc == IO_AGAIN)
 		return;
 	/* who says nothing only looked whether somebody is here */

@@ -142,22 +142,28 @@ const struct handler handler_https = {
 
 /* --- HSTS --- */
 
-void
-https_mark(struct exchange *x)
+struct str
+https_hsts(const struct exchange *x)
 {
 	const struct https_route	*r = NULL;
 	const struct https_listener	*h;
-	struct str			 val = STR("");
 
 	if (!x->secure)
-		return;
+		return STR("");
 	if (x->route != NULL)
 		r = x->route->https;
 	if (r != NULL && r->own_hsts)
-		val = r->hsts;
-	else if ((h = listener_of(x)) != NULL)
-		val = h->hsts;
-	if (val.n == 0)
-		return;
-	hdr_set(x->arena, &x->res->hdrs, HDR_STRICT_TRANSPORT_SECURITY, val);
+		return r->hsts;
+	h = listener_of(x);
+	return h != NULL ? h->hsts : STR("");
+}
+
+void
+https_mark(struct exchange *x)
+{
+	struct str	val = https_hsts(x);
+
+	if (val.n > 0)
+		hdr_set(x->arena, &x->res->hdrs,
+		    HDR_STRICT_TRANSPORT_SECURITY, val);
 }

@@ -37,6 +37,8 @@ extern const struct handler handler_https;
 /* What is to be done with a request before its route is asked. */
 enum https_need https_look(const struct exchange *);
 
+/* What its answer says in Strict-Transport-Security; "": nothing. */
+struct str https_hsts(const struct exchange *);
 /* Adds Strict-Transport-Security to an answer that goes by TLS. */
 void https_mark(struct exchange *);
 

@@ -23,6 +23,7 @@
 #include "core/listener_limit.h"
 
 #define BATCH		4	/* accepts of one wake-up at a high rate */
+#define FULL_WAKES	8	/* before one takes more */
 #define RATE_HIGH	200	/* connections a second */
 #define BACK_MS		20
 #define BACK_LOOK_MS	1	/* is it still over its share? */
@@ -332,6 +333,22 @@ on_limit(struct listener *l)
 		step_back(l, BACK_LIMIT_MS);
 }
 
+/*
+ * To find the queue empty costs a call: a wake takes no more than the last
+ * one found, and one more when it had as many several times.
+ */
+static void
+learn(struct listener *l, bool all, unsigned n)
+{
+	if (!all) {
+		l->batch = n > 2 ? n - 1 : 1;
+		l->wakes = 0;
+	} else if (n == l->batch && n < BATCH && ++l->wakes == FULL_WAKES) {
+		l->batch++;
+		l->wakes = 0;
+	}
+}
+
 static void
 on_accept(struct ev_fd *fd, unsigned what)
 {
@@ -342,9 +359,10 @@ on_accept(struct ev_fd *fd, unsigned what)
 
 	(void)what;
 	if (b != NULL && b->slot->accept_rate > RATE_HIGH)
-		max = BATCH;
+		max = l->batch;
 	for (n = 0; n < max && got == GOT_ONE; n++)
 		got = accept_one(l);
+	learn(l, got == GOT_ONE, n);
 	if (got == GOT_FULL)
 		on_full(l);
 	else if (got == GOT_LIMIT)
@@ -534,6 +552,8 @@ listener_attach(struct serve *s, const struct listen_addr *la, int fd,
 	l->serve = s;
 	l->addr = *la->addr;
 	l->refs = 1;
+	l->batch = 1;
+	list_init(&l->turns);
 	ev_fd_init(&l->fd, fd, on_accept);
 	timer_init(&l->back, on_back);
 	ev_task_init(&l->room, on_room);
@@ -603,12 +623,9 @@ listener_finish(struct listener *l)
 }
 
 void
-listener_let_go(struct listener *l)
+listener_let_go(struct listener *l, conn_keeps_fn keeps, const void *arg)
 {
-	if (l->cut)
-		conn_cut_all(l->serve, l, FAIL_DRAINING);
-	else
-		conn_drain_all(l->serve, l);
+	conn_let_go(l, l->cut, keeps, arg);
 }
 
 static const struct listen_addr *
@@ -636,7 +653,7 @@ listener_commit(struct serve *s, const struct conf *c)
 			set_conf(l, la->conf);
 			continue;
 		}
-		listener_let_go(l);
+		listener_let_go(l, NULL, NULL);
 		listener_retire(l);
 	}
 }

@@ -89,6 +89,8 @@ struct listener {
 	uint64_t		 tls_sum;	/* of all its policies */
 	uint64_t		 handshake_ms;
 	uint64_t		 max_handshakes;
+	uint64_t		 shaking;	/* under way (secure.c) */
+	struct list		 turns;		/* of secure_wait, in order */
 	uint32_t		 http;		/* bits of codecs[]; 0: auto */
 	uint64_t		 said_ms;	/* of a client; 0: never */
 	unsigned		 unsaid;
@@ -101,6 +103,8 @@ struct listener {
 	struct timer		 back;		/* stepped back */
 	uint64_t		 back_until;	/* ms, at most */
 	uint64_t		 kick;		/* accept_kick last seen */
+	unsigned		 batch;		/* that a wake takes at most */
+	unsigned		 wakes;		/* wakes in a row that had so many */
 };
 
 /*
@@ -121,8 +125,14 @@ void listener_unref(struct listener *);
 /* A line about a client that was closed: some are left out when many. */
 void listener_say(struct listener *, const struct sock_peer *, enum fail,
     const char *more);
-/* Its connections came in by other rules: let go as on_change says. */
-void listener_let_go(struct listener *);
+/*
+ * Its connections came in by other rules: let go as on_change says, but
+ * for those of which keeps says that theirs hold (NULL: none).
+ */
+struct conn;
+typedef bool (*conn_keeps_fn)(const struct conn *, const void *arg);
+void listener_let_go(struct listener *, conn_keeps_fn keeps,
+    const void *arg);
 /* The listeners of a process after a commit: settings, retirement. */
 void listener_commit(struct serve *, const struct conf *);
 /* Called each second: rates, kicks. */

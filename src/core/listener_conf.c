@@ -325,10 +325,10 @@ static const struct conf_row rows[] = {
 		    "removes the address they came to, or changes "
 		    "proxy_protocol, proxy_protocol_from or what TLS is to "
 		    "agree on.  retire: each ends with its request under "
-		    "way, streams have drain.streams.  cut: all are closed "
-		    "at once, with "
-		    "what is under way on them; for rules that must not "
-		    "hold a moment longer."
+		    "way, or after a second without one (at once if it "
+		    "asked for a certificate), streams have drain.streams.  "
+		    "cut: all are closed at once, with what is under way "
+		    "on them; for rules that must not hold a moment longer."
 	}, {
 		.key = "max_conns", .type = CONF_INT, .off = AT(share.conns),
 		.def = "0", .max = CONNS_MAX, .example = "10000",
@@ -389,7 +389,9 @@ static const struct conf_row rows[] = {
 		.def = "60s", .min = 1, .max = DAY_MS, .example = "30s",
 		.text = "How long a client may take nothing of an answer; "
 		    "then the connection is closed, at most a tenth "
-		    "later."
+		    "later.  Of an answer in HTTP/2 less than 1 KiB is "
+		    "nothing, unless it is all that there is; then the "
+		    "stream ends."
 	}, {
 		.key = "timeout.idle", .type = CONF_TIME,
 		.unit = CONF_SECONDS, .off = AT(limits.idle_ms),

@@ -36,6 +36,8 @@ holds(const struct route *r, struct str listener, const struct exchange *x)
 
 	if (!route_has_listener(r, listener))
 		return false;
+	if (x == NULL)
+		return true;
 	for (uint32_t i = 0; i < r->nchecks; i++) {
 		c = &r->checks[i];
 		if (c->cond->match(c->part, x) == c->not)
@@ -80,23 +82,34 @@ pass_route(const struct exchange *x)
 	return pass_find(x->gen->conf, x->conn->listener->name, x->host, x);
 }
 
+/*
+ * Conditions ask an exchange, and there is none yet; nor would a request's
+ * do, for it may tell of another client (trusted_proxies).
+ */
+bool
+pass_is_for(const struct conf *conf, const struct conn *c, struct str host)
+{
+	struct str	 listener = c->listener->name;
+	struct exchange	*x;
+	bool		 yes;
+
+	if (pass_find(conf, listener, host, NULL) == NULL)
+		return false;
+	x = must_calloc(1, sizeof(*x));
+	x->acc.peer = c->peer;
+	yes = pass_find(conf, listener, host, x) != NULL;
+	free(x);
+	return yes;
+}
+
 /* --- the beginning --- */
 
-/* Conditions ask an exchange, and there is none yet. */
 static bool
 is_passed(const struct conn *c, struct str name)
 {
 	const struct gen	*g = c->listener->serve->gens->cur;
-	struct exchange		*x;
-	bool			 yes;
 
-	if (g == NULL || name.n == 0)
-		return false;
-	x = must_calloc(1, sizeof(*x));
-	x->acc.peer = c->peer;
-	yes = pass_find(g->conf, c->listener->name, name, x) != NULL;
-	free(x);
-	return yes;
+	return g != NULL && pass_is_for(g->conf, c, name);
 }
 
 static void

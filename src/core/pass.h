@@ -42,7 +42,10 @@ enum pass_rc pass_look(struct conn *, void (*done)(struct conn *));
 /* The route of a tunnel in its exchange's generation; NULL: none now. */
 const struct route *pass_route(const struct exchange *);
 
-/* The same for whoever asks what would happen. */
+/* Would a connection of this client that asks for the host be passed on? */
+bool pass_is_for(const struct conf *, const struct conn *, struct str host);
+
+/* The same for whoever asks what would happen; x NULL: on no condition. */
 const struct route *pass_find(const struct conf *, struct str listener,
     struct str host, const struct exchange *);
 

@@ -16,7 +16,6 @@
 #include "core/settings.h"
 #include "core/ticket.h"
 #include "core/version.h"
-#include "os/priv.h"
 
 #define LIFE_MAX_S	86400	/* of a session */
 
@@ -37,9 +36,8 @@ struct secure {
 	struct vec		 next_pairs;	/* prepared */
 	struct tls_seeds	 seeds;		/* of tickets */
 	bool			 from_file;	/* they, not of the board */
+	uint64_t		 nseeds;	/* so often they were set */
 	struct tls_clients	 clients;	/* refs */
-	uint64_t		 under_way;
-	struct list		 waiting;	/* the longest one first */
 };
 
 static struct secure *
@@ -67,7 +65,6 @@ make(struct serve *s)
 	x->ask.seeds = &x->seeds;
 	x->ask.choose = choose;
 	x->ask.ctx = x;
-	list_init(&x->waiting);
 	tls_clients_init(&x->clients);
 	*state = x;
 	return x;
@@ -232,6 +229,51 @@ secure_sum(struct serve *s, const struct listener_conf *l)
 	return sum.h;
 }
 
+static bool
+made_by(const struct secure *x, const SSL *ssl,
+    const struct listener_conf *l)
+{
+	char			buf[TLS_NAME_MAX];
+	struct tls_digest	now;
+
+	secure_digest(l, secure_host_terms(x->ask.conf, l,
+	    tls_hello_fold(tls_sni(ssl), buf)), &now);
+	return tls_policy_made(ssl, &now);
+}
+
+bool
+secure_is_current(const struct conn *c, const struct listener_conf *l)
+{
+	SSL	*ssl = c->io.open ? conn_tls(c) : NULL;
+
+	if (c->raw)
+		return true;
+	return ssl != NULL && !c->greeting &&
+	    made_by(find(c->listener->serve), ssl, l);
+}
+
+bool
+secure_is_asked(const struct conn *c)
+{
+	SSL	*ssl = c->io.open && !c->raw ? conn_tls(c) : NULL;
+
+	return ssl != NULL && !c->greeting &&
+	    SSL_get_verify_mode(ssl) != SSL_VERIFY_NONE;
+}
+
+bool
+secure_is_late(const struct conn *c)
+{
+	const struct secure		*x = find(c->listener->serve);
+	const struct listener_conf	*l;
+
+	if (!c->draining || x->ask.conf == NULL ||
+	    SSL_get_verify_mode(conn_tls(c)) == SSL_VERIFY_NONE)
+		return false;
+	l = conf_find(x->ask.conf, &listener_section, c->listener->name);
+	return l != NULL && !(secure_has(l) && made_by(x, conn_tls(c), l));
+}
+
 /* By the name of a handshake; NULL: that of its listener. */
 static struct tls_policy *
 choose(const struct tls_hand *h, struct str name)
@@ -296,9 +338,8 @@ set_seeds(struct secure *x, const struct ticket_conf *t)
 	x->seeds.life_s = (uint32_t)(life < LIFE_MAX_S ? life : LIFE_MAX_S);
 	x->from_file = t->nkey > 0;
 	x->seeds.n = (uint32_t)t->nkey;
-	/* no number of the board's, and another one each time */
-	x->seeds.version |= UINT64_C(1) << 63;
-	x->seeds.version++;
+	/* no number of the board's, and none that was before */
+	x->seeds.version = UINT64_C(1) << 63 | ++x->nseeds;
 	for (size_t i = 0; i < t->nkey; i++) {
 		memcpy(x->seeds.v[i], t->keys[i].p, t->keys[i].n);
 		x->seeds.len[i] = t->keys[i].n;
@@ -316,6 +357,8 @@ commit(struct serve *s, const struct conf *c)
 	tls_store_free(&x->ask.store);
 	x->ask.store = x->next;
 	x->next = NULL;
+	if (x->ask.store != NULL)
+		tls_store_begin(x->ask.store);
 	x->ask.conf = c;
 	old = x->pairs;
 	x->pairs = x->next_pairs;
@@ -323,8 +366,6 @@ commit(struct serve *s, const struct conf *c)
 	x->next_pairs.n = 0;
 	set_seeds(x, ticket_of(c));
 	drop_unused(x);
-	if (x->ask.store != NULL)
-		priv_allow_dumps(settings_get(c)->core_dumps);
 }
 
 static void
@@ -395,51 +436,55 @@ secure_shown(struct serve *s, const SSL *ssl)
 		cert_use_add(s->shm, c, ev_wall_ms(s->ev));
 }
 
-/* The one that waits longest looks whether there is room. */
-static void
-wake(struct serve *s, struct secure *x)
+/*
+ * The one that waits longest looks, if there is room.  Whenever there is,
+ * it was posted: all that makes room or makes another one the first ends
+ * here.
+ */
+void
+secure_wake(struct listener *l)
 {
 	struct secure_wait	*w;
 
-	if (list_is_empty(&x->waiting))
+	if (l->shaking >= l->max_handshakes || list_is_empty(&l->turns))
 		return;
-	w = container_of(x->waiting.next, struct secure_wait, node);
-	ev_post(s->ev, EV_READY, &w->task);
+	w = container_of(l->turns.next, struct secure_wait, node);
+	ev_post(l->serve->ev, EV_READY, &w->task);
 }
 
 bool
-secure_enter(struct serve *s, uint64_t max, struct secure_wait *w)
+secure_enter(struct listener *l, struct secure_wait *w)
 {
-	struct secure	*x = find(s);
+	bool	first = list_is_empty(&l->turns) ||
+	    l->turns.next == &w->node;
 
-	if (x->under_way < max) {
-		secure_forget(w);
-		x->under_way++;
+	if (first && l->shaking < l->max_handshakes) {
+		l->shaking++;
 		stat_add(STAT_TLS_SHAKING, 1);
-		if (x->under_way < max)
-			wake(s, x);
+		secure_forget(l, w);
 		return true;
 	}
 	if (list_is_empty(&w->node)) {
-		list_add_tail(&x->waiting, &w->node);
+		list_add_tail(&l->turns, &w->node);
 		stat_add(STAT_TLS_WAITED, 1);
 	}
 	return false;
 }
 
 void
-secure_leave(struct serve *s)
+secure_leave(struct listener *l)
 {
-	struct secure	*x = find(s);
-
-	must(x->under_way > 0);
-	x->under_way--;
+	must(l->shaking > 0);
+	l->shaking--;
 	stat_sub(STAT_TLS_SHAKING, 1);
-	wake(s, x);
+	secure_wake(l);
 }
 
 void
-secure_forget(struct secure_wait *w)
+secure_forget(struct listener *l, struct secure_wait *w)
 {
+	if (list_is_empty(&w->node))
+		return;
 	list_del(&w->node);
+	secure_wake(l);
 }

@@ -7,14 +7,14 @@
 #ifndef SL_CORE_SECURE_H
 #define SL_CORE_SECURE_H
 
-#include "core/listener.h"
+#include "core/conn.h"
 #include "io/tls.h"
 #include "tls/client.h"
 #include "tls/policy.h"
 
 /* who waits for its turn to begin a handshake */
 struct secure_wait {
-	struct list	node;		/* empty: not waiting */
+	struct list	node;		/* of listener.turns, or empty */
 	struct ev_task	task;		/* posted when it may ask again */
 };
 
@@ -47,18 +47,37 @@ struct tls_policy *secure_policy(struct serve *,
  */
 uint64_t secure_sum(struct serve *, const struct listener_conf *);
 
+/*
+ * Would a connection be made by the policy that it has now, too?  Those
+ * that are passed on have none; a handshake under way may have either.
+ */
+bool secure_is_current(const struct conn *, const struct listener_conf *);
+
+/* Was the client asked for a certificate? */
+bool secure_is_asked(const struct conn *);
+
+/*
+ * Has a reload come between the beginning of a handshake, which is over
+ * now, and its end, and changed the policy by which it asked the client
+ * for a certificate?
+ */
+bool secure_is_late(const struct conn *);
+
 /* The policy that terms make with the protocols of a listener. */
 void secure_digest(const struct listener_conf *, const struct tls_terms *,
     struct tls_digest *);
 
 /*
- * A turn to begin a handshake, while fewer than max are under way; else
- * the waiter's task is posted when one has ended, and asks again.  Every
- * turn is given back.
+ * A turn to begin a handshake, while fewer than its max_handshakes are
+ * under way at a listener and nobody waits for longer; else the waiter's
+ * task is posted when it is the first and there is room, and it asks
+ * again or is forgotten.  Every turn is given back.
  */
-bool secure_enter(struct serve *, uint64_t max, struct secure_wait *);
-void secure_leave(struct serve *);
+bool secure_enter(struct listener *, struct secure_wait *);
+void secure_leave(struct listener *);
 /* It waits no more; harmless if it does not. */
-void secure_forget(struct secure_wait *);
+void secure_forget(struct listener *, struct secure_wait *);
+/* A listener may have another max_handshakes. */
+void secure_wake(struct listener *);
 
 #endif

@@ -214,6 +214,17 @@ secure_host_terms(const struct conf *c, const struct listener_conf *l,
 	return t != NULL ? t : tls_policy_terms(c, &l->obj);
 }
 
+bool
+secure_host_same(const struct conf *c, const struct listener_conf *l,
+    struct str a, struct str b)
+{
+	const struct tls_terms	*t = secure_host_terms(c, l, a);
+	const struct tls_terms	*u = secure_host_terms(c, l, b);
+
+	return t == u || memcmp(&t->digest, &u->digest,
+	    sizeof(t->digest)) == 0;
+}
+
 void
 secure_host_each(const struct conf *c, const struct listener_conf *l,
     void (*on)(void *, const struct tls_terms *), void *ctx)

@@ -37,6 +37,10 @@ bool secure_host_any(const struct conf *);
 const struct tls_terms *secure_host_terms(const struct conf *,
     const struct listener_conf *, struct str host);
 
+/* May requests for one host come by connections made for the other? */
+bool secure_host_same(const struct conf *, const struct listener_conf *,
+    struct str, struct str);
+
 /*
  * Calls with each terms that connections to the listener may have; a pair
  * may come several times.

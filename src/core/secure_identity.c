@@ -12,6 +12,7 @@
 #include <arpa/inet.h>
 
 #include "base/must.h"
+#include "core/pass.h"
 #include "core/route.h"
 #include "core/secure.h"
 #include "core/secure_host.h"
@@ -271,21 +272,22 @@ enum fail
 identity_host(const struct exchange *x)
 {
 	const struct listener_conf	*l;
-	const struct tls_terms		*a, *b;
 	const SSL			*ssl = ssl_of(x);
 	char				 buf[TLS_NAME_MAX];
 
-	if (ssl == NULL || x->gen == NULL ||
-	    !secure_host_any(x->gen->conf))
+	if (ssl == NULL || x->gen == NULL)
+		return FAIL_NONE;
+	/* it is another server's, however alike their certificates are */
+	if (x->conn->listener->passes &&
+	    pass_is_for(x->gen->conf, x->conn, x->host))
+		return FAIL_MISDIRECTED_REQUEST;
+	if (!secure_host_any(x->gen->conf))
 		return FAIL_NONE;
 	l = listener_of(x);
 	if (l == NULL)
 		return FAIL_NONE;
-	a = secure_host_terms(x->gen->conf, l, tls_hello_fold(tls_sni(ssl),
-	    buf));
-	b = secure_host_terms(x->gen->conf, l, x->host);
-	return a == b || memcmp(&a->digest, &b->digest, sizeof(a->digest)) ==
-	    0 ? FAIL_NONE : FAIL_MISDIRECTED_REQUEST;
+	return secure_host_same(x->gen->conf, l, tls_hello_fold(tls_sni(ssl),
+	    buf), x->host) ? FAIL_NONE : FAIL_MISDIRECTED_REQUEST;
 }
 
 /*

@@ -21,7 +21,8 @@ struct str identity_get(struct exchange *, enum identity);
 
 /*
  * Is the host of a request one that its connection may be used for?  Not
- * if the name of the handshake has other terms.
+ * if the name of the handshake has other terms, nor if connections for
+ * the host are passed on.
  */
 enum fail identity_host(const struct exchange *);
 

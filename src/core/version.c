@@ -146,10 +146,12 @@ version_start(struct conn *c, struct str alpn)
 
 	if (alpn.n > 0)
 		begin(c, find(alpn));
-	else if ((may & 1U << h2) == 0 || (c->io.caps & IO_C_SECURE))
+	else if ((may & 1U << h2) == 0)
 		begin(c, h1);
 	else if ((may & 1U << h1) == 0)
 		begin(c, h2);
+	else if (c->io.caps & IO_C_SECURE)
+		begin(c, h1);
 	else
 		sniff(c);
 }

@@ -322,6 +322,9 @@ st_send(struct proxy *p)
 	p->sent_ns = ev_clock_ns();
 	proxy_set_host(p);
 	proxy_deadline_tell(p);
+	p->moved_ms = ev_ms(loop_of(p));
+	if (p->x->grpc)
+		ms = proxy_grpc_quiet(p);
 	if (p->hold)
 		ms = EXPECT_MS;
 	if (ms > 0)
@@ -410,6 +413,7 @@ on_wake(struct ev_task *t)
 {
 	struct proxy	*p = container_of(t, struct proxy, wake);
 
+	proxy_release(p);
 	if (p->s != NULL && p->res_end) {
 		/* Nobody will read the rest of the request. */
 		proxy_stop(p, FAIL_NONE);
@@ -452,6 +456,7 @@ proxy_answer(struct proxy *p, const struct msg *m)
 		proxy_note_error(p);
 	proxy_moved(p);
 	p->res = proxy_make_answer(p, m);
+	proxy_grpc_answer(p, m);
 	proxy_choice_answer(p);
 	if (p->bare) {
 		attempt_complete(&p->attempt);
@@ -473,8 +478,8 @@ proxy_ended(struct proxy *p)
 
 /* --- time --- */
 
-void
-proxy_moved(struct proxy *p)
+static void
+arm_quiet(struct proxy *p)
 {
 	uint64_t	ms;
 
@@ -482,10 +487,19 @@ proxy_moved(struct proxy *p)
 	    p->again.drop)
 		return;
 	ms = p->answered ? p->times.between : p->times.first_byte;
+	if (p->x->grpc)
+		ms = proxy_grpc_quiet(p);
 	if (ms > 0 && !p->res_end)
 		ev_timer(loop_of(p), &p->quiet, ms);
 	else
 		ev_timer_off(loop_of(p), &p->quiet);
+}
+
+void
+proxy_moved(struct proxy *p)
+{
+	p->moved_ms = ev_ms(loop_of(p));
+	arm_quiet(p);
 }
 
 /*
@@ -523,8 +537,10 @@ on_quiet(struct timer *t)
 	else if (p->hold) {
 		proxy_let_body(p);
 		proxy_moved(p);
-	} else if (proxy_is_clients_turn(p))
-		proxy_moved(p);
+	} else if (proxy_grpc_idles(p))
+		proxy_give_up(p, FAIL_STREAM_IDLE_TIMEOUT);
+	else if (proxy_is_clients_turn(p))
+		arm_quiet(p);
 	else if (p->answered) {
 		proxy_note(p, FAIL_BETWEEN_TIMEOUT);
 		proxy_give_up(p, FAIL_BETWEEN_TIMEOUT);
@@ -557,6 +573,7 @@ make(struct exchange *x, const struct proxy_route *r)
 	p->times = r->times;
 	p->deadline = (uint8_t)r->deadline;
 	p->buffering = (uint8_t)r->buffering;
+	p->max_message = x->grpc && x->req->major == 2 ? r->max_message : 0;
 	p->wait.on = on_given;
 	p->wait.tried = &p->tried;
 	p->wait.raw = p->wait.single = x->conn->raw;

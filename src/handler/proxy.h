@@ -13,6 +13,7 @@
  *	proxy_forward.c	what servers are told about the client
  *	proxy_identity.c by its certificate
  *	proxy_deadline.c	how long it all may take
+ *	proxy_grpc.c	what is otherwise for calls of gRPC
  *	proxy_gather.c	small pieces of an answer made one
  *	proxy_relay.c	bytes both ways after an upgrade
  *	proxy_conf.c	its keys of [route]
@@ -30,11 +31,13 @@
 #include "handler/proxy_choice.h"
 #include "handler/proxy_fallback.h"
 #include "handler/proxy_keep.h"
+#include "handler/proxy_grpc.h"
 #include "handler/proxy_relay.h"
 #include "handler/proxy_retry.h"
 #include "up/attempt.h"
 #include "up/pool.h"
 #include "up/queue.h"
+#include "http/grpc.h"
 
 /* keys of [route] */
 struct proxy_route {
@@ -45,6 +48,7 @@ struct proxy_route {
 	struct told_host		 host;	/* after link: what holds */
 	int				 deadline;	/* enum deadline */
 	int				 buffering;	/* enum buffering */
+	uint64_t			 max_message;	/* bytes; 0: none */
 	const struct upstream_conf	*up;		/* of conf */
 };
 extern const struct conf_group proxy_group;
@@ -99,11 +103,15 @@ struct proxy {
 	struct source		 res_out;
 	const struct hdrs	*res_trailers;	/* that wait for the client */
 	struct msg		*res;		/* its head, of arena */
+	const struct msg	*held;		/* likewise, not yet taken */
+	struct grpc_scan	 messages;	/* of the answer */
+	uint64_t		 max_message;	/* bytes; 0: any */
 	struct gather		*gather;	/* of arena, or NULL */
 	struct proxy_relay	*relay;		/* of arena; NULL: no upgrade */
 	/* time */
 	struct timer		 quiet;		/* first byte, between bytes */
 	struct timer		 total;
+	uint64_t		 moved_ms;	/* a byte, either way */
 	struct ev_task		 wake;		/* goes on with the steps */
 	struct proxy_retry	 again;
 	/* flags of the attempt */
@@ -184,6 +192,8 @@ void proxy_untie(struct proxy *);
 void proxy_let_body(struct proxy *);
 /* The attempt's server gets no more of the request's body. */
 void proxy_hold_body(struct proxy *);
+/* A head that was held back is the answer's. */
+void proxy_release(struct proxy *);
 /* The exchange takes the answer's body from now on. */
 void proxy_open_body(struct proxy *);
 

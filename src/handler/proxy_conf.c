@@ -7,6 +7,7 @@
 #include "handler/proxy_deadline.h"
 #include "handler/proxy_gather.h"
 #include "handler/proxy_lint.h"
+#include "up/sticky_site.h"
 
 #define DAY_MS		(24 * 60 * 60 * 1000)
 #define AT(member)	offsetof(struct proxy_route, member)
@@ -137,6 +138,7 @@ link_proxy(struct conf_load *load, struct conf_obj *obj, void *part)
 		return -1;
 	up->used = true;
 	r->up = up;
+	sticky_site_note(load, obj->part[0], up);
 	proxy_lint_loop(load, obj, up, it);
 	if (proxy_lint_pass(load, obj, up, it) == -1)
 		return -1;
@@ -204,11 +206,22 @@ static const struct conf_row rows[] = {
 		    "this version, for which it is off.  Event streams and "
 		    "answers with X-Accel-Buffering: no are never gathered."
 	}, {
+		.key = "max_answer_message", .type = CONF_SIZE,
+		.off = AT(max_message), .max = UINT32_MAX,
+		.example = "4m",
+		.text = "Bytes that one message of an answer of gRPC may "
+		    "have; a call with a longer one ends with "
+		    "RESOURCE_EXHAUSTED.  0 is no limit: clients have their "
+		    "own, mostly of 4 MiB.  Those of requests are bounded "
+		    "by max_body."
+	}, {
 		.key = "deadline", .type = CONF_ENUM, .off = AT(deadline),
 		.def = "trusted", .choices = DEADLINE_WORDS, .example = "on",
 		.text = "Whose X-Request-Deadline (the milliseconds that are "
 		    "left) and grpc-timeout end a request: those of "
 		    "trusted_proxies, everybody's (on), or nobody's (off).  "
+		    "Unless off, the grpc-timeout of a call of gRPC holds "
+		    "whoever makes it.  "
 		    "Unless off, servers are told in these fields what is "
 		    "left of them or of timeout.total; not with an upgrade, "
 		    "for what follows that has no such end."

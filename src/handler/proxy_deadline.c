@@ -8,11 +8,10 @@
  */
 #include "handler/proxy_deadline.h"
 
-#include "base/text.h"
 #include "handler/proxy.h"
+#include "http/grpc.h"
 
 #define FAR_MS	(UINT64_C(30) * 24 * 60 * 60 * 1000)	/* later: no end */
-#define GRPC_DIGITS	8
 
 /* --- the fields --- */
 
@@ -27,29 +26,13 @@ read_deadline(struct str s)
 	return ms < FAR_MS ? ms : FAR_MS;
 }
 
-/* "250m": up to eight digits and a unit; less than 1 ms is none. */
+/* Less than 1 ms is none. */
 static uint64_t
 read_grpc(struct str s)
 {
-	static const struct {
-		char		unit;
-		uint64_t	mul;
-		uint64_t	div;
-	} units[] = {
-		{ 'H', 3600000, 1 }, { 'M', 60000, 1 }, { 'S', 1000, 1 },
-		{ 'm', 1, 1 }, { 'u', 1, 1000 }, { 'n', 1, 1000000 }
-	};
-	uint64_t	n;
+	uint64_t	ms = grpc_read_timeout(s);
 
-	if (s.n < 2 || s.n > GRPC_DIGITS + 1 ||
-	    str_to_u64(str_sub(s, 0, s.n - 1), UINT64_MAX, &n) == -1)
-		return FAR_MS;
-	for (size_t i = 0; i < sizeof(units) / sizeof(units[0]); i++)
-		if (s.p[s.n - 1] == units[i].unit) {
-			n = n * units[i].mul / units[i].div;
-			return n < FAR_MS ? n : FAR_MS;
-		}
-	return FAR_MS;
+	return ms < FAR_MS ? ms : FAR_MS;
 }
 
 /* The least that the lines of a field say; *text: how, if it is wanted. */
@@ -85,13 +68,15 @@ static uint64_t
 clients_time(const struct proxy *p)
 {
 	const struct hdrs	*hs = &p->x->req->hdrs;
-	uint64_t		 a, b;
+	uint64_t		 a = FAR_MS, b = FAR_MS;
+	bool			 believed = p->deadline == DEADLINE_ON ||
+	    (p->deadline == DEADLINE_TRUSTED && p->x->trusted);
 
-	if (p->deadline == DEADLINE_OFF ||
-	    (p->deadline == DEADLINE_TRUSTED && !p->x->trusted))
-		return FAR_MS;
-	a = least(hs, HDR_X_REQUEST_DEADLINE, read_deadline, NULL);
-	b = least(hs, HDR_GRPC_TIMEOUT, read_grpc, NULL);
+	if (believed)
+		a = least(hs, HDR_X_REQUEST_DEADLINE, read_deadline, NULL);
+	/* a call of gRPC is as urgent as its caller says */
+	if (believed || (p->deadline != DEADLINE_OFF && p->x->grpc))
+		b = least(hs, HDR_GRPC_TIMEOUT, read_grpc, NULL);
 	return a < b ? a : b;
 }
 
@@ -115,15 +100,6 @@ proxy_deadline_start(struct proxy *p)
 	return true;
 }
 
-/* At most eight digits of the smallest unit that has room. */
-static struct str
-grpc_text(struct arena *a, uint64_t ms)
-{
-	if (ms < 100000000)
-		return arena_fmt(a, "%llum", (unsigned long long)ms);
-	return arena_fmt(a, "%lluS", (unsigned long long)(ms / 1000));
-}
-
 void
 proxy_deadline_tell(struct proxy *p)
 {
@@ -145,5 +121,5 @@ proxy_deadline_tell(struct proxy *p)
 	/* whom we do not believe may still be in more of a hurry */
 	own = least(&p->x->req->hdrs, HDR_GRPC_TIMEOUT, read_grpc, &text);
 	hdr_set(a, hs, HDR_GRPC_TIMEOUT, own < left ? text :
-	    grpc_text(a, left));
+	    grpc_write_timeout(a, left));
 }

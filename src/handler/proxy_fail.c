@@ -102,7 +102,8 @@ proxy_tell(struct proxy *p, enum fail why, const char *then)
 {
 	/* what the client did is told by its own row */
 	if (p->told || p->up == NULL || (fail_row(why)->proxy[0] == '\0' &&
-	    why != FAIL_SERVER_ERROR && why != FAIL_ATTEMPT_CUT))
+	    why != FAIL_SERVER_ERROR && why != FAIL_GRPC_ERROR &&
+	    why != FAIL_ATTEMPT_CUT))
 		return;
 	p->told = true;
 	/* that there was no other attempt is not how one ended */

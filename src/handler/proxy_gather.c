@@ -231,7 +231,8 @@ proxy_gather_begin(struct proxy *p, struct sink *to)
 {
 	struct gather	*g;
 
-	if (p->buffering != BUFFERING_ON || p->res_end || is_urgent(p->res))
+	if (p->buffering != BUFFERING_ON || p->res_end || p->x->grpc ||
+	    is_urgent(p->res))
 		return to;
 	g = arena_alloc(p->x->arena, sizeof(*g));
 	g->p = p;

@@ -51,6 +51,13 @@ is_behind(const struct proxy *p)
 	return p->keep != NULL && p->keep->at < p->keep->n;
 }
 
+/* Calls of gRPC are made again after codes that are named. */
+static bool
+is_repeatable(const struct proxy *p)
+{
+	return p->x->grpc && (p->again.conf.on & RETRY_ON_GRPCS) != 0;
+}
+
 void
 proxy_keep_begin(struct proxy *p)
 {
@@ -58,7 +65,7 @@ proxy_keep_begin(struct proxy *p)
 
 	p->keeps = p->req.body != BODY_NONE && c->body > 0 &&
 	    p->req.body <= (int64_t)c->body &&
-	    ((msg_is_idempotent(p->req.meth) &&
+	    (((msg_is_idempotent(p->req.meth) || is_repeatable(p)) &&
 	    ((c->tries > 0 && c->on != 0) || p->falls_back)) ||
 	    /* what a server has not looked at is asked again, be it a POST */
 	    (p->up->h2 && (c->on & RETRY_ON_REFUSED) != 0));

@@ -209,6 +209,25 @@ of_res_in(struct sink *k)
 }
 
 static void
+take_head(struct proxy *p, const struct msg *m)
+{
+	/* One that answers well without a 100 will take the body. */
+	p->req_stop |= p->hold && m->status >= 300;
+	proxy_let_body(p);
+	proxy_answer(p, m);
+}
+
+void
+proxy_release(struct proxy *p)
+{
+	const struct msg	*m = p->held;
+
+	p->held = NULL;
+	if (m != NULL && !p->over && !p->stopped)
+		take_head(p, m);
+}
+
+static void
 on_res_head(struct sink *k, struct msg *m, unsigned flags)
 {
 	struct proxy	*p = of_res_in(k);
@@ -226,10 +245,8 @@ on_res_head(struct sink *k, struct msg *m, unsigned flags)
 	if (proxy_retry_drops(p, m, (flags & WAIST_END) != 0))
 		return;
 	p->res_end = (flags & WAIST_END) != 0;
-	/* One that answers well without a 100 will take the body. */
-	p->req_stop |= p->hold && m->status >= 300;
-	proxy_let_body(p);
-	proxy_answer(p, m);
+	if (!proxy_grpc_holds(p, m))
+		take_head(p, m);
 }
 
 static enum flow
@@ -254,6 +271,11 @@ on_res_data(struct sink *k, struct chunk c, unsigned flags)
 		k->credit = 0;
 		return FLOW_FULL;
 	}
+	if (!proxy_grpc_data(p, &c)) {
+		chunk_drop(&c);
+		k->credit = 0;
+		return FLOW_FULL;
+	}
 	proxy_moved(p);
 	flow = to->ops->data(to, c, flags);
 	follow(k, p->over ? NULL : to);
@@ -268,8 +290,10 @@ on_res_trailers(struct sink *k, const struct hdrs *hs)
 	struct proxy	*p = of_res_in(k);
 	struct sink	*to = p->res_out.to;
 
-	if (p->over || p->again.drop)
+	if (p->over || p->again.drop || proxy_grpc_drops(p, hs))
 		return;
+	proxy_release(p);
+	proxy_grpc_trailers(p, hs);
 	if (to == NULL)
 		p->res_trailers = hs;
 	else
@@ -302,6 +326,7 @@ on_res_abort(struct sink *k, enum fail why)
 {
 	struct proxy	*p = of_res_in(k);
 
+	proxy_release(p);
 	/* Nothing may be said to this stream any more. */
 	p->stopped = true;
 	proxy_note(p, why);

@@ -22,6 +22,7 @@
 
 #include "handler/proxy.h"
 #include "http/date.h"
+#include "http/grpc.h"
 #include "up/server_use.h"
 #include "up/state.h"
 
@@ -33,9 +34,11 @@
 
 /* The condition that a failure falls under; 0: none. */
 static unsigned
-condition(enum fail why)
+condition(const struct retry_ask *a)
 {
-	switch (why) {
+	switch (a->why) {
+	case FAIL_GRPC_ERROR:
+		return a->grpc;
 	case FAIL_RESET_BEFORE_HEAD:
 	case FAIL_RESET_IN_HEAD:
 	case FAIL_SEND_ERROR:
@@ -54,7 +57,7 @@ condition(enum fail why)
 	case FAIL_ATTEMPT_CUT:
 		return ~0U;
 	default:
-		return (fail_row(why)->flags & FAIL_F_S) != 0 ?
+		return (fail_row(a->why)->flags & FAIL_F_S) != 0 ?
 		    RETRY_ON_CONNECT : 0;
 	}
 }
@@ -75,11 +78,12 @@ proxy_retry_judge(const struct retry_conf *c, const struct retry_ask *a)
 {
 	bool	sent = a->sent && (fail_row(a->why)->flags & FAIL_F_S) == 0;
 
-	if ((c->on & condition(a->why)) == 0)
+	if ((c->on & condition(a)) == 0)
 		return RETRY_NO_COND;
 	if (are_tries_made(c, a))
 		return RETRY_NO_TRIES;
-	if (sent && !msg_is_idempotent(a->meth))
+	/* who names a code says that such calls may be repeated */
+	if (sent && a->why != FAIL_GRPC_ERROR && !msg_is_idempotent(a->meth))
 		return RETRY_NO_METHOD;
 	return a->lost ? RETRY_NO_BODY : RETRY_NO_OK;
 }
@@ -121,7 +125,8 @@ decide(struct proxy *p, enum fail why, uint64_t wait)
 {
 	const struct retry_ask	a = { .why = why, .meth = p->req.meth,
 		.sent = p->s != NULL ? p->s->sent > 0 : p->sent,
-		.lost = proxy_keep_lost(p), .made = p->again.made };
+		.lost = proxy_keep_lost(p), .made = p->again.made,
+		.grpc = p->again.grpc };
 	enum retry_no		no;
 
 	no = proxy_retry_judge(&p->again.conf, &a);
@@ -292,28 +297,53 @@ is_soon(const struct proxy *p, const struct msg *m)
 	return date_parse(s, now, &at) == 0 && at <= now + SOON_S;
 }
 
+/*
+ * What an answer that need not be the last one failed with; FAIL_NONE: it
+ * is the answer.  A status of gRPC counts only while it stands alone, with
+ * no message before it.
+ */
+static enum fail
+judge_answer(struct proxy *p, const struct msg *m, bool end)
+{
+	int	code;
+
+	p->again.grpc = 0;
+	if (p->x->grpc && end) {
+		code = grpc_read_status(hdr_val(&m->hdrs, HDR_GRPC_STATUS));
+		if (code > GRPC_OK && code < GRPC_N) {
+			p->again.grpc = RETRY_ON_GRPC((unsigned)code);
+			return (p->again.conf.on & p->again.grpc) != 0 ?
+			    FAIL_GRPC_ERROR : FAIL_NONE;
+		}
+	}
+	return m->status == 503 && is_soon(p, m) ? FAIL_SERVER_ERROR :
+	    FAIL_NONE;
+}
+
 bool
 proxy_retry_drops(struct proxy *p, const struct msg *m, bool end)
 {
+	enum fail	why = judge_answer(p, m, end);
 	uint64_t	wait;
 
-	if (m->status != 503 || !is_soon(p, m))
+	if (why == FAIL_NONE)
 		return false;
 	wait = draw_wait(p);
-	if (decide(p, FAIL_SERVER_ERROR, wait) != RETRY_NO_OK)
+	if (decide(p, why, wait) != RETRY_NO_OK)
 		return false;
 	p->again.wait = wait;
 	p->again.redo = p->again.drop = true;
 	use_time(p->server, (ev_clock_ns() - p->sent_ns) / 1000);
-	p->what = "503";
+	p->what = why == FAIL_SERVER_ERROR ? "503" : arena_fmt(p->x->arena,
+	    "%.*s", STR_FMT(hdr_val(&m->hdrs, HDR_GRPC_STATUS))).p;
 	p->error = 0;
-	note(p, FAIL_SERVER_ERROR);
-	proxy_tell(p, FAIL_SERVER_ERROR, "another server is asked");
+	note(p, why);
+	proxy_tell(p, why, "another server is asked");
 	if (!p->req_told) {
 		/* the rest of its body is the next one's, and by that this
 		 * connection serves nobody any more */
 		proxy_hold_body(p);
-		proxy_stop(p, FAIL_SERVER_ERROR);
+		proxy_stop(p, why);
 	} else if (!end) {
 		ev_timer(p->x->serve->ev, &p->quiet, DROP_MS);
 		p->res_in.credit = DROP_BYTES;

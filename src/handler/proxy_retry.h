@@ -35,6 +35,7 @@ struct retry_ask {
 	bool		 sent;	/* bytes went to the server */
 	bool		 lost;	/* so did some that were not kept */
 	unsigned	 made;	/* further attempts that count, before it */
+	unsigned	 grpc;	/* GRPC_ERROR: RETRY_ON_GRPC of its code */
 };
 
 /* an exchange's own, in struct proxy */
@@ -44,6 +45,7 @@ struct proxy_retry {
 	uint64_t	 at_us;		/* the attempt's choice began */
 	uint64_t	 wait;		/* ms, with redo */
 	unsigned	 made;		/* of retry.tries, at this upstream */
+	unsigned	 grpc;		/* RETRY_ON_GRPC of the last answer */
 	unsigned	 unseen;	/* times it was asked again besides */
 	bool		 earned:1;	/* the first one there was counted */
 	bool		 noted:1;	/* the attempt is in tries */

@@ -41,9 +41,9 @@ static const uint8_t by_len[MAX_LEN + 1][PER_LEN] = {
 	[9] = { HDR_FORWARDED, HDR_X_REAL_IP },
 	[10] = { HDR_CONNECTION, HDR_USER_AGENT, HDR_SET_COOKIE,
 	    HDR_KEEP_ALIVE },
-	[11] = { HDR_RETRY_AFTER },
+	[11] = { HDR_RETRY_AFTER, HDR_GRPC_STATUS },
 	[12] = { HDR_CONTENT_TYPE, HDR_X_REQUEST_ID, HDR_MAX_FORWARDS,
-	    HDR_PROXY_STATUS, HDR_GRPC_TIMEOUT },
+	    HDR_PROXY_STATUS, HDR_GRPC_TIMEOUT, HDR_GRPC_MESSAGE },
 	[13] = { HDR_CACHE_CONTROL, HDR_LAST_MODIFIED, HDR_AUTHORIZATION,
 	    HDR_IF_NONE_MATCH, HDR_ACCEPT_RANGES, HDR_CONTENT_RANGE },
 	[14] = { HDR_CONTENT_LENGTH },
@@ -56,7 +56,7 @@ static const uint8_t by_len[MAX_LEN + 1][PER_LEN] = {
 	[19] = { HDR_IF_UNMODIFIED_SINCE, HDR_PROXY_AUTHORIZATION },
 	[25] = { HDR_STRICT_TRANSPORT_SECURITY }
 };
-_Static_assert(HDR_N == 54, "hdr.tbl and by_len must agree");
+_Static_assert(HDR_N == 56, "hdr.tbl and by_len must agree");
 
 /* Two to seven bytes, some of them twice. */
 static uint64_t

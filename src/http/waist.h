@@ -167,6 +167,8 @@ struct stream {
 	uint64_t		 got;		/* bytes read, head included */
 	bool			 reused:1;	/* client: not a fresh one */
 	bool			 keep:1;	/* client: reusable */
+	bool			 patient:1;	/* server: the body may pause, and
+						 * be slow */
 	bool			 begun:1;	/* client: a byte of the next
 						 * head came */
 	const char		*what;		/* when it failed: more of

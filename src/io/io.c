@@ -22,9 +22,8 @@ count_bytes(const struct iovec *v, int n)
 	return sum;
 }
 
-/* An event is due for what the transport waits for; without one: broken. */
-static enum io_rc
-wait_for(struct io *io, uint8_t dir)
+enum io_rc
+io_wait(struct io *io, uint8_t dir)
 {
 	io->fd.ready &= (uint8_t)~dir;
 	return (dir & IO_W ? io_watch_writes(io) : io_watch(io)) == 0 ?
@@ -56,7 +55,7 @@ io_readv(struct io *io, const struct iovec *v, int n, size_t *got)
 		return IO_AGAIN;
 	rc = io->ops->readv(io, v, n, got);
 	if (rc == IO_AGAIN)
-		return wait_for(io, io->rd_wait);
+		return io_wait(io, io->rd_wait);
 	io->short_read = rc == IO_OK && *got < count_bytes(v, n);
 	if (io->short_read && (io->fd.ready & IO_GONE) == 0 &&
 	    io->rd_wait == IO_R)
@@ -75,7 +74,7 @@ io_writev(struct io *io, const struct iovec *v, int n, unsigned flags,
 	if (!io_can(io, IO_W))
 		return IO_AGAIN;
 	rc = io->ops->writev(io, v, n, flags, put);
-	return rc == IO_AGAIN ? wait_for(io, io->wr_wait) : rc;
+	return rc == IO_AGAIN ? io_wait(io, io->wr_wait) : rc;
 }
 
 enum io_rc
@@ -88,7 +87,7 @@ io_sendfile(struct io *io, int fd, uint64_t off, size_t n, size_t *put)
 	if (!io_can(io, IO_W))
 		return IO_AGAIN;
 	rc = io->ops->sendfile(io, fd, off, n, put);
-	return rc == IO_AGAIN ? wait_for(io, io->wr_wait) : rc;
+	return rc == IO_AGAIN ? io_wait(io, io->wr_wait) : rc;
 }
 
 enum io_rc

@@ -121,6 +121,12 @@ int io_watch(struct io *);
 int io_watch_reads(struct io *);
 /* Events of writes come, too; for layers, who try these themselves. */
 int io_watch_writes(struct io *);
+/*
+ * The transport waits for dir (rd_wait or wr_wait) and an event is due for
+ * it: for whoever moves bytes past io_readv and io_writev.  IO_AGAIN, or
+ * IO_ERR when the kernel refuses.
+ */
+enum io_rc io_wait(struct io *, uint8_t dir);
 bool io_is_watched(const struct io *);
 
 /* True when the direction may be tried without waiting. */

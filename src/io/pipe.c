@@ -258,14 +258,6 @@ pipe_put(struct pipe_pool *pp, struct pipe **pipe)
 
 /* --- bytes --- */
 
-/* An event is due for the direction that gave or took nothing. */
-static enum io_rc
-wait_for(struct io *io, uint8_t dir)
-{
-	io->fd.ready &= (uint8_t)~dir;
-	return io_watch(io) == 0 ? IO_AGAIN : IO_ERR;
-}
-
 /* Nothing came: is it the end?  Urgent data looks like one to splice. */
 static enum io_rc
 check_end(struct io *from)
@@ -301,7 +293,7 @@ pipe_fill(struct pipe *p, struct io *from, size_t max, size_t *got)
 	if (n == 0)
 		return check_end(from);
 	if (errno == EAGAIN)
-		return p->n > 0 ? IO_AGAIN : wait_for(from, from->rd_wait);
+		return p->n > 0 ? IO_AGAIN : io_wait(from, from->rd_wait);
 	from->error = errno;
 	return IO_ERR;
 }
@@ -325,7 +317,7 @@ pipe_drain(struct pipe *p, struct io *to, size_t max, unsigned flags,
 		return IO_OK;
 	}
 	if (n == -1 && errno == EAGAIN)
-		return wait_for(to, to->wr_wait);
+		return io_wait(to, to->wr_wait);
 	to->error = n == 0 ? EPIPE : errno;
 	return IO_ERR;
 }

@@ -16,6 +16,9 @@
 
 #define TLV_CRC	0x03
 #define CRC_N	4
+#define TLV_TLS	0x20		/* PP2_TYPE_SSL; bits, result, more TLVs */
+#define TLS_N	5
+#define TLS_ON	0x01
 
 /* --- version 1 --- */
 
@@ -161,7 +164,7 @@ crc_holds(struct str head, size_t at)
 	return read16(s.p) == crc >> 16 && read16(s.p + 2) == (crc & 0xffff);
 }
 
-/* Type, length, value: passed over, but for the sum. */
+/* Type, length, value: passed over, but for the sum and for TLS. */
 static enum proxy_proto_rc
 check_tlvs(struct str head, size_t at, struct proxy_proto *p)
 {
@@ -176,6 +179,8 @@ check_tlvs(struct str head, size_t at, struct proxy_proto *p)
 		if (head.p[at] == TLV_CRC && (n != CRC_N ||
 		    !crc_holds(head, at + 3)))
 			return bad(p, "the checksum is wrong");
+		if (head.p[at] == TLV_TLS && n >= TLS_N)
+			p->secure = head.p[at + 3] & TLS_ON;
 		at += 3 + n;
 	}
 	return PROXY_PROTO_DONE;

@@ -28,6 +28,7 @@ struct proxy_proto {
 	 * peer holds.
 	 */
 	bool			 told;
+	bool			 secure;	/* the client came by TLS */
 	struct sock_peer	 from;
 	struct sock_peer	 to;
 	const char		*why;		/* of BAD: what is wrong */

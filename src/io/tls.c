@@ -15,6 +15,10 @@
  *
  * The bits of readiness are those of the wire.  What OpenSSL holds no
  * event tells of: io.held does.
+ *
+ * Owners bound what they take of a connection in a turn by its plain bytes.
+ * A record costs far more than its bytes if these are few, and what hands
+ * out none, such as a KeyUpdate, they do not see: both are bounded here.
  */
 #include "io/tls.h"
 
@@ -29,8 +33,15 @@
 #define RECORD		16384		/* plain bytes of one */
 #define RECORD_WIRE	(RECORD + 512)	/* with head, tag and padding */
 #define RECORDS		4		/* of one write */
+#define TICKET_MS	3		/* in which the answer takes it along */
 #define SPARE		16384		/* of handshakes, beside them */
 #define OUT_MAX		(RECORDS * RECORD_WIRE + SPARE)
+
+#define TURN_COST	(512 * 1024)	/* of a connection in one turn */
+#define RECORD_COST	256		/* of each record, beside its bytes */
+/* messages without data before it ends, and bytes of data for another one */
+#define TALK_MAX	64
+#define TALK_BYTES	1024
 
 /* a record that was made and is not yet reported */
 struct made {
@@ -58,6 +69,11 @@ struct tls {
 	size_t			 nleft;
 	size_t			 ahead;	/* plain bytes of them */
 	struct ev_task		 late;	/* sends what a handshake left */
+	struct timer		 ticket; /* the same, if that is a ticket */
+	struct ev_task		 again;	/* reads on in another turn */
+	uint64_t		 turn;	/* of the loop, that cost is of */
+	uint32_t		 cost;
+	uint32_t		 talk;	/* TALK_BYTES for each message */
 	struct tls_error	 error;
 	bool			 eof:1;	/* it has ended */
 	bool			 broken:1;	/* so is the socket */
@@ -85,6 +101,10 @@ wire_read(BIO *b, char *p, int n)
 	enum io_rc	 rc = IO_AGAIN;
 
 	BIO_clear_retry_flags(b);
+	if (t->talk > TALK_MAX * TALK_BYTES) {
+		ERR_raise(ERR_LIB_SSL, SSL_R_TOO_MANY_KEY_UPDATES);
+		return -1;
+	}
 	if (t->first.n > 0) {
 		got = t->first.n < v.iov_len ? t->first.n : v.iov_len;
 		memcpy(p, t->first.p, got);
@@ -240,6 +260,7 @@ send_out(struct tls *t, unsigned flags, size_t *room_put)
 		room->n = 0;
 		return !t->broken;
 	}
+	ev_timer_off(t->io->ev, &t->ticket);
 	rc = t->below->writev(t->io, &v[first == 0],
 	    first == 0 || room->n == 0 ? 1 : 2, flags, &put);
 	if (rc == IO_ERR)
@@ -271,6 +292,15 @@ static void
 on_late(struct ev_task *task)
 {
 	struct tls	*t = container_of(task, struct tls, late);
+
+	if (t->nleft > 0)
+		(void)send_all(t);
+}
+
+static void
+on_ticket(struct timer *timer)
+{
+	struct tls	*t = container_of(timer, struct tls, ticket);
 
 	if (t->nleft > 0)
 		(void)send_all(t);
@@ -351,6 +381,60 @@ hold(struct tls *t, enum io_rc rc)
 		t->io->fd.ready |= EV_RDHUP;
 }
 
+/*
+ * What is no data but a handshake's message or an alert, be it ours that
+ * answers one; only behind the handshake.
+ */
+static void
+on_message(int ours, int version, int type, const void *buf, size_t n,
+    SSL *ssl, void *arg)
+{
+	struct tls	*t = arg;
+
+	(void)version;
+	(void)buf;
+	(void)n;
+	(void)ssl;
+	if (type == SSL3_RT_ALERT || (type == SSL3_RT_HANDSHAKE && !ours))
+		t->talk += TALK_BYTES;
+}
+
+/* As an event would: what is left of the turn before is still there. */
+static void
+on_again(struct ev_task *task)
+{
+	struct tls	*t = container_of(task, struct tls, again);
+
+	if (t->turn == ev_counts(t->io->ev)->turns) {
+		ev_post(t->io->ev, EV_READY, &t->again);
+		return;
+	}
+	t->io->fd.ready |= IO_R;
+	t->io->on(t->io, IO_R);
+}
+
+/* False: its share of this turn is used up, and it goes on in the next. */
+static bool
+has_turn(struct tls *t)
+{
+	uint64_t	turn = ev_counts(t->io->ev)->turns;
+
+	if (t->turn != turn)
+		t->cost = 0;
+	t->turn = turn;
+	if (t->cost < TURN_COST)
+		return true;
+	ev_post(t->io->ev, EV_READY, &t->again);
+	return false;
+}
+
+static void
+count_read(struct tls *t, size_t n)
+{
+	t->cost += (uint32_t)n + RECORD_COST;
+	t->talk -= n < t->talk ? (uint32_t)n : t->talk;
+}
+
 static enum io_rc
 tls_readv(struct io *io, const struct iovec *v, int n, size_t *got)
 {
@@ -364,9 +448,12 @@ tls_readv(struct io *io, const struct iovec *v, int n, size_t *got)
 			k = 0;
 			if (t->failed)
 				rc = t->eof ? IO_EOF : IO_ERR;
+			else if (!has_turn(t))
+				rc = IO_AGAIN;
 			else if (SSL_read_ex(t->ssl, (char *)v[i].iov_base +
 			    at, v[i].iov_len - at, &k) != 1)
 				rc = judge(t, 0);
+			count_read(t, k);
 			*got += k;
 		}
 	if (t->room->n > 0)
@@ -515,6 +602,7 @@ tls_writev(struct io *io, const struct iovec *v, int n, unsigned flags,
 	size_t		 room_put;
 	bool		 all;
 
+	must(t->room->n == 0);
 	begin();
 	if (!t->failed && !send_ahead(t, &w, flags, put))
 		return t->failed ? IO_ERR : IO_AGAIN;
@@ -560,6 +648,8 @@ tls_close(struct io *io, bool reset)
 	if (!reset)
 		say_end(t);
 	ev_cancel(&t->late);
+	ev_timer_off(io->ev, &t->ticket);
+	ev_cancel(&t->again);
 	io->ops = t->below;
 	SSL_free(t->ssl);
 	free(t->left);
@@ -590,6 +680,9 @@ tls_quiet(struct io *io)
 	if (!t->failed)
 		rc = SSL_peek_ex(t->ssl, &c, 1, &n) == 1 ? IO_OK :
 		    judge(t, 0);
+	/* an alert that answers a HelloRequest */
+	if (t->room->n > 0)
+		(void)send_all(t);
 	hold(t, rc);
 	return rc == IO_AGAIN;
 }
@@ -621,6 +714,8 @@ tls_open(struct io *io, struct tls_room *room, SSL *ssl, struct str first)
 	t->first = first;
 	t->error.alert = -1;
 	ev_task_init(&t->late, on_late);
+	timer_init(&t->ticket, on_ticket);
+	ev_task_init(&t->again, on_again);
 	BIO_set_data(b, t);
 	SSL_set_bio(ssl, b, b);
 	SSL_set_read_ahead(ssl, 1);
@@ -646,15 +741,24 @@ end_first(struct tls *t, enum io_rc rc)
 	return IO_ERR;
 }
 
-/* What its last flight is goes with the first write, or on_late sends it. */
+/*
+ * What its last flight is goes with the first write, or on_late sends it.
+ * Of TLS 1.3 that is a ticket, for which nobody waits: the request may come
+ * in a packet of its own, and a call is saved then.
+ */
 static enum io_rc
 finish(struct tls *t)
 {
 	t->up = true;
+	SSL_set_msg_callback(t->ssl, on_message);
+	SSL_set_msg_callback_arg(t->ssl, t);
 	t->io->held = SSL_has_pending(t->ssl) == 1;
 	keep_rest(t, 0);
 	t->room->n = 0;
-	if (t->nleft > 0)
+	if (t->nleft > 0 && SSL_is_server(t->ssl) &&
+	    SSL_version(t->ssl) == TLS1_3_VERSION)
+		ev_timer(t->io->ev, &t->ticket, TICKET_MS);
+	else if (t->nleft > 0)
 		ev_post(t->io->ev, EV_FREE, &t->late);
 	return IO_OK;
 }
@@ -666,6 +770,7 @@ tls_shake(struct io *io)
 	enum io_rc	 rc;
 	int		 done;
 
+	must(t->room->n == 0);
 	begin();
 	if (t->failed)
 		return IO_ERR;

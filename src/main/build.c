@@ -28,6 +28,7 @@
 #include "tls/cert.h"
 
 #define BUILD_MS	60000
+#define FILES		(1 + GEN_NKEYS)	/* of a generation */
 
 /* the builder's answer: head of the CHAN_BUILT frame's payload */
 struct built {
@@ -156,23 +157,27 @@ keep_certs(struct conf_load *cl, const struct conf *conf)
 		    "certificates are looked at anew each time: %s", e.text);
 }
 
-/* Makes the two files of a generation; -1 if it has errors. */
+/* Makes the files of a generation; -1 if it has errors. */
 static int
 compile(struct master *m, struct conf_load *cl, jmp_buf *full, int *files)
 {
-	struct arena a, keys;
+	struct gen_keys_file keys = { .kind = GEN_KEYS };
+	struct gen_keys_file probe = { .kind = GEN_PROBE };
+	struct arena a;
 	struct err e;
 	struct conf *conf;
 
 	files[0] = gen_create(&m->gens, m->pub.slot, &a, on_full, full, &e);
 	files[1] = gen_create_keys(&m->gens, m->pub.slot, &keys, on_full,
 	    full, &e);
-	if (files[0] < 0 || files[1] < 0) {
+	files[2] = gen_create_keys(&m->gens, m->pub.slot, &probe, on_full,
+	    full, &e);
+	if (files[0] < 0 || files[1] < 0 || files[2] < 0) {
 		diag_at(conf_load_diags(cl), DIAG_FILE_OPEN, NULL, NULL, "",
 		    "the memory file of a generation: %s", e.text);
 		return -1;
 	}
-	conf_load_keys(cl, &keys);
+	conf_load_keys(cl, &keys.arena, &probe.arena);
 	conf = conf_load_run(cl, &a);
 	if (conf == NULL || budget_check(cl, conf) < 0)
 		return -1;
@@ -185,8 +190,8 @@ compile(struct master *m, struct conf_load *cl, jmp_buf *full, int *files)
 	}
 	keep_certs(cl, conf);
 	gen_finish(&m->gens, m->pub.slot, &a, conf);
-	gen_finish_keys(&m->gens, files[1], m->pub.slot, &keys,
-	    conf->number);
+	gen_finish_keys(&m->gens, m->pub.slot, &keys, conf->number);
+	gen_finish_keys(&m->gens, m->pub.slot, &probe, conf->number);
 	return 0;
 }
 
@@ -198,7 +203,7 @@ build(struct master *m, int fd)
 	struct conf_load *cl;
 	struct diags *d;
 	jmp_buf full;
-	int files[2] = { -1, -1 };
+	int files[FILES] = { -1, -1, -1 };
 	volatile int rc = -1;
 
 	opts_conf(m->opts, &co);
@@ -213,7 +218,7 @@ build(struct master *m, int fd)
 		    "does not fit into %lu MiB", GEN_SLOT_BYTES >> 20);
 	if (diag_errors(d) > 0 || rc < 0)
 		b.exit_code = diag_is_env(d) ? EXIT_ENV : EXIT_CONFIG;
-	answer(fd, &b, d, files, m->plan.inside ? 1 : 2);
+	answer(fd, &b, d, files, m->plan.inside ? 1 : FILES);
 }
 
 static void
@@ -278,10 +283,13 @@ on_built(struct chan *ch, struct frame *f)
 	m->pub.warnings = a.warnings;
 	text_add(&m->pub.diags, a.text);
 	text_add(&m->pub.json, a.json);
-	if (f->nfd == 2) {
+	if (f->nfd == FILES) {
 		m->pub.fd = f->fds[0];
-		m->pub.keys_fd = f->fds[1];
-		f->fds[0] = f->fds[1] = -1;
+		f->fds[0] = -1;
+		for (int i = 0; i < GEN_NKEYS; i++) {
+			m->pub.keys_fd[i] = f->fds[1 + i];
+			f->fds[1 + i] = -1;
+		}
 	}
 	/* the file may be sealed only when the builder's mapping is gone */
 }
@@ -316,7 +324,7 @@ build_start(struct master *m, struct err *e)
 	int fd;
 
 	m->pub.answered = false;
-	m->pub.fd = m->pub.keys_fd = -1;
+	publish_no_files(m);
 	m->pub.pid = build_fork(m, false, &fd, e);
 	if (m->pub.pid == 0)
 		return -1;

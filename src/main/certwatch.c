@@ -12,7 +12,8 @@
 #include "base/must.h"
 #include "main/master.h"
 #include "os/dirwatch.h"
-#include "tls/cert.h"
+#include "tls/cert_conf.h"
+#include "up/tls_files.h"
 
 #define REST_MS		500
 #define MOST_MS		5000	/* behind the first change */
@@ -34,6 +35,31 @@ on_timer(struct timer *t)
 	publish_start(w->m, 0);
 }
 
+/* a name that is looked for among those of files */
+struct wanted {
+	struct str name;
+	bool found;
+};
+
+static void
+look_at(void *ctx, const struct tls_file *f)
+{
+	struct wanted *want = ctx;
+
+	want->found |= str_eq(cert_file_name(f->path), want->name);
+}
+
+/* Whether one of that name, in one of the folders, may be one of ours. */
+static bool
+is_ours(const struct conf *c, struct str name)
+{
+	struct wanted want = { name, tls_certs_watched(c, name) };
+
+	if (!want.found)
+		tls_files_each(c, look_at, &want);
+	return want.found;
+}
+
 /* Others may lie beside them: those that nobody named say nothing. */
 static void
 on_file(void *ctx, struct str name)
@@ -42,7 +68,7 @@ on_file(void *ctx, struct str name)
 	uint64_t now = ev_ms(w->m->proc.ev), left;
 
 	if (w->since == 0 && name.p != NULL &&
-	    !tls_certs_watched(w->m->gens.cur->conf, name))
+	    !is_ours(w->m->gens.cur->conf, name))
 		return;
 	if (w->since == 0)
 		w->since = now;
@@ -61,6 +87,12 @@ add_dir(void *ctx, struct str path)
 	    dirwatch_add(w->dirs, dir, &e) == -1)
 		log_warn(&self->lc, "certificates: changes are not noticed: "
 		    "%s", e.text);
+}
+
+static void
+add_file(void *ctx, const struct tls_file *f)
+{
+	add_dir(ctx, cert_folder(f->path));
 }
 
 void
@@ -91,6 +123,7 @@ certwatch_update(struct master *m)
 		return;
 	}
 	tls_certs_dirs(conf, add_dir, w);
+	tls_files_each(conf, add_file, w);
 }
 
 void

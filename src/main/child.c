@@ -30,6 +30,14 @@ struct plan {
 	unsigned	 n;
 };
 
+int
+child_keys(const struct proc_row *row)
+{
+	if ((row->flags & PROC_F_KEYS) != 0)
+		return GEN_KEYS;
+	return (row->flags & PROC_F_PROBE) != 0 ? GEN_PROBE : -1;
+}
+
 const struct proc_row *
 child_row(const char *name)
 {
@@ -450,6 +458,9 @@ child_on_frame(struct chan *ch, struct frame *f)
 	case CHAN_NAMES:
 		if (c->row == child_row("control"))
 			child_names_take(c, f);
+		break;
+	case CHAN_LOOK:
+		child_look(c, f);
 		break;
 	default:
 		log_warn(&self->lc, "%s: sent frame %u, which the master "

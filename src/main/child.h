@@ -74,6 +74,8 @@ void child_init(struct child *);
 unsigned child_no(const struct child *);
 /* Row of the roster by name; must exist. */
 const struct proc_row *child_row(const char *name);
+/* The file of keys (enum gen_keys) that such a process maps; -1: none. */
+int child_keys(const struct proc_row *);
 /* Starts every role that is missing, in the order of procs[]. */
 int child_spawn_roles(struct master *, struct err *);
 void child_on_frame(struct chan *, struct frame *);
@@ -81,6 +83,13 @@ void child_on_frame(struct chan *, struct frame *);
 /* --- skeleton.c --- */
 /* In the child, never returns. */
 void skeleton_main(struct start *, int chan_fd) __attribute__((noreturn));
+
+/* --- child_look.c --- */
+/*
+ * Hands on what control asks to a worker, another one each time, and a
+ * worker's answer to control, unread.
+ */
+void child_look(struct child *, const struct frame *);
 
 /* --- child_names.c --- */
 void child_names_init(struct child *);

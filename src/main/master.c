@@ -589,7 +589,9 @@ prepare_self(struct master *m, struct opts *o)
 	memset(m, 0, sizeof(*m));
 	m->opts = o;
 	m->pid_fd = m->ctl_fd = m->ready_fd = m->check_fd = -1;
-	m->pub.fd = m->pub.keys_fd = m->keys_fd = -1;
+	publish_no_files(m);
+	for (unsigned i = 0; i < GEN_NKEYS; i++)
+		m->keys_fd[i] = -1;
 	list_init(&m->children);
 	list_init(&m->bound);
 	self = &m->proc;

@@ -72,9 +72,10 @@ struct master {
 	struct back_off		*back;		/* own: one per procs[] row */
 	uint64_t		 tags;
 	uint64_t		 numbers;	/* of generations */
+	unsigned		 looks;		/* that were handed on */
 	unsigned		 next_slot;	/* of generations */
 	uint64_t		 slot_number[GEN_SLOTS]; /* last put there */
-	int			 keys_fd;	/* own: of the live one */
+	int			 keys_fd[GEN_NKEYS]; /* own: of the live one */
 	struct publish		 pub;
 	struct plan_run		 plan;
 	struct timer		 watch;		/* heartbeats, each second */

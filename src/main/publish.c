@@ -138,6 +138,37 @@ on_deadline(struct timer *t)
 }
 
 void
+publish_no_files(struct master *m)
+{
+	m->pub.fd = -1;
+	for (unsigned i = 0; i < GEN_NKEYS; i++)
+		m->pub.keys_fd[i] = -1;
+}
+
+static void
+close_files(struct master *m)
+{
+	if (m->pub.fd >= 0)
+		close(m->pub.fd);
+	for (unsigned i = 0; i < GEN_NKEYS; i++)
+		if (m->pub.keys_fd[i] >= 0)
+			close(m->pub.keys_fd[i]);
+	publish_no_files(m);
+}
+
+/* Processes that start later map the keys from here. */
+static void
+keep_keys(struct master *m)
+{
+	for (unsigned i = 0; i < GEN_NKEYS; i++) {
+		if (m->keys_fd[i] >= 0)
+			close(m->keys_fd[i]);
+		m->keys_fd[i] = m->pub.keys_fd[i];
+		m->pub.keys_fd[i] = -1;
+	}
+}
+
+void
 publish_start(struct master *m, uint64_t asker)
 {
 	struct err e;
@@ -155,7 +186,7 @@ publish_start(struct master *m, uint64_t asker)
 	m->pub.step = PUBLISH_BUILD;
 	m->pub.refused = false;
 	m->pub.gen = NULL;
-	m->pub.fd = m->pub.keys_fd = -1;
+	publish_no_files(m);
 	m->pub.exit_code = EXIT_ENV;
 	m->pub.why[0] = '\0';
 	m->pub.begun_ms = ev_ms(m->proc.ev);
@@ -190,16 +221,20 @@ ask_all(struct master *m)
 	struct prepare p = { .number = m->pub.number, .slot = m->pub.slot };
 	struct frame_head h = { .op = CHAN_PREPARE, .id = m->pub.number,
 	    .len = sizeof(p) };
-	int files[2] = { m->pub.fd, m->pub.keys_fd };
+	int files[2] = { m->pub.fd };
 	struct list *l;
 	struct child *c;
 	unsigned n;
+	int kind;
 
 	list_each(l, &m->children) {
 		c = container_of(l, struct child, node);
 		if (c->old || c->draining)
 			continue;
-		n = (c->row->flags & PROC_F_KEYS) != 0 ? 2 : 1;
+		kind = child_keys(c->row);
+		n = kind < 0 ? 1 : 2;
+		if (kind >= 0)
+			files[1] = m->pub.keys_fd[kind];
 		if (chan_send(&c->chan, &h, &p, files, n) < 0) {
 			/* who cannot be asked has not agreed */
 			refuse(m, c, "could not be asked");
@@ -321,7 +356,8 @@ publish_built(struct master *m)
 
 	m->pub.exit_code = EXIT_ENV;
 	if (gen_check(&m->gens, m->pub.fd, m->pub.slot, m->pub.number,
-	    &e) < 0 || gen_check_keys(m->pub.keys_fd, &e) < 0 ||
+	    &e) < 0 || gen_check_keys(m->pub.keys_fd[GEN_KEYS], &e) < 0 ||
+	    gen_check_keys(m->pub.keys_fd[GEN_PROBE], &e) < 0 ||
 	    (m->pub.gen = gen_map(&m->gens, m->pub.fd, m->pub.slot,
 	    &e)) == NULL) {
 		publish_fail(m, "generation %llu: %s",
@@ -499,11 +535,7 @@ end(struct master *m, bool failed)
 	report(m, m->pub.why);
 	text_fini(&m->pub.diags);
 	text_fini(&m->pub.json);
-	if (m->pub.fd >= 0)
-		close(m->pub.fd);
-	if (m->pub.keys_fd >= 0)
-		close(m->pub.keys_fd);
-	m->pub.fd = m->pub.keys_fd = -1;
+	close_files(m);
 	m->pub.step = PUBLISH_IDLE;
 	master_published(m, failed);
 	if (!failed) {
@@ -550,11 +582,7 @@ finish(struct master *m)
 	g->nworker = settings_workers(m->gens.cur->conf);
 	settings_set_levels(m->gens.cur->conf, &m->proc.log);
 	gen_unref(&m->gens, &m->pub.gen);
-	/* workers that start later map the keys from here */
-	if (m->keys_fd >= 0)
-		close(m->keys_fd);
-	m->keys_fd = m->pub.keys_fd;
-	m->pub.keys_fd = -1;
+	keep_keys(m);
 	m->pub.step = PUBLISH_COMMIT;
 	ev_timer(m->proc.ev, &m->pub.deadline, PREPARE_MS);
 	tell_all(m, CHAN_COMMIT);

@@ -43,7 +43,7 @@ struct publish {
 	uint64_t		 number;
 	struct gen		*gen;		/* of master.gens */
 	int			 fd;		/* own: its file */
-	int			 keys_fd;	/* own: its keys */
+	int			 keys_fd[GEN_NKEYS]; /* own: its keys */
 	unsigned		 pending;	/* answers awaited */
 	bool			 refused:1;
 	uint64_t		 begun_ms;
@@ -105,6 +105,8 @@ void plan_reaped(struct master *, int status);
 void plan_kill(struct master *);
 
 /* --- publish.c --- */
+/* There are no files of a new generation. */
+void publish_no_files(struct master *);
 /* asker 0: a signal. */
 void publish_start(struct master *, uint64_t asker);
 /* Begins what was asked for while another one was under way. */

@@ -111,8 +111,8 @@ keep_own(const struct start *st, int chan_fd)
 		keep[n++] = st->peer[i].fd;
 	for (i = 0; i < SHM_NSEG; i++)
 		keep[n++] = shm_fd(m->proc.shm, i);
-	if ((st->c->row->flags & PROC_F_KEYS) != 0)
-		keep[n++] = m->keys_fd;
+	if (child_keys(st->c->row) >= 0)
+		keep[n++] = m->keys_fd[child_keys(st->c->row)];
 	if (st->c->row->count == 0)
 		list_each(l, &m->bound)
 			keep[n++] = container_of(l, struct bound, node)->fd;
@@ -171,13 +171,43 @@ count_gens(struct skel *s)
 		s->board.slot->generation = s->proc.gens->cur->number;
 }
 
-/* Who does handshakes maps the second file as well. */
+/* By default who has keys leaves no core file. */
+static void
+guard_keys(const struct gen *g, bool live)
+{
+	bool may = settings_get(g->conf)->core_dumps;
+
+	if (gen_has_keys(self->gens, g) && (live || !may))
+		priv_allow_dumps(may);
+}
+
+/* Who does handshakes maps a second file as well. */
 static int
 map_keys(struct gen *g, int fd, struct err *e)
 {
-	if ((self->row->flags & PROC_F_KEYS) == 0)
+	int kind = child_keys(self->row);
+
+	if (kind < 0)
 		return 0;
-	return gen_map_keys(self->gens, g, fd, e);
+	if (gen_map_keys(self->gens, g, (enum gen_keys)kind, fd, e) < 0)
+		return -1;
+	guard_keys(g, false);
+	return 0;
+}
+
+/* Those of the generation that the process began with. */
+static int
+map_own(struct gen *g, const struct master *m, struct err *e)
+{
+	int kind = child_keys(self->row);
+	int fd = kind < 0 ? -1 : m->keys_fd[kind];
+
+	if (map_keys(g, fd, e) < 0)
+		return -1;
+	guard_keys(g, true);
+	if (fd >= 0)
+		close(fd);
+	return 0;
 }
 
 static void
@@ -230,6 +260,7 @@ on_commit(struct skel *s, struct frame *f)
 	if (s->hooks->commit != NULL)
 		s->hooks->commit(s->hooks->ctx, g);
 	gen_commit(gs, g);
+	guard_keys(g, true);
 	gen_unref(gs, &g);
 	settings_set_levels(gs->cur->conf, &s->proc.log);
 	count_gens(s);
@@ -411,10 +442,8 @@ set_up(struct skel *s, int chan_fd, struct err *e)
 	gen_forget(gs);
 	gs->on_free = on_gen_free;
 	gs->ctx = s;
-	if (map_keys(gs->cur, s->start->m->keys_fd, e) < 0)
+	if (map_own(gs->cur, s->start->m, e) < 0)
 		return -1;
-	if (gs->cur->keys)
-		close(s->start->m->keys_fd);
 	settings_set_levels(gs->cur->conf, &s->proc.log);
 	count_gens(s);
 	ev_set_beat(s->proc.ev, on_beat, s, 1000);

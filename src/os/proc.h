@@ -39,6 +39,7 @@ extern struct proc *self;
 
 #define PROC_F_ROOT	0x01	/* keeps the master's privileges */
 #define PROC_F_KEYS	0x02	/* maps the generation's keys file */
+#define PROC_F_PROBE	0x40	/* maps that of probes */
 #define PROC_F_CRASH	0x04	/* holds no state: restart at once */
 #define PROC_F_ASKED	0x08	/* has a channel with every worker */
 #define PROC_F_FEED	0x10	/* has one with the other that says so */

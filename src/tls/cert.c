@@ -49,6 +49,11 @@ tls_store_follow(struct tls_store *s, const struct tls_store *before)
 		return;
 	cert_cache_unref(&s->cache);
 	s->cache = cert_cache_ref(before->cache);
+}
+
+void
+tls_store_begin(struct tls_store *s)
+{
 	cert_cache_limit(s->cache, s->certs->max);
 }
 

@@ -106,6 +106,9 @@ bool tls_certs_find(const struct tls_certs *, struct str name,
 bool tls_certs_named(const struct tls_certs *, struct str host,
     struct tls_choice *);
 
+/* "ECDSA", for people. */
+const char *tls_certs_kind(enum tls_kind);
+
 /* --- in workers --- */
 
 struct tls_store;
@@ -114,6 +117,8 @@ struct tls_store;
 struct tls_store *tls_store_new(const struct conf *, struct err *);
 /* What the one before it (which may be NULL) has ready serves it, too. */
 void tls_store_follow(struct tls_store *, const struct tls_store *before);
+/* From now on handshakes ask it, and its limits hold. */
+void tls_store_begin(struct tls_store *);
 /* Connections keep what was set on them. */
 void tls_store_free(struct tls_store **);
 

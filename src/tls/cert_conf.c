@@ -146,7 +146,10 @@ static const struct conf_row sluice_rows[] = {
 		.off = offsetof(struct cert_sluice, watch), .def = "off",
 		.choices = "off|certs", .example = "certs",
 		.text = "With certs a change of a file that [cert] names, or "
-		    "of one of its directories, brings a reload about, half "
+		    "of one of its directories, or of what stands where such "
+		    "a directory was, or of one of tls.client_ca, "
+		    "tls.client_crl, and tls.ca, tls.cert and tls.key of "
+		    "[upstream] brings a reload about, half "
 		    "a second behind the last such change.  It is a reload "
 		    "like any other: what was edited meanwhile in the "
 		    "configuration holds from then on, too.  A link is "
@@ -159,7 +162,10 @@ static const struct conf_row sluice_rows[] = {
 		.text = "How long before a certificate expires a line of the "
 		    "log says so, once at each of the times; empty: never.  "
 		    "The metric certificate_days_left tells the least of "
-		    "all."
+		    "all.  The same is said of files of tls.client_ca, tls.ca "
+		    "and tls.cert of [upstream] (authority_days_left), and of "
+		    "tls.client_crl (revocation_list_hours_left), of those "
+		    "not before three quarters of their time are over."
 	},
 	{ .key = NULL }
 };

@@ -16,6 +16,10 @@ struct cert_days {
 	size_t		 n;
 };
 
+/* "/etc/x" of "/etc/x/a.crt"; "a.crt" of it. */
+struct str cert_folder(struct str path);
+struct str cert_file_name(struct str path);
+
 struct cert_conf {
 	struct conf_obj		obj;
 	struct str		cert;

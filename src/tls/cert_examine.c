@@ -19,6 +19,7 @@
 #include "base/must.h"
 #include "base/vec.h"
 #include "tls/cert_names.h"
+#include "tls/terms.h"
 
 #define RSA_MIN		2048	/* bits */
 #define MD_MIN		112	/* bits of security, of a signature */
@@ -185,17 +186,6 @@ check_chain(struct exam *x)
 
 /* --- dates and names --- */
 
-static int
-read_time(const ASN1_TIME *t, int64_t *out)
-{
-	struct tm	tm;
-
-	if (t == NULL || ASN1_TIME_to_tm(t, &tm) != 1)
-		return -1;
-	*out = (int64_t)timegm(&tm);
-	return 0;
-}
-
 /*
  * The chain is as good as the first of it that expires; but clients have
  * roots of their own, and do not look at the one that is sent.
@@ -208,8 +198,9 @@ read_dates(struct exam *x)
 	for (size_t i = 0; i < x->c->nchain; i++) {
 		if (i > 0 && X509_check_issued(x->x[i], x->x[i]) == X509_V_OK)
 			continue;
-		if (read_time(X509_get0_notBefore(x->x[i]), &from) == -1 ||
-		    read_time(X509_get0_notAfter(x->x[i]), &until) == -1)
+		if (tls_terms_time(X509_get0_notBefore(x->x[i]),
+		    &from) == -1 ||
+		    tls_terms_time(X509_get0_notAfter(x->x[i]), &until) == -1)
 			return fail(x, DIAG_CERT_BROKEN, CERT_BLAME_CHAIN,
 			    "certificate %zu of it has no right dates",
 			    i + 1);

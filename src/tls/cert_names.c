@@ -179,3 +179,12 @@ tls_certs_named(const struct tls_certs *c, struct str host,
 		return tls_certs_find(c, host, out);
 	return choose(c, cert_names_find(c, host), out);
 }
+
+const char *
+tls_certs_kind(enum tls_kind k)
+{
+	static const char *const	words[TLS_NKIND] = { "RSA", "ECDSA",
+		"Ed25519" };
+
+	return words[k];
+}

@@ -13,8 +13,8 @@ tls_certs_watch(const struct conf *c)
 	    CERT_WATCH_CERTS;
 }
 
-static struct str
-folder_of(struct str path)
+struct str
+cert_folder(struct str path)
 {
 	size_t	n = path.n;
 
@@ -23,14 +23,23 @@ folder_of(struct str path)
 	return str_sub(path, 0, n > 1 ? n - 1 : n);
 }
 
-static struct str
-name_of(struct str path)
+struct str
+cert_file_name(struct str path)
 {
 	size_t	n = path.n;
 
 	while (n > 0 && path.p[n - 1] != '/')
 		n--;
 	return str_sub(path, n, path.n);
+}
+
+/* A directory without slashes behind its name. */
+static struct str
+bare(struct str path)
+{
+	while (path.n > 1 && path.p[path.n - 1] == '/')
+		path.n--;
+	return path;
 }
 
 static void
@@ -55,10 +64,13 @@ tls_certs_dirs(const struct conf *c, void (*fn)(void *, struct str),
 	for (size_t i = 0; i < all.n; i++) {
 		cc = all.v[i]->part[0];
 		give(&met, cc->directory, fn, ctx);
+		/* another may be put in its place */
+		if (cc->directory.n > 0)
+			give(&met, cert_folder(bare(cc->directory)), fn, ctx);
 		if (cc->cert.n > 0)
-			give(&met, folder_of(cc->cert), fn, ctx);
+			give(&met, cert_folder(cc->cert), fn, ctx);
 		if (cc->key.n > 0)
-			give(&met, folder_of(cc->key), fn, ctx);
+			give(&met, cert_folder(cc->key), fn, ctx);
 	}
 	map_fini(&met);
 }
@@ -81,9 +93,10 @@ tls_certs_watched(const struct conf *c, struct str name)
 		return true;
 	for (size_t i = 0; i < all.n; i++) {
 		cc = all.v[i]->part[0];
-		if (cc->directory.n > 0 ? is_of_directory(name) :
-		    str_eq(name_of(cc->cert), name) ||
-		    str_eq(name_of(cc->key), name))
+		if (cc->directory.n > 0 ? is_of_directory(name) ||
+		    str_eq(cert_file_name(bare(cc->directory)), name) :
+		    str_eq(cert_file_name(cc->cert), name) ||
+		    str_eq(cert_file_name(cc->key), name))
 			return true;
 	}
 	return false;

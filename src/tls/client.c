@@ -77,7 +77,7 @@ on_session(SSL *ssl, SSL_SESSION *s)
 	struct tls_out	*out = SSL_get_app_data(ssl);
 
 	if (out == NULL || out->keep == NULL ||
-	    SSL_SESSION_is_resumable(s) == 0)
+	    SSL_SESSION_is_resumable(s) == 0 || *out->now != out->peer)
 		return 0;
 	SSL_SESSION_free(*out->keep);
 	*out->keep = s;
@@ -152,7 +152,7 @@ set_pair(SSL_CTX *ctx, const struct tls_cert *pair, struct err *e)
 }
 
 static uint64_t
-digest_of(const struct tls_client_conf *c, bool shows)
+digest_of(const struct tls_client_conf *c, const struct tls_cert *pair)
 {
 	uint64_t	v[] = { c->ca_digest, c->verify };
 	uint64_t	h;
@@ -160,9 +160,9 @@ digest_of(const struct tls_client_conf *c, bool shows)
 	h = str_hash(str_make((const char *)c->words.digest.v,
 	    sizeof(c->words.digest.v)), STR_HASH0);
 	h = str_hash(str_make((const char *)v, sizeof(v)), h);
-	if (shows && c->pair != NULL)
-		h = str_hash(str_make((const char *)c->pair->id,
-		    sizeof(c->pair->id)), h);
+	if (pair != NULL)
+		h = str_hash(str_make((const char *)pair->id,
+		    sizeof(pair->id)), h);
 	return h;
 }
 
@@ -217,9 +217,9 @@ find(struct tls_clients *all, uint64_t digest)
 
 struct tls_client *
 tls_client_get(struct tls_clients *all, const struct tls_client_conf *conf,
-    bool shows, struct err *e)
+    const struct tls_cert *pair, struct err *e)
 {
-	uint64_t		 digest = digest_of(conf, shows);
+	uint64_t		 digest = digest_of(conf, pair);
 	struct tls_client	*c = find(all, digest);
 	const char		*bad;
 
@@ -234,8 +234,7 @@ tls_client_get(struct tls_clients *all, const struct tls_client_conf *conf,
 	c->ctx = make_ctx(conf, &bad);
 	if (bad != NULL)
 		err_set(e, "OpenSSL does not know all words of %s", bad);
-	else if (!shows || conf->pair == NULL ||
-	    set_pair(c->ctx, conf->pair, e) == 0) {
+	else if (pair == NULL || set_pair(c->ctx, pair, e) == 0) {
 		if (c->verify)
 			set_store(all, c->ctx, conf);
 		list_add(&all->all, &c->node);

@@ -28,6 +28,8 @@ struct tls_client_conf {
 	size_t			 ncas;
 	uint64_t		 ca_digest; /* of those */
 	const struct tls_cert	*pair;	/* shown when asked for; or NULL */
+	const struct tls_cert	*probe;	/* the same with the key where health
+					 * has it; NULL: no probes */
 	bool			 verify;
 };
 
@@ -42,6 +44,8 @@ struct tls_peer {
 /* a connection's own, from tls_client_begin to its close */
 struct tls_out {
 	const struct tls_peer	*peer;	/* ref */
+	/* ref: who keep is for now; others' sessions do not go there */
+	const struct tls_peer	*const *now;
 	SSL_SESSION		**keep;	/* ref: where sessions go; or NULL */
 	struct str		 alpn;	/* offered, as on the wire; "": 1.1 */
 	int			 alert;	/* fatal, that the server sent; -1 */
@@ -60,11 +64,12 @@ void tls_clients_init(struct tls_clients *);
 const char *tls_client_check(const struct tls_client_conf *);
 
 /*
- * One that does what conf says, counted.  shows: with its certificate,
- * whose key must be mapped.  NULL: OpenSSL cannot, *e says why.
+ * One that does what conf says, counted.  pair: the one of conf whose key
+ * is mapped here, or NULL.  NULL: OpenSSL cannot, *e says why.
  */
 struct tls_client *tls_client_get(struct tls_clients *,
-    const struct tls_client_conf *, bool shows, struct err *);
+    const struct tls_client_conf *, const struct tls_cert *pair,
+    struct err *);
 struct tls_client *tls_client_ref(struct tls_client *);
 /* The last one frees; nulls. */
 void tls_client_unref(struct tls_client **);

@@ -539,8 +539,9 @@ static const struct conf_row rows[] = {
 		.key = "tls.max_handshakes", .type = CONF_INT,
 		.off = AT(max_handshakes), .def = "1024", .min = 1,
 		.max = 1000000, .example = "256",
-		.text = "Handshakes that a worker has under way at a time, "
-		    "each of which takes some 50 kB.  Who comes next waits, "
+		.text = "Handshakes that a worker has under way at a time at "
+		    "an address of the listener, each of which takes some "
+		    "50 kB.  Who comes next waits, "
 		    "unread, for as long as timeout.handshake allows.  Who "
 		    "has said nothing yet does not count."
 	}, {

@@ -22,6 +22,9 @@ enum tls_client_mode {
 struct tls_ders {
 	const struct str	*v;
 	size_t			 n;
+	/* of what ends first and had not ended when it was read; 0: none */
+	int64_t			 from;
+	int64_t			 until;
 };
 
 /* keys tls.* of [tls NAME] and of [listener] */
@@ -54,6 +57,9 @@ void tls_terms_digest(struct tls_terms *);
 /* Reads files of client certificates; -1 after it told what is wrong. */
 int tls_terms_read(struct conf_load *, const struct conf_obj *,
     struct tls_terms *);
+
+/* A date as Unix time; -1: it is none. */
+int tls_terms_time(const ASN1_TIME *, int64_t *);
 
 /* What clients show is checked as the terms say. */
 void tls_terms_verify(SSL_CTX *, const struct tls_terms *);

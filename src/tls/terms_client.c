@@ -70,6 +70,33 @@ complain_of(const struct job *j, enum diag_id id, const X509_NAME *name,
 	complain(j, id, e.text);
 }
 
+/* --- dates --- */
+
+int
+tls_terms_time(const ASN1_TIME *t, int64_t *out)
+{
+	struct tm	tm;
+
+	if (t == NULL || ASN1_TIME_to_tm(t, &tm) != 1)
+		return -1;
+	*out = (int64_t)timegm(&tm);
+	return 0;
+}
+
+/* One more of them, which may be the first to end. */
+static void
+note_end(struct tls_ders *d, const ASN1_TIME *from, const ASN1_TIME *until)
+{
+	int64_t	a, b;
+
+	if (tls_terms_time(from, &a) == -1 ||
+	    tls_terms_time(until, &b) == -1 || b < (int64_t)time(NULL) ||
+	    (d->until != 0 && d->until <= b))
+		return;
+	d->from = a;
+	d->until = b;
+}
+
 /* --- blocks --- */
 
 static struct str
@@ -101,6 +128,7 @@ read_blocks(const struct job *j, const char *label, struct tls_ders *out)
 	v = arena_alloc(conf_load_arena(j->load), (n + 1) * sizeof(*v));
 	out->v = v;
 	out->n = 0;
+	out->from = out->until = 0;
 	for (rest = f.text; pem_next(&rest, &b); )
 		if (str_eq(b.label, str_from(label)))
 			v[out->n++] = copy_block(conf_load_arena(j->load),
@@ -145,7 +173,7 @@ parse_crl(struct str der)
 /* --- authorities --- */
 
 static int
-check_ca(const struct job *j, struct str der)
+check_ca(const struct job *j, struct tls_ders *all, struct str der)
 {
 	X509	*x = parse_ca(der);
 	int	 rc = 0;
@@ -159,6 +187,8 @@ check_ca(const struct job *j, struct str der)
 	} else if (X509_cmp_current_time(X509_get0_notAfter(x)) < 0) {
 		complain_of(j, DIAG_CLIENT_DATES, X509_get_subject_name(x),
 		    "has an authority that has expired");
+	} else {
+		note_end(all, X509_get0_notBefore(x), X509_get0_notAfter(x));
 	}
 	X509_free(x);
 	return rc;
@@ -202,19 +232,21 @@ warn_dates(const struct job *j, X509_CRL *crl)
 }
 
 static int
-check_crl(const struct job *j, struct str der, const struct tls_ders *cas)
+check_crl(const struct job *j, struct tls_terms *t, struct str der)
 {
 	X509_CRL	*crl = parse_crl(der);
 	X509		*signer;
 
 	if (crl == NULL)
 		return fail(j, "has a list that is broken");
-	signer = signer_of(crl, cas);
+	signer = signer_of(crl, &t->cas);
 	if (signer == NULL)
 		complain_of(j, DIAG_CLIENT_FILE, X509_CRL_get_issuer(crl),
 		    "has a list that nobody of tls.client_ca has signed");
 	else
 		warn_dates(j, crl);
+	note_end(&t->crls, X509_CRL_get0_lastUpdate(crl),
+	    X509_CRL_get0_nextUpdate(crl));
 	X509_CRL_free(crl);
 	X509_free(signer);
 	return signer != NULL ? 0 : -1;
@@ -252,7 +284,7 @@ read_crls(const struct job *j, struct tls_terms *t)
 	int	rc = read_blocks(j, "X509 CRL", &t->crls);
 
 	for (size_t i = 0; rc == 0 && i < t->crls.n; i++)
-		rc = check_crl(j, t->crls.v[i], &t->cas);
+		rc = check_crl(j, t, t->crls.v[i]);
 	if (rc == 0)
 		warn_missing(j, t);
 	return rc;
@@ -296,7 +328,7 @@ tls_terms_read(struct conf_load *load, const struct conf_obj *obj,
 		return 0;
 	rc = read_blocks(&j, "CERTIFICATE", &t->cas);
 	for (size_t i = 0; rc == 0 && i < t->cas.n; i++)
-		rc = check_ca(&j, t->cas.v[i]);
+		rc = check_ca(&j, &t->cas, t->cas.v[i]);
 	if (rc == -1 || t->crl_file.n == 0)
 		return rc;
 	j.key = "tls.client_crl";

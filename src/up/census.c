@@ -22,6 +22,24 @@ census_is_out(const struct board_server_live *l)
 	    STATE_BIT(SERVER_EJECTED);
 }
 
+/* True: it weighs something, and the operator allows that it is asked. */
+static bool
+is_allowed(const struct board_server *b, const struct board_server_live *l,
+    uint64_t word)
+{
+	return state_weight(b, l) > 0 && (word & (STATE_BIT(SERVER_DRAIN) |
+	    STATE_BIT(SERVER_MAINTENANCE))) == 0;
+}
+
+bool
+census_is_open(const struct board_server *b,
+    const struct board_server_live *l)
+{
+	uint64_t	word = atomic_load(&l->state);
+
+	return (word & STATE_BIT(SERVER_OPEN)) != 0 && is_allowed(b, l, word);
+}
+
 void
 census_add(struct census *c, const struct board_server *b,
     const struct board_server_live *l)
@@ -29,8 +47,7 @@ census_add(struct census *c, const struct board_server *b,
 	uint64_t	word = atomic_load(&l->state);
 	bool		ok = (word & STATE_AWAY) == 0;
 
-	if (state_weight(b, l) == 0 || (word & (STATE_BIT(SERVER_DRAIN) |
-	    STATE_BIT(SERVER_MAINTENANCE))) != 0)
+	if (!is_allowed(b, l, word))
 		return;
 	c->open += (word & STATE_BIT(SERVER_OPEN)) != 0;
 	if ((word & STATE_AWAY) == STATE_BIT(SERVER_EJECTED))
@@ -85,11 +102,10 @@ census_admits(const struct view_rule *r, const struct board_server_live *l)
 }
 
 const char *
-census_why_not(const struct census *c, const struct board_server *b,
+census_why_not(const struct view_rule *r, const struct board_server *b,
     const struct board_server_live *l)
 {
-	const struct view_rule	*r = &c->rule;
-	uint64_t		 word = atomic_load(&l->state);
+	uint64_t	word = atomic_load(&l->state);
 
 	if ((word & r->bars) != 0)
 		return state_names[state_of(word & r->bars)];

@@ -31,9 +31,12 @@ bool census_admits(const struct view_rule *,
     const struct board_server_live *);
 /* True: it is held back by an ejection alone. */
 bool census_is_out(const struct board_server_live *);
+/* True: its breaker is open, and it is to be probed in time. */
+bool census_is_open(const struct board_server *,
+    const struct board_server_live *);
 
 /* NULL: it is in the view.  Else why it is not: a state, or a sentence. */
-const char *census_why_not(const struct census *,
+const char *census_why_not(const struct view_rule *,
     const struct board_server *, const struct board_server_live *);
 
 #endif

@@ -222,7 +222,7 @@ may_idle(const struct up_conn *c)
 	const struct upstream	*up = c->upstream;
 
 	return !c->single && !c->retired && up->cur && !up->serve->draining &&
-	    !c->server->left && may_stay(c) && !is_over_limit(c->server) &&
+	    !c->server->left && pool_tls_fits(c) && may_stay(c) && !is_over_limit(c->server) &&
 	    c->how->room(c->codec) > 0;
 }
 

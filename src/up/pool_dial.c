@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <unistd.h>
 
+#include "base/must.h"
 #include "os/fault.h"
 #include "up/dial_fail.h"
 #include "up/names.h"
@@ -55,6 +56,8 @@ pool_dial_answer(struct pool_wait *w, enum fail why)
 {
 	struct ev	*ev = pool_loop(w->server);
 
+	/* who is told may be gone before a dial that goes on */
+	must(w->second == NULL);
 	ev_timer_off(ev, &w->deadline);
 	ev_timer_off(ev, &w->race);
 	w->why = why;
@@ -134,7 +137,7 @@ pool_dial_begin(struct up_conn *c)
 	pool_dial_answer(w, FAIL_NONE);
 }
 
-/* The other dial, if there are two, is not needed any more. */
+/* The other dial is not needed any more, nor is there to be one. */
 static void
 win_race(struct up_conn *c)
 {
@@ -144,6 +147,7 @@ win_race(struct up_conn *c)
 	w->conn = c;
 	w->second = NULL;
 	w->server = c->server;
+	ev_timer_off(pool_loop(w->server), &w->race);
 	if (other != NULL)
 		pool_dial_drop(other);
 }
@@ -320,7 +324,7 @@ pool_dial_start(struct pool_wait *w)
 	}
 	c->wait = w;
 	w->conn = c;
-	if (!done && s->name != NULL)
+	if ((!done || FAULT("dial_slow")) && s->name != NULL)
 		ev_timer(serve->ev, &w->race, RACE_MS);
 	/* with a preface only when the loop says that it may write */
 	if (done && w->first.n == 0 && s->peer == NULL)

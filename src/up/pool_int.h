@@ -132,5 +132,10 @@ void pool_dial_end_raced(struct server *);
 void pool_tls_shake(struct up_conn *);
 /* Its sessions are for another twin's server from now on. */
 void pool_tls_move(struct up_conn *, struct server *to);
+/*
+ * False: since it was dialled its server came under another line, which
+ * asks for another certificate, or for none.
+ */
+bool pool_tls_fits(const struct up_conn *);
 
 #endif

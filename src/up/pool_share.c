@@ -380,8 +380,11 @@ pool_share_ends(const struct server *s)
 void
 pool_share_retire(struct server *s)
 {
-	struct list	*pos;
+	struct list	*pos, *tmp;
 
 	list_each(pos, &s->shared)
 		container_of(pos, struct up_conn, node)->retired = true;
+	/* nobody else joins what is dialled */
+	list_each_safe(pos, tmp, &s->shares)
+		list_del(pos);
 }

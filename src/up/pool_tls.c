@@ -37,6 +37,8 @@ go(struct up_conn *c)
 	if (rc == IO_OK && !agree(c))
 		return;
 	if (rc == IO_OK) {
+		/* it is for whoever waited, and nobody else */
+		c->retired = !pool_tls_fits(c);
 		stat_add(STAT_UP_TLS, 1);
 		if (SSL_session_reused(tls_ssl(&c->io)))
 			stat_add(STAT_UP_TLS_RESUMED, 1);
@@ -71,7 +73,14 @@ pool_tls_move(struct up_conn *c, struct server *to)
 	if (to->peer == NULL)
 		return;
 	c->out.peer = to->peer;
+	c->out.now = &to->peer;
 	c->out.keep = &to->session;
+}
+
+bool
+pool_tls_fits(const struct up_conn *c)
+{
+	return c->out.peer == c->server->peer;
 }
 
 /*

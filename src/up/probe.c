@@ -131,6 +131,10 @@ judge_body(struct probe *p)
 {
 	size_t	n = p->nbody < PROBE_BODY ? p->nbody : PROBE_BODY;
 
+	if (p->set->conf->type == PROBE_GRPC) {
+		probe_grpc_judge(p);
+		return;
+	}
 	probe_over(p, p->body == NULL || probe_set_likes(p->set,
 	    str_make(p->body, n)) ? FAIL_NONE : FAIL_PROBE_BODY);
 }
@@ -147,14 +151,17 @@ on_head(struct sink *k, struct msg *m, unsigned flags)
 		probe_ws_begin(p, m);
 		return;
 	}
-	if (c->type == PROBE_WEBSOCKET || !is_expected(c, m->status)) {
+	if (c->type == PROBE_GRPC) {
+		if (!probe_grpc_head(p, m))
+			return;
+	} else if (c->type == PROBE_WEBSOCKET || !is_expected(c, m->status)) {
 		probe_detail(p, "status %u", m->status);
 		probe_over(p, c->type == PROBE_WEBSOCKET ?
 		    FAIL_PROBE_WEBSOCKET : FAIL_PROBE_STATUS);
 		return;
 	}
 	p->phase = PHASE_BODY;
-	if (c->text.n > 0)
+	if (c->text.n > 0 || c->type == PROBE_GRPC)
 		p->body = must_alloc(PROBE_BODY);
 	if (flags & WAIST_END)
 		judge_body(p);
@@ -181,8 +188,8 @@ on_data(struct sink *k, struct chunk c, unsigned flags)
 static void
 on_trailers(struct sink *k, const struct hdrs *hs)
 {
-	(void)k;
-	(void)hs;
+	if (of_sink(k)->set->conf->type == PROBE_GRPC)
+		probe_grpc_status(of_sink(k), hs);
 }
 
 static void
@@ -225,6 +232,18 @@ static const struct source_ops source_ops = {
 	.room = on_room,
 	.stop = on_stop
 };
+
+/* A stream that fails before its head has no other word. */
+static void
+on_closed(struct stream *s, enum fail why)
+{
+	struct probe	*p = s->ctx;
+
+	if (why != FAIL_NONE)
+		probe_over(p, probe_tls_blame(p, why));
+}
+
+static const struct stream_up stream_up = { .closed = on_closed };
 
 static void
 on_gone(void *ctx, enum fail why)
@@ -281,6 +300,8 @@ make_request(struct probe *p, struct msg *m)
 		    c->fields.v[i].val);
 	if (ws)
 		probe_ws_ask(p, m);
+	else if (c->type == PROBE_GRPC)
+		probe_grpc_ask(p, m);
 }
 
 /* As requests do. */
@@ -307,13 +328,17 @@ probe_ask(struct probe *p)
 	p->how = is_h2(p) ? &h2_client : &h1_client;
 	p->codec = p->how->open(&p->io, &p->cenv, p);
 	st = p->how->request(p->codec, &p->arena);
+	st->up = &stream_up;
+	st->ctx = p;
 	p->src.ops = &source_ops;
 	p->sink.ops = &sink_ops;
 	p->sink.credit = INT64_MAX / 2;
 	waist_join(&st->in, &p->sink);
 	waist_join(&p->src, &st->out);
 	make_request(p, &m);
-	st->out.ops->head(&st->out, &m, WAIST_END);
+	st->out.ops->head(&st->out, &m, m.body == BODY_NONE ? WAIST_END : 0);
+	if (m.body != BODY_NONE && !p->over)
+		probe_grpc_send(p, st);
 }
 
 /* --- connecting --- */
@@ -392,6 +417,8 @@ probe_start(struct probe_env *env, const struct probe_set *set,
 	p->host = arena_dup(&p->arena, of->host);
 	p->http = (uint8_t)server_http_of(set->http, of->h2,
 	    of->peer != NULL);
+	if (set->conf->type == PROBE_GRPC)
+		p->http = SERVER_H2;
 	probe_tls_init(p, of->peer);
 	timer_init(&p->deadline, on_deadline);
 	ev_task_init(&p->end, on_end);

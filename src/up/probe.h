@@ -28,7 +28,6 @@ struct probe_env {
 	struct slab		 conns;
 	struct tls_clients	 clients;
 	struct tls_room		*room;		/* own; or NULL */
-	bool			 keys;		/* ours are mapped */
 };
 
 /* what the probes of an upstream share */

@@ -13,7 +13,7 @@
 #define AT(member)	offsetof(struct probe_conf, member)
 
 const char *const probe_types[] = { "off", "tcp", "http", "websocket",
-	"tls" };
+	"tls", "grpc" };
 
 static const struct probe_conf none;
 
@@ -51,16 +51,13 @@ parse_type(struct conf_load *load, const struct conf_row *row, void *dst,
 	const struct conf_item	*it = &items[n - 1];
 	int			*type = dst;
 
-	for (int i = PROBE_OFF; i <= PROBE_TLS; i++)
+	for (int i = PROBE_OFF; i <= PROBE_GRPC; i++)
 		if (str_eq(it->val, str_from(probe_types[i]))) {
 			*type = i;
 			return 0;
 		}
-	if (str_eq(it->val, STR("grpc")))
-		return refuse(load, row, it, DIAG_KEY_LATER, it->val,
-		    "probes of this type are not there yet");
 	return refuse(load, row, it, DIAG_VALUE_CHOICE, it->val,
-	    "a probe is off, tcp, tls, http or websocket");
+	    "a probe is off, tcp, tls, http, websocket or grpc");
 }
 
 /* --- health.expect --- */
@@ -157,6 +154,7 @@ digest(const struct probe_conf *p, int send_proxy)
 
 	h = str_hash(str_make((const char *)v, sizeof(v)), h);
 	h = add_text(add_text(add_text(h, p->path), p->host), p->body);
+	h = add_text(h, p->service);
 	for (size_t i = 0; i < p->fields.n; i++)
 		h = add_text(add_text(h, p->fields.v[i].key),
 		    p->fields.v[i].val);
@@ -214,14 +212,16 @@ static const struct conf_alias health_interval[] = {
 static const struct conf_row rows[] = {
 	{
 		.key = "health.type", .type = CONF_CUSTOM, .off = AT(type),
-		.def = "off", .choices = "off|tcp|tls|http|websocket",
+		.def = "off", .choices = "off|tcp|tls|http|websocket|grpc",
 		.parse = parse_type, .example = "tcp",
 		.text = "How each server is probed, all the time: tcp "
 		    "(whether it accepts connections), tls (a handshake, of a "
 		    "server that has it; but for tcp all others make one, "
 		    "too), http (whether it "
-		    "answers a request well) or websocket (a handshake, a "
-		    "ping and its pong).  With health.path alone it is "
+		    "answers a request well), websocket (a handshake, a "
+		    "ping and its pong) or grpc (the Check of "
+		    "grpc.health.v1.Health, over HTTP/2, whose answer must "
+		    "be SERVING).  With health.path alone it is "
 		    "http.  A server that fails gets no requests until it "
 		    "is well again; one that was never probed counts as "
 		    "well."
@@ -258,6 +258,11 @@ static const struct conf_row rows[] = {
 		.text = "A text that the first 64 KiB of the answer must "
 		    "have, or, behind a tilde, a regular expression that "
 		    "must fit them."
+	}, {
+		.key = "health.service", .type = CONF_STR,
+		.off = AT(service), .max = 255, .example = "users.v1.Users",
+		.text = "The service that probes of type grpc ask after; "
+		    "without it the server as a whole."
 	}, {
 		.key = "health.interval", .aliases = health_interval,
 		.type = CONF_TIME, .off = AT(interval), .def = "5s",

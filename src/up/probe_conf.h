@@ -10,7 +10,7 @@
 struct upstream_conf;
 
 enum probe_type { PROBE_OFF, PROBE_TCP, PROBE_HTTP, PROBE_WEBSOCKET,
-    PROBE_TLS };
+    PROBE_TLS, PROBE_GRPC };
 extern const char *const probe_types[];	/* their words */
 
 /* statuses that are well */
@@ -33,6 +33,7 @@ struct probe_conf {
 	struct conf_pairs	 fields;
 	struct probe_ranges	 expect;
 	struct str		 body;
+	struct str		 service;	/* of type grpc; "": all */
 	uint64_t		 interval;	/* ms */
 	uint64_t		 timeout;	/* ms, of a whole probe */
 	int64_t			 fall;

@@ -1,5 +1,5 @@
 /*
- * A probe under way: what probe.c and probe_ws.c share.
+ * A probe under way: what probe.c and those of its kinds share.
  */
 #ifndef SL_UP_PROBE_INT_H
 #define SL_UP_PROBE_INT_H
@@ -49,6 +49,7 @@ struct probe {
 	char			 detail[PROBE_DETAIL];
 	uint8_t			 phase;		/* enum probe_phase */
 	uint8_t			 http;		/* enum server_http */
+	int8_t			 grpc;		/* its status; -1: none yet */
 	bool			 over:1;	/* why holds */
 	bool			 taken:1;	/* io from the codec */
 	bool			 late:1;	/* in the second batch */
@@ -78,5 +79,18 @@ void probe_tls_fini(struct probe *);
 void probe_ws_ask(struct probe *, struct msg *);
 /* The answer has WAIST_UPGRADE. */
 void probe_ws_begin(struct probe *, const struct msg *);
+
+/* --- probe_grpc.c --- */
+
+/* Makes of a request a call. */
+void probe_grpc_ask(struct probe *, struct msg *);
+/* The call's message, behind its head. */
+void probe_grpc_send(struct probe *, struct stream *);
+/* A head came; false: it is none of gRPC, and the probe is over. */
+bool probe_grpc_head(struct probe *, const struct msg *);
+/* Trailers, or a head that stands for them. */
+void probe_grpc_status(struct probe *, const struct hdrs *);
+/* The answer is complete. */
+void probe_grpc_judge(struct probe *);
 
 #endif

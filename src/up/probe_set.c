@@ -23,7 +23,8 @@ probe_set_open(struct probe_set *s, struct probe_env *env,
 		return;
 	if (env->room == NULL)
 		env->room = tls_room_new();
-	s->client = tls_client_get(&env->clients, &t->client, env->keys, &e);
+	s->client = tls_client_get(&env->clients, &t->client,
+	    t->client.probe, &e);
 }
 
 void

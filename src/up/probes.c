@@ -9,6 +9,7 @@
 
 #include <sys/resource.h>
 
+#include "base/mean.h"
 #include "base/must.h"
 #include "base/rand.h"
 #include "core/stat.h"
@@ -22,7 +23,7 @@
 #define HASTE_MS	1000	/* the interval in transition, at most */
 #define FULL_EACH_MS	10000
 #define TRIM_MIN	4	/* probes at once that are a burst */
-#define MEAN_SHIFT	3
+#define MEAN_SHIFT	3	/* an eighth of the new, the rest old */
 #define JITTER		10	/* percent */
 
 static void begin(struct watched *);
@@ -107,16 +108,6 @@ put32(_Atomic uint32_t *p, uint32_t v)
 }
 
 static void
-note_time(struct board_probe *t, uint64_t us)
-{
-	uint32_t	now, mean = atomic_load(&t->lately_us);
-
-	now = us > UINT32_MAX ? UINT32_MAX : us == 0 ? 1 : (uint32_t)us;
-	put32(&t->lately_us, mean == 0 ? now : mean - (mean >> MEAN_SHIFT) +
-	    (now >> MEAN_SHIFT));
-}
-
-static void
 note(struct watched *s, enum fail why, uint64_t us)
 {
 	struct board_probe	*t = stat_of(s);
@@ -127,7 +118,8 @@ note(struct watched *s, enum fail why, uint64_t us)
 		stat_add(STAT_PROBES_FAILED, 1);
 		atomic_store(&t->failed, t->failed + 1);
 	} else
-		note_time(t, us);
+		put32(&t->lately_us, mean_next(atomic_load(&t->lately_us),
+		    us, MEAN_SHIFT));
 	atomic_store(&t->last, (uint64_t)why << 48 |
 	    (ev_wall_ms(s->prober.all->env.ev) & 0xffffffffffffULL));
 }

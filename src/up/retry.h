@@ -26,7 +26,12 @@ struct upstream;
 #define RETRY_ON_RESET		0x04	/* it ended before the answer */
 #define RETRY_ON_FIRST_BYTE	0x08	/* it was too slow */
 #define RETRY_ON_503		0x10	/* with Retry-After: 1 or less */
-#define RETRY_WORDS	"connect|refused_stream|reset|first_byte|503|off|none"
+/* a call of gRPC ended so, before any message */
+#define RETRY_ON_GRPC(status)	(0x100U << (status))
+#define RETRY_ON_GRPCS		(~0U << 8)	/* any of them */
+#define RETRY_WORDS	"connect|refused_stream|reset|first_byte|503|"	\
+	"grpc_cancelled|grpc_deadline_exceeded|grpc_internal|"		\
+	"grpc_resource_exhausted|grpc_unavailable|off|none"
 
 /* retry.* of [upstream], and of [route] where that sets it differently */
 struct retry_conf {

@@ -4,6 +4,7 @@
  */
 #include "up/retry.h"
 
+#include "http/grpc.h"
 #include "up/upstream.h"
 
 #define DAY_MS		(24 * 60 * 60 * 1000)
@@ -32,7 +33,15 @@ bit_of(struct str word)
 		{ STR_INIT("refused_stream"), RETRY_ON_REFUSED },
 		{ STR_INIT("reset"), RETRY_ON_RESET },
 		{ STR_INIT("first_byte"), RETRY_ON_FIRST_BYTE },
-		{ STR_INIT("503"), RETRY_ON_503 }
+		{ STR_INIT("503"), RETRY_ON_503 },
+		{ STR_INIT("grpc_cancelled"), RETRY_ON_GRPC(GRPC_CANCELLED) },
+		{ STR_INIT("grpc_deadline_exceeded"),
+		    RETRY_ON_GRPC(GRPC_DEADLINE_EXCEEDED) },
+		{ STR_INIT("grpc_internal"), RETRY_ON_GRPC(GRPC_INTERNAL) },
+		{ STR_INIT("grpc_resource_exhausted"),
+		    RETRY_ON_GRPC(GRPC_RESOURCE_EXHAUSTED) },
+		{ STR_INIT("grpc_unavailable"),
+		    RETRY_ON_GRPC(GRPC_UNAVAILABLE) }
 	};
 
 	for (size_t i = 0; i < sizeof(bits) / sizeof(bits[0]); i++)
@@ -78,10 +87,15 @@ static const struct conf_row rows[] = {
 		    "connect (nothing could be sent), refused_stream (the "
 		    "server did not begin with it), reset (it ended before "
 		    "its answer), first_byte (timeout.first_byte is over), "
-		    "503 (with a Retry-After of at most a second); off "
+		    "503 (with a Retry-After of at most a second), and of "
+		    "gRPC the codes that a server answers with alone, "
+		    "before any message: grpc_cancelled, "
+		    "grpc_deadline_exceeded, grpc_internal, "
+		    "grpc_resource_exhausted, grpc_unavailable; off "
 		    "repeats nothing.  What was sent is repeated only if "
 		    "the method is idempotent: GET, HEAD, PUT, DELETE, "
-		    "OPTIONS."
+		    "OPTIONS; calls of gRPC also after a code that is "
+		    "named here."
 	}, {
 		.key = "retry.tries", .type = CONF_INT, .off = AT(tries),
 		.def = "2", .max = 10, .flags = CONF_F_ROUTE,

@@ -66,7 +66,7 @@ server_tls_init(struct upstream *up, const struct upstream_conf *c,
 		x->v[i].peer.name = copy(p->name);
 	}
 	x->client = tls_client_get(secure_clients(up->serve), &t->client,
-	    true, e);
+	    t->client.pair, e);
 	return x->client == NULL ? -1 : 0;
 }
 
@@ -138,7 +138,8 @@ server_tls_alpn(enum server_http how, bool h1)
 void
 server_tls_open(struct server *s, struct io *io, struct tls_out *out, bool h1)
 {
-	*out = (struct tls_out){ .peer = s->peer, .keep = &s->session,
+	*out = (struct tls_out){ .peer = s->peer, .now = &s->peer,
+	    .keep = &s->session,
 	    .alpn = server_tls_alpn(server_http(s), h1) };
 	tls_open(io, secure_room(s->upstream->serve),
 	    tls_client_begin(s->upstream->tls->client, out), STR_NONE);

@@ -15,6 +15,7 @@ struct server_tls_conf {
 	bool			 on;
 	bool			 verify;
 	struct str		 ca;		/* "": the system's */
+	int64_t			 ca_until;	/* see tls_files.h */
 	struct str		 name;		/* "": the server's own */
 	struct str		 cert;
 	struct str		 key;

@@ -11,6 +11,7 @@
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <time.h>
 
 #include <openssl/x509.h>
 
@@ -19,6 +20,7 @@
 #include "tls/cert_file.h"
 #include "tls/cert_read.h"
 #include "tls/pem.h"
+#include "up/probe_conf.h"
 
 #define AT(member)	offsetof(struct server_tls_conf, member)
 #define WORDS(member)	offsetof(struct server_tls_conf, client.words.member)
@@ -71,9 +73,21 @@ fail_file(struct conf_load *load, const struct conf_obj *obj,
 
 /* --- CAs --- */
 
+/* The first that ends, but for those that have. */
+static void
+note_end(const X509 *x, int64_t *until)
+{
+	int64_t	at;
+
+	if (tls_terms_time(X509_get0_notAfter(x), &at) == 0 &&
+	    at >= (int64_t)time(NULL) && (*until == 0 || at < *until))
+		*until = at;
+}
+
 /* DER of each certificate that OpenSSL can read; false: none is there. */
 static bool
-read_cas(struct arena *out, struct str text, struct tls_client_conf *c)
+read_cas(struct arena *out, struct str text, struct tls_client_conf *c,
+    int64_t *until)
 {
 	const unsigned char	*p;
 	struct pem		 b;
@@ -94,6 +108,7 @@ read_cas(struct arena *out, struct str text, struct tls_client_conf *c)
 		x = n < 0 ? NULL : d2i_X509(NULL, &p, (long)n);
 		if (x == NULL)
 			continue;
+		note_end(x, until);
 		X509_free(x);
 		der = str_make(room, (size_t)n);
 		c->ca_digest = str_hash(der, c->ca_digest);
@@ -110,7 +125,7 @@ read_cas(struct arena *out, struct str text, struct tls_client_conf *c)
 
 static int
 load_cas(struct conf_load *load, const struct conf_obj *obj,
-    const char *path, struct tls_client_conf *c)
+    const char *path, struct server_tls_conf *t)
 {
 	struct cert_file	f = { .text = STR_NONE };
 	struct err		e;
@@ -119,7 +134,8 @@ load_cas(struct conf_load *load, const struct conf_obj *obj,
 	if (cert_file_read(path, &f, &e) == -1)
 		return fail_file(load, obj, "tls.ca", DIAG_CERT_FILE, path,
 		    e.text);
-	if (!read_cas(conf_load_arena(load), f.text, c))
+	if (!read_cas(conf_load_arena(load), f.text, &t->client,
+	    &t->ca_until))
 		rc = fail_file(load, obj, "tls.ca", DIAG_CERT_BROKEN, path,
 		    "has no certificate in PEM");
 	cert_file_drop(&f);
@@ -160,10 +176,12 @@ load_system(struct conf_load *load, const struct conf_obj *obj,
 	struct cert_file	 f = { .text = STR_NONE };
 	struct err		 e;
 	bool			 found = share_cas(load, c);
+	int64_t			 until = 0;
 
 	for (size_t i = 0; !found && i < sizeof(paths) / sizeof(*paths); i++)
 		if (cert_file_read(paths[i], &f, &e) == 0) {
-			found = read_cas(conf_load_arena(load), f.text, c);
+			found = read_cas(conf_load_arena(load), f.text, c,
+			    &until);
 			cert_file_drop(&f);
 		}
 	return found ? 0 : fail(load, obj, "tls.ca", DIAG_CERT_FILE,
@@ -196,10 +214,32 @@ read_pair(struct conf_load *load, const struct conf_obj *obj,
 	return rc;
 }
 
+/* Keys of probes are linked later: a path turns them on. */
+static bool
+is_probed(const struct upstream_conf *up)
+{
+	const struct probe_conf	*p = probe_conf_of(up);
+
+	return p->type != PROBE_OFF || p->path.n > 0;
+}
+
+/* Health maps no file of keys but its own. */
+static const struct tls_cert *
+copy_pair(struct conf_load *load, const struct tls_cert *c)
+{
+	struct tls_cert	*copy = arena_alloc(conf_load_arena(load),
+	    sizeof(*copy));
+
+	*copy = *c;
+	copy->key = arena_dup(conf_load_probe(load), c->key);
+	return copy;
+}
+
 static int
-load_pair(struct conf_load *load, const struct conf_obj *obj,
+load_pair(struct conf_load *load, const struct upstream_conf *up,
     struct server_tls_conf *t)
 {
+	const struct conf_obj	*obj = &up->obj;
 	struct arena		*out = conf_load_arena(load);
 	struct tls_cert		*c = arena_alloc(out, sizeof(*c));
 	struct cert_file	 chain = { .text = STR_NONE };
@@ -228,6 +268,8 @@ load_pair(struct conf_load *load, const struct conf_obj *obj,
 	cert_file_drop(&chain);
 	cert_file_drop(&key);
 	t->client.pair = c;
+	if (rc == 0 && is_probed(up))
+		t->client.probe = copy_pair(load, c);
 	return rc;
 }
 
@@ -382,9 +424,11 @@ needs_cas(const struct server_tls_conf *t, const struct server_list *l)
 }
 
 static int
-load_files(struct conf_load *load, const struct conf_obj *obj,
-    struct server_tls_conf *t, const struct server_list *l)
+load_files(struct conf_load *load, const struct upstream_conf *up,
+    struct server_tls_conf *t)
 {
+	const struct conf_obj		*obj = &up->obj;
+	const struct server_list	*l = &up->servers;
 	char	path[PATH_MAX];
 	int	rc = 0;
 
@@ -393,10 +437,10 @@ load_files(struct conf_load *load, const struct conf_obj *obj,
 		return 0;
 	snprintf(path, sizeof(path), "%.*s", STR_FMT(t->ca));
 	if (t->ca.n > 0)
-		rc = load_cas(load, obj, path, &t->client);
+		rc = load_cas(load, obj, path, t);
 	else if (needs_cas(t, l))
 		rc = load_system(load, obj, &t->client);
-	if (t->cert.n > 0 && load_pair(load, obj, t) == -1)
+	if (t->cert.n > 0 && load_pair(load, up, t) == -1)
 		rc = -1;
 	return rc;
 }
@@ -416,7 +460,7 @@ link_tls(struct conf_load *load, struct conf_obj *obj, void *part)
 	if (!t->used)
 		return 0;
 	if (check_words(load, obj, t) == -1 ||
-	    load_files(load, obj, t, &c->servers) == -1)
+	    load_files(load, c, t) == -1)
 		return -1;
 	tls_terms_digest(&t->client.words);
 	add_digest(c, t);
@@ -455,9 +499,8 @@ static const struct conf_row rows[] = {
 		.key = "tls.cert", .type = CONF_PATH, .off = AT(cert),
 		.min = 1, .max = 1024, .example = "/etc/ssl/gateway.crt",
 		.text = "File in PEM of the certificate that is shown to "
-		    "servers that ask for one, behind it those that sign it. "
-		    " Probes do not show it yet: health.type = tcp does "
-		    "where a server demands one."
+		    "servers that ask for one, by probes too; behind it "
+		    "those that sign it."
 	}, {
 		.key = "tls.key", .type = CONF_PATH, .off = AT(key),
 		.min = 1, .max = 1024,

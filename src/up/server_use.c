@@ -10,6 +10,7 @@
  */
 #include "up/server_use.h"
 
+#include "base/mean.h"
 #include "core/board.h"
 #include "os/proc.h"
 #include "up/upstream.h"
@@ -133,9 +134,8 @@ join(struct server_use *gone, const struct server_use *u)
 		put(&gone->mean_us, mean);
 }
 
-/* Its attempts are over; the word is never taken below what it counts. */
-static void
-take_back(struct board_server_live *l, uint64_t n)
+void
+use_take_back(struct board_server_live *l, uint64_t n)
 {
 	uint64_t	was = atomic_load(&l->load), k;
 
@@ -163,7 +163,7 @@ use_fold(struct shm *shm, unsigned slot)
 			continue;
 		if (tag_of(u) == atomic_load(&s->tag)) {
 			join(gone, u);
-			take_back(shm_row(shm, &board_servers_live, i),
+			use_take_back(shm_row(shm, &board_servers_live, i),
 			    settle(get(&u->active)));
 		}
 		clear(u, 0);
@@ -233,15 +233,11 @@ void
 use_time(const struct server *s, uint64_t us)
 {
 	struct server_use	*u = s->use;
-	uint32_t		 mean, now;
 	unsigned		 b = use_bucket(us);
 
 	if (!use_counts(s))
 		return;
-	now = us > UINT32_MAX ? UINT32_MAX : us == 0 ? 1 : (uint32_t)us;
-	mean = get(&u->mean_us);
-	put(&u->mean_us, mean == 0 ? now : mean - (mean >> MEAN_SHIFT) +
-	    (now >> MEAN_SHIFT));
+	put(&u->mean_us, mean_next(get(&u->mean_us), us, MEAN_SHIFT));
 	put(&u->bucket[b], get(&u->bucket[b]) + 1);
 	atomic_store_explicit(&u->sum_us, u->sum_us + us,
 	    memory_order_relaxed);

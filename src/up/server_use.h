@@ -14,6 +14,7 @@
 
 #include "os/shm.h"
 
+struct board_server_live;
 struct server;
 
 #define USE_BLOCK	32	/* servers in a row of the region */
@@ -56,6 +57,12 @@ uint64_t use_cost(uint32_t servers, unsigned processes);
  * are not counted any more, its times are kept.
  */
 void use_fold(struct shm *, unsigned slot);
+
+/*
+ * Attempts that are over and that nobody else will take back.  The shared
+ * word is never taken below what it counts, whatever happens meanwhile.
+ */
+void use_take_back(struct board_server_live *, uint64_t n);
 
 /* The twin counts in row i of this process from now on. */
 void use_bind(struct server *, struct shm *, uint32_t i);

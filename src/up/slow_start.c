@@ -16,8 +16,7 @@ slow_start_begin(struct shm *shm, uint32_t row, uint64_t tag, uint64_t ms)
 	/* who is in it goes on; who failed in it begins anew */
 	if (state_of(atomic_load(&l->state)) != SERVER_SLOW)
 		atomic_store(&l->ramp, RAMP_FIRST);
-	if (!state_change(shm, row, tag, SERVER_SLOW, true, FAIL_NONE))
-		state_touch(shm, row);
+	(void)state_change(shm, row, tag, SERVER_SLOW, true, FAIL_NONE);
 }
 
 /* Since when, also for a process that was not there then. */
@@ -56,8 +55,6 @@ slow_start_go(struct shm *shm, uint32_t row, uint64_t tag, uint64_t ms,
 		return;
 	}
 	ramp = RAMP_FIRST * (uint32_t)(gone * 10 / ms);
-	if (ramp > atomic_load(&l->ramp) && atomic_load(&l->tag) == tag) {
-		atomic_store(&l->ramp, ramp);
-		state_touch(shm, row);
-	}
+	if (ramp > atomic_load(&l->ramp) && atomic_load(&l->tag) == tag)
+		state_set_ramp(shm, row, ramp);
 }

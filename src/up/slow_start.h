@@ -1,8 +1,8 @@
 /*
  * Slow start: a server that comes back has a part of its weight for a
  * while.  Whoever brings it back begins it, in the same turn as it clears
- * what held the server back, and before that; health raises the part and
- * ends it.
+ * what held the server back, and before that: workers are told of both
+ * with the second.  Health raises the part and ends it.
  */
 #ifndef SL_UP_SLOW_START_H
 #define SL_UP_SLOW_START_H

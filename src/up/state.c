@@ -124,34 +124,85 @@ state_weight(const struct board_server *b, const struct board_server_live *l)
 	return state_full_weight(b) * ramp;
 }
 
-/* bits of states 7, weight 10, ramp 4, time 43: no two are the same */
+/* --- what was told --- */
+
+/*
+ * Bits of states 7, weight 10, ramp 4, time 43: no two are the same.  What
+ * lies beneath a reason to be away is told with the end of that.
+ */
+static uint64_t
+digest(uint64_t word, uint64_t weight, uint64_t ramp)
+{
+	if (state_of(word) != SERVER_SLOW) {
+		word &= ~STATE_BIT(SERVER_SLOW);
+		ramp = 0;
+	}
+	return word >> STATE_SHIFT << 57 | (weight & 0x3ff) << 47 |
+	    (ramp / 100 & 0xf) << 43 | (word & ((1ULL << 43) - 1));
+}
+
+/*
+ * Only if all before this was told, too: else health finds a difference
+ * and tells everything once more.
+ */
+static void
+note_told(struct board_server_live *l, uint64_t before, uint64_t now)
+{
+	(void)atomic_compare_exchange_strong(&l->told, &before, now);
+}
+
 uint64_t
 state_digest(const struct board_server *b,
     const struct board_server_live *l)
 {
-	uint64_t	word = atomic_load(&l->state);
-	uint64_t	weight = atomic_load(&b->override);
-	uint64_t	ramp = atomic_load(&l->ramp) / 100;
-
-	return word >> STATE_SHIFT << 57 | (weight & 0x3ff) << 47 |
-	    (ramp & 0xf) << 43 | (word & ((1ULL << 43) - 1));
+	return digest(atomic_load(&l->state), atomic_load(&b->override),
+	    atomic_load(&l->ramp));
 }
 
 void
 state_repeat(struct shm *shm, uint32_t i)
 {
-	const struct board_server_live	*l;
+	const struct board_server	*b = shm_row(shm, &board_servers, i);
+	struct board_server_live	*l;
+	uint64_t			 now;
 
 	l = shm_row(shm, &board_servers_live, i);
+	now = state_digest(b, l);
 	state_touch(shm, i);
-	call_off(shm_row(shm, &board_servers, i), atomic_load(&l->state));
+	call_off(b, atomic_load(&l->state));
+	atomic_store(&l->told, now);
+}
+
+/* --- changes --- */
+
+/* Tells of an exchange of words. */
+static void
+tell_all(struct shm *shm, uint32_t i, uint64_t was, uint64_t is,
+    enum fail why)
+{
+	const struct board_server	*b = shm_row(shm, &board_servers, i);
+	struct board_server_live	*l;
+	uint64_t			 weight, ramp, before, now;
+
+	l = shm_row(shm, &board_servers_live, i);
+	weight = atomic_load(&b->override);
+	ramp = atomic_load(&l->ramp);
+	before = digest(was, weight, ramp);
+	now = digest(is, weight, ramp);
+	if (before == now)
+		return;
+	state_touch(shm, i);
+	queue_note_state(shm, atomic_load(&b->upstream_row));
+	if (state_of(is) != state_of(was))
+		tell(shm, i, was, is, why);
+	call_off(b, is & ~was);
+	note_told(l, before, now);
 }
 
 bool
 state_change(struct shm *shm, uint32_t i, uint64_t tag,
     enum server_state state, bool on, enum fail why)
 {
-	const struct board_server	*b = shm_row(shm, &board_servers, i);
 	struct board_server_live	*l;
 	uint64_t			 was, is;
 
@@ -168,12 +219,7 @@ state_change(struct shm *shm, uint32_t i, uint64_t tag,
 			is = (is >> STATE_SHIFT << STATE_SHIFT) |
 			    (state_wall_ms() & ((1ULL << STATE_SHIFT) - 1));
 	} while (!atomic_compare_exchange_weak(&l->state, &was, is));
-	state_touch(shm, i);
-	queue_note_state(shm, atomic_load(&b->upstream_row));
-	if (state_of(is) != state_of(was))
-		tell(shm, i, was, is, why);
-	if (on)
-		call_off(b, STATE_BIT(state));
+	tell_all(shm, i, was, is, why);
 	return true;
 }
 
@@ -194,13 +240,35 @@ state_renew(struct shm *shm, uint32_t i, uint64_t tag,
 }
 
 void
+state_set_ramp(struct shm *shm, uint32_t i, uint32_t ramp)
+{
+	const struct board_server	*b = shm_row(shm, &board_servers, i);
+	struct board_server_live	*l;
+	uint64_t			 was, word, weight;
+
+	l = shm_row(shm, &board_servers_live, i);
+	was = atomic_exchange(&l->ramp, ramp);
+	state_touch(shm, i);
+	word = atomic_load(&l->state);
+	weight = atomic_load(&b->override);
+	note_told(l, digest(word, weight, was), digest(word, weight, ramp));
+}
+
+void
 state_set_weight(struct shm *shm, uint32_t i, uint64_t weight)
 {
-	struct board_server	*b = shm_row(shm, &board_servers, i);
+	struct board_server		*b = shm_row(shm, &board_servers, i);
+	struct board_server_live	*l;
+	uint64_t			 was, word, ramp;
 
-	if (atomic_exchange(&b->override, (uint32_t)weight) == weight)
+	l = shm_row(shm, &board_servers_live, i);
+	was = atomic_exchange(&b->override, (uint32_t)weight);
+	if (was == weight)
 		return;
 	state_touch(shm, i);
+	word = atomic_load(&l->state);
+	ramp = atomic_load(&l->ramp);
+	note_told(l, digest(word, was, ramp), digest(word, weight, ramp));
 	if (board_self() == NULL)
 		return;
 	if (weight == 0)

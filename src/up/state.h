@@ -4,7 +4,8 @@
  * one word on the board that it sets and clears by compare-and-swap, and
  * the server is what its strongest bit says, since that came.  Whoever
  * changes a word logs it and moves the upstream's epoch, by which workers
- * know that they have to look again (up/view.h).
+ * know that they have to look again (up/view.h): once for each change, as
+ * a slow start beneath another reason is none.
  */
 #ifndef SL_UP_STATE_H
 #define SL_UP_STATE_H
@@ -62,6 +63,11 @@ void state_renew(struct shm *, uint32_t i, uint64_t tag, enum server_state,
  * configured to.  Control.
  */
 void state_set_weight(struct shm *, uint32_t i, uint64_t weight);
+/*
+ * Row i, which is in slow start, weighs so many permille of its weight
+ * from now on.  Health.
+ */
+void state_set_ramp(struct shm *, uint32_t i, uint32_t ramp);
 /* What row i weighs has changed: its upstream is looked at again. */
 void state_touch(struct shm *, uint32_t i);
 /* The same of an upstream's row. */
@@ -74,9 +80,9 @@ uint32_t state_weight(const struct board_server *,
     const struct board_server_live *);
 uint32_t state_full_weight(const struct board_server *);
 /*
- * All that workers have to be told of row i, in one number; and what is
- * told of a change, said again.  Whoever changed it may have died between
- * the word and the telling, so health compares and repeats.
+ * All that workers have to be told of row i, in one number; and all of it
+ * told again.  Whoever changed it may have died between the word and the
+ * telling, so health compares this with what the row says was told last.
  */
 uint64_t state_digest(const struct board_server *,
     const struct board_server_live *);

@@ -18,6 +18,7 @@
 #include "up/retry.h"
 #include "up/server_tls.h"
 #include "up/sticky.h"
+#include "up/sticky_site.h"
 #include "up/probe_conf.h"
 #include "up/watch_conf.h"
 
@@ -279,7 +280,7 @@ is_option(struct str word)
 	return str_find(word, '=', 0) >= 0 || str_eq(word, STR("backup"));
 }
 
-/* Another word of the line is the same option, of which one may be. */
+/* Another word of the line is the same option, and it is no pin. */
 static bool
 is_repeated(struct str rest, struct str option)
 {
@@ -472,7 +473,7 @@ link_upstream(struct conf_load *load, struct conf_obj *obj, void *part)
 }
 
 /* Routes have marked what they use. */
-static int
+static void
 warn_unused(struct conf_load *load)
 {
 	struct conf_objs	 all;
@@ -488,6 +489,13 @@ warn_unused(struct conf_load *load)
 		diag_at(conf_load_diags(load), DIAG_UNUSED, &at, &c->obj, "",
 		    "no route uses upstream \"%.*s\"", STR_FMT(c->obj.name));
 	}
+}
+
+static int
+finish(struct conf_load *load)
+{
+	sticky_site_done(load);
+	warn_unused(load);
 	return 0;
 }
 
@@ -698,5 +706,5 @@ static const struct conf_group *const groups[] = {
 
 const struct conf_section upstream_section = {
 	.type = "upstream", .named = true, .groups = groups,
-	.done = warn_unused, .text = "Servers that answer the same requests."
+	.done = finish, .text = "Servers that answer the same requests."
 };

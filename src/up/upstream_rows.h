@@ -50,7 +50,9 @@ struct board_server_live {
 					 * in slow start; health */
 	_Atomic uint32_t ejections;	/* in a row; by CAS */
 	_Atomic uint64_t eject_until;	/* monotonic ms */
-	_Atomic uint64_t line0[2];
+	_Atomic uint64_t told;		/* of state_digest, by whoever told
+					 * of it; by CAS */
+	_Atomic uint64_t line0;
 	_Atomic uint64_t load;		/* attempts << 24 | under way */
 	_Atomic uint64_t failures;	/* that count against it */
 	_Atomic uint64_t last_fail;	/* enum fail << 48 | wall ms */

@@ -57,18 +57,6 @@ look(const struct shm *shm, const struct board_server_live *l,
 	return -1;
 }
 
-/* Never below nothing, whatever happened meanwhile. */
-static void
-take_off(struct board_server_live *l, uint64_t n)
-{
-	uint64_t	was = atomic_load(&l->load), k;
-
-	do {
-		k = was & LOAD_ACTIVE;
-		k = n < k ? n : k;
-	} while (!atomic_compare_exchange_weak(&l->load, &was, was - k));
-}
-
 static bool
 sweep_one(struct use_look *k, const struct shm *shm,
     struct board_server_live *l, uint32_t row)
@@ -90,7 +78,7 @@ sweep_one(struct use_look *k, const struct shm *shm,
 	if (k->looks < USE_LOOKS)
 		return false;
 	k->looks = 0;
-	take_off(l, k->over);
+	use_take_back(l, k->over);
 	return true;
 }
 

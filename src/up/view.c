@@ -68,21 +68,6 @@ view_fini(struct view *v)
 	*v = (struct view){ .stale = true };
 }
 
-static bool
-is_backup(const struct server *s)
-{
-	return atomic_load(&s->board->backup) != 0;
-}
-
-/* One that the operator allows to be asked. */
-static bool
-is_allowed(const struct server *s, uint64_t word)
-{
-	return is_alive(s) && view_weight(s) > 0 &&
-	    (word & (STATE_BIT(SERVER_DRAIN) |
-	    STATE_BIT(SERVER_MAINTENANCE))) == 0;
-}
-
 static struct census
 count(const struct upstream *up)
 {
@@ -101,7 +86,8 @@ count(const struct upstream *up)
 uint32_t
 view_share(const struct upstream *up, const struct server *s)
 {
-	if (!is_alive(s) || (is_backup(s) && !up->view.rule.backups))
+	if (!is_alive(s) || (atomic_load(&s->board->backup) != 0 &&
+	    !up->view.rule.backups))
 		return 0;
 	return state_full_weight(s->board);
 }
@@ -121,12 +107,10 @@ fill(struct upstream *up)
 	struct view	*v = &up->view;
 	struct server	*s;
 
-	for (size_t i = 0; i < up->nserver && v->rule.tier != VIEW_EMPTY;
-	    i++) {
+	for (size_t i = 0; i < up->nserver; i++) {
 		s = up->servers[i];
-		if (is_alive(s) && view_weight(s) > 0 &&
-		    census_admits(&v->rule, s->live) &&
-		    (v->rule.backups || !is_backup(s)))
+		if (is_alive(s) && census_why_not(&v->rule, s->board,
+		    s->live) == NULL)
 			v->v[v->n++] = s;
 	}
 	if (v->n > 0)
@@ -143,7 +127,6 @@ fill_open(struct upstream *up, size_t n)
 {
 	struct view	*v = &up->view;
 	struct server	*s;
-	uint64_t	 word;
 
 	v->nopen = 0;
 	if (n == 0)
@@ -151,9 +134,7 @@ fill_open(struct upstream *up, size_t n)
 	v->open = must_calloc(n, sizeof(*v->open));
 	for (size_t i = 0; i < up->nserver && v->nopen < n; i++) {
 		s = up->servers[i];
-		word = atomic_load(&s->live->state);
-		if (!is_allowed(s, word) ||
-		    (word & STATE_BIT(SERVER_OPEN)) == 0)
+		if (!is_alive(s) || !census_is_open(s->board, s->live))
 			continue;
 		s->probe_ms = 0;
 		v->open[v->nopen++] = s;

@@ -306,18 +306,19 @@ names_moved(const struct watch *w)
 
 /*
  * A process that was killed between a word and its telling left workers
- * with an old view: each change is told once more, and the first look of
- * this process tells all, for its last one may have died so.
+ * with an old view.  It may be about to tell, though: what has not been
+ * told from one look to the next is told here.
  */
 static void
 look_at_digest(struct watch *w, struct watched *s)
 {
 	uint64_t	now = state_digest(s->board, s->live);
+	bool		told = atomic_load(&s->live->told) == now;
 
-	if (now == s->digest)
-		return;
+	if (!told && s->untold && now == s->digest)
+		state_repeat(w->shm, s->row);
+	s->untold = !told;
 	s->digest = now;
-	state_repeat(w->shm, s->row);
 }
 
 static void

@@ -52,12 +52,13 @@ struct watched {
 	bool			 seen:1;	/* by the walk under way */
 	bool			 named:1;	/* conf is of its name */
 	bool			 ejected:1;	/* when its probe began */
+	bool			 untold:1;	/* digest, at the last look */
 	uint8_t			 npast;		/* notes in past */
 	uint8_t			 oldest;	/* of them, if it is full */
 	struct prober		 prober;
 	struct watch_past	 past;
 	uint64_t		 slow_ms;	/* of slow_start_go */
-	uint64_t		 digest;	/* of state_digest; or 0 */
+	uint64_t		 digest;	/* of state_digest, then */
 };
 
 /* a name whose list is followed */

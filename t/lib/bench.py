@@ -2,13 +2,15 @@
 import os
 import subprocess
 
+from lib.cmd import BIN, KIND
+
 TOP = os.path.dirname(os.path.dirname(os.path.dirname(
     os.path.abspath(__file__))))
 
 
-def build(tmp, name):
-    """A program of contrib/bench, compiled into tmp."""
-    out = os.path.join(tmp, name)
-    subprocess.run(["cc", "-O2", "-D_GNU_SOURCE", "-o", out,
-                    f"{TOP}/contrib/bench/{name}.c"], check=True)
-    return out
+def tool(name):
+    """The path of a program of contrib/bench, made when it is not there."""
+    env = {k: v for k, v in os.environ.items() if not k.startswith("MAKE")}
+    subprocess.run(["make", "-s", "SAN=", f"V={KIND}", "do-bench-tools"],
+                   cwd=TOP, env=env, check=True)
+    return f"{BIN}/bench/{name}"

@@ -1,31 +1,14 @@
-"""A gateway whose breaker is watched: what opens it, and who is let through
-while it is half open."""
+"""What tests of breakers share: a gateway of lib.watch with four workers,
+what opens its breaker, and who is let through while it is half open."""
+import functools
 import re
 import threading
 
-from lib import http, net
+from lib import http, net, watch
 from lib.peer import respond
 
-CONF = """
-[sluice]
-workers = {workers}
-stop = 1s
-[listener web]
-bind = 127.0.0.1:@port@
-[upstream app]
-{servers}
-{keys}
-[route app]
-path = /*
-upstream = app
-"""
+conf = functools.partial(watch.conf, workers=4)
 ILL = respond(500, body=b"ill\n")
-
-
-def conf(*peers, keys="", workers=4):
-    lines = "\n".join(f"server = {p if isinstance(p, str) else p.addr}"
-                      for p in peers)
-    return CONF.format(workers=workers, servers=lines, keys=keys)
 
 
 def ask(s):
@@ -88,14 +71,11 @@ def half_open(s):
     Only requests make it so; none is let through by this, for the words
     of the control API say when.
     """
-    deadline = net.Deadline("the end of the breaker's time")
-    while True:
-        up, = s.ctl_json("upstreams", "app")["upstreams"]
-        b = up["servers"][0]["breaker"]
-        if b["state"] == "open" and b["turn_in_ms"] == 0:
-            return b
-        assert deadline.left() > 0, b
-        net.wait_fd(None, 0.01)
+    def is_over():
+        b = watch.upstream(s)["servers"][0]["breaker"]
+        return b if b["state"] == "open" and b["turn_in_ms"] == 0 else None
+
+    return watch.wait_until("the end of the breaker's time", is_over)
 
 
 def counter(s, name):
@@ -114,10 +94,5 @@ def is_busy(s, role):
 
 def wait_queue(s, n):
     """Waits until so many requests wait."""
-    deadline = net.Deadline(f"{n} requests in the queue")
-    while True:
-        up, = s.ctl_json("upstreams", "app")["upstreams"]
-        if up["queue"]["waiting"] == n:
-            return
-        assert deadline.left() > 0, up["queue"]
-        net.wait_fd(None, 0.01)
+    watch.wait_until(f"{n} requests in the queue",
+                     lambda: watch.upstream(s)["queue"]["waiting"] == n)

@@ -1,11 +1,11 @@
 """The rows of the fail table that HTTP/2 alone has."""
 import threading
 
-from lib import h2
+from lib import h2, rpc
 from lib.fail_env import ONE, case
 from lib.h2 import (DATA, END, END_HEADERS, HEADERS, PING, block, frame,
                     literal, request, rst, settings, window)
-from lib.peer import hold
+from lib.peer import hold, respond
 
 CONF = ONE + "http = 2\n[route probe]\npath = /*\nrespond = 200 probe\n"
 GET = block(request("GET", "/"))
@@ -46,6 +46,12 @@ def connection_field(env):
 
 
 @case
+def extended_connect(env):
+    return page(env, head(block(request("CONNECT", "/chat")[:1]) + literal(
+        ":protocol", "websocket") + block(request("G", "/chat")[1:])))
+
+
+@case
 def length_mismatch(env):
     return page(env, head(GET + literal("content-length", "3")))
 
@@ -62,8 +68,34 @@ def client_reset(env):
 
 
 @case
+def message_too_large(env):
+    return env.ask("/small", "POST", [("Content-Type", rpc.TYPE)],
+                   body=rpc.message(length=11) + b"12345")
+
+
+@case
+def answer_message_too_large(env):
+    env.answers(respond(headers=[("Content-Type", rpc.TYPE)],
+                        chunks=[rpc.message(length=11)]))
+    target = env.target()
+    c = env.stack.enter_context(h2.H2(env.gate.value("port3"), timeout=10))
+    assert rpc.call(c, target, b"x").status == 8
+    return env.at(target)
+
+
+@case
 def h2_protocol(env):
     return ends(env, frame(DATA, 0, 0))
+
+
+@case
+def h2_header_timeout(env):
+    env.start(CONF.replace("http = 2", "http = 2\ntimeout.header = 200ms"))
+    c = env.stack.enter_context(h2.H2(env.gate.port, timeout=10))
+    c.ping()        # an ACK within the head would be wrong
+    c.say(head(GET, END))
+    c.ends()
+    return None, None
 
 
 @case

@@ -38,6 +38,13 @@ def probe_body(env):
 
 
 @state
+def probe_grpc(env):
+    app = env.peer(default=respond())
+    env.start(proxied(app.addr, more=PROBED + "health.type = grpc\n"))
+    return app.addr
+
+
+@state
 def probe_websocket(env):
     app = env.peer(default=respond())
     env.start(proxied(app.addr, more=PROBED + "health.type = websocket\n"))

@@ -225,9 +225,13 @@ class H2:
     # --- requests ---
 
     def headers(self, fields, end=True, sid=None, flags=END_HEADERS):
-        sid = sid or self.next_id()
-        self.send(frame(HEADERS, flags | (END if end else 0), sid,
-                        block(fields)))
+        sid, data = sid or self.next_id(), block(fields)
+        more = [data[i:i + 16384] for i in range(16384, len(data), 16384)]
+        self.send(frame(HEADERS, (0 if more else flags) |
+                        (END if end else 0), sid, data[:16384]))
+        while more:
+            piece = more.pop(0)
+            self.send(frame(CONTINUATION, 0 if more else flags, sid, piece))
         return sid
 
     def ask_for(self, *args, end=True, **kw):
@@ -237,7 +241,7 @@ class H2:
         self.send(frame(DATA, END if end else 0, sid, body))
 
     def upload(self, sid, body, end=True):
-        """As windows allow."""
+        """As windows allow, until the answer is whole."""
         at = 0
         while at < len(body):
             first = self.settings.get(4, 65535)
@@ -245,7 +249,11 @@ class H2:
                     first + self.room.get(sid, 0))
             self.most = max(self.most, first + self.room.get(sid, 0))
             if n <= 0:
-                self.kept.append(self.read())
+                f = self.read()
+                self.kept.append(f)
+                if f.sid == sid and (f.type == RST or f.end and
+                                     f.type in (DATA, HEADERS)):
+                    return
                 continue
             self.data(sid, body[at:at + n], end and at + n == len(body))
             at += n
@@ -305,10 +313,20 @@ class H2:
 
 
 class Client:
-    """http.Client's ask and get, over HTTP/2."""
+    """http.Client over HTTP/2: its requests, one stream each.
 
-    def __init__(self, addr, timeout=None, sock=None):
+    send() takes requests as HTTP/1.1 writes them, whole, or with a part of
+    their body; answers are read in the order of the requests.
+    """
+
+    def __init__(self, addr, timeout=None, sock=None, scheme="http"):
         self.h2 = H2(addr, timeout, sock)
+        self.scheme = scheme
+        self.asked = []         # (stream, method) that have no answer yet
+        self.sid = 0            # the stream whose body is read
+        self.end = False        # and there is no more of it
+        self.upload = None      # (stream, its fields) that has not ended
+        self.buf = b""
 
     def __enter__(self):
         return self
@@ -319,17 +337,124 @@ class Client:
     def close(self):
         self.h2.close()
 
+    def reset(self):
+        self.h2.reset()
+
+    @property
+    def sock(self):
+        return self.h2.sock
+
+    # --- asking ---
+
+    def open(self, fields, body=None, end=True, trailers=()):
+        c, more = self.h2, not end or body or trailers
+        sid = c.headers(fields, end=not more)
+        self.asked.append((sid, fields[0][1]))
+        if body:
+            c.upload(sid, body, end and not trailers)
+        if trailers:
+            c.headers(trailers, sid=sid)
+        return sid
+
+    def send(self, data):
+        data = data if isinstance(data, bytes) else data.encode("latin-1")
+        if self.upload:
+            self._go_on(data)
+            return
+        head, _, data = data.partition(b"\r\n\r\n")
+        line, *rest = head.decode("latin-1").split("\r\n")
+        method, target, _ = line.split(" ")
+        headers = [(n, v.strip()) for n, _, v in
+                   (ln.partition(":") for ln in rest)]
+        fields = {n.lower(): v for n, v in headers}
+        body, end, trailers = _body(fields, data)
+        sid = self.open(request(method, target, headers,
+                                scheme=self.scheme), body, end, trailers)
+        if not end:
+            fields["content-length"] = int(
+                fields.get("content-length", 0)) - len(body)
+            self.upload = sid, fields
+
+    def _go_on(self, data):
+        """More of a body that a send() began."""
+        sid, fields = self.upload
+        body, end, trailers = _body(fields, data)
+        fields["content-length"] -= len(body)
+        if body:
+            self.h2.upload(sid, body, end and not trailers)
+        if trailers or end and not body:
+            self.h2.headers(trailers, sid=sid)
+        if end:
+            self.upload = None
+
     def ask(self, method="GET", target="/", headers=(), body=None,
             host="localhost"):
-        fields = request(method, target, headers, host)
+        fields = request(method, target, headers, host, self.scheme)
         names = {n for n, _ in fields}
         if body is not None and "content-length" not in names:
             fields.append(("content-length", str(len(body))))
-        c = self.h2
-        sid = c.headers(fields, end=not body)
-        if body:
-            c.upload(sid, body)
-        return c.response(sid, method)
+        self.open(fields, body)
+        return self.response()
 
     def get(self, target="/", **kw):
         return self.ask("GET", target, **kw)
+
+    # --- reading ---
+
+    def head(self):
+        """The next head; of the next request after a final one."""
+        sid, _ = self.asked[0]
+        r = self.h2.head(sid)
+        if r.status >= 200:
+            self.asked.pop(0)
+            self.sid, self.end = sid, r.framing == "none"
+        return r
+
+    def response(self, method=None):
+        sid, asked = self.asked.pop(0)
+        return self.h2.response(sid, method or asked)
+
+    def piece(self):
+        """What the next frame has of the body; b"" at its end."""
+        while not self.end:
+            f = self.h2._of(self.sid)
+            self.end = f.end
+            if f.type == DATA and f.body:
+                self.h2.send(window(0, len(f.body)), b"" if f.end else
+                             window(self.sid, len(f.body)))
+                return f.body
+        return b""
+
+    def is_idle(self, seconds=0.0):
+        """Nothing of an answer has come."""
+        c = self.h2
+        held = getattr(c.sock, "pending", int)      # TLS has more
+        while c.buf or held() or net.wait_fd(c.sock, seconds):
+            c.kept.append(c.read())
+        return not any(f.sid for f in c.kept)
+
+    def take(self, n):
+        """So many bytes of the body."""
+        while len(self.buf) < n:
+            more = self.piece()
+            if not more:
+                raise http.Closed("the end of the body")
+            self.buf += more
+        out, self.buf = self.buf[:n], self.buf[n:]
+        return out
+
+
+def _body(fields, data):
+    """(body, whether it ends, trailers) of the bytes behind a head."""
+    if "chunked" not in fields.get("transfer-encoding", ""):
+        return data, len(data) >= int(fields.get("content-length", 0)), ()
+    out = b""
+    while data:
+        n, _, data = data.partition(b"\r\n")
+        if int(n, 16) == 0:
+            lines = data.decode("latin-1").split("\r\n")
+            return out, True, [
+                (n.lower(), v.strip()) for n, _, v in
+                (ln.partition(":") for ln in lines if ln)]
+        out, data = out + data[:int(n, 16)], data[int(n, 16) + 2:]
+    return out, False, ()

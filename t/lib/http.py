@@ -205,6 +205,21 @@ class Client:
             r.framing = "close"
             r.body = self.rest()
 
+    def take(self, n):
+        """So many bytes of a body whose head was read."""
+        return self._take(n)
+
+    def piece(self):
+        """The next chunk of a chunked body, b"" at its end."""
+        n = int(self._line().split(b";")[0], 16)
+        if n == 0:
+            while self._line():
+                pass
+            return b""
+        out = self._take(n)
+        assert self._take(2) == b"\r\n"
+        return out
+
     def _chunks(self):
         parts = []
         while True:

@@ -45,14 +45,11 @@ def board_rows(data, region):
     raise KeyError(region)
 
 
-HTTP = None     # what listeners speak that do not say it; conftest.py
+TWINS = None    # makes listeners of every HTTP version; conftest.py
 
 
 def complete(conf, values):
     """The config with DEFAULTS added and @name@ replaced."""
-    if HTTP:
-        conf = re.sub(r"^(\[listener [^]]*\]\n)(?!http)", r"\1http = " +
-                      HTTP + r"\n", conf, flags=re.M)
     for section, keys in DEFAULTS.items():
         own = re.search(rf"^\[{section}\]\n(.*?)(?=^\[|\Z)", conf,
                         re.M | re.S)
@@ -65,7 +62,8 @@ def complete(conf, values):
                 conf[at:]
         else:
             conf = f"[{section}]\n{lines}\n{conf}"
-    return re.sub(r"@(\w+)@", lambda m: str(values(m.group(1))), conf)
+    conf = re.sub(r"@(\w+)@", lambda m: str(values(m.group(1))), conf)
+    return TWINS(conf, values) if TWINS else conf
 
 
 class Sluice:

@@ -24,17 +24,24 @@ upstream = app
 
 
 def conf(*servers, keys="", workers=2, top=""):
+    """servers: what their lines say, or peers."""
     if "balance" not in keys:       # by turns: who is asked is known
         keys = "balance = round_robin\n" + keys
-    return CONF.format(workers=workers, keys=keys, top=top,
-                       servers="\n".join(f"server = {s}" for s in servers))
+    lines = "\n".join(f"server = {s if isinstance(s, str) else s.addr}"
+                      for s in servers)
+    return CONF.format(workers=workers, keys=keys, top=top, servers=lines)
+
+
+def upstream(s, name="app"):
+    """What is said of it."""
+    r = http.get(s.control, f"/v1/upstreams?name={name}")
+    up, = json.loads(r.body)["upstreams"]
+    return up
 
 
 def servers(s, name="app"):
     """{address: what is said of it}."""
-    r = http.get(s.control, f"/v1/upstreams?name={name}")
-    up, = json.loads(r.body)["upstreams"]
-    return {v["address"]: v for v in up["servers"]}
+    return {v["address"]: v for v in upstream(s, name)["servers"]}
 
 
 def line(addr, was, now, why=None):

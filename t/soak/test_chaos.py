@@ -34,7 +34,7 @@ import pytest
 
 from lib import http, net
 from lib.attempts import attempts, changes, wall_us
-from lib.bench import build
+from lib.bench import tool
 from lib.relay import Relays
 
 SCALE = float(os.environ.get("SOAK_SCALE", "1"))
@@ -180,8 +180,8 @@ STEADY = ["kill", "crash", "freeze", "reset", "hole"]
 class Field:
     """The servers, and what happens to them."""
 
-    def __init__(self, tmp, rand, apart):
-        program = build(tmp, "origin")
+    def __init__(self, rand, apart):
+        program = tool("origin")
         self.rand, self.apart = rand, apart
         self.server = [Server(program) for _ in range(SERVERS)]
         self.relays = Relays([s.port for s in self.server],
@@ -351,7 +351,10 @@ def story(a, f, known, base):
     return f"{a.begin - base:.2f}..{a.end - base:.2f} {text}\n    ill: " + \
         "; ".join(ill) + "\n    out: " + ", ".join(
             str(i) for i, addr in enumerate(f.addrs)
-            if away(known, addr, a.begin))
+            if away(known, addr, a.begin)) + "\n    told: " + "; ".join(
+            f"{c.at / 1e6 - base:.3f} {f.addrs.index(c.server)} {c.was} -> "
+            f"{c.now} {c.why}" for c in known
+            if a.begin - 3 < c.at / 1e6 < a.end + 0.1)
 
 
 def check_errors(asks, wins, f, known):
@@ -394,11 +397,11 @@ def all_up(s):
 
 
 @pytest.fixture
-def field(tmp):
+def field():
     made = []
 
     def make(apart):
-        made.append(Field(tmp, random.Random(f"{SEED} {apart}"), apart))
+        made.append(Field(random.Random(f"{SEED} {apart}"), apart))
         return made[0]
     yield make
     for f in made:

@@ -9,11 +9,10 @@ import re
 import subprocess
 
 from lib import net, site
+from lib.bench import tool
 from lib.disk import limit
 
 SCALE = float(os.environ.get("SOAK_SCALE", "1"))
-TOP = os.path.dirname(os.path.dirname(os.path.dirname(
-    os.path.abspath(__file__))))
 RATE = 20000 / net.SCALE
 CONNS = 64
 NUMBER = re.compile(rb'"target":"/hello\?n=(\d+)"')
@@ -23,13 +22,9 @@ LOST = b'"fail":"worker_lost"'
 class Load:
     """The load generator: so many seconds of requests with numbers."""
 
-    def __init__(self, tmp, port, seconds):
-        out = os.path.join(tmp, "load")
-        if not os.path.exists(out):
-            subprocess.run(["cc", "-O2", "-D_GNU_SOURCE", "-o", out,
-                            f"{TOP}/contrib/bench/load.c"], check=True)
+    def __init__(self, port, seconds):
         self.proc = subprocess.Popen(
-            [out, "-s", "-c", str(CONNS), "-r", str(RATE), "-d",
+            [tool("load"), "-s", "-c", str(CONNS), "-r", str(RATE), "-d",
              str(seconds), "-l", "5", str(port), "/hello?n=%"],
             stdout=subprocess.PIPE, stderr=subprocess.PIPE)
         self.fd = os.pidfd_open(self.proc.pid)
@@ -74,7 +69,7 @@ def test_logger_killed(sluice, tmp):
     master waits for so long that the rings overflow."""
     s = start(sluice, tmp)
     kills = max(int(5 * SCALE), 3)
-    load = Load(tmp, s.port, kills * 4 + kills // 6 * 60)
+    load = Load(s.port, kills * 4 + kills // 6 * 60)
     for i in range(kills):
         load.wait(2 if i % 5 or i == 0 else 60)
         pid = s.kill("logger")
@@ -93,7 +88,7 @@ def test_worker_killed(sluice, tmp):
     """A request has no line only if it was under way, and no answer."""
     s = start(sluice, tmp)
     kills = max(int(9 * SCALE), 3)
-    load = Load(tmp, s.port, kills * 4)
+    load = Load(s.port, kills * 4)
     for i in range(kills):
         load.wait(2)
         role = f"worker {1 + i % 2}"
@@ -122,7 +117,7 @@ def test_disk_full(sluice, tmp):
     s = start(sluice, tmp)
     # the rings hold the records of some seconds
     full = max(60 * SCALE, 10)
-    load = Load(tmp, s.port, full + 5)
+    load = Load(s.port, full + 5)
     load.wait(2)
     limit(s, 1)
     load.wait(full)

@@ -15,7 +15,7 @@ import subprocess
 import threading
 
 from lib import http, net, wire
-from lib.bench import build
+from lib.bench import tool
 from lib.cmd import pss
 
 SCALE = float(os.environ.get("SOAK_SCALE", "1"))
@@ -160,8 +160,8 @@ def p99(load, port):
 def test_slow_ones(sluice, tmp):
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-    load, small = build(tmp, "load"), net.free_port()
-    origin = subprocess.Popen([build(tmp, "origin"), str(small)])
+    load, small = tool("load"), net.free_port()
+    origin = subprocess.Popen([tool("origin"), str(small)])
     end = net.Deadline("origin")
     while True:
         try:

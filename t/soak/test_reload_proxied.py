@@ -13,7 +13,7 @@ import subprocess
 import pytest
 
 from lib import http, net
-from lib.bench import build
+from lib.bench import tool
 
 SCALE = float(os.environ.get("SOAK_SCALE", "1"))
 SECONDS = max(60 * SCALE, 5)
@@ -90,7 +90,7 @@ def reloads(s, proc, ports):
 @pytest.mark.parametrize("how", [("-c", "64"), ("-k", "-c", "32")],
                          ids=["kept", "each"])
 def test_reload_under_proxied_load(sluice, tmp, how):
-    program, client = build(tmp, "origin"), build(tmp, "load")
+    program, client = tool("origin"), tool("load")
     procs = []
     try:
         ports = [origin(program, procs) for _ in range(2)]

@@ -19,7 +19,7 @@ import pytest
 
 from lib import http, net
 from lib.attempts import attempts, changes
-from lib.bench import build
+from lib.bench import tool
 from lib.cmd import Thread
 from lib.relay import Relays
 
@@ -76,13 +76,13 @@ class Gate:
 
 
 @pytest.fixture
-def origin(tmp):
+def origin():
     """The port of a server of its own process."""
     made = []
 
     def make():
         port = net.free_port()
-        made.append(subprocess.Popen([build(tmp, "origin"), str(port)]))
+        made.append(subprocess.Popen([tool("origin"), str(port)]))
         net.until("it listens", lambda: is_open(port))
         return port
     yield make
@@ -99,10 +99,10 @@ def is_open(port):
     return True
 
 
-def load(tmp, port):
+def load(port):
     """What its clients found, when it is over."""
     return subprocess.Popen(
-        [f"{tmp}/load", "-c", str(LOADS), "-d", str(SECONDS), "-l", "1024",
+        [tool("load"), "-c", str(LOADS), "-d", str(SECONDS), "-l", "1024",
          str(port), "/1k"], stdout=subprocess.PIPE, text=True)
 
 
@@ -191,15 +191,14 @@ def late(outage, begun):
     return wrong, last
 
 
-def test_state_cut(sluice, origin, tmp):
-    build(tmp, "load")
+def test_state_cut(sluice, origin):
     port = origin()
     gate = Gate([origin() for _ in WAYS])
     victim = dict(zip(WAYS, gate.addrs))
     s = sluice(CONF + "".join(UPSTREAM.format(
         name, keys + f"\nserver = 127.0.0.1:{port}", victim[name])
         for name, keys in WAYS.items()))
-    loads = {name: load(tmp, s.value(f"port_{name}")) for name in WAYS}
+    loads = {name: load(s.value(f"port_{name}")) for name in WAYS}
     end = time.time() + SECONDS - 1
     try:
         threads = [

@@ -9,12 +9,11 @@ import time
 import pytest
 
 from lib import net, tls, wire
+from lib.bench import tool
 from lib.certs import Cert
-from lib.cmd import BIN, KIND
+from lib.cmd import KIND
 
 SCALE = float(os.environ.get("SOAK_SCALE", "1"))
-TOP = os.path.dirname(os.path.dirname(os.path.dirname(
-    os.path.abspath(__file__))))
 
 CONF = """
 [listener web]
@@ -39,12 +38,9 @@ def gate():
         yield s
 
 
-@pytest.fixture(scope="module")
-def tool():
-    env = {k: v for k, v in os.environ.items() if not k.startswith("MAKE")}
-    subprocess.run(["make", "-s", "SAN=", f"V={KIND}", "do-bench-tools"],
-                   cwd=TOP, env=env, check=True)
-    return f"{BIN}/bench/load"
+@pytest.fixture(scope="module", name="tool")
+def _tool():
+    return tool("load")
 
 
 def p99(tool, gate, seconds):

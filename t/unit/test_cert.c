@@ -428,6 +428,57 @@ START_TEST(what_clients_get)
 }
 END_TEST
 
+/* The certificate that a store has for a name, on a new connection. */
+static X509 *
+loaded(struct tls_store *s, SSL *ssl, const char *name)
+{
+	enum fail	why;
+
+	ck_assert_int_eq(tls_cert_select(s, ssl, str_from(name), &why), 0);
+	return SSL_get_certificate(ssl);
+}
+
+/* A generation that is not committed changes nothing of what is kept. */
+START_TEST(limits_of_a_store)
+{
+	struct cert_env		 t, u;
+	struct tls_store	*s, *next;
+	SSL_CTX			*ctx = SSL_CTX_new(TLS_server_method());
+	SSL			*v[3] = { SSL_new(ctx), SSL_new(ctx),
+				    SSL_new(ctx) };
+	X509			*a;
+	struct err		 e;
+
+	cert_env_init(&t);
+	cert_env_init(&u);
+	cert_env_pair(&t, "a", (struct make){ .cn = "a",
+	    .names = "DNS:a.example" });
+	cert_env_pair(&t, "b", (struct make){ .cn = "b",
+	    .names = "DNS:b.example" });
+	cert_env_pair(&u, "a", (struct make){ .cn = "a",
+	    .names = "DNS:a.example" });
+	cert_env_says(&t, "[cert x]\ndirectory = .\n", false, NULL);
+	cert_env_says(&u, "[limits]\ncerts = 1\n"
+	    "[cert x]\ndirectory = .\n", false, NULL);
+	s = tls_store_new(t.conf, &e);
+	next = tls_store_new(u.conf, &e);
+	a = loaded(s, v[0], "a.example");
+	loaded(s, v[1], "b.example");
+	tls_store_follow(next, s);
+	ck_assert_ptr_eq(loaded(s, v[2], "a.example"), a);
+	loaded(s, v[1], "b.example");
+	tls_store_begin(next);
+	ck_assert_ptr_ne(loaded(s, v[2], "a.example"), a);
+	tls_store_free(&next);
+	tls_store_free(&s);
+	for (int i = 0; i < 3; i++)
+		SSL_free(v[i]);
+	SSL_CTX_free(ctx);
+	cert_env_fini(&u);
+	cert_env_fini(&t);
+}
+END_TEST
+
 static Suite *
 suite(void)
 {
@@ -446,6 +497,7 @@ suite(void)
 	tcase_add_test(tc, choice_by_name);
 	tcase_add_test(tc, no_certificate_at_all);
 	tcase_add_test(tc, what_clients_get);
+	tcase_add_test(tc, limits_of_a_store);
 	suite_add_tcase(s, tc);
 	return s;
 }

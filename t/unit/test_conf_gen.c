@@ -440,13 +440,13 @@ START_TEST(keys_not_mapped)
 {
 	struct gen	*g = publish(2, 5);
 	struct err	 e = { "" };
-	char		*at = gens.keys + 2 * GEN_KEYS_BYTES;
+	char		*at = gens.keys[GEN_PROBE] + 2 * GEN_KEYS_BYTES;
 	int		 fd = make_unreadable();
 
 	ck_assert_ptr_eq(mmap(at, GEN_KEYS_BYTES, PROT_READ | PROT_WRITE,
 	    MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0), at);
 	ck_assert(is_mapped(at));
-	ck_assert_int_eq(gen_map_keys(&gens, g, fd, &e), -1);
+	ck_assert_int_eq(gen_map_keys(&gens, g, GEN_PROBE, fd, &e), -1);
 	ck_assert(str_starts(str_from(e.text),
 	    STR("generation: cannot map the file")));
 	ck_assert(!g->keys);

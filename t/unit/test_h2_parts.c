@@ -70,6 +70,41 @@ START_TEST(test_ring_pages)
 }
 END_TEST
 
+/* What lies behind the last piece in its page becomes part of it. */
+START_TEST(test_ring_joins)
+{
+	struct page_pool	pool;
+	struct h2_ring		r;
+	struct chunk		c = { .kind = CHUNK_PAGE, .n = 1 };
+	struct page		*pg;
+	int			of;
+
+	page_pool_init(&pool, 0);
+	h2_ring_init(&r, NULL);
+	pg = page_new(&pool);
+	c.u.mem.page = pg;
+	for (int i = 0; i < 10; i++) {
+		page_ref(pg);
+		c.u.mem.p = pg->data + i;
+		h2_ring_add(&r, c, NULL);
+	}
+	ck_assert(r.n == 1 && r.bytes == 10 && pg->refs == 2);
+	/* not behind it; of somebody else */
+	page_ref(pg);
+	c.u.mem.p = pg->data + 11;
+	h2_ring_add(&r, c, NULL);
+	page_ref(pg);
+	c.u.mem.p = pg->data + 12;
+	h2_ring_add(&r, c, &of);
+	ck_assert(r.n == 3 && r.bytes == 12 && pg->refs == 4);
+	h2_ring_skip(&r, 12);
+	ck_assert(r.n == 0 && pg->refs == 1);
+	h2_ring_fini(&r);
+	page_unref(&pg);
+	page_pool_fini(&pool);
+}
+END_TEST
+
 /* --- the walk --- */
 
 /* Types of the frames, with the bytes cut into pieces of step. */
@@ -107,6 +142,33 @@ START_TEST(test_walk)
 }
 END_TEST
 
+/* The length of a padding is told wherever the reads cut. */
+START_TEST(test_walk_pad)
+{
+	static const char	in[] = "\0\0\4\0\x8\0\0\0\5\3\0\0\0"
+		"\0\0\0\0\x8\0\0\0\5" "\0\0\2\0\x8\0\0\0\7\1x";
+	static const unsigned	pads[] = { 3, 0, 1 };
+	struct h2_walk		w;
+	struct h2_walked	f;
+	struct str		s;
+	unsigned		n;
+
+	for (size_t step = 1; step < sizeof(in); step++) {
+		h2_walk_init(&w, false);
+		n = 0;
+		for (size_t i = 0; i < sizeof(in) - 1; i += step) {
+			s = str_sub(str_make(in, sizeof(in) - 1), i,
+			    i + step);
+			while (h2_walk_next(&w, &s, &f)) {
+				ck_assert_uint_lt(n, 3);
+				ck_assert_uint_eq(f.pad, pads[n++]);
+			}
+		}
+		ck_assert_uint_eq(n, 3);
+	}
+}
+END_TEST
+
 /* --- what is counted --- */
 
 static const struct {
@@ -116,6 +178,7 @@ static const struct {
 } kinds[] = {
 	{ H2_GLITCH_RESET, 100, FAIL_H2_RESET_FLOOD },
 	{ H2_GLITCH_MADE, 100, FAIL_H2_MADE_RESET_FLOOD },
+	{ H2_GLITCH_REFUSED, 1000, FAIL_H2_MADE_RESET_FLOOD },
 	{ H2_GLITCH_PING, 500, FAIL_H2_PING_FLOOD },
 	{ H2_GLITCH_SETTINGS, 100, FAIL_H2_SETTINGS_FLOOD },
 	{ H2_GLITCH_PRIORITY, 500, FAIL_H2_PRIORITY_FLOOD },
@@ -359,8 +422,10 @@ main(void)
 	int	 failed;
 
 	tcase_add_test(t, test_ring);
+	tcase_add_test(t, test_ring_joins);
 	tcase_add_test(t, test_ring_pages);
 	tcase_add_test(t, test_walk);
+	tcase_add_test(t, test_walk_pad);
 	tcase_add_loop_test(t, test_glitch, 0,
 	    (int)(sizeof(kinds) / sizeof(kinds[0])));
 	tcase_add_test(t, test_glitch_work);

@@ -7,6 +7,8 @@
 
 #include <nghttp2/nghttp2.h>
 
+#include "tls_env.h"
+
 #define MAX	128
 
 /* a request as the floor above sees it */
@@ -39,6 +41,8 @@ static const struct io_ops	*plain;
 static unsigned			 writes;
 static uint64_t			 given;		/* of the upload */
 static bool			 no_credit;
+static struct tls_room		*room;
+static SSL_CTX			*tls_ctx[2];
 
 /* --- above --- */
 
@@ -200,7 +204,7 @@ turns(unsigned n)
 }
 
 static void
-setup(void)
+init(void)
 {
 	env_init(&e);
 	e.env.up = &up;
@@ -210,12 +214,49 @@ setup(void)
 	given = 0;
 	no_credit = false;
 	memset(gots, 0, sizeof(gots));
-	env_pipe(&e, 1 << 20);
+}
+
+/* Of the transport: below TLS. */
+static void
+count_writes(void)
+{
 	plain = e.io->ops;
 	counting = *plain;
 	counting.writev = count_writev;
 	e.io->ops = &counting;
+}
+
+static void
+open_server(void)
+{
 	e.c = h2_server.open(e.io, &e.env, &e);
+}
+
+static void
+setup(void)
+{
+	init();
+	env_pipe(&e, 1 << 20);
+	count_writes();
+	open_server();
+}
+
+/* The same over TLS, on a pair of sockets. */
+static void
+setup_tls(void)
+{
+	init();
+	room = tls_room_new();
+	tls_ctx[0] = SSL_CTX_new(TLS_server_method());
+	tls_ctx[1] = SSL_CTX_new(TLS_client_method());
+	SSL_CTX_set_session_cache_mode(tls_ctx[0], SSL_SESS_CACHE_OFF);
+	tls_env_cert(tls_ctx[0]);
+	env_sockets(&e, IO_C_TRY);
+	e.io->on = env_on_peer;
+	count_writes();
+	tls_env_open(e.ev, room, e.io, tls_ctx[0], e.peer, tls_ctx[1]);
+	ck_assert_int_eq(io_watch(e.peer), 0);
+	open_server();
 }
 
 static void
@@ -360,37 +401,95 @@ START_TEST(test_download_credit)
 }
 END_TEST
 
-/* Turns that 99 requests need, beside a stream that stands still or not. */
-static unsigned
-count_turns(bool stuck)
+/* As others end each may have more: who was full is told so none the less. */
+START_TEST(test_download_grows)
 {
-	unsigned	n = 0, ends = 0;
+	int32_t	id;
 
 	start(false);
 	nghttp2_session_set_local_window_size(client, NGHTTP2_FLAG_NONE, 0,
+	    1 << 20);
+	for (int i = 0; i < 6; i++) {
+		id = ask(false);
+		turns(2);
+		nghttp2_session_set_local_window_size(client,
+		    NGHTTP2_FLAG_NONE, id, 1 << 20);
+	}
+	turns(3);
+	for (unsigned i = 0; i < 6; i++)
+		head(&reqs[i], BODY_UNKNOWN, 0);
+	turns(3);
+	while (data(&reqs[5], 16384, 0) == FLOW_MORE)
+		;
+	data(&reqs[0], 100, WAIST_END);
+	data(&reqs[1], 100, WAIST_END);
+	turns(5);
+	ck_assert_uint_eq(nclosed, 2);
+	ck_assert_uint_eq(gots[11].bytes, 65536);
+	ck_assert_uint_eq(reqs[5].tap.rooms, 1);
+	ck_assert_int_gt(reqs[5].s->out.credit, 65536);
+}
+END_TEST
+
+/* Siblings of a stream that have answers, and those the client has whole. */
+static unsigned
+count_ends(unsigned stuck)
+{
+	unsigned	n = 0;
+
+	for (int id = stuck ? 3 : 1; id < 2 * MAX; id += 2)
+		n += gots[id].end;
+	return n;
+}
+
+/*
+ * One of 8 MB whose client takes none of it: all that a window lets out is
+ * out, and the codec holds all that it takes.
+ */
+static void
+make_stuck(void)
+{
+	unsigned	n = 0;
+
+	ask(false);
+	turns(3);
+	ck_assert_uint_eq(nreq, 1);
+	head(&reqs[0], 8 << 20, 0);
+	while (reqs[0].s->out.credit > 0) {
+		ck_assert_uint_lt(n++, 128);
+		data(&reqs[0], 65536, 0);
+	}
+	turns(6);
+	ck_assert_uint_eq(gots[1].bytes, 65535);
+}
+
+/*
+ * Turns that 99 requests need, beside a stream that stands still or not;
+ * in *waits, how many turns an answer that was ready was not all sent.
+ */
+static unsigned
+count_turns(bool stuck, unsigned *waits)
+{
+	unsigned	n = 0, told = 0;
+
+	start(false);
+	*waits = 0;
+	nghttp2_session_set_local_window_size(client, NGHTTP2_FLAG_NONE, 0,
 	    16 << 20);
 	turns(2);
-	if (stuck) {
-		ask(false);
-		turns(3);
-		head(&reqs[0], 8 << 20, 0);
-		while (reqs[0].s->out.credit > 0)
-			data(&reqs[0], 65536, 0);
-		turns(6);
-	}
+	if (stuck)
+		make_stuck();
 	for (int i = 0; i < 99; i++)
 		ask(false);
-	turns(2);
-	for (unsigned i = stuck; i < nreq; i++) {
-		head(&reqs[i], 1024, 0);
-		data(&reqs[i], 1024, WAIST_END);
-	}
-	while (ends < 99) {
+	while (count_ends(stuck) < 99) {
 		ck_assert_uint_lt(++n, 100);
+		for (unsigned i = told + stuck; i < nreq; i++, told++) {
+			head(&reqs[i], 1024, 0);
+			data(&reqs[i], 1024, WAIST_END);
+		}
+		/* what was told just now leaves in this turn */
 		turn();
-		ends = 0;
-		for (int id = stuck ? 3 : 1; id < 2 * MAX; id += 2)
-			ends += gots[id].end;
+		*waits += nclosed < told;
 	}
 	if (stuck)
 		ck_assert(!gots[1].end && reqs[0].s != NULL);
@@ -399,11 +498,56 @@ count_turns(bool stuck)
 
 START_TEST(test_stuck)
 {
-	unsigned	alone = count_turns(false);
+	unsigned	alone, waits;
 
+	alone = count_turns(false, &waits);
+	ck_assert_uint_eq(waits, 0);
 	teardown();
 	setup();
-	ck_assert_uint_eq(count_turns(true), alone);
+	ck_assert_uint_eq(count_turns(true, &waits), alone);
+	ck_assert_uint_eq(waits, 0);
+}
+END_TEST
+
+static void
+teardown_tls(void)
+{
+	io_close(e.peer, false);
+	teardown();
+	tls_room_free(&room);
+	SSL_CTX_free(tls_ctx[0]);
+	SSL_CTX_free(tls_ctx[1]);
+}
+
+START_TEST(test_stuck_tls)
+{
+	unsigned	alone, waits;
+
+	alone = count_turns(false, &waits);
+	ck_assert_uint_eq(waits, 0);
+	teardown_tls();
+	setup_tls();
+	ck_assert_uint_eq(count_turns(true, &waits), alone);
+	ck_assert_uint_eq(waits, 0);
+}
+END_TEST
+
+/* All of a turn is whole records in one call, of TLS as well. */
+START_TEST(test_one_write_tls)
+{
+	start(true);
+	for (int i = 0; i < 32; i++)
+		ask(false);
+	turns(3);
+	ck_assert_uint_eq(nreq, 32);
+	writes = 0;
+	for (unsigned i = 0; i < 32; i++) {
+		head(&reqs[i], 1024, 0);
+		data(&reqs[i], 1024, WAIST_END);
+	}
+	turns(1);
+	ck_assert_uint_eq(writes, 1);
+	ck_assert_uint_eq(nclosed, 32);
 }
 END_TEST
 
@@ -494,13 +638,37 @@ START_TEST(test_drain)
 	start(true);
 	ask(false);
 	turns(3);
-	h2_server.drain(e.c);
+	h2_server.drain(e.c, false);
 	turns(3);
 	ck_assert_ptr_nonnull(e.c);
 	head(&reqs[0], 0, WAIST_END);
 	turns(4);
 	ck_assert(gots[1].end);
 	ck_assert(e.eof);
+	io_close(e.peer, false);
+	env_wait(&e, e.c == NULL);
+	ck_assert_int_eq(e.gone_why, FAIL_NONE);
+}
+END_TEST
+
+/* What has begun ends, what comes then may be asked elsewhere. */
+START_TEST(test_drain_now)
+{
+	start(true);
+	if (_i > 0)
+		ask(false);
+	turns(3);
+	h2_server.drain(e.c, true);
+	if (_i > 0) {
+		ask(false);
+		turns(3);
+		ck_assert_ptr_nonnull(e.c);
+		ck_assert_uint_eq(nreq, 1);
+		head(&reqs[0], 0, WAIST_END);
+		turns(4);
+		ck_assert(gots[1].end && !gots[3].end);
+	}
+	env_wait(&e, (turn(), e.eof));
 	io_close(e.peer, false);
 	env_wait(&e, e.c == NULL);
 	ck_assert_int_eq(e.gone_why, FAIL_NONE);
@@ -535,13 +703,21 @@ main(void)
 	tcase_add_test(t, test_one_write);
 	tcase_add_test(t, test_upload_credit);
 	tcase_add_test(t, test_download_credit);
+	tcase_add_test(t, test_download_grows);
 	tcase_add_test(t, test_stuck);
 	tcase_add_test(t, test_abort);
 	tcase_add_test(t, test_wrong_length);
 	tcase_add_test(t, test_client_reset);
 	tcase_add_test(t, test_early_answer);
 	tcase_add_test(t, test_drain);
+	tcase_add_loop_test(t, test_drain_now, 0, 2);
 	tcase_add_test(t, test_closed_with_streams);
+	suite_add_tcase(s, t);
+	t = tcase_create("tls");
+	tcase_add_checked_fixture(t, setup_tls, teardown_tls);
+	tcase_set_timeout(t, 60);
+	tcase_add_test(t, test_stuck_tls);
+	tcase_add_test(t, test_one_write_tls);
 	suite_add_tcase(s, t);
 	r = srunner_create(s);
 	srunner_run_all(r, CK_NORMAL);

@@ -123,7 +123,7 @@ START_TEST(test_lies)
 		    HELLO_MORE, "at %zu", at[i]);
 		ck_assert_uint_le(name.n, 253);
 	}
-	/* no name; OpenSSL will say what is wrong with it */
+	/* what is no name counts as none */
 	make("a b");
 	ck_assert_int_eq(tls_hello_parse(wrap(out, nmsg), room, &name),
 	    HELLO_DONE);

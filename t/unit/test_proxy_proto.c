@@ -116,6 +116,17 @@ START_TEST(v2)
 	ck_assert_int_eq(parse(V2(0x21, 0x11, 0, 19, IP4, 0x04, 0, 0, 0xea,
 	    0, 1, 'x')), PROXY_PROTO_DONE);
 	ck_assert_uint_eq(p.used, 35);
+	ck_assert(!p.secure);
+	/* but that of TLS */
+	ck_assert_int_eq(parse(V2(0x21, 0x11, 0, 20, IP4, 0x20, 0, 5, 1, 0,
+	    0, 0, 0)), PROXY_PROTO_DONE);
+	ck_assert(p.secure && p.used == 36);
+	ck_assert_int_eq(parse(V2(0x21, 0x11, 0, 20, IP4, 0x20, 0, 5, 6, 0,
+	    0, 0, 0)), PROXY_PROTO_DONE);
+	ck_assert(!p.secure);
+	ck_assert_int_eq(parse(V2(0x21, 0x11, 0, 16, IP4, 0x20, 0, 1, 1)),
+	    PROXY_PROTO_DONE);
+	ck_assert(!p.secure);
 	ck_assert_int_eq(parse(V2(0x21, 0x21, 0, 36, 0x20, 1, 0xd, 0xb8, 0,
 	    0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
 	    0, 0, 0, 0, 1, 1, 0, 0, 80)), PROXY_PROTO_DONE);

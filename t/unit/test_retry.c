@@ -61,6 +61,16 @@ static const struct decision decisions[] = {
 	    RETRY_NO_METHOD },
 	{ ALL, FAIL_SERVER_ERROR, "HEAD", true, false, 0, RETRY_NO_OK },
 	{ ALL, FAIL_SERVER_ERROR, "POST", true, false, 0, RETRY_NO_METHOD },
+	/* a call that a code ended */
+	{ ALL, FAIL_GRPC_ERROR, "POST", true, false, 0, RETRY_NO_COND },
+	{ RETRY_ON_GRPC(8), FAIL_GRPC_ERROR, "POST", true, false, 0,
+	    RETRY_NO_COND },
+	{ RETRY_ON_GRPC(14), FAIL_GRPC_ERROR, "POST", true, false, 0,
+	    RETRY_NO_OK },
+	{ RETRY_ON_GRPC(14), FAIL_GRPC_ERROR, "POST", true, true, 0,
+	    RETRY_NO_BODY },
+	{ RETRY_ON_GRPC(14), FAIL_RESET_BEFORE_HEAD, "POST", true, false, 0,
+	    RETRY_NO_COND },
 	/* the number of them */
 	{ ALL, FAIL_DIAL_REFUSED, "GET", false, false, 1, RETRY_NO_OK },
 	{ ALL, FAIL_DIAL_REFUSED, "GET", false, false, 2, RETRY_NO_TRIES },
@@ -98,7 +108,7 @@ START_TEST(test_judge)
 	const struct decision	*d = &decisions[_i];
 	struct retry_conf	 c = { .on = d->on, .tries = 2 };
 	struct retry_ask	 a = { d->why, METHOD_GET, d->sent, d->lost,
-		d->made };
+		d->made, RETRY_ON_GRPC(14) };
 
 	a.meth = msg_method(str_from(d->method));
 	ck_assert_int_eq(proxy_retry_judge(&c, &a), d->want);

@@ -14,11 +14,9 @@
 #include <unistd.h>
 
 #include <openssl/err.h>
-#include <openssl/evp.h>
-#include <openssl/x509.h>
-
 #include "base/must.h"
 #include "base/rand.h"
+#include "tls_env.h"
 
 #define BIG	(3 << 20)
 
@@ -61,30 +59,6 @@ static void
 on_io(struct io *p, unsigned w)
 {
 	what[side_of(p)] |= w;
-}
-
-static void
-make_cert(SSL_CTX *c)
-{
-	EVP_PKEY	*key = EVP_EC_gen("P-256");
-	X509		*x = X509_new();
-	X509_NAME	*name;
-
-	ck_assert_ptr_nonnull(key);
-	X509_set_version(x, 2);
-	ASN1_INTEGER_set(X509_get_serialNumber(x), 1);
-	X509_gmtime_adj(X509_getm_notBefore(x), -3600);
-	X509_gmtime_adj(X509_getm_notAfter(x), 3600);
-	X509_set_pubkey(x, key);
-	name = X509_get_subject_name(x);
-	X509_NAME_add_entry_by_txt(name, "CN", MBSTRING_ASC,
-	    (const unsigned char *)"localhost", -1, -1, 0);
-	X509_set_issuer_name(x, name);
-	ck_assert_int_gt(X509_sign(x, key, EVP_sha256()), 0);
-	ck_assert_int_eq(SSL_CTX_use_certificate(c, x), 1);
-	ck_assert_int_eq(SSL_CTX_use_PrivateKey(c, key), 1);
-	X509_free(x);
-	EVP_PKEY_free(key);
 }
 
 static void
@@ -133,7 +107,7 @@ set_up(void)
 	ctx[CLIENT] = SSL_CTX_new(TLS_client_method());
 	SSL_CTX_set_num_tickets(ctx[SERVER], 1);
 	SSL_CTX_set_session_cache_mode(ctx[SERVER], SSL_SESS_CACHE_OFF);
-	make_cert(ctx[SERVER]);
+	tls_env_cert(ctx[SERVER]);
 }
 
 static void
@@ -231,12 +205,10 @@ END_TEST
 
 /*
  * A flight of the server is one write; the ticket of TLS 1.3 goes with
- * the first answer when there is one in the same turn, else alone.
+ * the first answer, or alone when there is none for a while.
  */
 START_TEST(test_calls)
 {
-	enum io_rc	rc[2] = { IO_AGAIN, IO_AGAIN };
-
 	open_sides(TLS1_3_VERSION, 0, true);
 	ck_assert_int_eq(tls_shake(&io[CLIENT]), IO_AGAIN);
 	ck_assert_uint_eq(nwrite[CLIENT], 1);
@@ -253,8 +225,15 @@ START_TEST(test_calls)
 	ck_assert_int_eq(tls_shake(&io[SERVER]), IO_OK);
 	expect(SERVER, "request");
 	ck_assert_uint_eq(nread[SERVER], 2);
-	ck_assert_uint_eq(nwrite[SERVER], _i == 0 ? 2 : 1);
-	(void)rc;
+	ev_turn(ev, 0);
+	ck_assert_uint_eq(nwrite[SERVER], 1);
+	if (_i == 0)
+		say(SERVER, "answer");
+	for (int i = 0; i < 50 && nwrite[SERVER] == 1; i++)
+		ev_turn(ev, 100);
+	ck_assert_uint_eq(nwrite[SERVER], 2);
+	if (_i == 0)
+		expect(CLIENT, "answer");
 }
 END_TEST
 
@@ -487,6 +466,7 @@ START_TEST(test_gather)
 	ck_assert_int_eq(io_writev(&io[SERVER], v, 3, 0, &n), IO_OK);
 	ck_assert_uint_eq(n, sizeof(out));
 	ck_assert_uint_eq(nwrite[SERVER], writes + 1);
+	ev_turn(ev, 0);
 	while (sum < sizeof(in)) {
 		w = (struct iovec){ in + sum, sizeof(in) - sum };
 		ck_assert_int_eq(io_readv(&io[CLIENT], &w, 1, &n), IO_OK);
@@ -649,6 +629,104 @@ START_TEST(test_renegotiation)
 }
 END_TEST
 
+/* What answers a wish for that leaves at once: the room is for others. */
+START_TEST(test_quiet_answers)
+{
+	SSL		*ssl;
+	unsigned	 n;
+
+	connect_both(TLS1_2_VERSION, 0);
+	ssl = tls_ssl(&io[SERVER]);
+	SSL_clear_options(ssl, SSL_OP_NO_RENEGOTIATION);
+	ck_assert_int_eq(SSL_renegotiate(ssl), 1);
+	ck_assert_int_eq(tls_shake(&io[SERVER]), IO_OK);
+	ev_turn(ev, 0);
+	n = nwrite[CLIENT];
+	ck_assert(io_is_quiet(&io[CLIENT]));
+	ck_assert_uint_eq(nwrite[CLIENT], n + 1);
+}
+END_TEST
+
+/* Its keys anew, so often. */
+static void
+update_keys(unsigned side, unsigned n)
+{
+	for (unsigned i = 0; i < n; i++) {
+		ck_assert_int_eq(SSL_key_update(tls_ssl(&io[side]),
+		    SSL_KEY_UPDATE_NOT_REQUESTED), 1);
+		ck_assert_int_eq(tls_shake(&io[side]), IO_OK);
+	}
+	ev_turn(ev, 0);
+}
+
+/* Without data they have an end; with it they may go on for ever. */
+START_TEST(test_key_updates)
+{
+	static char	kib[1024];
+	struct iovec	v = { kib, sizeof(kib) };
+	char		buf[2048];
+	size_t		n;
+
+	connect_both(TLS1_3_VERSION, 0);
+	for (int i = 0; i < 400; i++) {
+		update_keys(_i, 1);
+		ck_assert_int_eq(io_writev(&io[_i], &v, 1, 0, &n), IO_OK);
+		ck_assert_int_eq(hear(1 - _i, buf, sizeof(buf), &n), IO_OK);
+		ck_assert_uint_eq(n, sizeof(kib));
+	}
+	update_keys(_i, 60);
+	ck_assert_int_eq(hear(1 - _i, buf, sizeof(buf), &n), IO_AGAIN);
+	say(_i, "still here");
+	expect(1 - _i, "still here");
+	update_keys(_i, 8);
+	update_keys(_i, 1);
+	ck_assert_int_eq(hear(1 - _i, buf, sizeof(buf), &n), IO_ERR);
+	ck_assert_int_eq(ERR_GET_REASON(tls_error(&io[1 - _i])->code),
+	    SSL_R_TOO_MANY_KEY_UPDATES);
+}
+END_TEST
+
+/* Many records of a byte are a lot of work: they are for several turns. */
+START_TEST(test_turns)
+{
+	static char	buf[16384];
+	struct iovec	in = { buf, sizeof(buf) };
+	size_t		n, sum = 0, most = 0;
+	unsigned	turns = 0;
+	enum io_rc	rc;
+
+	connect_both(versions[_i], 0);
+	for (int i = 1; i <= 5000; i++) {
+		ck_assert_int_eq(SSL_write_ex(tls_ssl(&io[CLIENT]), "x", 1,
+		    &n), 1);
+		/* many leave in one call, or they would not fit */
+		if (i % 1000 == 0)
+			ck_assert(io_is_quiet(&io[CLIENT]));
+	}
+	ev_turn(ev, 0);
+	while (sum < 5000 && turns++ < 50) {
+		ck_assert(what[SERVER] & IO_R);
+		what[SERVER] = 0;
+		n = 0;
+		while ((rc = io_readv(&io[SERVER], &in, 1, &n)) == IO_OK) {
+			most = n > most ? n : most;
+			sum += n;
+		}
+		ck_assert_int_eq(rc, IO_AGAIN);
+		ev_turn(ev, 0);
+		ev_turn(ev, 0);
+	}
+	ck_assert_uint_eq(sum, 5000);
+	ck_assert_uint_le(most, 2048);
+	ck_assert_uint_ge(turns, 3);
+	/* nothing is told any more */
+	what[SERVER] = 0;
+	ev_turn(ev, 0);
+	ev_turn(ev, 0);
+	ck_assert_uint_eq(what[SERVER], 0);
+}
+END_TEST
+
 int
 main(void)
 {
@@ -659,7 +737,7 @@ main(void)
 
 	tcase_add_checked_fixture(t, set_up, tear_down);
 	tcase_add_loop_test(t, test_shake, 0, 2);
-	tcase_add_test(t, test_calls);
+	tcase_add_loop_test(t, test_calls, 0, 2);
 	tcase_add_test(t, test_calls_together);
 	tcase_add_loop_test(t, test_first, 0, 2);
 	tcase_add_test(t, test_garbage);
@@ -675,6 +753,9 @@ main(void)
 	tcase_add_loop_test(t, test_broken_record, 0, 2);
 	tcase_add_loop_test(t, test_quiet, 0, 2);
 	tcase_add_test(t, test_renegotiation);
+	tcase_add_test(t, test_quiet_answers);
+	tcase_add_loop_test(t, test_key_updates, 0, 2);
+	tcase_add_loop_test(t, test_turns, 0, 2);
 	tcase_set_timeout(t, 30);
 	suite_add_tcase(s, t);
 	r = srunner_create(s);

@@ -515,11 +515,15 @@ open_conn(struct io *io, const struct codec_env *env, void *ctx)
  * request has the time that it had.
  */
 static void
-drain_conn(struct codec_conn *cc)
+drain_conn(struct codec_conn *cc, bool now)
 {
 	struct h1c	*c = of(cc);
 
 	c->drain = true;
+	if (now && c->state == H1C_HEAD)
+		h1_server_fail(c, FAIL_NONE, false);
+	else if (now && c->state == H1C_IDLE)
+		h1_server_end(c, FAIL_NONE, false);
 	if (c->state != H1C_IDLE)
 		return;
 	if (c->requests > 0)

@@ -40,6 +40,17 @@ say_hello(struct h2c *c, nghttp2_session *ng)
 
 /* --- frames --- */
 
+/* Heads for streams that are over; a few may have crossed our reset. */
+static int
+check_number(struct h2c *c, int32_t id)
+{
+	const struct h2s	*s;
+
+	s = nghttp2_session_get_stream_user_data(c->ng, id);
+	return s == NULL || s->over ? h2_conn_count(c, H2_GLITCH_STRAY) :
+	    h2_conn_verdict(c);
+}
+
 static bool
 is_early(const struct h2s *s)
 {
@@ -269,8 +280,11 @@ static void settle(struct h2c *);
 static void
 on_time(struct h2c *c)
 {
-	uint64_t	now = ev_ms(c->env->ev);
+	uint64_t	 now = ev_ms(c->env->ev);
+	struct list	*pos;
 
+	list_each(pos, &c->streams)
+		h2_conn_tidy(container_of(pos, struct h2s, node));
 	if (!c->mute) {
 		ask_life(c, now);
 		if (h2_conn_is_stalled(c, now))
@@ -320,6 +334,7 @@ static const struct h2_side client = {
 	.in_ops = &h2_client_in_ops,
 	.out_ops = &h2_client_out_ops,
 	.hello = say_hello,
+	.number = check_number,
 	.heading = h2_client_heading,
 	.headed = h2_client_headed,
 	.is_early = is_early,
@@ -328,6 +343,7 @@ static const struct h2_side client = {
 	.spoil = h2_client_spoil,
 	.waits = no_wait,
 	.framed = on_framed,
+	.warned = no_write,
 	.attend = attend,
 	.is_through = is_through,
 	.blame = blame,

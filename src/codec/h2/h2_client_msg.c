@@ -11,7 +11,6 @@
 #include "http/uri.h"
 
 #define INTERIM_MAX	8
-#define FIELD_COST	32	/* RFC 9113 6.5.2 */
 #define OURS		8	/* fields of ours in a head, at most */
 
 void
@@ -91,7 +90,7 @@ is_too_large(struct h2c *c, const nghttp2_nv *nv, size_t n)
 	uint64_t	sum = 0;
 
 	for (size_t i = 0; i < n; i++)
-		sum += nv[i].namelen + nv[i].valuelen + FIELD_COST;
+		sum += nv[i].namelen + nv[i].valuelen + H2_FIELD_COST;
 	return sum > max;
 }
 
@@ -205,6 +204,7 @@ pass_final(struct h2s *s, bool end)
 {
 	struct sink	*to = s->st.in.to;
 
+	h2_glitch_opened(&s->c->glitch);
 	s->answered = true;
 	s->in_ended = s->in_told = end;
 	if (to != NULL)

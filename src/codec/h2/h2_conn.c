@@ -167,6 +167,7 @@ h2_conn_close_stream(struct h2s *s, enum fail why)
 		h2_conn_give_back(s, s->in.bytes);
 	h2_ring_fini(&s->in);
 	h2_ring_fini(&s->out);
+	page_unref(&s->small);
 	if (s->asked && s->st.up != NULL)
 		s->st.up->closed(&s->st, why);
 	h2_conn_try_free(s);
@@ -242,9 +243,9 @@ h2_conn_sent(void *of_stream, size_t n)
 }
 
 static uint32_t
-last_code(enum fail why)
+last_code(const struct h2c *c)
 {
-	switch (why) {
+	switch (c->why) {
 	case FAIL_H2_PROTOCOL:
 		return NGHTTP2_PROTOCOL_ERROR;
 	case FAIL_PING_TIMEOUT:
@@ -252,8 +253,9 @@ last_code(enum fail why)
 		return NGHTTP2_NO_ERROR;
 	case FAIL_INTERNAL:
 		return NGHTTP2_INTERNAL_ERROR;
-	case FAIL_HEADER_TIMEOUT:
-		return NGHTTP2_SETTINGS_TIMEOUT;
+	case FAIL_H2_HEADER_TIMEOUT:
+		return c->greeted ? NGHTTP2_ENHANCE_YOUR_CALM :
+		    NGHTTP2_SETTINGS_TIMEOUT;
 	default:
 		return NGHTTP2_ENHANCE_YOUR_CALM;
 	}
@@ -271,7 +273,7 @@ h2_conn_end_judged(struct h2c *c)
 		write_rest(c);
 	else
 		h2_conn_goaway(c, c->code != 0 ? c->code :
-		    last_code(c->why));
+		    last_code(c));
 	c->side->leave(c);
 }
 

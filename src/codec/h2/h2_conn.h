@@ -80,12 +80,14 @@ struct h2c {
 	uint64_t		 requests;
 	uint64_t		 held_in;	/* bytes of bodies, see hold */
 	struct h2s		*heading;	/* whose head comes; or NULL */
+	struct h2s		*framing;	/* whose frame leaves; or NULL */
 	int32_t			 last_id;	/* that was asked */
 	int32_t			 max_id;	/* that was ever named */
 	int32_t			 gone[H2_GONE];	/* we reset these lately */
 	uint32_t		 ngone;
 	uint32_t		 code;		/* of the last GOAWAY; or 0 */
 	uint64_t		 head_wire;	/* bytes of a head's frames */
+	uint64_t		 head_lost;	/* of one that nobody reads */
 	enum fail		 why;		/* of the connection */
 	const char		*what;		/* more of it; constant */
 	uint64_t		 retire;	/* ms: age's end; 0 */
@@ -158,7 +160,9 @@ nghttp2_session *h2_conn_session(struct h2c *);
 /* n bytes of the body are held no more: the peer may send as many. */
 void h2_conn_give_back(struct h2s *, uint64_t n);
 /* Trailers are whole; they end the message. */
-void h2_conn_trailers(struct h2s *, bool end);
+void h2_conn_trailers(struct h2s *);
+/* Lets go of memory that nobody has any use for just now. */
+void h2_conn_tidy(struct h2s *);
 /* A piece of body, within c->in. */
 void h2_conn_data(struct h2s *, const uint8_t *, size_t n);
 /* The peer said that the message is whole. */
@@ -171,6 +175,8 @@ void h2_conn_in_room(struct source *);
 
 /* --- h2_conn_out.c --- */
 struct h2s *h2_conn_of_out(struct sink *);
+/* True if bodies hold all the memory that they may. */
+bool h2_conn_is_short(const struct h2c *);
 /* How much may wait of a stream. */
 int64_t h2_conn_window(const struct h2s *);
 /* Nothing more can be sent on it. */

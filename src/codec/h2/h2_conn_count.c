@@ -56,7 +56,6 @@ count_frame(struct h2c *c, const struct h2_walked *f)
 		break;
 	case NGHTTP2_HEADERS:
 		h2_glitch_head(&c->glitch);
-		h2_glitch_opened(&c->glitch);
 		c->head_wire = H2_HEAD + f->n;
 		break;
 	case NGHTTP2_CONTINUATION:

@@ -6,6 +6,15 @@
  */
 #include "codec/h2/h2_conn.h"
 
+/* With the last of its frames nghttp2 may have forgotten the stream. */
+static struct h2s *
+find(const struct h2c *c, int32_t id)
+{
+	if (c->framing != NULL && c->framing->id == id)
+		return c->framing;
+	return nghttp2_session_get_stream_user_data(c->ng, id);
+}
+
 /* Whose frame it is; bytes of it are counted for the log. */
 static struct h2s *
 owner(struct h2c *c, const uint8_t *p, size_t n)
@@ -13,16 +22,30 @@ owner(struct h2c *c, const uint8_t *p, size_t n)
 	struct h2s	*s;
 	uint32_t	 id;
 
-	if (n < H2_HEAD || (p[3] != NGHTTP2_HEADERS && p[3] != NGHTTP2_DATA))
+	if (n < H2_HEAD || (p[3] != NGHTTP2_HEADERS &&
+	    p[3] != NGHTTP2_CONTINUATION && p[3] != NGHTTP2_DATA))
 		return NULL;
 	id = (uint32_t)p[5] << 24 | (uint32_t)p[6] << 16 |
 	    (uint32_t)p[7] << 8 | p[8];
-	s = nghttp2_session_get_stream_user_data(c->ng,
-	    (int32_t)(id & 0x7fffffff));
+	s = find(c, (int32_t)(id & 0x7fffffff));
 	if (s == NULL || s->over)
 		return NULL;
 	s->framed += n;
 	return s;
+}
+
+/*
+ * A frame that nghttp2 has made.  It told of it before it gave it to us, so
+ * the end of its stream, if this is it, lies behind what is added now.
+ */
+static void
+add(struct h2c *c, struct str frame)
+{
+	struct h2s	*s = owner(c, (const uint8_t *)frame.p, frame.n);
+
+	h2_outq_copy(&c->q, frame, s);
+	if (s != NULL && s->out_done)
+		s->end_pos = c->q.put;
 }
 
 /* Frames, until enough of them wait.  False: nghttp2 gave up. */
@@ -34,10 +57,10 @@ pull(struct h2c *c)
 
 	while (n > 0 && c->q.ring.bytes < H2_OUT_MAX &&
 	    c->why == FAIL_NONE) {
+		c->framing = NULL;
 		n = nghttp2_session_mem_send(c->ng, &p);
 		if (n > 0)
-			h2_outq_copy(&c->q, str_make((const char *)p,
-			    (size_t)n), owner(c, p, (size_t)n));
+			add(c, str_make((const char *)p, (size_t)n));
 	}
 	if (n < 0)
 		h2_conn_calm(c, FAIL_INTERNAL, nghttp2_strerror((int)n));

@@ -1,12 +1,16 @@
 /*
  * HTTP/2, both sides: bodies that come.  Workers.
  *
- * A body's bytes stay in the page that they were read into.  They are
- * given back to the stream's window when the sink has taken them, so that
- * who is slow stops its own stream; to the connection's at once, as far as
- * the side lets them be held, else then, too.
+ * A body's bytes stay in the page that they were read into, unless they
+ * are few: those lie one behind the other in a page of their stream, or
+ * each byte that waits could keep a page of its own.  They are given back
+ * to the stream's window when the sink has taken them, so that who is slow
+ * stops its own stream; to the connection's at once, as far as the side
+ * lets them be held, else then, too.
  */
 #include "codec/h2/h2_conn.h"
+
+#include <string.h>
 
 /* --- bodies --- */
 
@@ -32,11 +36,9 @@ h2_conn_give_back(struct h2s *s, uint64_t n)
 static void
 hold(struct h2s *s, size_t n)
 {
-	struct h2c		*c = s->c;
-	const struct page_pool	*pool = c->env->pages;
+	struct h2c	*c = s->c;
 
-	if (c->held_in + n > c->side->hold ||
-	    (pool->soft > 0 && pool->live >= pool->soft)) {
+	if (c->held_in + n > c->side->hold || h2_conn_is_short(c)) {
 		s->owed += n;
 		return;
 	}
@@ -55,6 +57,7 @@ h2_conn_in_fail(struct h2s *s, enum fail why)
 	s->wait_ms = 0;
 	h2_conn_give_back(s, s->in.bytes);
 	h2_ring_fini(&s->in);
+	page_unref(&s->small);
 	if (!s->in_drop && !s->in_told && to != NULL) {
 		s->in_told = true;
 		to->ops->abort(to, why);
@@ -62,9 +65,9 @@ h2_conn_in_fail(struct h2s *s, enum fail why)
 }
 
 void
-h2_conn_trailers(struct h2s *s, bool end)
+h2_conn_trailers(struct h2s *s)
 {
-	if (s->hp.why != FAIL_NONE || !end)
+	if (s->hp.why != FAIL_NONE)
 		s->c->side->spoil(s, FAIL_BAD_TRAILER);
 	s->st.got += s->c->head_wire;
 	h2_conn_in_end(s);
@@ -80,16 +83,46 @@ h2_conn_in_end(struct h2s *s)
 	h2_conn_note(s);
 }
 
+static const char *
+copy_small(struct h2s *s, const char *p, size_t n)
+{
+	struct page	*pg = s->small;
+	char		*to;
+
+	if (pg != NULL && pg->refs == 1)
+		pg->fill = 0;
+	if (pg != NULL && pg->cap - pg->fill < n)
+		page_unref(&s->small);
+	if (s->small == NULL)
+		s->small = page_new(s->c->env->pages);
+	pg = s->small;
+	to = pg->data + pg->fill;
+	memcpy(to, p, n);
+	pg->fill += (uint32_t)n;
+	return to;
+}
+
 static struct chunk
-chunk_of(struct h2c *c, const char *p, size_t n)
+chunk_of(struct h2s *s, const char *p, size_t n)
 {
 	struct chunk	 k = { .kind = CHUNK_PAGE, .n = n };
-	struct page	*pg = c->in;
+	struct page	*pg = s->c->in;
 
 	must(p >= pg->data && p + n <= pg->data + pg->fill);
+	if (n <= H2_COPY_MAX) {
+		p = copy_small(s, p, n);
+		pg = s->small;
+	}
 	k.u.mem.page = page_ref(pg);
 	k.u.mem.p = p;
 	return k;
+}
+
+void
+h2_conn_tidy(struct h2s *s)
+{
+	if (s->small != NULL && s->small->refs == 1)
+		page_unref(&s->small);
 }
 
 /* Time is counted only while we wait for the client, not it for us. */
@@ -132,7 +165,7 @@ h2_conn_data(struct h2s *s, const uint8_t *p, size_t n)
 		return;
 	}
 	hold(s, n);
-	h2_ring_add(&s->in, chunk_of(s->c, (const char *)p, n), NULL);
+	h2_ring_add(&s->in, chunk_of(s, (const char *)p, n), NULL);
 	h2_conn_note(s);
 }
 
@@ -142,7 +175,8 @@ widen(struct h2s *s)
 {
 	struct h2c	*c = s->c;
 
-	if (s->in_window >= c->bdp.window || s->in_ended || !s->ng_open)
+	if (s->in_window >= c->bdp.window || s->in_ended || !s->ng_open ||
+	    h2_conn_is_short(c))
 		return;
 	s->in_window = c->bdp.window;
 	nghttp2_session_set_local_window_size(c->ng, NGHTTP2_FLAG_NONE,
@@ -208,6 +242,7 @@ h2_conn_feed(struct h2s *s)
 	if (s->in_drop || s->over) {
 		h2_conn_give_back(s, s->in.bytes);
 		h2_ring_fini(&s->in);
+		page_unref(&s->small);
 		s->wait_ms = 0;
 		return;
 	}
@@ -225,6 +260,7 @@ h2_conn_feed(struct h2s *s)
 		if (s->wait_ms == 0)
 			s->wait_ms = ev_ms(s->c->env->ev);
 	}
+	h2_conn_tidy(s);
 	h2_conn_push(s->c);
 }
 

@@ -51,7 +51,7 @@ on_begin_frame(nghttp2_session *ng, const nghttp2_frame_hd *hd, void *ctx)
 	struct h2c	*c = ctx;
 
 	(void)ng;
-	if (hd->type == NGHTTP2_HEADERS && c->side->number != NULL)
+	if (hd->type == NGHTTP2_HEADERS)
 		return c->side->number(c, hd->stream_id);
 	return h2_conn_verdict(c);
 }
@@ -63,9 +63,20 @@ on_begin_headers(nghttp2_session *ng, const nghttp2_frame *f, void *ctx)
 
 	(void)ng;
 	c->in_head = true;
+	c->head_lost = 0;
 	c->since = ev_ms(c->env->ev);
 	c->heading = c->side->heading(c, f);
 	return h2_conn_verdict(c);
+}
+
+/* One more of a head that nobody reads; true: it is no honest one. */
+static bool
+is_bomb(struct h2c *c, size_t n)
+{
+	uint64_t	max = c->env->limits.header_bytes;
+
+	c->head_lost += n + H2_FIELD_COST;
+	return max != 0 && c->head_lost > max * H2_BOMB;
 }
 
 static int
@@ -78,7 +89,7 @@ on_header(nghttp2_session *ng, const nghttp2_frame *f, const uint8_t *name,
 	(void)ng;
 	(void)f;
 	(void)flags;
-	if (s != NULL && !h2_head_field(&s->hp,
+	if (s == NULL ? is_bomb(c, nname + nval) : !h2_head_field(&s->hp,
 	    str_make((const char *)name, nname),
 	    str_make((const char *)val, nval)))
 		h2_conn_calm(c, FAIL_H2_HEADER_FLOOD, NULL);
@@ -197,12 +208,16 @@ sent_reset(struct h2c *c, const nghttp2_frame *f)
 	uint32_t	 code = f->rst_stream.error_code;
 
 	c->gone[c->ngone++ % H2_GONE] = f->hd.stream_id;
+	if (s == NULL && code == NGHTTP2_REFUSED_STREAM)
+		return h2_conn_count(c, H2_GLITCH_REFUSED);
 	if (s == NULL)
 		return code == NGHTTP2_NO_ERROR ||
 		    code == NGHTTP2_PROTOCOL_ERROR ? 0 :
 		    h2_conn_count(c, H2_GLITCH_MADE);
-	if (s->was_reset)
+	if (s->was_reset) {
+		h2_glitch_crossed(&c->glitch);
 		return 0;
+	}
 	s->was_reset = true;
 	/* by SETTINGS it is the connection's, which nghttp2 does not tell */
 	if (code == NGHTTP2_FLOW_CONTROL_ERROR)
@@ -220,7 +235,7 @@ on_frame_send(nghttp2_session *ng, const nghttp2_frame *f, void *ctx)
 	switch (f->hd.type) {
 	case NGHTTP2_HEADERS:
 	case NGHTTP2_DATA:
-		s = find(c, f->hd.stream_id);
+		c->framing = s = find(c, f->hd.stream_id);
 		if (s != NULL && (f->hd.flags & NGHTTP2_FLAG_END_STREAM))
 			c->side->framed(s);
 		break;
@@ -228,8 +243,10 @@ on_frame_send(nghttp2_session *ng, const nghttp2_frame *f, void *ctx)
 		sent_reset(c, f);
 		break;
 	case NGHTTP2_GOAWAY:
-		if (f->goaway.error_code == NGHTTP2_NO_ERROR)
+		if (f->goaway.error_code == NGHTTP2_NO_ERROR) {
+			c->side->warned(c);
 			break;
+		}
 		c->judged = true;
 		h2_conn_calm(c, FAIL_H2_PROTOCOL, c->what);
 		break;

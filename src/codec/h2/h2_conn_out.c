@@ -10,6 +10,7 @@
 #define SEND		65536	/* credit of a stream */
 #define SEND_LEAST	16384	/* when memory is short */
 #define SEND_FAST	262144	/* when there are few */
+#define PROGRESS	1024	/* bytes; or all that there is */
 #define FEW		4	/* streams that may have more each */
 
 struct h2s *
@@ -18,13 +19,21 @@ h2_conn_of_out(struct sink *k)
 	return container_of(k, struct h2s, st.out);
 }
 
+bool
+h2_conn_is_short(const struct h2c *c)
+{
+	const struct page_pool	*pool = c->env->pages;
+
+	return pool->soft > 0 && pool->live >= pool->soft;
+}
+
 /* The more there is of all of them, the less of each. */
 int64_t
 h2_conn_window(const struct h2s *s)
 {
 	const struct page_pool	*pool = s->c->env->pages;
 
-	if (pool->soft > 0 && pool->live >= pool->soft)
+	if (h2_conn_is_short(s->c))
 		return SEND_LEAST;
 	if (s->c->nstream <= FEW && (pool->soft == 0 ||
 	    pool->live < pool->soft / 4))
@@ -212,6 +221,14 @@ frame_size(const struct h2_ring *r, size_t max)
 	return n < max ? (size_t)n : max;
 }
 
+/* No frame comes of it; nghttp2 resets the stream, as we want it to. */
+static int
+give_up(struct h2s *s)
+{
+	s->was_reset = true;
+	return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;
+}
+
 ssize_t
 h2_conn_read(nghttp2_session *ng, int32_t id, uint8_t *buf, size_t max,
     uint32_t *flags, nghttp2_data_source *src, void *ctx)
@@ -234,9 +251,20 @@ h2_conn_read(nghttp2_session *ng, int32_t id, uint8_t *buf, size_t max,
 		*flags |= NGHTTP2_DATA_FLAG_NO_END_STREAM;
 		if (nghttp2_submit_trailer(ng, id, s->trailer,
 		    s->ntrailer) != 0)
-			return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;
+			return give_up(s);
 	}
 	return (ssize_t)n;
+}
+
+/* Who lets out a byte now and then has stalled as well. */
+static void
+note_progress(struct h2s *s, size_t n)
+{
+	s->out_some += n;
+	if (s->out_some < PROGRESS && s->out.n > 0)
+		return;
+	s->out_some = 0;
+	s->out_ms = ev_ms(s->c->env->ev);
 }
 
 static void
@@ -246,7 +274,7 @@ took(struct h2s *s, size_t n)
 	int64_t		 most = h2_conn_window(s) - (int64_t)s->out.bytes;
 
 	s->framed += H2_HEAD + n;
-	s->out_ms = ev_ms(s->c->env->ev);
+	note_progress(s, n);
 	k->credit += (int64_t)n;
 	if (k->credit > most || s->out.n == 0)
 		k->credit = most;
@@ -273,13 +301,13 @@ h2_conn_send(nghttp2_session *ng, nghttp2_frame *f, const uint8_t *head,
 	if (q->ring.bytes >= H2_OUT_MAX)
 		return NGHTTP2_ERR_WOULDBLOCK;
 	if (s->over || s->broken != FAIL_NONE)
-		return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;
+		return give_up(s);
 	must(s->out.n > 0 && n <= s->out.bytes);
 	if (h2_ring_nth(&s->out, 0)->c.kind == CHUNK_FILE) {
 		if (h2_outq_file(q, h, h2_ring_cut(&s->out, n), s) == -1) {
 			s->broken = FAIL_FILE_CHANGED;
 			h2_conn_note(s);
-			return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;
+			return give_up(s);
 		}
 		took(s, n);
 		return 0;
@@ -298,9 +326,14 @@ void
 h2_conn_room(struct h2s *s)
 {
 	struct source	*from = s->st.out.from;
+	int64_t		 window = h2_conn_window(s);
 
-	if (!s->full || s->out_ended || s->over || from == NULL ||
-	    s->st.out.credit < h2_conn_window(s) / 2)
+	if (!s->full || s->out_ended || s->over || from == NULL)
+		return;
+	/* it may have grown since the last byte was taken */
+	if (s->out.n == 0)
+		s->st.out.credit = window;
+	if (s->st.out.credit < window / 2)
 		return;
 	s->full = false;
 	from->ops->room(from);

@@ -15,6 +15,8 @@ static const struct {
 } kinds[H2_GLITCH_N] = {
 	[H2_GLITCH_RESET] = { 100, 20, FAIL_H2_RESET_FLOOD },
 	[H2_GLITCH_MADE] = { 100, 20, FAIL_H2_MADE_RESET_FLOOD },
+	/* clients may open many before they have heard of the limit */
+	[H2_GLITCH_REFUSED] = { 1000, 100, FAIL_H2_MADE_RESET_FLOOD },
 	[H2_GLITCH_PING] = { 500, 50, FAIL_H2_PING_FLOOD },
 	[H2_GLITCH_SETTINGS] = { 100, 10, FAIL_H2_SETTINGS_FLOOD },
 	[H2_GLITCH_PRIORITY] = { 500, 50, FAIL_H2_PRIORITY_FLOOD },
@@ -81,6 +83,12 @@ h2_glitch_got(struct h2_glitch *g)
 {
 	ease(g, H2_GLITCH_EMPTY, ONE);
 	ease(g, H2_GLITCH_PING, ONE);
+}
+
+void
+h2_glitch_crossed(struct h2_glitch *g)
+{
+	ease(g, H2_GLITCH_STRAY, 4 * ONE);
 }
 
 void

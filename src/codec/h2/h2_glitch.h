@@ -15,6 +15,7 @@
 enum h2_glitch_kind {
 	H2_GLITCH_RESET,	/* the client reset a stream early */
 	H2_GLITCH_MADE,		/* it made us do so, or sent bad heads */
+	H2_GLITCH_REFUSED,	/* streams beyond the limit, not yet known */
 	H2_GLITCH_PING,
 	H2_GLITCH_SETTINGS,
 	H2_GLITCH_PRIORITY,
@@ -36,10 +37,15 @@ enum fail h2_glitch_add(struct h2_glitch *, enum h2_glitch_kind,
 /* Three quarters of what resets may be: no more streams from this one. */
 bool h2_glitch_is_high(const struct h2_glitch *);
 
-/* A stream was opened, a frame of DATA was sent or came: work was done. */
+/*
+ * A stream was opened by a good head, or answered by one; a frame of DATA
+ * was sent, or came: work was done.
+ */
 void h2_glitch_opened(struct h2_glitch *);
 void h2_glitch_sent(struct h2_glitch *);
 void h2_glitch_got(struct h2_glitch *);
+/* We reset a stream: what is on its way may mean nothing any more. */
+void h2_glitch_crossed(struct h2_glitch *);
 
 /* A head begins; one more CONTINUATION of it. */
 void h2_glitch_head(struct h2_glitch *);

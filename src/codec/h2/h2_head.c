@@ -13,13 +13,11 @@
 #include "base/scan.h"
 #include "http/uri.h"
 
-#define FIELD_COST	32	/* RFC 9113 6.5.2 */
 #define FIELDS_MAX	10000	/* where the configuration sets no limit */
-#define BOMB		4	/* times the limit */
 
 enum {
 	P_METHOD = 1, P_SCHEME = 2, P_AUTHORITY = 4, P_PATH = 8,
-	P_STATUS = 16
+	P_STATUS = 16, P_PROTOCOL = 32
 };
 
 void
@@ -62,6 +60,10 @@ find_pseudo(struct h2_head *h, struct str name, uint8_t *bit)
 	if (str_eq(name, STR(":authority"))) {
 		*bit = P_AUTHORITY;
 		return &h->authority;
+	}
+	if (str_eq(name, STR(":protocol"))) {
+		*bit = P_PROTOCOL;
+		return &h->protocol;
 	}
 	return NULL;
 }
@@ -207,8 +209,8 @@ h2_head_field(struct h2_head *h, struct str name, struct str val)
 
 	if (most == 0 || most > FIELDS_MAX)
 		most = FIELDS_MAX;
-	h->bytes += name.n + val.n + FIELD_COST;
-	if (is_over(h->bytes, lim->header_bytes * BOMB))
+	h->bytes += name.n + val.n + H2_FIELD_COST;
+	if (is_over(h->bytes, lim->header_bytes * H2_BOMB))
 		return false;
 	if (is_over(h->bytes, lim->header_bytes))
 		blame(h, FAIL_HEADER_TOO_LARGE);
@@ -287,12 +289,34 @@ set_scheme(struct h2_head *h, struct msg *m)
 	return FAIL_NONE;
 }
 
+/*
+ * RFC 8441 4: a target like any other's, and what is to be spoken there.  It
+ * is not announced, so who asks has not waited for our SETTINGS.
+ */
+static enum fail
+set_extended(struct h2_head *h, struct msg *m)
+{
+	enum fail	why;
+
+	if ((h->pseudo & (P_SCHEME | P_PATH)) != (P_SCHEME | P_PATH) ||
+	    !hdr_is_token(h->protocol))
+		return FAIL_BAD_PSEUDO;
+	why = set_scheme(h, m);
+	if (why == FAIL_NONE)
+		why = set_target(h, m);
+	if (why == FAIL_NONE)
+		why = set_host(h, m);
+	return why != FAIL_NONE ? why : FAIL_EXTENDED_CONNECT;
+}
+
 /* RFC 9113 8.5: CONNECT has an authority alone, with a port. */
 static enum fail
 set_connect(struct h2_head *h, struct msg *m)
 {
 	int	port;
 
+	if (h->pseudo & P_PROTOCOL)
+		return set_extended(h, m);
 	if (h->pseudo != (P_METHOD | P_AUTHORITY))
 		return FAIL_BAD_PSEUDO;
 	m->authority = h->authority;
@@ -315,6 +339,8 @@ set_request(struct h2_head *h, struct msg *m)
 	m->meth = (uint8_t)msg_method(h->method);
 	if (m->meth == METHOD_CONNECT)
 		return set_connect(h, m);
+	if (h->pseudo & P_PROTOCOL)
+		return FAIL_BAD_PSEUDO;
 	if ((h->pseudo & (P_SCHEME | P_PATH)) != (P_SCHEME | P_PATH))
 		return FAIL_BAD_PSEUDO;
 	why = set_scheme(h, m);

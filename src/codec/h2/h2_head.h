@@ -9,6 +9,9 @@
 #include "codec/h2/h2_priority.h"
 #include "http/waist.h"
 
+#define H2_FIELD_COST	32	/* RFC 9113 6.5.2 */
+#define H2_BOMB		4	/* times the limit: no honest head */
+
 struct h2_head {
 	/* set once */
 	struct arena			*arena;	/* ref */
@@ -19,6 +22,7 @@ struct h2_head {
 	/* what it has told so far, of the arena */
 	struct str			 method, scheme, authority, path;
 	struct str			 status;
+	struct str			 protocol;	/* RFC 8441 */
 	struct str			 host;	/* the first Host */
 	int64_t				 length;	/* -1: none */
 	struct h2_priority		 priority;

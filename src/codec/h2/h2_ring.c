@@ -49,10 +49,28 @@ grow(struct h2_ring *r)
 	r->at = 0;
 }
 
+static bool
+goes_on(const struct h2_part *p, const struct chunk *c, const void *of)
+{
+	return p->of == of && c->kind == CHUNK_PAGE &&
+	    p->c.kind == CHUNK_PAGE &&
+	    p->c.u.mem.page == c->u.mem.page &&
+	    p->c.u.mem.p + p->c.n == c->u.mem.p;
+}
+
 void
 h2_ring_add(struct h2_ring *r, struct chunk c, void *of)
 {
+	struct h2_part	*tail;
+
 	must(c.n > 0);
+	tail = r->n > 0 ? h2_ring_nth(r, r->n - 1) : NULL;
+	if (tail != NULL && goes_on(tail, &c, of)) {
+		tail->c.n += c.n;
+		r->bytes += c.n;
+		chunk_drop(&c);
+		return;
+	}
 	if (r->n == r->cap)
 		grow(r);
 	r->n++;

@@ -27,7 +27,10 @@ void h2_ring_init(struct h2_ring *, struct arena *);
 /* Drops what is there; the ring may be used again. */
 void h2_ring_fini(struct h2_ring *);
 
-/* Takes the chunk's reference; it is not empty. */
+/*
+ * Takes the chunk's reference; it is not empty.  What lies behind the last
+ * piece in the same page becomes part of it.
+ */
 void h2_ring_add(struct h2_ring *, struct chunk, void *of);
 /* The ith piece from the front. */
 struct h2_part *h2_ring_nth(const struct h2_ring *, uint32_t i);

@@ -23,7 +23,8 @@ look_stream(struct h2c *c, struct h2s *s, uint64_t now)
 {
 	const struct codec_limits	*lim = &c->env->limits;
 
-	if (s->wait_ms != 0 && !s->head_sent) {
+	h2_conn_tidy(s);
+	if (s->wait_ms != 0 && !s->head_sent && !s->st.patient) {
 		if (lim->body_ms > 0 && now - s->wait_ms >= lim->body_ms)
 			h2_conn_in_fail(s, FAIL_BODY_TIMEOUT);
 		else if (is_slow(c, s, now))
@@ -57,7 +58,7 @@ h2_server_look(struct h2c *c)
 
 	if ((c->in_head || !c->greeted) && lim->header_ms > 0 &&
 	    now - c->since >= lim->header_ms) {
-		h2_conn_calm(c, FAIL_HEADER_TIMEOUT, NULL);
+		h2_conn_calm(c, FAIL_H2_HEADER_TIMEOUT, NULL);
 		return;
 	}
 	if (h2_conn_is_stalled(c, now)) {

@@ -23,19 +23,39 @@ begin(struct h2c *c, int32_t id)
 	return s;
 }
 
+/*
+ * Trailers are one block, which ends the request (RFC 9113 8.1).  Nothing
+ * is kept of what else there is: it could come for ever.
+ */
+static struct h2s *
+begin_trailers(struct h2s *s, bool end)
+{
+	struct h2c	*c = s->c;
+
+	if (end && s->in_fail == FAIL_NONE) {
+		h2_head_init(&s->hp, &s->arena, &c->env->limits,
+		    &s->trailers, true);
+		return s;
+	}
+	if (!end && s->in_fail == FAIL_NONE)
+		h2_server_spoil(s, FAIL_BAD_TRAILER);
+	else if (!end)
+		h2_conn_count(c, H2_GLITCH_MADE);
+	s->in_ended |= end;
+	return NULL;
+}
+
 struct h2s *
 h2_server_heading(struct h2c *c, const nghttp2_frame *f)
 {
+	bool		 end = (f->hd.flags & NGHTTP2_FLAG_END_STREAM) != 0;
 	int32_t		 id = f->hd.stream_id;
 	struct h2s	*s;
 
 	if (f->headers.cat == NGHTTP2_HCAT_REQUEST)
 		return begin(c, id);
 	s = nghttp2_session_get_stream_user_data(c->ng, id);
-	if (s != NULL)
-		h2_head_init(&s->hp, &s->arena, &c->env->limits,
-		    &s->trailers, true);
-	return s;
+	return s == NULL ? NULL : begin_trailers(s, end);
 }
 
 static void
@@ -82,8 +102,10 @@ ask(struct h2s *s, bool end)
 		refuse(s, why);
 		if (s->reset != 0 && h2_conn_count(c, H2_GLITCH_MADE) != 0)
 			return;
-	} else
+	} else {
+		h2_glitch_opened(&c->glitch);
 		set_priority(s);
+	}
 	s->asked = true;
 	s->st.up->request(&s->st);
 }
@@ -94,13 +116,13 @@ h2_server_headed(struct h2s *s, const nghttp2_frame *f)
 	bool	end = (f->hd.flags & NGHTTP2_FLAG_END_STREAM) != 0;
 
 	if (s->over) {
-		/* it was answered before */
-		if (s->hp.why != FAIL_NONE || !end)
+		/* it was answered meanwhile */
+		if (s->hp.why != FAIL_NONE)
 			h2_conn_reset(s, NGHTTP2_PROTOCOL_ERROR);
 	} else if (f->headers.cat == NGHTTP2_HCAT_REQUEST)
 		ask(s, end);
 	else
-		h2_conn_trailers(s, end);
+		h2_conn_trailers(s);
 }
 
 void
@@ -120,13 +142,17 @@ h2_server_continue(struct h2s *s)
 	h2_conn_push(s->c);
 }
 
-/* The request is malformed: after whatever answer there is, a reset. */
+/*
+ * The request is malformed: after whatever answer there is, a reset.  The
+ * client has made us do so, and has had a server begin on it.
+ */
 void
 h2_server_spoil(struct h2s *s, enum fail why)
 {
 	if (s->in_fail != FAIL_NONE)
 		return;
 	s->in_fail = why;
+	h2_conn_count(s->c, H2_GLITCH_MADE);
 	if (s->reset == 0)
 		s->reset = h2_code_of(why);
 	if (s->out_done)
@@ -152,12 +178,16 @@ const struct source_ops h2_server_in_ops = {
 
 /* --- responses --- */
 
-/* RFC 9110 8.6: none on 1xx and 204; a 304 tells that of a 200, or none. */
+/*
+ * RFC 9110 8.6: none on 1xx and 204; a 304 tells that of a 200, or none.
+ * A head of gRPC that is the whole answer stands for its trailers.
+ */
 static bool
 tells_length(const struct msg *m)
 {
 	return m->status >= 200 && m->status != 204 &&
-	    (m->body > 0 || (m->body == 0 && m->status != 304));
+	    (m->body > 0 || (m->body == 0 && m->status != 304 &&
+	    hdr_get(&m->hdrs, HDR_GRPC_STATUS) == NULL));
 }
 
 static nghttp2_nv *

@@ -69,16 +69,26 @@ linger(struct h2c *c)
 void
 h2_server_bye(struct h2c *c)
 {
-	static const uint8_t	mark[8] = "bye";
-
 	if (c->bye != H2_BYE_NONE || c->state != H2C_OPEN)
 		return;
 	c->bye = H2_BYE_NOTICE;
 	c->bye_at = ev_ms(c->env->ev);
 	nghttp2_submit_shutdown_notice(c->ng);
-	nghttp2_submit_ping(c->ng, NGHTTP2_FLAG_NONE, mark);
 	ev_timer(c->env->ev, &c->timer, BYE_MS);
 	h2_conn_push(c);
+}
+
+/*
+ * The notice is made: only now comes the PING whose answer tells that it
+ * has arrived, for nghttp2 sends PINGs before all that waits.
+ */
+static void
+ask_answer(struct h2c *c)
+{
+	static const uint8_t	mark[8] = "bye";
+
+	if (c->bye == H2_BYE_NOTICE)
+		nghttp2_submit_ping(c->ng, NGHTTP2_FLAG_NONE, mark);
 }
 
 /* The second step: the notice has reached the client. */
@@ -220,11 +230,12 @@ blame(struct h2s *s, enum fail why)
 
 /* --- before the loop takes over --- */
 
-/* All is said, and nobody is left to be answered. */
+/* All is said, of which nghttp2 may have some yet, and answered. */
 static bool
 is_through(const struct h2c *c)
 {
-	return c->bye == H2_BYE_SAID && c->nstream == 0 && c->q.ring.n == 0;
+	return c->bye == H2_BYE_SAID && c->nstream == 0 &&
+	    c->q.ring.n == 0 && !nghttp2_session_want_write(c->ng);
 }
 
 static uint64_t
@@ -366,6 +377,7 @@ static const struct h2_side server = {
 	.spoil = h2_server_spoil,
 	.waits = h2_server_continue,
 	.framed = h2_server_framed,
+	.warned = ask_answer,
 	.attend = attend,
 	.is_through = has_answered,
 	.blame = blame,
@@ -392,11 +404,18 @@ open_conn(struct io *io, const struct codec_env *env, void *ctx)
 
 /* A request may be on its way: GOAWAY says which ones were too late. */
 static void
-drain_conn(struct codec_conn *cc)
+drain_conn(struct codec_conn *cc, bool now)
 {
 	struct h2c	*c = h2_conn_of(cc);
 
 	h2_server_bye(c);
+	if (now) {
+		/* sent before more is read, which then was never begun */
+		bye_done(c);
+		h2_conn_flush(c);
+	}
+	if (c->state == H2C_DEAD)
+		return;
 	c->io->fd.ready |= c->io->rd_wait;
 	h2_conn_post(c);
 }

@@ -21,7 +21,7 @@ struct h2_side {
 	const struct sink_ops	*out_ops;
 	/* its first SETTINGS */
 	void	(*hello)(struct h2c *, nghttp2_session *);
-	/* HEADERS of that stream come; NULL: all numbers are right */
+	/* HEADERS of that stream come: is the number right? */
 	int	(*number)(struct h2c *, int32_t id);
 	/* a head begins; its stream with hp to parse it by, or NULL */
 	struct h2s *(*heading)(struct h2c *, const nghttp2_frame *);
@@ -39,6 +39,8 @@ struct h2_side {
 	void	(*waits)(struct h2s *);
 	/* the last frame of our message is in the queue */
 	void	(*framed)(struct h2s *);
+	/* a GOAWAY without an error is in the queue */
+	void	(*warned)(struct h2c *);
 	/* a stream that was noted, outside of nghttp2 */
 	void	(*attend)(struct h2s *);
 	/* closed now, does it need no reset? */

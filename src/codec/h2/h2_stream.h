@@ -30,6 +30,7 @@ struct h2s {
 	struct hdrs		 trailers;	/* that came */
 	/* the body that comes */
 	struct h2_ring		 in;		/* not yet taken */
+	struct page		*small;		/* ref: its small pieces */
 	uint64_t		 in_got;
 	uint64_t		 owed;		/* of in: the connection's
 						 * window has not got it */
@@ -47,6 +48,7 @@ struct h2s {
 	uint64_t		 framed;	/* bytes that went to q */
 	uint64_t		 end_pos;	/* of q.put, behind its end */
 	uint64_t		 out_ms;	/* progress, last seen */
+	uint64_t		 out_some;	/* bytes since; too few for it */
 	enum fail		 broken;	/* of the response: cut it */
 	uint32_t		 reset;		/* code that comes at its end */
 	uint32_t		 code;		/* with which it was closed */

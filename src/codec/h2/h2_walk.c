@@ -41,12 +41,16 @@ h2_walk_next(struct h2_walk *w, struct str *in, struct h2_walked *f)
 	pass(in, n);
 	if (w->have < H2_HEAD)
 		return false;
-	w->have = 0;
-	w->left = (uint32_t)h[0] << 16 | (uint32_t)h[1] << 8 | h[2];
-	*f = (struct h2_walked){ .n = w->left, .type = h[3], .flags = h[4],
+	*f = (struct h2_walked){ .type = h[3], .flags = h[4],
+	    .n = (uint32_t)h[0] << 16 | (uint32_t)h[1] << 8 | h[2],
 	    .id = ((uint32_t)h[5] << 24 | (uint32_t)h[6] << 16 |
 	    (uint32_t)h[7] << 8 | h[8]) & 0x7fffffff };
-	if ((h[4] & FLAG_PADDED) && w->left > 0 && in->n > 0)
+	if ((f->flags & FLAG_PADDED) && f->n > 0) {
+		if (in->n == 0)
+			return false;
 		f->pad = (uint8_t)in->p[0];
+	}
+	w->have = 0;
+	w->left = f->n;
 	return true;
 }

@@ -13,7 +13,7 @@
 
 struct h2_walk {
 	uint8_t		head[H2_HEAD];
-	uint8_t		have;	/* of head */
+	uint8_t		have;	/* of head; all: the padding's length */
 	uint32_t	left;	/* bytes before the next head */
 };
 
@@ -22,14 +22,14 @@ struct h2_walked {
 	uint8_t		type;
 	uint8_t		flags;
 	uint32_t	id;
-	uint8_t		pad;	/* of DATA with padding that is here; or 0 */
+	uint8_t		pad;	/* the padding's length, if it has one */
 };
 
 /* Begins before the preface of a client, or the first frame of a server. */
 void h2_walk_init(struct h2_walk *, bool preface);
 /*
  * Goes on over *in, takes off what it has passed.  True: a frame's head
- * ended there.
+ * ended there; one that is padded, its length of the padding began.
  */
 bool h2_walk_next(struct h2_walk *, struct str *in, struct h2_walked *);
 

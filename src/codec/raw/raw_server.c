@@ -237,9 +237,10 @@ raw_server_open(struct io *io, const struct codec_env *env, void *ctx,
 
 /* There is one request, and it is under way. */
 static void
-drain(struct codec_conn *c)
+drain(struct codec_conn *c, bool now)
 {
 	(void)of(c);
+	(void)now;
 }
 
 static void

@@ -1,0 +1,121 @@
+/*
+ * Calls of gRPC (proxy_grpc.h).  Workers.
+ */
+#include "handler/proxy_grpc.h"
+
+#include "handler/proxy.h"
+#include "http/grpc.h"
+
+/* --- heads --- */
+
+/* Something between, or no server of gRPC at all, speaks HTTP. */
+static bool
+is_http(const struct msg *m)
+{
+	return (m->status != 200 || !grpc_is_type(hdr_val(&m->hdrs,
+	    HDR_CONTENT_TYPE))) && hdr_get(&m->hdrs, HDR_GRPC_STATUS) == NULL;
+}
+
+static struct msg *
+translate(struct proxy *p, const struct msg *m)
+{
+	struct arena	*a = p->x->arena;
+	struct msg	*res = exchange_new_head(p->x, 200);
+	struct str	 text;
+
+	text = m->status != 200 ?
+	    arena_fmt(a, "the server answered with HTTP status %u",
+	    m->status) : STR("the server's answer is none of gRPC");
+	hdr_add(a, &res->hdrs, HDR_CONTENT_TYPE, GRPC_TYPE);
+	hdr_add(a, &res->hdrs, HDR_GRPC_STATUS, arena_fmt(a, "%u",
+	    (unsigned)grpc_of_http(m->status)));
+	hdr_add(a, &res->hdrs, HDR_GRPC_MESSAGE, grpc_encode(a, text));
+	return res;
+}
+
+void
+proxy_grpc_answer(struct proxy *p, const struct msg *m)
+{
+	if (!p->x->grpc || p->x->req->major != 2 || !is_http(m))
+		return;
+	log_dbg(&p->x->lc, "grpc: an answer of HTTP, status %u", m->status);
+	p->res = translate(p, m);
+	p->bare = true;
+	if (p->res_end)
+		return;
+	proxy_stop(p, FAIL_NONE);
+	p->res_end = true;
+}
+
+/* --- heads that may be followed by nothing but trailers --- */
+
+bool
+proxy_grpc_holds(struct proxy *p, const struct msg *m)
+{
+	struct msg	*own;
+
+	if (!p->x->grpc || p->res_end || m->major != 2 || m->status != 200 ||
+	    (p->again.conf.on & RETRY_ON_GRPCS) == 0)
+		return false;
+	own = arena_room(p->x->arena, sizeof(*own));
+	*own = *m;
+	p->held = own;
+	ev_post(p->x->serve->ev, EV_WAKE, &p->wake);
+	return true;
+}
+
+bool
+proxy_grpc_drops(struct proxy *p, const struct hdrs *hs)
+{
+	struct msg	end = { .status = 200, .hdrs = *hs };
+
+	if (p->held == NULL || !proxy_retry_drops(p, &end, true))
+		return false;
+	p->held = NULL;
+	return true;
+}
+
+/* --- messages --- */
+
+bool
+proxy_grpc_data(struct proxy *p, const struct chunk *c)
+{
+	struct str	s;
+
+	if (p->max_message == 0)
+		return true;
+	s = str_make(c->u.mem.p, (size_t)c->n);
+	if (grpc_scan(&p->messages, s, p->max_message))
+		return true;
+	p->what = arena_fmt(p->x->arena, "%llu bytes",
+	    (unsigned long long)p->messages.left).p;
+	p->error = 0;
+	proxy_give_up(p, FAIL_ANSWER_MESSAGE_TOO_LARGE);
+	return false;
+}
+
+void
+proxy_grpc_trailers(struct proxy *p, const struct hdrs *hs)
+{
+	exchange_grpc_status(p->x, hs);
+}
+
+/* --- time --- */
+
+uint64_t
+proxy_grpc_quiet(const struct proxy *p)
+{
+	uint64_t	idle = p->times.stream_idle;
+	uint64_t	first = p->times.first_byte;
+
+	if (p->answered || first == 0)
+		return idle;
+	return idle > 0 && idle < first ? idle : first;
+}
+
+bool
+proxy_grpc_idles(const struct proxy *p)
+{
+	return p->x->grpc && p->times.stream_idle > 0 &&
+	    ev_ms(p->x->serve->ev) - p->moved_ms >= p->times.stream_idle;
+}

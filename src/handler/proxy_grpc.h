@@ -1,0 +1,38 @@
+/*
+ * What the proxy does otherwise for calls of gRPC: answers of HTTP become
+ * answers of gRPC, long messages are not let through, and a call that is
+ * under way is a stream, which may be silent for timeout.stream_idle.
+ * Workers.
+ */
+#ifndef SL_HANDLER_PROXY_GRPC_H
+#define SL_HANDLER_PROXY_GRPC_H
+
+#include "http/msg.h"
+#include "http/waist.h"
+
+struct proxy;
+
+/*
+ * A head came.  One that is none of gRPC's is replaced in p->res by a
+ * status of gRPC that is the whole answer; the server's stream is let go.
+ */
+void proxy_grpc_answer(struct proxy *, const struct msg *);
+/*
+ * A head came that trailers may follow at once, as those of servers do
+ * that do not join the two: true if it waits for the end of the turn, for
+ * another server may be asked after them.
+ */
+bool proxy_grpc_holds(struct proxy *, const struct msg *);
+/* They came: true if another server is asked. */
+bool proxy_grpc_drops(struct proxy *, const struct hdrs *);
+/* Bytes of the answer, before they go on; false: the call has failed. */
+bool proxy_grpc_data(struct proxy *, const struct chunk *);
+/* Its trailers, with its status. */
+void proxy_grpc_trailers(struct proxy *, const struct hdrs *);
+
+/* How long the server may be silent now, ms; 0: no end. */
+uint64_t proxy_grpc_quiet(const struct proxy *);
+/* Neither side has said a byte for too long. */
+bool proxy_grpc_idles(const struct proxy *);
+
+#endif
