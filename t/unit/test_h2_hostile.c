@@ -445,7 +445,7 @@ START_TEST(test_two_goaways)
 {
 	struct seen	ping;
 
-	h2_server.drain(e.c);
+	h2_server.drain(e.c, false);
 	check_notice(&ping);
 	put(NGHTTP2_PING, NGHTTP2_FLAG_ACK, 0, (const char *)ping.p, 8);
 	env_run(&e);
@@ -459,7 +459,7 @@ START_TEST(test_crossed)
 	struct msg	m = { .status = 204, .body = BODY_NONE };
 	struct seen	ping;
 
-	h2_server.drain(e.c);
+	h2_server.drain(e.c, false);
 	check_notice(&ping);
 	PUT(NGHTTP2_HEADERS, WHOLE | END, 1, GET);
 	ck_assert_uint_eq(nex, 1);
