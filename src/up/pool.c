@@ -222,8 +222,8 @@ may_idle(const struct up_conn *c)
 	const struct upstream	*up = c->upstream;
 
 	return !c->single && !c->retired && up->cur && !up->serve->draining &&
-	    !c->server->left && pool_tls_fits(c) && may_stay(c) && !is_over_limit(c->server) &&
-	    c->how->room(c->codec) > 0;
+	    !c->server->left && pool_tls_fits(c) && may_stay(c) &&
+	    !is_over_limit(c->server) && c->how->room(c->codec) > 0;
 }
 
 /* Others have it still: is it to take more of them? */
@@ -235,7 +235,7 @@ put_shared(struct up_conn *c)
 	if ((l->age != 0 && c->born_ms + l->age <= ev_ms(c->env.ev)) ||
 	    (l->requests != 0 && c->uses >= (uint64_t)l->requests) ||
 	    !c->upstream->cur || c->upstream->serve->draining ||
-	    c->server->left || is_over_limit(c->server))
+	    c->server->left || !pool_tls_fits(c) || is_over_limit(c->server))
 		c->retired = true;
 	/* one at a time: its place is for another process */
 	else if (!queue_lets_idle(c->server) && !pool_share_ends(c->server))
