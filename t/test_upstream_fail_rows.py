@@ -4,9 +4,9 @@ error page, Proxy-Status and, where a server is concerned, the error line.
 
 To add a row's case: a line in REQUESTS (t/lib/fail_client.py) or ANSWERS
 (fail_server.py) if bytes alone provoke it, else a function of its name
-with @case (of HTTP/2: fail_h2.py, fail_h2peer.py).  It gets an Env and returns what
-env.ask, env.send or env.at returned; a row of servers has its case in
-fail_state.py.
+with @case (of HTTP/2: fail_h2.py, fail_h2peer.py).  It gets an Env and
+returns what env.ask, env.send or env.at returned; a row of servers has its
+case in fail_state.py.
 """
 import contextlib
 import json

@@ -235,11 +235,13 @@ put_shared(struct up_conn *c)
 	if ((l->age != 0 && c->born_ms + l->age <= ev_ms(c->env.ev)) ||
 	    (l->requests != 0 && c->uses >= (uint64_t)l->requests) ||
 	    !c->upstream->cur || c->upstream->serve->draining ||
-	    c->server->left || is_over_limit(c->server) ||
-	    !queue_lets_idle(c->server))
+	    c->server->left || !pool_tls_fits(c) || is_over_limit(c->server))
 		c->retired = true;
-	else if (c->upstream->nwait > 0 && !c->retired)
-		queue_note_idle(c->server);
+	/* one at a time: its place is for another process */
+	else if (!queue_lets_idle(c->server) && !pool_share_ends(c->server))
+		c->retired = true;
+	if (!c->retired)
+		queue_note_room(c->upstream);
 }
 
 static void

@@ -95,6 +95,8 @@ void pool_share_take_back(struct up_conn *, struct pool_wait *);
 void pool_share_note(struct up_conn *);
 /* It has ended: who was to get it asks again, elsewhere. */
 void pool_share_end(struct up_conn *);
+/* True if one of them takes no more, and ends when it is idle. */
+bool pool_share_ends(const struct server *);
 /* No more requests on connections that are not idle. */
 void pool_share_retire(struct server *);
 

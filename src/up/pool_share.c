@@ -47,7 +47,10 @@ static unsigned
 room_of_share(const struct pool_share *sh)
 {
 	unsigned	most = (unsigned)sh->server->upstream->pool.streams;
+	unsigned	told = sh->server->streams;
 
+	if (told != 0 && told < most)
+		most = told;
 	return sh->n < most ? most - sh->n : 0;
 }
 
@@ -337,7 +340,11 @@ pool_share_start(struct pool_wait *w)
 void
 pool_share_note(struct up_conn *c)
 {
+	unsigned	n = c->how->room(c->codec);
+
 	c->told = true;
+	if (n > 0)
+		c->server->streams = n + c->given;
 	if (c->share != NULL)
 		ev_post(pool_loop(c->server), EV_WAKE, &c->share->spread);
 }
@@ -357,6 +364,17 @@ pool_share_end(struct up_conn *c)
 	}
 	if (c->share != NULL)
 		refuse_all(c->share, "", 0, FAIL_SERVER_GOAWAY);
+}
+
+bool
+pool_share_ends(const struct server *s)
+{
+	struct list	*pos;
+
+	list_each(pos, &s->shared)
+		if (container_of(pos, struct up_conn, node)->retired)
+			return true;
+	return false;
 }
 
 void

@@ -777,6 +777,17 @@ queue_note_idle(const struct server *s)
 }
 
 void
+queue_note_room(const struct upstream *up)
+{
+	struct queue	*q = up->queue;
+
+	if (q == NULL || list_is_empty(&q->waits))
+		return;
+	q->chosen = true;
+	ev_post(q->serve->ev, EV_WAKE, &q->serve_task);
+}
+
+void
 queue_note_place(struct upstream *up)
 {
 	if (waiting_for(up) > 0 && queue_of(up) != NULL)

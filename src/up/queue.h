@@ -87,6 +87,8 @@ bool queue_has_room_for(const struct queue_wait *);
 bool queue_lets_idle(const struct server *);
 /* It is idle now. */
 void queue_note_idle(const struct server *);
+/* One that is shared has room again, which this process alone can use. */
+void queue_note_room(const struct upstream *);
 /* True if a place can be had that nobody who waits would miss. */
 bool queue_has_spare(const struct server *);
 /* The place of a connection was given back. */

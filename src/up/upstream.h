@@ -113,6 +113,7 @@ struct server {
 	/* see up/pool_share.c */
 	struct list		 shared;	/* up_conn.node: not idle */
 	struct list		 shares;	/* pool_share.node: dialled */
+	unsigned		 streams;	/* it last took; 0: not told */
 };
 
 struct upstream {

@@ -85,8 +85,8 @@ class H2Peer(peer.Peer):
     also=True offers HTTP/1.1 as well, with the steps of lib.peer.
     """
 
-    def __init__(self, script=(), default=None, own=OWN, windows=True, also=False,
-                 **kw):
+    def __init__(self, script=(), default=None, own=OWN, windows=True,
+                 also=False, **kw):
         self.own, self.windows = own, windows
         self.conns = []
         super().__init__(script, default or either, **kw)
