@@ -72,7 +72,11 @@ add_fields(nghttp2_nv *nv, size_t *n, const struct hdrs *hs, unsigned not)
 		known = h->id != HDR_OTHER;
 		flags = known ? NGHTTP2_NV_FLAG_NO_COPY_NAME :
 		    NGHTTP2_NV_FLAG_NONE;
-		if (h->id == HDR_SET_COOKIE)
+		/*
+		 * One's secret, and what is never the same again: that
+		 * would push out of HPACK's table all that comes each time.
+		 */
+		if (h->id == HDR_SET_COOKIE || h->id == HDR_X_REQUEST_ID)
 			flags |= NGHTTP2_NV_FLAG_NO_INDEX;
 		add_nv(nv, n, known ? hdr_name((enum hdr_id)h->id) : h->name,
 		    str_trim(h->val), flags);
