@@ -709,11 +709,14 @@ SHARED_openat2.so = -shared -fPIC
 
 do-bench-tools: $(BENCH_TOOLS)
 
-MORE_load = contrib/bench/load_tls.c $(CFLAGS_LIBS) $(LDLIBS)
+LOAD_PARTS = contrib/bench/load_h1.c contrib/bench/load_h2.c \
+	contrib/bench/load_time.c contrib/bench/load_tls.c
+MORE_load = $(LOAD_PARTS) $(CFLAGS_LIBS) $(LDLIBS)
+MORE_origin = contrib/bench/origin_h2.c $(CFLAGS_LIBS) $(LDLIBS)
 
-$(BENCH_TOOLS): contrib/bench/load.c contrib/bench/load_tls.c \
-		contrib/bench/load_tls.h contrib/bench/origin.c \
-		contrib/bench/openat2.c config.mk
+$(BENCH_TOOLS): contrib/bench/load.c $(LOAD_PARTS) $(LOAD_PARTS:.c=.h) \
+		contrib/bench/origin.c contrib/bench/origin_h2.c \
+		contrib/bench/origin_h2.h contrib/bench/openat2.c config.mk
 	@mkdir -p $(@D)
 	@$(CC) -std=c11 -D_GNU_SOURCE $(WARN) -O2 $(SHARED_$(@F)) -o $@ \
 	    contrib/bench/`basename $@ .so`.c $(MORE_$(@F))

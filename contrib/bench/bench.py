@@ -29,6 +29,7 @@ from servers import Failed, Origin, Server, installed, make_pem  # noqa: E402
 FILES = ("nginx", "h2o", "lighttpd")
 TLS = ("nginx", "haproxy")
 PROXIES = ("nginx", "h2o", "haproxy")
+H2 = ("-t", "-c", "16", "-m", "32")     # streams of each connection
 KB, MB = 1 << 10, 1 << 20
 
 
@@ -57,6 +58,10 @@ SCENARIOS = {
     # one request on each connection, which both sides close
     "tls-handshake": spec("/hello", 5, TLS, 1.05, "-t", "-k", tls=True),
     "tls-resume": spec("/hello", 5, TLS, 1.05, "-R", "-k", tls=True),
+    # nghttp2 alone costs about what h2o does in all
+    "h2-1k": spec("/1k", KB, ("nginx", "h2o"), {"h2o": 1.6, "nginx": 0.35},
+                  *H2, tls=True),
+    "h2-proxy-1k": spec("/app/1k", KB, PROXIES, 0.95, *H2, tls=True),
     "many-routes": spec("/r/%/x", 5, (), None, kind="routes", routes=10000,
                         what="/x\nrespond = 200 hello"),
     "proxy-routes": spec("/r/%/1k", KB, (), None, kind="routes",
@@ -162,7 +167,7 @@ class Bench:
         def load(who, args):
             self.load(sc, port_of(sc, who), args, server.label)
         return {
-            "syscalls": counts.syscalls(server, load, moved),
+            **counts.syscalls(server, load, moved),
             "instructions": counts.instructions(
                 again, load, moved, f"{self.top}/bin/openat2.so"),
         }

@@ -10,6 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from servers import Failed, find, give, members
 
 STRACE_REQUESTS = 2000
+WRITES = ("write", "writev", "sendto", "sendmsg", "sendfile")
 FEW, MANY = 1000, 11000     # their difference is counted
 
 
@@ -19,9 +20,10 @@ def scaled(n, length):
 
 
 def syscalls(server, load, length):
-    """System calls per request over all processes; None without strace."""
+    """Calls, and of these writes, per request over all processes; {}
+    without strace."""
     if find("strace") is None:
-        return None
+        return {}
     out = f"{server.dir}/strace"
     n = scaled(STRACE_REQUESTS, length)
     pids = [a for pid in members(server.proc.pid) for a in ("-p", str(pid))]
@@ -32,15 +34,19 @@ def syscalls(server, load, length):
         for _ in pids[::2]:     # one line for each that is attached to
             line = tracer.stderr.readline()
             if "attached" not in line:
-                return None
+                return {}
         load(server, ["-c", "8", "-n", str(n)])
     finally:
         tracer.send_signal(signal.SIGINT)
         tracer.communicate()
     with open(out, encoding="ascii") as f:
-        m = re.search(r"^\s*100\.00\s+\S+(?:\s+\d+)?\s+(\d+)\s+(?:\d+ )?"
-                      r"total$", f.read().replace("\t", " "), re.M)
-    return int(m.group(1)) / n if m else None
+        rows = {m[2]: int(m[1]) for m in re.finditer(
+            r"^\s*[\d.]+\s+\S+(?:\s+\d+)?\s+(\d+)\s+(?:\d+ +)?(\w+)$",
+            f.read().replace("\t", " "), re.M)}
+    if "total" not in rows:
+        return {}
+    return {"syscalls": rows["total"] / n,
+            "writes": sum(rows.get(w, 0) for w in WRITES) / n}
 
 
 def _one(make, load, n, shim):

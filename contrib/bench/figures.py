@@ -41,20 +41,33 @@ def best_of(servers, names, key):
     return min(there, key=lambda n: median(servers[n][key]), default=None)
 
 
-def compare(servers, bar, own="sluice"):
-    """The verdicts of a scenario with rounds: CPU, and p99 at equal rate."""
-    out = []
-    best = bar and best_of(servers, bar["peers"], "cpu_us")
+def cpu(servers, names, bar, own):
+    """The verdict on CPU beside the best of the named; none: no such."""
+    best = best_of(servers, names, "cpu_us")
     if best is None:
-        return out
+        return []
     ratios = [a / b for a, b in zip(servers[own]["cpu_us"],
                                     servers[best]["cpu_us"])]
-    mid, low, high, word = judge(ratios, bar["ratio"])
+    mid, low, high, word = judge(ratios, bar)
     if word == "undecided":
         word = settle(servers[own], servers[best])
-    out.append({"what": "cpu", "best": best, "bar": bar["ratio"],
-                "median": mid, "low": low, "high": high, "verdict": word,
-                "rounds": len(ratios)})
+    return [{"what": "cpu", "best": best, "bar": bar, "median": mid,
+             "low": low, "high": high, "verdict": word,
+             "rounds": len(ratios)}]
+
+
+def compare(servers, bar, own="sluice"):
+    """The verdicts of a scenario with rounds: CPU, and p99 at equal rate.
+
+    A bar's ratio is of the best peer, or by name of each.
+    """
+    if not bar:
+        return []
+    each = bar["ratio"]
+    out = [v for n in each for v in cpu(servers, (n,), each[n], own)] \
+        if isinstance(each, dict) else cpu(servers, bar["peers"], each, own)
+    if not out:
+        return out
     best = best_of(servers, bar["peers"], "p99_us")
     if best is not None and bar.get("tail", True):
         ratios = [a / b for a, b in zip(servers[own]["p99_us"],
@@ -78,7 +91,8 @@ def absolute(what, values, bar, unit):
 COLUMNS = (
     ("req/s", "rps", "{:.0f}"), ("CPU us", "cpu_us", "{:.2f}"),
     ("p50 us", "p50_us", "{:.0f}"), ("p99 us", "p99_us", "{:.0f}"),
-    ("calls", "syscalls", "{:.2f}"), ("instr", "instructions", "{:.0f}"),
+    ("calls", "syscalls", "{:.2f}"), ("writes", "writes", "{:.3f}"),
+    ("instr", "instructions", "{:.0f}"),
     ("PSS MB", "pss_mb", "{:.1f}"),
 )
 

@@ -1,6 +1,7 @@
 /*
- * load: asks one HTTP/1.1 server over many connections and checks every
- * answer.  One thread, epoll.
+ * load: asks one server over many connections and checks every answer, by
+ * HTTP/1.1 or, with -m, by many streams of HTTP/2 on each.  One thread,
+ * epoll.
  *
  * Three ways: as fast as it goes (every connection has one request under
  * way), at a fixed rate (-r: requests are due by the clock, and latency
@@ -27,18 +28,23 @@
 #include <string.h>
 #include <strings.h>
 #include <time.h>
+
 #include <unistd.h>
 
+#include "load_h1.h"
+#include "load_h2.h"
+#include "load_time.h"
 #include "load_tls.h"
 
-enum { HEAD_MAX = 2048, BATCH = 256, LINEAR = 64, BUCKETS = 64 * LINEAR,
-    LOST_MAX = 4096 };
+enum { HEAD_MAX = 2048, BATCH = 256, LOST_MAX = 4096 };
 
-enum state { CLOSED, CONNECTING, SHAKING, FREE, HEAD, BODY, ENDING };
+enum state { CLOSED, CONNECTING, SHAKING, FREE, HEAD, BODY, ENDING,
+    STREAMS };
 
 struct conn {
 	int		fd;
 	struct tls_client *tls;		/* NULL: plain */
+	struct h2_client *h2;		/* NULL: HTTP/1.1 */
 	enum state	state;
 	bool		last;		/* the server will close */
 	bool		used;		/* has had an answer */
@@ -56,6 +62,7 @@ static struct {
 	const char	*path;
 	const char	*host;
 	unsigned	conns;
+	unsigned	streams;	/* of each; 0: HTTP/1.1 */
 	unsigned	paths;		/* number put for a % in the path */
 	uint64_t	total;		/* requests, 0: by time */
 	uint64_t	length;		/* of each body */
@@ -87,53 +94,12 @@ static struct {
 	uint64_t	number;		/* the next one */
 	uint64_t	lost[LOST_MAX];	/* numbers without an answer */
 	unsigned	nlost;
-	uint64_t	hist[BUCKETS];
-	uint64_t	slowest;
 } g;
 
 static char	junk[65536];
 
 static void	open_conn(struct conn *);
 static void	lose(struct conn *, const char *);
-
-static uint64_t
-now(void)
-{
-	struct timespec	ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (uint64_t)ts.tv_sec * 1000000000 + (uint64_t)ts.tv_nsec;
-}
-
-/* Buckets of 1/64 of their value: below 2 % wrong. */
-static void
-note(uint64_t ns)
-{
-	unsigned	shift = 0;
-	uint64_t	v = ns;
-
-	if (ns > g.slowest)
-		g.slowest = ns;
-	while (v >= 2 * LINEAR) {
-		v >>= 1;
-		shift++;
-	}
-	g.hist[shift * LINEAR + v < BUCKETS ? shift * LINEAR + v :
-	    BUCKETS - 1]++;
-}
-
-static double
-quantile(double q)
-{
-	uint64_t	want = (uint64_t)((double)g.done * q), seen = 0;
-	unsigned	i, shift;
-
-	for (i = 0; i < BUCKETS; i++)
-		if ((seen += g.hist[i]) > want)
-			break;
-	shift = i < 2 * LINEAR ? 0 : i / LINEAR - 1;
-	return (double)(((uint64_t)(i - shift * LINEAR) << shift)) / 1000;
-}
 
 static void
 failed(struct conn *c, const char *what)
@@ -171,6 +137,9 @@ conn_recv(struct conn *c, void *p, size_t n)
 static void
 close_conn(struct conn *c)
 {
+	if (c->h2 != NULL)
+		g.busy -= h2_busy(c->h2);
+	h2_free(&c->h2);
 	tls_free(&c->tls);
 	if (c->fd >= 0)
 		close(c->fd);
@@ -193,6 +162,125 @@ lose(struct conn *c, const char *what)
 		g.stopping = true;
 	if (!g.stopping && !g.hold)
 		open_conn(c);
+}
+
+static void
+drop_idle(const struct conn *c)
+{
+	for (unsigned i = 0; i < g.nidle;)
+		if (g.idle[i] == c)
+			g.idle[i] = g.idle[--g.nidle];
+		else
+			i++;
+}
+
+/* The path of the next request; buf is for one with a number. */
+static const char *
+next_path(struct conn *c, char *buf, size_t size)
+{
+	const char	*mark = strchr(g.path, '%');
+
+	if (mark == NULL)
+		return g.path;
+	g.seed = g.seed * 6364136223846793005 + 1442695040888963407;
+	c->number = g.numbers ? g.number++ : (g.seed >> 33) % g.paths;
+	snprintf(buf, size, "%.*s%llu%s", (int)(mark - g.path), g.path,
+	    (unsigned long long)c->number, mark + 1);
+	return buf;
+}
+
+/* --- HTTP/2 --- */
+
+/* What was asked in a turn leaves in one call, as far as it goes. */
+static void
+flush_h2(struct conn *c)
+{
+	const char	*p;
+	size_t		 n;
+	ssize_t		 put;
+
+	while (c->h2 != NULL && (n = h2_pending(c->h2, &p)) > 0) {
+		put = conn_send(c, p, n);
+		if (put == -1 && errno == EAGAIN)
+			return;
+		if (put == -1) {
+			lose(c, "send");
+			return;
+		}
+		h2_sent(c->h2, (size_t)put);
+	}
+}
+
+static void
+ask_h2(struct conn *c, uint64_t due)
+{
+	char	path[512];
+
+	if (!h2_ask(c->h2, next_path(c, path, sizeof(path)), due)) {
+		failed(c, "the connection takes no more");
+		return;
+	}
+	g.sent++;
+	g.busy++;
+}
+
+/* A stream of it is free. */
+static void
+free_stream(struct conn *c)
+{
+	if (g.stopping)
+		return;
+	if (g.rate > 0)
+		g.idle[g.nidle++] = c;
+	else if (over())
+		g.stopping = true;
+	else
+		ask_h2(c, now());
+}
+
+static void
+on_done(void *ctx, uint64_t due, const char *why)
+{
+	struct conn	*c = ctx;
+
+	g.busy--;
+	if (why != NULL) {
+		failed(c, why);
+	} else {
+		note(now() - due);
+		g.done++;
+		g.bytes += g.length;
+	}
+	free_stream(c);
+}
+
+static void
+start_h2(struct conn *c)
+{
+	c->state = STREAMS;
+	c->h2 = h2_new(g.tls, g.host, g.length, on_done, c);
+	for (unsigned i = 0; i < g.streams; i++)
+		free_stream(c);
+	flush_h2(c);
+}
+
+static void
+read_h2(struct conn *c)
+{
+	static char	buf[65536];	/* what is junk the kernel drops */
+	ssize_t		got;
+
+	while (c->h2 != NULL) {
+		got = conn_recv(c, buf, sizeof(buf));
+		if (got == -1 && errno == EAGAIN)
+			break;
+		if (got <= 0 || !h2_take(c->h2, buf, (size_t)got)) {
+			drop_idle(c);
+			lose(c, got <= 0 ? "cut off" : "no HTTP/2, or GOAWAY");
+			return;
+		}
+	}
+	flush_h2(c);
 }
 
 /* As much of the request's body as goes. */
@@ -218,26 +306,11 @@ send_body(struct conn *c)
 static void
 send_request(struct conn *c, uint64_t due)
 {
-	char		buf[1024], path[512];
-	const char	*mark = strchr(g.path, '%');
-	int		n;
+	char	buf[1024], path[512];
+	size_t	n;
 
-	if (mark != NULL) {
-		g.seed = g.seed * 6364136223846793005 + 1442695040888963407;
-		c->number = g.numbers ? g.number++ : (g.seed >> 33) % g.paths;
-		snprintf(path, sizeof(path), "%.*s%llu%s",
-		    (int)(mark - g.path), g.path,
-		    (unsigned long long)c->number, mark + 1);
-	}
-	n = snprintf(buf, sizeof(buf), "%s %s HTTP/1.1\r\nHost: %s\r\n"
-	    "User-Agent: load\r\nAccept: */*\r\n%s",
-	    g.upload > 0 ? "PUT" : "GET", mark != NULL ? path : g.path,
-	    g.host, g.fresh ? "Connection: close\r\n" : "");
-	if (g.upload > 0)
-		n += snprintf(buf + n, sizeof(buf) - (size_t)n,
-		    "Content-Length: %llu\r\n",
-		    (unsigned long long)g.upload);
-	n += snprintf(buf + n, sizeof(buf) - (size_t)n, "\r\n");
+	n = h1_request(buf, sizeof(buf), next_path(c, path, sizeof(path)),
+	    g.host, g.upload, g.fresh);
 	c->up = g.upload;
 	c->state = HEAD;
 	c->n = 0;
@@ -245,7 +318,7 @@ send_request(struct conn *c, uint64_t due)
 	c->last = false;
 	g.sent++;
 	g.busy++;
-	if (conn_send(c, buf, (size_t)n) != n) {
+	if (conn_send(c, buf, n) != (ssize_t)n) {
 		/* an idle connection may be closed under our hands */
 		if (c->used && (errno == EPIPE || errno == ECONNRESET)) {
 			g.sent--;
@@ -335,21 +408,6 @@ answered(struct conn *c)
 	}
 }
 
-/* Looks for a field in a head that ends with an empty line. */
-static const char *
-field(const char *head, const char *name)
-{
-	size_t		n = strlen(name);
-	const char	*p = head;
-
-	while ((p = strstr(p, "\r\n")) != NULL) {
-		p += 2;
-		if (strncasecmp(p, name, n) == 0)
-			return p + n + strspn(p + n, " ");
-	}
-	return NULL;
-}
-
 /* Returns false when the connection is gone. */
 static bool
 take_head(struct conn *c, size_t got)
@@ -369,8 +427,8 @@ take_head(struct conn *c, size_t got)
 	}
 	body = c->n - (size_t)(end + 4 - c->head);
 	end[2] = '\0';
-	len = field(c->head, "content-length:");
-	how = field(c->head, "connection:");
+	len = h1_field(c->head, "content-length:");
+	how = h1_field(c->head, "connection:");
 	c->last = how != NULL && strncasecmp(how, "close", 5) == 0;
 	if (strncmp(c->head, "HTTP/1.1 200 ", 13) != 0) {
 		lose(c, "status");
@@ -400,18 +458,6 @@ ended(struct conn *c)
 		lose(c, c->state == CONNECTING ? "connect" :
 		    c->state == SHAKING ? "handshake" : "cut off");
 	}
-}
-
-static void
-drop_idle(const struct conn *c)
-{
-	unsigned	i;
-
-	for (i = 0; i < g.nidle; i++)
-		if (g.idle[i] == c) {
-			g.idle[i] = g.idle[--g.nidle];
-			return;
-		}
 }
 
 static void
@@ -463,6 +509,8 @@ shake(struct conn *c)
 
 	if (rc < 0)
 		lose(c, "handshake");
+	else if (rc > 0 && g.streams > 0)
+		start_h2(c);
 	else if (rc > 0)
 		set_free(c);
 }
@@ -492,6 +540,10 @@ on_event(struct conn *c, uint32_t events)
 	}
 	if (c->state == SHAKING)
 		return;
+	if (c->h2 != NULL) {
+		read_h2(c);
+		return;
+	}
 	if (c->fd >= 0 && c->up > 0 && (events & EPOLLOUT) != 0)
 		send_body(c);
 	if (c->fd >= 0 && (events & (EPOLLIN | EPOLLRDHUP | EPOLLHUP |
@@ -522,15 +574,29 @@ pace(void)
 		}
 		if (g.nidle == 0)
 			return ts;
-		send_request(g.idle[--g.nidle], due);
+		if (g.streams > 0)
+			ask_h2(g.idle[--g.nidle], due);
+		else
+			send_request(g.idle[--g.nidle], due);
 	}
+}
+
+/* Sends what is due, all of a connection in one call. */
+static struct timespec
+pace_all(void)
+{
+	struct timespec	ts = pace();
+
+	for (unsigned i = 0; g.rate > 0 && g.streams > 0 && i < g.conns; i++)
+		flush_h2(&g.conn[i]);
+	return ts;
 }
 
 static void
 turn(void)
 {
 	struct epoll_event	ev[BATCH];
-	struct timespec		ts = pace();
+	struct timespec		ts = pace_all();
 	int			i, n;
 
 	n = epoll_pwait2(g.ep, ev, BATCH, &ts, NULL);
@@ -552,7 +618,8 @@ run_load(void)
 		open_conn(&g.conn[i]);
 	if (g.rate > 0) {	/* the clock starts with all connected */
 		end = now() + 5000000000;
-		while (g.nidle < g.conns && now() < end) {
+		while (g.nidle < g.conns * (g.streams + !g.streams) &&
+		    now() < end) {
 			turn();
 		}
 	}
@@ -565,7 +632,9 @@ run_load(void)
 		turn();
 	if (g.busy > 0)
 		for (i = 0; i < g.conns; i++)
-			if (g.conn[i].state >= HEAD) {
+			if (g.conn[i].state >= HEAD &&
+			    (g.conn[i].h2 == NULL ||
+			    h2_busy(g.conn[i].h2) > 0)) {
 				failed(&g.conn[i], "no answer, or no end");
 				break;
 			}
@@ -623,7 +692,7 @@ report(void)
 	    " \"p50_us\": %.1f, \"p99_us\": %.1f, \"max_us\": %.1f",
 	    (double)(now() - g.start) / 1e9, (unsigned long long)g.bytes,
 	    (unsigned long long)g.reconnects, quantile(0.5), quantile(0.99),
-	    (double)g.slowest / 1000);
+	    (double)slowest() / 1000);
 	if (g.tls)
 		printf(", \"handshakes\": %llu, \"offered\": %llu, "
 		    "\"resumed\": %llu",
@@ -645,9 +714,11 @@ static void
 usage(void)
 {
 	fprintf(stderr, "usage: load [-BHkRst] [-c conns] [-d seconds]"
-	    " [-n requests] [-r rate]\n\t[-p paths] [-u length] [-V 2]"
+	    " [-n requests] [-r rate]\n\t[-m streams] [-p paths] [-u length]"
+	    " [-V 2]"
 	    " -l length port path\n"
 	    "-H hold idle connections  -B all ask at once, then hold\n"
+	    "-m so many streams of HTTP/2 on each connection\n"
 	    "-k a connection for each request  -p a %% in path becomes"
 	    " 0..paths-1\n-s a %% in path becomes the request's number\n"
 	    "-t by TLS 1.3  -R sessions are resumed  -V 2: by TLS 1.2\n"
@@ -667,7 +738,7 @@ main(int argc, char **argv)
 	g.conns = 64;
 	g.seconds = 2;
 	g.paths = 1;
-	while ((opt = getopt(argc, argv, "BHkRstc:d:n:r:p:l:u:V:")) != -1)
+	while ((opt = getopt(argc, argv, "BHkRstc:d:m:n:r:p:l:u:V:")) != -1)
 		switch (opt) {
 		case 'B': g.burst = g.hold = true; break;
 		case 'H': g.hold = true; break;
@@ -681,6 +752,9 @@ main(int argc, char **argv)
 			break;
 		case 'c': g.conns = (unsigned)strtoul(optarg, NULL, 10); break;
 		case 'd': g.seconds = strtod(optarg, NULL); break;
+		case 'm':
+			g.streams = (unsigned)strtoul(optarg, NULL, 10);
+			break;
 		case 'n': g.total = strtoull(optarg, NULL, 10); break;
 		case 'r': g.rate = strtod(optarg, NULL); break;
 		case 'p': g.paths = (unsigned)strtoul(optarg, NULL, 10); break;
@@ -688,10 +762,11 @@ main(int argc, char **argv)
 		case 'u': g.upload = strtoull(optarg, NULL, 10); break;
 		default: usage();
 		}
-	if (argc - optind != 2 || g.conns == 0 || g.paths == 0)
+	if (argc - optind != 2 || g.conns == 0 || g.paths == 0 ||
+	    (g.streams > 0 && (g.hold || g.fresh || g.upload > 0)))
 		usage();
 	if (g.tls)
-		tls_setup(version, resume);
+		tls_setup(version, resume, g.streams > 0);
 	g.addr.sin_family = AF_INET;
 	g.addr.sin_port = htons((uint16_t)strtoul(argv[optind], NULL, 10));
 	g.addr.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
@@ -703,7 +778,8 @@ main(int argc, char **argv)
 		setrlimit(RLIMIT_NOFILE, &rl);
 	}
 	g.conn = calloc(g.conns, sizeof(*g.conn));
-	g.idle = calloc(g.conns, sizeof(struct conn *));
+	g.idle = calloc((size_t)g.conns * (g.streams + !g.streams),
+	    sizeof(struct conn *));
 	g.ep = epoll_create1(EPOLL_CLOEXEC);
 	if (g.conn == NULL || g.idle == NULL || g.ep < 0)
 		err(1, "set-up");

@@ -35,7 +35,7 @@ on_session(SSL *ssl, SSL_SESSION *s)
 }
 
 void
-tls_setup(unsigned version, bool resume)
+tls_setup(unsigned version, bool resume, bool h2)
 {
 	int	v = version == 2 ? TLS1_2_VERSION : TLS1_3_VERSION;
 
@@ -49,6 +49,8 @@ tls_setup(unsigned version, bool resume)
 	SSL_CTX_set_mode(ctx, SSL_MODE_ENABLE_PARTIAL_WRITE |
 	    SSL_MODE_RELEASE_BUFFERS);
 	SSL_CTX_set_read_ahead(ctx, 1);
+	if (h2)
+		SSL_CTX_set_alpn_protos(ctx, (const uint8_t *)"\2h2", 3);
 	resumes = resume;
 	if (!resume)
 		return;

@@ -21,8 +21,11 @@ struct tls_count {
 };
 extern struct tls_count tls_count;
 
-/* version 2 or 3 of TLS 1; resume: offer the sessions that servers gave. */
-void	tls_setup(unsigned version, bool resume);
+/*
+ * version 2 or 3 of TLS 1; resume: offer the sessions that servers gave;
+ * h2: agree on HTTP/2.
+ */
+void	tls_setup(unsigned version, bool resume, bool h2);
 struct tls_client *tls_new(int fd);
 /* Also with NULL. */
 void	tls_free(struct tls_client **);

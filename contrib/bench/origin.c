@@ -3,7 +3,7 @@
  * two system calls per request, nothing parsed but the path: /1k, /64k or
  * /2m say how large the answer is.  Byte i of a body is 'a' + i % 23.  The
  * body of a request, by Content-Length, is thrown away in the kernel; the
- * answer comes behind it.
+ * answer comes behind it.  Who begins with the preface of HTTP/2 has that.
  */
 #include <sys/epoll.h>
 #include <sys/resource.h>
@@ -21,10 +21,13 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "origin_h2.h"
+
 enum { BODY_MAX = 16 << 20, BATCH = 256, REQUEST_MAX = 4096, STEP = 1 << 20 };
 
 struct conn {
 	int		fd;
+	struct h2_origin *h2;		/* NULL: HTTP/1.1 */
 	size_t		n;		/* of req */
 	size_t		left;		/* of the request's body */
 	size_t		head_sent;
@@ -42,13 +45,14 @@ static void
 drop(struct conn *c)
 {
 	close(c->fd);
+	origin_h2_free(&c->h2);
 	free(c);
 }
 
-static void
-begin_answer(struct conn *c)
+static size_t
+length_of(const char *s, size_t n)
 {
-	const char	*p = memchr(c->req, '/', c->n);
+	const char	*p = memchr(s, '/', n);
 	char		*unit;
 	size_t		len;
 
@@ -57,8 +61,14 @@ begin_answer(struct conn *c)
 		len <<= 10;
 	else if (len > 0 && *unit == 'm')
 		len <<= 20;
-	if (len > BODY_MAX)
-		len = BODY_MAX;
+	return len > BODY_MAX ? BODY_MAX : len;
+}
+
+static void
+begin_answer(struct conn *c)
+{
+	size_t	len = length_of(c->req, c->n);
+
 	c->body_len = len;
 	c->body_sent = c->head_sent = 0;
 	c->head_len = (size_t)snprintf(c->head, sizeof(c->head),
@@ -129,12 +139,62 @@ drop_body(struct conn *c)
 	return true;
 }
 
+/* Returns false when the connection is gone. */
+static bool
+flush_h2(struct conn *c)
+{
+	const char	*p;
+	size_t		 n;
+	ssize_t		 put;
+
+	while ((n = origin_h2_pending(c->h2, &p)) > 0) {
+		put = send(c->fd, p, n, MSG_NOSIGNAL);
+		if (put == -1 && errno == EAGAIN)
+			return true;
+		if (put == -1) {
+			drop(c);
+			return false;
+		}
+		origin_h2_sent(c->h2, (size_t)put);
+	}
+	return true;
+}
+
+/* What is asked at once is answered at once. */
+static void
+on_h2(struct conn *c)
+{
+	static char	buf[65536];
+	ssize_t		got = (ssize_t)c->n;
+
+	memcpy(buf, c->req, c->n);
+	c->n = 0;
+	for (;;) {
+		if (got > 0 && !origin_h2_take(c->h2, buf, (size_t)got)) {
+			drop(c);
+			return;
+		}
+		got = recv(c->fd, buf, sizeof(buf), 0);
+		if (got == 0 || (got == -1 && errno != EAGAIN)) {
+			drop(c);
+			return;
+		}
+		if (got == -1)
+			break;
+	}
+	flush_h2(c);
+}
+
 static void
 on_event(struct conn *c)
 {
 	char	*end;
 	ssize_t	got;
 
+	if (c->h2 != NULL) {
+		on_h2(c);
+		return;
+	}
 	if (c->left > 0) {
 		if (!drop_body(c))
 			return;
@@ -154,6 +214,11 @@ on_event(struct conn *c)
 		}
 		c->n += (size_t)got;
 		c->req[c->n] = '\0';
+		if (c->n >= 4 && memcmp(c->req, "PRI ", 4) == 0) {
+			c->h2 = origin_h2_new(body, length_of);
+			on_h2(c);
+			return;
+		}
 		end = strstr(c->req, "\r\n\r\n");
 		if (end == NULL && c->n < REQUEST_MAX - 1)
 			continue;

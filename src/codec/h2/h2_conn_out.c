@@ -76,9 +76,13 @@ h2_conn_add_fields(nghttp2_nv *nv, size_t *n, const struct hdrs *hs,
 		known = h->id != HDR_OTHER;
 		flags = known ? NGHTTP2_NV_FLAG_NO_COPY_NAME :
 		    NGHTTP2_NV_FLAG_NONE;
-		/* secrets of one client are none of another's table */
+		/*
+		 * A client's secrets are none of another's table; and what
+		 * is never the same again would push out of it all that
+		 * comes each time.
+		 */
 		if (h->id == HDR_SET_COOKIE || h->id == HDR_COOKIE ||
-		    h->id == HDR_AUTHORIZATION)
+		    h->id == HDR_AUTHORIZATION || h->id == HDR_X_REQUEST_ID)
 			flags |= NGHTTP2_NV_FLAG_NO_INDEX;
 		h2_conn_add_nv(nv, n, known ? hdr_name((enum hdr_id)h->id) :
 		    h->name, str_trim(h->val), flags);
