@@ -116,7 +116,7 @@ list_all(struct list_certs *l)
 		for (size_t i = 0; i < l->certs->n; i++)
 			json_array_append_new(all,
 			    describe(l, l->certs->v[i]));
-	else if (tls_certs_find(l->certs, l->name, &c))
+	else if (tls_certs_find(l->certs, l->name, false, &c))
 		for (int i = 0; i < TLS_NKIND; i++)
 			if (c.v[i] != NULL)
 				json_array_append_new(all,
