@@ -149,9 +149,10 @@ static const struct conf_row sluice_rows[] = {
 		.text = "With certs a change of a file that [cert] names, or "
 		    "of one of its directories, or of what stands where such "
 		    "a directory was, brings a reload about, half a second "
-		    "behind the last such change.  Other files (tls.client_ca, "
-		    "tls.client_crl, tls.ca, keys of tickets) are not watched. "
-		    " It is a reload like any other: what was edited meanwhile in the "
+		    "behind the last such change.  Other files "
+		    "(tls.client_ca, tls.client_crl, tls.ca, keys of "
+		    "tickets) are not watched.  It is a reload like "
+		    "any other: what was edited meanwhile in the "
 		    "configuration holds from then on, too.  A link is "
 		    "watched itself, not the file it leads to."
 	}, {
