@@ -358,6 +358,34 @@ def ca_of(s):
     return path, ctx
 
 
+@pytest.mark.parametrize("unknown", ["default", "refuse"])
+def test_dev_beside_others(sluice, unknown):
+    """There it is the default, for clients send no name for an address."""
+    s = sluice(start=False)
+    a = Cert("a.test")
+    a.write(s.dir, "a")
+    s.start(f"[sluice]\ntls.unknown = {unknown}\n" + DEV.format(
+        host="localhost a.test 192.0.2.1") + section("a") + """
+[listener other]
+bind = 127.0.0.1:@port2@
+tls = on
+""")
+    ctx = ca_of(s)[1]
+    first = shown(s, "localhost", ctx)
+    for name in ("127.0.0.1", "192.0.2.1"):
+        assert shown(s, name, ctx) == first
+    assert shown(s, "a.test") == a.fingerprint
+    with tls.Client(s.value("port2"), tls.context(), "a.test") as c:
+        assert c.get("/").status == 200
+    certs = {c["cert"]: c["shown"] for c in s.ctl_json("certs")["certs"]}
+    assert certs == {"": 3, "a": 2}
+    for addr in (s.port, s.value("port2")):
+        j = s.ctl_json("explain", f"https://127.0.0.1:{addr}/")["tls"]
+        assert [c["dev"] for c in j["certs"]] == (
+            [True] if addr == s.port else
+            [] if unknown == "refuse" else [False])
+
+
 def test_dev(sluice):
     s = sluice(DEV.format(host="localhost app.test *.sub.test 127.0.0.1"))
     path, ctx = ca_of(s)

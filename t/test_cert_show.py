@@ -62,6 +62,8 @@ def test_certs(sluice):
     assert list(got) == ["a", "b"]
     assert got["a"]["names"] == ["a.example"]
     assert got["a"]["routes"] == ["a"]
+    for name in ("A.Example", "a.example."):
+        assert list(rows(s, name)) == ["a"]
     assert got["a"]["kind"] == "ECDSA" and got["b"]["kind"] == "RSA"
     assert got["a"]["days"] == 90 and not got["a"]["default"]
     assert got["b"]["names"] == ["b.example", "x.w.example"]

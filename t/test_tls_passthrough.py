@@ -351,6 +351,7 @@ def test_misdirected(gate):
     with tls.Client(s.port, tls.context(), None) as c:
         assert c.get("/x", headers={"Host": "pass.example"}).status == 421
     assert not s.app.requests
+    assert "pass" not in s.ctl_json("certs")["certs"][0]["routes"]
     j = s.ctl_json("explain", f"https://localhost:{s.port}/",
                    "-H", "Host: pass.example")
     assert j["answer"]["fail"] == "misdirected_request"

@@ -11,8 +11,10 @@
 #include "base/enc.h"
 #include "base/must.h"
 #include "core/cert_use.h"
+#include "core/pass.h"
 #include "core/route.h"
 #include "os/proc.h"
+#include "tls/hello.h"
 #include "up/tls_files.h"
 
 #define DAY	86400
@@ -53,6 +55,9 @@ note_routes(struct list_certs *l, const struct conf *c)
 
 	for (size_t i = 0; i < all.n; i++) {
 		r = all.v[i]->part[0];
+		/* who asks for their hosts is shown another's */
+		if (pass_is(r))
+			continue;
 		for (size_t j = 0; j < r->hosts.n; j++)
 			if (tls_certs_named(l->certs, r->hosts.v[j],
 			    &choice))
@@ -154,7 +159,7 @@ list_all(struct list_certs *l)
 		for (size_t i = 0; i < l->certs->n; i++)
 			json_array_append_new(all,
 			    describe(l, l->certs->v[i]));
-	else if (tls_certs_find(l->certs, l->name, &c))
+	else if (tls_certs_find(l->certs, l->name, false, &c))
 		for (int i = 0; i < TLS_NKIND; i++)
 			if (c.v[i] != NULL)
 				json_array_append_new(all,
@@ -169,11 +174,18 @@ api_certs(struct exchange *x)
 	struct list_certs	 l = { .certs = tls_certs(conf),
 	    .name = STR_NONE,
 	    .now = (int64_t)(ev_wall_ms(x->serve->ev) / 1000) };
+	char			 name[TLS_NAME_MAX];
 	json_t			*all;
 	struct text		 ca;
 
 	if (api_query_name(x, &l.name) == -1)
 		return;
+	/* what is no name at all has the default, as in handshakes */
+	if (l.name.p != NULL) {
+		l.name = tls_hello_fold(l.name, name);
+		if (l.name.p == NULL)
+			l.name = STR("");
+	}
 	l.routes = must_calloc(l.certs->n + 1, sizeof(json_t *));
 	for (size_t i = 0; i < l.certs->n; i++)
 		l.routes[i] = NULL;

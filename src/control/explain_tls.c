@@ -109,13 +109,16 @@ describe_cert(const struct tls_certs *all, struct str name,
 }
 
 static json_t *
-list_certs(const struct conf *c, struct str name, enum fail *why)
+list_certs(const struct conf *c, const struct listener_conf *l,
+    struct str name, enum fail *why)
 {
-	const struct tls_certs	*all = tls_certs(c);
+	const struct tls_policy_conf	*p = conf_part(&l->obj,
+	    &tls_policy_group);
+	const struct tls_certs		*all = tls_certs(c);
 	struct tls_choice	 choice;
 	json_t			*j = json_array();
 
-	if (!tls_certs_find(all, name, &choice)) {
+	if (!tls_certs_find(all, name, p->mode == TLS_DEV, &choice)) {
 		*why = FAIL_TLS_UNKNOWN_NAME;
 		return j;
 	}
@@ -138,7 +141,8 @@ explain_tls(const struct conf *c, const struct listener_conf *l,
 	return json_pack("{s:o, s:b, s:o, s:o, s:o, s:s, s:o}", "name",
 	    api_text(name), "passed", 0, "policy", name_terms(c, t),
 	    "versions", list_words(&t->versions), "alpn", list_alpn(l),
-	    "client", modes[t->client], "certs", list_certs(c, name, why));
+	    "client", modes[t->client], "certs", list_certs(c, l, name,
+	    why));
 }
 
 /* --- what routes ask --- */

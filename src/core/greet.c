@@ -293,6 +293,7 @@ set_tls(struct listener *l, const struct listener_conf *c)
 		return;
 	l->passes = c->passes;
 	t = conf_part(&c->obj, &tls_policy_group);
+	l->dev = t->mode == TLS_DEV;
 	l->handshake_ms = t->handshake_ms;
 	l->max_handshakes = (uint64_t)t->max_handshakes;
 	secure_wake(l);

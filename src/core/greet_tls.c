@@ -156,7 +156,7 @@ begin(struct greet *g)
 	if (SSL_session_reused(ssl))
 		stat_add(STAT_TLS_RESUMED, 1);
 	else
-		secure_shown(c->listener->serve, ssl);
+		secure_shown(c->listener, ssl);
 	if (secure_is_late(c)) {
 		greet_refuse(g, FAIL_NONE, "");
 		return;

@@ -180,9 +180,10 @@ static const struct conf_row route_rows[] = {
 		.type = CONF_ENUM, .off = ROUTE(need), .def = "off",
 		.choices = "off|redirect|refuse", .example = "refuse",
 		.text = "What becomes of requests for the route that come "
-		    "without TLS: redirect leads them to https as "
-		    "redirect_https of a listener does, refuse answers 403, "
-		    "exempt paths or not."
+		    "without TLS, by the scheme that a trusted proxy tells: "
+		    "redirect leads them to https as redirect_https of a "
+		    "listener does, refuse answers 403, also for paths of "
+		    "redirect_exempt."
 	}, {
 		.key = "hsts", .type = CONF_CUSTOM, .off = ROUTE(hsts),
 		.def = "off", .parse = parse_hsts, .example = "180d",

@@ -84,6 +84,7 @@ struct listener {
 	bool			 proxy:1;	/* see greet.h */
 	bool			 cut:1;		/* on_change */
 	bool			 passes:1;	/* see pass.h */
+	bool			 dev:1;		/* tls = dev */
 	struct trust		 proxy_from;	/* own, copied */
 	struct tls_policy	*tls;		/* own, counted; NULL: none */
 	uint64_t		 tls_sum;	/* of all its policies */

@@ -425,12 +425,15 @@ secure_ask(const struct listener *l, struct tls_hand *h)
 		ticket_follow(x->serve->shm, &x->seeds);
 	h->ask = &x->ask;
 	h->where = l;
+	h->dev = l->dev;
 }
 
 void
-secure_shown(struct serve *s, const SSL *ssl)
+secure_shown(const struct listener *l, const SSL *ssl)
 {
-	const struct tls_cert	*c = tls_cert_shown(find(s)->ask.store, ssl);
+	struct serve		*s = l->serve;
+	const struct tls_cert	*c = tls_cert_shown(find(s)->ask.store, ssl,
+	    l->dev);
 
 	if (c != NULL)
 		cert_use_add(s->shm, c, ev_wall_ms(s->ev));

@@ -35,7 +35,7 @@ struct tls_clients *secure_clients(struct serve *);
 void secure_ask(const struct listener *, struct tls_hand *);
 
 /* Counts the certificate that a handshake ended with. */
-void secure_shown(struct serve *, const SSL *);
+void secure_shown(const struct listener *, const SSL *);
 
 /* The policy of a listener in the committed generation; NULL: no TLS. */
 struct tls_policy *secure_policy(struct serve *,

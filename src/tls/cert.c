@@ -71,13 +71,13 @@ set_one(struct tls_store *s, SSL *ssl, const struct tls_cert *c)
 }
 
 int
-tls_cert_select(struct tls_store *s, SSL *ssl, struct str sni,
+tls_cert_select(struct tls_store *s, SSL *ssl, struct str sni, bool dev,
     enum fail *why)
 {
 	struct tls_choice	choice;
 	int			set = 0;
 
-	if (!tls_certs_find(s->certs, sni, &choice)) {
+	if (!tls_certs_find(s->certs, sni, dev, &choice)) {
 		*why = FAIL_TLS_UNKNOWN_NAME;
 		return -1;
 	}
@@ -107,14 +107,14 @@ kind_of(const SSL *ssl)
 }
 
 const struct tls_cert *
-tls_cert_shown(const struct tls_store *s, const SSL *ssl)
+tls_cert_shown(const struct tls_store *s, const SSL *ssl, bool dev)
 {
 	char			buf[TLS_NAME_BYTES];
 	struct tls_choice	choice;
 	int			kind;
 
 	if (s == NULL || SSL_get_privatekey(ssl) == NULL ||
-	    !tls_certs_find(s->certs, tls_name(ssl, buf), &choice))
+	    !tls_certs_find(s->certs, tls_name(ssl, buf), dev, &choice))
 		return NULL;
 	kind = kind_of(ssl);
 	return kind == TLS_NKIND ? NULL : choice.v[kind];

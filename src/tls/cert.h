@@ -63,6 +63,7 @@ struct tls_certs {
 	size_t			 cap;	/* power of two */
 	size_t			 nname;
 	struct tls_choice	 fallback; /* for unknown names and none */
+	struct tls_choice	 dev;	/* the same, where tls = dev */
 	bool			 refuse;   /* unknown names, and none */
 	size_t			 max;	   /* in a worker's memory */
 };
@@ -96,11 +97,15 @@ const struct tls_certs *tls_certs(const struct conf *);
 
 /*
  * Who serves a name (lower case, no final dot; empty: none was sent): an
- * exact name before a wildcard of one label, then the default.  False: it
- * is refused, or there is no certificate at all.
+ * exact name before a wildcard of one label, then the default, which with
+ * dev is that of listeners with tls = dev.  False: it is refused, or there
+ * is no certificate at all.  Clients that connect to an address send no
+ * name, and addresses are names of dev's, so there none is not refused.
  */
-bool tls_certs_find(const struct tls_certs *, struct str name,
+bool tls_certs_find(const struct tls_certs *, struct str name, bool dev,
     struct tls_choice *);
+/* Is it found by its name, not as a default? */
+bool tls_certs_has(const struct tls_certs *, struct str name);
 
 /* The same for a host of a route: "a.example", ".a.example" for *. */
 bool tls_certs_named(const struct tls_certs *, struct str host,
@@ -129,11 +134,11 @@ void tls_store_free(struct tls_store **);
  * the client can check.  0, or -1 and *why is a fail row: unknown name
  * refused, material unusable.
  */
-int tls_cert_select(struct tls_store *, SSL *, struct str sni,
+int tls_cert_select(struct tls_store *, SSL *, struct str sni, bool dev,
     enum fail *why);
 
 /* Which of them the client was shown; NULL: this generation has it not. */
 const struct tls_cert *tls_cert_shown(const struct tls_store *,
-    const SSL *);
+    const SSL *, bool dev);
 
 #endif

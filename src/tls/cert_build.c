@@ -55,6 +55,28 @@ set_fallback(struct certs_load *cl, struct tls_certs *cs)
 	}
 }
 
+/* Of the certificate's names those that are addresses are never asked for. */
+static void
+set_dev(struct tls_certs *cs)
+{
+	for (size_t i = 0; i < cs->n; i++)
+		if (cs->v[i]->dev)
+			cs->dev.v[cs->v[i]->kind] = cs->v[i];
+}
+
+/*
+ * The one of tls = dev is the last, and has the names of all routes: it
+ * takes none from those that were meant for it.
+ */
+static void
+add_to_index(struct tls_certs *cs, struct str name, const struct tls_cert *c)
+{
+	if (c->dev && (tls_certs_has(cs, name) ||
+	    cert_names_find(cs, name) != NULL))
+		return;
+	(void)cert_names_add(cs, name, c);
+}
+
 static void
 set_names(struct certs_load *cl, struct tls_certs *cs)
 {
@@ -65,7 +87,7 @@ set_names(struct certs_load *cl, struct tls_certs *cs)
 	cert_names_init(cl->out, cs, n);
 	for (size_t i = 0; i < cs->n; i++)
 		for (size_t j = 0; j < cs->v[i]->nname; j++)
-			(void)cert_names_add(cs, cs->v[i]->names[j], cs->v[i]);
+			add_to_index(cs, cs->v[i]->names[j], cs->v[i]);
 }
 
 static struct tls_certs *
@@ -86,6 +108,7 @@ make_index(struct certs_load *cl)
 	cs->max = (size_t)*(const int64_t *)conf_value(
 	    conf_load_conf(cl->load), "limits", "certs");
 	set_fallback(cl, cs);
+	set_dev(cs);
 	set_names(cl, cs);
 	return cs;
 }

@@ -51,8 +51,9 @@ static const struct conf_row rows[] = {
 		.max = 1024, .example = "/etc/ssl/private/a.example.key",
 		.text = "File of the private key in PEM: PKCS#8, PKCS#1 or "
 		    "SEC1.  Without it the key stands in the file of the "
-		    "certificate.  It is read before privileges go, and by "
-		    "no process that serves."
+		    "certificate.  It is read with root's rights, at start and "
+		    "at each reload; those who serve get what it says, not "
+		    "the file."
 	}, {
 		.key = "passphrase", .type = CONF_STR, .off = AT(passphrase),
 		.min = 1, .max = 1024, .flags = CONF_F_SECRET,
@@ -150,7 +151,8 @@ static const struct conf_row sluice_rows[] = {
 		    "a directory was, or of one of tls.client_ca, "
 		    "tls.client_crl, and tls.ca, tls.cert and tls.key of "
 		    "[upstream] brings a reload about, half "
-		    "a second behind the last such change.  It is a reload "
+		    "a second behind the last such change; keys of "
+		    "tickets are not watched.  It is a reload "
 		    "like any other: what was edited meanwhile in the "
 		    "configuration holds from then on, too.  A link is "
 		    "watched itself, not the file it leads to."

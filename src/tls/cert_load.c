@@ -227,6 +227,9 @@ load_pair(const struct pair *p)
 	if (read_files(p, &chain, &key) == 0) {
 		if (key.text.p == NULL)
 			k = &chain;
+		if ((k->st.st_mode & 07) != 0)
+			complain(p, DIAG_CERT_OPEN, CERT_BLAME_KEY,
+			    "has a key that everybody may read or write");
 		t.chain = chain.text;
 		t.key = k->text;
 		c = make_cert(p, &t, &chain.st, &k->st);

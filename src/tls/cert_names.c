@@ -139,36 +139,50 @@ cert_names_find(const struct tls_certs *c, struct str name)
 	return s->key.p == NULL ? NULL : s;
 }
 
-/* What the entry has, or the default's. */
+/* What the entry has, or the default. */
 static bool
-choose(const struct tls_certs *c, const struct tls_name *s,
+choose(const struct tls_name *s, const struct tls_choice *fallback,
     struct tls_choice *out)
 {
-	if (s == NULL && c->refuse)
+	if (s == NULL && fallback == NULL)
 		return false;
-	*out = s != NULL ? s->choice : c->fallback;
+	*out = s != NULL ? s->choice : *fallback;
 	for (int i = 0; i < TLS_NKIND; i++)
 		if (out->v[i] != NULL)
 			return true;
 	return false;
 }
 
-bool
-tls_certs_find(const struct tls_certs *c, struct str name,
-    struct tls_choice *out)
+static const struct tls_name *
+find(const struct tls_certs *c, struct str name)
 {
-	const struct tls_name	*s = NULL;
+	const struct tls_name	*s;
 	ptrdiff_t		 dot;
 
 	/* a client's own dot at the front would be a wildcard's key */
-	if (name.n > 0 && name.p[0] != '.' && name.p[0] != '*') {
-		s = cert_names_find(c, name);
-		dot = str_find(name, '.', 0);
-		if (s == NULL && dot > 0)
-			s = cert_names_find(c, str_sub(name, (size_t)dot,
-			    name.n));
-	}
-	return choose(c, s, out);
+	if (name.n == 0 || name.p[0] == '.' || name.p[0] == '*')
+		return NULL;
+	s = cert_names_find(c, name);
+	dot = str_find(name, '.', 0);
+	return s != NULL || dot <= 0 ? s : cert_names_find(c,
+	    str_sub(name, (size_t)dot, name.n));
+}
+
+bool
+tls_certs_has(const struct tls_certs *c, struct str name)
+{
+	return find(c, name) != NULL;
+}
+
+bool
+tls_certs_find(const struct tls_certs *c, struct str name, bool dev,
+    struct tls_choice *out)
+{
+	const struct tls_choice	*fallback = dev ? &c->dev : &c->fallback;
+
+	if (c->refuse && !(dev && name.n == 0))
+		fallback = NULL;
+	return choose(find(c, name), fallback, out);
 }
 
 bool
@@ -176,8 +190,9 @@ tls_certs_named(const struct tls_certs *c, struct str host,
     struct tls_choice *out)
 {
 	if (host.n == 0 || host.p[0] != '.')
-		return tls_certs_find(c, host, out);
-	return choose(c, cert_names_find(c, host), out);
+		return tls_certs_find(c, host, false, out);
+	return choose(cert_names_find(c, host), c->refuse ? NULL :
+	    &c->fallback, out);
 }
 
 const char *

@@ -56,7 +56,7 @@ tls_name(const SSL *ssl, char buf[TLS_NAME_BYTES])
 static uint32_t
 hash_of(struct str name)
 {
-	return name.n > 0 ? (uint32_t)(str_hash(name, STR_HASH0) >> 33) | 1 :
+	return name.n > 0 ? (uint32_t)(str_hash(name, STR_HASH0) >> 34) | 1 :
 	    0;
 }
 
@@ -130,7 +130,7 @@ on_name(SSL *ssl, int *alert, void *arg)
 	must(h != NULL);
 	name = tls_name(ssl, buf);
 	if (!tls_certs(h->ask->conf)->refuse ||
-	    tls_certs_find(tls_certs(h->ask->conf), name, &choice))
+	    tls_certs_find(tls_certs(h->ask->conf), name, h->dev, &choice))
 		return name.n == 0 ? SSL_TLSEXT_ERR_NOACK :
 		    SSL_TLSEXT_ERR_OK;
 	h->why = FAIL_TLS_UNKNOWN_NAME;
@@ -153,7 +153,8 @@ on_cert(SSL *ssl, void *arg)
 		return 0;
 	}
 	name = tls_name(ssl, buf);
-	return tls_cert_select(h->ask->store, ssl, name, &h->why) == 0;
+	return tls_cert_select(h->ask->store, ssl, name, h->dev,
+	    &h->why) == 0;
 }
 
 /* Ours is the order; a client none of whose protocols we have is refused. */
@@ -527,8 +528,10 @@ static const struct conf_row rows[] = {
 		.def = "off", .choices = "off|on|dev", .example = "on",
 		.text = "Whether connections speak TLS, with the "
 		    "certificates of [cert].  dev: with one that sluiced "
-		    "makes itself, signed by an authority of its own; for "
-		    "trying things out."
+		    "makes itself, signed by an authority of its own, for "
+		    "localhost, 127.0.0.1, ::1 and the hosts of routes; it "
+		    "is the default of this listener.  For trying things "
+		    "out."
 	}, {
 		.key = "tls_policy", .type = CONF_STR, .off = AT(terms),
 		.min = 1, .max = 63, .example = "one",

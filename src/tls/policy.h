@@ -54,7 +54,8 @@ struct tls_hand {
 	const struct tls_ask	*ask;	/* ref */
 	const void		*where;	/* of ask->choose */
 	struct tls_policy	*policy; /* ref, counted: of the name */
-	uint32_t		 name:31; /* hash of it; 0: none */
+	uint32_t		 name:30; /* hash of it; 0: none */
+	uint32_t		 dev:1;	/* tls = dev */
 	uint32_t		 heard:1; /* the first message was */
 	enum fail		 why;	/* set when it is refused here */
 };

@@ -143,29 +143,112 @@ tls_terms_digest(struct tls_terms *t)
 
 static int
 fail_word(struct conf_load *load, const struct conf_obj *obj,
-    const char *key)
+    const char *key, struct str word, const char *why)
 {
 	const struct conf_item	*it = conf_item(load, obj, key);
 
 	diag_at(conf_load_diags(load), DIAG_TLS_WORD,
-	    it != NULL ? &it->vspan : NULL, obj, key,
-	    "OpenSSL does not know all of these");
+	    it != NULL ? &it->vspan : NULL, obj, key, "\"%.*s\" %s",
+	    STR_FMT(word), why);
 	return -1;
+}
+
+/* OpenSSL takes a language, of which only names are meant here. */
+static const SSL_CIPHER *
+find_cipher(SSL_CTX *ctx, const struct conf_list *one)
+{
+	STACK_OF(SSL_CIPHER)	*all;
+	const SSL_CIPHER	*c;
+
+	SSL_CTX_set_security_level(ctx, 0);
+	if (!set_list(ctx, one, SSL_CTX_set_cipher_list))
+		return NULL;
+	all = SSL_CTX_get_ciphers(ctx);
+	for (int i = 0; i < sk_SSL_CIPHER_num(all); i++) {
+		c = sk_SSL_CIPHER_value(all, i);
+		if (str_eq(str_from(SSL_CIPHER_get_name(c)), one->v[0]))
+			return c;
+	}
+	return NULL;
+}
+
+static void
+warn_weak(struct conf_load *load, const struct conf_obj *obj,
+    struct str word)
+{
+	const struct conf_item	*it = conf_item(load, obj, "tls.ciphers");
+
+	diag_at(conf_load_diags(load), DIAG_TLS_WEAK,
+	    it != NULL ? &it->vspan : NULL, obj, "tls.ciphers",
+	    "\"%.*s\" has no forward secrecy, or no AEAD", STR_FMT(word));
+}
+
+static int
+judge_cipher(struct conf_load *load, const struct conf_obj *obj,
+    SSL_CTX *ctx, const struct conf_list *one)
+{
+	const SSL_CIPHER	*c = find_cipher(ctx, one);
+	int			 kx;
+
+	if (c == NULL)
+		return fail_word(load, obj, "tls.ciphers", one->v[0],
+		    "is no name of a cipher of TLS 1.2");
+	if (SSL_CIPHER_get_cipher_nid(c) == NID_undef)
+		return fail_word(load, obj, "tls.ciphers", one->v[0],
+		    "encrypts nothing");
+	if (SSL_CIPHER_get_auth_nid(c) == NID_auth_null)
+		return fail_word(load, obj, "tls.ciphers", one->v[0],
+		    "says nothing of who the server is");
+	kx = SSL_CIPHER_get_kx_nid(c);
+	if (!SSL_CIPHER_is_aead(c) ||
+	    (kx != NID_kx_ecdhe && kx != NID_kx_dhe))
+		warn_weak(load, obj, one->v[0]);
+	return 0;
 }
 
 /* Whether it can be made at all is known at once, not at a handshake. */
 static int
+judge_words(struct conf_load *load, const struct conf_obj *obj,
+    const struct tls_terms *t, const struct words *w)
+{
+	const struct conf_list	*l = list_of(t, w);
+	struct conf_list	 one = { .n = 1 };
+	SSL_CTX			*ctx;
+	int			 rc = 0;
+
+	for (size_t i = 0; i < l->n; i++) {
+		one.v = &l->v[i];
+		ctx = SSL_CTX_new(TLS_server_method());
+		must(ctx != NULL);
+		if (w->set == SSL_CTX_set_cipher_list)
+			rc |= judge_cipher(load, obj, ctx, &one);
+		else if (!set_list(ctx, &one, w->set))
+			rc = fail_word(load, obj, w->key, l->v[i],
+			    "is a word that OpenSSL does not know");
+		SSL_CTX_free(ctx);
+	}
+	return rc;
+}
+
+static int
 link_terms(struct conf_load *load, struct conf_obj *obj, void *part)
 {
 	struct tls_terms	*t = part;
-	const char		*bad;
+	const char		*bad = NULL;
 	SSL_CTX			*ctx = SSL_CTX_new(TLS_server_method());
-	int			 rc;
+	int			 rc = 0;
 
 	must(ctx != NULL);
-	bad = tls_terms_set(ctx, t);
+	for (size_t i = 0; i < NWORDS; i++)
+		if (conf_is_set(load, obj, words[i].key) &&
+		    judge_words(load, obj, t, &words[i]) == -1)
+			rc = -1;
+	if (rc == 0)
+		bad = tls_terms_set(ctx, t);
 	SSL_CTX_free(ctx);
-	rc = bad == NULL ? 0 : fail_word(load, obj, bad);
+	if (bad != NULL)
+		rc = fail_word(load, obj, bad, STR("all"),
+		    "of it OpenSSL does not take together");
 	if (tls_terms_read(load, obj, t) == -1)
 		rc = -1;
 	tls_terms_digest(t);
@@ -195,7 +278,9 @@ static const struct conf_row rows[] = {
 		.key = "tls.ciphers", .type = CONF_LIST, .off = AT(ciphers),
 		.def = CIPHERS, .example = "ECDHE-ECDSA-AES128-GCM-SHA256",
 		.text = "Ciphers of TLS 1.2, by the names that OpenSSL has "
-		    "for them; the client's order holds."
+		    "for them (not words of its for several); the client's "
+		    "order holds.  Those without encryption, or that prove "
+		    "no server, are refused."
 	}, {
 		.key = "tls.ciphersuites", .type = CONF_LIST,
 		.off = AT(suites), .def = SUITES,

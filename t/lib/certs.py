@@ -116,6 +116,8 @@ def put(directory, name, data):
     """Writes a file in one step, as whoever renews certificates should."""
     path = os.path.join(directory, name)
     with open(path + ".new", "wb") as f:
+        if b"PRIVATE KEY" in data:
+            os.fchmod(f.fileno(), 0o600)
         f.write(data)
     os.rename(path + ".new", path)
     return path

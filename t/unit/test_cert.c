@@ -265,7 +265,7 @@ ck_serves(struct cert_env *t, const char *name, const char *want)
 	struct tls_choice	 c;
 	struct str		 got = STR("");
 
-	if (tls_certs_find(tls_certs(t->conf), str_from(name), &c))
+	if (tls_certs_find(tls_certs(t->conf), str_from(name), false, &c))
 		got = c.v[TLS_ECDSA]->file;
 	ck_assert_msg(str_ends(got, str_from(want)) &&
 	    (got.n > 0) == (want[0] != '\0'), "%s: %.*s, not %s", name,
@@ -322,7 +322,7 @@ START_TEST(no_certificate_at_all)
 
 	cert_env_init(&t);
 	cert_env_says(&t, "", false, NULL);
-	ck_assert(!tls_certs_find(tls_certs(t.conf), STR("a"), &c));
+	ck_assert(!tls_certs_find(tls_certs(t.conf), STR("a"), false, &c));
 	cert_env_fini(&t);
 }
 END_TEST
@@ -343,7 +343,7 @@ on_cert(SSL *ssl, void *ctx)
 	    TLSEXT_NAMETYPE_host_name);
 
 	return tls_cert_select(a->store, ssl, str_from(sni != NULL ? sni :
-	    ""), &a->why) == 0;
+	    ""), false, &a->why) == 0;
 }
 
 /*
