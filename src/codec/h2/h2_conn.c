@@ -17,6 +17,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define H2_CONN_MAGIC	0x4832434e	/* "H2CN" */
+#define H2_TURN		262144	/* bytes of a connection in one turn */
 #define READ_LEAST	2048	/* room in a page worth a read */
 
 struct h2c *

@@ -20,12 +20,7 @@
 #include "codec/h2/h2_side.h"
 #include "codec/h2/h2_stream.h"
 
-#define H2_CONN_MAGIC	0x4832434e	/* "H2CN" */
-#define H2_TURN		262144	/* bytes of a connection in one turn */
-#define H2_OUT_MAX	131072	/* that wait for the transport */
-#define H2_PRIORITY_UPDATE 0x10	/* the frame (RFC 9218 7.1) */
 #define H2_GONE		64	/* streams that are remembered */
-#define H2_SKIP_MAX	1048576	/* of a body nobody reads */
 
 enum h2c_state {
 	H2C_OPEN,

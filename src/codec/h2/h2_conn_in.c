@@ -10,6 +10,8 @@
  */
 #include "codec/h2/h2_conn.h"
 
+#define H2_SKIP_MAX	1048576	/* of a body nobody reads */
+
 #include <string.h>
 
 /* --- bodies --- */

@@ -10,6 +10,7 @@
 #include "codec/h2/h2_ring.h"
 #include "codec/h2/h2_walk.h"
 
+#define H2_OUT_MAX	131072	/* that wait for the transport */
 #define H2_COPY_MAX	2048	/* bytes of body worth copying */
 #define H2_FILE_MAX	(PAGE_ROOM - H2_HEAD)
 

@@ -8,6 +8,7 @@
 
 #include "base/str.h"
 
+#define H2_PRIORITY_UPDATE 0x10	/* a frame's type (RFC 9218 7.1) */
 #define H2_HEAD		9	/* bytes before each frame */
 #define H2_PREFACE	24	/* bytes before all frames of a client */
 
