@@ -189,6 +189,7 @@ SRCS_UP = \
 	src/up/hash.c \
 	src/up/health_balancer.c \
 	src/up/least_conn.c \
+	src/up/look.c \
 	src/up/maglev.c \
 	src/up/members.c \
 	src/up/name_conf.c \
@@ -218,6 +219,7 @@ SRCS_UP = \
 	src/up/slow_start.c \
 	src/up/state.c \
 	src/up/sticky.c \
+	src/up/sticky_site.c \
 	src/up/told.c \
 	src/up/two_choices.c \
 	src/up/upstream.c \
@@ -277,6 +279,7 @@ SRCS_CONTROL = \
 	src/control/api_upstreams.c \
 	src/control/dns.c \
 	src/control/explain.c \
+	src/control/explain_choice.c \
 	src/control/explain_pick.c \
 	src/control/lookup.c \
 	src/control/names.c \
@@ -294,6 +297,7 @@ SRCS_MAIN = \
 	src/main/build.c \
 	src/main/check.c \
 	src/main/child.c \
+	src/main/child_look.c \
 	src/main/child_names.c \
 	src/main/control.c \
 	src/main/fail_doc.c \

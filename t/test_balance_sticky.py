@@ -158,6 +158,64 @@ def test_servers_do_not_see_it(sluice, peer):
         assert app.requests[-1].all("cookie") == left
 
 
+def test_servers_see_none_of_the_others(sluice, peer):
+    """A host's cookies are for the gateway, whichever of its upstreams is
+    asked; other hosts may have such names for themselves."""
+    app, more, plain, other, last = [peer() for _ in range(5)]
+    s = sluice(conf([app.addr]).replace("path = /*", "host = *.shop.test\n"
+                                        "path = /*") + f"""
+[upstream more]
+server = {more.addr}
+sticky = cookie
+sticky.name = MORE
+fallback = last
+[upstream last]
+server = {last.addr}
+sticky = cookie
+[upstream plain]
+server = {plain.addr}
+[route more]
+host = a.shop.test www.shop.test
+path = /more
+upstream = more
+[route plain]
+host = a.shop.test
+path = /plain
+upstream = plain
+[route own]
+host = a.shop.test
+path = /own
+target = {plain.addr}
+sticky = cookie
+[route other]
+path = /*
+upstream = other
+[upstream other]
+server = {other.addr}
+""")
+    ours = "sluice_app", "MORE", "sluice_last", "sluice.own"
+    sent = "a=1; " + "".join(f"{n}=x; " for n in ours) + "b=2"
+    for host, path, at, left in (
+            ("a.shop.test", "/", app, ()),
+            ("A.Shop.test:80", "/more", more, ()),
+            ("a.shop.test", "/plain", plain, ()),
+            ("a.shop.test", "/own", plain, ()),
+            ("b.a.shop.test", "/plain", app, ours[1:]),
+            ("www.shop.test", "/plain", app, ("sluice.own",)),
+            ("shop.test", "/", other, ours),
+            ("other.test", "/", other, ours)):
+        n = len(at.requests)
+        with http.Client(s.port) as c:
+            assert c.ask("GET", path, [("Host", host), ("Cookie", sent),
+                                       ("Cookie", "c=3")]).status == 200
+        want = "; ".join(["a=1", *(f"{n}=x" for n in left), "b=2"])
+        assert at.requests[n].all("cookie") == [want, "c=3"]
+    # with the one that uses it gone, nothing is taken out
+    s.reload(conf([app.addr]).replace("sticky = cookie", ""))
+    ask(s, more=[("Cookie", sent)])
+    assert app.requests[-1].all("cookie") == [sent]
+
+
 def test_attributes(sluice, peer):
     """Secure where the client came by TLS; Max-Age with a time."""
     app = peer(default=respond(headers=[("Set-Cookie", "own=1")]))

@@ -312,6 +312,35 @@ def test_page(sluice, accept):
     assert wire.sums(s)["upstream_fallback_pages_total"] == 1
 
 
+def test_when_again(sluice):
+    """Retry-After is with 503 alone: the page's, or the gateway's own.  The
+    failure that opened the breaker tells of it already."""
+    more = "breaker.failures = 1\nbreaker.open = 30s\n"
+    s = paged(sluice, dead(), more)
+    for row in ("dial_refused", "breaker_open"):
+        r = http.get(s.port, "/x")
+        assert r.status == 503 and f"<p>{row} " in r.text
+        assert 28 <= int(r["retry-after"]) <= 30
+    # without a page it is 502 once, and has none
+    s = sluice(HEAD + upstream("a", dead(), more) + route())
+    r = http.get(s.port, "/x")
+    assert r.status == 502 and r.get("retry-after") is None
+    r = http.get(s.port, "/x")
+    assert r.status == 503 and 28 <= int(r["retry-after"]) <= 30
+
+
+@pytest.mark.parametrize("first", ["down", "open"])
+def test_when_again_is_not_known(sluice, first):
+    """An operator's word ends when it ends, whatever the breaker's time."""
+    address = dead()
+    s = paged(sluice, address, "breaker.failures = 1\nbreaker.open = 30s\n")
+    if first == "open":
+        assert http.get(s.port).status == 503
+    s.ctl("server", "down", "a", address)
+    r = http.get(s.port)
+    assert (r.status, r["retry-after"]) == (503, "1")
+
+
 def test_page_for_post(sluice, peer):
     """What may not be asked twice gets the page."""
     app = peer(default=close_now())

@@ -246,14 +246,72 @@ add_choice(struct show *s, const json_t *u)
 	text_c(&s->out, '\n');
 }
 
+/* "cookie    sluice_app -> 10.0.0.5:80: its server is asked" */
 static void
-add_upstream(struct show *s, const json_t *u)
+add_cookie(struct show *s, const json_t *c)
+{
+	if (!json_is_object(c))
+		return;
+	begin(s, "cookie");
+	show_safe(s, c, "cookie");
+	if (show_str(c, "server").n > 0) {
+		text_add(&s->out, STR(" -> "));
+		show_safe(s, c, "server");
+	}
+	text_add(&s->out, STR(": "));
+	show_safe(s, c, "text");
+	if (show_str(c, "upstream").n > 0) {
+		text_add(&s->out, STR(" (upstream "));
+		show_safe(s, c, "upstream");
+		text_c(&s->out, ')');
+	}
+	if (json_is_true(json_object_get(c, "renew")))
+		text_add(&s->out, STR("; it is renewed"));
+	text_c(&s->out, '\n');
+}
+
+/* The servers on the way of the key, as far as they are known. */
+static void
+add_way(struct show *s, const json_t *all)
+{
+	const json_t	*one;
+	const char	*how;
+
+	for (size_t i = 0; i < json_array_size(all); i++) {
+		one = json_array_get(all, i);
+		how = json_string_value(json_object_get(one, "how"));
+		text_add(&s->out, i == 0 ? STR(" -> ") : STR(", then "));
+		show_safe(s, one, "server");
+		if (how != NULL && strcmp(how, "over") == 0)
+			text_add(&s->out, STR(" (has too much)"));
+		else if (how != NULL && strcmp(how, "out") == 0)
+			text_add(&s->out, STR(" (not asked)"));
+	}
+}
+
+static void
+add_key(struct show *s, const json_t *h)
+{
+	if (!json_is_object(h))
+		return;
+	begin(s, "key");
+	show_safe(s, h, "key");
+	text_add(&s->out, STR(" (by "));
+	show_safe(s, h, "by");
+	text_c(&s->out, ')');
+	add_way(s, json_object_get(h, "order"));
+	text_add(&s->out, STR("; "));
+	show_safe(s, h, "text");
+	text_c(&s->out, '\n');
+}
+
+/* The upstream that the route names, or one that follows. */
+static void
+add_upstream(struct show *s, const json_t *u, const char *label)
 {
 	const json_t	*all = json_object_get(u, "servers");
 
-	if (!json_is_object(u))
-		return;
-	begin(s, "upstream");
+	begin(s, label);
 	show_safe(s, u, "name");
 	text_add(&s->out, STR("   "));
 	show_safe(s, u, "balance");
@@ -271,6 +329,39 @@ add_upstream(struct show *s, const json_t *u)
 	}
 	text_c(&s->out, '\n');
 	add_choice(s, u);
+	add_cookie(s, json_object_get(u, "sticky"));
+	add_key(s, json_object_get(u, "hash"));
+}
+
+/* What answers when no server of those before it can. */
+static void
+add_fallback(struct show *s, const json_t *f)
+{
+	bool	now = json_is_true(json_object_get(f, "now"));
+
+	if (json_is_object(json_object_get(f, "upstream"))) {
+		add_upstream(s, json_object_get(f, "upstream"), now ?
+		    "now" : "fallback");
+		return;
+	}
+	begin(s, now ? "now" : "fallback");
+	text_add(&s->out, STR("page "));
+	show_safe(s, f, "page");
+	text_fmt(&s->out, ", status %llu\n", show_num(f, "status"));
+}
+
+static void
+add_upstreams(struct show *s, const json_t *u)
+{
+	const json_t	*f;
+
+	if (!json_is_object(u))
+		return;
+	add_upstream(s, u, "upstream");
+	while (json_is_object(f = json_object_get(u, "fallback"))) {
+		add_fallback(s, f);
+		u = json_object_get(f, "upstream");
+	}
 }
 
 void
@@ -287,7 +378,7 @@ show_explain(struct show *s, const json_t *j)
 		add_route(s, route);
 		add_filters(s, json_object_get(j, "filters"));
 		add_handler(s, handler);
-		add_upstream(s, json_object_get(j, "upstream"));
+		add_upstreams(s, json_object_get(j, "upstream"));
 	} else if (json_is_object(handler)) {
 		add_none(s, false);
 		add_handler(s, handler);

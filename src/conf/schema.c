@@ -249,9 +249,9 @@ put_range(FILE *out, const struct conf_row *r)
 	text_fini(&t);
 }
 
-/* What a bare number means. */
-static void
-put_unit(FILE *out, const struct conf_row *r)
+/* NULL: a value of that row is no such number. */
+static const char *
+unit_name(const struct conf_row *r, enum conf_unit unit)
 {
 	static const char *const	names[] = {
 		[CONF_COUNT] = "bytes", [CONF_BYTES] = "bytes",
@@ -260,11 +260,36 @@ put_unit(FILE *out, const struct conf_row *r)
 		[CONF_PERCENT] = "percent"
 	};
 
-	if (r->type == CONF_TIME && r->unit == CONF_COUNT)
+	if (r->type != CONF_TIME && r->type != CONF_SIZE)
+		return NULL;
+	return r->type == CONF_TIME && unit == CONF_COUNT ? "" : names[unit];
+}
+
+/* What a bare number means. */
+static void
+put_unit(FILE *out, const struct conf_row *r)
+{
+	const char	*name = unit_name(r, r->unit);
+
+	if (name != NULL && *name == '\0')
 		fputs("A number other than 0 needs a unit.\n", out);
-	else if (r->type == CONF_TIME || r->type == CONF_SIZE)
-		fprintf(out, "A number without a unit is %s.\n",
-		    names[r->unit]);
+	else if (name != NULL)
+		fprintf(out, "A number without a unit is %s.\n", name);
+}
+
+/* What a bare number means under another word, where it is another thing. */
+static void
+put_alias_unit(FILE *out, const struct conf_row *r,
+    const struct conf_alias *a)
+{
+	const char	*name = unit_name(r, a->unit);
+
+	if (name == NULL || *name == '\0' ||
+	    strcmp(name, unit_name(r, r->unit)) == 0)
+		return;
+	fprintf(out, "A number without a unit is %s with\n.Ic ", name);
+	put_roff(out, str_from(a->key));
+	fputs(" .\n", out);
 }
 
 static void
@@ -280,6 +305,8 @@ put_aliases(FILE *out, const struct conf_row *r)
 		put_roff(out, str_from(a->key));
 		fputs(a[1].key != NULL ? " ,\n" : " .\n", out);
 	}
+	for (a = r->aliases; a->key != NULL; a++)
+		put_alias_unit(out, r, a);
 }
 
 static void

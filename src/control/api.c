@@ -62,6 +62,7 @@ api_init(struct api *a, const int ro_fd[2])
 	a->ro_fd = ro_fd;
 	timer_init(&a->trim, on_trim);
 	list_init(&a->orders);
+	list_init(&a->looks);
 	list_init(&a->readers);
 	/*
 	 * The master may still report to the control process before this
@@ -251,6 +252,8 @@ on_abort(struct exchange *x, enum fail why)
 	(void)why;
 	if (str_eq(x->path, STR(API_LOG)))
 		api_log_forget(x);
+	else if (str_eq(x->path, STR(API_EXPLAIN)))
+		api_explain_forget(x);
 	else
 		api_order_forget(x);
 	exchange_handler_done(x);

@@ -51,6 +51,8 @@ struct api {
 	struct list	 orders;	/* own by their exchanges */
 	unsigned	 norder;
 	uint64_t	 id;		/* of the last order */
+	struct list	 looks;		/* explain: own by their exchanges */
+	unsigned	 nlook;
 	struct list	 readers;	/* of the log; own by theirs */
 	unsigned	 nreader;
 	struct chan	 logger;	/* own */
@@ -83,6 +85,9 @@ void api_log_join(struct api *, int fd);
 
 /* Told by the control process: answers whoever waits for it. */
 void api_report(struct api *, const struct api_outcome *);
+
+/* What a worker answered to explain; the id is the question's. */
+void api_explain_told(struct api *, uint64_t id, struct str payload);
 
 /* No outcome will come any more: answers all who wait with 503. */
 void api_give_up(struct api *);

@@ -231,6 +231,7 @@ void
 api_give_up(struct api *a)
 {
 	api_log_give_up(a);
+	api_explain_give_up(a);
 	while (!list_is_empty(&a->orders))
 		api_refuse(take(container_of(a->orders.next, struct order,
 		    node)));

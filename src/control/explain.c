@@ -11,7 +11,7 @@
 
 #include "base/must.h"
 #include "codec/h1/h1.h"
-#include "control/explain_pick.h"
+#include "control/explain_choice.h"
 #include "control/int.h"
 #include "core/chain.h"
 #include "core/handler.h"
@@ -28,6 +28,7 @@ struct search {
 	struct route_trace	 trace;		/* of this */
 	const struct conf	*conf;
 	const struct shm	*shm;		/* ref, or NULL */
+	struct explain_looks	*looks;		/* ref, or NULL */
 	struct exchange		 x;
 	struct conn		 conn;		/* of x */
 	struct listener		 listener;	/* of conn */
@@ -297,26 +298,21 @@ list_filters(const struct route *r)
 	return j;
 }
 
+/* Keys are made of the path as the route leaves it. */
 static void
-add_upstream(const struct search *s, const struct route *r, json_t *j)
+add_upstream(struct search *s, const struct route *r, json_t *j)
 {
+	struct explain_at		 at = { &s->x, s->shm, s->looks };
 	const struct proxy_route	*p;
-	json_t				*all = json_array();
 
 	if (r->handler != &handler_proxy)
 		return;
 	p = conf_part(&r->obj, &proxy_group);
-	if (p == NULL || p->up == NULL || p->up->servers.n == 0) {
-		json_decref(all);
+	if (p == NULL || p->up == NULL || p->up->servers.n == 0)
 		return;
-	}
-	for (size_t i = 0; i < p->up->servers.n; i++)
-		json_array_append_new(all,
-		    api_text(p->up->servers.v[i].text));
-	json_object_set_new(j, "upstream", json_pack("{s:o, s:s, s:o}",
-	    "name", api_text(p->up->obj.name), "balance",
-	    p->up->balance->name, "servers", all));
-	explain_pick(json_object_get(j, "upstream"), s->shm, p->up);
+	s->x.route = r;
+	(void)rewrite_run(&s->x);
+	json_object_set_new(j, "upstream", explain_choice(&at, p->up));
 }
 
 /* [health] goes before routes of any path, and has no keys of a route. */
@@ -329,7 +325,7 @@ add_health(json_t *j)
 }
 
 static void
-add_route(const struct search *s, json_t *j)
+add_route(struct search *s, json_t *j)
 {
 	const struct route	*r = s->found;
 
@@ -530,6 +526,7 @@ explain_run(const struct conf *conf, const struct explain *q,
 	s->trace.on = on_tried;
 	s->conf = conf;
 	s->shm = shm;
+	s->looks = q->looks;
 	s->conn.listener = &s->listener;
 	s->x.conn = &s->conn;
 	s->x.arena = &s->x.mem;

@@ -9,10 +9,19 @@
 
 #include "base/err.h"
 #include "conf/conf.h"
+#include "up/look.h"
 
 struct shm;
 
 #define EXPLAIN_FIELDS	64
+
+/* what only a worker knows: filled in by the first run, told the second */
+struct explain_looks {
+	struct look_ask		ask[LOOK_MAX];
+	struct look_told	told[LOOK_MAX];
+	unsigned		n;
+	bool			answered;	/* told is there */
+};
 
 struct explain {
 	struct str	url;		/* http://host:port/path?query */
@@ -20,6 +29,7 @@ struct explain {
 	struct str	from;		/* "": 127.0.0.1 */
 	struct str	field[EXPLAIN_FIELDS];	/* "Name: value" */
 	unsigned	nfield;
+	struct explain_looks *looks;	/* ref; NULL: no worker is asked */
 };
 
 /*

@@ -14,13 +14,17 @@
 #include "control/int.h"
 #include "up/breaker.h"
 #include "up/census.h"
+#include "up/hash.h"
+#include "up/look.h"
 #include "up/names.h"
 #include "up/round_robin.h"
+#include "up/sticky.h"
 
 struct pick_view {
 	const struct shm	*shm;		/* ref */
 	const struct upstream_conf *up;		/* ref */
 	const struct board_upstream *live;	/* NULL: not on the board */
+	const struct look_told	*told;		/* ref, or NULL */
 	struct vec		 rows;		/* own: uint32_t, in order */
 	struct census		 census;
 };
@@ -149,6 +153,26 @@ least_busy(const struct pick_view *v, const uint32_t *rows, size_t n)
 	return same == 1 ? (int64_t)rows[best] : -1;
 }
 
+/* What a worker's table says; without that the rule alone. */
+static const char *
+by_key(const struct pick_view *v, int64_t *next)
+{
+	const struct look_told	*t = v->told;
+
+	if (t == NULL || t->picked >= shm_rows(v->shm, &board_servers) ||
+	    t->nway == 0)
+		return choice_conf(v->up)->load == 0 ? "by the hash of its "
+		    "key, however busy that server is" : "by the hash of "
+		    "its key, for as long as that server is not much busier "
+		    "than the mean";
+	*next = t->picked;
+	if (t->way[0].server == t->picked)
+		return "by the hash of its key";
+	return t->way[0].how == HASH_OVER ? "the next on its key's way: the "
+	    "first has more than its share" : "the next on its key's way: "
+	    "the first is not asked";
+}
+
 static const char *
 rule_of(const struct pick_view *v, const uint32_t *rows, size_t n,
     int64_t *next)
@@ -175,8 +199,7 @@ rule_of(const struct pick_view *v, const uint32_t *rows, size_t n,
 		    "less under way for its weight is asked";
 	}
 	if (strcmp(name, "hash") == 0)
-		return "by the hash of its key, for as long as that server "
-		    "is not much busier than the mean";
+		return by_key(v, next);
 	return "drawn by weight";
 }
 
@@ -244,6 +267,11 @@ sort_out(const struct pick_view *v, json_t *j)
 		next = due;
 		rule = "its breaker is to be probed";
 	}
+	if (v->told != NULL && v->told->cookie == LOOK_GOOD &&
+	    v->told->server < shm_rows(v->shm, &board_servers)) {
+		next = v->told->server;
+		rule = "its cookie names it";
+	}
 	json_object_set_new(j, "candidates", in);
 	json_object_set_new(j, "passed_over", out);
 	json_object_set_new(j, "rule", json_string(rule));
@@ -254,9 +282,9 @@ sort_out(const struct pick_view *v, json_t *j)
 
 void
 explain_pick(json_t *j, const struct shm *shm,
-    const struct upstream_conf *up)
+    const struct upstream_conf *up, const struct look_told *told)
 {
-	struct pick_view	v = { .shm = shm, .up = up };
+	struct pick_view	v = { .shm = shm, .up = up, .told = told };
 
 	if (shm == NULL) {
 		json_object_set_new(j, "next", up->servers.n == 1 &&

@@ -73,7 +73,12 @@ void api_upstreams(struct exchange *);
 void api_failures(struct exchange *);
 
 /* --- api_explain.c --- */
+/* Answers; a worker may have to be asked first. */
 void api_explain(struct exchange *);
+/* The client has gone. */
+void api_explain_forget(struct exchange *);
+/* No worker will answer any more: what is known has to do. */
+void api_explain_give_up(struct api *);
 
 /* --- api_names.c --- */
 void api_names(struct exchange *);

@@ -3,8 +3,9 @@
  * balance = hash, and the cookie of a sticky session.  Workers.
  *
  * The cookie is between the client and us, as HAProxy's "indirect" has it:
- * servers do not see it, and a client gets it only when it names another
- * server than the one that answered, or is to be renewed.
+ * servers do not see it, nor those of the host's other upstreams, and a
+ * client gets it only when it names another server than the one that
+ * answered, or is to be renewed.
  */
 #include "handler/proxy_choice.h"
 
@@ -13,26 +14,23 @@
 #include "http/cookie.h"
 #include "up/hash.h"
 #include "up/sticky.h"
+#include "up/sticky_site.h"
 
 struct choice {
 	uint64_t	hash;
 	uint64_t	number;		/* of the cookie's server; 0: none */
 	bool		old;		/* the cookie is to be renewed */
 	bool		secure;		/* the client came by TLS */
-	struct str	name;		/* of arena: the cookie's; or "" */
-	struct choice	*was;		/* of arena: of another upstream */
 };
 
-static uint64_t
-hash_of(struct exchange *x, const struct choice_conf *c)
+struct str
+proxy_choice_key(struct exchange *x, const struct choice_conf *c)
 {
 	struct str	key = STR("");
 
 	if (c->key.n > 0)
 		key = template_expand(&c->key, x, NULL, 0);
-	if (key.n == 0)
-		key = exchange_client_ip(x);
-	return hash_key(key);
+	return key.n > 0 ? key : exchange_client_ip(x);
 }
 
 static void
@@ -43,8 +41,6 @@ read_cookie(struct proxy *p, struct choice *c)
 	struct str		 val;
 
 	c->secure = proxy_forward_secure(p->x);
-	/* this upstream may be gone when its fallback is asked */
-	c->name = arena_dup(p->x->arena, sticky_name(st));
 	val = cookie_get(&p->x->req->hdrs, sticky_name(st));
 	if (val.p == NULL)
 		return;
@@ -62,14 +58,14 @@ void
 proxy_choice_switch(struct proxy *p, const struct upstream_conf *up)
 {
 	bool		 hash = p->up->balance == &balancer_hash;
-	struct choice	*c, *was = p->choice;
+	struct choice	*c;
 
-	if (!hash && p->up->sticky == NULL && was == NULL)
+	p->choice = NULL;
+	if (!hash && p->up->sticky == NULL)
 		return;
 	c = p->choice = arena_alloc(p->x->arena, sizeof(*c));
-	c->was = was;
 	if (hash)
-		c->hash = hash_of(p->x, choice_conf(up));
+		c->hash = hash_key(proxy_choice_key(p->x, choice_conf(up)));
 	if (p->up->sticky != NULL)
 		read_cookie(p, c);
 }
@@ -80,12 +76,19 @@ proxy_choice_init(struct proxy *p, const struct proxy_route *r)
 	proxy_choice_switch(p, r->up);
 }
 
+static bool
+is_ours(const void *ctx, struct str name)
+{
+	const struct exchange	*x = ctx;
+
+	return sticky_site_has(x->gen->conf, x->host, name);
+}
+
 void
 proxy_choice_request(struct proxy *p)
 {
-	for (const struct choice *c = p->choice; c != NULL; c = c->was)
-		if (c->name.n > 0)
-			cookie_drop(p->x->arena, &p->req.hdrs, c->name);
+	if (sticky_site_any(p->x->gen->conf))
+		cookie_drop(p->x->arena, &p->req.hdrs, is_ours, p->x);
 }
 
 uint64_t

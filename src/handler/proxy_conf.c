@@ -7,6 +7,7 @@
 #include "handler/proxy_deadline.h"
 #include "handler/proxy_gather.h"
 #include "handler/proxy_lint.h"
+#include "up/sticky_site.h"
 
 #define DAY_MS		(24 * 60 * 60 * 1000)
 #define AT(member)	offsetof(struct proxy_route, member)
@@ -137,6 +138,7 @@ link_proxy(struct conf_load *load, struct conf_obj *obj, void *part)
 		return -1;
 	up->used = true;
 	r->up = up;
+	sticky_site_note(load, obj->part[0], up);
 	proxy_lint_loop(load, obj, up, it);
 	merge_times(load, obj, r);
 	if (!conf_is_set(load, obj, "host_header"))

@@ -133,13 +133,14 @@ proxy_fallback_next(struct proxy *p)
 
 /*
  * Nobody may be asked, or there is one who could be: only in the first
- * case states and breakers say when it is worth another try.
+ * case states and breakers say when it is worth another try.  This very
+ * failure may have been the last one that it took.
  */
 static bool
-is_nobody_left(const struct proxy *p, enum fail why)
+is_nobody_left(const struct proxy *p)
 {
-	return (why == FAIL_NO_SERVER || why == FAIL_BREAKER_OPEN) &&
-	    p->up->view.n == 0;
+	view_refresh(p->up);
+	return p->up->view.n == 0;
 }
 
 void
@@ -150,8 +151,8 @@ proxy_fallback_page(struct proxy *p, enum fail why)
 	if (p->up == NULL || p->answered || p->x->gen == NULL ||
 	    p->x->head_sent || fail_row(why)->proxy[0] == '\0')
 		return;
-	p->x->retry_after = is_nobody_left(p, why) ?
-	    fallback_seconds(p->up) : 1;
+	p->x->retry_after = is_nobody_left(p) ? fallback_seconds(p->up) :
+	    1;
 	while (fallback_of(c)->up != NULL)
 		c = fallback_of(c)->up;
 	p->x->page = fallback_of(c)->page;

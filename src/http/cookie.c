@@ -51,28 +51,28 @@ cookie_get(const struct hdrs *hs, struct str name)
 }
 
 static bool
-has_cookie(struct str rest, struct str name)
+has_cookie(struct str rest, cookie_is_fn is, const void *ctx)
 {
 	struct str	has, val;
 
 	while (cookie_next(&rest, &has, &val))
-		if (str_eq(has, name))
+		if (is(ctx, has))
 			return true;
 	return false;
 }
 
 /* What stays does so byte by byte, blanks around it apart. */
 static struct str
-cut(struct arena *a, struct str rest, struct str name)
+cut(struct arena *a, struct str rest, cookie_is_fn is, const void *ctx)
 {
-	struct str	pair, is;
+	struct str	pair, name;
 	struct text	t;
 
 	text_init_fixed(&t, arena_text(a, 2 * rest.n), 2 * rest.n);
 	while (str_word(&rest, ";", &pair)) {
 		pair = str_trim(pair);
-		is = name_of(pair);
-		if (pair.n == 0 || (is.p != NULL && str_eq(is, name)))
+		name = name_of(pair);
+		if (pair.n == 0 || (name.p != NULL && is(ctx, name)))
 			continue;
 		if (t.n > 0)
 			text_add(&t, STR("; "));
@@ -82,15 +82,16 @@ cut(struct arena *a, struct str rest, struct str name)
 }
 
 void
-cookie_drop(struct arena *a, struct hdrs *hs, struct str name)
+cookie_drop(struct arena *a, struct hdrs *hs, cookie_is_fn is,
+    const void *ctx)
 {
 	struct hdr	*h;
 
 	for (h = hdr_get(hs, HDR_COOKIE); h != NULL;
 	    h = hdr_next(hs, HDR_COOKIE, h)) {
-		if (!has_cookie(h->val, name))
+		if (!has_cookie(h->val, is, ctx))
 			continue;
-		h->val = cut(a, h->val, name);
+		h->val = cut(a, h->val, is, ctx);
 		/* HTTP/1 copies whole lines of what nobody changed */
 		h->flags &= (uint16_t)~HDR_F_LINE;
 		if (h->val.n == 0)

@@ -15,9 +15,11 @@ bool cookie_next(struct str *rest, struct str *name, struct str *val);
 struct str cookie_get(const struct hdrs *, struct str name);
 
 /*
- * The fields without any cookie of that name; one with nothing else is
- * taken out.  What is left of a value is in the arena.
+ * The fields without the cookies whose name is() says so; one with nothing
+ * else is taken out.  What is left of a value is in the arena.
  */
-void cookie_drop(struct arena *, struct hdrs *, struct str name);
+typedef bool (*cookie_is_fn)(const void *ctx, struct str name);
+void cookie_drop(struct arena *, struct hdrs *, cookie_is_fn is,
+    const void *ctx);
 
 #endif

@@ -451,6 +451,9 @@ child_on_frame(struct chan *ch, struct frame *f)
 		if (c->row == child_row("control"))
 			child_names_take(c, f);
 		break;
+	case CHAN_LOOK:
+		child_look(c, f);
+		break;
 	default:
 		log_warn(&self->lc, "%s: sent frame %u, which the master "
 		    "does not take", c->name, f->head.op);

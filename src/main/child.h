@@ -82,6 +82,13 @@ void child_on_frame(struct chan *, struct frame *);
 /* In the child, never returns. */
 void skeleton_main(struct start *, int chan_fd) __attribute__((noreturn));
 
+/* --- child_look.c --- */
+/*
+ * Hands on what control asks to a worker, another one each time, and a
+ * worker's answer to control, unread.
+ */
+void child_look(struct child *, const struct frame *);
+
 /* --- child_names.c --- */
 void child_names_init(struct child *);
 /* A set of addresses, applied and answered with all that come soon. */

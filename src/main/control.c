@@ -127,6 +127,9 @@ on_frame(void *ctx, struct frame *f)
 		on_names(ctx, f);
 	if (f->head.op == CHAN_REPORT)
 		on_report(ctx, f);
+	if (f->head.op == CHAN_LOOK)
+		api_explain_told(ctx, f->head.id, str_make(f->data,
+		    f->head.len));
 	if (f->head.op == CHAN_PEER && f->nfd == 1) {
 		api_log_join(ctx, f->fds[0]);
 		f->fds[0] = -1;

@@ -72,6 +72,7 @@ struct master {
 	struct back_off		*back;		/* own: one per procs[] row */
 	uint64_t		 tags;
 	uint64_t		 numbers;	/* of generations */
+	unsigned		 looks;		/* that were handed on */
 	unsigned		 next_slot;	/* of generations */
 	uint64_t		 slot_number[GEN_SLOTS]; /* last put there */
 	int			 keys_fd;	/* own: of the live one */

@@ -20,6 +20,7 @@
 #include "main/roles.h"
 #include "os/fault.h"
 #include "up/attempt.h"
+#include "up/look.h"
 #include "up/queue.h"
 
 /* a new listening socket, until the generation that names it commits */
@@ -185,11 +186,28 @@ on_peer(struct worker *w, struct frame *f)
 	f->fds[0] = -1;
 }
 
+/* One that is no such thing stays unanswered. */
+static void
+on_look(struct worker *w, struct frame *f)
+{
+	struct frame_head h = { .op = CHAN_LOOK, .flags = CHAN_F_REPLY,
+	    .id = f->head.id };
+	struct look_told told[LOOK_MAX];
+	size_t n = look_answer(&w->serve, str_make(f->data, f->head.len),
+	    told);
+
+	h.len = (uint32_t)(n * sizeof(told[0]));
+	if (n > 0)
+		(void)chan_send(&self->master, &h, told, NULL, 0);
+}
+
 static void
 on_frame(void *ctx, struct frame *f)
 {
 	struct worker *w = ctx;
 
+	if (f->head.op == CHAN_LOOK)
+		on_look(w, f);
 	if (f->head.op == CHAN_LISTEN)
 		on_listen(w, f);
 	else if (f->head.op == CHAN_PEER)

@@ -38,6 +38,7 @@ enum frame_op {
 	CHAN_ASK_ROLL,	/* control asks for a roll */
 	CHAN_ASK_PLAN,	/* control asks what a reload would change */
 	CHAN_NAMES,	/* control: addresses of a name; answered */
+	CHAN_LOOK,	/* control to a worker, over the master: up/look.h */
 	CHAN_BUILT,	/* builder: struct built, text, JSON; fd: file */
 	/* asking, worker to role; answered with CHAN_F_REPLY and the same id */
 	CHAN_OPEN,	/* open a file below a root: payload struct ask_open */

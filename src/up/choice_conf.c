@@ -114,8 +114,9 @@ static const struct conf_row rows[] = {
 		    "cookie that names the server, not its address, and is "
 		    "signed.  It is obeyed while that server is not down, "
 		    "ejected, open or in maintenance; one that drains keeps "
-		    "its clients.  Servers do not get to see it.  client: "
-		    "by the client's address, as balance = hash does."
+		    "its clients.  Servers do not get to see it, nor do "
+		    "those of other upstreams.  client: by the client's "
+		    "address, as balance = hash does."
 	}, {
 		.key = "sticky.name", .type = CONF_CUSTOM, .off = AT(name),
 		.parse = parse_name, .example = "SERVER",

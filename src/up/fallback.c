@@ -22,20 +22,27 @@ fallback_of(const struct upstream_conf *c)
 	return f == NULL ? &none : f;
 }
 
-/* In milliseconds, when it is not held back any more; 0: who knows? */
+/*
+ * In milliseconds, when it is not held back any more; 0: who knows?  An
+ * ejection and a breaker's time end by themselves, and both have to.
+ */
 static uint64_t
 back_ms(const struct server *s, uint64_t now)
 {
-	uint64_t	word = atomic_load(&s->live->state);
-	uint64_t	until = atomic_load(&s->live->eject_until);
+	uint64_t	word = atomic_load(&s->live->state) & STATE_AWAY;
+	uint64_t	until = atomic_load(&s->live->eject_until), ms = 0;
 	struct breaker	b;
 
+	if ((word & ~(STATE_BIT(SERVER_OPEN) | STATE_BIT(SERVER_EJECTED))) !=
+	    0)
+		return 0;
 	if ((word & STATE_BIT(SERVER_OPEN)) != 0 && breaker_find(&b,
 	    s->upstream->serve->shm, s->row, s->tag))
-		return breaker_open_ms(&b);
-	if ((word & STATE_BIT(SERVER_EJECTED)) == 0 || until <= now)
-		return 0;
-	return until - now;
+		ms = breaker_open_ms(&b);
+	if ((word & STATE_BIT(SERVER_EJECTED)) != 0 && until > now &&
+	    until - now > ms)
+		ms = until - now;
+	return ms;
 }
 
 uint32_t

@@ -211,22 +211,69 @@ find_least(const struct upstream *up, const struct pick *p)
 	return best;
 }
 
+/* a key's way through the table */
+struct way {
+	uint64_t	h;
+	unsigned	hops;
+};
+
+static struct server *
+next_stop(const struct plan *p, struct way *w)
+{
+	struct server	*s;
+
+	if (w->hops == HOPS || p->n == 0)
+		return NULL;
+	s = p->v[p->at[w->h % p->size]];
+	w->h = go_on(w->h);
+	w->hops++;
+	return s;
+}
+
+static enum hash_stop
+stop_at(const struct upstream *up, const struct pick *want,
+    const struct server *s)
+{
+	if (!view_takes(up, s, want))
+		return HASH_OUT;
+	return up->hash_load == 0 || is_within(up, up->view.plan, s) ?
+	    HASH_TAKES : HASH_OVER;
+}
+
 static struct server *
 pick(struct upstream *up, const struct pick *want)
 {
 	struct plan	*p = up->view.plan;
-	uint64_t	 h = want->hash;
+	struct way	 w = { .h = want->hash };
 	struct server	*s;
 
 	if (up->hash_load > 0)
 		add_up(up, p);
-	for (unsigned k = 0; k < HOPS && p->n > 0; k++, h = go_on(h)) {
-		s = p->v[p->at[h % p->size]];
-		if (view_takes(up, s, want) &&
-		    (up->hash_load == 0 || is_within(up, p, s)))
+	while ((s = next_stop(p, &w)) != NULL)
+		if (stop_at(up, want, s) == HASH_TAKES)
 			return s;
-	}
 	return find_least(up, want);
+}
+
+size_t
+hash_follow(struct upstream *up, const struct pick *want,
+    struct hash_place *v, size_t n)
+{
+	struct plan	*p = up->view.plan;
+	struct way	 w = { .h = want->hash };
+	struct server	*s;
+	size_t		 have = 0, i;
+
+	if (up->hash_load > 0)
+		add_up(up, p);
+	while (have < n && (s = next_stop(p, &w)) != NULL) {
+		for (i = 0; i < have && v[i].s != s; i++)
+			;
+		if (i == have)
+			v[have++] = (struct hash_place){ s,
+			    stop_at(up, want, s) };
+	}
+	return have;
 }
 
 const struct balancer balancer_hash = {

@@ -26,7 +26,7 @@ struct entry {
 
 struct sticky {
 	uint8_t		 key[KEY];
-	struct str	 name;		/* own */
+	struct text	 name;		/* own */
 	uint64_t	 ttl;		/* ms; 0: a session's */
 	struct entry	*v;		/* own: by number */
 	size_t		 n;
@@ -108,27 +108,31 @@ from_text(struct str s, uint8_t raw[RAW])
 
 /* --- the twin's part --- */
 
-static struct str
-keep(struct str prefix, struct str s)
+/* "@ROUTE" is no name of a cookie; a dot cannot be in an upstream's. */
+static void
+put_name(struct text *t, const struct upstream_conf *up)
 {
-	char	*p = must_alloc(prefix.n + s.n + 1);
+	struct str	own = choice_conf(up)->name, name = up->obj.name;
 
-	if (prefix.n > 0)
-		memcpy(p, prefix.p, prefix.n);
-	if (s.n > 0)
-		memcpy(p + prefix.n, s.p, s.n);
-	return str_make(p, prefix.n + s.n);
+	if (own.n > 0)
+		text_add(t, own);
+	else if (name.n > 0 && name.p[0] == '@')
+		text_fmt(t, "sluice.%.*s", STR_FMT(str_sub(name, 1, name.n)));
+	else
+		text_fmt(t, "sluice_%.*s", STR_FMT(name));
 }
 
-/* "@ROUTE" is no name of a cookie; a dot cannot be in an upstream's. */
-static struct str
-make_name(const struct choice_conf *c, struct str upstream)
+struct str
+sticky_cookie(struct arena *a, const struct upstream_conf *up)
 {
-	if (c->name.n > 0)
-		return keep(STR(""), c->name);
-	if (upstream.n > 0 && upstream.p[0] == '@')
-		return keep(STR("sluice."), str_sub(upstream, 1, upstream.n));
-	return keep(STR("sluice_"), upstream);
+	struct text	t;
+	struct str	name;
+
+	text_init(&t);
+	put_name(&t, up);
+	name = arena_dup(a, text_str(&t));
+	text_fini(&t);
+	return name;
 }
 
 struct sticky *
@@ -149,7 +153,8 @@ sticky_new(const struct upstream_conf *up, const struct serve *serve)
 	st = must_calloc(1, sizeof(*st));
 	mac(key.p, key.n, up->obj.name.p, up->obj.name.n, st->key);
 	OPENSSL_cleanse(board, sizeof(board));
-	st->name = make_name(c, up->obj.name);
+	text_init(&st->name);
+	put_name(&st->name, up);
 	st->ttl = c->ttl;
 	return st;
 }
@@ -163,7 +168,7 @@ sticky_free(struct sticky **p)
 	if (st == NULL)
 		return;
 	OPENSSL_cleanse(st->key, sizeof(st->key));
-	free((void *)(uintptr_t)st->name.p);
+	text_fini(&st->name);
 	free(st->v);
 	free(st);
 }
@@ -171,7 +176,7 @@ sticky_free(struct sticky **p)
 struct str
 sticky_name(const struct sticky *st)
 {
-	return st->name;
+	return text_str(&st->name);
 }
 
 uint64_t
@@ -214,7 +219,8 @@ sticky_read(const struct sticky *st, struct str val, uint64_t wall_ms,
 	/* clocks of machines differ */
 	if (made < wall_ms)
 		age = wall_ms - made;
-	if (st->ttl > 0 && age > st->ttl + MINUTE_MS)
+	told->late = st->ttl > 0 && age > st->ttl + MINUTE_MS;
+	if (told->late)
 		return false;
 	told->number = get_be(raw + 4, 8);
 	told->old = st->ttl > 0 && age > st->ttl / 2;
@@ -238,7 +244,7 @@ sticky_make(const struct sticky *st, struct arena *a, uint64_t number,
 		age = arena_fmt(a, "; Max-Age=%llu",
 		    (unsigned long long)(st->ttl + 999) / 1000);
 	return arena_fmt(a, "%.*s=%.*s; Path=/%.*s; HttpOnly; SameSite=Lax%s",
-	    STR_FMT(st->name), STICKY_TEXT, text, STR_FMT(age),
+	    STR_FMT(sticky_name(st)), STICKY_TEXT, text, STR_FMT(age),
 	    secure ? "; Secure" : "");
 }
 
@@ -272,22 +278,31 @@ sticky_index(struct upstream *up)
 }
 
 struct server *
-sticky_find(struct upstream *up, uint64_t number, const struct tried *tried)
+sticky_member(struct upstream *up, uint64_t number)
 {
 	const struct entry	 want = { .number = number }, *found;
-	struct sticky		*st = up->sticky;
-	struct view_rule	 rule;
+	const struct sticky	*st = up->sticky;
 
-	view_refresh(up);
 	if (st->n == 0)
 		return NULL;
 	found = bsearch(&want, st->v, st->n, sizeof(want), by_number);
-	if (found == NULL || tried_has(tried, found->s))
+	return found == NULL ? NULL : found->s;
+}
+
+struct server *
+sticky_find(struct upstream *up, uint64_t number, const struct tried *tried)
+{
+	struct view_rule	 rule;
+	struct server		*s;
+
+	view_refresh(up);
+	s = sticky_member(up, number);
+	if (s == NULL || tried_has(tried, s))
 		return NULL;
 	rule = view_rule_for(up, tried);
 	rule.bars &= ~STATE_BIT(SERVER_DRAIN);
-	if (!census_admits(&rule, found->s->live) ||
-	    atomic_load(&found->s->live->tag) != found->s->tag)
+	if (!census_admits(&rule, s->live) ||
+	    atomic_load(&s->live->tag) != s->tag)
 		return NULL;
-	return found->s;
+	return s;
 }

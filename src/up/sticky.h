@@ -34,6 +34,9 @@ extern const struct conf_group choice_group;
 /* Never NULL: an upstream without parts has the defaults. */
 const struct choice_conf *choice_conf(const struct upstream_conf *);
 
+/* The name of the cookie that an upstream's clients have, of arena. */
+struct str sticky_cookie(struct arena *, const struct upstream_conf *);
+
 /* what a twin with sticky = cookie has of it */
 struct sticky;
 
@@ -50,6 +53,7 @@ uint64_t sticky_number(const struct sticky *, struct str address);
 struct sticky_told {
 	uint64_t	number;		/* of a server; 0: nothing of ours */
 	bool		old;		/* to be renewed */
+	bool		late;		/* ours, but too old: nothing */
 };
 /* Reads a cookie's value; false if it is forged, cut or too old. */
 bool sticky_read(const struct sticky *, struct str val, uint64_t wall_ms,
@@ -65,6 +69,8 @@ struct str sticky_make(const struct sticky *, struct arena *,
  */
 struct server *sticky_find(struct upstream *, uint64_t number,
     const struct tried *);
+/* The member of that number, whether it may be asked or not, or NULL. */
+struct server *sticky_member(struct upstream *, uint64_t number);
 /* For the view: the members are others now. */
 void sticky_index(struct upstream *);
 

@@ -16,6 +16,7 @@
 #include "up/names.h"
 #include "up/retry.h"
 #include "up/sticky.h"
+#include "up/sticky_site.h"
 #include "up/probe_conf.h"
 #include "up/watch_conf.h"
 
@@ -440,7 +441,7 @@ link_upstream(struct conf_load *load, struct conf_obj *obj, void *part)
 }
 
 /* Routes have marked what they use. */
-static int
+static void
 warn_unused(struct conf_load *load)
 {
 	struct conf_objs	 all;
@@ -456,6 +457,13 @@ warn_unused(struct conf_load *load)
 		diag_at(conf_load_diags(load), DIAG_UNUSED, &at, &c->obj, "",
 		    "no route uses upstream \"%.*s\"", STR_FMT(c->obj.name));
 	}
+}
+
+static int
+finish(struct conf_load *load)
+{
+	sticky_site_done(load);
+	warn_unused(load);
 	return 0;
 }
 
@@ -633,5 +641,5 @@ static const struct conf_group *const groups[] = {
 
 const struct conf_section upstream_section = {
 	.type = "upstream", .named = true, .groups = groups,
-	.done = warn_unused, .text = "Servers that answer the same requests."
+	.done = finish, .text = "Servers that answer the same requests."
 };

@@ -34,6 +34,14 @@ read_pairs(const struct hdrs *hs, struct pair *v, struct str but)
 	return n;
 }
 
+static bool
+is_name(const void *ctx, struct str name)
+{
+	const struct str	*want = ctx;
+
+	return str_eq(name, *want);
+}
+
 int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
@@ -51,7 +59,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	arena_init(&a, NULL);
 	hdr_add(&a, &hs, HDR_COOKIE, in);
 	nwas = read_pairs(&hs, was, name);
-	cookie_drop(&a, &hs, name);
+	cookie_drop(&a, &hs, is_name, &name);
 	must(cookie_get(&hs, name).p == NULL);
 	nis = read_pairs(&hs, is, name);
 	/* who reads only so many may read further when some are gone */

@@ -60,6 +60,18 @@ api_explain(struct exchange *x)
 }
 
 void
+api_explain_forget(struct exchange *x)
+{
+	(void)x;
+}
+
+void
+api_explain_give_up(struct api *a)
+{
+	(void)a;
+}
+
+void
 api_upstreams(struct exchange *x)
 {
 	api_error(x, 400, "bad_query", "Not here.");

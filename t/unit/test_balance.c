@@ -460,6 +460,44 @@ START_TEST(test_hash_bound)
 }
 END_TEST
 
+/* What is told of a key's way is what happens to its requests. */
+START_TEST(test_hash_follow)
+{
+	struct tried		none = { .n = 0 };
+	struct pick		p = { .tried = &none };
+	struct hash_place	v[10], w[3];
+
+	setup_hash(10, NULL);
+	f.a.hash_load = 125;
+	f.serve.ev = ev_new(NULL, NULL);
+	for (unsigned i = 0; i < 500; i++) {
+		p.hash = key_of(i);
+		ck_assert_uint_eq(hash_follow(&f.a, &p, w, 3), 3);
+		for (unsigned k = 0; k < 3; k++)
+			ck_assert(w[k].how == HASH_TAKES &&
+			    w[k].s != w[(k + 1) % 3].s);
+		ck_assert_int_eq(choose_for(&f.a, &none, p.hash),
+		    (int)w[0].s->row);
+		f.lives[w[0].s->row].state = STATE_BIT(SERVER_DOWN);
+		f.lives[w[1].s->row].load = 1000;
+		ck_assert_uint_ge(hash_follow(&f.a, &p, v, 10), 3);
+		ck_assert(v[0].s == w[0].s && v[0].how == HASH_OUT);
+		ck_assert(v[1].s == w[1].s && v[1].how == HASH_OVER);
+		ck_assert(v[2].s == w[2].s && v[2].how == HASH_TAKES);
+		ck_assert_int_eq(choose_for(&f.a, &none, p.hash),
+		    (int)w[2].s->row);
+		f.a.hash_load = 0;
+		ck_assert_int_eq(choose_for(&f.a, &none, p.hash),
+		    (int)w[1].s->row);
+		f.a.hash_load = 125;
+		f.lives[w[0].s->row].state = 0;
+		f.lives[w[1].s->row].load = 0;
+	}
+	ev_free(&f.serve.ev);
+	teardown();
+}
+END_TEST
+
 START_TEST(test_hash_tried)
 {
 	uint64_t	tag[3];
@@ -502,6 +540,7 @@ main(void)
 	tcase_add_test(tc, test_hash_state);
 	tcase_add_test(tc, test_hash_plan);
 	tcase_add_test(tc, test_hash_bound);
+	tcase_add_test(tc, test_hash_follow);
 	tcase_add_test(tc, test_hash_tried);
 	suite_add_tcase(s, tc);
 	sr = srunner_create(s);

@@ -518,7 +518,8 @@ START_TEST(manual)
 	    ".It Ic \\&timeout.connect No = Ar time\nTime to connect.\n"
 	    "A number without a unit is milliseconds.\n"
 	    "Range: 1ms to 1m.\nThe default is\n.Ql \\&3s .\n"
-	    "Also read as\n.Ic \\&timeout .\n"));
+	    "Also read as\n.Ic \\&timeout .\n"
+	    "A number without a unit is seconds with\n.Ic \\&timeout .\n"));
 	ck_assert_ptr_nonnull(strstr(out, "The value is never shown.\n"));
 	free(out);
 }
