@@ -292,9 +292,7 @@ upstream_spare(const struct upstream *up, const struct tried *tried)
 	struct server	*best = NULL, *s;
 	uint64_t	 cost, least = UINT64_MAX;
 
-	/* in a panic the sick have their part already */
-	if (tried->n == 0 || up->view.n == 0 ||
-	    up->view.rule.tier == VIEW_PANIC || !is_view_asked(up, tried))
+	if (tried->n == 0 || up->view.n == 0 || !is_view_asked(up, tried))
 		return NULL;
 	for (size_t i = 0; i < up->nserver; i++) {
 		s = up->servers[i];
@@ -327,8 +325,9 @@ upstream_pick(struct upstream *up, const struct pick *p)
 	 * sick: what retries add to the load is bounded by their budget.
 	 */
 	if (up->view.rule.tier == VIEW_PANIC && p->tried->n > 0)
-		return balancer_least_conn.pick(up, p);
-	s = up->balance->pick(up, p);
+		s = balancer_least_conn.pick(up, p);
+	else
+		s = up->balance->pick(up, p);
 	return s != NULL ? s : upstream_spare(up, p->tried);
 }
 

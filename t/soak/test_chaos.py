@@ -351,7 +351,10 @@ def story(a, f, known, base):
     return f"{a.begin - base:.2f}..{a.end - base:.2f} {text}\n    ill: " + \
         "; ".join(ill) + "\n    out: " + ", ".join(
             str(i) for i, addr in enumerate(f.addrs)
-            if away(known, addr, a.begin))
+            if away(known, addr, a.begin)) + "\n    told: " + "; ".join(
+            f"{c.at / 1e6 - base:.3f} {f.addrs.index(c.server)} {c.was} -> "
+            f"{c.now} {c.why}" for c in known
+            if a.begin - 3 < c.at / 1e6 < a.end + 0.1)
 
 
 def check_errors(asks, wins, f, known):
