@@ -1,8 +1,8 @@
 """Servers where nobody listens, and what is left when no server is fit."""
 import concurrent.futures
 
-from lib import http
-from lib.peer import respond
+from lib import http, net
+from lib.peer import no_body, respond
 from lib.watch import Health, conf, servers, wait_change, wait_until
 
 PROBED = """
@@ -124,6 +124,26 @@ def test_the_last_is_ejected(sluice, peer):
     # not those that are held back for another reason as well
     s.ctl("server", "down", "app", a.addr)
     assert http.get(s.port, "/x").status == 503
+
+
+def test_panic_retries_with_the_ejected(sluice, peer):
+    """They are well again when the last one that was fit fails."""
+    def cut(conn, req):
+        net.reset(conn.sock)
+        return False
+    *ill, fit = all_ = [peer() for _ in range(5)]
+    s = sluice(conf(*[p.addr for p in all_], workers=1,
+                    keys="outlier.time = 60s\noutlier.consecutive = 3\n"
+                    "outlier.share = 100\nretry.floor = 1000"))
+    for p in ill:
+        eject(s, p)
+    assert upstream(s)["tier"] == "panic"
+    fit.default = no_body(cut)
+    was = len(fit.requests)
+    for _ in range(10):
+        assert http.get(s.port, "/x").text == "again"
+    assert len(fit.requests) > was
+    assert servers(s)[fit.addr]["state"] == "up"
 
 
 def test_a_reload_leaves_an_ejected_one(sluice, peer):
