@@ -584,14 +584,16 @@ $(FUZZERS): $(OBJS_FUZZ) $(REPLAY) $(LIB) $(LIB_MAIN)
 do-unit: $(UNITS) $(FUZZERS)
 	@$(TESTENV) $(PYTHON) t/lib/unit.py $(UNITS) $(FUZZERS)
 
-# all, or with T=... those
+# all, or with T=... those; most of what tests take is waiting, so there are
+# more processes than processors, and each takes the next file
 T =
+JOBS = 4
 
 do-itest: $(PROGS) $(COMPLETION)
 	@if [ -n "$(T)" ]; then \
 		$(TESTENV) $(PYTEST) $(T) || test $$? -eq 5; \
 	else \
-		$(TESTENV) sh t/lib/itest.sh $(PYTEST); \
+		$(TESTENV) $(PYTEST) -n $(JOBS) --dist loadfile t/test_*.py; \
 	fi
 
 do-soak: $(PROGS) $(B)/t/unit/test_route_cost

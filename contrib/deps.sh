@@ -22,7 +22,8 @@ for what; do
 		want="$want libc-ares-dev"
 		command -v "${CC:-cc}" >/dev/null 2>&1 ||
 			want="$want gcc libc6-dev" ;;
-	check)	want="$want check python3 python3-pytest goaccess"
+	check)	want="$want check python3 python3-pytest python3-pytest-xdist"
+		want="$want goaccess"
 		want="$want python3-websockets nodejs node-ws"
 		want="$want dnsmasq-base nginx-light haproxy curl strace"
 		want="$want valgrind systemd zsh" ;;
