@@ -559,9 +559,10 @@ $(COMPLETION): $(PROGS) contrib/completion.sh
 		: >$@; \
 	fi
 
-# a test brings its own main, so those of the programs stay out; two have
-# doubles of single functions of objects whose rest they need
-$(B)/t/unit/test_api $(B)/t/unit/test_proxy_steps: \
+# a test brings its own main, so those of the programs stay out; three
+# have doubles of single functions of objects whose rest they need
+$(B)/t/unit/test_api $(B)/t/unit/test_proxy_steps \
+    $(B)/t/unit/test_proxy_wait: \
     LDFLAGS_DOUBLES = -Wl,-z,muldefs
 $(UNITS): $(OBJS_UNIT) $(LIB) $(LIB_MAIN) $(LIB_CLI)
 	@$(CC_$(V)) -o $@ $@.o $(LIB_CLI) $(LIBS_ALL) $(ALL_LDFLAGS) \
