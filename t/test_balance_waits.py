@@ -6,7 +6,7 @@ import pytest
 from lib import http, net
 from lib.breaker import half_open, wait_breaker, wait_queue
 from lib.peer import hold, respond
-from lib.watch import Health, conf, wait_change
+from lib.watch import Health, conf, servers, wait_change, wait_until
 
 pytestmark = [pytest.mark.versions, pytest.mark.turns]
 
@@ -140,7 +140,8 @@ def test_retry_after(sluice, peer):
 
 
 def test_panic_retries(sluice, peer):
-    """In a panic all are asked once; what failed is not tried on the sick."""
+    """In a panic first attempts go to all, the next one to the fit, and
+    only then one to the sick."""
     apps = [Health() for _ in range(5)]
     peers = [peer(default=h) for h in apps]
     for h in apps[1:]:
@@ -152,7 +153,9 @@ def test_panic_retries(sluice, peer):
     s = sluice(conf(*[p.addr for p in peers], workers=1, keys="outlier = "
                     "off\nslow_start = 0\nhealth.path = /health\n"
                     "health.interval = 100ms\nhealth.fall = 2\n"
-                    "retry.tries = 4\nretry.backoff = 0\n"))
+                    "retry.tries = 3\nretry.backoff = 0\n"
+                    "retry.floor = 1000\n",
+                    top="[log]\naccess = on\nformat = json\n"))
     for p in peers[1:]:
         wait_change(s, p.addr, "up", "down")
     for h in apps:
@@ -161,6 +164,36 @@ def test_panic_retries(sluice, peer):
         before = [len(h.asked) for h in apps]
         assert http.get(s.port, "/").status == 502
         asked = [len(h.asked) - n for h, n in zip(apps, before)]
-        # a first one anywhere, and the one that is fit
-        assert asked[0] == 1 and sum(asked[1:]) <= 1
-    assert sum(len(h.asked) for h in apps[1:]) > 0
+        assert max(asked) == 1 and sum(asked) == 4
+    s.stop()
+    tries = [r["tries"].split(", ") for r in s.log() if "tries" in r]
+    assert len(tries) == 10
+    for v in tries:
+        assert any(a.startswith(peers[0].addr) for a in v[:2])
+
+
+def test_retries_with_one_that_rises(sluice, peer):
+    """One that is down, but was well when it was probed last."""
+    def cut(conn, req):
+        net.reset(conn.sock)
+        return False
+    fit, ill = Health(), Health(step=respond(body=b"well"))
+    a, b = peer(default=fit), peer(default=ill)
+    s = sluice(conf(a, b, keys="outlier = off\nhealth.path = /health\n"
+                    "health.interval = 100ms\nhealth.fall = 2\n"
+                    "health.rise = 100\npanic = 0\n"))
+    ill.ok = False
+    wait_change(s, b.addr, "up", "down")
+    fit.step = cut
+    assert http.get(s.port, "/").status == 502
+    ill.ok = True
+    ill.wait_probes(2)
+    wait_until("a good probe",
+               lambda: servers(s)[b.addr]["probe"]["streak"] > 0)
+    assert http.get(s.port, "/").text == "well"
+    assert servers(s)[b.addr]["state"] == "down"
+    ill.ok = False
+    ill.wait_probes(2)
+    wait_until("a bad one",
+               lambda: servers(s)[b.addr]["probe"]["streak"] == 0)
+    assert http.get(s.port, "/").status == 502

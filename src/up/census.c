@@ -15,13 +15,6 @@ is_backup(const struct board_server *b)
 	return atomic_load(&b->backup) != 0;
 }
 
-bool
-census_is_out(const struct board_server_live *l)
-{
-	return (atomic_load(&l->state) & STATE_AWAY) ==
-	    STATE_BIT(SERVER_EJECTED);
-}
-
 /* True: it weighs something, and the operator allows that it is asked. */
 static bool
 is_allowed(const struct board_server *b, const struct board_server_live *l,

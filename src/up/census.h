@@ -29,8 +29,6 @@ void census_choose(struct census *, unsigned panic);
 /* True: nothing that its row says keeps requests from it. */
 bool census_admits(const struct view_rule *,
     const struct board_server_live *);
-/* True: it is held back by an ejection alone. */
-bool census_is_out(const struct board_server_live *);
 /* True: its breaker is open, and it is to be probed in time. */
 bool census_is_open(const struct board_server *,
     const struct board_server_live *);

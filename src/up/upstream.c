@@ -17,6 +17,7 @@
 #include "up/census.h"
 #include "up/names.h"
 #include "up/pool.h"
+#include "up/probes.h"
 #include "up/retry.h"
 #include "up/server_tls.h"
 #include "up/server_use.h"
@@ -290,32 +291,70 @@ is_view_asked(const struct upstream *up, const struct tried *tried)
 	return true;
 }
 
+/* what is known against one that is held back: the first is asked first */
+enum spare {
+	SPARE_RISES,	/* down, but its last probe was good */
+	SPARE_EJECTED,	/* a guess, which ends by its time alone */
+	SPARE_DOWN,	/* in a panic, which asks such as well */
+	SPARE_ABSENT,	/* ejected: nobody listened there */
+	SPARE_NONE
+};
+
+static bool
+is_rising(const struct upstream *up, const struct server *s)
+{
+	struct shm			*shm = up->serve->shm;
+	const struct board_probe	*t;
+
+	if (s->row >= shm_rows(shm, &board_probes))
+		return false;
+	t = shm_row(shm, &board_probes, s->row);
+	return atomic_load(&t->tag) == s->tag &&
+	    atomic_load(&t->streak) > 0;
+}
+
+static enum spare
+spare_of(const struct upstream *up, const struct server *s)
+{
+	uint64_t	word = atomic_load(&s->live->state);
+	uint64_t	away = word & STATE_AWAY;
+	bool		absent = state_is_absent(s->live, word);
+
+	if (away == 0 || (away & STATE_SHUT) != 0)
+		return SPARE_NONE;
+	if ((away & STATE_BIT(SERVER_DOWN)) == 0)
+		return absent ? SPARE_ABSENT : SPARE_EJECTED;
+	if (is_rising(up, s))
+		return SPARE_RISES;
+	return up->view.rule.tier == VIEW_PANIC && !absent ? SPARE_DOWN :
+	    SPARE_NONE;
+}
+
 static bool
 may_spare(const struct upstream *up, const struct server *s,
     const struct tried *tried)
 {
-	return census_is_out(s->live) && atomic_load(&s->live->tag) ==
-	    s->tag && (up->view.rule.backups ||
-	    atomic_load(&s->board->backup) == 0) && view_weight(s) > 0 &&
-	    !tried_has(tried, s) && (s->nidle > 0 || pool_room(s) > 0);
+	return atomic_load(&s->live->tag) == s->tag &&
+	    (up->view.rule.backups || atomic_load(&s->board->backup) == 0) &&
+	    view_weight(s) > 0 && !tried_has(tried, s) &&
+	    (s->nidle > 0 || pool_room(s) > 0);
 }
 
 struct server *
 upstream_spare(const struct upstream *up, const struct tried *tried)
 {
 	struct server	*best = NULL, *s;
+	enum spare	 how;
 	uint64_t	 cost, least = UINT64_MAX;
 
 	if (tried->n == 0 || up->view.n == 0 || !is_view_asked(up, tried))
 		return NULL;
 	for (size_t i = 0; i < up->nserver; i++) {
 		s = up->servers[i];
-		if (!may_spare(up, s, tried))
+		how = spare_of(up, s);
+		if (how == SPARE_NONE || !may_spare(up, s, tried))
 			continue;
-		cost = view_active(s);
-		/* it may listen again, but others do */
-		if (state_is_absent(s->live, atomic_load(&s->live->state)))
-			cost |= 1ULL << 32;
+		cost = (uint64_t)how << 32 | view_active(s);
 		if (cost >= least)
 			continue;
 		least = cost;
@@ -335,8 +374,9 @@ upstream_pick(struct upstream *up, const struct pick *p)
 		return s;
 	/*
 	 * In a panic first attempts go to all, so that the few that are fit
-	 * do not bear the load of all.  One that failed is not tried on the
-	 * sick: what retries add to the load is bounded by their budget.
+	 * do not bear the load of all.  One that failed is tried on the sick
+	 * only when no fit one is left: what retries add to the load is
+	 * bounded by their budget.
 	 */
 	if (up->view.rule.tier == VIEW_PANIC && p->tried->n > 0)
 		s = balancer_least_conn.pick(up, p);

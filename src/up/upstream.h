@@ -171,9 +171,10 @@ bool upstream_names(struct serve *, const struct server *);
  */
 struct server *upstream_pick(struct upstream *, const struct pick *);
 /*
- * An ejected one with room for a request that has asked all of the view in
- * vain (in a panic: all that are fit), or NULL: it may be well again, and
- * nobody else is left.
+ * One that is held back, with room, for a request that has asked all of the
+ * view in vain (in a panic: all that are fit), or NULL: it may be well again,
+ * and nobody else is left.  It is ejected, or down with a last probe that
+ * was good, or in a panic down.
  */
 struct server *upstream_spare(const struct upstream *, const struct tried *);
 /* True if one that may be asked was not asked yet, with room or without. */
