@@ -21,6 +21,7 @@ FILES = {
     "share/doc/sluice/logrotate.conf", "share/doc/sluice/README",
     "share/doc/sluice/cookbook/from-nginx-static-site.md",
     "share/doc/sluice/cookbook/proxies.md",
+    "share/doc/sluice/cookbook/grpc.md",
     "share/bash-completion/completions/sluiced",
     "share/bash-completion/completions/sluicectl",
     "share/zsh/site-functions/_sluice",
