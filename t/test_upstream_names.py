@@ -80,11 +80,12 @@ def test_idle_connections_go(sluice, dnsmasq):
         while one._open:
             net.wait_fd(None, min(deadline.left(), 0.02))
         assert who(s) == {"127.0.0.3"}
-        states = {x["address"]: x["state"] for x in
-                  s.ctl_json("upstreams")["upstreams"][0]["servers"]}
-        # the one that came back has its slow start
-        assert states == {f"127.0.0.2:{one.port}": "removed",
-                          f"127.0.0.3:{one.port}": "slow_start"}
+        # the one that came back has its slow start, once health has seen it
+        want = {f"127.0.0.2:{one.port}": "removed",
+                f"127.0.0.3:{one.port}": "slow_start"}
+        net.until("a slow start", lambda: {
+            x["address"]: x["state"] for x in
+            s.ctl_json("upstreams")["upstreams"][0]["servers"]} == want)
 
 
 def test_names_beside_addresses(sluice, script):

@@ -305,10 +305,11 @@ class Ask:
 
 
 def windows(events):
-    """[begin, end] in which the gateway need not know of an event."""
+    """[begin, end] in which the gateway need not know of an event: of its
+    begin, or, when it was shorter, of its end, which a probe finds."""
     out = []
     for e in sorted(events, key=lambda e: e.begin):
-        end = min(e.begin + WINDOW, e.end) + SLACK
+        end = min(e.begin + WINDOW, e.end + 1.1 * INTERVAL) + SLACK
         if out and e.begin <= out[-1][1]:
             out[-1][1] = max(out[-1][1], end)
         else:
