@@ -434,7 +434,8 @@ loaded(struct tls_store *s, SSL *ssl, const char *name)
 {
 	enum fail	why;
 
-	ck_assert_int_eq(tls_cert_select(s, ssl, str_from(name), &why), 0);
+	ck_assert_int_eq(tls_cert_select(s, ssl, str_from(name), false, &why),
+	    0);
 	return SSL_get_certificate(ssl);
 }
 
