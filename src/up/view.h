@@ -53,7 +53,8 @@ void view_fini(struct view *);
 
 /*
  * The rule for a request that has asked these.  In a panic only first
- * attempts go to the sick.
+ * attempts go to the sick; others do when no fit one is left, by
+ * upstream_spare.
  */
 struct view_rule view_rule_for(const struct upstream *,
     const struct tried *);
