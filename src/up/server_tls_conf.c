@@ -420,10 +420,13 @@ static int
 check_words(struct conf_load *load, const struct conf_obj *obj,
     const struct server_tls_conf *t)
 {
-	const char	*bad = tls_client_check(&t->client);
+	const char	*bad;
 
+	if (tls_terms_words(load, obj, &t->client.words) == -1)
+		return -1;
+	bad = tls_client_check(&t->client);
 	return bad == NULL ? 0 : fail(load, obj, bad, DIAG_TLS_WORD,
-	    "OpenSSL does not know all of these");
+	    "all of it OpenSSL does not take together");
 }
 
 /* Keys that say how, where no server does; or half of a pair. */
