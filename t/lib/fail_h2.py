@@ -110,8 +110,15 @@ def h2_reset_flood(env):
 
 @case
 def h2_made_reset_flood(env):
+    env.start(CONF)
+    c = env.stack.enter_context(h2.H2(env.gate.port, timeout=10))
     bad = block(request("G T", "/"))
-    return ends(env, *[head(bad, sid=n) for n in range(1, 300, 2)])
+    # in two parts: of those in one read some are one stream too many
+    for part in (range(1, 180, 2), range(181, 360, 2)):
+        c.ping()
+        c.say(b"".join(head(bad, sid=n) for n in part))
+    c.ends()
+    return None, None
 
 
 @case
