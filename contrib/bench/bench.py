@@ -75,6 +75,7 @@ SCENARIOS = {
     "burst": spec("/app/64k", 64 * KB, ("nginx",), None, kind="burst"),
 }
 OTHERS = 3      # rounds of memory of those that it is not compared with
+HOLDS = {"haproxy": 7500}   # connections: it wants two descriptors for each
 
 
 class Bench:
@@ -283,13 +284,13 @@ class Bench:
             raise Failed(f"{server.label}: a held connection was lost")
 
     def idle(self, name, sc):
-        first, more = scale_idle(9000, 10000)
         out = {}
         for turn in range(self.opts.rounds):
             for n in ("sluice", *sc["peers"]):
                 if not installed(n) or n != "sluice" and turn >= OTHERS:
                     continue
                 self.say(f"{name}: round {turn + 1}, {n}")
+                first, more = scale_idle(9000, 10000, HOLDS.get(n))
                 s = self.start(self.server(n))
                 s.check(sc["path"], self.bodies[sc["path"]], "tls" in sc)
                 a, _ = self.held(sc, s, ["-H", "-c", str(first)])
@@ -345,10 +346,11 @@ def port_of(sc, server):
     return server.sport if "tls" in sc else server.port
 
 
-def scale_idle(first, more):
-    """As many connections as the limit of descriptors lets one have."""
+def scale_idle(first, more, holds=None):
+    """As many connections as the limit of descriptors, and the server, let
+    one have."""
     most = resource.getrlimit(resource.RLIMIT_NOFILE)[1] - 600
-    part = min(1.0, most / (first + more))
+    part = min(1.0, min(most, holds or most) / (first + more))
     return int(first * part), int(more * part)
 
 
