@@ -73,7 +73,8 @@ struct h2c {
 	uint32_t		 nstream;
 	uint32_t		 nheld;		/* of held */
 	uint64_t		 requests;
-	uint64_t		 held_in;	/* bytes of bodies, see hold */
+	uint64_t		 held_in;	/* bytes of bodies that wait */
+	uint64_t		 wide;		/* of windows beyond the first */
 	struct h2s		*heading;	/* whose head comes; or NULL */
 	struct h2s		*framing;	/* whose frame leaves; NULL */
 	int32_t			 last_id;	/* that was asked */

@@ -265,6 +265,7 @@ on_stream_close(nghttp2_session *ng, int32_t id, uint32_t code, void *ctx)
 	if (s == NULL)
 		return 0;
 	s->ng_open = false;
+	s->c->wide -= s->in_window - H2_WINDOW;
 	s->code = code;
 	h2_conn_note(s);
 	return 0;
