@@ -109,6 +109,7 @@ SRCS_TLS = \
 	src/tls/cert_build.c \
 	src/tls/cert_cache.c \
 	src/tls/cert_conf.c \
+	src/tls/cert_date.c \
 	src/tls/cert_examine.c \
 	src/tls/cert_file.c \
 	src/tls/cert_index.c \
@@ -124,7 +125,8 @@ SRCS_TLS = \
 	src/tls/policy.c \
 	src/tls/terms.c \
 	src/tls/terms_client.c \
-	src/tls/ticket.c
+	src/tls/ticket.c \
+	src/tls/trial.c
 
 # codec: HTTP versions, both sides of the waist
 SRCS_CODEC = \
@@ -223,8 +225,10 @@ SRCS_CORE = \
 	src/core/secret.c \
 	src/core/secure.c \
 	src/core/secure_conf.c \
+	src/core/secure_fit.c \
 	src/core/secure_host.c \
 	src/core/secure_identity.c \
+	src/core/secure_lint.c \
 	src/core/serve.c \
 	src/core/settings.c \
 	src/core/settings_cpu.c \
