@@ -22,6 +22,7 @@ SRCS_BASE = \
 	src/base/put.c \
 	src/base/rand.c \
 	src/base/scan.c \
+	src/base/sizes.c \
 	src/base/slab.c \
 	src/base/str.c \
 	src/base/text.c \
@@ -155,6 +156,7 @@ SRCS_CODEC = \
 	src/codec/h2/h2_conn_out.c \
 	src/codec/h2/h2_glitch.c \
 	src/codec/h2/h2_head.c \
+	src/codec/h2/h2_mem.c \
 	src/codec/h2/h2_outq.c \
 	src/codec/h2/h2_priority.c \
 	src/codec/h2/h2_ring.c \

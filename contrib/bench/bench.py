@@ -64,6 +64,9 @@ SCENARIOS = {
     "h2-1k": spec("/1k", KB, ("nginx", "h2o"), {"h2o": 1.6, "nginx": 0.35},
                   *H2, tls=True),
     "h2-proxy-1k": spec("/app/1k", KB, PROXIES, 0.95, *H2, tls=True),
+    # of the peers HAProxy alone speaks HTTP/2 to servers of HTTP
+    "h2-proxy-h2c-1k": spec("/two/1k", KB, ("haproxy",), 0.95, *H2,
+                            tls=True),
     "many-routes": spec("/r/%/x", 5, (), None, kind="routes", routes=10000,
                         what="/x\nrespond = 200 hello"),
     "proxy-routes": spec("/r/%/1k", KB, (), None, kind="routes",
@@ -103,7 +106,7 @@ class Bench:
             with open(f"{self.www}/{name}", "wb") as f:
                 f.write(body)
             self.bodies[f"/{name}"] = body
-            self.bodies[f"/app/{name}"] = \
+            self.bodies[f"/app/{name}"] = self.bodies[f"/two/{name}"] = \
                 (pattern * (n // len(pattern) + 1))[:n]
         self.bodies["/r/0/x"] = self.bodies["/hello"] = b"hello"
         self.bodies["/r/0/1k"] = self.bodies["/app/1k"]

@@ -565,7 +565,8 @@ static const struct conf_row rows[] = {
 		.key = "pool.size", .type = CONF_INT, .off = AT(pool.size),
 		.def = "64", .max = 65535, .example = "16",
 		.text = "Idle connections that a worker keeps to each "
-		    "server; 0 keeps none."
+		    "server; those that come back besides end when nobody "
+		    "has wanted them for a second.  0 keeps none."
 	}, {
 		.key = "pool.idle", .type = CONF_TIME, .off = AT(pool.idle),
 		.def = "55s", .min = 1, .max = DAY_MS, .example = "4s",
