@@ -106,6 +106,16 @@ on_framed(struct h2s *s)
 
 /* --- streams --- */
 
+/* In either way that a server has; its answer has not begun. */
+static bool
+wants_h1(const struct h2s *s)
+{
+	const struct h2c	*c = s->c;
+
+	return s->code == NGHTTP2_HTTP_1_1_REQUIRED || (c->warned &&
+	    c->code == NGHTTP2_HTTP_1_1_REQUIRED && s->id > c->max_id);
+}
+
 /* nghttp2 has closed it before its answer was whole. */
 static enum fail
 why_closed(struct h2s *s)
@@ -120,6 +130,8 @@ why_closed(struct h2s *s)
 	s->st.what = h2_code_name(s->code);
 	if (s->answered)
 		return FAIL_RESET_IN_BODY;
+	if (wants_h1(s))
+		return FAIL_SERVER_WANTS_H1;
 	if (s->code != NGHTTP2_REFUSED_STREAM)
 		return FAIL_SERVER_RESET;
 	s->st.what = NULL;
