@@ -33,7 +33,8 @@ struct got {
 static struct h1_env	 e;
 static struct req	 reqs[MAX];
 static struct got	 gots[2 * MAX];	/* by number of stream */
-static unsigned		 nreq, nclosed, notes[3], nserved;
+static unsigned		 nreq, nclosed, notes[CODEC_DID_RESET + 1],
+			 nserved;
 static nghttp2_session	*server;
 
 /* --- above --- */

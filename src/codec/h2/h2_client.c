@@ -59,26 +59,19 @@ is_early(const struct h2s *s)
 }
 
 static void
-tell(struct h2c *c, enum codec_note what)
-{
-	if (c->env->note != NULL)
-		c->env->note(c->ctx, what);
-}
-
-static void
 on_other(struct h2c *c, const nghttp2_frame *f)
 {
 	switch (f->hd.type) {
 	case NGHTTP2_SETTINGS:
 		if ((f->hd.flags & NGHTTP2_FLAG_ACK) == 0)
-			tell(c, CODEC_ROOM);
+			h2_conn_tell(c, CODEC_ROOM);
 		break;
 	case NGHTTP2_GOAWAY:
 		c->warned = true;
 		c->bye = H2_BYE_SAID;
 		c->max_id = f->goaway.last_stream_id;
 		c->code = f->goaway.error_code;
-		tell(c, CODEC_GOAWAY);
+		h2_conn_tell(c, CODEC_GOAWAY);
 		break;
 	default:
 		break;
@@ -280,7 +273,7 @@ ask_life(struct h2c *c, uint64_t now)
 	if (!c->pinging && now - c->heard >= ping) {
 		c->pinging = true;
 		c->pinged = now;
-		tell(c, CODEC_PING);
+		h2_conn_tell(c, CODEC_PING);
 		nghttp2_submit_ping(c->ng, NGHTTP2_FLAG_NONE, mark);
 		h2_conn_push(c);
 	} else if (c->pinging && now - c->pinged >= least(PING_WAIT, ping))

@@ -176,6 +176,8 @@ on_other(struct h2c *c, const nghttp2_frame *f)
 {
 	if (f->hd.type == NGHTTP2_PING && c->bye == H2_BYE_NOTICE)
 		bye_done(c);
+	else if (f->hd.type == NGHTTP2_GOAWAY)
+		h2_conn_tell(c, CODEC_GOAWAY);
 }
 
 /* --- streams --- */
