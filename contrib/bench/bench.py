@@ -56,8 +56,10 @@ SCENARIOS = {
                        str(10 * MB), upload=10 * MB),
     "tls-proxy-1k": spec("/app/1k", KB, TLS, 0.85, "-t", tls=True),
     # one request on each connection, which both sides close
-    "tls-handshake": spec("/hello", 5, TLS, 1.05, "-t", "-k", tls=True),
-    "tls-resume": spec("/hello", 5, TLS, 1.05, "-R", "-k", tls=True),
+    "tls-handshake": spec("/hello", 5, TLS, 1.05, "-t", "-k", tls=True,
+                          floor=[]),
+    "tls-resume": spec("/hello", 5, TLS, 1.05, "-R", "-k", tls=True,
+                       floor=["-R"]),
     # nghttp2 alone costs about what h2o does in all
     "h2-1k": spec("/1k", KB, ("nginx", "h2o"), {"h2o": 1.6, "nginx": 0.35},
                   *H2, tls=True),
@@ -191,6 +193,7 @@ class Bench:
             self.load(sc, port_of(sc, server), ["-d", "0.3"], server.label)
         for turn in range(self.opts.rounds):
             self.one_round(sc, servers, out)
+            self.floor(sc, out)
             self.say(f"{name}: round {turn + 1} of {self.opts.rounds}")
         for n, server in servers.items():
             server.check(sc["path"], self.bodies[sc["path"]], "tls" in sc)
@@ -199,6 +202,9 @@ class Bench:
             self.say(f"{name}: counts of {n}")
             out[n].update(self.count(sc, server, self.again(
                 server, log=sc.get("log"))))
+        if "floor" in sc and not self.opts.no_counts:
+            out["(floor)"]["instructions"] = counts.marked(
+                self.floor_args(sc), "server_*", f"{self.top}/floor.calls")
         return {"servers": out,
                 "verdicts": figures.compare(out, sc["bar"])}
 
@@ -216,6 +222,21 @@ class Bench:
                 "-d", str(seconds / 2), "-r", f"{max(rate, 20):.0f}"])
             out[n]["p50_us"].append(got["p50_us"])
             out[n]["p99_us"].append(got["p99_us"])
+
+    def floor_args(self, sc):
+        return [f"{self.opts.build}/bench/floor", *sc["floor"],
+                f"{self.top}/bench.pem"]
+
+    def floor(self, sc, out):
+        """What OpenSSL alone takes in memory, beside this round."""
+        if "floor" not in sc:
+            return
+        done = subprocess.run(self.floor_args(sc), capture_output=True,
+                              text=True, check=False, timeout=60)
+        if done.returncode != 0:
+            raise Failed(f"floor: {done.stderr}")
+        row = out.setdefault("(floor)", {"cpu_us": []})
+        row["cpu_us"].append(json.loads(done.stdout)["cpu_us"])
 
     def routes(self, name, sc):
         out, what, most = {}, sc["what"], sc["routes"]
