@@ -8,7 +8,8 @@ import threading
 import pytest
 
 from lib import h2, http, net, wire
-from lib.h2 import DATA, GOAWAY, HEADERS, RST, frame, request, rst, window
+from lib.h2 import (DATA, GOAWAY, HEADERS, PING, RST, frame, request, rst,
+                    window)
 from lib.peer import Peer, delay, hold, raw, respond
 
 CONF = """
@@ -562,6 +563,28 @@ def test_counters(sluice):
     assert sums["connections_http2_total"] == 1
 
 
+def test_client_says_goaway(sluice):
+    """What it has asked is answered; then the connection ends, for
+    nothing that it may send means anything any more."""
+    go = threading.Event()
+    with Peer(default=hold(go)) as app:
+        s = sluice(CONF.format(app=app.addr))
+        with h2.H2(s.port, timeout=10) as c:
+            sid = c.ask_for("GET", "/app")
+            app.wait_requests(1)
+            c.send(frame(GOAWAY, 0, 0, bytes(8)))
+            c.ping()
+            go.set()
+            assert c.response(sid).status == 200
+            last = [f for f in c.ends() if f.type == GOAWAY][-1]
+        assert last.body == bytes((0, 0, 0, sid)) + bytes(4)
+        with h2.H2(s.port, timeout=10) as c:
+            assert c.response(c.ask_for("GET", "/probe")).status == 200
+            c.send(frame(GOAWAY, 0, 0, bytes(8)),
+                   frame(PING, 0, 0, bytes(8)))
+            assert GOAWAY in [f.type for f in c.ends()]
+
+
 def test_counters_of_streams(sluice):
     """What clients do with streams, and what is done to them."""
     go = threading.Event()
@@ -584,9 +607,8 @@ def test_counters_of_streams(sluice):
             bad = c.headers(request("G T", "/"))
             assert c.response(bad).status == 400
             c.frame(lambda f: f.type == RST and f.sid == bad)
-            c.send(frame(GOAWAY, 0, 0, bytes(8)))
             c.ping()
-            c.send(frame(DATA, 0, 0))
+            c.send(frame(GOAWAY, 0, 0, bytes(8)))
             c.ends()
         sums = wire.sums(s)
     assert {n: sums[f"http2_{n}"] for n in (

@@ -47,9 +47,9 @@ struct h2c {
 	bool			 head_alone:1;	/* of a stream: see flush */
 	bool			 judged:1;	/* nghttp2's GOAWAY is out */
 	bool			 bye_told:1;	/* that one is out */
+	bool			 warned:1;	/* GOAWAY came */
 	/* client */
 	bool			 mute:1;	/* nothing more is written */
-	bool			 warned:1;	/* GOAWAY came */
 	bool			 pinging:1;	/* for a sign of life */
 	bool			 within:1;	/* nghttp2 is at work */
 	const struct h2_side	*side;		/* const */
