@@ -191,6 +191,32 @@ def test_goaway_idle(sluice, h2peer):
     assert p.connections == 2
 
 
+def test_counters(sluice, h2peer):
+    """Of streams, and of ends that either side says."""
+    go = threading.Event()
+    p = h2peer([hold(go), reset(INTERNAL), quiet()])
+    s = start(sluice, p, "retry.on = off")
+    with h2.H2(s.port) as c:
+        first = c.ask_for("GET", "/1")
+        p.wait_requests(1)
+        assert c.response(c.ask_for("GET", "/2")).status == 502
+        third = c.ask_for("GET", "/3")
+        p.wait_requests(3)
+        assert stat(s, "upstream_http2_streams") == 2
+        c.send(h2.rst(third))
+        p.conns[0].wait_reset(p.requests[2].sid)
+        go.set()
+        assert c.response(first).status == 200
+        p.conns[0].send(frame(DATA, 0, 0))
+        net.until("it ends", lambda: stat(s, "upstream_connections") == 0)
+    assert {n: stat(s, f"upstream_http2_{n}") for n in (
+        "streams", "streams_total", "resets_total", "resets_sent_total",
+        "goaway_total", "goaway_sent_total")} == {
+            "streams": 0, "streams_total": 3, "resets_total": 1,
+            "resets_sent_total": 1, "goaway_total": 0,
+            "goaway_sent_total": 1}
+
+
 # --- resets, and the client's ---
 
 def test_reset(sluice, h2peer):

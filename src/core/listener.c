@@ -517,6 +517,7 @@ set_env(struct listener *l, struct serve *s)
 	l->env.up = &exchange_up;
 	l->env.gone = conn_on_gone;
 	l->env.idle = conn_on_idle;
+	l->env.note = conn_on_note;
 	l->env.date = s->date;
 }
 

@@ -72,7 +72,8 @@ claim_idle(struct server *s, struct pool_wait *w)
 
 	list_each_safe(pos, tmp, &s->idle) {
 		c = container_of(pos, struct up_conn, node);
-		if (c->multi && w->h1)
+		if (c->multi ? pool_wants_h1(s, w) :
+		    w->h2 && server_wants_h1(s))
 			continue;
 		if (c->until_ms <= now || (w->careful &&
 		    !io_is_quiet(&c->io))) {

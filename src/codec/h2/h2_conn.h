@@ -47,9 +47,10 @@ struct h2c {
 	bool			 eof:1;		/* no more comes */
 	bool			 head_alone:1;	/* of a stream: see flush */
 	bool			 judged:1;	/* nghttp2's GOAWAY is out */
+	bool			 bye_told:1;	/* that one is out */
+	bool			 warned:1;	/* GOAWAY came */
 	/* client */
 	bool			 mute:1;	/* nothing more is written */
-	bool			 warned:1;	/* GOAWAY came */
 	bool			 pinging:1;	/* for a sign of life */
 	bool			 within:1;	/* nghttp2 is at work */
 	const struct h2_side	*side;		/* const */
@@ -111,6 +112,10 @@ void h2_conn_calm(struct h2c *, enum fail why, const char *what);
 void h2_conn_goaway(struct h2c *, uint32_t code);
 /* One that was judged ends now. */
 void h2_conn_end_judged(struct h2c *);
+/* Lets the floor above count it. */
+void h2_conn_tell(const struct h2c *, enum codec_note);
+/* The same of a GOAWAY that leaves: the first one counts. */
+void h2_conn_tell_bye(struct h2c *);
 /* Has the flush run soon. */
 void h2_conn_push(struct h2c *);
 /* Has its streams looked at, then reads on. */
