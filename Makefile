@@ -22,6 +22,7 @@ SRCS_BASE = \
 	src/base/put.c \
 	src/base/rand.c \
 	src/base/scan.c \
+	src/base/sizes.c \
 	src/base/slab.c \
 	src/base/str.c \
 	src/base/text.c \
@@ -155,6 +156,7 @@ SRCS_CODEC = \
 	src/codec/h2/h2_conn_out.c \
 	src/codec/h2/h2_glitch.c \
 	src/codec/h2/h2_head.c \
+	src/codec/h2/h2_mem.c \
 	src/codec/h2/h2_outq.c \
 	src/codec/h2/h2_priority.c \
 	src/codec/h2/h2_ring.c \
@@ -705,11 +707,12 @@ do-cover: $(PROGS) $(UNITS) $(FUZZERS)
 do-fuzz: $(FUZZERS)
 	@FUZZ_RUNS=$(FUZZ_RUNS) sh t/fuzz/run.sh $(B) $(FUZZERS)
 
-# the generator, the upstream, and what valgrind wants; BENCH: all of them
+# generator, upstream, OpenSSL alone, what valgrind wants; BENCH: all of them
 BENCH =
 ROUNDS = 15
 BENCH_SECONDS = 2
-BENCH_TOOLS = $(B)/bench/load $(B)/bench/origin $(B)/bench/openat2.so
+BENCH_TOOLS = $(B)/bench/load $(B)/bench/origin $(B)/bench/floor \
+	$(B)/bench/openat2.so
 SHARED_openat2.so = -shared -fPIC
 
 do-bench-tools: $(BENCH_TOOLS)
@@ -717,11 +720,13 @@ do-bench-tools: $(BENCH_TOOLS)
 LOAD_PARTS = contrib/bench/load_h1.c contrib/bench/load_h2.c \
 	contrib/bench/load_time.c contrib/bench/load_tls.c
 MORE_load = $(LOAD_PARTS) $(CFLAGS_LIBS) $(LDLIBS)
+MORE_floor = $(CFLAGS_LIBS) $(LDLIBS)
 MORE_origin = contrib/bench/origin_h2.c $(CFLAGS_LIBS) $(LDLIBS)
 
 $(BENCH_TOOLS): contrib/bench/load.c $(LOAD_PARTS) $(LOAD_PARTS:.c=.h) \
 		contrib/bench/origin.c contrib/bench/origin_h2.c \
-		contrib/bench/origin_h2.h contrib/bench/openat2.c config.mk
+		contrib/bench/origin_h2.h contrib/bench/openat2.c \
+		contrib/bench/floor.c config.mk
 	@mkdir -p $(@D)
 	@$(CC) -std=c11 -D_GNU_SOURCE $(WARN) -O2 $(SHARED_$(@F)) -o $@ \
 	    contrib/bench/`basename $@ .so`.c $(MORE_$(@F))

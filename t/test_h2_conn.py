@@ -8,7 +8,8 @@ import threading
 import pytest
 
 from lib import h2, http, net, wire
-from lib.h2 import DATA, GOAWAY, HEADERS, RST, frame, request, rst, window
+from lib.h2 import (DATA, GOAWAY, HEADERS, PING, RST, frame, request, rst,
+                    window)
 from lib.peer import Peer, delay, hold, raw, respond
 
 CONF = """
@@ -560,6 +561,63 @@ def test_counters(sluice):
     sums = wire.sums(s)
     assert sums["requests_http2_total"] == 3
     assert sums["connections_http2_total"] == 1
+
+
+def test_client_says_goaway(sluice):
+    """What it has asked is answered; then the connection ends, for
+    nothing that it may send means anything any more."""
+    go = threading.Event()
+    with Peer(default=hold(go)) as app:
+        s = sluice(CONF.format(app=app.addr))
+        with h2.H2(s.port, timeout=10) as c:
+            sid = c.ask_for("GET", "/app")
+            app.wait_requests(1)
+            c.send(frame(GOAWAY, 0, 0, bytes(8)))
+            c.ping()
+            go.set()
+            assert c.response(sid).status == 200
+            last = [f for f in c.ends() if f.type == GOAWAY][-1]
+        assert last.body == bytes((0, 0, 0, sid)) + bytes(4)
+        with h2.H2(s.port, timeout=10) as c:
+            assert c.response(c.ask_for("GET", "/probe")).status == 200
+            c.send(frame(GOAWAY, 0, 0, bytes(8)),
+                   frame(PING, 0, 0, bytes(8)))
+            assert GOAWAY in [f.type for f in c.ends()]
+
+
+def test_counters_of_streams(sluice):
+    """What clients do with streams, and what is done to them."""
+    go = threading.Event()
+    with Peer(default=hold(go)) as app:
+        s = sluice(CONF.format(app=app.addr).replace(
+            "http = 1.1 2", "http = 1.1 2\nmax_streams = 3"))
+        with h2.H2(s.port, timeout=10) as c:
+            # who has not heard of the limit is refused; later it is an error
+            sids = [c.ask_for("GET", f"/app?{i}") for i in range(4)]
+            with pytest.raises(h2.Reset) as e:
+                c.head(sids[3])
+            assert e.value.code == h2.REFUSED
+            app.wait_requests(3)
+            wire.wait_metric(s, "http2_streams", 3)
+            c.send(rst(sids[0]))
+            wire.wait_metric(s, "http2_streams", 2)
+            go.set()
+            for sid in sids[1:3]:
+                assert c.response(sid).status == 200
+            bad = c.headers(request("G T", "/"))
+            assert c.response(bad).status == 400
+            c.frame(lambda f: f.type == RST and f.sid == bad)
+            c.ping()
+            c.send(frame(GOAWAY, 0, 0, bytes(8)))
+            c.ends()
+        sums = wire.sums(s)
+    assert {n: sums[f"http2_{n}"] for n in (
+        "streams", "streams_total", "streams_refused_total", "resets_total",
+        "resets_sent_total", "goaway_total", "goaway_sent_total",
+        "pings_total")} == {
+            "streams": 0, "streams_total": 4, "streams_refused_total": 1,
+            "resets_total": 1, "resets_sent_total": 1, "goaway_total": 1,
+            "goaway_sent_total": 1, "pings_total": 1}
 
 
 def test_version_in_a_template(sluice):

@@ -8,7 +8,7 @@ import pytest
 
 from lib import h2, http, net, wire
 from lib.h2 import (CALM, CANCEL, DATA, END, END_HEADERS, HEADERS, INTERNAL,
-                    NO_ERROR, block, frame)
+                    NO_ERROR, block, frame, window)
 from lib.h2peer import H2Peer, answer, at_head, frames, hold, quiet, refuse
 from lib.h2peer import reset
 
@@ -191,6 +191,32 @@ def test_goaway_idle(sluice, h2peer):
     assert p.connections == 2
 
 
+def test_counters(sluice, h2peer):
+    """Of streams, and of ends that either side says."""
+    go = threading.Event()
+    p = h2peer([hold(go), reset(INTERNAL), quiet()])
+    s = start(sluice, p, "retry.on = off")
+    with h2.H2(s.port) as c:
+        first = c.ask_for("GET", "/1")
+        p.wait_requests(1)
+        assert c.response(c.ask_for("GET", "/2")).status == 502
+        third = c.ask_for("GET", "/3")
+        p.wait_requests(3)
+        assert stat(s, "upstream_http2_streams") == 2
+        c.send(h2.rst(third))
+        p.conns[0].wait_reset(p.requests[2].sid)
+        go.set()
+        assert c.response(first).status == 200
+        p.conns[0].send(frame(DATA, 0, 0))
+        net.until("it ends", lambda: stat(s, "upstream_connections") == 0)
+    assert {n: stat(s, f"upstream_http2_{n}") for n in (
+        "streams", "streams_total", "resets_total", "resets_sent_total",
+        "goaway_total", "goaway_sent_total")} == {
+            "streams": 0, "streams_total": 3, "resets_total": 1,
+            "resets_sent_total": 1, "goaway_total": 0,
+            "goaway_sent_total": 1}
+
+
 # --- resets, and the client's ---
 
 def test_reset(sluice, h2peer):
@@ -284,6 +310,25 @@ def test_slow_client(sluice, h2peer):
         r = http.get(s.port, "/fast")
         assert r.status == 200 and len(r.body) == len(big)
     assert p.connections == 1
+
+
+def test_many_slow_streams(sluice):
+    """Twenty that stand still, once all were quick, stop no other."""
+    server = sluice("[sluice]\nworkers = 1\n[listener web]\n"
+                    "bind = 127.0.0.1:@port@\nhttp = 1.1 2\n"
+                    "[route files]\npath = /*\nstatic = @dir@/www\n")
+    wire.put(server.dir, "big", bytes(8 << 20))
+    s = sluice(CONF.format(addr=f"127.0.0.1:{server.port}", more=""))
+    with h2.H2(s.port, timeout=10) as c:
+        c.send(window(0, 1 << 29))
+        got = {c.ask_for("GET", "/big"): 0 for _ in range(20)}
+        while min(got.values()) < 65535:    # as far as each may have
+            f = c.read()
+            if f.type == DATA:
+                got[f.sid] += len(f.body)
+        for _ in range(3):
+            r = http.get(s.port, "/big")
+            assert r.status == 200 and len(r.body) == 8 << 20
 
 
 def test_big_both_ways(sluice, h2peer):

@@ -7,10 +7,10 @@ import sys
 
 import pytest
 
-from lib import certs, h2, http, net, tls, wire, ws
+from lib import certs, h2, http, net, rpc, tls, wire, ws
 from lib.certs import Cert
 from lib.cmd import tool
-from lib.h2peer import H2Peer
+from lib.h2peer import H2Peer, reset
 from lib.peer import respond
 
 ONE = """
@@ -126,6 +126,39 @@ def test_websocket(start, serve):
     assert [x.alpn for x in p.shaken] == ["h2", "http/1.1"]
     assert http.get(s.port, "/").status == 200
     assert p.connections == 2
+
+
+H1_REQUIRED = 13
+
+
+@pytest.mark.parametrize("how", ["reset", "goaway"])
+@pytest.mark.parametrize("method", ["GET", "POST"])
+def test_wants_h1(start, serve, method, how):
+    """Asked again as the server wants it, and for a while from the start."""
+    p = serve([reset(H1_REQUIRED) if how == "reset" else
+               lambda c, r: c.goaway(0, H1_REQUIRED)], also=True)
+    s = start(f"server = https://{p.addr}")
+    with http.Client(s.port) as c:
+        for _ in range(3):
+            assert c.ask(method, "/x", body=b"body").status == 200
+    assert [r.version for r in p.requests] == ["HTTP/2"] + 3 * ["HTTP/1.1"]
+    assert {r.body for r in p.requests} == {b"body"}
+    assert [x.alpn for x in p.shaken] == ["h2", "http/1.1"]
+    s.wait_log("server_wants_h1.*; it is asked again over HTTP/1.1")
+    assert wire.sums(s)["upstream_replays_total"] == 1
+
+
+def test_wants_h1_of_grpc(start, serve):
+    """It is nothing without HTTP/2: no other call is kept from it."""
+    p = serve([reset(H1_REQUIRED), reset(H1_REQUIRED)], also=True)
+    s = start(f"server = https://{p.addr}")
+    with h2.H2(s.port) as c:
+        assert rpc.call(c, "/a.B/C", b"x").status == 14
+        for _ in range(2):
+            assert c.response(c.ask_for("GET", "/x")).status == 200
+            rpc.call(c, "/a.B/C", b"x")
+    assert [r.version for r in p.requests] == [
+        "HTTP/2", "HTTP/2", "HTTP/1.1", "HTTP/2", "HTTP/1.1", "HTTP/2"]
 
 
 def test_name(start, serve):

@@ -80,6 +80,26 @@ def _one(make, load, n, shim):
     return total
 
 
+def marked(args, functions, out):
+    """Instructions of one turn of these functions of a program that takes
+    -n turns; None without valgrind."""
+    if find("valgrind") is None:
+        return None
+    total = {}
+    for n in (FEW, MANY):
+        done = subprocess.run(
+            ["valgrind", "--vgdb=no", "--tool=callgrind",
+             f"--toggle-collect={functions}",
+             f"--callgrind-out-file={out}", args[0], "-n", str(n),
+             *args[1:]], capture_output=True, text=True, check=False)
+        m = re.search(r"Collected : (\d+)", done.stderr)
+        if m is None or m[1] == "0":
+            raise Failed(f"{args[0]}: callgrind counted nothing:\n"
+                         f"{done.stderr}")
+        total[n] = int(m[1])
+    return (total[MANY] - total[FEW]) / (MANY - FEW)
+
+
 def instructions(make, load, length, shim):
     """User-space instructions per request; None without valgrind.
 

@@ -6,17 +6,25 @@
 #ifndef SL_CODEC_CODEC_H
 #define SL_CODEC_CODEC_H
 
+#include "base/sizes.h"
 #include "http/waist.h"
 #include "io/pipe.h"
 
 /* what a codec connection may take of env->conns, both sides */
 #define CODEC_CONN_MAX	120
 
-/* what a connection to a server tells of itself */
+/* what a connection of many streams tells of itself */
 enum codec_note {
 	CODEC_ROOM,	/* it can take another number of streams now */
-	CODEC_GOAWAY,	/* the server will end it */
-	CODEC_PING	/* the server was asked for a sign of life */
+	CODEC_GOAWAY,	/* the peer will end it */
+	CODEC_BYE,	/* the peer was told so, once */
+	CODEC_PING,	/* the peer was asked for a sign of life */
+	CODEC_PINGED,	/* it asked for one */
+	CODEC_OPENED,	/* a stream of an exchange */
+	CODEC_CLOSED,	/* one of them */
+	CODEC_REFUSED,	/* a stream beyond those that may be open */
+	CODEC_RESET,	/* a stream by the peer */
+	CODEC_DID_RESET	/* a stream here */
 };
 
 /* what all connections of a listener (or of a server) share; of the owner */
@@ -26,13 +34,14 @@ struct codec_env {
 	struct pipe_pool	*pipes;		/* NULL: nothing is spliced */
 	struct slab		*arenas;	/* chunks of exchange arenas */
 	struct slab		*conns;		/* of CODEC_CONN_MAX bytes */
+	struct sizes		*sizes;		/* nghttp2's; NULL: malloc */
 	struct codec_limits	 limits;	/* may change between heads */
 	const struct stream_up	*up;
 	/* the codec is done with the connection; c is freed after this turn */
 	void			(*gone)(void *ctx, enum fail);
 	/* a connection became idle or busy (pool, drain, memory) */
 	void			(*idle)(void *ctx, bool);
-	/* client: something happened; from within anything; or NULL */
+	/* something happened; from within anything; or NULL */
 	void			(*note)(void *ctx, enum codec_note);
 	const char		*date;		/* DATE_LEN bytes, kept fresh */
 };

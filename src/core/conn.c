@@ -59,6 +59,30 @@ conn_on_idle(void *ctx, bool idle)
 	set_idle(ctx, idle);
 }
 
+void
+conn_on_note(void *ctx, enum codec_note what)
+{
+	/* what of it counts; 0: nothing */
+	static const enum stat_id	ids[] = {
+		[CODEC_GOAWAY] = STAT_H2_GOAWAY,
+		[CODEC_BYE] = STAT_H2_GOAWAY_SENT,
+		[CODEC_PINGED] = STAT_H2_PINGS,
+		[CODEC_OPENED] = STAT_H2_OPEN,
+		[CODEC_REFUSED] = STAT_H2_REFUSED,
+		[CODEC_RESET] = STAT_H2_RESETS,
+		[CODEC_DID_RESET] = STAT_H2_RESETS_SENT
+	};
+
+	if (!is_counted(ctx))
+		return;
+	if (what == CODEC_OPENED)
+		stat_add(STAT_H2_STREAMS, 1);
+	if (what == CODEC_CLOSED)
+		stat_sub(STAT_H2_OPEN, 1);
+	else if (what < sizeof(ids) / sizeof(ids[0]) && ids[what] != 0)
+		stat_add(ids[what], 1);
+}
+
 static const struct server_codec *
 codec_of(const struct conn *c)
 {

@@ -75,6 +75,7 @@ void conn_let_go(struct listener *, bool cut, conn_keeps_fn keeps,
 /* What a listener's codec_env calls with a connection. */
 void conn_on_idle(void *conn, bool idle);
 void conn_on_gone(void *conn, enum fail);
+void conn_on_note(void *conn, enum codec_note);
 
 /* The stream callbacks that every server codec gets (exchange.c). */
 extern const struct stream_up exchange_up;

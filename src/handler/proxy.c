@@ -21,6 +21,7 @@
 #include "handler/proxy_gather.h"
 #include "os/fault.h"
 #include "up/retry.h"
+#include "up/server_http.h"
 #include "up/server_use.h"
 
 #define UNSEEN_MAX	8	/* times a request is asked again so */
@@ -156,6 +157,21 @@ is_unseen(const struct proxy *p)
 	    (p->again.conf.on & RETRY_ON_REFUSED) != 0;
 }
 
+/*
+ * It takes this over HTTP/1.1 alone, and may have that: so do others for a
+ * while, but calls of gRPC, which are nothing without HTTP/2.
+ */
+static bool
+is_for_h1(struct proxy *p)
+{
+	if (p->why != FAIL_SERVER_WANTS_H1 || p->wait.h1 || p->wait.h2 ||
+	    server_http(p->server) != SERVER_ALPN)
+		return false;
+	server_want_h1(p->server);
+	p->wait.h1 = !proxy_keep_lost(p);
+	return p->wait.h1;
+}
+
 /* The same server may be asked again. */
 static void
 forget_asked(struct proxy *p)
@@ -175,6 +191,12 @@ plan_again(struct proxy *p)
 		retry_note_replay(p->up);
 		p->replayed = true;
 		p->fresh = true;
+		forget_asked(p);
+		return true;
+	}
+	if (!p->again.redo && is_for_h1(p)) {
+		proxy_tell(p, p->why, "it is asked again over HTTP/1.1");
+		retry_note_replay(p->up);
 		forget_asked(p);
 		return true;
 	}
@@ -614,6 +636,7 @@ start(struct exchange *x)
 	}
 	p->req_end = p->req.body == BODY_NONE;
 	p->wait.h1 = p->req.upgrade || p->req.meth == METHOD_CONNECT;
+	p->wait.h2 = x->grpc;
 	p->wait.careful = p->req.body != BODY_NONE ||
 	    !msg_is_idempotent(p->req.meth);
 	proxy_keep_begin(p);

@@ -20,6 +20,7 @@ struct pool_wait {
 	bool		 single;	/* fresh, and nobody else's ever */
 	bool		 raw;		/* for bytes, not for HTTP; single */
 	bool		 h1;		/* HTTP/1.1, if the server has it */
+	bool		 h2;		/* even if it has asked for that */
 	struct str	 first;		/* bytes that go ahead on it, or "" */
 	const struct tried *tried;	/* ref: not dialled besides; or NULL */
 	/* of the pool */

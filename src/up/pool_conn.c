@@ -101,15 +101,26 @@ pool_conn_end(struct up_conn *c)
 		pool_dial_refuse(w, "connect", ECONNRESET, FAIL_DIAL_ERROR);
 }
 
+/* What of it counts; 0: nothing. */
+static const enum stat_id counts[] = {
+	[CODEC_GOAWAY] = STAT_UP_H2_GOAWAY,
+	[CODEC_BYE] = STAT_UP_H2_GOAWAY_SENT,
+	[CODEC_PING] = STAT_UP_H2_PINGS,
+	[CODEC_OPENED] = STAT_UP_H2_OPEN,
+	[CODEC_RESET] = STAT_UP_H2_RESETS,
+	[CODEC_DID_RESET] = STAT_UP_H2_RESETS_SENT
+};
+
 /* From within the codec: what follows is done from a wake. */
 static void
 on_note(void *ctx, enum codec_note what)
 {
-	if (what == CODEC_PING)
-		stat_add(STAT_UP_H2_PINGS, 1);
-	else if (what == CODEC_GOAWAY)
-		stat_add(STAT_UP_H2_GOAWAY, 1);
-	if (what != CODEC_PING)
+	if (what == CODEC_CLOSED)
+		stat_sub(STAT_UP_H2_OPEN, 1);
+	else if (what < sizeof(counts) / sizeof(counts[0]) &&
+	    counts[what] != 0)
+		stat_add(counts[what], 1);
+	if (what == CODEC_ROOM || what == CODEC_GOAWAY)
 		pool_share_note(ctx);
 }
 
@@ -144,6 +155,7 @@ set_env(struct codec_env *env, struct serve *serve)
 		.pages = &serve->pages,
 		.pipes = &serve->pipes,
 		.arenas = &serve->arenas,
+		.sizes = &serve->sizes,
 		.conns = &serve->codecs,
 		.limits = {
 			/* servers are trusted with larger heads */

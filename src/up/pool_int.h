@@ -77,6 +77,8 @@ struct pool_share {
 	struct ev_task		 free;
 };
 
+/* True if it is to be HTTP/1.1 where the server has both. */
+bool pool_wants_h1(const struct server *, const struct pool_wait *);
 /* True if requests may share a connection to it, as far as is known. */
 bool pool_share_may(const struct server *, const struct pool_wait *);
 /* Room on a connection that is open, or on one that is dialled. */

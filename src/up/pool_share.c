@@ -19,6 +19,12 @@
 #include "up/queue.h"
 
 bool
+pool_wants_h1(const struct server *s, const struct pool_wait *w)
+{
+	return w->h1 || (!w->h2 && server_wants_h1(s));
+}
+
+bool
 pool_share_may(const struct server *s, const struct pool_wait *w)
 {
 	enum server_http	how = server_http(s);
@@ -27,7 +33,7 @@ pool_share_may(const struct server *s, const struct pool_wait *w)
 		return false;
 	/* what it has not yet said is waited for, once */
 	return how == SERVER_H2 || (how == SERVER_ALPN && !s->spoke_h1 &&
-	    !w->h1);
+	    !pool_wants_h1(s, w));
 }
 
 /* Places that nobody has been promised. */
@@ -329,6 +335,7 @@ pool_share_start(struct pool_wait *w)
 	sh->w.server = s;
 	sh->w.connect_ms = w->connect_ms;
 	sh->w.lease = w->lease;
+	sh->w.h2 = w->h2;
 	w->lease = 0;
 	join(sh, w);
 	pool_dial_init(&sh->w);

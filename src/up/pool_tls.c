@@ -20,7 +20,7 @@ agree(struct up_conn *c)
 		return false;
 	}
 	c->how = h2 ? &h2_client : &h1_client;
-	if (!c->wait->h1)
+	if (!pool_wants_h1(c->server, c->wait))
 		c->server->spoke_h1 = !h2;
 	return true;
 }
@@ -63,7 +63,8 @@ void
 pool_tls_shake(struct up_conn *c)
 {
 	c->io.on = on_io;
-	server_tls_open(c->server, &c->io, &c->out, c->wait->h1);
+	server_tls_open(c->server, &c->io, &c->out,
+	    pool_wants_h1(c->server, c->wait));
 	go(c);
 }
 

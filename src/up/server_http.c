@@ -6,7 +6,10 @@
 #include <string.h>
 
 #include "codec/codec.h"
+#include "core/serve.h"
 #include "up/upstream.h"
+
+#define H1_MS	300000	/* then it is asked over HTTP/2 again */
 
 static uint32_t
 bit_of(const char *version)
@@ -32,4 +35,17 @@ enum server_http
 server_http(const struct server *s)
 {
 	return server_http_of(s->upstream->http, s->h2, s->peer != NULL);
+}
+
+void
+server_want_h1(struct server *s)
+{
+	s->h1_ms = ev_ms(s->upstream->serve->ev) + H1_MS;
+}
+
+bool
+server_wants_h1(const struct server *s)
+{
+	return s->h1_ms != 0 && ev_ms(s->upstream->serve->ev) < s->h1_ms &&
+	    server_http(s) == SERVER_ALPN;
 }

@@ -19,4 +19,8 @@ enum server_http server_http(const struct server *);
 /* The same by what stands in the configuration. */
 enum server_http server_http_of(uint32_t bits, bool h2, bool tls);
 
+/* Workers: one with a choice has asked for HTTP/1.1, and gets it a while. */
+void server_want_h1(struct server *);
+bool server_wants_h1(const struct server *);
+
 #endif

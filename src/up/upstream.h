@@ -115,6 +115,7 @@ struct server {
 	struct list		 shared;	/* up_conn.node: not idle */
 	struct list		 shares;	/* pool_share.node: dialled */
 	unsigned		 streams;	/* it last took; 0: not told */
+	uint64_t		 h1_ms;		/* see server_want_h1; or 0 */
 };
 
 struct upstream {

@@ -565,7 +565,8 @@ static const struct conf_row rows[] = {
 		.key = "pool.size", .type = CONF_INT, .off = AT(pool.size),
 		.def = "64", .max = 65535, .example = "16",
 		.text = "Idle connections that a worker keeps to each "
-		    "server; 0 keeps none."
+		    "server; those that come back besides end when nobody "
+		    "has wanted them for a second.  0 keeps none."
 	}, {
 		.key = "pool.idle", .type = CONF_TIME, .off = AT(pool.idle),
 		.def = "55s", .min = 1, .max = DAY_MS, .example = "4s",
@@ -609,7 +610,9 @@ static const struct conf_row rows[] = {
 		    "once, and else it is 1.1.  The default, auto, is both "
 		    "with TLS and 1.1 without.  What stands before a server "
 		    "as h2:// or h2c:// has no choice.  An upgrade "
-		    "(WebSocket) needs 1.1."
+		    "(WebSocket) needs 1.1.  A server with a choice that "
+		    "answers HTTP_1_1_REQUIRED gets 1.1 for five minutes, "
+		    "but for calls of gRPC."
 	}, {
 		.key = "balance", .aliases = strategy, .type = CONF_CUSTOM,
 		.off = AT(balance), .def = "two_choices",

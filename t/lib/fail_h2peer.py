@@ -34,6 +34,12 @@ def server_reset(env):
 
 
 @case
+def server_wants_h1(env):
+    """One that cannot have it, without TLS."""
+    return asked(env, reset(13))
+
+
+@case
 def ping_timeout(env):
     def step(c, r):
         c.pongs = False

@@ -13,27 +13,44 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 ENDS = ("py", "js")
 
 
+FILES = "package.json", "package-lock.json"
+ADVICE = """@grpc/grpc-js is needed, which no package of Debian has, and npm
+could not bring it.  Give npm a registry that it reaches (npm config set
+registry, or a proxy), or run "npm ci" in a copy of t/lib/grpc_js elsewhere
+and name its node_modules by SLUICE_NODE_MODULES.  npm said:
+"""
+
+
+def install(top):
+    """By the lock file; what a run that was ended left there goes."""
+    for name in FILES:
+        with open(os.path.join(HERE, "grpc_js", name), "rb") as f:
+            data = f.read()
+        with open(os.path.join(top, name), "wb") as f:
+            f.write(data)
+    done = subprocess.run(
+        [tool("npm"), "ci", "--ignore-scripts", "--no-audit", "--no-fund"],
+        cwd=top, capture_output=True, text=True, check=False, timeout=300)
+    assert done.returncode == 0, ADVICE + done.stderr
+
+
 def node_modules():
     """The directory with grpc-js in it, once made for a build."""
     own = os.environ.get("SLUICE_NODE_MODULES")
     if own:
         return own
     top = os.path.join(BIN, "grpc_js")
-    have = os.path.join(top, "node_modules", "@grpc", "grpc-js")
     os.makedirs(top, exist_ok=True)
-    with open(os.path.join(top, "lock"), "w", encoding="ascii") as lock:
+    with open(os.path.join(HERE, "grpc_js", FILES[1]), "rb") as f:
+        want = f.read()
+    with open(os.path.join(top, "lock"), "a+b") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        if not os.path.isdir(have):
-            for name in ("package.json", "package-lock.json"):
-                with open(os.path.join(HERE, "grpc_js", name), "rb") as f:
-                    data = f.read()
-                with open(os.path.join(top, name), "wb") as f:
-                    f.write(data)
-            done = subprocess.run(
-                [tool("npm"), "ci", "--ignore-scripts", "--no-audit",
-                 "--no-fund"], cwd=top, capture_output=True, text=True,
-                check=False, timeout=300)
-            assert done.returncode == 0, done.stderr
+        lock.seek(0)
+        # it has the lock file of what was installed, once it was
+        if lock.read() != want:
+            lock.truncate(0)
+            install(top)
+            lock.write(want)
     return os.path.join(top, "node_modules")
 
 

@@ -86,12 +86,12 @@ class Conn:
 
     def body(self, req):
         if req.get("transfer-encoding"):
-            while True:
-                size = int(self.until(b"\r\n").split(b";")[0], 16)
-                if size == 0:
-                    break
-                req.body += self.take(size)
+            parts = []
+            while (size := int(
+                    self.until(b"\r\n").split(b";")[0], 16)) != 0:
+                parts.append(self.take(size))
                 self.take(2)
+            req.body = b"".join(parts)
             lines = []
             while (line := self.until(b"\r\n")) != b"\r\n":
                 lines.append(line[:-2].decode("latin-1"))

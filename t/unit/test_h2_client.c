@@ -33,7 +33,8 @@ struct got {
 static struct h1_env	 e;
 static struct req	 reqs[MAX];
 static struct got	 gots[2 * MAX];	/* by number of stream */
-static unsigned		 nreq, nclosed, notes[3], nserved;
+static unsigned		 nreq, nclosed, notes[CODEC_DID_RESET + 1],
+			 nserved;
 static nghttp2_session	*server;
 
 /* --- above --- */
@@ -541,6 +542,8 @@ static const struct {
 	{ NGHTTP2_INTERNAL_ERROR, false, FAIL_SERVER_RESET },
 	{ NGHTTP2_NO_ERROR, false, FAIL_SERVER_RESET },
 	{ NGHTTP2_CANCEL, false, FAIL_SERVER_RESET },
+	{ NGHTTP2_HTTP_1_1_REQUIRED, false, FAIL_SERVER_WANTS_H1 },
+	{ NGHTTP2_HTTP_1_1_REQUIRED, true, FAIL_RESET_IN_BODY },
 	{ NGHTTP2_INTERNAL_ERROR, true, FAIL_RESET_IN_BODY },
 	{ NGHTTP2_REFUSED_STREAM, true, FAIL_RESET_IN_BODY },
 };

@@ -252,23 +252,56 @@ START_TEST(reasons_to_stay)
 }
 END_TEST
 
+/* A client each for n wakes of one that takes them. */
+static void
+wakes(struct env *t, unsigned n)
+{
+	struct cli	*c;
+	unsigned	 was;
+
+	for (unsigned i = 0; i < n; i++) {
+		was = t->serve.conn_no;
+		c = cli_open(t);
+		while (t->serve.conn_no == was)
+			ev_turn(t->ev, 50);
+		cli_close(&c);
+	}
+}
+
+/* More are taken in a turn once wakes found their fill, fewer once not. */
 START_TEST(batches_at_a_high_rate)
 {
 	struct env	 t;
 	struct cli	*c[6];
+	unsigned	 first;
 
 	env_init(&t);
 	env_conf(&t, HELLO);
+	wakes(&t, 8);
+	first = t.serve.conn_no;
 	for (int i = 0; i < 6; i++)
 		c[i] = cli_open(&t);
 	ev_turn(t.ev, 50);
-	ck_assert_uint_eq(t.serve.conn_no, 1);
+	/* not a high rate: one, though two would be due */
+	ck_assert_uint_eq(t.serve.conn_no - first, 1);
 	t.board.slot->accept_rate = 1000;
 	ev_turn(t.ev, 50);
-	ck_assert_uint_eq(t.serve.conn_no, 5);
+	ck_assert_uint_eq(t.serve.conn_no - first, 3);
 	ev_turn(t.ev, 50);
-	ck_assert_uint_eq(t.serve.conn_no, 6);
+	ck_assert_uint_eq(t.serve.conn_no - first, 5);
+	/* two were due, one was there: one is, from now on */
+	ev_turn(t.ev, 50);
+	ck_assert_uint_eq(t.serve.conn_no - first, 6);
 	for (int i = 0; i < 6; i++)
+		cli_close(&c[i]);
+	first = t.serve.conn_no;
+	for (int i = 0; i < 2; i++)
+		c[i] = cli_open(&t);
+	ev_turn(t.ev, 50);
+	ck_assert_uint_eq(t.serve.conn_no - first, 1);
+	ev_turn(t.ev, 50);
+	ck_assert_uint_eq(t.serve.conn_no - first, 2);
+	for (int i = 0; i < 2; i++)
 		cli_close(&c[i]);
 	env_fini(&t);
 }

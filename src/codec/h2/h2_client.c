@@ -13,7 +13,6 @@
  */
 #include "codec/h2/h2_client.h"
 
-#define HOLD	(16 << 20)	/* bytes of slow readers that stop nobody */
 #define LOOKS	4		/* of a limit */
 #define LOOK_MIN	20	/* ms */
 #define LOOK_MAX	5000
@@ -59,26 +58,19 @@ is_early(const struct h2s *s)
 }
 
 static void
-tell(struct h2c *c, enum codec_note what)
-{
-	if (c->env->note != NULL)
-		c->env->note(c->ctx, what);
-}
-
-static void
 on_other(struct h2c *c, const nghttp2_frame *f)
 {
 	switch (f->hd.type) {
 	case NGHTTP2_SETTINGS:
 		if ((f->hd.flags & NGHTTP2_FLAG_ACK) == 0)
-			tell(c, CODEC_ROOM);
+			h2_conn_tell(c, CODEC_ROOM);
 		break;
 	case NGHTTP2_GOAWAY:
 		c->warned = true;
 		c->bye = H2_BYE_SAID;
 		c->max_id = f->goaway.last_stream_id;
 		c->code = f->goaway.error_code;
-		tell(c, CODEC_GOAWAY);
+		h2_conn_tell(c, CODEC_GOAWAY);
 		break;
 	default:
 		break;
@@ -106,6 +98,16 @@ on_framed(struct h2s *s)
 
 /* --- streams --- */
 
+/* In either way that a server has; its answer has not begun. */
+static bool
+wants_h1(const struct h2s *s)
+{
+	const struct h2c	*c = s->c;
+
+	return s->code == NGHTTP2_HTTP_1_1_REQUIRED || (c->warned &&
+	    c->code == NGHTTP2_HTTP_1_1_REQUIRED && s->id > c->max_id);
+}
+
 /* nghttp2 has closed it before its answer was whole. */
 static enum fail
 why_closed(struct h2s *s)
@@ -120,6 +122,8 @@ why_closed(struct h2s *s)
 	s->st.what = h2_code_name(s->code);
 	if (s->answered)
 		return FAIL_RESET_IN_BODY;
+	if (wants_h1(s))
+		return FAIL_SERVER_WANTS_H1;
 	if (s->code != NGHTTP2_REFUSED_STREAM)
 		return FAIL_SERVER_RESET;
 	s->st.what = NULL;
@@ -268,7 +272,7 @@ ask_life(struct h2c *c, uint64_t now)
 	if (!c->pinging && now - c->heard >= ping) {
 		c->pinging = true;
 		c->pinged = now;
-		tell(c, CODEC_PING);
+		h2_conn_tell(c, CODEC_PING);
 		nghttp2_submit_ping(c->ng, NGHTTP2_FLAG_NONE, mark);
 		h2_conn_push(c);
 	} else if (c->pinging && now - c->pinged >= least(PING_WAIT, ping))
@@ -330,7 +334,6 @@ no_write(struct h2c *c)
 /* --- the codec --- */
 
 static const struct h2_side client = {
-	.hold = HOLD,
 	.in_ops = &h2_client_in_ops,
 	.out_ops = &h2_client_out_ops,
 	.hello = say_hello,

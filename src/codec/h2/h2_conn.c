@@ -32,6 +32,21 @@ h2_conn_of(const struct codec_conn *cc)
 }
 
 void
+h2_conn_tell(const struct h2c *c, enum codec_note what)
+{
+	if (c->env->note != NULL)
+		c->env->note(c->ctx, what);
+}
+
+void
+h2_conn_tell_bye(struct h2c *c)
+{
+	if (!c->bye_told)
+		h2_conn_tell(c, CODEC_BYE);
+	c->bye_told = true;
+}
+
+void
 h2_conn_turn(struct h2c *c)
 {
 	uint64_t	turn = ev_counts(c->env->ev)->turns;
@@ -156,6 +171,7 @@ h2_conn_close_stream(struct h2s *s, enum fail why)
 	list_add_tail(&c->held, &s->node);
 	c->nheld++;
 	c->nstream--;
+	h2_conn_tell(c, CODEC_CLOSED);
 	if (s->asked)
 		break_off(s, why);
 	untie(&s->st);
@@ -233,6 +249,7 @@ h2_conn_goaway(struct h2c *c, uint32_t code)
 		f[13 + i] = (uint8_t)(code >> (24 - 8 * i));
 	}
 	h2_outq_copy(&c->q, str_make((const char *)f, sizeof(f)), NULL);
+	h2_conn_tell_bye(c);
 	write_rest(c);
 }
 
@@ -513,5 +530,6 @@ h2_conn_stream(struct h2c *c, struct arena *up)
 	list_init(&s->end);
 	list_add_tail(&c->streams, &s->node);
 	c->nstream++;
+	h2_conn_tell(c, CODEC_OPENED);
 	return s;
 }

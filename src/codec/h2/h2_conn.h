@@ -16,6 +16,7 @@
 #include "codec/h2/h2_code.h"
 #include "codec/h2/h2_glitch.h"
 #include "codec/h2/h2_head.h"
+#include "codec/h2/h2_mem.h"
 #include "codec/h2/h2_outq.h"
 #include "codec/h2/h2_side.h"
 #include "codec/h2/h2_stream.h"
@@ -46,9 +47,10 @@ struct h2c {
 	bool			 eof:1;		/* no more comes */
 	bool			 head_alone:1;	/* of a stream: see flush */
 	bool			 judged:1;	/* nghttp2's GOAWAY is out */
+	bool			 bye_told:1;	/* that one is out */
+	bool			 warned:1;	/* GOAWAY came */
 	/* client */
 	bool			 mute:1;	/* nothing more is written */
-	bool			 warned:1;	/* GOAWAY came */
 	bool			 pinging:1;	/* for a sign of life */
 	bool			 within:1;	/* nghttp2 is at work */
 	const struct h2_side	*side;		/* const */
@@ -73,7 +75,9 @@ struct h2c {
 	uint32_t		 nstream;
 	uint32_t		 nheld;		/* of held */
 	uint64_t		 requests;
-	uint64_t		 held_in;	/* bytes of bodies, see hold */
+	uint32_t		 nid;		/* ids of requests that left */
+	uint64_t		 held_in;	/* bytes of bodies that wait */
+	uint64_t		 wide;		/* of windows beyond the first */
 	struct h2s		*heading;	/* whose head comes; or NULL */
 	struct h2s		*framing;	/* whose frame leaves; NULL */
 	int32_t			 last_id;	/* that was asked */
@@ -108,6 +112,10 @@ void h2_conn_calm(struct h2c *, enum fail why, const char *what);
 void h2_conn_goaway(struct h2c *, uint32_t code);
 /* One that was judged ends now. */
 void h2_conn_end_judged(struct h2c *);
+/* Lets the floor above count it. */
+void h2_conn_tell(const struct h2c *, enum codec_note);
+/* The same of a GOAWAY that leaves: the first one counts. */
+void h2_conn_tell_bye(struct h2c *);
 /* Has the flush run soon. */
 void h2_conn_push(struct h2c *);
 /* Has its streams looked at, then reads on. */
@@ -182,8 +190,8 @@ void h2_conn_end_out(struct h2s *);
 void h2_conn_add_nv(nghttp2_nv *, size_t *n, struct str name,
     struct str val, unsigned flags);
 /* Those that have none of these flags. */
-void h2_conn_add_fields(nghttp2_nv *, size_t *n, const struct hdrs *,
-    unsigned not);
+void h2_conn_add_fields(struct h2c *, nghttp2_nv *, size_t *n,
+    const struct hdrs *, unsigned not);
 /* What nghttp2 asks of a stream's body. */
 ssize_t h2_conn_read(nghttp2_session *, int32_t id, uint8_t *, size_t,
     uint32_t *flags, nghttp2_data_source *, void *);

@@ -125,14 +125,17 @@ got_reset(struct h2c *c, const nghttp2_frame *f)
 
 	if (s == NULL)
 		return h2_conn_count(c, H2_GLITCH_STRAY);
+	h2_conn_tell(c, CODEC_RESET);
 	return c->side->is_early(s) ? h2_conn_count(c, H2_GLITCH_RESET) : 0;
 }
 
 static void
 got_ping(struct h2c *c, const nghttp2_frame *f)
 {
-	if ((f->hd.flags & NGHTTP2_FLAG_ACK) == 0)
+	if ((f->hd.flags & NGHTTP2_FLAG_ACK) == 0) {
+		h2_conn_tell(c, CODEC_PINGED);
 		return;
+	}
 	if (f->ping.opaque_data[0] != 0)
 		c->side->other(c, f);
 	else if (h2_bdp_answer(&c->bdp))
@@ -208,6 +211,8 @@ sent_reset(struct h2c *c, const nghttp2_frame *f)
 	uint32_t	 code = f->rst_stream.error_code;
 
 	c->gone[c->ngone++ % H2_GONE] = f->hd.stream_id;
+	h2_conn_tell(c, s == NULL && code == NGHTTP2_REFUSED_STREAM ?
+	    CODEC_REFUSED : CODEC_DID_RESET);
 	if (s == NULL && code == NGHTTP2_REFUSED_STREAM)
 		return h2_conn_count(c, H2_GLITCH_REFUSED);
 	if (s == NULL)
@@ -243,6 +248,7 @@ on_frame_send(nghttp2_session *ng, const nghttp2_frame *f, void *ctx)
 		sent_reset(c, f);
 		break;
 	case NGHTTP2_GOAWAY:
+		h2_conn_tell_bye(c);
 		if (f->goaway.error_code == NGHTTP2_NO_ERROR) {
 			c->side->warned(c);
 			break;
@@ -265,6 +271,7 @@ on_stream_close(nghttp2_session *ng, int32_t id, uint32_t code, void *ctx)
 	if (s == NULL)
 		return 0;
 	s->ng_open = false;
+	s->c->wide -= s->in_window - H2_WINDOW;
 	s->code = code;
 	h2_conn_note(s);
 	return 0;
@@ -314,13 +321,16 @@ h2_conn_session(struct h2c *c)
 	nghttp2_session_callbacks	*cb;
 	nghttp2_option			*o = make_option();
 	nghttp2_session			*ng;
+	struct sizes			*s = c->env->sizes;
+	nghttp2_mem			 mem;
 
 	must(nghttp2_session_callbacks_new(&cb) == 0);
 	set_callbacks(cb);
-	if (c->side->server)
-		must(nghttp2_session_server_new2(&ng, cb, c, o) == 0);
-	else
-		must(nghttp2_session_client_new2(&ng, cb, c, o) == 0);
+	if (s != NULL)
+		mem = h2_mem(s);
+	must((c->side->server ? nghttp2_session_server_new3 :
+	    nghttp2_session_client_new3)(&ng, cb, c, o,
+	    s != NULL ? &mem : NULL) == 0);
 	nghttp2_session_callbacks_del(cb);
 	nghttp2_option_del(o);
 	c->side->hello(c, ng);

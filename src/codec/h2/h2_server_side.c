@@ -170,12 +170,16 @@ is_early(const struct h2s *s)
 	return !s->out_done;
 }
 
-/* The answer to the PING behind the notice. */
+/* The answer to the PING behind the notice; the client's own GOAWAY. */
 static void
 on_other(struct h2c *c, const nghttp2_frame *f)
 {
 	if (f->hd.type == NGHTTP2_PING && c->bye == H2_BYE_NOTICE)
 		bye_done(c);
+	else if (f->hd.type == NGHTTP2_GOAWAY) {
+		c->warned = true;
+		h2_conn_tell(c, CODEC_GOAWAY);
+	}
 }
 
 /* --- streams --- */
@@ -289,6 +293,9 @@ settle(struct h2c *c)
 		h2_conn_end_judged(c);
 		return;
 	}
+	/* the client has ended it: nghttp2 passes over all that follows */
+	if (c->warned && c->nstream == 0)
+		bye_done(c);
 	if (is_through(c)) {
 		linger(c);
 		return;
