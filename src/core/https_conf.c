@@ -149,7 +149,8 @@ static const struct conf_row listener_rows[] = {
 		    "that came by TLS, to this listener or to one of "
 		    "trusted_proxies that says so.  It has browsers come by "
 		    "TLS alone for that time: a time or on (365d), then "
-		    "includeSubDomains and preload.  It takes the place of what a server says."
+		    "includeSubDomains and preload.  It takes the place of "
+		    "what a server says."
 	},
 	{ .key = NULL }
 };

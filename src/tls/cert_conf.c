@@ -166,7 +166,8 @@ static const struct conf_row sluice_rows[] = {
 		    "The metric certificate_days_left tells the least of "
 		    "all, below 0 when one has expired; without certificates "
 		    "it is not there.  The same is said of files of "
-		    "tls.client_ca, tls.ca and tls.cert of [upstream] (authority_days_left), and of "
+		    "tls.client_ca, tls.ca and tls.cert of [upstream] "
+		    "(authority_days_left), and of "
 		    "tls.client_crl (revocation_list_hours_left), of those "
 		    "not before three quarters of their time are over."
 	},
