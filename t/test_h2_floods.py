@@ -10,9 +10,9 @@ import time
 import pytest
 
 from lib import h2, http, net, wire
-from lib.h2 import (CALM, DATA, END_HEADERS, GOAWAY, HEADERS, PADDED, PING,
-                    PRIORITY, PRIORITY_UPDATE, block, frame, request, rst,
-                    settings, window)
+from lib.h2 import (CALM, DATA, END_HEADERS, GOAWAY, HEADERS, NO_ERROR,
+                    PADDED, PING, PRIORITY, PRIORITY_UPDATE, block, frame,
+                    request, rst, settings, window)
 from lib.peer import Peer, hold
 
 GET = block(request("GET", "/hold"))
@@ -96,7 +96,12 @@ server = {app.addr}
 [route hold]
 path = /hold
 upstream = app
+[route www]
+path = /www/*
+strip_prefix = auto
+static = @dir@/www
 """ + wire.PROBE) as s:
+        wire.put(s.dir, "big.bin", bytes(1 << 20))
         s.app = app
         yield s
         never.set()
@@ -176,6 +181,21 @@ def test_gently_first(gate):
         for _ in range(80):
             c.send(rst(c.ask_for("GET", "/hold")))
         assert c.goaway() == 0
+
+
+def test_resets_of_what_is_answered(gate):
+    """Neither those behind the end nor those of a body under way count;
+    some clients send them for each stream."""
+    with h2.H2(gate.port, timeout=5) as c:
+        for _ in range(1500):
+            sid = c.ask_for("POST", "/probe", end=False)
+            assert c.response(sid).body == b"probe"
+            c.send(rst(sid, NO_ERROR))
+        for _ in range(300):
+            sid = c.ask_for("GET", "/www/big.bin")
+            c.head(sid)
+            c.send(rst(sid))
+        c.ping()
 
 
 def test_cancelling_is_no_flood(gate):

@@ -275,6 +275,23 @@ def test_early_answer(sluice, h2peer):
     assert p.connections == 1
 
 
+def test_early_answers_with_reset(sluice, h2peer):
+    """As often as one likes: the reset behind the end is no stray frame."""
+    def step(c, r):
+        c.send(frame(HEADERS, END_HEADERS, r.sid,
+                     block([(":status", "200")])),
+               frame(DATA, END, r.sid, b"early"), h2.rst(r.sid, NO_ERROR))
+    p = h2peer(default=step)
+    s = start(sluice, p)
+    with h2.H2(s.port, timeout=10) as c:
+        for _ in range(30):
+            sids = [c.ask_for("POST", "/", end=False) for _ in range(50)]
+            for sid in sids:
+                c.data(sid, b"body")
+            assert all(c.response(sid).body == b"early" for sid in sids)
+    assert p.connections == 1
+
+
 def test_early_without_reset(sluice, h2peer):
     """We reset it, then, for nobody wants the rest."""
     p = h2peer([at_head(answer(body=b"early"))])

@@ -86,6 +86,12 @@ h2_glitch_got(struct h2_glitch *g)
 }
 
 void
+h2_glitch_closed(struct h2_glitch *g)
+{
+	ease(g, H2_GLITCH_STRAY, ONE);
+}
+
+void
 h2_glitch_crossed(struct h2_glitch *g)
 {
 	ease(g, H2_GLITCH_STRAY, 4 * ONE);

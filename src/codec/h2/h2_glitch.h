@@ -44,6 +44,8 @@ bool h2_glitch_is_high(const struct h2_glitch *);
 void h2_glitch_opened(struct h2_glitch *);
 void h2_glitch_sent(struct h2_glitch *);
 void h2_glitch_got(struct h2_glitch *);
+/* A stream is through: a reset behind its end may still come. */
+void h2_glitch_closed(struct h2_glitch *);
 /* We reset a stream: what is on its way may mean nothing any more. */
 void h2_glitch_crossed(struct h2_glitch *);
 
