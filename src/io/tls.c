@@ -71,6 +71,7 @@ struct tls {
 	struct ev_task		 late;	/* sends what a handshake left */
 	struct timer		 ticket; /* the same, if that is a ticket */
 	struct ev_task		 again;	/* reads on in another turn */
+	uint8_t			 gone;	/* readiness kept until then */
 	uint64_t		 turn;	/* of the loop, that cost is of */
 	uint32_t		 cost;
 	uint32_t		 talk;	/* TALK_BYTES for each message */
@@ -403,11 +404,15 @@ on_again(struct ev_task *task)
 		ev_post(t->io->ev, EV_READY, &t->again);
 		return;
 	}
-	t->io->fd.ready |= IO_R;
+	t->io->fd.ready |= (uint8_t)(IO_R | t->gone);
+	t->gone = 0;
 	t->io->on(t->io, IO_R);
 }
 
-/* False: its share of this turn is used up, and it goes on in the next. */
+/*
+ * False: its share of this turn is used up, and it goes on in the next, with
+ * the end of the connection if there is one: something stands before it.
+ */
 static bool
 has_turn(struct tls *t)
 {
@@ -418,6 +423,8 @@ has_turn(struct tls *t)
 	t->turn = turn;
 	if (t->cost < TURN_COST)
 		return true;
+	t->gone |= t->io->fd.ready & IO_GONE;
+	t->io->fd.ready &= (uint8_t)~IO_GONE;
 	ev_post(t->io->ev, EV_READY, &t->again);
 	return false;
 }

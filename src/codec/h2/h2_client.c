@@ -379,7 +379,7 @@ count_room(const struct codec_conn *cc)
 	uint64_t		 max = c->env->limits.streams;
 	uint32_t		 said = 1, n = c->nstream + c->nheld;
 
-	if (c->state != H2C_OPEN || c->why != FAIL_NONE || c->eof ||
+	if (c->state != H2C_OPEN || c->why != FAIL_NONE || c->eof || c->mute ||
 	    c->bye != H2_BYE_NONE ||
 	    !nghttp2_session_check_request_allowed(c->ng))
 		return 0;
