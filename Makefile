@@ -402,6 +402,7 @@ SRCS_MAIN = \
 	src/main/opts.c \
 	src/main/panic.c \
 	src/main/plan.c \
+	src/main/plan_files.c \
 	src/main/procs.c \
 	src/main/publish.c \
 	src/main/publish_log.c \
