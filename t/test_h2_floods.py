@@ -10,14 +10,20 @@ import time
 import pytest
 
 from lib import h2, http, net, wire
-from lib.h2 import (CALM, DATA, END_HEADERS, GOAWAY, HEADERS, PADDED, PING,
-                    PRIORITY, PRIORITY_UPDATE, block, frame, request, rst,
-                    settings, window)
+from lib.h2 import (CALM, DATA, END, END_HEADERS, GOAWAY, HEADERS, PADDED,
+                    PING, PRIORITY, PRIORITY_UPDATE, block, frame, request,
+                    rst, settings, window)
 from lib.peer import Peer, hold
 
 GET = block(request("GET", "/hold"))
 ONE = frame(HEADERS, 5, 1, GET)
 POST = frame(HEADERS, END_HEADERS, 1, block(request("POST", "/hold")))
+
+
+def one_byte(n):
+    """A head whose body is to have one byte."""
+    return frame(HEADERS, END_HEADERS, n, block(request(
+        "POST", "/hold", [("content-length", "1")])))
 
 
 def streams(make, first=1):
@@ -75,6 +81,12 @@ MORE = {
     "heads of another length": ("h2_made_reset_flood", lambda: streams(
         lambda n: frame(HEADERS, 5, n, GET + block([
             ("content-length", "5")])))),
+    "bodies longer than they say": (
+        "h2_made_reset_flood", lambda: streams(
+            lambda n: one_byte(n) + frame(DATA, 0, n, b"ab"))),
+    "bodies shorter than they say": (
+        "h2_made_reset_flood", lambda: streams(
+            lambda n: one_byte(n) + frame(DATA, END, n))),
 }
 CASES = {**{n: (n, f) for n, f in FLOODS.items()}, **MORE}
 
