@@ -22,6 +22,7 @@ SRCS_BASE = \
 	src/base/put.c \
 	src/base/rand.c \
 	src/base/scan.c \
+	src/base/sizes.c \
 	src/base/slab.c \
 	src/base/str.c \
 	src/base/text.c \
@@ -109,6 +110,7 @@ SRCS_TLS = \
 	src/tls/cert_build.c \
 	src/tls/cert_cache.c \
 	src/tls/cert_conf.c \
+	src/tls/cert_date.c \
 	src/tls/cert_examine.c \
 	src/tls/cert_file.c \
 	src/tls/cert_index.c \
@@ -124,7 +126,8 @@ SRCS_TLS = \
 	src/tls/policy.c \
 	src/tls/terms.c \
 	src/tls/terms_client.c \
-	src/tls/ticket.c
+	src/tls/ticket.c \
+	src/tls/trial.c
 
 # codec: HTTP versions, both sides of the waist
 SRCS_CODEC = \
@@ -153,6 +156,7 @@ SRCS_CODEC = \
 	src/codec/h2/h2_conn_out.c \
 	src/codec/h2/h2_glitch.c \
 	src/codec/h2/h2_head.c \
+	src/codec/h2/h2_mem.c \
 	src/codec/h2/h2_outq.c \
 	src/codec/h2/h2_priority.c \
 	src/codec/h2/h2_ring.c \
@@ -223,8 +227,10 @@ SRCS_CORE = \
 	src/core/secret.c \
 	src/core/secure.c \
 	src/core/secure_conf.c \
+	src/core/secure_fit.c \
 	src/core/secure_host.c \
 	src/core/secure_identity.c \
+	src/core/secure_lint.c \
 	src/core/serve.c \
 	src/core/settings.c \
 	src/core/settings_cpu.c \

@@ -39,8 +39,11 @@ def test_form():
     for name, scenario in result["scenarios"].items():
         # those that are not installed are left out
         there = PEERS[name] - set(result["missing"])
-        assert set(scenario["servers"]) == there | {"sluice"}
-        for server in scenario["servers"].values():
+        servers = scenario["servers"]
+        if name == "tls-resume":        # what OpenSSL alone takes
+            assert servers.pop("(floor)")["cpu_us"][0] > 0
+        assert set(servers) == there | {"sluice"}
+        for server in servers.values():
             assert server["rps"][0] > 20
             assert server["cpu_us"][0] > 0
             assert 0 < server["p50_us"][0] <= server["p99_us"][0]

@@ -1,7 +1,10 @@
 """What is told of certificates: sluicectl certs, lines before they expire."""
 import datetime
 import hashlib
+import json
 import os
+import re
+import time
 
 from lib import tls
 from lib.certs import Cert
@@ -47,7 +50,8 @@ def start(sluice, sluice_keys="", **kw):
 
 
 def rows(s, *args):
-    return {r["cert"]: r for r in s.ctl_json("certs", *args)["certs"]}
+    done = s.ctl("-o", "json", "certs", *args, ok=False)
+    return {r["cert"]: r for r in json.loads(done.stdout)["certs"]}
 
 
 def test_certs(sluice):
@@ -82,6 +86,17 @@ def test_certs(sluice):
     assert rows(s)["a"]["shown"] == 2
     assert list(rows(s, "a.example")) == ["a"]
     assert list(rows(s, "none.example")) == ["b"]
+    # a name as people copy it, and one that no certificate has
+    for name in ("A.Example", "a.example:443", "x.w.example."):
+        got = s.ctl("certs", name)
+        assert got.returncode == 0
+        assert f"{name.lower().partition(':')[0].rstrip('.')}: clients get" \
+            in got.stdout
+    for name in ("none.example", "b", "y.x.w.example"):
+        got = s.ctl("certs", name, ok=False)
+        assert got.returncode == 1
+        assert f"{name}: no certificate has this name; clients get the " \
+            "default" in got.stdout
     text = s.ctl("certs").stdout
     assert text.startswith("2 certificates; unknown names: default\n")
     assert "b.example x.w.example" in text and f"{s.dir}/b.crt" in text
@@ -98,7 +113,11 @@ def test_expires_soon(sluice):
     Cert("a.example", days=1.5).write(s.dir, "a")
     s.reload()
     line = s.wait_log(SOON, count=2)
-    assert len(line) == 2 and 'in 1 day"' in line[1]
+    assert len(line) == 2 and re.search('in 3[56] hours"', line[1])
+    assert re.search(r"expires on \d{4}-\d\d-\d\d \d\d:\d\d:\d\d UTC",
+                     line[1])
+    assert re.search(r"\ba +ECDSA +1 +[\d-]{10} [\d:]{8} ",
+                     s.ctl("certs").stdout)
     # none is near any more
     a.write(s.dir, "a")
     s.reload(CONF.format(sluice="tls.expiry_warn = 5d 2h"))
@@ -106,6 +125,42 @@ def test_expires_soon(sluice):
     assert len(s.wait_log(SOON)) == 2
     metric = {m["name"]: m for m in s.ctl_json("metrics")["metrics"]}
     assert metric["certificate_days_left"]["sum"] == 6
+
+
+def test_expired(sluice, tmp):
+    """It goes on in use, and the metric says for how long that is so."""
+    s = sluice(start=False)
+    a = Cert("a.example", days=0.0001)
+    a.write(s.dir, "a")
+    Cert("b.example", "*.w.example").write(s.dir, "b")
+    s.start(CONF.format(sluice=""))
+    deadline = time.monotonic() + 20
+    while time.time() < a.x.not_valid_after.replace(
+            tzinfo=datetime.timezone.utc).timestamp() + 1:
+        assert time.monotonic() < deadline
+        time.sleep(0.2)
+    s.reload()
+    metric = {m["name"]: m for m in s.ctl_json("metrics")["metrics"]}
+    assert metric["certificate_days_left"]["sum"] == -1
+    assert metric["certificate_days_left"]["kind"] == "gauge"
+    assert "authority_days_left" not in metric
+    assert re.search(r"certificate_days_left +-1 ", s.ctl("metrics").stdout)
+    assert s.ctl_json("certs", "a.example")["certs"][0]["days"] == -1
+
+
+def test_passed_on(sluice):
+    """Whose connections are passed on is shown none of ours."""
+    s = sluice("[listener web]\nbind = 127.0.0.1:@port@\ntls = dev\n"
+               "[upstream app]\nserver = 127.0.0.1:9\n"
+               "[route p]\nhost = p.example\ntls = passthrough\n"
+               "upstream = app\n"
+               "[route r]\nhost = r.example\nrespond = 200 ok\n")
+    got = s.ctl_json("certs")["certs"]
+    assert {n for c in got for n in c["names"]} >= {"r.example", "localhost"}
+    assert not any("p.example" in c["names"] for c in got)
+    assert not any("p" in c["routes"] for c in got)
+    text = s.ctl("certs", "P.example").stdout
+    assert "p.example: its connections are passed on by route p" in text
 
 
 def test_none_is_told_where_there_are_no_certificates(sluice):

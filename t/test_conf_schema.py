@@ -195,7 +195,9 @@ def test_alias_is_read_as_its_row(tmp, type_, row, alias):
     sect = minimal(tmp, type_, word(alias["key"]), val, row["handler"])
     done = conf.test(tmp, "-W")
     assert done.returncode == 3, done.stderr
-    assert re.findall(r"\[([EW]\d+)\]", done.stderr) == ["W0410"]
+    # ssl_required leads to https, which nobody speaks here
+    assert [c for c in re.findall(r"\[([EW]\d+)\]", done.stderr)
+            if c != "W0346"] == ["W0410"]
     assert f'write "{row["key"]}"' in done.stderr
     got = effective(tmp)[sect][word(row["key"])]
     assert [v.text for v in got] == [want]

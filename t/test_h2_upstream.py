@@ -8,7 +8,7 @@ import pytest
 
 from lib import h2, http, net, wire
 from lib.h2 import (CALM, CANCEL, DATA, END, END_HEADERS, HEADERS, INTERNAL,
-                    NO_ERROR, block, frame)
+                    NO_ERROR, block, frame, window)
 from lib.h2peer import H2Peer, answer, at_head, frames, hold, quiet, refuse
 from lib.h2peer import reset
 
@@ -310,6 +310,25 @@ def test_slow_client(sluice, h2peer):
         r = http.get(s.port, "/fast")
         assert r.status == 200 and len(r.body) == len(big)
     assert p.connections == 1
+
+
+def test_many_slow_streams(sluice):
+    """Twenty that stand still, once all were quick, stop no other."""
+    server = sluice("[sluice]\nworkers = 1\n[listener web]\n"
+                    "bind = 127.0.0.1:@port@\nhttp = 1.1 2\n"
+                    "[route files]\npath = /*\nstatic = @dir@/www\n")
+    wire.put(server.dir, "big", bytes(8 << 20))
+    s = sluice(CONF.format(addr=f"127.0.0.1:{server.port}", more=""))
+    with h2.H2(s.port, timeout=10) as c:
+        c.send(window(0, 1 << 29))
+        got = {c.ask_for("GET", "/big"): 0 for _ in range(20)}
+        while min(got.values()) < 65535:    # as far as each may have
+            f = c.read()
+            if f.type == DATA:
+                got[f.sid] += len(f.body)
+        for _ in range(3):
+            r = http.get(s.port, "/big")
+            assert r.status == 200 and len(r.body) == 8 << 20
 
 
 def test_big_both_ways(sluice, h2peer):

@@ -73,7 +73,8 @@ def test_reset(sluice, peer, method, step, row):
     (a, at, why), (b, later, none) = tries(record)
     assert (a, why) == (p.bad, row) and (b, none) == (p.good.addr, "")
     assert record["server"] == b and record["attempt_us"] == later
-    assert at <= later <= record["duration_us"] + 1000
+    # the record's time is that of the loop's turn, in which others had theirs
+    assert at <= later <= record["duration_us"] + 1000 * net.SCALE
 
 
 @pytest.mark.parametrize("method", ["GET", "POST"])

@@ -150,6 +150,17 @@ def test_directory_that_goes(sluice, tmp, link):
     assert len(s.wait_log('"module":"static".*directory is ', 4)) == 4
 
 
+def test_closed_directory(sluice, tmp):
+    """Warned of and answered 403, not a reason not to start."""
+    wire.put(tmp, "../closed/www/f.txt", b"here")
+    os.chmod(f"{tmp}/closed", 0)
+    s = sluice(CONF.replace("@dir@/www", "@dir@/closed/www"))
+    assert "warning[W0307]" in s.stderr()
+    assert http.get(s.port, "/f.txt").status == 403
+    os.chmod(f"{tmp}/closed", 0o755)
+    wire.within(1, s, "/f.txt", is_body(b"here"))
+
+
 def test_file_in_place_of_the_directory(sluice, tmp):
     wire.put(tmp, "f.txt", b"here")
     s = sluice(CONF + "fallback = f.txt\n")

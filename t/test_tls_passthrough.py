@@ -114,10 +114,13 @@ def test_both(gate, version):
 
 
 def test_record(gate):
-    s = gate()
+    s = gate(listener="[log]\noutput_mode = both")
     assert tls.get(s.port, "/x", name="pass.example").body == b"ok\n"
+    net.until("console", lambda: " CONNECT pass.example 200 " in s.stderr())
+    assert " CONNECT pass.example 200 " in s.ctl("log").stdout
     r = wire.record(s, target="pass.example")
     assert r["method"] == "CONNECT" and r["scheme"] == "tls"
+    assert r["sni"] == r["host"]
     assert r["host"] == "pass.example" and r["route"] == "pass"
     assert r["upstream"] == "app" and r["server"] == s.app.addr
     assert r["status"] == 200 and "fail" not in r and "version" not in r

@@ -1,5 +1,6 @@
 """Handshakes: what is agreed on and what is refused, by openssl s_client;
 how many there may be, and for how long."""
+import json
 import os
 import re
 import signal
@@ -229,7 +230,7 @@ def test_variables(gate, ca):
     """Templates and the access record tell what was agreed on."""
     with tls.Client(gate.port, tls.context(ca, **tls.V12)) as c:
         r = c.get("/a")
-        assert re.fullmatch(rb"TLSv1.2 TLS_ECDHE_ECDSA_\w+ localhost https",
+        assert re.fullmatch(rb"TLSv1.2 ECDHE-ECDSA-[\w-]+ localhost https",
                             r.body.rstrip())
     with tls.Client(gate.value("port2"), tls.context(ca),
                     name="b.example") as c:
@@ -463,6 +464,10 @@ def test_says_who_and_why(gate, ca):
     assert re.search(r'"level":"info".*listener \\"web\\": 127.0.0.1:\d+ '
                      r'for \\"localhost\\": closed: tls_alert: unknown CA',
                      line), line
+    got = json.loads(line)
+    assert (got["client"], got["listener"], got["sni"], got["fail"]) == \
+        ("127.0.0.1", "web", "localhost", "tls_alert")
+    assert f"127.0.0.1:{got['client_port']} for" in got["msg"]
 
 
 def test_says_which_name(ca):

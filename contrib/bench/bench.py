@@ -64,6 +64,9 @@ SCENARIOS = {
     "h2-1k": spec("/1k", KB, ("nginx", "h2o"), {"h2o": 1.6, "nginx": 0.35},
                   *H2, tls=True),
     "h2-proxy-1k": spec("/app/1k", KB, PROXIES, 0.95, *H2, tls=True),
+    # of the peers HAProxy alone speaks HTTP/2 to servers of HTTP
+    "h2-proxy-h2c-1k": spec("/two/1k", KB, ("haproxy",), 0.95, *H2,
+                            tls=True),
     "many-routes": spec("/r/%/x", 5, (), None, kind="routes", routes=10000,
                         what="/x\nrespond = 200 hello"),
     "proxy-routes": spec("/r/%/1k", KB, (), None, kind="routes",
@@ -75,6 +78,7 @@ SCENARIOS = {
     "burst": spec("/app/64k", 64 * KB, ("nginx",), None, kind="burst"),
 }
 OTHERS = 3      # rounds of memory of those that it is not compared with
+HOLDS = {"haproxy": 7500}   # connections: it wants two descriptors for each
 
 
 class Bench:
@@ -102,7 +106,7 @@ class Bench:
             with open(f"{self.www}/{name}", "wb") as f:
                 f.write(body)
             self.bodies[f"/{name}"] = body
-            self.bodies[f"/app/{name}"] = \
+            self.bodies[f"/app/{name}"] = self.bodies[f"/two/{name}"] = \
                 (pattern * (n // len(pattern) + 1))[:n]
         self.bodies["/r/0/x"] = self.bodies["/hello"] = b"hello"
         self.bodies["/r/0/1k"] = self.bodies["/app/1k"]
@@ -283,13 +287,13 @@ class Bench:
             raise Failed(f"{server.label}: a held connection was lost")
 
     def idle(self, name, sc):
-        first, more = scale_idle(9000, 10000)
         out = {}
         for turn in range(self.opts.rounds):
             for n in ("sluice", *sc["peers"]):
                 if not installed(n) or n != "sluice" and turn >= OTHERS:
                     continue
                 self.say(f"{name}: round {turn + 1}, {n}")
+                first, more = scale_idle(9000, 10000, HOLDS.get(n))
                 s = self.start(self.server(n))
                 s.check(sc["path"], self.bodies[sc["path"]], "tls" in sc)
                 a, _ = self.held(sc, s, ["-H", "-c", str(first)])
@@ -345,10 +349,11 @@ def port_of(sc, server):
     return server.sport if "tls" in sc else server.port
 
 
-def scale_idle(first, more):
-    """As many connections as the limit of descriptors lets one have."""
+def scale_idle(first, more, holds=None):
+    """As many connections as the limit of descriptors, and the server, let
+    one have."""
     most = resource.getrlimit(resource.RLIMIT_NOFILE)[1] - 600
-    part = min(1.0, most / (first + more))
+    part = min(1.0, min(most, holds or most) / (first + more))
     return int(first * part), int(more * part)
 
 

@@ -325,7 +325,9 @@ show_metrics(struct show *s, const json_t *j)
 			    STR_FMT(show_str(m, "fail")));
 		else
 			table_str(&t, show_str(m, "name"));
-		cell_num(&t, m, "sum");
+		/* of what is left there may be less than nothing */
+		table_fmt(&t, "%lld", (long long)json_integer_value(
+		    json_object_get(m, "sum")));
 		table_str(&t, show_str(m, "help"));
 	}
 	table_print(&t, 0, &s->out);

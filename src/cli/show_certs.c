@@ -27,16 +27,19 @@ cell_words(struct table *t, const json_t *all)
 	text_fini(&out);
 }
 
+/* With the time of day if it is near. */
 static void
 cell_day(struct table *t, const json_t *c, const char *key)
 {
 	time_t		at = (time_t)json_integer_value(
 	    json_object_get(c, key));
+	json_int_t	days = json_integer_value(json_object_get(c, "days"));
 	struct tm	tm;
 	char		buf[32] = "-";
 
 	if (gmtime_r(&at, &tm) != NULL)
-		strftime(buf, sizeof(buf), "%Y-%m-%d", &tm);
+		strftime(buf, sizeof(buf), days >= -2 && days < 2 ?
+		    "%Y-%m-%d %H:%M:%S" : "%Y-%m-%d", &tm);
 	table_str(t, str_from(buf));
 }
 
@@ -101,6 +104,28 @@ add_files(struct show *s, const json_t *all)
 	table_fini(&t);
 }
 
+/* What becomes of a name that was asked for. */
+static void
+add_name(struct show *s, const json_t *j)
+{
+	bool	refused = str_eq(show_str(j, "unknown"), STR("refuse"));
+
+	if (json_object_get(j, "covered") == NULL)
+		return;
+	show_safe(s, j, "name");
+	if (show_str(j, "passed").n > 0) {
+		text_add(&s->out, STR(": its connections are passed on by "
+		    "route "));
+		show_safe(s, j, "passed");
+	} else if (json_is_true(json_object_get(j, "covered"))) {
+		text_add(&s->out, STR(": clients get"));
+	} else {
+		text_fmt(&s->out, ": no certificate has this name; clients "
+		    "%s", refused ? "are refused" : "get the default");
+	}
+	text_add(&s->out, STR("\n"));
+}
+
 void
 show_certs(struct show *s, const json_t *j)
 {
@@ -117,6 +142,7 @@ show_certs(struct show *s, const json_t *j)
 		show_safe(s, j, "dev_ca");
 	}
 	text_add(&s->out, STR("\n\n"));
+	add_name(s, j);
 	table_init(&t, head);
 	for (size_t i = 0; i < json_array_size(all); i++)
 		row(&t, json_array_get(all, i));

@@ -64,7 +64,9 @@ show_access(struct show *s, const json_t *j)
 	text_c(&s->out, ' ');
 	show_safe(s, j, "method");
 	text_c(&s->out, ' ');
-	show_safe(s, j, "host");
+	/* that of a CONNECT is the host already */
+	if (!str_eq(show_str(j, "method"), STR("CONNECT")))
+		show_safe(s, j, "host");
 	show_safe(s, j, "target");
 	text_c(&s->out, ' ');
 	add_status(s, show_num(j, "status"));

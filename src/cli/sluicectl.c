@@ -376,6 +376,9 @@ tell(const struct ctl *c, const struct command *cmd, const struct answer *a)
 		j = look_at_board(c, a, j);
 	if (j == NULL)
 		return NOBODY;
+	/* a name that no certificate has */
+	if (json_is_false(json_object_get(j, "covered")))
+		code = FAILED;
 	if (c->json)
 		print_json(a, board ? j : NULL);
 	else

@@ -6,6 +6,7 @@
 #ifndef SL_CODEC_CODEC_H
 #define SL_CODEC_CODEC_H
 
+#include "base/sizes.h"
 #include "http/waist.h"
 #include "io/pipe.h"
 
@@ -33,6 +34,7 @@ struct codec_env {
 	struct pipe_pool	*pipes;		/* NULL: nothing is spliced */
 	struct slab		*arenas;	/* chunks of exchange arenas */
 	struct slab		*conns;		/* of CODEC_CONN_MAX bytes */
+	struct sizes		*sizes;		/* nghttp2's; NULL: malloc */
 	struct codec_limits	 limits;	/* may change between heads */
 	const struct stream_up	*up;
 	/* the codec is done with the connection; c is freed after this turn */

@@ -13,6 +13,7 @@
 #include "core/cert_use.h"
 #include "core/pass.h"
 #include "core/route.h"
+#include "core/secure.h"
 #include "os/proc.h"
 #include "tls/hello.h"
 #include "up/tls_files.h"
@@ -148,6 +149,46 @@ list_files(const struct conf *c, int64_t now)
 	return l.all;
 }
 
+/* --- a name that was asked for --- */
+
+/* As people copy it: with a port. */
+static struct str
+without_port(struct str s)
+{
+	ptrdiff_t	at = str_find(s, ':', 0);
+	uint64_t	port;
+
+	return at >= 0 && str_to_u64(str_sub(s, (size_t)at + 1, s.n), 65535,
+	    &port) == 0 ? str_sub(s, 0, (size_t)at) : s;
+}
+
+/* The route that takes connections for it elsewhere, or "". */
+static struct str
+passed_by(const struct conf *c, struct str name)
+{
+	struct conf_objs	 all = conf_all(c, &listener_section);
+	const struct route	*r;
+
+	for (size_t i = 0; i < all.n; i++) {
+		r = !secure_has(all.v[i]->part[0]) ? NULL :
+		    pass_find(c, all.v[i]->name, name, NULL);
+		if (r != NULL)
+			return r->obj.name;
+	}
+	return STR("");
+}
+
+static void
+add_name(json_t *j, const struct list_certs *l, const struct conf *c)
+{
+	if (l->name.p == NULL)
+		return;
+	json_object_set_new(j, "name", api_text(l->name));
+	json_object_set_new(j, "passed", api_text(passed_by(c, l->name)));
+	json_object_set_new(j, "covered", json_boolean(tls_certs_has(
+	    l->certs, l->name) || passed_by(c, l->name).n > 0));
+}
+
 /* All, or those that would be shown for the name. */
 static json_t *
 list_all(struct list_certs *l)
@@ -175,14 +216,14 @@ api_certs(struct exchange *x)
 	    .name = STR_NONE,
 	    .now = (int64_t)(ev_wall_ms(x->serve->ev) / 1000) };
 	char			 name[TLS_NAME_MAX];
-	json_t			*all;
+	json_t			*all, *j;
 	struct text		 ca;
 
 	if (api_query_name(x, &l.name) == -1)
 		return;
 	/* what is no name at all has the default, as in handshakes */
 	if (l.name.p != NULL) {
-		l.name = tls_hello_fold(l.name, name);
+		l.name = tls_hello_fold(without_port(l.name), name);
 		if (l.name.p == NULL)
 			l.name = STR("");
 	}
@@ -200,9 +241,11 @@ api_certs(struct exchange *x)
 	text_init(&ca);
 	if (!tls_certs_dev(conf, &ca))
 		text_add(&ca, STR(""));
-	api_answer(x, 200, json_pack("{s:i, s:s, s:o, s:o, s:o}", "v", 1,
+	j = json_pack("{s:i, s:s, s:o, s:o, s:o}", "v", 1,
 	    "unknown", l.certs->refuse ? "refuse" : "default", "dev_ca",
 	    api_text(text_str(&ca)), "certs", all, "files",
-	    l.name.p == NULL ? list_files(conf, l.now) : json_array()));
+	    l.name.p == NULL ? list_files(conf, l.now) : json_array());
+	add_name(j, &l, conf);
+	api_answer(x, 200, j);
 	text_fini(&ca);
 }

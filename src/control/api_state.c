@@ -110,6 +110,17 @@ settle(enum stat_id id, uint64_t v)
 	return stat_rows[id].kind == STAT_GAUGE && v > INT64_MAX ? 0 : v;
 }
 
+/* As it is told; NULL: there is nothing to tell. */
+static json_t *
+number(enum stat_id id, uint64_t v)
+{
+	int64_t left;
+
+	if (stat_rows[id].kind != STAT_LEFT)
+		return api_num(settle(id, v));
+	return stat_left(v, &left) ? json_integer(left) : NULL;
+}
+
 static uint64_t
 count(uint32_t slot, enum stat_id id)
 {
@@ -176,7 +187,8 @@ describe_sums(void)
 
 	stat_sums(self->shm, v);
 	for (i = 0; i < STAT_FAIL0; i++)
-		set_num(j, stat_rows[i].name, settle((enum stat_id)i, v[i]));
+		json_object_set_new(j, stat_rows[i].name,
+		    number((enum stat_id)i, v[i]));
 	return j;
 }
 
@@ -342,14 +354,13 @@ describe_stat(enum stat_id id, uint64_t sum)
 		if (!look(i, &p))
 			continue;
 		one = name_process(&p);
-		set_num(one, "value", count(i, id));
+		json_object_set_new(one, "value", number(id, count(i, id)));
 		json_array_append_new(each, one);
 	}
-	return json_pack("{s:s, s:s*, s:s, s:s, s:o, s:o}", "name",
+	return json_pack("{s:s, s:s*, s:s, s:s, s:o*, s:o}", "name",
 	    stat_rows[id].name, "fail", stat_rows[id].fail, "kind",
-	    stat_rows[id].kind == STAT_GAUGE ? "gauge" : "counter", "help",
-	    stat_rows[id].help, "sum", api_num(settle(id, sum)), "processes",
-	    each);
+	    stat_rows[id].kind != STAT_COUNTER ? "gauge" : "counter", "help",
+	    stat_rows[id].help, "sum", number(id, sum), "processes", each);
 }
 
 /* What a client does is no failure of an attempt. */
@@ -372,7 +383,9 @@ api_state_metrics(struct exchange *x)
 
 	stat_sums(self->shm, v);
 	for (i = 0; i < STAT_N; i++)
-		if (i < STAT_TRY0 || is_of_servers(i - STAT_TRY0))
+		if (stat_rows[i].kind == STAT_LEFT && v[i] == 0)
+			continue;
+		else if (i < STAT_TRY0 || is_of_servers(i - STAT_TRY0))
 			json_array_append_new(all,
 			    describe_stat((enum stat_id)i, v[i]));
 	api_answer(x, 200, json_pack("{s:i, s:o}", "v", 1, "metrics", all));

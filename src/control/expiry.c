@@ -7,8 +7,8 @@
  */
 #include "control/expiry.h"
 
+#include <stdio.h>
 #include <stdlib.h>
-#include <time.h>
 
 #include "base/must.h"
 #include "control/expiry_int.h"
@@ -18,6 +18,7 @@
 #include "tls/cert_conf.h"
 
 #define HOUR_MS		3600000
+#define HOUR		3600
 #define DAY		86400
 #define NAMED		20	/* certificates in a look */
 
@@ -83,22 +84,38 @@ time_reached(const struct cert_days *d, int64_t left, int64_t most)
 	return left <= 0 ? 0 : best;
 }
 
+void
+expiry_put(char *buf, size_t size, int64_t left)
+{
+	long long	n;
+	const char	*word;
+
+	if (left >= 2 * DAY) {
+		n = left / DAY;
+		word = "day";
+	} else if (left >= 2 * HOUR) {
+		n = left / HOUR;
+		word = "hour";
+	} else {
+		n = left / 60;
+		word = "minute";
+	}
+	snprintf(buf, size, "%lld %s%s", n, word, n == 1 ? "" : "s");
+}
+
 static void
 say(const struct tls_cert *c, int64_t left)
 {
-	char		day[32];
-	struct tm	tm;
-	time_t		until = (time_t)c->until;
+	char	day[TLS_DATE_BYTES], in[32];
 
-	gmtime_r(&until, &tm);
-	strftime(day, sizeof(day), "%Y-%m-%d", &tm);
+	tls_certs_date(day, c->until, c->until - left);
+	expiry_put(in, sizeof(in), left);
 	if (left <= 0)
 		log_err(&self->lc, "certificate \"%.*s\" expired on %s: "
 		    "clients refuse it", STR_FMT(c->file), day);
 	else
 		log_warn(&self->lc, "certificate \"%.*s\" expires on %s, in "
-		    "%lld day%s", STR_FMT(c->file), day,
-		    (long long)(left / DAY), left / DAY == 1 ? "" : "s");
+		    "%s", STR_FMT(c->file), day, in);
 }
 
 bool
@@ -121,8 +138,11 @@ expiry_is_due(struct expiry *x, const uint8_t *id, int64_t left,
 }
 
 void
-expiry_set(struct stat_gauge *g, uint64_t v)
+expiry_set(struct stat_gauge *g, int64_t left, int64_t unit)
 {
+	uint64_t	v = left == INT64_MAX ? 0 : stat_left_word(
+	    (left - (left < 0 ? unit - 1 : 0)) / unit);
+
 	if (v > g->at)
 		stat_add((enum stat_id)g->stat, v - g->at);
 	else
@@ -162,8 +182,7 @@ look(struct expiry *x)
 		    "sluicectl certs", due - NAMED);
 	expiry_look_files(x, now);
 	sweep(x, false);
-	expiry_set(&x->cert, all->n == 0 || least < 0 ? 0 :
-	    (uint64_t)(least / DAY));
+	expiry_set(&x->cert, least, DAY);
 }
 
 static void

@@ -7,10 +7,9 @@
  */
 #include "control/expiry_int.h"
 
-#include <time.h>
-
 #include "core/board.h"
 #include "os/proc.h"
+#include "tls/cert.h"
 
 #define HOUR	3600
 #define DAY	86400
@@ -42,20 +41,16 @@ static void
 say(const struct tls_file *f, int64_t left)
 {
 	const char	*name = kinds[f->kind].name;
-	char		 day[32];
-	struct tm	 tm;
-	time_t		 until = (time_t)f->until;
-	bool		 days = left >= 2 * DAY;
+	char		 day[TLS_DATE_BYTES], in[32];
 
-	gmtime_r(&until, &tm);
-	strftime(day, sizeof(day), "%Y-%m-%d %H:%M", &tm);
+	tls_certs_date(day, f->until, f->until - left);
+	expiry_put(in, sizeof(in), left);
 	if (left <= 0)
 		log_err(&self->lc, "%s \"%.*s\" expired on %s: %s", name,
 		    STR_FMT(f->path), day, kinds[f->kind].then);
 	else
-		log_warn(&self->lc, "%s \"%.*s\" expires on %s, in %lld %s",
-		    name, STR_FMT(f->path), day, (long long)(left / (days ?
-		    DAY : HOUR)), days ? "days" : "hours");
+		log_warn(&self->lc, "%s \"%.*s\" expires on %s, in %s",
+		    name, STR_FMT(f->path), day, in);
 }
 
 static void
@@ -79,19 +74,12 @@ look_at(void *ctx, const struct tls_file *f)
 		say(f, left);
 }
 
-static void
-set(struct stat_gauge *g, int64_t left, int64_t unit)
-{
-	expiry_set(g, left == INT64_MAX || left < 0 ? 0 :
-	    (uint64_t)(left / unit));
-}
-
 void
 expiry_look_files(struct expiry *x, int64_t now)
 {
 	struct look	l = { x, now, INT64_MAX, INT64_MAX };
 
 	tls_files_each(x->conf, look_at, &l);
-	set(&x->ca, l.ca, DAY);
-	set(&x->crl, l.crl, HOUR);
+	expiry_set(&x->ca, l.ca, DAY);
+	expiry_set(&x->crl, l.crl, HOUR);
 }

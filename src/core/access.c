@@ -26,8 +26,9 @@ enum {
 	) & 0xffff
 };
 
-#define LINE_VERSION	1
+#define LINE_VERSION	2
 #define MODULE_MAX	64
+#define FIELD_MAX	255	/* of a value */
 
 const struct access_row access_rows[] = {
 #define ACCESS(id, name, type, text)	{ name, ACCESS_##type##_T, text },
@@ -165,6 +166,16 @@ access_put(struct ring *ring, const struct access *a, size_t *n)
 	return true;
 }
 
+/* The next n bytes of what follows the fixed part. */
+static struct str
+cut(struct str *rest, size_t n)
+{
+	struct str	s = str_sub(*rest, 0, n);
+
+	*rest = str_sub(*rest, n, rest->n);
+	return s;
+}
+
 static char *
 add(char *p, struct str s)
 {
@@ -173,9 +184,60 @@ add(char *p, struct str s)
 	return p + s.n;
 }
 
+/* before each field of a line: its name, its value follow */
+struct rec_field {
+	uint8_t		number;
+	uint8_t		name_n;
+	uint16_t	value_n;
+};
+
+/* Those that are there, one behind the other. */
+static struct str
+pack_fields(const struct log_ids *ids, struct text *t)
+{
+	const struct log_field	*f = ids->fields;
+	struct rec_field	 r;
+	struct str		 name, value;
+
+	for (unsigned i = 0; i < ids->nfield && i < LOG_FIELDS; i++) {
+		name = str_sub(str_from(f[i].name), 0, LOG_NAME_MAX);
+		value = str_sub(f[i].value, 0, FIELD_MAX);
+		if (value.n == 0)
+			continue;
+		r = (struct rec_field){ f[i].number, (uint8_t)name.n,
+		    (uint16_t)value.n };
+		text_add(t, str_make((const char *)&r, sizeof(r)));
+		text_add(t, name);
+		text_add(t, value);
+	}
+	return text_str(t);
+}
+
+bool
+record_next_field(struct str *rest, struct log_field *f,
+    char name[LOG_NAME_MAX + 1])
+{
+	struct rec_field	r;
+
+	if (rest->n < sizeof(r))
+		return false;
+	memcpy(&r, cut(rest, sizeof(r)).p, sizeof(r));
+	if (r.name_n > LOG_NAME_MAX || rest->n < (size_t)r.name_n + r.value_n)
+		return false;
+	f->number = r.number != 0;
+	(void)str_to_c(cut(rest, r.name_n), name, LOG_NAME_MAX + 1);
+	f->name = name;
+	f->value = cut(rest, r.value_n);
+	return true;
+}
+
 bool
 record_put_line(struct ring *ring, const struct record_line *l)
 {
+	char		room[LOG_FIELDS * (FIELD_MAX + LOG_NAME_MAX +
+	    sizeof(struct rec_field))];
+	struct text	ft;
+	struct str	fields;
 	struct str	role = str_sub(str_from(l->role), 0, RECORD_ROLE_MAX);
 	struct str	module = str_sub(str_from(l->ids->module), 0,
 	    MODULE_MAX);
@@ -189,8 +251,13 @@ record_put_line(struct ring *ring, const struct record_line *l)
 		.request_n = (uint16_t)request.n, .text_n = (uint32_t)text.n,
 	};
 	size_t		n = sizeof(r) + role.n + module.n + request.n + text.n;
-	char		*p = ring_reserve(ring, n);
+	char		*p;
 
+	text_init_fixed(&ft, room, sizeof(room));
+	fields = pack_fields(l->ids, &ft);
+	r.fields_n = (uint32_t)fields.n;
+	n += fields.n;
+	p = ring_reserve(ring, n);
 	if (p == NULL)
 		return false;
 	r.head.n = (uint32_t)n;
@@ -198,7 +265,8 @@ record_put_line(struct ring *ring, const struct record_line *l)
 	p = add(p, role);
 	p = add(p, module);
 	p = add(p, request);
-	add(p, text);
+	p = add(p, text);
+	add(p, fields);
 	ring_commit(ring, n);
 	return true;
 }
@@ -225,16 +293,6 @@ record_kind(struct str record)
 	if (h.kind == RECORD_LINE && h.version == LINE_VERSION)
 		return RECORD_LINE;
 	return RECORD_NONE;
-}
-
-/* The next n bytes of what follows the fixed part. */
-static struct str
-cut(struct str *rest, size_t n)
-{
-	struct str	s = str_sub(*rest, 0, n);
-
-	*rest = str_sub(*rest, n, rest->n);
-	return s;
 }
 
 /* Begins a member; the first one opens the object. */
@@ -307,13 +365,15 @@ record_read_line(struct str record, struct rec_line *r, struct rec_words *w)
 	if (record.n < sizeof(*r))
 		return -1;
 	memcpy(r, cut(&record, sizeof(*r)).p, sizeof(*r));
-	if ((uint64_t)r->role_n + r->module_n + r->request_n + r->text_n !=
-	    record.n || r->role_n > RECORD_ROLE_MAX || r->level >= LOG_NLEVEL)
+	if ((uint64_t)r->role_n + r->module_n + r->request_n + r->text_n +
+	    r->fields_n != record.n || r->role_n > RECORD_ROLE_MAX ||
+	    r->level >= LOG_NLEVEL)
 		return -1;
 	w->role = cut(&record, r->role_n);
 	w->module = cut(&record, r->module_n);
 	w->request = cut(&record, r->request_n);
-	w->text = record;
+	w->text = cut(&record, r->text_n);
+	w->fields = record;
 	return 0;
 }
 
@@ -419,6 +479,8 @@ line_json(struct text *t, struct str record)
 {
 	struct rec_line		r;
 	struct rec_words	w;
+	struct log_field	f;
+	char			name[LOG_NAME_MAX + 1];
 
 	if (record_read_line(record, &r, &w) == -1)
 		return -1;
@@ -432,6 +494,13 @@ line_json(struct text *t, struct str record)
 	if (r.conn != 0) {
 		add_name(t, "connection", false);
 		text_u64(t, r.conn);
+	}
+	while (record_next_field(&w.fields, &f, name)) {
+		add_name(t, name, false);
+		if (f.number)
+			text_add(t, f.value);
+		else
+			text_json(t, f.value);
 	}
 	add_name(t, "msg", false);
 	text_json(t, w.text);

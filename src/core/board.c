@@ -166,7 +166,7 @@ open_grave(struct grave *g, struct shm *shm, unsigned slot)
 	board_ring(&g->ring, shm, slot);
 	for (unsigned i = 0; i < STAT_N; i++) {
 		g->v[i] = get(&g->stat->v[i]);
-		if (stat_rows[i].kind == STAT_GAUGE || g->v[i] > COUNT_MAX)
+		if (stat_rows[i].kind != STAT_COUNTER || g->v[i] > COUNT_MAX)
 			g->v[i] = 0;
 	}
 	g->started = g->v[STAT_STARTED];

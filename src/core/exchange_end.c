@@ -130,6 +130,7 @@ fill_access(struct exchange *x)
 	if (x->conn->raw) {
 		a->str[ACCESS_VERSION] = STR("");
 		a->str[ACCESS_SCHEME] = STR("tls");
+		a->str[ACCESS_SNI] = m->authority;
 	}
 	fill_tls(x);
 	a->str[ACCESS_METHOD] = m->method;

@@ -512,6 +512,7 @@ set_env(struct listener *l, struct serve *s)
 	l->env.pages = &s->pages;
 	l->env.pipes = &s->pipes;
 	l->env.arenas = &s->arenas;
+	l->env.sizes = &s->sizes;
 	l->env.conns = &s->codecs;
 	l->env.up = &exchange_up;
 	l->env.gone = conn_on_gone;

@@ -23,7 +23,7 @@ struct rec_access {
 	struct sock_peer peer;
 };
 
-/* role, module, request and text follow */
+/* role, module, request, text and fields follow */
 struct rec_line {
 	struct rec_head	 head;
 	uint64_t	 wall_ms;
@@ -34,11 +34,14 @@ struct rec_line {
 	uint16_t	 module_n;
 	uint16_t	 request_n;
 	uint32_t	 text_n;
+	uint32_t	 fields_n;
+	uint32_t	 pad;
 };
 
 /* the texts of a line */
 struct rec_words {
 	struct str	role, module, request, text;
+	struct str	fields;		/* record_next_field takes them */
 };
 
 /*
@@ -49,6 +52,9 @@ int record_read_access(struct str record, struct rec_access *,
     struct str str[ACCESS_N]);
 int record_read_line(struct str record, struct rec_line *,
     struct rec_words *);
+/* The next of a line's fields, its name in name; false behind the last. */
+bool record_next_field(struct str *rest, struct log_field *,
+    char name[LOG_NAME_MAX + 1]);
 
 /* how a record becomes a line of a file */
 enum record_form {

@@ -123,6 +123,9 @@ line_logfmt(struct text *t, const struct rec_line *r,
 {
 	struct text	process;
 	char		buf[RECORD_ROLE_MAX * 4 + 16];
+	struct str	rest = w->fields;
+	struct log_field f;
+	char		name[LOG_NAME_MAX + 1];
 
 	text_init_fixed(&process, buf, sizeof(buf));
 	add_process(&process, r, w);
@@ -135,6 +138,8 @@ line_logfmt(struct text *t, const struct rec_line *r,
 	add_pair(t, "request", w->request);
 	if (r->conn != 0)
 		text_fmt(t, " connection=%llu", (unsigned long long)r->conn);
+	while (record_next_field(&rest, &f, name))
+		add_pair(t, name, f.value);
 	add_pair(t, "msg", w->text);
 }
 

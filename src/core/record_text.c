@@ -70,7 +70,9 @@ add_request(struct text *t, const struct rec_access *r,
 	text_c(t, ' ');
 	text_safe(t, str_sub(str[ACCESS_METHOD], 0, METHOD_MAX));
 	text_c(t, ' ');
-	text_safe(t, str_sub(str[ACCESS_HOST], 0, HOST_MAX));
+	/* that of a CONNECT is the host already */
+	if (!str_eq(str[ACCESS_METHOD], STR("CONNECT")))
+		text_safe(t, str_sub(str[ACCESS_HOST], 0, HOST_MAX));
 	text_safe(t, str_sub(str[ACCESS_TARGET], 0, TARGET_MAX));
 }
 

@@ -17,6 +17,7 @@
 #include "core/route.h"
 #include "core/route_index.h"
 #include "core/secure_host.h"
+#include "core/secure_lint.h"
 #include "core/settings.h"
 
 #define AT(member)	offsetof(struct route, member)
@@ -409,7 +410,10 @@ finish(struct conf_load *load)
 	route_lint(load, x);
 	warn_unrouted(load, &all);
 	conf_set_data(load, &route_section, x);
-	return secure_host_make(load);
+	if (secure_host_make(load) == -1)
+		return -1;
+	secure_lint(load);
+	return secure_fit(load);
 }
 
 static const struct conf_row rows[] = {

@@ -7,6 +7,7 @@
  * match = first in all sets that a request for them comes by.
  */
 #include "conf/load.h"
+#include "core/pass.h"
 #include "core/route_index.h"
 
 #define REGEX_MANY	50
@@ -191,6 +192,8 @@ route_lint(struct conf_load *load, struct route_index *x)
 	struct conf_objs all;
 
 	all = conf_all(conf_load_conf(load), &route_section);
+	/* connections that are passed on have no requests to be fought for */
 	for (size_t i = 0; i < all.n; i++)
-		check_route(&l, all.v[i]->part[0]);
+		if (!pass_is(all.v[i]->part[0]))
+			check_route(&l, all.v[i]->part[0]);
 }

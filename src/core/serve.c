@@ -20,8 +20,10 @@
 
 #define ARENA_CHUNK	8192
 #define KEEP_PAGES	64	/* of 16 KiB */
-#define KEEP_ARENAS	256
+#define KEEP_ARENAS	1024	/* two for a stream of HTTP/2 */
+#define KEEP_LEAST	256	/* of them, when a burst is over */
 #define KEEP_CONNS	1024
+#define KEEP_SIZES	1024	/* of each */
 #define SECOND_MS	1000
 #define EARLY_MS	50
 #define FULL_MS		10000	/* between two words of that */
@@ -66,6 +68,8 @@ trim(struct serve *s)
 		return;
 	for (size_t i = 0; i < sizeof(all) / sizeof(all[0]); i++)
 		all[i]->most = all[i]->nlive;
+	slab_trim(&s->arenas, KEEP_LEAST);
+	sizes_trim(&s->sizes, KEEP_LEAST);
 	must_trim();
 }
 
@@ -258,6 +262,7 @@ serve_init(struct serve *s, struct ev *ev, struct shm *shm,
 	page_pool_init(&s->pages, KEEP_PAGES);
 	pipe_pool_init(&s->pipes, ev);
 	slab_init(&s->arenas, ARENA_CHUNK, KEEP_ARENAS);
+	sizes_init(&s->sizes, KEEP_SIZES);
 	slab_init(&s->conns, sizeof(struct conn), KEEP_CONNS);
 	slab_init(&s->codecs, CODEC_CONN_MAX, KEEP_CONNS);
 	list_init(&s->listeners);
@@ -302,6 +307,7 @@ serve_fini(struct serve *s)
 	slab_fini(&s->codecs);
 	slab_fini(&s->conns);
 	slab_fini(&s->arenas);
+	sizes_fini(&s->sizes);
 	pipe_pool_fini(&s->pipes);
 	page_pool_fini(&s->pages);
 }

@@ -35,6 +35,7 @@ struct serve {
 	struct page_pool	pages;
 	struct pipe_pool	pipes;		/* workers: a share */
 	struct slab		arenas;		/* 8 KiB chunks */
+	struct sizes		sizes;		/* what nghttp2 takes */
 	struct slab		conns;
 	struct slab		codecs;
 	/* what runs */

@@ -52,6 +52,23 @@ stat_add(enum stat_id id, uint64_t n)
 	    memory_order_release);
 }
 
+/* Far from 0 on both sides, and from what a counter may come to. */
+#define LEFT_ZERO	(INT64_C(1) << 40)
+
+uint64_t
+stat_left_word(int64_t left)
+{
+	return left <= -LEFT_ZERO || left >= LEFT_ZERO ? 0 :
+	    (uint64_t)(left + LEFT_ZERO);
+}
+
+bool
+stat_left(uint64_t word, int64_t *left)
+{
+	*left = (int64_t)word - LEFT_ZERO;
+	return word > 0 && word < (uint64_t)(2 * LEFT_ZERO);
+}
+
 /* Adding the complement is subtracting, modulo 2^64. */
 void
 stat_sub(enum stat_id id, uint64_t n)

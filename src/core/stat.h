@@ -21,7 +21,11 @@ enum stat_id {
 #define STAT_FAIL(why)	((enum stat_id)(STAT_FAIL0 + (why) - 1))
 #define STAT_TRY(why)	((enum stat_id)(STAT_TRY0 + (why) - 1))
 
-enum stat_kind { STAT_COUNTER, STAT_GAUGE };
+/*
+ * STAT_LEFT is a gauge of what is left, which may be absent and below 0:
+ * one process writes what stat_left_word makes of it.
+ */
+enum stat_kind { STAT_COUNTER, STAT_GAUGE, STAT_LEFT };
 
 struct stat_row {
 	const char	*name;
@@ -42,5 +46,10 @@ void stat_sub(enum stat_id, uint64_t n);
  */
 uint64_t stat_sum(const struct shm *, enum stat_id);
 void stat_sums(const struct shm *, uint64_t v[STAT_N]);
+
+/* A word of STAT_LEFT; 0 is that there is nothing to tell of. */
+uint64_t stat_left_word(int64_t left);
+/* What it says; false: nothing. */
+bool stat_left(uint64_t word, int64_t *left);
 
 #endif

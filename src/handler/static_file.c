@@ -30,7 +30,7 @@ put(struct static_file *f, struct text *t, enum hdr_id id, const char *name,
 	text_add(t, str_from(name));
 	text_add(t, STR(": "));
 	*h = (struct hdr){ .name = hdr_name(id), .id = (uint16_t)id,
-	    .flags = (uint16_t)(hdr_flags(id) | HDR_F_OURS),
+	    .flags = (uint16_t)(hdr_flags(id) | HDR_F_OURS | HDR_F_GOOD),
 	    .val = { t->p + t->n, val.n } };
 	text_add(t, val);
 	text_add(t, STR("\r\n"));

@@ -239,8 +239,8 @@ prepare(struct serve *s, const struct conf *c, struct err *e)
 		if (r->root.n == 0)
 			continue;
 		site = get_site(s, r);
-		/* one that is not there yet is opened when it is asked for */
-		if (site == NULL && errno == ENOENT)
+		/* not there yet, or closed: opened when it is asked for */
+		if (site == NULL && (errno == ENOENT || errno == EACCES))
 			continue;
 		if (site == NULL)
 			return err_sys(e, "route \"%.*s\": static \"%.*s\"",

@@ -502,7 +502,10 @@ count_left(const struct walk *w)
 	return sum - w->at;
 }
 
-/* The next record's bytes: where they lie, or put together in the room. */
+/*
+ * The next record's bytes: put together in the room, or where they lie, if
+ * that is a good part of one.
+ */
 static struct str
 next_record(struct tls_room *room, struct walk *w)
 {
@@ -513,7 +516,7 @@ next_record(struct tls_room *room, struct walk *w)
 	if (w->n == 0)
 		return s;
 	s = str_make((char *)w->v->iov_base + w->at, w->v->iov_len - w->at);
-	if (s.n >= RECORD || w->n == 1) {
+	if (s.n >= RECORD / 2 || w->n == 1) {
 		s = str_sub(s, 0, RECORD);
 		skip(w, s.n);
 		return s;

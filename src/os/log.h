@@ -10,6 +10,16 @@
 
 enum log_level { LOG_ERR, LOG_WARN, LOG_INFO, LOG_DBG, LOG_NLEVEL };
 
+/* something that a line says in a field of its own, too */
+struct log_field {
+	const char	*name;		/* at most LOG_NAME_MAX bytes */
+	struct str	 value;		/* empty: there is none */
+	bool		 number;	/* its value is digits */
+};
+
+#define LOG_FIELDS	8	/* of a line; more are left out */
+#define LOG_NAME_MAX	23
+
 /* whom a line is about; all may be empty */
 struct log_ids {
 	const char	*module;	/* "proxy"; "": that of the file */
@@ -17,6 +27,8 @@ struct log_ids {
 	uint64_t	 conn;		/* connection number, 0: none */
 	const char	*code;		/* for the flood guard; NULL: fmt */
 	uint64_t	 wall_ms;	/* of what is told; 0: of the turn */
+	const struct log_field	*fields; /* nfield of them */
+	unsigned	 nfield;
 };
 
 #define LOG_TEXT_MAX	2048	/* bytes of a line, cut */

@@ -111,6 +111,15 @@ bool tls_certs_has(const struct tls_certs *, struct str name);
 bool tls_certs_named(const struct tls_certs *, struct str host,
     struct tls_choice *);
 
+/*
+ * When it is, for people: "2026-11-21", and less than two days from now
+ * with the time of day.
+ */
+#define TLS_DATE_BYTES	32
+void tls_certs_date(char buf[TLS_DATE_BYTES], int64_t at, int64_t now);
+/* What there is to say of its dates, such as that it has expired. */
+bool tls_certs_dated(const struct tls_cert *, int64_t now, struct err *);
+
 /* "ECDSA", for people. */
 const char *tls_certs_kind(enum tls_kind);
 

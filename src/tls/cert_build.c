@@ -235,6 +235,9 @@ add_hosts(struct certs_load *cl, struct vec *v)
 	struct str		 s;
 
 	for (size_t i = 0; i < all.n; i++) {
+		/* who is passed on (tls = passthrough) is shown another's */
+		if (*(const int *)conf_member(all.v[i], "tls") != 0)
+			continue;
 		hosts = conf_member(all.v[i], "host");
 		for (size_t j = 0; j < hosts->n; j++) {
 			s = hosts->v[j];

@@ -56,6 +56,12 @@ cert_file_read(const char *path, struct cert_file *f, struct err *e)
 	return rc;
 }
 
+bool
+cert_file_is_open(const struct cert_file *f)
+{
+	return (f->st.st_mode & 07) != 0;
+}
+
 void
 cert_file_drop(struct cert_file *f)
 {

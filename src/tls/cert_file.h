@@ -18,6 +18,9 @@ struct cert_file {
 
 /* Reads a regular file of at most 1 MiB; -1 with a reason without name. */
 int cert_file_read(const char *path, struct cert_file *, struct err *);
+/* May others than its owner and its group read or write it? */
+bool cert_file_is_open(const struct cert_file *);
+#define CERT_FILE_OPEN	"has a key that everybody may read or write"
 /* Wipes and frees; may be called again. */
 void cert_file_drop(struct cert_file *);
 

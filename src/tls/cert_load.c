@@ -13,9 +13,6 @@
 #include "tls/cert_file.h"
 #include "tls/cert_names.h"
 
-#define DAY		86400
-#define SOON		(7 * DAY)	/* what -t warns of */
-
 /* one pair of files */
 struct pair {
 	struct certs_load	*cl;
@@ -56,38 +53,21 @@ fail(const struct pair *p, enum diag_id id, enum cert_blame blame,
 
 /* --- one pair --- */
 
-/* Where the date is: "2026-11-21". */
-static void
-put_day(char *buf, size_t size, int64_t at)
-{
-	time_t		t = (time_t)at;
-	struct tm	tm;
-
-	gmtime_r(&t, &tm);
-	strftime(buf, size, "%Y-%m-%d", &tm);
-}
-
 static void
 check_dates(const struct pair *p, const struct tls_cert *c)
 {
-	char		day[32];
-	struct err	e;
+	struct err	why, e;
 
-	put_day(day, sizeof(day), c->until < p->cl->now ? c->until :
-	    c->from > p->cl->now ? c->from : c->until);
-	if (c->until < p->cl->now && cert_index_has(p->cl->known, c->id)) {
-		err_set(&e, "expired on %s; it goes on in use, for it was "
-		    "before", day);
+	if (!tls_certs_dated(c, p->cl->now, &why))
+		return;
+	if (c->until >= p->cl->now) {
+		complain(p, DIAG_CERT_DATES, CERT_BLAME_CHAIN, why.text);
+	} else if (cert_index_has(p->cl->known, c->id)) {
+		err_set(&e, "%s; it goes on in use, for it was before",
+		    why.text);
 		complain(p, DIAG_CERT_DATES, CERT_BLAME_CHAIN, e.text);
-	} else if (c->until < p->cl->now) {
-		err_set(&e, "expired on %s", day);
-		fail(p, DIAG_CERT_EXPIRED, CERT_BLAME_CHAIN, e.text);
-	} else if (c->from > p->cl->now) {
-		err_set(&e, "is not valid before %s", day);
-		complain(p, DIAG_CERT_DATES, CERT_BLAME_CHAIN, e.text);
-	} else if (c->until < p->cl->now + SOON) {
-		err_set(&e, "expires on %s", day);
-		complain(p, DIAG_CERT_DATES, CERT_BLAME_CHAIN, e.text);
+	} else {
+		fail(p, DIAG_CERT_EXPIRED, CERT_BLAME_CHAIN, why.text);
 	}
 }
 
@@ -227,9 +207,9 @@ load_pair(const struct pair *p)
 	if (read_files(p, &chain, &key) == 0) {
 		if (key.text.p == NULL)
 			k = &chain;
-		if ((k->st.st_mode & 07) != 0)
+		if (cert_file_is_open(k))
 			complain(p, DIAG_CERT_OPEN, CERT_BLAME_KEY,
-			    "has a key that everybody may read or write");
+			    CERT_FILE_OPEN);
 		t.chain = chain.text;
 		t.key = k->text;
 		c = make_cert(p, &t, &chain.st, &k->st);

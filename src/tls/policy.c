@@ -419,7 +419,7 @@ tls_cipher(const SSL *ssl)
 	const SSL_CIPHER	*c;
 
 	c = ssl == NULL ? NULL : SSL_get_current_cipher(ssl);
-	return c == NULL ? STR_NONE : str_of(SSL_CIPHER_standard_name(c));
+	return c == NULL ? STR_NONE : str_of(SSL_CIPHER_get_name(c));
 }
 
 struct str

@@ -93,8 +93,8 @@ bool tls_policy_made(const SSL *, const struct tls_digest *);
 struct str tls_name(const SSL *, char buf[TLS_NAME_BYTES]);
 
 /*
- * "TLSv1.3"; the cipher's name as RFCs have it; the name asked for, which
- * lasts as long as the connection.  Empty for NULL.
+ * "TLSv1.3"; the cipher's name as tls.ciphers has it; the name asked for,
+ * which lasts as long as the connection.  Empty for NULL.
  */
 struct str tls_version(const SSL *);
 struct str tls_cipher(const SSL *);

@@ -51,11 +51,18 @@ static const struct words {
 	const char	*key;
 	size_t		 off;
 	int		(*set)(SSL_CTX *, const char *);
+	const char	*hint;
 } words[] = {
-	{ "tls.ciphers", AT(ciphers), SSL_CTX_set_cipher_list },
-	{ "tls.ciphersuites", AT(suites), SSL_CTX_set_ciphersuites },
-	{ "tls.groups", AT(groups), set_groups },
-	{ "tls.signatures", AT(signatures), set_signatures }
+	{ "tls.ciphers", AT(ciphers), SSL_CTX_set_cipher_list,
+	    "openssl ciphers -s -v -tls1_2 lists what there is" },
+	{ "tls.ciphersuites", AT(suites), SSL_CTX_set_ciphersuites,
+	    "openssl ciphers -s -v -tls1_3 lists what there is" },
+	{ "tls.groups", AT(groups), set_groups,
+	    "there are X25519, P-256, P-384, P-521 and X448, and the curves "
+	    "of openssl ecparam -list_curves" },
+	{ "tls.signatures", AT(signatures), set_signatures,
+	    "write names of TLS, as ecdsa_secp256r1_sha256, ed25519 and "
+	    "rsa_pss_rsae_sha256 are" }
 };
 #define NWORDS	(sizeof(words) / sizeof(words[0]))
 
@@ -141,15 +148,33 @@ tls_terms_digest(struct tls_terms *t)
 
 /* --- configuration --- */
 
+/* Where the word stands, or the key if it is said of all of them. */
+static struct conf_span
+place_of(struct conf_load *load, const struct conf_obj *obj,
+    const char *key, struct str word)
+{
+	const struct conf_item	*it = conf_item(load, obj, key);
+	struct conf_words	 w;
+
+	conf_words_init(&w, load, obj, key);
+	while (conf_words_next(&w))
+		if (str_eq(w.word, word))
+			return conf_word_span(w.it, w.word);
+	return it != NULL ? it->vspan : conf_obj_span(obj);
+}
+
 static int
 fail_word(struct conf_load *load, const struct conf_obj *obj,
     const char *key, struct str word, const char *why)
 {
-	const struct conf_item	*it = conf_item(load, obj, key);
+	struct conf_span	at = place_of(load, obj, key, word);
 
-	diag_at(conf_load_diags(load), DIAG_TLS_WORD,
-	    it != NULL ? &it->vspan : NULL, obj, key, "\"%.*s\" %s",
-	    STR_FMT(word), why);
+	diag_at(conf_load_diags(load), DIAG_TLS_WORD, &at, obj, key,
+	    "\"%.*s\" %s", STR_FMT(str_sub(word, 0, 80)), why);
+	for (size_t i = 0; i < NWORDS; i++)
+		if (strcmp(words[i].key, key) == 0)
+			diag_hint(conf_load_diags(load), "%s",
+			    words[i].hint);
 	return -1;
 }
 
@@ -176,10 +201,9 @@ static void
 warn_weak(struct conf_load *load, const struct conf_obj *obj,
     struct str word)
 {
-	const struct conf_item	*it = conf_item(load, obj, "tls.ciphers");
+	struct conf_span	at = place_of(load, obj, "tls.ciphers", word);
 
-	diag_at(conf_load_diags(load), DIAG_TLS_WEAK,
-	    it != NULL ? &it->vspan : NULL, obj, "tls.ciphers",
+	diag_at(conf_load_diags(load), DIAG_TLS_WEAK, &at, obj, "tls.ciphers",
 	    "\"%.*s\" has no forward secrecy, or no AEAD", STR_FMT(word));
 }
 
@@ -227,6 +251,30 @@ judge_words(struct conf_load *load, const struct conf_obj *obj,
 			    "is a word that OpenSSL does not know");
 		SSL_CTX_free(ctx);
 	}
+	return rc;
+}
+
+int
+tls_terms_words(struct conf_load *load, const struct conf_obj *obj,
+    const struct tls_terms *t)
+{
+	const struct conf_list	*l;
+	struct conf_list	 one = { .n = 1 };
+	SSL_CTX			*ctx = SSL_CTX_new(TLS_client_method());
+	int			 rc = 0;
+
+	must(ctx != NULL);
+	for (size_t k = 0; k < NWORDS; k++) {
+		l = list_of(t, &words[k]);
+		for (size_t i = 0; i < l->n; i++) {
+			one.v = &l->v[i];
+			if (!set_list(ctx, &one, words[k].set))
+				rc = fail_word(load, obj, words[k].key,
+				    l->v[i], "is a word that OpenSSL does "
+				    "not know");
+		}
+	}
+	SSL_CTX_free(ctx);
 	return rc;
 }
 

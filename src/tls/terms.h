@@ -49,6 +49,10 @@ extern const struct conf_section tls_section;
 /* Brings the words to OpenSSL; NULL, or the key with one it does not know. */
 const char *tls_terms_set(SSL_CTX *, const struct tls_terms *);
 
+/* For what is asked of servers; -1 after it told of words unknown. */
+int tls_terms_words(struct conf_load *, const struct conf_obj *,
+    const struct tls_terms *);
+
 /* Sets the digest by all other members. */
 void tls_terms_digest(struct tls_terms *);
 

@@ -13,6 +13,12 @@
 #include "up/queue.h"
 #include "up/server_use.h"
 
+/*
+ * Those above pool.size last so long: a burst that comes again finds them,
+ * and only when it does not are they too many.
+ */
+#define SPARE_MS	1000
+
 /* One timer per server, for the one that is to end first. */
 static void
 arm_idle(struct server *s, uint64_t until)
@@ -185,16 +191,17 @@ static void
 add_idle(struct up_conn *c)
 {
 	struct server	*s = c->server;
+	uint64_t	 spare = ev_ms(pool_loop(s)) + SPARE_MS;
 
+	if (s->nidle >= (uint64_t)s->upstream->pool.size &&
+	    c->until_ms > spare)
+		c->until_ms = spare;
 	c->idle = true;
 	list_add(&s->idle, &c->node);
 	use_idle(s, 1);
 	stat_add(STAT_UP_IDLE, 1);
 	s->nidle++;
 	arm_idle(s, c->until_ms);
-	if (s->nidle > (uint64_t)s->upstream->pool.size)
-		pool_conn_close(container_of(s->idle.prev, struct up_conn,
-		    node));
 }
 
 /* A limit that was lowered takes what is over it as it comes back. */

@@ -155,6 +155,7 @@ set_env(struct codec_env *env, struct serve *serve)
 		.pages = &serve->pages,
 		.pipes = &serve->pipes,
 		.arenas = &serve->arenas,
+		.sizes = &serve->sizes,
 		.conns = &serve->codecs,
 		.limits = {
 			/* servers are trusted with larger heads */

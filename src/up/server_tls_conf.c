@@ -214,6 +214,26 @@ read_pair(struct conf_load *load, const struct conf_obj *obj,
 	return rc;
 }
 
+/*
+ * Only a warning if it has expired: a restart is not to fail for what one
+ * of many servers may not even ask for.
+ */
+static void
+check_pair(struct conf_load *load, const struct conf_obj *obj,
+    const struct tls_cert *c, const struct cert_file *key)
+{
+	int64_t		now = (int64_t)time(NULL);
+	struct err	e;
+
+	if (tls_certs_dated(c, now, &e))
+		fail_file(load, obj, "tls.cert", DIAG_CERT_DATES, c->file.p,
+		    e.text);
+	if (cert_file_is_open(key))
+		fail_file(load, obj, conf_item(load, obj, "tls.key") != NULL ?
+		    "tls.key" : "tls.cert", DIAG_CERT_OPEN, c->key_file.p,
+		    CERT_FILE_OPEN);
+}
+
 /* Keys of probes are linked later: a path turns them on. */
 static bool
 is_probed(const struct upstream_conf *up)
@@ -264,6 +284,9 @@ load_pair(struct conf_load *load, const struct upstream_conf *up,
 		text.chain = chain.text;
 		text.key = t->key.n > 0 ? key.text : chain.text;
 		rc = read_pair(load, obj, t, &text, c);
+		if (rc == 0)
+			check_pair(load, obj, c, t->key.n > 0 ? &key :
+			    &chain);
 	}
 	cert_file_drop(&chain);
 	cert_file_drop(&key);
@@ -333,6 +356,18 @@ name_peer(struct conf_load *load, const struct conf_obj *obj,
 	return fail(load, obj, "server", DIAG_TLS_NAME, e.text);
 }
 
+/* "http://" before one, and tls = on for all of them: which is meant? */
+static int
+fail_scheme(struct conf_load *load, const struct conf_obj *obj,
+    const struct server_conf *s)
+{
+	struct err	e;
+
+	err_set(&e, "tls = on says that all servers speak TLS, the scheme of "
+	    "\"%.*s\" that it does not", STR_FMT(str_sub(s->text, 0, 160)));
+	return fail(load, obj, "tls", DIAG_TLS_SCHEME, e.text);
+}
+
 static int
 name_peers(struct conf_load *load, const struct conf_obj *obj,
     struct server_tls_conf *t, struct server_list *l)
@@ -340,6 +375,8 @@ name_peers(struct conf_load *load, const struct conf_obj *obj,
 	int	rc = 0;
 
 	for (size_t i = 0; i < l->n; i++) {
+		if (t->on && l->v[i].plain)
+			return fail_scheme(load, obj, &l->v[i]);
 		if (t->on)
 			server_tls_make_peer(load, &l->v[i]);
 		if (l->v[i].peer == NULL)
@@ -383,10 +420,13 @@ static int
 check_words(struct conf_load *load, const struct conf_obj *obj,
     const struct server_tls_conf *t)
 {
-	const char	*bad = tls_client_check(&t->client);
+	const char	*bad;
 
+	if (tls_terms_words(load, obj, &t->client.words) == -1)
+		return -1;
+	bad = tls_client_check(&t->client);
 	return bad == NULL ? 0 : fail(load, obj, bad, DIAG_TLS_WORD,
-	    "OpenSSL does not know all of these");
+	    "all of it OpenSSL does not take together");
 }
 
 /* Keys that say how, where no server does; or half of a pair. */

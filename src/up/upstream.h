@@ -41,6 +41,7 @@ struct server_conf {
 	bool			 backup;
 	bool			 own_max;	/* said in its line */
 	bool			 h2;		/* h2:// or h2c:// */
+	bool			 plain;		/* http:// or h2c:// */
 	bool			 local;		/* written as localhost */
 };
 

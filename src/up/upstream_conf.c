@@ -90,6 +90,7 @@ struct place {
 	int		port;		/* if it names none; -1: it must */
 	bool		tls;
 	bool		h2;		/* and no other version */
+	bool		plain;		/* its scheme says so */
 };
 
 /* The scheme is taken off; unknown ones are refused. */
@@ -114,6 +115,7 @@ cut_scheme(const struct line *l, struct str word, struct place *p)
 	if (!p->tls && !p->h2 && !str_eq_fold(scheme, STR("http")))
 		return fail_word(l, DIAG_SERVER_SCHEME, word,
 		    "servers of this scheme cannot be asked");
+	p->plain = !p->tls;
 	p->addr = str_sub(word, scheme.n + 3, word.n);
 	p->port = p->tls ? PORT_HTTPS : PORT_HTTP;
 	if (str_ends(p->addr, STR("/")))
@@ -170,6 +172,7 @@ read_addr(const struct line *l, struct str word)
 	if (at.tls)
 		server_tls_make_peer(l->load, &c);
 	c.h2 = at.h2;
+	c.plain = at.plain;
 	if (sock_parse(at.addr, at.port, &a, &e) == -1) {
 		if (!name_is_like(at.addr))
 			return fail_addr(l, word, &e);
@@ -251,6 +254,11 @@ read_pin(const struct line *l, struct str word, struct str val)
 {
 	const char	*why = NULL;
 
+	for (size_t i = l->first; i < l->v->n; i++)
+		if (((const struct server_conf *)vec_at(l->v, i))->plain)
+			return fail_word(l, DIAG_TLS_SCHEME, word,
+			    "the scheme of its server is one without TLS, "
+			    "so it shows no key");
 	for (size_t i = l->first; i < l->v->n && why == NULL; i++)
 		why = server_tls_add_pin(l->load, vec_at(l->v, i), val);
 	return why == NULL ? 0 : fail_word(l, DIAG_VALUE_CHOICE, word, why);
@@ -524,10 +532,12 @@ static const struct conf_row rows[] = {
 		    "missing.  max_conns=N "
 		    "limits the connections to a server over all workers, "
 		    "idle ones included; 0 is no limit.  https:// before "
-		    "an address or a name says that the server speaks TLS; "
+		    "an address or a name says that the server speaks TLS, "
+		    "on port 443 if none is named (http:// on 80); "
 		    "h2:// says so and that it is HTTP/2, h2c:// that it is "
-		    "HTTP/2 without TLS; "
-		    "pin=SHA256 then names its key: hex or base64 of the "
+		    "HTTP/2 without TLS.  "
+		    "pin=SHA256 names its key, and says that it speaks TLS, "
+		    "too: hex or base64 of the "
 		    "SHA-256 of its SubjectPublicKeyInfo, up to 4 times.  "
 		    "Each address of "
 		    "a name is a server; Names of servers below says how "
@@ -555,7 +565,8 @@ static const struct conf_row rows[] = {
 		.key = "pool.size", .type = CONF_INT, .off = AT(pool.size),
 		.def = "64", .max = 65535, .example = "16",
 		.text = "Idle connections that a worker keeps to each "
-		    "server; 0 keeps none."
+		    "server; those that come back besides end when nobody "
+		    "has wanted them for a second.  0 keeps none."
 	}, {
 		.key = "pool.idle", .type = CONF_TIME, .off = AT(pool.idle),
 		.def = "55s", .min = 1, .max = DAY_MS, .example = "4s",

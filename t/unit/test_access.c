@@ -161,7 +161,8 @@ END_TEST
 
 START_TEST(lines)
 {
-	struct log_ids		ids = { "proxy", STR("r\"1"), 0, NULL, 0 };
+	struct log_ids		ids = { .module = "proxy",
+		.request = STR("r\"1") };
 	struct record_line	l = {
 		.wall_ms = 1, .level = LOG_WARN, .role = "worker",
 		.index = 2, .ids = &ids, .text = STR("a: b\tc"),
@@ -174,6 +175,14 @@ START_TEST(lines)
 	check_line(rec, "{\"time\":\"1970-01-01T00:00:00.001Z\","
 	    "\"level\":\"warning\",\"process\":\"worker 2\","
 	    "\"module\":\"proxy\",\"request\":\"r\\\"1\","
+	    "\"msg\":\"a: b\\tc\"}\n");
+	ids = (struct log_ids){ .fields = (const struct log_field[]){
+		{ "client_port", STR("81"), true }, { "none", STR(""), false },
+		{ "sni", STR("a\"b"), false } }, .nfield = 3 };
+	ck_assert(record_put_line(&ring, &l));
+	check_line(take(), "{\"time\":\"1970-01-01T00:00:00.001Z\","
+	    "\"level\":\"warning\",\"process\":\"worker 2\","
+	    "\"client_port\":81,\"sni\":\"a\\\"b\","
 	    "\"msg\":\"a: b\\tc\"}\n");
 	ids = (struct log_ids){ .conn = 77 };
 	l.index = 0;
@@ -218,7 +227,8 @@ spoil(struct str rec)
 START_TEST(no_records)
 {
 	struct access		a = { .str = { [ACCESS_HOST] = STR("h") } };
-	struct log_ids		ids = { "m", STR("r"), 1, NULL, 0 };
+	struct log_ids		ids = { .module = "m",
+		.request = STR("r"), .conn = 1 };
 	struct record_line	l = { 1, LOG_ERR, "r", 1, &ids, STR("t") };
 
 	text_add(&out, STR("before"));

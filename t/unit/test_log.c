@@ -45,7 +45,8 @@ setup(void)
 {
 	got = (struct got){ .n = 0 };
 	sink = (struct log){ .level = LOG_INFO, .put = on_line, .ctx = &got };
-	lc = (struct logctx){ &sink, { "mod", STR_INIT("r1"), 7, NULL, 0 } };
+	lc = (struct logctx){ &sink, { .module = "mod",
+	    .request = STR_INIT("r1"), .conn = 7 } };
 }
 
 /* Makes sure that the next lines share a second. */
@@ -257,7 +258,7 @@ END_TEST
 START_TEST(to_stderr)
 {
 	struct log	log;
-	struct logctx	ctx = { &log, { "", STR_INIT(""), 0, NULL, 0 } };
+	struct logctx	ctx = { &log, { .module = "" } };
 	char		buf[256];
 	int		p[2];
 	ssize_t		n;

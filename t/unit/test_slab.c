@@ -1,5 +1,6 @@
 /*
- * Slabs: reuse, the bound on what is kept, and poison under ASan.
+ * Slabs: reuse, the bound on what is kept, and poison under ASan; slabs by
+ * size.
  */
 #include <check.h>
 #include <signal.h>
@@ -7,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/slab.h"
+#include "base/sizes.h"
 
 #ifdef __has_feature
 #define HAS_ASAN_FEATURE	__has_feature(address_sanitizer)
@@ -170,6 +171,55 @@ START_TEST(put_twice)
 END_TEST
 #endif
 
+/* Each length has what it asked for, aligned, and is found again. */
+START_TEST(any_size)
+{
+	struct sizes	 s;
+	char		*p[1200];
+
+	sizes_init(&s, 2000);
+	for (size_t n = 0; n < 1200; n++) {
+		p[n] = sizes_get(&s, n);
+		ck_assert_uint_eq((uintptr_t)p[n] % 16, 0);
+		memset(p[n], (int)(n & 0x7f), n);
+	}
+	for (size_t n = 0; n < 1200; n++) {
+		for (size_t i = 0; i < n; i++)
+			ck_assert_int_eq(p[n][i], (int)(n & 0x7f));
+		sizes_put(p[n]);
+	}
+	for (unsigned i = 0; i < SIZES_N; i++)
+		ck_assert_uint_eq(s.of[i].nlive, 0);
+	ck_assert_ptr_eq(sizes_get(&s, 40), p[48]);
+	ck_assert_ptr_eq(sizes_get(&s, 500), p[1008]);
+	sizes_put(p[48]);
+	sizes_put(p[1008]);
+	sizes_trim(&s, 3);
+	for (unsigned i = 0; i < SIZES_N; i++)
+		ck_assert_uint_eq(s.of[i].nfree, 3);
+	sizes_fini(&s);
+}
+END_TEST
+
+START_TEST(another_size)
+{
+	struct sizes	 s;
+	char		*p;
+
+	sizes_init(&s, 8);
+	p = sizes_again(&s, NULL, 10);
+	memcpy(p, "0123456789", 10);
+	p = sizes_again(&s, p, 5000);
+	ck_assert_mem_eq(p, "0123456789", 10);
+	memset(p, 'x', 5000);
+	p = sizes_again(&s, p, 3);
+	ck_assert_mem_eq(p, "xxx", 3);
+	sizes_put(p);
+	sizes_put(NULL);
+	sizes_fini(&s);
+}
+END_TEST
+
 int
 main(void)
 {
@@ -185,6 +235,8 @@ main(void)
 	tcase_add_test(tc, tiny_objects);
 	tcase_add_test(tc, put_after_fini);
 	tcase_add_test(tc, poisoned_while_free);
+	tcase_add_test(tc, any_size);
+	tcase_add_test(tc, another_size);
 	tcase_add_test_raise_signal(tc, put_too_many, SIGABRT);
 #if WITH_ASAN
 	tcase_add_test_raise_signal(tc, put_twice, SIGABRT);

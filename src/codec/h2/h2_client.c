@@ -13,7 +13,6 @@
  */
 #include "codec/h2/h2_client.h"
 
-#define HOLD	(16 << 20)	/* bytes of slow readers that stop nobody */
 #define LOOKS	4		/* of a limit */
 #define LOOK_MIN	20	/* ms */
 #define LOOK_MAX	5000
@@ -335,7 +334,6 @@ no_write(struct h2c *c)
 /* --- the codec --- */
 
 static const struct h2_side client = {
-	.hold = HOLD,
 	.in_ops = &h2_client_in_ops,
 	.out_ops = &h2_client_out_ops,
 	.hello = say_hello,

@@ -65,7 +65,7 @@ make_head(struct h2s *s, const struct msg *m, size_t *n)
 
 	*n = 0;
 	add_pseudo(s, m, nv, n);
-	h2_conn_add_fields(nv, n, &m->hdrs, HDR_F_HOP | HDR_F_FRAME);
+	h2_conn_add_fields(s->c, nv, n, &m->hdrs, HDR_F_HOP | HDR_F_FRAME);
 	if (m->body > 0 || (m->body == 0 &&
 	    msg_wants_length((enum http_method)m->meth))) {
 		end = put_u64(num, (uint64_t)m->body);

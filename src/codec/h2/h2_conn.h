@@ -16,6 +16,7 @@
 #include "codec/h2/h2_code.h"
 #include "codec/h2/h2_glitch.h"
 #include "codec/h2/h2_head.h"
+#include "codec/h2/h2_mem.h"
 #include "codec/h2/h2_outq.h"
 #include "codec/h2/h2_side.h"
 #include "codec/h2/h2_stream.h"
@@ -74,7 +75,9 @@ struct h2c {
 	uint32_t		 nstream;
 	uint32_t		 nheld;		/* of held */
 	uint64_t		 requests;
-	uint64_t		 held_in;	/* bytes of bodies, see hold */
+	uint32_t		 nid;		/* ids of requests that left */
+	uint64_t		 held_in;	/* bytes of bodies that wait */
+	uint64_t		 wide;		/* of windows beyond the first */
 	struct h2s		*heading;	/* whose head comes; or NULL */
 	struct h2s		*framing;	/* whose frame leaves; NULL */
 	int32_t			 last_id;	/* that was asked */
@@ -187,8 +190,8 @@ void h2_conn_end_out(struct h2s *);
 void h2_conn_add_nv(nghttp2_nv *, size_t *n, struct str name,
     struct str val, unsigned flags);
 /* Those that have none of these flags. */
-void h2_conn_add_fields(nghttp2_nv *, size_t *n, const struct hdrs *,
-    unsigned not);
+void h2_conn_add_fields(struct h2c *, nghttp2_nv *, size_t *n,
+    const struct hdrs *, unsigned not);
 /* What nghttp2 asks of a stream's body. */
 ssize_t h2_conn_read(nghttp2_session *, int32_t id, uint8_t *, size_t,
     uint32_t *flags, nghttp2_data_source *, void *);

@@ -5,12 +5,15 @@
  * are few: those lie one behind the other in a page of their stream, or
  * each byte that waits could keep a page of its own.  They are given back
  * to the stream's window when the sink has taken them, so that who is slow
- * stops its own stream; to the connection's at once, as far as the side
- * lets them be held, else then, too.
+ * stops its own stream; to the connection's at once, up to HOLD, else then,
+ * too.  Windows are widened by no more than half of that: the rest is for
+ * as many streams as there usually are, with their first windows full.
  */
 #include "codec/h2/h2_conn.h"
 
 #define H2_SKIP_MAX	1048576	/* of a body nobody reads */
+#define HOLD		(16 << 20)	/* bytes that stop nobody else */
+#define WIDE		(HOLD / 2)
 
 #include <string.h>
 
@@ -40,7 +43,7 @@ hold(struct h2s *s, size_t n)
 {
 	struct h2c	*c = s->c;
 
-	if (c->held_in + n > c->side->hold || h2_conn_is_short(c)) {
+	if (c->held_in + n > HOLD || h2_conn_is_short(c)) {
 		s->owed += n;
 		return;
 	}
@@ -176,11 +179,18 @@ static void
 widen(struct h2s *s)
 {
 	struct h2c	*c = s->c;
+	uint64_t	 more;
 
 	if (s->in_window >= c->bdp.window || s->in_ended || !s->ng_open ||
 	    h2_conn_is_short(c))
 		return;
-	s->in_window = c->bdp.window;
+	more = c->bdp.window - s->in_window;
+	if (more > WIDE - c->wide)
+		more = WIDE - c->wide;
+	if (more == 0)
+		return;
+	c->wide += more;
+	s->in_window += (uint32_t)more;
 	nghttp2_session_set_local_window_size(c->ng, NGHTTP2_FLAG_NONE,
 	    s->id, (int32_t)s->in_window);
 	h2_conn_push(c);

@@ -271,6 +271,7 @@ on_stream_close(nghttp2_session *ng, int32_t id, uint32_t code, void *ctx)
 	if (s == NULL)
 		return 0;
 	s->ng_open = false;
+	s->c->wide -= s->in_window - H2_WINDOW;
 	s->code = code;
 	h2_conn_note(s);
 	return 0;
@@ -320,13 +321,16 @@ h2_conn_session(struct h2c *c)
 	nghttp2_session_callbacks	*cb;
 	nghttp2_option			*o = make_option();
 	nghttp2_session			*ng;
+	struct sizes			*s = c->env->sizes;
+	nghttp2_mem			 mem;
 
 	must(nghttp2_session_callbacks_new(&cb) == 0);
 	set_callbacks(cb);
-	if (c->side->server)
-		must(nghttp2_session_server_new2(&ng, cb, c, o) == 0);
-	else
-		must(nghttp2_session_client_new2(&ng, cb, c, o) == 0);
+	if (s != NULL)
+		mem = h2_mem(s);
+	must((c->side->server ? nghttp2_session_server_new3 :
+	    nghttp2_session_client_new3)(&ng, cb, c, o,
+	    s != NULL ? &mem : NULL) == 0);
 	nghttp2_session_callbacks_del(cb);
 	nghttp2_option_del(o);
 	c->side->hello(c, ng);

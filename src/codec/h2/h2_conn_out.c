@@ -12,6 +12,7 @@
 #define SEND_FAST	262144	/* when there are few */
 #define PROGRESS	1024	/* bytes; or all that there is */
 #define FEW		4	/* streams that may have more each */
+#define ID_PUTS		64	/* heads for one id that is indexed */
 
 struct h2s *
 h2_conn_of_out(struct sink *k)
@@ -53,39 +54,56 @@ h2_conn_add_nv(nghttp2_nv *nv, size_t *n, struct str name, struct str val,
 
 /* Was it looked at, or does it stand the look? */
 static bool
-is_good(const struct hdr *h)
+is_good(const struct hdr *h, struct str *val)
 {
-	return (h->flags & HDR_F_GOOD) != 0 ||
-	    (hdr_is_token(h->name) && hdr_is_value(h->val));
+	*val = h->val;
+	if (h->flags & HDR_F_GOOD)
+		return true;
+	*val = str_trim(*val);
+	return hdr_is_token(h->name) && hdr_is_value(*val);
+}
+
+/*
+ * A client's secrets are none of another's table; and what is never the
+ * same again would push out of it all that comes each time.  But now and
+ * then it goes in, so that its name is there and need not be spelt.
+ */
+static unsigned
+index_flag(struct h2c *c, unsigned id)
+{
+	switch (id) {
+	case HDR_X_REQUEST_ID:
+		return c->nid++ % ID_PUTS == 0 ? NGHTTP2_NV_FLAG_NONE :
+		    NGHTTP2_NV_FLAG_NO_INDEX;
+	case HDR_SET_COOKIE:
+	case HDR_COOKIE:
+	case HDR_AUTHORIZATION:
+		return NGHTTP2_NV_FLAG_NO_INDEX;
+	default:
+		return NGHTTP2_NV_FLAG_NONE;
+	}
 }
 
 /* Names of the table outlive the frame; the rest nghttp2 copies. */
 void
-h2_conn_add_fields(nghttp2_nv *nv, size_t *n, const struct hdrs *hs,
-    unsigned not)
+h2_conn_add_fields(struct h2c *c, nghttp2_nv *nv, size_t *n,
+    const struct hdrs *hs, unsigned not)
 {
 	const struct hdr	*h;
-	unsigned		 flags;
-	bool			 known;
+	struct str		 val;
 
 	for (size_t i = 0; i < hs->n; i++) {
 		h = &hs->v[i];
 		if ((h->flags & (not | HDR_F_DEAD)) != 0 ||
-		    h->id == HDR_HOST || !is_good(h))
+		    h->id == HDR_HOST || !is_good(h, &val))
 			continue;
-		known = h->id != HDR_OTHER;
-		flags = known ? NGHTTP2_NV_FLAG_NO_COPY_NAME :
-		    NGHTTP2_NV_FLAG_NONE;
-		/*
-		 * A client's secrets are none of another's table; and what
-		 * is never the same again would push out of it all that
-		 * comes each time.
-		 */
-		if (h->id == HDR_SET_COOKIE || h->id == HDR_COOKIE ||
-		    h->id == HDR_AUTHORIZATION || h->id == HDR_X_REQUEST_ID)
-			flags |= NGHTTP2_NV_FLAG_NO_INDEX;
-		h2_conn_add_nv(nv, n, known ? hdr_name((enum hdr_id)h->id) :
-		    h->name, str_trim(h->val), flags);
+		if (h->id == HDR_OTHER)
+			h2_conn_add_nv(nv, n, h->name, val,
+			    NGHTTP2_NV_FLAG_NONE);
+		else
+			h2_conn_add_nv(nv, n, hdr_name((enum hdr_id)h->id),
+			    val, NGHTTP2_NV_FLAG_NO_COPY_NAME |
+			    index_flag(c, h->id));
 	}
 }
 
@@ -174,7 +192,7 @@ h2_conn_out_trailers(struct sink *k, const struct hdrs *hs)
 	hdr_copy(&s->arena, &own, hs);
 	s->trailer = arena_room(&s->arena, own.n * sizeof(*s->trailer));
 	s->ntrailer = 0;
-	h2_conn_add_fields(s->trailer, &s->ntrailer, &own,
+	h2_conn_add_fields(s->c, s->trailer, &s->ntrailer, &own,
 	    HDR_F_NOTRAIL | HDR_F_HOP | HDR_F_FRAME);
 }
 

@@ -202,7 +202,7 @@ make_head(struct h2s *s, const struct msg *m, size_t *n)
 	*n = 0;
 	h2_conn_add_nv(nv, n, STR(":status"), str_make(num,
 	    (size_t)(end - num)), NGHTTP2_NV_FLAG_NO_COPY_NAME);
-	h2_conn_add_fields(nv, n, &m->hdrs, HDR_F_HOP | HDR_F_FRAME);
+	h2_conn_add_fields(s->c, nv, n, &m->hdrs, HDR_F_HOP | HDR_F_FRAME);
 	if (m->status >= 200 && hdr_get(&m->hdrs, HDR_DATE) == NULL)
 		h2_conn_add_nv(nv, n, STR("date"), str_make(s->c->env->date,
 		    DATE_LEN), NGHTTP2_NV_FLAG_NO_COPY_NAME);

@@ -14,9 +14,6 @@ struct h2s;
 
 struct h2_side {
 	bool			 server;
-	uint64_t		 hold;	/* bytes of bodies that wait and are
-					 * given back to the connection's
-					 * window nevertheless */
 	const struct source_ops	*in_ops;
 	const struct sink_ops	*out_ops;
 	/* its first SETTINGS */
