@@ -10,7 +10,7 @@ import time
 import pytest
 
 from lib import h2, http, net, wire
-from lib.h2 import (CALM, DATA, END_HEADERS, GOAWAY, HEADERS, NO_ERROR,
+from lib.h2 import (CALM, DATA, END, END_HEADERS, GOAWAY, HEADERS, NO_ERROR,
                     PADDED, PING, PRIORITY, PRIORITY_UPDATE, block, frame,
                     request, rst, settings, window)
 from lib.peer import Peer, hold
@@ -18,6 +18,12 @@ from lib.peer import Peer, hold
 GET = block(request("GET", "/hold"))
 ONE = frame(HEADERS, 5, 1, GET)
 POST = frame(HEADERS, END_HEADERS, 1, block(request("POST", "/hold")))
+
+
+def one_byte(n):
+    """A head whose body is to have one byte."""
+    return frame(HEADERS, END_HEADERS, n, block(request(
+        "POST", "/hold", [("content-length", "1")])))
 
 
 def streams(make, first=1):
@@ -77,6 +83,12 @@ MORE = {
     "heads of another length": ("h2_made_reset_flood", lambda: streams(
         lambda n: frame(HEADERS, 5, n, GET + block([
             ("content-length", "5")])))),
+    "bodies longer than they say": (
+        "h2_made_reset_flood", lambda: streams(
+            lambda n: one_byte(n) + frame(DATA, 0, n, b"ab"))),
+    "bodies shorter than they say": (
+        "h2_made_reset_flood", lambda: streams(
+            lambda n: one_byte(n) + frame(DATA, END, n))),
 }
 CASES = {**{n: (n, f) for n, f in FLOODS.items()}, **MORE}
 
