@@ -6,8 +6,9 @@ import grpc
 import pytest
 
 from lib import conf as lib_conf
-from lib import net, wire
-from lib.grpc_server import Server
+from lib import net, watch, wire
+from lib.breaker import half_open
+from lib.grpc_server import Server, fail
 
 CONF = """
 [sluice]
@@ -71,4 +72,96 @@ def test_quiet(sluice, ms, ends):
             over.set()
             assert list(got) == [b"last"]
         over.set()
+        c.close()
+
+
+# --- codes that are the server's fault ---
+
+BAD = {2, 4, 13, 14, 15}    # as 5xx; 4 if the caller has set no deadline
+
+
+def script(*codes):
+    """Ends calls with these codes, then well; with a message first if
+    that is what the caller sent."""
+    left = list(codes)
+
+    def one(data, ctx):
+        code = left.pop(0) if left else 0
+        if code:
+            fail(ctx, code, "so it is")
+        return b"well"
+
+    def stream(data, ctx):
+        yield b"first"
+        one(data, ctx)
+    return {S + "Get": ("11", one), S + "Watch": ("1*", stream)}
+
+
+def code_of(f, **kw):
+    try:
+        got = f(b"", **kw)
+        if hasattr(got, "__next__"):
+            list(got)
+    except grpc.RpcError as e:
+        return e.code().value[0]
+    return 0
+
+
+@pytest.mark.parametrize("method, kind", [("Get", "unary_unary"),
+                                          ("Watch", "unary_stream")])
+@pytest.mark.parametrize("code", range(1, 17))
+def test_counts(gate, method, kind, code):
+    """Two in a row eject, by the code that ends the call alone."""
+    s, app = gate
+    app.methods = script(code, code)
+    c, f = call(s, method, kind)
+    was = watch.upstream(s)["servers"][0]["failures"]
+    assert [code_of(f) for _ in range(3)] == [code, code, 0]
+    assert watch.upstream(s)["servers"][0]["failures"] - was == \
+        2 * (code in BAD)
+    if code == 4:       # the caller's own time is no matter
+        app.methods = script(code, code)
+        assert [code_of(f, timeout=60) for _ in range(3)] == [4, 4, 0]
+        assert watch.upstream(s)["servers"][0]["failures"] - was == 2
+    c.close()
+
+
+@pytest.fixture(scope="module", name="gate")
+def _gate():
+    with Server({}) as app, wire.gateway(CONF.format(
+            addr=app.addr, more="outlier = off")) as s:
+        yield s, app
+
+
+def test_ejects(sluice):
+    """The call that fails last ejects, and others are asked."""
+    with Server(script(*[14] * 100)) as bad, Server(script()) as good:
+        s = sluice(CONF.format(
+            addr=bad.addr, more=f"server = h2c://{good.addr}\n"
+            "balance = round_robin\noutlier.consecutive = 3"))
+        c, f = call(s, "Watch", "unary_stream")
+        got = [code_of(f) for _ in range(20)]
+        assert got.count(14) == 3 and len(bad.calls) == 3
+        watch.wait_change(s, bad.addr, "up", "ejected", "grpc_error")
+        assert [m["sum"] for m in s.ctl_json("metrics")["metrics"]
+                if m.get("fail") == "grpc_error" and m["name"] ==
+                "upstream_attempts_failed_total"] == [3]
+        c.close()
+
+
+def test_breaker(sluice):
+    """It opens; a probe that ends so is none that went well, though its
+    head came first."""
+    with Server(script(*[13] * 3)) as app:
+        s = sluice(CONF.format(
+            addr=app.addr, more="outlier = off\nbreaker.failures = 2\n"
+            "breaker.successes = 1\nbreaker.open = 300ms"))
+        c, f = call(s, "Get")
+        assert [code_of(f), code_of(f)] == [13, 13]
+        assert code_of(f) == 14 and len(app.calls) == 2
+        half_open(s)
+        assert code_of(f) == 13
+        assert code_of(f) == 14 and len(app.calls) == 3
+        half_open(s)
+        assert code_of(f) == 0 and code_of(f) == 0
         c.close()

@@ -475,7 +475,7 @@ proxy_answer(struct proxy *p, const struct msg *m)
 	use_time(p->server, p->x->acc.num[ACCESS_FIRST_BYTE]);
 	attempt_answered(&p->attempt, m->status);
 	if (m->status >= 500)
-		proxy_note_error(p);
+		proxy_note_error(p, FAIL_SERVER_ERROR);
 	proxy_moved(p);
 	p->res = proxy_make_answer(p, m);
 	proxy_grpc_answer(p, m);

@@ -125,6 +125,26 @@ grpc_of_fail(enum fail why)
 	}
 }
 
+/*
+ * As Envoy maps them, but for UNIMPLEMENTED (501 there): that a method is
+ * not known says nothing of who was asked, and any caller can ask for one.
+ */
+bool
+grpc_is_servers_fault(unsigned status, bool timed)
+{
+	switch (status) {
+	case GRPC_UNKNOWN:
+	case GRPC_INTERNAL:
+	case GRPC_UNAVAILABLE:
+	case GRPC_DATA_LOSS:
+		return true;
+	case GRPC_DEADLINE_EXCEEDED:
+		return !timed;
+	default:
+		return false;
+	}
+}
+
 /* --- fields --- */
 
 struct str
