@@ -1,14 +1,17 @@
 """What servers of gRPC do, and what the gateway makes of it: their patience
 with pings, statuses that speak of their health, codes of their resets."""
+import json
+import socket
 import threading
 
 import grpc
 import pytest
 
 from lib import conf as lib_conf
-from lib import net, watch, wire
+from lib import h2, net, rpc, watch, wire
 from lib.breaker import half_open
 from lib.grpc_server import Server, fail
+from lib.h2peer import H2Peer, hold, reset
 
 CONF = """
 [sluice]
@@ -164,4 +167,98 @@ def test_breaker(sluice):
         assert code_of(f) == 14 and len(app.calls) == 3
         half_open(s)
         assert code_of(f) == 0 and code_of(f) == 0
+        c.close()
+
+
+# --- codes of resets ---
+
+CODES = ["NO_ERROR", "PROTOCOL_ERROR", "INTERNAL_ERROR",
+         "FLOW_CONTROL_ERROR", "SETTINGS_TIMEOUT", "STREAM_CLOSED",
+         "FRAME_SIZE_ERROR", "REFUSED_STREAM", "CANCEL",
+         "COMPRESSION_ERROR", "CONNECT_ERROR", "ENHANCE_YOUR_CALM",
+         "INADEQUATE_SECURITY"]
+# as "gRPC over HTTP2" has it; STREAM_CLOSED has no meaning of its own
+MEANT = dict.fromkeys(CODES, 13) | {
+    "STREAM_CLOSED": 14, "REFUSED_STREAM": 14, "CANCEL": 1,
+    "ENHANCE_YOUR_CALM": 8, "INADEQUATE_SECURITY": 7}
+
+
+@pytest.fixture(scope="module", name="resets")
+def _resets():
+    with H2Peer() as app, wire.gateway(CONF.format(
+            addr=app.addr, more="outlier = off\nretry.on = off")) as s:
+        yield s, app
+        assert not app.errors
+
+
+def ask_raw(s, app, step, go=None):
+    app.script[:] = [step]
+    with h2.H2(s.port, timeout=10) as c:
+        sid = rpc.begin(c, S + "Get", b"x")
+        r = c.head(sid)
+        if go:
+            go.set()
+        c.body(sid, r)
+        return rpc.Answer(r)
+
+
+def ask_behind(s, app, step):
+    """What follows when the client has the head and a message."""
+    go = threading.Event()
+
+    def first(c, r):
+        c.reply(r.sid, headers=[("content-type", rpc.TYPE)])
+        c.data(r.sid, rpc.message(b"one"), False)
+        hold(go, step)(c, r)
+    return ask_raw(s, app, first, go)
+
+
+@pytest.mark.parametrize("behind", [False, True], ids=["head", "body"])
+@pytest.mark.parametrize("code", range(len(CODES)), ids=CODES)
+def test_reset(resets, code, behind):
+    s, app = resets
+
+    def step(c, r):
+        c.rst(r.sid, code)
+    a = ask_behind(s, app, step) if behind else ask_raw(s, app, step)
+    rid = a.head["x-request-id"]
+    name = CODES[code]
+    assert a.status == MEANT[name] and a.alone is not behind
+    assert a.messages == [b"one"] * behind
+    rec = json.loads(s.wait_log(f'"id":"{rid}"')[-1])
+    if code != 7 or behind:
+        assert rec["cause"] == name
+        assert rec["fail"] == ("reset_in_body" if behind else
+                               "server_reset")
+    else:
+        assert rec["fail"] == "stream_refused"
+    assert rec["grpc_status"] == grpc_name(a.status)
+
+
+def grpc_name(code):
+    return next(c.name for c in grpc.StatusCode if c.value[0] == code)
+
+
+def test_lost(resets):
+    """A connection that ends is no reset, whatever its GOAWAY says."""
+    s, app = resets
+
+    def step(c, r):
+        c.goaway(r.sid, h2.CALM)
+        c.sock.shutdown(socket.SHUT_WR)
+    a = ask_behind(s, app, step)
+    assert (a.status, a.messages) == (14, [b"one"])
+    rec = json.loads(s.wait_log(a.head["x-request-id"])[-1])
+    assert rec["cause"] == "ENHANCE_YOUR_CALM"
+
+
+def test_reset_then_well(sluice):
+    """What another server says counts, not the code of the first."""
+    with H2Peer(default=reset(h2.CANCEL)) as bad, \
+            Server(script(*[5] * 9)) as good:
+        s = sluice(CONF.format(
+            addr=bad.addr, more=f"server = h2c://{good.addr}\n"
+            "balance = round_robin\noutlier = off\nretry.on = off"))
+        c, f = call(s, "Get")
+        assert sorted(code_of(f) for _ in range(6)) == [1] * 3 + [5] * 3
         c.close()

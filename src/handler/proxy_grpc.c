@@ -118,6 +118,15 @@ proxy_grpc_trailers(struct proxy *p, const struct hdrs *hs)
 	exchange_grpc_status(p->x, hs);
 }
 
+void
+proxy_grpc_cause(struct proxy *p, const struct stream *s)
+{
+	int	status = s->coded ? grpc_of_reset(s->code) : -1;
+
+	if (status >= 0)
+		p->x->grpc_reset = (uint8_t)status;
+}
+
 /* --- time --- */
 
 uint64_t

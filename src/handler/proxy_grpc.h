@@ -32,6 +32,8 @@ bool proxy_grpc_holds(struct proxy *, const struct msg *);
 bool proxy_grpc_drops(struct proxy *, const struct hdrs *);
 /* Bytes of the answer, before they go on; false: the call has failed. */
 bool proxy_grpc_data(struct proxy *, const struct chunk *);
+/* Its server may have reset its stream: with a code of a meaning. */
+void proxy_grpc_cause(struct proxy *, const struct stream *);
 /* Its trailers, with its status. */
 void proxy_grpc_trailers(struct proxy *, const struct hdrs *);
 
