@@ -182,7 +182,7 @@ on_request(struct stream *s)
 	    arena_alloc(x->arena, sizeof(*x->req));
 	x->fail = s->fail;
 	x->grpc = grpc_is_request(x->req);
-	x->grpc_status = GRPC_STATUS_NONE;
+	x->grpc_status = x->grpc_reset = GRPC_STATUS_NONE;
 	s->patient = x->grpc;
 	x->out = &s->out;
 	x->max_body = 0;

@@ -175,6 +175,9 @@ struct stream {
 						 * or NULL */
 	uint32_t		 keep_s;	/* client: the server said so
 						 * many seconds; 0: nothing */
+	uint32_t		 code;		/* client: of the server's
+						 * reset, once coded; HTTP/2 */
+	bool			 coded:1;
 };
 
 /* limits and timeouts of a connection; 0: none.  Of conf. */

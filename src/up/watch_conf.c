@@ -43,8 +43,11 @@ static const struct conf_row rows[] = {
 		.def = "on", .example = "off",
 		.text = "Whether a server whose requests fail is ejected: "
 		    "for a while it gets none.  What counts is an attempt "
-		    "that the server failed, and an answer of 5xx.  A probe "
-		    "that succeeds (health.type) ends an ejection."
+		    "that the server failed, and an answer of 5xx; of a "
+		    "call of gRPC one of UNKNOWN, INTERNAL, UNAVAILABLE or "
+		    "DATA_LOSS, or of DEADLINE_EXCEEDED if its caller set "
+		    "no deadline.  A probe that succeeds (health.type) ends "
+		    "an ejection."
 	}, {
 		.key = "outlier.consecutive", .type = CONF_INT,
 		.off = AT(outlier.consecutive), .def = "5",

@@ -120,6 +120,8 @@ why_closed(struct h2s *s)
 		    FAIL_SERVER_H2_PROTOCOL;
 	}
 	s->st.what = h2_code_name(s->code);
+	s->st.code = s->code;
+	s->st.coded = true;
 	if (s->answered)
 		return FAIL_RESET_IN_BODY;
 	if (wants_h1(s))
