@@ -90,7 +90,8 @@ SRCS_IO = \
 	src/io/proxy_proto.c \
 	src/io/relay.c \
 	src/io/sock.c \
-	src/io/tls.c
+	src/io/tls.c \
+	src/io/tls_write.c
 
 # http: messages and the waist
 SRCS_HTTP = \
