@@ -5,6 +5,8 @@
  * when the turn ends, the most urgent stream first, as windows allow, and
  * they move to the connection's queue by reference.
  */
+#include "codec/h2/h2_conn_out.h"
+
 #include "codec/h2/h2_conn.h"
 
 #define SEND		65536	/* credit of a stream */
