@@ -303,6 +303,7 @@ SRCS_UP = \
 	src/up/upstream_conf.c \
 	src/up/upstream_rows.c \
 	src/up/use_sweep.c \
+	src/up/version_lint.c \
 	src/up/view.c \
 	src/up/watch.c \
 	src/up/watch_conf.c

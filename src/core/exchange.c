@@ -403,7 +403,12 @@ exchange_abort_all(struct serve *s, enum fail why, bool streams)
 			continue;
 		exchange_note(x, why, STR(""));
 		exchange_cut(x, why);
-		if (x->client != NULL)
+		if (x->client == NULL)
+			continue;
+		/* its trailers say why, if they can be sent at all */
+		if (error_grpc_takes(x))
+			exchange_fail(x, why, STR(""));
+		else
 			abort_client(x, why);
 	}
 }

@@ -198,6 +198,22 @@ on_drain_done(struct ev_task *t)
 		drained(s);
 }
 
+/* Those who are told why by an answer have made its head by now. */
+static void
+on_drain_close(struct ev_task *t)
+{
+	struct serve	*s = container_of(t, struct serve, drain_close);
+	uint64_t	 left = s->drain_left;
+	bool		 all = left == 0 || s->nstream == 0;
+
+	s->drain_left = 0;
+	conn_close_all(s, FAIL_DRAINING, all);
+	if (all)
+		ev_post(s->ev, EV_WAKE, &s->drain_done);
+	else
+		ev_timer(s->ev, &s->drain_end, left);
+}
+
 /*
  * Time is up, for streams too at the second time; what does not let go at
  * once is not waited for.
@@ -206,16 +222,10 @@ static void
 on_drain_end(struct timer *t)
 {
 	struct serve	*s = container_of(t, struct serve, drain_end);
-	uint64_t	 left = s->drain_left;
-	bool		 all = left == 0 || s->nstream == 0;
 
-	s->drain_left = 0;
-	exchange_abort_all(s, FAIL_DRAINING, all);
-	conn_close_all(s, FAIL_DRAINING, all);
-	if (all)
-		ev_post(s->ev, EV_WAKE, &s->drain_done);
-	else
-		ev_timer(s->ev, t, left);
+	exchange_abort_all(s, FAIL_DRAINING, s->drain_left == 0 ||
+	    s->nstream == 0);
+	ev_post(s->ev, EV_WAKE, &s->drain_close);
 }
 
 void
@@ -271,6 +281,7 @@ serve_init(struct serve *s, struct ev *ev, struct shm *shm,
 	list_init(&s->exchanges);
 	map_init(&s->upstreams, rand_next(&s->rand));
 	timer_init(&s->drain_end, on_drain_end);
+	ev_task_init(&s->drain_close, on_drain_close);
 	ev_task_init(&s->drain_done, on_drain_done);
 	timer_init(&s->second, on_second);
 	date_format((int64_t)(ev_wall_ms(ev) / 1000), s->date);
@@ -301,6 +312,7 @@ serve_fini(struct serve *s)
 		ev_turn(s->ev, 0);
 	each_listener(s, listener_retire);
 	ask_free(&s->ask);
+	ev_cancel(&s->drain_close);
 	ev_cancel(&s->drain_done);
 	map_fini(&s->upstreams);
 	lease_free(&s->lease);

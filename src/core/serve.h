@@ -50,6 +50,7 @@ struct serve {
 	void			(*drained)(struct serve *); /* nothing runs */
 	struct timer		drain_end;
 	uint64_t		drain_left;	/* ms, of streams behind it */
+	struct ev_task		drain_close;	/* and its connections */
 	struct ev_task		drain_done;
 	/* per process objects kept across generations, keyed by content */
 	struct map		upstreams;	/* own: up/upstream.c */

@@ -40,6 +40,8 @@ proxy_grpc_answer(struct proxy *p, const struct msg *m)
 		return;
 	log_dbg(&p->x->lc, "grpc: an answer of HTTP, status %u", m->status);
 	p->res = translate(p, m);
+	p->x->acc.str[ACCESS_CAUSE] = arena_fmt(p->x->arena,
+	    "the server answered with HTTP status %u", m->status);
 	p->bare = true;
 	if (p->res_end)
 		return;
