@@ -90,7 +90,8 @@ SRCS_IO = \
 	src/io/proxy_proto.c \
 	src/io/relay.c \
 	src/io/sock.c \
-	src/io/tls.c
+	src/io/tls.c \
+	src/io/tls_write.c
 
 # http: messages and the waist
 SRCS_HTTP = \
@@ -302,6 +303,7 @@ SRCS_UP = \
 	src/up/upstream_conf.c \
 	src/up/upstream_rows.c \
 	src/up/use_sweep.c \
+	src/up/version_lint.c \
 	src/up/view.c \
 	src/up/watch.c \
 	src/up/watch_conf.c

@@ -183,6 +183,8 @@ def test_mapped(gate, c, http_status, status, body):
         assert str(http_status) in a.message
     rec = record(gate, a.head["x-request-id"])
     assert rec["grpc_status"] == NAMES[status]
+    assert rec["cause"] == f"the server answered with HTTP status " \
+        f"{http_status}"
     # and the next one is well
     assert rpc.call(c, "/app.Service/Get", b"x").status == OK
 
@@ -391,3 +393,35 @@ def test_slow_body():
             assert rpc.answer(c, sid).status == OK
             assert rpc.messages(app.requests[0].body) == [b"x", b"y"] or \
                 rpc.messages(app.requests[1].body) == [b"x", b"y"]
+
+
+# --- what operators see ---
+
+@pytest.mark.parametrize("path, status, row", [
+    ("/none.Service/Get", UNIMPLEMENTED, "no_route"),
+    ("/get.Service/Get", UNIMPLEMENTED, "method_not_allowed"),
+    ("/%00.Service/Get", INTERNAL, "bad_path")])
+def test_explain(gate, c, path, status, row):
+    """It says what the client gets."""
+    a = rpc.call(c, path, b"x")
+    args = ("explain", "-X", "POST", f"http://localhost:{gate.port}{path}",
+            "-H", "Content-Type: application/grpc+proto")
+    told = gate.ctl_json(*args)["answer"]
+    assert told["fail"] == row and told["status"] == a.http == 200
+    assert told["grpc_code"] == a.status == status
+    assert told["grpc_status"] == NAMES[status]
+    assert f"\nanswer    200 with grpc-status {status}, {NAMES[status]}; " \
+        f"{row}: " in gate.ctl(*args).stdout
+    # another POST is none
+    told = gate.ctl_json(*args[:-2])["answer"]
+    assert told["status"] >= 400 and "grpc_status" not in told
+
+
+def test_lines(gate, c):
+    """Lines for people have the code as well."""
+    answers(gate, respond(503, b"<h1>no</h1>", [("Content-Type",
+                                                 "text/html")]))
+    rid = rpc.call(c, "/app.Service/Lines", b"x").head["x-request-id"]
+    gate.wait_log(rid)
+    out = gate.ctl("log", f'id = "{rid}"').stdout
+    assert " grpc_status=UNAVAILABLE " in out and "HTTP status 503" in out

@@ -24,6 +24,18 @@ error_grpc_tells(const struct exchange *x, enum fail why)
 	return error_grpc_takes(x) && grpc_of_fail(why) != GRPC_CANCELLED;
 }
 
+/* A server that resets a stream says with which code. */
+static enum grpc_status
+status_of(const struct exchange *x)
+{
+	bool	reset = x->fail == FAIL_SERVER_RESET ||
+		    x->fail == FAIL_STREAM_REFUSED ||
+		    x->fail == FAIL_RESET_IN_BODY;
+
+	return reset && x->grpc_reset != GRPC_STATUS_NONE ?
+	    (enum grpc_status)x->grpc_reset : grpc_of_fail(x->fail);
+}
+
 /* The row's text, and what finds it in the logs. */
 static struct str
 message_of(const struct exchange *x)
@@ -37,7 +49,7 @@ message_of(const struct exchange *x)
 void
 error_grpc_fields(struct exchange *x, struct hdrs *hs)
 {
-	x->grpc_status = (uint8_t)grpc_of_fail(x->fail);
+	x->grpc_status = (uint8_t)status_of(x);
 	hdr_add(x->arena, hs, HDR_GRPC_STATUS,
 	    arena_fmt(x->arena, "%u", x->grpc_status));
 	hdr_add(x->arena, hs, HDR_GRPC_MESSAGE, message_of(x));
@@ -88,7 +100,7 @@ final_status(const struct exchange *x)
 	if (x->grpc_status != GRPC_STATUS_NONE)
 		return x->grpc_status;
 	if (x->fail != FAIL_NONE && !x->error_page)
-		return grpc_of_fail(x->fail);
+		return status_of(x);
 	return grpc_of_http(http);
 }
 

@@ -182,7 +182,7 @@ on_request(struct stream *s)
 	    arena_alloc(x->arena, sizeof(*x->req));
 	x->fail = s->fail;
 	x->grpc = grpc_is_request(x->req);
-	x->grpc_status = GRPC_STATUS_NONE;
+	x->grpc_status = x->grpc_reset = GRPC_STATUS_NONE;
 	s->patient = x->grpc;
 	x->out = &s->out;
 	x->max_body = 0;
@@ -403,7 +403,12 @@ exchange_abort_all(struct serve *s, enum fail why, bool streams)
 			continue;
 		exchange_note(x, why, STR(""));
 		exchange_cut(x, why);
-		if (x->client != NULL)
+		if (x->client == NULL)
+			continue;
+		/* its trailers say why, if they can be sent at all */
+		if (error_grpc_takes(x))
+			exchange_fail(x, why, STR(""));
+		else
 			abort_client(x, why);
 	}
 }

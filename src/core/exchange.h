@@ -77,6 +77,7 @@ struct exchange {
 						 * row's is not right */
 	uint16_t		 received;	/* status of a server; or 0 */
 	uint8_t			 grpc_status;	/* or GRPC_STATUS_NONE */
+	uint8_t			 grpc_reset;	/* what the server's is; so */
 	bool			 grpc:1;	/* the request is one of gRPC */
 	bool			 trusted:1;	/* the peer is a known proxy */
 	bool			 secure:1;	/* the client's is https */

@@ -101,7 +101,10 @@ proxy_stop(struct proxy *p, enum fail why)
 static void
 take_cause(struct proxy *p, const struct stream *s)
 {
-	if (s == NULL || s->what == NULL)
+	if (s == NULL)
+		return;
+	proxy_grpc_cause(p, s);
+	if (s->what == NULL)
 		return;
 	p->what = s->what;
 	p->error = 0;
@@ -251,6 +254,7 @@ st_connect(struct proxy *p)
 	p->told = false;
 	p->got = p->sent = false;
 	p->x->received = 0;
+	p->x->grpc_reset = GRPC_STATUS_NONE;
 	p->step = PROXY_SEND;
 	acc->num[ACCESS_ATTEMPTS]++;
 	acc->num[ACCESS_CONNECT] = 0;
@@ -475,7 +479,7 @@ proxy_answer(struct proxy *p, const struct msg *m)
 	use_time(p->server, p->x->acc.num[ACCESS_FIRST_BYTE]);
 	attempt_answered(&p->attempt, m->status);
 	if (m->status >= 500)
-		proxy_note_error(p);
+		proxy_note_error(p, FAIL_SERVER_ERROR);
 	proxy_moved(p);
 	p->res = proxy_make_answer(p, m);
 	proxy_grpc_answer(p, m);

@@ -65,9 +65,9 @@ note_last(const struct proxy *p, enum fail why)
 }
 
 void
-proxy_note_error(const struct proxy *p)
+proxy_note_error(const struct proxy *p, enum fail why)
 {
-	note_last(p, FAIL_SERVER_ERROR);
+	note_last(p, why);
 }
 
 static void

@@ -17,8 +17,8 @@ struct str proxy_cause(const struct proxy *);
  * is none of the attempt.
  */
 void proxy_tell(struct proxy *, enum fail, const char *then);
-/* Its server answered with 5xx, which the client gets. */
-void proxy_note_error(const struct proxy *);
+/* Its server answered with an error, which the client gets. */
+void proxy_note_error(const struct proxy *, enum fail);
 /*
  * The error type of Proxy-Status where the row alone does not say whose
  * fault it was, as long as everything is as it failed; else NULL.

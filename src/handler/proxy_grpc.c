@@ -40,11 +40,30 @@ proxy_grpc_answer(struct proxy *p, const struct msg *m)
 		return;
 	log_dbg(&p->x->lc, "grpc: an answer of HTTP, status %u", m->status);
 	p->res = translate(p, m);
+	p->x->acc.str[ACCESS_CAUSE] = arena_fmt(p->x->arena,
+	    "the server answered with HTTP status %u", m->status);
 	p->bare = true;
 	if (p->res_end)
 		return;
 	proxy_stop(p, FAIL_NONE);
 	p->res_end = true;
+}
+
+/* --- the server's fault --- */
+
+void
+proxy_grpc_judge(struct proxy *p, const struct hdrs *hs)
+{
+	bool	timed = hdr_get(&p->x->req->hdrs, HDR_GRPC_TIMEOUT) != NULL;
+	int	code;
+
+	if (!p->x->grpc)
+		return;
+	code = grpc_read_status(hdr_val(hs, HDR_GRPC_STATUS));
+	if (code < 0 || !grpc_is_servers_fault((unsigned)code, timed))
+		return;
+	attempt_erred(&p->attempt, FAIL_GRPC_ERROR);
+	proxy_note_error(p, FAIL_GRPC_ERROR);
 }
 
 /* --- heads that may be followed by nothing but trailers --- */
@@ -55,7 +74,8 @@ proxy_grpc_holds(struct proxy *p, const struct msg *m)
 	struct msg	*own;
 
 	if (!p->x->grpc || p->res_end || m->major != 2 || m->status != 200 ||
-	    (p->again.conf.on & RETRY_ON_GRPCS) == 0)
+	    ((p->again.conf.on & RETRY_ON_GRPCS) == 0 &&
+	    !p->attempt.probe.held))
 		return false;
 	own = arena_room(p->x->arena, sizeof(*own));
 	*own = *m;
@@ -98,6 +118,15 @@ void
 proxy_grpc_trailers(struct proxy *p, const struct hdrs *hs)
 {
 	exchange_grpc_status(p->x, hs);
+}
+
+void
+proxy_grpc_cause(struct proxy *p, const struct stream *s)
+{
+	int	status = s->coded ? grpc_of_reset(s->code) : -1;
+
+	if (status >= 0)
+		p->x->grpc_reset = (uint8_t)status;
 }
 
 /* --- time --- */

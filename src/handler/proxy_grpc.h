@@ -18,15 +18,22 @@ struct proxy;
  */
 void proxy_grpc_answer(struct proxy *, const struct msg *);
 /*
+ * A head or trailers came, before anything else is done with them: a code
+ * that is the server's fault counts against it.
+ */
+void proxy_grpc_judge(struct proxy *, const struct hdrs *);
+/*
  * A head came that trailers may follow at once, as those of servers do
  * that do not join the two: true if it waits for the end of the turn, for
- * another server may be asked after them.
+ * another server may be asked after them, or the breaker goes by it.
  */
 bool proxy_grpc_holds(struct proxy *, const struct msg *);
 /* They came: true if another server is asked. */
 bool proxy_grpc_drops(struct proxy *, const struct hdrs *);
 /* Bytes of the answer, before they go on; false: the call has failed. */
 bool proxy_grpc_data(struct proxy *, const struct chunk *);
+/* Its server may have reset its stream: with a code of a meaning. */
+void proxy_grpc_cause(struct proxy *, const struct stream *);
 /* Its trailers, with its status. */
 void proxy_grpc_trailers(struct proxy *, const struct hdrs *);
 

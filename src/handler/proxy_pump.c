@@ -242,6 +242,7 @@ on_res_head(struct sink *k, struct msg *m, unsigned flags)
 		proxy_upgrade(p, m);
 		return;
 	}
+	proxy_grpc_judge(p, &m->hdrs);
 	if (proxy_retry_drops(p, m, (flags & WAIST_END) != 0))
 		return;
 	p->res_end = (flags & WAIST_END) != 0;
@@ -290,7 +291,10 @@ on_res_trailers(struct sink *k, const struct hdrs *hs)
 	struct proxy	*p = of_res_in(k);
 	struct sink	*to = p->res_out.to;
 
-	if (p->over || p->again.drop || proxy_grpc_drops(p, hs))
+	if (p->over || p->again.drop)
+		return;
+	proxy_grpc_judge(p, hs);
+	if (proxy_grpc_drops(p, hs))
 		return;
 	proxy_release(p);
 	proxy_grpc_trailers(p, hs);

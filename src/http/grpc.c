@@ -125,6 +125,49 @@ grpc_of_fail(enum fail why)
 	}
 }
 
+/* "gRPC over HTTP2", Errors; the codes are those of RFC 9113 7. */
+int
+grpc_of_reset(uint32_t code)
+{
+	static const int8_t	of[] = {
+		[0x0] = GRPC_INTERNAL,		/* NO_ERROR */
+		[0x1] = GRPC_INTERNAL,		/* PROTOCOL_ERROR */
+		[0x2] = GRPC_INTERNAL,		/* INTERNAL_ERROR */
+		[0x3] = GRPC_INTERNAL,		/* FLOW_CONTROL_ERROR */
+		[0x4] = GRPC_INTERNAL,		/* SETTINGS_TIMEOUT */
+		[0x5] = -1,			/* STREAM_CLOSED */
+		[0x6] = GRPC_INTERNAL,		/* FRAME_SIZE_ERROR */
+		[0x7] = GRPC_UNAVAILABLE,	/* REFUSED_STREAM */
+		[0x8] = GRPC_CANCELLED,		/* CANCEL */
+		[0x9] = GRPC_INTERNAL,		/* COMPRESSION_ERROR */
+		[0xa] = GRPC_INTERNAL,		/* CONNECT_ERROR */
+		[0xb] = GRPC_RESOURCE_EXHAUSTED, /* ENHANCE_YOUR_CALM */
+		[0xc] = GRPC_PERMISSION_DENIED	/* INADEQUATE_SECURITY */
+	};
+
+	return code < sizeof(of) ? of[code] : -1;
+}
+
+/*
+ * As Envoy maps them, but for UNIMPLEMENTED (501 there): that a method is
+ * not known says nothing of who was asked, and any caller can ask for one.
+ */
+bool
+grpc_is_servers_fault(unsigned status, bool timed)
+{
+	switch (status) {
+	case GRPC_UNKNOWN:
+	case GRPC_INTERNAL:
+	case GRPC_UNAVAILABLE:
+	case GRPC_DATA_LOSS:
+		return true;
+	case GRPC_DEADLINE_EXCEEDED:
+		return !timed;
+	default:
+		return false;
+	}
+}
+
 /* --- fields --- */
 
 struct str

@@ -34,6 +34,13 @@ int grpc_read_status(struct str);
 enum grpc_status grpc_of_http(unsigned status);
 /* What a failure of ours is to a client of gRPC; FAIL_NONE is OK. */
 enum grpc_status grpc_of_fail(enum fail);
+/* What a server's reset with a code of HTTP/2 is; -1: what a lost one is. */
+int grpc_of_reset(uint32_t code);
+/*
+ * Is this code what a status of 5xx is, the server's own fault?  timed:
+ * the caller has set a deadline, so a time that is over is the caller's.
+ */
+bool grpc_is_servers_fault(unsigned status, bool timed);
 
 /*
  * A text as grpc-message has it: what is not printable ASCII, and the

@@ -52,7 +52,7 @@ fail_doc_print(FILE *out)
 	    ".Li Proxy-Status .\n"
 	    "Those that count against the server are what\n"
 	    ".Ic outlier\nand\n.Ic breaker\ngo by, besides answers of "
-	    "5xx.\n"
+	    "5xx and codes of gRPC that are like them.\n"
 	    ".Dq sluicectl why NAME\n"
 	    "tells the same, and when it was seen last.\n"
 	    "Behind the name stands the status that the client gets, if "

@@ -186,13 +186,21 @@ tally(struct attempt *a, enum fail why)
 }
 
 void
+attempt_erred(struct attempt *a, enum fail why)
+{
+	if (a->server == NULL || a->judged || a->failed)
+		return;
+	tally(a, why);
+	judge(a, why);
+}
+
+void
 attempt_answered(struct attempt *a, int status)
 {
 	if (a->server == NULL || a->judged)
 		return;
 	if (status >= 500) {
-		tally(a, FAIL_SERVER_ERROR);
-		judge(a, FAIL_SERVER_ERROR);
+		attempt_erred(a, FAIL_SERVER_ERROR);
 		return;
 	}
 	a->answered = true;

@@ -47,6 +47,11 @@ void attempt_begin(struct attempt *, struct server *);
  * Else it is good when it is over, for its body may break off.
  */
 void attempt_answered(struct attempt *, int status);
+/*
+ * Its answer is an error of the server, whatever flags that row has:
+ * before the head that is good, or before the end.
+ */
+void attempt_erred(struct attempt *, enum fail);
 /* So did its end: before the client has that, who asks next sees it. */
 void attempt_complete(struct attempt *);
 /*

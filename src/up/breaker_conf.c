@@ -118,8 +118,9 @@ static const struct conf_row rows[] = {
 		.aliases = failure_threshold, .example = "3",
 		.text = "Failures of a server in a row, over all workers, "
 		    "that open its breaker; 0: their rate alone does.  A "
-		    "failure is an answer with 5xx or a row of Failures "
-		    "that is the server's fault.  There is a breaker where "
+		    "failure is an answer with 5xx, a code of gRPC that is "
+		    "the server's fault (see outlier) or a row of Failures "
+		    "that is.  There is a breaker where "
 		    "any key of breaker.* is set."
 	}, {
 		.key = "breaker.rate", .type = CONF_INT,

@@ -548,7 +548,9 @@ static const struct conf_row rows[] = {
 		.example = "100",
 		.text = "Connections that each server without a max_conns= "
 		    "of its own may have over all workers, idle ones "
-		    "included; 0 is no limit."
+		    "included; 0 is no limit.  One of HTTP/2 is of one "
+		    "worker: with fewer than there are workers a long "
+		    "stream may keep others out."
 	}, {
 		.key = "queue", .type = CONF_INT, .off = AT(queue.length),
 		.def = "256", .max = MAX_CONNS, .example = "1000",
@@ -596,11 +598,17 @@ static const struct conf_row rows[] = {
 		    "has up to max_conns times this many."
 	}, {
 		.key = "pool.ping", .type = CONF_TIME, .off = AT(pool.ping),
-		.def = "30s", .max = DAY_MS, .example = "10s",
+		.def = "6m", .max = DAY_MS, .example = "10s",
 		.text = "A connection of HTTP/2 from which nothing came for "
 		    "so long while requests are under way is asked for a "
 		    "sign of life (PING); if none comes within as long "
-		    "again, 10 s at most, it ends.  0 never asks."
+		    "again, 10 s at most, it ends.  0 never asks.  Servers "
+		    "of gRPC (C++, Python, Java, Go) allow a quiet "
+		    "connection one ping in 5 minutes, and at the third "
+		    "that comes sooner they end it with all its calls "
+		    "(too_many_pings): who sets less here raises that limit "
+		    "there.  nginx never asks; nor does Envoy, unless "
+		    "connection_keepalive is set."
 	}, {
 		.key = "http", .type = CONF_CUSTOM, .off = AT(http),
 		.parse = version_parse, .def = "auto", .example = "2",

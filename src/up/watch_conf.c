@@ -4,6 +4,7 @@
 #include "up/watch_conf.h"
 
 #include "up/balance_lint.h"
+#include "up/version_lint.h"
 #include "up/upstream.h"
 
 #define DAY_MS		(24 * 60 * 60 * 1000)
@@ -30,6 +31,7 @@ link_watch(struct conf_load *load, struct conf_obj *obj, void *part)
 	const struct outlier_conf	*o = &w->outlier;
 
 	balance_lint(load, obj);
+	version_lint(load, obj);
 	upstream_add_digest(c, (uint64_t[]){ o->on,
 	    (uint64_t)o->consecutive, (uint64_t)o->rate,
 	    (uint64_t)o->requests, o->window, o->time, o->max_time,
@@ -43,8 +45,11 @@ static const struct conf_row rows[] = {
 		.def = "on", .example = "off",
 		.text = "Whether a server whose requests fail is ejected: "
 		    "for a while it gets none.  What counts is an attempt "
-		    "that the server failed, and an answer of 5xx.  A probe "
-		    "that succeeds (health.type) ends an ejection."
+		    "that the server failed, and an answer of 5xx; of a "
+		    "call of gRPC one of UNKNOWN, INTERNAL, UNAVAILABLE or "
+		    "DATA_LOSS, or of DEADLINE_EXCEEDED if its caller set "
+		    "no deadline.  A probe that succeeds (health.type) ends "
+		    "an ejection."
 	}, {
 		.key = "outlier.consecutive", .type = CONF_INT,
 		.off = AT(outlier.consecutive), .def = "5",

@@ -120,6 +120,8 @@ why_closed(struct h2s *s)
 		    FAIL_SERVER_H2_PROTOCOL;
 	}
 	s->st.what = h2_code_name(s->code);
+	s->st.code = s->code;
+	s->st.coded = true;
 	if (s->answered)
 		return FAIL_RESET_IN_BODY;
 	if (wants_h1(s))
@@ -192,6 +194,9 @@ blame(struct h2s *s, enum fail why)
 
 	if (why == FAIL_NONE)
 		why = FAIL_RESET_BEFORE_HEAD;
+	/* the server has not got a byte of it: it came too late */
+	if (s->st.sent == 0)
+		return FAIL_STREAM_REFUSED;
 	if (why == FAIL_H2_PROTOCOL)
 		s->st.what = c->what;
 	else if (!ours)
@@ -379,7 +384,7 @@ count_room(const struct codec_conn *cc)
 	uint64_t		 max = c->env->limits.streams;
 	uint32_t		 said = 1, n = c->nstream + c->nheld;
 
-	if (c->state != H2C_OPEN || c->why != FAIL_NONE || c->eof ||
+	if (c->state != H2C_OPEN || c->why != FAIL_NONE || c->eof || c->mute ||
 	    c->bye != H2_BYE_NONE ||
 	    !nghttp2_session_check_request_allowed(c->ng))
 		return 0;

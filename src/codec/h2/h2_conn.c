@@ -382,6 +382,7 @@ static void
 go(struct h2c *c)
 {
 	enum io_rc	rc = IO_OK;
+	bool		more;
 
 	h2_conn_turn(c);
 	while (rc == IO_OK && !c->eof && c->why == FAIL_NONE &&
@@ -391,13 +392,16 @@ go(struct h2c *c)
 	}
 	if (c->state != H2C_OPEN)
 		return;
-	if (rc == IO_ERR || (c->io->fd.ready & (EV_HUP | EV_ERR)))
+	/* what came before the end is read first */
+	more = rc == IO_OK && !c->eof && c->why == FAIL_NONE;
+	if (rc == IO_ERR || (!more && (c->mute ||
+	    (c->io->fd.ready & (EV_HUP | EV_ERR)) != 0)))
 		c->side->broke(c);
 	else if (rc == IO_EOF) {
 		c->eof = true;
 		page_unref(&c->in);
 		c->side->eof(c);
-	} else if (rc == IO_OK && !c->eof && c->why == FAIL_NONE)
+	} else if (more)
 		ev_post(c->env->ev, EV_READY, &c->task);
 	if (c->state != H2C_OPEN)
 		return;
