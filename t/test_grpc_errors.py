@@ -7,6 +7,7 @@ import threading
 import pytest
 
 from lib import h2, http, rpc, wire
+from lib.h2peer import H2Peer, answer
 from lib.peer import (Peer, close_now, delay, hold, no_body, raw, respond)
 from lib.rpc import message
 
@@ -27,6 +28,12 @@ server = {app}
 timeout.stream_idle = 400ms
 [upstream nobody]
 server = 127.0.0.1:@port2@
+[upstream call]
+server = h2c://{call}
+[route call]
+path = /call.Service/*
+upstream = call
+max_body = 100
 [route app]
 path = /app.Service/*
 upstream = app
@@ -55,6 +62,10 @@ respond = 200 got
 path = /tls.Service/*
 tls_required = refuse
 respond = 200 secret
+[route own]
+path = /own.Service/*
+echo = on
+max_body = 100
 [route page]
 path = /page.Service/*
 upstream = nobody
@@ -72,14 +83,21 @@ def reply(*bodies, status=0, more=()):
                    trailers=[("grpc-status", str(status)), *more])
 
 
+def pong():
+    """The same of a server of HTTP/2."""
+    return answer(body=message(b"pong"), headers=[("content-type", rpc.TYPE)],
+                  trailers=[("grpc-status", "0")])
+
+
 @pytest.fixture(scope="module")
 def gate():
-    with Peer(default=reply(b"pong")) as app:
-        with wire.gateway(CONF.format(app=app.addr),
+    with Peer(default=reply(b"pong")) as app, \
+            H2Peer(default=pong()) as call:
+        with wire.gateway(CONF.format(app=app.addr, call=call.addr),
                           {"../page.html": b"<p>page"}) as s:
-            s.app = app
+            s.app, s.call = app, call
             yield s
-            assert not app.errors
+            assert not app.errors and not call.errors
 
 
 @pytest.fixture
@@ -260,10 +278,10 @@ def test_answer_message(gate, c):
 
 def test_request_message(gate, c):
     """max_body is of one message, not of the stream."""
-    n = len(gate.app.requests)
-    a = rpc.call(c, "/app.Service/Get", *[bytes(100)] * 50)
-    assert a.status == OK and len(gate.app.requests[n].body) == 50 * 105
-    sid = c.headers(rpc.fields("/app.Service/Get"), end=False)
+    n = len(gate.call.requests)
+    a = rpc.call(c, "/call.Service/Get", *[bytes(100)] * 50)
+    assert a.status == OK and len(gate.call.requests[n].body) == 50 * 105
+    sid = c.headers(rpc.fields("/call.Service/Get"), end=False)
     c.data(sid, message(b"a") + message(length=101)[:3], end=False)
     c.data(sid, message(length=101)[3:], end=False)
     a = rpc.answer(c, sid)
@@ -275,9 +293,52 @@ def test_request_message(gate, c):
 
 def test_length_of_the_stream(gate, c):
     """Content-Length says nothing of messages."""
-    a = rpc.call(c, "/app.Service/Get", *[b"x" * 90] * 3,
+    a = rpc.call(c, "/call.Service/Get", *[b"x" * 90] * 3,
                  more=[("content-length", str(3 * 95))])
     assert a.status == OK
+
+
+def refused(gate, c, path, **kw):
+    """A stream of messages without an end, none of them too large."""
+    sid = rpc.begin(c, path, *[b""] * 200, **kw)
+    a = rpc.answer(c, sid)
+    assert a.status == EXHAUSTED and "(body_too_large" in a.message
+    assert record(gate, a.head["x-request-id"])["fail"] == "body_too_large"
+
+
+def test_no_call(gate, c):
+    """The type alone lifts no limit: a server that cannot be asked so, a
+    client that is none of gRPC's, HTTP/1, an answer of our own."""
+    refused(gate, c, "/app.Service/Get")
+    refused(gate, c, "/app.Service/Get",
+            more=[("content-length", "1000")])
+    fields = [f for f in rpc.fields("/call.Service/Get") if f[0] != "te"]
+    sid = c.headers(fields, end=False)
+    c.upload(sid, message() * 200)
+    assert rpc.answer(c, sid).status == EXHAUSTED
+    refused(gate, c, "/own.Service/Get",
+            more=[("content-length", "1000")])
+    for length in ({"Content-Length": "1000"},
+                   {"Transfer-Encoding": "chunked"}):
+        with http.Client(gate.port) as h1:
+            h1.send(http.request("POST", "/call.Service/Get", {
+                "Content-Type": rpc.TYPE, "TE": "trailers", **length}))
+            if "Transfer-Encoding" in length:
+                h1.send(b"%x\r\n%s\r\n0\r\n\r\n" % (1000, message() * 200))
+            r = h1.response()
+        assert r.status == 413 and r["grpc-status"] == str(EXHAUSTED)
+
+
+def test_slow_no_call():
+    """Nor does it lift the times of a body."""
+    conf = CONF.replace("http = 1.1 2\n", "http = 2\ntimeout.body = 200ms\n")
+    with Peer(default=reply(b"pong")) as app, \
+            wire.gateway(conf.format(app=app.addr, call=app.addr),
+                         {"../page.html": b""}) as s:
+        with h2.H2(s.port, timeout=10) as c:
+            a = rpc.answer(c, rpc.begin(c, "/app.Service/Get", b"x",
+                                        end=False))
+    assert a.status == CANCELLED and "body_timeout" in a.message
 
 
 # --- time ---
@@ -380,12 +441,12 @@ def test_reset_before_the_head(gate, c):
 def test_slow_body():
     """A call's body may pause longer than timeout.body."""
     conf = CONF.replace("http = 1.1 2\n", "http = 2\ntimeout.body = 200ms\n")
-    with Peer(default=reply(b"pong")) as app, \
-            wire.gateway(conf.format(app=app.addr),
+    with H2Peer(default=pong()) as app, \
+            wire.gateway(conf.format(app=app.addr, call=app.addr),
                          {"../page.html": b""}) as s:
         with h2.H2(s.port, timeout=10) as c:
-            sid = rpc.begin(c, "/idle.Service/Get", b"x", end=False)
-            other = c.headers(h2.request("POST", "/idle.Service/Post"),
+            sid = rpc.begin(c, "/call.Service/Get", b"x", end=False)
+            other = c.headers(h2.request("POST", "/call.Service/Post"),
                               end=False)
             r = c.response(other)
             assert r.status == 408

@@ -183,7 +183,6 @@ on_request(struct stream *s)
 	x->fail = s->fail;
 	x->grpc = grpc_is_request(x->req);
 	x->grpc_status = x->grpc_reset = GRPC_STATUS_NONE;
-	s->patient = x->grpc;
 	x->out = &s->out;
 	x->max_body = 0;
 	x->step = STEP_BEGIN;
@@ -318,7 +317,7 @@ struct source *
 exchange_request(struct exchange *x)
 {
 	must(x->client != NULL);
-	if (x->max_body == 0 || (x->req->body != BODY_UNKNOWN && !x->grpc))
+	if (x->max_body == 0 || (x->req->body != BODY_UNKNOWN && !x->call))
 		return &x->client->in;
 	return exchange_limit(x);
 }

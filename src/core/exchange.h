@@ -79,6 +79,8 @@ struct exchange {
 	uint8_t			 grpc_status;	/* or GRPC_STATUS_NONE */
 	uint8_t			 grpc_reset;	/* what the server's is; so */
 	bool			 grpc:1;	/* the request is one of gRPC */
+	bool			 call:1;	/* and its body may be a stream:
+						 * its messages are bounded */
 	bool			 trusted:1;	/* the peer is a known proxy */
 	bool			 secure:1;	/* the client's is https */
 	bool			 odd_slash:1;	/* path has %2F or %5C */

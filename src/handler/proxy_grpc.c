@@ -5,6 +5,22 @@
 
 #include "handler/proxy.h"
 #include "http/grpc.h"
+#include "up/server_http.h"
+
+/* --- requests --- */
+
+bool
+proxy_grpc_calls(const struct exchange *x)
+{
+	const struct proxy_route	*r = handler_part(x);
+	const struct server_conf	*s = r->up->servers.v;
+
+	for (size_t i = 0; i < r->up->servers.n; i++, s++)
+		if (server_http_of(r->up->http, s->h2, s->peer != NULL) !=
+		    SERVER_H1)
+			return true;
+	return false;
+}
 
 /* --- heads --- */
 
