@@ -90,6 +90,8 @@ struct client_codec {
 	struct stream	*(*request)(struct codec_conn *, struct arena *);
 	/* streams it can take now: h1 0 or 1, h2 as the server says */
 	unsigned	(*room)(const struct codec_conn *);
+	/* it takes streams, if not at this moment; NULL: it has room */
+	bool		(*lasts)(const struct codec_conn *);
 	void		(*close)(struct codec_conn *, enum fail why);
 	struct io	*(*take)(struct codec_conn *, struct chunk *rest);
 };

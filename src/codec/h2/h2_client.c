@@ -374,12 +374,11 @@ open_conn(struct io *io, const struct codec_env *env, void *ctx)
 }
 
 /* Until the server has said how many it takes, it gets one at a time. */
-static unsigned
-count_room(const struct codec_conn *cc)
+static uint64_t
+most_streams(const struct h2c *c)
 {
-	const struct h2c	*c = h2_conn_of(cc);
-	uint64_t		 max = c->env->limits.streams;
-	uint32_t		 said = 1, n = c->nstream + c->nheld;
+	uint64_t	max = c->env->limits.streams;
+	uint32_t	said = 1;
 
 	if (c->state != H2C_OPEN || c->why != FAIL_NONE || c->eof || c->mute ||
 	    c->bye != H2_BYE_NONE ||
@@ -388,9 +387,23 @@ count_room(const struct codec_conn *cc)
 	if (c->greeted)
 		said = nghttp2_session_get_remote_settings(c->ng,
 		    NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS);
-	if (max == 0 || said < max)
-		max = said;
+	return max == 0 || said < max ? said : max;
+}
+
+static unsigned
+count_room(const struct codec_conn *cc)
+{
+	const struct h2c	*c = h2_conn_of(cc);
+	uint64_t		 max = most_streams(c), n;
+
+	n = (uint64_t)c->nstream + c->nheld;
 	return n < max ? (unsigned)(max - n) : 0;
+}
+
+static bool
+it_lasts(const struct codec_conn *cc)
+{
+	return most_streams(h2_conn_of(cc)) > 0;
 }
 
 static struct stream *
@@ -440,6 +453,7 @@ const struct client_codec h2_client = {
 	.open = open_conn,
 	.request = new_stream,
 	.room = count_room,
+	.lasts = it_lasts,
 	.close = close_conn,
 	.take = take_conn
 };
