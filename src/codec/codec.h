@@ -24,7 +24,8 @@ enum codec_note {
 	CODEC_CLOSED,	/* one of them */
 	CODEC_REFUSED,	/* a stream beyond those that may be open */
 	CODEC_RESET,	/* a stream by the peer */
-	CODEC_DID_RESET	/* a stream here */
+	CODEC_DID_RESET, /* a stream here */
+	CODEC_PLACE	/* one is over for the peer, too, and leaves room */
 };
 
 /* what all connections of a listener (or of a server) share; of the owner */

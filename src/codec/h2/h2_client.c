@@ -148,11 +148,23 @@ lose_out(struct h2s *s)
 		from->ops->stop(from, FAIL_SEND_ERROR);
 }
 
+/* Its place is free now, if it was not before. */
+static void
+forget(struct h2s *s)
+{
+	struct h2c	*c = s->c;
+	bool		 held = s->held && !s->ng_open;
+
+	h2_conn_try_free(s);
+	if (held)
+		h2_conn_tell(c, CODEC_PLACE);
+}
+
 static void
 attend(struct h2s *s)
 {
 	if (s->over) {
-		h2_conn_try_free(s);
+		forget(s);
 		return;
 	}
 	if (s->broken == FAIL_NONE && s->id > 0 && !s->ng_open &&
