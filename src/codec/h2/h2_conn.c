@@ -136,7 +136,7 @@ h2_conn_try_free(struct h2s *s)
 	if (!s->over || s->ng_open)
 		return;
 	list_del(&s->node);
-	c->nheld--;
+	c->nheld -= s->held;
 	list_del(&s->todo);
 	list_del(&s->end);
 	h2_outq_disown(&c->q, s);
@@ -169,7 +169,9 @@ h2_conn_close_stream(struct h2s *s, enum fail why)
 	s->over = true;
 	list_del(&s->node);
 	list_add_tail(&c->held, &s->node);
-	c->nheld++;
+	/* to the peer it is open until it hears that it is not */
+	s->held = s->ng_open;
+	c->nheld += s->held;
 	c->nstream--;
 	h2_conn_tell(c, CODEC_CLOSED);
 	if (s->asked)

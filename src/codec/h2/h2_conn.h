@@ -74,7 +74,7 @@ struct h2c {
 	struct list		 ending;	/* h2s.end: last byte in q */
 	struct list		 held;		/* h2s.node: of nghttp2 alone */
 	uint32_t		 nstream;
-	uint32_t		 nheld;		/* of held */
+	uint32_t		 nheld;		/* of held: of the peer, too */
 	uint64_t		 requests;
 	uint32_t		 nid;		/* ids of requests that left */
 	uint64_t		 held_in;	/* bytes of bodies that wait */
