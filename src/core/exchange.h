@@ -161,6 +161,11 @@ void exchange_skip_request(struct exchange *);
 /* A head or trailers may have the status of a call of gRPC: it is noted. */
 #define GRPC_STATUS_NONE	255
 void exchange_grpc_status(struct exchange *, const struct hdrs *);
+/*
+ * Answers a call of gRPC whose client would not understand this status of
+ * HTTP: its code, and the text as message.  False: it is no such call.
+ */
+bool exchange_reply_grpc(struct exchange *, unsigned status, struct str text);
 
 /* The handler holds nothing any more (after abort(), or at its end). */
 void exchange_handler_done(struct exchange *);
