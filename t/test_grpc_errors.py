@@ -62,6 +62,16 @@ respond = 200 got
 path = /tls.Service/*
 tls_required = refuse
 respond = 200 secret
+[route down]
+path = /down.Service/*
+respond = 503 closed for 5 % of a day
+[route moved]
+path = /moved.Service/*
+redirect = 302 https://new.example${{path}}
+[route led]
+path = /led.Service/*
+tls_required = redirect
+respond = 200 secret
 [route own]
 path = /own.Service/*
 echo = on
@@ -213,6 +223,24 @@ def test_status_with_http_status(gate, c):
                                      ("grpc-message", "none%20here")]))
     r = c.response(rpc.begin(c, "/app.Service/Get", b"x"))
     assert r["grpc-status"] == "5" and r["grpc-message"] == "none%20here"
+
+
+@pytest.mark.parametrize("path, http_status, status, text", [
+    ("/down.Service/Get", 503, UNAVAILABLE, "closed for 5 %25 of a day"),
+    ("/moved.Service/Get", 302, UNKNOWN,
+     "this is at https://new.example/moved.Service/Get"),
+    ("/led.Service/Get", 308, UNKNOWN,
+     "this is at https://localhost/led.Service/Get")])
+def test_own_answers(gate, c, path, http_status, status, text):
+    """Those of routes without a server, too."""
+    a = rpc.call(c, path, b"x")
+    assert a.alone and (a.status, a.message) == (status, text)
+    rec = record(gate, a.head["x-request-id"])
+    assert rec["grpc_status"] == NAMES[status] and rec["status"] == 200
+    assert rec["cause"] == f"the answer was HTTP status {http_status}"
+    # others get it as it stands
+    r = c.response(c.ask_for("POST", path))
+    assert r.status == http_status and r.get("grpc-status") is None
 
 
 # --- what servers say ---

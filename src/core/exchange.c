@@ -247,7 +247,7 @@ exchange_reply(struct exchange *x, unsigned status, struct str type,
 {
 	struct msg	*m;
 
-	if (!may_respond(x))
+	if (!may_respond(x) || exchange_reply_grpc(x, status, text))
 		return;
 	m = exchange_new_head(x, status);
 	m->body = (int64_t)text.n;
