@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from lib import h2, http, net
+from lib import h2, http, net, wire
 from lib.h2peer import answer, hold, quiet
 from test_h2_upstream import h2peer, stat, start    # noqa: F401
 
@@ -95,3 +95,27 @@ def test_place_of_higher_limit(sluice, h2peer):
         assert {f.result().status for f in all_} == {200}
     are_prompt(took)
     assert p.connections == 1
+
+
+# --- those who waited for a dial ---
+
+@pytest.mark.parametrize("more", ["", "retry.on = off", "retry.on = connect"])
+def test_dial_for_too_many(sluice, h2peer, more):
+    """Who finds no place joins the queue: the server refused nobody."""
+    go, late = threading.Event(), threading.Event()
+    p = h2peer(default=hold(go), own=((3, 4),), late=late)
+    s = start(sluice, p, f"{ONE}\n{more}")
+    with ThreadPoolExecutor(12) as pool:
+        all_ = [pool.submit(http.get, s.port, f"/{i}") for i in range(12)]
+        net.until("all wait for the dial", lambda: stat(
+            s, "upstream_attempts_total") == 12)
+        late.set()
+        p.wait_requests(4)
+        net.until("eight wait", lambda: stat(s, "upstream_queue") == 8)
+        go.set()
+        assert [f.result().status for f in all_] == [200] * 12
+    assert p.connections == 1
+    assert stat(s, "upstream_http2_refused_total") == 0
+    assert stat(s, "upstream_replays_total") == 0
+    assert [wire.record(s, target=f"/{i}")["attempts"]
+            for i in range(12)] == [1] * 12

@@ -25,6 +25,7 @@ enum codec_note {
 	CODEC_REFUSED,	/* a stream beyond those that may be open */
 	CODEC_RESET,	/* a stream by the peer */
 	CODEC_DID_RESET, /* a stream here */
+	CODEC_LOST,	/* it can take no more, and ends with its streams */
 	CODEC_PLACE	/* one is over for the peer, too, and leaves room */
 };
 

@@ -25,6 +25,7 @@
 #include "up/server_use.h"
 
 #define UNSEEN_MAX	8	/* times a request is asked again so */
+#define ANEW_MAX	32	/* times it chooses again so */
 #define EXPECT_MS	1000	/* for a 100 (RFC 9110 10.1.1) */
 
 static struct proxy *
@@ -308,12 +309,32 @@ take_server(struct proxy *p, struct server *s)
 	p->x->acc.str[ACCESS_SERVER] = arena_dup(p->x->arena, s->text);
 }
 
+/*
+ * It shared a connection, or its dial, which has no place for it: this was
+ * no attempt, and nobody has failed.  A server that ends all it accepts
+ * could have it go on for ever.
+ */
+static bool
+choose_anew(struct proxy *p)
+{
+	if (!p->wait.anew || p->again.anew >= ANEW_MAX)
+		return false;
+	p->again.anew++;
+	p->x->acc.num[ACCESS_ATTEMPTS]--;
+	p->tried.n--;
+	p->step = PROXY_PICK;
+	proxy_run(p);
+	return true;
+}
+
 static void
 on_given(struct pool_wait *w, struct up_conn *conn, enum fail why)
 {
 	struct proxy	*p = container_of(w, struct proxy, wait);
 
 	must(p->magic == PROXY_MAGIC);
+	if (conn == NULL && choose_anew(p))
+		return;
 	if (!w->reused)
 		p->x->acc.num[ACCESS_CONNECT] = w->dial_ns / 1000;
 	if (w->lost != NULL)

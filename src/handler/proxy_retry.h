@@ -47,6 +47,7 @@ struct proxy_retry {
 	unsigned	 made;		/* of retry.tries, at this upstream */
 	unsigned	 grpc;		/* RETRY_ON_GRPC of the last answer */
 	unsigned	 unseen;	/* times it was asked again besides */
+	unsigned	 anew;		/* times it chose again, unasked */
 	bool		 earned:1;	/* the first one there was counted */
 	bool		 noted:1;	/* the attempt is in tries */
 	bool		 redo:1;	/* decided while the stream was there */

@@ -73,6 +73,13 @@ pool_dial_refuse(struct pool_wait *w, const char *what, int error,
 	pool_dial_answer(w, why);
 }
 
+void
+pool_dial_send_back(struct pool_wait *w, enum fail why)
+{
+	w->anew = true;
+	pool_dial_refuse(w, "", 0, why);
+}
+
 /* --- dialling --- */
 
 /* A dial that comes to nothing; the wait is told, or does not care. */
@@ -339,6 +346,7 @@ pool_dial_init(struct pool_wait *w)
 	w->error = 0;
 	w->dial_ns = 0;
 	w->waiting = true;
+	w->anew = false;
 	w->second = NULL;
 	w->raced = w->lost = NULL;
 	timer_init(&w->race, on_race);

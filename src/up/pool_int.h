@@ -115,6 +115,8 @@ void pool_dial_answer(struct pool_wait *, enum fail);
 /* The same, with what failed and its errno. */
 void pool_dial_refuse(struct pool_wait *, const char *what, int error,
     enum fail);
+/* The same to who has asked nobody anything: it is to choose again. */
+void pool_dial_send_back(struct pool_wait *, enum fail);
 /* Connected, and the handshake is through if there is one. */
 void pool_dial_begin(struct up_conn *);
 /* A dial that failed beyond its connect; its wait is told. */

@@ -258,7 +258,7 @@ dial_more(struct pool_share *sh)
 		}
 		if (word != 0 && !lease_take(s->upstream->serve->lease,
 		    word - 1)) {
-			pool_dial_refuse(w, "connect", 0, FAIL_STREAM_REFUSED);
+			pool_dial_send_back(w, FAIL_STREAM_REFUSED);
 			continue;
 		}
 		w->lease = word;
@@ -364,6 +364,21 @@ pool_share_note(struct up_conn *c)
 	pool_share_room_came(c);
 }
 
+/* Who waits for what it has said, and is told of nothing but its end. */
+static void
+send_back_all(struct pool_share *sh)
+{
+	struct pool_wait	*w;
+
+	while (!list_is_empty(&sh->waits)) {
+		w = container_of(sh->waits.next, struct pool_wait, node);
+		leave(w);
+		w->server = sh->server;
+		pool_dial_send_back(w, FAIL_SERVER_GOAWAY);
+	}
+	end(sh);
+}
+
 /* They had nothing sent: each chooses anew. */
 void
 pool_share_end(struct up_conn *c)
@@ -375,10 +390,10 @@ pool_share_end(struct up_conn *c)
 		pool_share_take_back(c, w);
 		w->conn = NULL;
 		ev_cancel(&w->wake);
-		pool_dial_refuse(w, "", 0, FAIL_SERVER_GOAWAY);
+		pool_dial_send_back(w, FAIL_SERVER_GOAWAY);
 	}
 	if (c->share != NULL)
-		refuse_all(c->share, "", 0, FAIL_SERVER_GOAWAY);
+		send_back_all(c->share);
 }
 
 bool

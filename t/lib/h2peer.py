@@ -26,7 +26,7 @@ class Request(peer.Request):
 
 
 class Conn(h2.H2):
-    def __init__(self, sock, number, own):
+    def __init__(self, sock, number, own, late=None):
         super().__init__(None, sock=sock, greet=False)
         self.number = number
         self.lock = threading.Lock()
@@ -36,6 +36,8 @@ class Conn(h2.H2):
         self.pings = []
         self.changed = threading.Condition()
         assert self._take(24) == h2.PREFACE
+        if late is not None:
+            late.wait(60)
         self.send(h2.settings(*own))
 
     def send(self, *frames):
@@ -80,14 +82,15 @@ def _request(f, number):
 
 
 class H2Peer(peer.Peer):
-    """tls: a server's context; own: its first SETTINGS.
+    """tls: a server's context; own: its first SETTINGS, which leave when
+    the event late is set, if there is one.
 
     also=True offers HTTP/1.1 as well, with the steps of lib.peer.
     """
 
     def __init__(self, script=(), default=None, own=OWN, windows=True,
-                 also=False, **kw):
-        self.own, self.windows = own, windows
+                 also=False, late=None, **kw):
+        self.own, self.windows, self.late = own, windows, late
         self.conns = []
         super().__init__(script, default or either, **kw)
         if self.tls is not None:
@@ -102,7 +105,7 @@ class H2Peer(peer.Peer):
                 while self._one(raw):
                     pass
                 return
-            c = Conn(raw.sock, raw.number, self.own)
+            c = Conn(raw.sock, raw.number, self.own, self.late)
             with self._more:
                 self.conns.append(c)
                 self._more.notify_all()

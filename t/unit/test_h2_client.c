@@ -33,7 +33,7 @@ struct got {
 static struct h1_env	 e;
 static struct req	 reqs[MAX];
 static struct got	 gots[2 * MAX];	/* by number of stream */
-static unsigned		 nreq, nclosed, notes[CODEC_DID_RESET + 1],
+static unsigned		 nreq, nclosed, notes[CODEC_PLACE + 1],
 			 nserved;
 static nghttp2_session	*server;
 
@@ -663,6 +663,11 @@ START_TEST(test_lost)
 	ck_assert_int_eq(open->why, FAIL_RESET_BEFORE_HEAD);
 	ck_assert_int_eq(part->why, FAIL_RESET_IN_BODY);
 	ck_assert_ptr_nonnull(whole->s);
+	ck_assert_uint_ge(notes[CODEC_LOST], 1);
+	/* who was given it before that is told at once */
+	open = ask("GET", 0);
+	ev_turn(e.ev, 0);
+	ck_assert_int_eq(open->why, FAIL_STREAM_REFUSED);
 	whole->tank.sink.credit = 5000;
 	whole->s->in.ops->room(&whole->s->in);
 	for (int i = 0; i < 4; i++)

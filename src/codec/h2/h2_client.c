@@ -241,6 +241,7 @@ lose(struct h2c *c)
 
 	c->eof = c->mute = true;
 	c->bye = H2_BYE_SAID;
+	h2_conn_tell(c, CODEC_LOST);
 	h2_outq_fini(&c->q);
 	list_each_safe(pos, tmp, &c->streams) {
 		s = container_of(pos, struct h2s, node);

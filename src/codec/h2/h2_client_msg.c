@@ -134,6 +134,10 @@ on_head(struct sink *k, struct msg *m, unsigned flags)
 		return;
 	if (end && m->body == BODY_UNKNOWN)
 		m->body = BODY_NONE;
+	if (s->c->mute || s->c->eof) {
+		h2_client_fail(s, FAIL_STREAM_REFUSED, NULL);
+		return;
+	}
 	s->meth = m->meth;
 	s->out_left = m->body;
 	s->head_sent = true;
