@@ -80,7 +80,8 @@ def test_longer_than_memory(sluice, tmp):
     got = numbers(s)
     assert len(got) == len(set(got))
     assert len(got) + told == total + 2
-    assert now["dropped"] == told
+    # some were still on their way to be dropped then
+    assert now["dropped"] <= told
     assert s.ctl_json("status")["log"]["dropped"] == told
 
 

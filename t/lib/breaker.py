@@ -88,7 +88,7 @@ def counter(s, name):
 def is_busy(s, role):
     """Has it a connection to a server that a request uses?"""
     n = {m["name"]: p["value"] for m in s.ctl_json("metrics")["metrics"]
-         for p in m["processes"] if p["name"] == role}
+         for p in m["processes"] if p["name"] == role and "value" in p}
     return n["upstream_connections"] > n["upstream_connections_idle"]
 
 
