@@ -8,6 +8,8 @@ from lib import http, net
 from lib.peer import hold
 from lib.spread import ask_all, servers
 
+pytestmark = [pytest.mark.versions, pytest.mark.turns]
+
 CONF = """
 [sluice]
 workers = 4

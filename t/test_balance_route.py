@@ -7,6 +7,8 @@ from lib import http
 from lib.peer import respond
 from lib.spread import counts, servers
 
+pytestmark = [pytest.mark.versions, pytest.mark.turns]
+
 LISTEN = """
 [listener web]
 bind = 127.0.0.1:@port@

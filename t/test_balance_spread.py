@@ -10,6 +10,8 @@ from lib.load import Load
 from lib.peer import hold, respond
 from lib.spread import counts, is_share, prefix, servers
 
+pytestmark = [pytest.mark.versions, pytest.mark.turns]
+
 CONF = """
 [sluice]
 workers = {workers}
@@ -164,6 +166,7 @@ def test_least_conn_over_workers(sluice, held):
     h.release()
 
 
+@pytest.mark.h1
 def test_least_conn_finds_the_idle(sluice, held):
     h = held(4)
     s = sluice(conf(h.addrs, "balance = least_conn"))
@@ -186,6 +189,7 @@ def test_least_conn_by_weight(sluice, held):
     h.release()
 
 
+@pytest.mark.h1
 def test_two_choices_avoid_the_busy(sluice, held):
     """Of three the one with most to do is never the better of two."""
     h = held(3)
@@ -199,6 +203,7 @@ def test_two_choices_avoid_the_busy(sluice, held):
     h.release()
 
 
+@pytest.mark.h1
 def test_websockets_are_under_way(sluice, peer):
     """As long as they last, not only until they are upgraded."""
     apps = [peer(default=ws.echoes()) for _ in range(3)]

@@ -20,6 +20,7 @@ FILES = {
     "lib/systemd/system/sluice.service", "lib/sysusers.d/sluice.conf",
     "share/doc/sluice/logrotate.conf", "share/doc/sluice/README",
     "share/doc/sluice/cookbook/from-nginx-static-site.md",
+    "share/doc/sluice/cookbook/from-nginx-tls.md",
     "share/doc/sluice/cookbook/proxies.md",
     "share/doc/sluice/cookbook/grpc.md",
     "share/bash-completion/completions/sluiced",

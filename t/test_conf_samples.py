@@ -132,6 +132,37 @@ def test_production_with_its_files(tmp):
     assert j["redirect"]["location"] == "https://www.example.com/x"
 
 
+def with_tls(tmp, text):
+    Cert("www.example.com").write(tmp, "www.example.com")
+    text = re.sub("/etc/ssl/(private/)?", f"{tmp}/", text)
+    put(tmp, "sluice.conf", text.replace("/srv/www", tmp).encode())
+    if os.geteuid() != 0:
+        text = re.sub(r":(80|443)\b", r":2\g<1>00", text)
+    done = run("sluiced", "-t", "-W", "-c", f"{tmp}/sluice.conf")
+    assert done.returncode == 0, done.stderr
+    return json.loads(run(
+        "sluicectl", "-o", "json", "explain", "--config",
+        f"{tmp}/sluice.conf", "http://www.example.com/x").stdout)
+
+
+def test_simple_with_tls(tmp):
+    text = re.sub("^#(?! )", "", read("sluice.conf.simple"), flags=re.M)
+    j = with_tls(tmp, text)
+    assert j["redirect"]["location"] == "https://www.example.com:8443/x"
+
+
+def test_readme_with_tls(tmp):
+    with open(os.path.join(os.path.dirname(ETC), "README"),
+              encoding="utf-8") as f:
+        text = f.read()
+    (part,) = re.findall(r"^With TLS.*?\n\n(.*?)\n\n(?=\S)", text,
+                         re.M | re.S)
+    j = with_tls(tmp, re.sub("^\t", "", part, flags=re.M))
+    assert j["redirect"]["location"] == "https://www.example.com/x"
+    done = run("sluiced", "--dump-set", "-c", f"{tmp}/sluice.conf").stdout
+    assert "hsts = 365d" in done and "tls = on" in done
+
+
 def test_full_with_its_files(tmp):
     """The same of the longest one, but for [ssl], which is another way."""
     text = re.sub("^#(?! )", "", read("sluice.conf.full"), flags=re.M)

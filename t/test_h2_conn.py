@@ -3,6 +3,7 @@ ways, ends and times."""
 import os
 import re
 import signal
+import socket
 import threading
 
 import pytest
@@ -266,6 +267,28 @@ def test_window_grows(c):
     assert 65536 < c.most <= 4 << 20
 
 
+def test_small_pieces(sluice):
+    """They share pages while they wait, and do not hold one each."""
+    go = threading.Event()
+    with Peer([hold(go)], default=respond()) as app:
+        s = sluice(CONF.format(app=f"{app.addr} max_conns=1"))
+        with h2.H2(s.port, timeout=10) as first, \
+                h2.H2(s.port, timeout=10) as c:
+            c.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            one = first.ask_for("GET", "/app")
+            app.wait_requests(1)
+            sid = c.ask_for("POST", "/app", end=False)
+            for _ in range(5000):
+                c.send(frame(DATA, 0, sid, b"a"))
+            c.ping()
+            assert wire.sums(s)["page_bytes"] < 1 << 20
+            c.data(sid, b"b")
+            go.set()
+            assert first.response(one).status == 200
+            assert c.response(sid).status == 200
+        assert app.requests[1].body == b"a" * 5000 + b"b"
+
+
 # --- priorities ---
 
 def order(c, *urgent):
@@ -368,7 +391,9 @@ def test_idle(sluice):
         assert c.goaway() == 0
         f = c.frame(lambda f: f.type == h2.PING)
         c.send(frame(h2.PING, h2.ACK, 0, f.body))
-        c.ends()
+        # the second one names the last stream that counts
+        assert [f.body for f in c.ends() if f.type == GOAWAY] == [
+            bytes((0, 0, 0, 1)) + bytes(4)]
 
 
 def test_head_that_never_ends(sluice):

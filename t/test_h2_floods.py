@@ -10,14 +10,20 @@ import time
 import pytest
 
 from lib import h2, http, net, wire
-from lib.h2 import (CALM, DATA, END_HEADERS, GOAWAY, HEADERS, PADDED, PING,
-                    PRIORITY, PRIORITY_UPDATE, block, frame, request, rst,
-                    settings, window)
+from lib.h2 import (CALM, DATA, END, END_HEADERS, GOAWAY, HEADERS, NO_ERROR,
+                    PADDED, PING, PRIORITY, PRIORITY_UPDATE, block, frame,
+                    request, rst, settings, window)
 from lib.peer import Peer, hold
 
 GET = block(request("GET", "/hold"))
 ONE = frame(HEADERS, 5, 1, GET)
 POST = frame(HEADERS, END_HEADERS, 1, block(request("POST", "/hold")))
+
+
+def one_byte(n):
+    """A head whose body is to have one byte."""
+    return frame(HEADERS, END_HEADERS, n, block(request(
+        "POST", "/hold", [("content-length", "1")])))
 
 
 def streams(make, first=1):
@@ -77,6 +83,12 @@ MORE = {
     "heads of another length": ("h2_made_reset_flood", lambda: streams(
         lambda n: frame(HEADERS, 5, n, GET + block([
             ("content-length", "5")])))),
+    "bodies longer than they say": (
+        "h2_made_reset_flood", lambda: streams(
+            lambda n: one_byte(n) + frame(DATA, 0, n, b"ab"))),
+    "bodies shorter than they say": (
+        "h2_made_reset_flood", lambda: streams(
+            lambda n: one_byte(n) + frame(DATA, END, n))),
 }
 CASES = {**{n: (n, f) for n, f in FLOODS.items()}, **MORE}
 
@@ -96,7 +108,12 @@ server = {app.addr}
 [route hold]
 path = /hold
 upstream = app
+[route www]
+path = /www/*
+strip_prefix = auto
+static = @dir@/www
 """ + wire.PROBE) as s:
+        wire.put(s.dir, "big.bin", bytes(1 << 20))
         s.app = app
         yield s
         never.set()
@@ -176,6 +193,21 @@ def test_gently_first(gate):
         for _ in range(80):
             c.send(rst(c.ask_for("GET", "/hold")))
         assert c.goaway() == 0
+
+
+def test_resets_of_what_is_answered(gate):
+    """Neither those behind the end nor those of a body under way count;
+    some clients send them for each stream."""
+    with h2.H2(gate.port, timeout=5) as c:
+        for _ in range(1500):
+            sid = c.ask_for("POST", "/probe", end=False)
+            assert c.response(sid).body == b"probe"
+            c.send(rst(sid, NO_ERROR))
+        for _ in range(300):
+            sid = c.ask_for("GET", "/www/big.bin")
+            c.head(sid)
+            c.send(rst(sid))
+        c.ping()
 
 
 def test_cancelling_is_no_flood(gate):

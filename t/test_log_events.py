@@ -6,16 +6,20 @@ import re
 
 import pytest
 
-from lib import http, net, site
+from lib import http, net, proc, site
 from lib.peer import respond
+
+pytestmark = pytest.mark.versions
 
 
 def lines(s, module):
     return [r["msg"] for r in s.log() if r.get("module") == module]
 
 
-def test_config_loaded(sluice, tmp):
+@pytest.mark.h1
+def test_config_loaded(sluice, tmp, monkeypatch):
     """What a generation holds, at info; at debug what leads where."""
+    monkeypatch.setattr(proc, "TWINS", None)
     site.write(tmp)
     more = site.CONF + """
 [route two]

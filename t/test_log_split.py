@@ -10,7 +10,10 @@ from lib import http, logs, net, site
 from lib.disk import limit
 from lib.logs import names
 
-CLF = re.compile(r'127\.0\.0\.1 - - \[[^]]+\] "GET \S+ HTTP/1\.1" 200 \d+')
+pytestmark = [pytest.mark.versions, pytest.mark.turns]
+
+CLF = re.compile(r'127\.0\.0\.1 - - \[[^]]+\] '
+                 r'"GET \S+ HTTP/(1\.1|2\.0)" 200 \d+')
 LINE = re.compile(r"\S+Z (debug|info|warning|error) [a-z]+( \d+)?: ")
 FILL = "x" * 200
 
@@ -85,6 +88,7 @@ def settled(s):
         {n.split(".")[0] for n in rotated} == {"access", "error"}
 
 
+@pytest.mark.h1
 @pytest.mark.parametrize("fault", [
     "", ",rotate_crash:3", ",gzip_crash:1", ",gzip_crash_renamed:1",
     ",logger_crash:20+1", ",logger_crash_before:20+1"])

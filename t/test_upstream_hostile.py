@@ -9,6 +9,8 @@ import pytest
 from lib import corpus, http, net, wire, ws
 from lib.peer import Peer, no_body, raw, respond
 
+pytestmark = [pytest.mark.versions, pytest.mark.turns]
+
 # heads of servers may be twice as large as those of clients
 LARGE = "response_head_too_large"
 BAD = [c for c in corpus.load("response_bad") if c.fail != LARGE]
@@ -188,6 +190,7 @@ def test_refused_too(gate, name, ends):
     is_refused(gate, *OTHER[name], ends)
 
 
+@pytest.mark.h1
 @ends
 @pytest.mark.parametrize("name", LIES)
 def test_lies_of_upgrades(gate, name, ends):
@@ -271,31 +274,33 @@ def cut(gate, data, reset):
     with http.Client(gate.port) as c:
         # what has a body is never sent again
         c.send(http.request("POST", target, body=b"x"))
-        while r is None or r.status < 200:
-            r = c.head()
-            seen.release()
         try:
+            while r is None or r.status < 200:
+                r = c.head()
+                seen.release()
             c.body(r)
             whole = True
         except http.Closed:
             whole = False
     assert [q.target for q in gate.app.requests[before:]] == [target]
-    return r.status, whole, wire.record(gate, target=target)
+    return r and r.status, whole, wire.record(gate, target=target)
 
 
 @pytest.mark.parametrize("reset", [False, True], ids=["closes", "resets"])
 @pytest.mark.parametrize("name", WHOLE)
-def test_cut_at_each_byte(gate, name, reset):
+def test_cut_at_each_byte(gate, name, reset, version):
     """No cut answer looks whole, and the row says where it was cut."""
     head, body = WHOLE[name]
     for n in range(len(head + body)):
         status, whole, record = cut(gate, (head + body)[:n], reset)
         what = (name, n, status, whole, record)
-        assert record["status"] == status, what
+        # a reset of HTTP/2 may overtake the head of what is cut
+        lost = version != "h1" and n >= len(head) and status is None
+        assert lost or record["status"] == status, what
         if n >= len(head):
             # an end may be that of the body; a reset never is
             good = name == "until_close" and not reset
-            assert status == 200 and whole == good, what
+            assert (lost or status == 200) and whole == good, what
             assert record.get("fail") == (None if good else
                                           "reset_in_body"), what
             continue
@@ -352,16 +357,16 @@ def test_early_answer(gate, rest):
     ("Connection: close, keep-alive", False), ("Connection: CLOSE", False),
     ("Connection: upgrade\r\nConnection: close", False), ("A: b", True),
 ])
-@pytest.mark.parametrize("version", ["1.1", "1.0"])
-def test_kept(gate, version, fields, kept):
+@pytest.mark.parametrize("spoken", ["1.1", "1.0"])
+def test_kept(gate, spoken, fields, kept):
     """A good answer's connection is used again only if it says so."""
     gate.app.script[:] = [raw((
-        f"HTTP/{version} 200 OK\r\nContent-Length: 2\r\n{fields}\r\n\r\n"
+        f"HTTP/{spoken} 200 OK\r\nContent-Length: 2\r\n{fields}\r\n\r\n"
         "ok").encode())]
     assert http.get(gate.port, "/kept").body == b"ok"
     assert http.get(gate.port, "/kept/after").body == b"ok\n"
     a, b = gate.app.requests[-2:]
-    if version == "1.0":
+    if spoken == "1.0":
         kept = fields == "Connection: keep-alive"
     assert (a.conn == b.conn) == kept
 

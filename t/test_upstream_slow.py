@@ -10,6 +10,8 @@ import pytest
 from lib import http, net, wire
 from lib.peer import Peer, no_body, respond
 
+pytestmark = [pytest.mark.versions, pytest.mark.turns]
+
 LIMIT = 0.4
 CONF = """
 [sluice]
@@ -85,7 +87,7 @@ def swallow(conn, _):
 
 @pytest.mark.parametrize("first", [0, 1000, 900000])
 @pytest.mark.parametrize("chunks", [False, True])
-def test_upload_that_stalls(gate, first, chunks):
+def test_upload_that_stalls(gate, first, chunks, version):
     """Long bodies, which are spliced, as short ones."""
     before = blamed(gate)
     gate.app.script.append(no_body(swallow))
@@ -93,13 +95,17 @@ def test_upload_that_stalls(gate, first, chunks):
         ("Content-Length", "5000000")
     with http.Client(gate.port) as c:
         c.send(http.request("PUT", "/stall", [how, *wire.JSON.items()]))
-        c.send(b"4c4b40\r\n" if chunks else b"")
-        c.send(b"x" * first)
+        if version == "h1":
+            c.send((b"4c4b40\r\n" if chunks else b"") + b"x" * first)
+        elif first:
+            data = b"x" * first
+            c.send(b"%x\r\n%s\r\n" % (first, data) if chunks else data)
         with took(0.35):
             r = c.response()
         wire.is_fail(r, "body_timeout")
-        with contextlib.suppress(http.Closed):
-            assert c.rest() == b""
+        if version == "h1":
+            with contextlib.suppress(http.Closed):
+                assert c.rest() == b""
     # a body of which nothing came may not have asked the server at all
     gate.app.script.clear()
     assert blamed(gate) == before
@@ -123,6 +129,7 @@ def test_upload_that_crawls(sluice, peer):
         wire.is_fail(r, "body_too_slow")
 
 
+@pytest.mark.h1
 @pytest.mark.parametrize("first", [10, 600000])
 def test_upload_after_the_answer_began(gate, first):
     """Then the client may take its time: nobody waits for it."""
@@ -159,6 +166,7 @@ def big(conn, _):
     return True
 
 
+@pytest.mark.h1
 def test_reader_that_stalls(gate):
     before = blamed(gate)
     gate.app.script.append(big)
@@ -173,6 +181,7 @@ def test_reader_that_stalls(gate):
     assert http.get(gate.port).status == 200
 
 
+@pytest.mark.h1
 def test_reader_that_is_slow(sluice, peer):
     """Neither is it a stall, nor is the server the slow one."""
     app = peer([big])
@@ -221,6 +230,7 @@ def crawl(slow):
                 k.send(b"A: b\r\n")
 
 
+@pytest.mark.h1
 def test_many(sluice):
     """Eighty at once; others are answered as if they were not there."""
     def step(conn, req):

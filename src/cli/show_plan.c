@@ -54,7 +54,8 @@ add_conns(struct text *t, const json_t *j)
 	const json_t *c = json_object_get(j, "connections");
 	unsigned long long open = show_num(c, "open");
 	unsigned long long ends = show_num(c, "drained");
-	unsigned long long left = show_num(j, "listeners_drained");
+	unsigned long long left = show_num(j, "listeners_drained") +
+	    json_array_size(json_object_get(j, "retired"));
 
 	add_count(t, open > ends ? open - ends : 0, "connection");
 	text_add(t, STR(" untouched"));
@@ -110,12 +111,32 @@ add_value(struct show *s, const json_t *c, const char *name)
 		text_add(&s->out, STR("(unset)"));
 }
 
+/* "cert /x/a.crt: a.test, until 2026-12-01 -> a.test, until 2027-03-01" */
+static void
+add_file(struct show *s, const json_t *c)
+{
+	struct str	old = show_str(c, "old"), new = show_str(c, "new");
+
+	text_c(&s->out, ' ');
+	show_safe(s, c, "file");
+	if (str_eq(show_str(c, "op"), STR("~")) && str_eq(old, new)) {
+		text_add(&s->out, STR(" has changed"));
+		return;
+	}
+	text_add(&s->out, STR(": "));
+	show_safe(s, c, "old");
+	text_add(&s->out, old.n > 0 && new.n > 0 ? STR(" -> ") : STR(""));
+	show_safe(s, c, "new");
+}
+
 /* "server 10.0.0.7:8080", "timeout.connect 3s -> 1s" */
 static void
 add_change(struct show *s, const json_t *c)
 {
 	show_safe(s, c, "key");
-	if (json_is_true(json_object_get(c, "secret"))) {
+	if (json_object_get(c, "file") != NULL)
+		add_file(s, c);
+	else if (json_is_true(json_object_get(c, "secret"))) {
 		text_add(&s->out, STR(" changed"));
 	} else if (str_eq(show_str(c, "op"), STR("~"))) {
 		text_c(&s->out, ' ');
@@ -178,6 +199,25 @@ add_line(struct show *s, const json_t *c)
 	text_c(&s->out, '\n');
 }
 
+/* Whose clients came by rules that hold no more. */
+static void
+add_retired(struct show *s, const json_t *all)
+{
+	const json_t	*c;
+
+	for (size_t i = 0; i < json_array_size(all); i++) {
+		c = json_array_get(all, i);
+		text_add(&s->out, STR("  connections of listener "));
+		show_safe(s, c, "listener");
+		text_add(&s->out, str_eq(show_str(c, "why"), STR("proxy")) ?
+		    STR(" that came by another proxy_protocol") :
+		    STR(" that came by other terms of TLS"));
+		text_add(&s->out, str_eq(show_str(c, "how"), STR("cut")) ?
+		    STR(" are cut\n") :
+		    STR(" end with the request under way\n"));
+	}
+}
+
 void
 show_plan(struct show *s, const json_t *j)
 {
@@ -194,4 +234,5 @@ show_plan(struct show *s, const json_t *j)
 	add_head(s, j, n);
 	for (size_t i = 0; i < n; i++)
 		add_line(s, json_array_get(all, i));
+	add_retired(s, json_object_get(j, "retired"));
 }

@@ -24,7 +24,8 @@ enum codec_note {
 	CODEC_CLOSED,	/* one of them */
 	CODEC_REFUSED,	/* a stream beyond those that may be open */
 	CODEC_RESET,	/* a stream by the peer */
-	CODEC_DID_RESET	/* a stream here */
+	CODEC_DID_RESET, /* a stream here */
+	CODEC_PLACE	/* one is over for the peer, too, and leaves room */
 };
 
 /* what all connections of a listener (or of a server) share; of the owner */
@@ -90,6 +91,8 @@ struct client_codec {
 	struct stream	*(*request)(struct codec_conn *, struct arena *);
 	/* streams it can take now: h1 0 or 1, h2 as the server says */
 	unsigned	(*room)(const struct codec_conn *);
+	/* it takes streams, if not at this moment; NULL: it has room */
+	bool		(*lasts)(const struct codec_conn *);
 	void		(*close)(struct codec_conn *, enum fail why);
 	struct io	*(*take)(struct codec_conn *, struct chunk *rest);
 };

@@ -422,7 +422,23 @@ compare_section(struct delta *p, const struct conf_section *s)
 }
 
 void
+delta_add_file(struct delta *p, const struct delta_file *f)
+{
+	begin(p, f->op, f->obj, CONF_LIVE);
+	put_member(p->out, "key", str_from(f->key));
+	put_member(p->out, "file", f->path);
+	if (f->old.n > 0)
+		put_member(p->out, "old", f->old);
+	if (f->new.n > 0)
+		put_member(p->out, "new", f->new);
+	if (f->note != NULL)
+		put_member(p->out, "note", str_from(f->note));
+	text_c(p->out, '}');
+}
+
+void
 delta_write(const struct conf *old, const struct conf *new,
+    void (*more)(struct delta *, const struct conf *, const struct conf *),
     struct text *out)
 {
 	struct delta	p = { .old = old, .new = new, .out = out };
@@ -433,6 +449,8 @@ delta_write(const struct conf *old, const struct conf *new,
 	    (unsigned long long)new->number);
 	for (size_t i = 0; new->sections[i] != NULL; i++)
 		compare_section(&p, new->sections[i]);
+	if (more != NULL)
+		more(&p, old, new);
 	text_fmt(out, "],\"classes\":{\"live\":%u,\"roll\":%u,"
 	    "\"upgrade\":%u},\"listeners_drained\":%u",
 	    p.by[CONF_LIVE], p.by[CONF_ROLL], p.by[CONF_UPGRADE], p.drained);

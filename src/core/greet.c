@@ -268,18 +268,18 @@ greet_free_conf(struct listener *l)
 	tls_policy_unref(&l->tls);
 }
 
-/* Who came by the rule of before came by another one. */
-static bool
-is_other(const struct listener *l, const struct listener_conf *c)
+bool
+greet_is_other(bool proxy, const struct trust *from,
+    const struct listener_conf *c)
 {
 	const struct net	*a, *b;
 
-	if (l->name.p == NULL || (!l->proxy && !c->proxy))
+	if (!proxy && !c->proxy)
 		return false;
-	if (l->proxy != c->proxy || l->proxy_from.n != c->proxy_from.n)
+	if (proxy != c->proxy || from->n != c->proxy_from.n)
 		return true;
 	for (size_t i = 0; i < c->proxy_from.n; i++) {
-		a = &l->proxy_from.v[i];
+		a = &from->v[i];
 		b = &c->proxy_from.v[i];
 		if (memcmp(a->ip, b->ip, 16) != 0 || a->bits != b->bits ||
 		    a->unix_peers != b->unix_peers)
@@ -326,7 +326,8 @@ void
 greet_set_conf(struct listener *l, const struct listener_conf *c)
 {
 	size_t		 size = c->proxy_from.n * sizeof(struct net);
-	bool		 other = is_other(l, c);
+	bool		 other = l->name.p != NULL &&
+	    greet_is_other(l->proxy, &l->proxy_from, c);
 	struct net	*v = NULL;
 
 	free_trust(l);

@@ -22,6 +22,13 @@ void greet_start(struct conn *);
 /* Ends one that waits. */
 void greet_close(struct conn *, enum fail why);
 
+/*
+ * Who came by the one rule of proxy_protocol came by another one than the
+ * listener has; also of other processes.
+ */
+bool greet_is_other(bool proxy, const struct trust *from,
+    const struct listener_conf *);
+
 /* Copies what a listener's configuration says. */
 void greet_set_conf(struct listener *, const struct listener_conf *);
 void greet_free_conf(struct listener *);

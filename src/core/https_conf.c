@@ -133,7 +133,8 @@ static const struct conf_row listener_rows[] = {
 		    "that they are repeated as they were.  A number is the "
 		    "port they are led to; on: 443, or if only another "
 		    "one has a listener with TLS, that.  What [health] "
-		    "answers is not led away."
+		    "answers is not led away, nor what came by https "
+		    "by the word of one of trusted_proxies."
 	}, {
 		.key = "redirect_exempt", .type = CONF_LIST,
 		.off = LISTENER(exempt), .example = "/status /hooks/*",
@@ -144,10 +145,12 @@ static const struct conf_row listener_rows[] = {
 		.key = "hsts", .type = CONF_CUSTOM, .off = LISTENER(hsts),
 		.def = "off", .parse = parse_hsts,
 		.example = "365d includeSubDomains",
-		.text = "Strict-Transport-Security of answers that go by "
-		    "TLS, which has browsers come by TLS alone for that "
-		    "time: a time or on (365d), then includeSubDomains and "
-		    "preload.  It takes the place of what a server says."
+		.text = "Strict-Transport-Security of answers to requests "
+		    "that came by TLS, to this listener or to one of "
+		    "trusted_proxies that says so.  It has browsers come by "
+		    "TLS alone for that time: a time or on (365d), then "
+		    "includeSubDomains and preload.  It takes the place of "
+		    "what a server says."
 	},
 	{ .key = NULL }
 };

@@ -218,15 +218,23 @@ add_sum(void *ctx, const struct tls_terms *t)
 }
 
 uint64_t
+secure_sum_of(const struct conf *c, const struct listener_conf *l)
+{
+	struct sum	sum = { l, 0 };
+
+	if (!secure_has(l))
+		return 0;
+	secure_host_each(c, l, add_sum, &sum);
+	return sum.h;
+}
+
+uint64_t
 secure_sum(struct serve *s, const struct listener_conf *l)
 {
 	struct secure	*x = find(s);
-	struct sum	 sum = { l, 0 };
 
-	if (!secure_has(l) || x == NULL || x->ask.conf == NULL)
-		return 0;
-	secure_host_each(x->ask.conf, l, add_sum, &sum);
-	return sum.h;
+	return x == NULL || x->ask.conf == NULL ? 0 :
+	    secure_sum_of(x->ask.conf, l);
 }
 
 static bool

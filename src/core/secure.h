@@ -46,6 +46,8 @@ struct tls_policy *secure_policy(struct serve *,
  * means that some of them changed.  0: no TLS.
  */
 uint64_t secure_sum(struct serve *, const struct listener_conf *);
+/* The same of any generation; all processes. */
+uint64_t secure_sum_of(const struct conf *, const struct listener_conf *);
 
 /*
  * Would a connection be made by the policy that it has now, too?  Those

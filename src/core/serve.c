@@ -18,10 +18,15 @@
 #include "core/listener.h"
 #include "core/settings.h"
 
-#define ARENA_CHUNK	8192
-#define KEEP_PAGES	64	/* of 16 KiB */
+/*
+ * An odd number of cache lines, with malloc's word: what lies at the same
+ * place of hundreds of chunks would else share a few sets of the caches.
+ */
+#define ARENA_CHUNK	6200
+#define KEEP_PAGES	256	/* of 16 KiB */
+#define LEAST_PAGES	64	/* of them, when a burst is over */
 #define KEEP_ARENAS	1024	/* two for a stream of HTTP/2 */
-#define KEEP_LEAST	256	/* of them, when a burst is over */
+#define KEEP_LEAST	256
 #define KEEP_CONNS	1024
 #define KEEP_SIZES	1024	/* of each */
 #define SECOND_MS	1000
@@ -68,6 +73,7 @@ trim(struct serve *s)
 		return;
 	for (size_t i = 0; i < sizeof(all) / sizeof(all[0]); i++)
 		all[i]->most = all[i]->nlive;
+	slab_trim(&s->pages.small, LEAST_PAGES);
 	slab_trim(&s->arenas, KEEP_LEAST);
 	sizes_trim(&s->sizes, KEEP_LEAST);
 	must_trim();

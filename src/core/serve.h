@@ -34,7 +34,7 @@ struct serve {
 	/* pools */
 	struct page_pool	pages;
 	struct pipe_pool	pipes;		/* workers: a share */
-	struct slab		arenas;		/* 8 KiB chunks */
+	struct slab		arenas;		/* chunks of 6 KiB */
 	struct sizes		sizes;		/* what nghttp2 takes */
 	struct slab		conns;
 	struct slab		codecs;

@@ -23,6 +23,7 @@
 #include "conf/delta.h"
 #include "core/settings.h"
 #include "main/budget.h"
+#include "main/plan_files.h"
 #include "main/reach.h"
 #include "os/fault.h"
 #include "tls/cert.h"
@@ -123,7 +124,8 @@ write_plan(struct master *m, struct conf_load *cl, const struct conf *conf)
 
 	text_init(&t);
 	text_add(&t, STR("{\"v\":1,"));
-	delta_write(live, conf, &t);
+	delta_write(live, conf, plan_files_tell, &t);
+	plan_files_retired(live, conf, &t);
 	/* workers that are more start, others end: none is restarted */
 	text_fmt(&t, ",\"workers\":{\"old\":%u,\"new\":%u},\"restarts\":0}\n",
 	    was, want);

@@ -139,7 +139,8 @@ static const struct conf_row sluice_rows[] = {
 		.def = "default", .choices = "default|refuse",
 		.example = "refuse",
 		.text = "What clients get who name a host without a "
-		    "certificate, or none at all: the default certificate "
+		    "certificate, or none at all, as those do that connect "
+		    "to an address: the default certificate "
 		    "(see default of [cert]), or an alert that ends the "
 		    "handshake."
 	}, {
@@ -164,8 +165,10 @@ static const struct conf_row sluice_rows[] = {
 		.text = "How long before a certificate expires a line of the "
 		    "log says so, once at each of the times; empty: never.  "
 		    "The metric certificate_days_left tells the least of "
-		    "all.  The same is said of files of tls.client_ca, tls.ca "
-		    "and tls.cert of [upstream] (authority_days_left), and of "
+		    "all, below 0 when one has expired; without certificates "
+		    "it is not there.  The same is said of files of "
+		    "tls.client_ca, tls.ca and tls.cert of [upstream] "
+		    "(authority_days_left), and of "
 		    "tls.client_crl (revocation_list_hours_left), of those "
 		    "not before three quarters of their time are over."
 	},

@@ -529,8 +529,9 @@ static const struct conf_row rows[] = {
 		.text = "Whether connections speak TLS, with the "
 		    "certificates of [cert].  dev: with one that sluiced "
 		    "makes itself, signed by an authority of its own, for "
-		    "localhost, 127.0.0.1, ::1 and the hosts of routes; it "
-		    "is the default of this listener.  For trying things "
+		    "localhost, 127.0.0.1, ::1 and the hosts of routes but "
+		    "those passed on; it is the default of this listener, "
+		    "also where tls.unknown is refuse.  For trying things "
 		    "out."
 	}, {
 		.key = "tls_policy", .type = CONF_STR, .off = AT(terms),

@@ -328,7 +328,8 @@ static const struct conf_row rows[] = {
 		.text = "Ciphers of TLS 1.2, by the names that OpenSSL has "
 		    "for them (not words of its for several); the client's "
 		    "order holds.  Those without encryption, or that prove "
-		    "no server, are refused."
+		    "no server, are refused.  An empty value, here and in "
+		    "the lists below, is the default."
 	}, {
 		.key = "tls.ciphersuites", .type = CONF_LIST,
 		.off = AT(suites), .def = SUITES,

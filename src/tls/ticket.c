@@ -195,6 +195,7 @@ parse_files(struct conf_load *load, const struct conf_row *row, void *dst,
 	struct ticket_conf	*c = container_of((struct conf_list *)dst,
 	    struct ticket_conf, files);
 	struct str		*keys, *paths;
+	struct tls_digest	*prints;
 	int			 rc = 0;
 
 	if (n > TLS_SEEDS)
@@ -202,13 +203,17 @@ parse_files(struct conf_load *load, const struct conf_row *row, void *dst,
 		    "is one too many: there may be three");
 	keys = arena_alloc(conf_load_secret(load), n * sizeof(*keys));
 	paths = arena_alloc(conf_load_arena(load), n * sizeof(*paths));
+	prints = arena_alloc(conf_load_arena(load), n * sizeof(*prints));
 	for (size_t i = 0; i < n; i++) {
 		paths[i] = conf_path(load, &items[i]);
 		if (read_key(load, row, &items[i], &keys[i]) == -1)
 			rc = -1;
+		must(EVP_Digest(keys[i].p, keys[i].n, prints[i].v, NULL,
+		    EVP_sha256(), NULL) == 1);
 	}
 	c->files = (struct conf_list){ paths, n };
 	c->keys = keys;
+	c->prints = prints;
 	c->nkey = conf_load_opts(load)->memory == NULL ? n : 0;
 	return rc;
 }

@@ -73,6 +73,7 @@ struct ticket_conf {
 	uint64_t	 rotate_ms;
 	struct conf_list files;
 	const struct str *keys;		/* of the keys' file */
+	const struct tls_digest *prints; /* of what the files say */
 	size_t		 nkey;
 };
 extern const struct conf_group ticket_group;

@@ -223,6 +223,14 @@ may_stay(const struct up_conn *c)
 	    (l->requests == 0 || c->uses < (uint64_t)l->requests);
 }
 
+/* It may be full just now, of what is over and not yet told of. */
+static bool
+takes_more(const struct up_conn *c)
+{
+	return c->how->lasts != NULL ? c->how->lasts(c->codec) :
+	    c->how->room(c->codec) > 0;
+}
+
 /* A twin that no generation names keeps nothing, a server that left too. */
 static bool
 may_idle(const struct up_conn *c)
@@ -231,7 +239,7 @@ may_idle(const struct up_conn *c)
 
 	return !c->single && !c->retired && up->cur && !up->serve->draining &&
 	    !c->server->left && pool_tls_fits(c) && may_stay(c) &&
-	    !is_over_limit(c->server) && c->how->room(c->codec) > 0;
+	    !is_over_limit(c->server) && takes_more(c);
 }
 
 /* Others have it still: is it to take more of them? */

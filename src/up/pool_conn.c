@@ -122,6 +122,8 @@ on_note(void *ctx, enum codec_note what)
 		stat_add(counts[what], 1);
 	if (what == CODEC_ROOM || what == CODEC_GOAWAY)
 		pool_share_note(ctx);
+	if (what == CODEC_PLACE)
+		pool_share_room_came(ctx);
 }
 
 static void

@@ -345,6 +345,13 @@ pool_share_start(struct pool_wait *w)
 /* --- what happens to a connection --- */
 
 void
+pool_share_room_came(struct up_conn *c)
+{
+	if (!c->gone && room_of(c) > 0)
+		queue_note_room(c->upstream);
+}
+
+void
 pool_share_note(struct up_conn *c)
 {
 	unsigned	n = c->how->room(c->codec);
@@ -354,6 +361,7 @@ pool_share_note(struct up_conn *c)
 		c->server->streams = n + c->given;
 	if (c->share != NULL)
 		ev_post(pool_loop(c->server), EV_WAKE, &c->share->spread);
+	pool_share_room_came(c);
 }
 
 /* They had nothing sent: each chooses anew. */

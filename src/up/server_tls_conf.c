@@ -514,8 +514,9 @@ static const struct conf_row rows[] = {
 		.text = "Whether all servers speak TLS, as if https:// stood "
 		    "before each.  A server is believed if its certificate "
 		    "is valid, signed by a CA that is trusted here, and for "
-		    "the name or the address it stands with; pin= of its "
-		    "line takes the place of all three."
+		    "the name or the address it stands with (of localhost "
+		    "that is the name, though 127.0.0.1 is asked); pin= of "
+		    "its line takes the place of all three."
 	}, {
 		.key = "tls.verify", .type = CONF_BOOL, .off = AT(verify),
 		.def = "on", .example = "off",

@@ -30,8 +30,7 @@ struct upstream_conf;
 
 /* one server of a server = line; of conf */
 struct server_conf {
-	struct str		 text;		/* "10.0.0.5:8080": sock_parse
-						 * reads it, without a name */
+	struct str		 text;		/* "10.0.0.5:8080", no name */
 	struct str		 name;		/* asked for; "": an address */
 	struct tls_peer		*peer;		/* of conf; NULL: no TLS */
 	uint32_t		 max_conns;	/* 0: no limit */

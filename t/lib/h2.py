@@ -315,8 +315,9 @@ class H2:
 class Client:
     """http.Client over HTTP/2: its requests, one stream each.
 
-    send() takes requests as HTTP/1.1 writes them, whole, or with a part of
-    their body; answers are read in the order of the requests.
+    send() takes requests as HTTP/1.1 writes them: several without chunked
+    bodies, or one whose body has only begun; answers are read in the order
+    of the requests.
     """
 
     def __init__(self, addr, timeout=None, sock=None, scheme="http"):
@@ -367,6 +368,7 @@ class Client:
         headers = [(n, v.strip()) for n, _, v in
                    (ln.partition(":") for ln in rest)]
         fields = {n.lower(): v for n, v in headers}
+        data, others = _first(fields, data)
         body, end, trailers = _body(fields, data)
         sid = self.open(request(method, target, headers,
                                 scheme=self.scheme), body, end, trailers)
@@ -374,6 +376,8 @@ class Client:
             fields["content-length"] = int(
                 fields.get("content-length", 0)) - len(body)
             self.upload = sid, fields
+        if others:
+            self.send(others)
 
     def _go_on(self, data):
         """More of a body that a send() began."""
@@ -410,6 +414,10 @@ class Client:
             self.sid, self.end = sid, r.framing == "none"
         return r
 
+    def body(self, r, method=None):
+        """Reads the rest of the answer whose head head() has read."""
+        return self.h2.body(self.sid, r)
+
     def response(self, method=None):
         sid, asked = self.asked.pop(0)
         return self.h2.response(sid, method or asked)
@@ -431,7 +439,7 @@ class Client:
         held = getattr(c.sock, "pending", int)      # TLS has more
         while c.buf or held() or net.wait_fd(c.sock, seconds):
             c.kept.append(c.read())
-        return not any(f.sid for f in c.kept)
+        return not any(f.sid and f.type != WINDOW for f in c.kept)
 
     def take(self, n):
         """So many bytes of the body."""
@@ -442,6 +450,14 @@ class Client:
             self.buf += more
         out, self.buf = self.buf[:n], self.buf[n:]
         return out
+
+
+def _first(fields, data):
+    """What is behind a head: its body, and the requests behind that."""
+    if "chunked" in fields.get("transfer-encoding", ""):
+        return data, b""
+    n = int(fields.get("content-length", 0))
+    return data[:n], data[n:]
 
 
 def _body(fields, data):

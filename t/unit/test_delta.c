@@ -27,7 +27,7 @@ ck_delta(const char *old, const char *new, const char *want)
 	ck_assert_ptr_nonnull(b.conf);
 	text_init(&t);
 	text_c(&t, '{');
-	delta_write(a.conf, b.conf, &t);
+	delta_write(a.conf, b.conf, NULL, &t);
 	text_c(&t, '}');
 	j = json_loadb(t.p, t.n, 0, NULL);
 	ck_assert_ptr_nonnull(j);
@@ -149,7 +149,7 @@ START_TEST(speed)
 	text_fmt(&t, "[route last]\npath = /last\n");
 	t_load_text(&b, text_str(&t));
 	clock_gettime(CLOCK_MONOTONIC, &from);
-	delta_write(a.conf, b.conf, &out);
+	delta_write(a.conf, b.conf, NULL, &out);
 	clock_gettime(CLOCK_MONOTONIC, &to);
 	ms = (to.tv_sec - from.tv_sec) * 1000 +
 	    (to.tv_nsec - from.tv_nsec) / 1000000;

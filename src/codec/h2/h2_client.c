@@ -148,11 +148,23 @@ lose_out(struct h2s *s)
 		from->ops->stop(from, FAIL_SEND_ERROR);
 }
 
+/* Its place is free now, if it was not before. */
+static void
+forget(struct h2s *s)
+{
+	struct h2c	*c = s->c;
+	bool		 held = s->held && !s->ng_open;
+
+	h2_conn_try_free(s);
+	if (held)
+		h2_conn_tell(c, CODEC_PLACE);
+}
+
 static void
 attend(struct h2s *s)
 {
 	if (s->over) {
-		h2_conn_try_free(s);
+		forget(s);
 		return;
 	}
 	if (s->broken == FAIL_NONE && s->id > 0 && !s->ng_open &&
@@ -194,6 +206,9 @@ blame(struct h2s *s, enum fail why)
 
 	if (why == FAIL_NONE)
 		why = FAIL_RESET_BEFORE_HEAD;
+	/* the server has not got a byte of it: it came too late */
+	if (s->st.sent == 0)
+		return FAIL_STREAM_REFUSED;
 	if (why == FAIL_H2_PROTOCOL)
 		s->st.what = c->what;
 	else if (!ours)
@@ -374,23 +389,36 @@ open_conn(struct io *io, const struct codec_env *env, void *ctx)
 }
 
 /* Until the server has said how many it takes, it gets one at a time. */
-static unsigned
-count_room(const struct codec_conn *cc)
+static uint64_t
+most_streams(const struct h2c *c)
 {
-	const struct h2c	*c = h2_conn_of(cc);
-	uint64_t		 max = c->env->limits.streams;
-	uint32_t		 said = 1, n = c->nstream + c->nheld;
+	uint64_t	max = c->env->limits.streams;
+	uint32_t	said = 1;
 
-	if (c->state != H2C_OPEN || c->why != FAIL_NONE || c->eof ||
+	if (c->state != H2C_OPEN || c->why != FAIL_NONE || c->eof || c->mute ||
 	    c->bye != H2_BYE_NONE ||
 	    !nghttp2_session_check_request_allowed(c->ng))
 		return 0;
 	if (c->greeted)
 		said = nghttp2_session_get_remote_settings(c->ng,
 		    NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS);
-	if (max == 0 || said < max)
-		max = said;
+	return max == 0 || said < max ? said : max;
+}
+
+static unsigned
+count_room(const struct codec_conn *cc)
+{
+	const struct h2c	*c = h2_conn_of(cc);
+	uint64_t		 max = most_streams(c), n;
+
+	n = (uint64_t)c->nstream + c->nheld;
 	return n < max ? (unsigned)(max - n) : 0;
+}
+
+static bool
+it_lasts(const struct codec_conn *cc)
+{
+	return most_streams(h2_conn_of(cc)) > 0;
 }
 
 static struct stream *
@@ -440,6 +468,7 @@ const struct client_codec h2_client = {
 	.open = open_conn,
 	.request = new_stream,
 	.room = count_room,
+	.lasts = it_lasts,
 	.close = close_conn,
 	.take = take_conn
 };

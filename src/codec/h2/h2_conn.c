@@ -136,7 +136,7 @@ h2_conn_try_free(struct h2s *s)
 	if (!s->over || s->ng_open)
 		return;
 	list_del(&s->node);
-	c->nheld--;
+	c->nheld -= s->held;
 	list_del(&s->todo);
 	list_del(&s->end);
 	h2_outq_disown(&c->q, s);
@@ -169,7 +169,9 @@ h2_conn_close_stream(struct h2s *s, enum fail why)
 	s->over = true;
 	list_del(&s->node);
 	list_add_tail(&c->held, &s->node);
-	c->nheld++;
+	/* to the peer it is open until it hears that it is not */
+	s->held = s->ng_open;
+	c->nheld += s->held;
 	c->nstream--;
 	h2_conn_tell(c, CODEC_CLOSED);
 	if (s->asked)
@@ -382,6 +384,7 @@ static void
 go(struct h2c *c)
 {
 	enum io_rc	rc = IO_OK;
+	bool		more;
 
 	h2_conn_turn(c);
 	while (rc == IO_OK && !c->eof && c->why == FAIL_NONE &&
@@ -391,13 +394,16 @@ go(struct h2c *c)
 	}
 	if (c->state != H2C_OPEN)
 		return;
-	if (rc == IO_ERR || (c->io->fd.ready & (EV_HUP | EV_ERR)))
+	/* what came before the end is read first */
+	more = rc == IO_OK && !c->eof && c->why == FAIL_NONE;
+	if (rc == IO_ERR || (!more && (c->mute ||
+	    (c->io->fd.ready & (EV_HUP | EV_ERR)) != 0)))
 		c->side->broke(c);
 	else if (rc == IO_EOF) {
 		c->eof = true;
 		page_unref(&c->in);
 		c->side->eof(c);
-	} else if (rc == IO_OK && !c->eof && c->why == FAIL_NONE)
+	} else if (more)
 		ev_post(c->env->ev, EV_READY, &c->task);
 	if (c->state != H2C_OPEN)
 		return;

@@ -110,6 +110,18 @@ waits_for_body(struct h2c *c)
 	return any;
 }
 
+/* What the peer said before may still have to be read. */
+static void
+fall_mute(struct h2c *c)
+{
+	if (c->side->server || c->eof) {
+		c->side->broke(c);
+		return;
+	}
+	c->mute = true;
+	ev_post(c->env->ev, EV_READY, &c->task);
+}
+
 /*
  * A body may be at hand, in a buffer whose owner's task stands behind this
  * flush: one round of it is waited for, then both leave in one write.
@@ -129,7 +141,7 @@ h2_conn_flush(struct h2c *c)
 	h2_conn_attend(c);
 	rc = write_out(c);
 	if (rc == IO_ERR)
-		c->side->broke(c);
+		fall_mute(c);
 	if (c->state == H2C_OPEN)
 		c->side->settle(c);
 }

@@ -8,6 +8,9 @@
  */
 #include "codec/h2/h2_conn.h"
 
+#include "config.h"
+
+#define FEW_WORDS	4	/* that each answer may waste */
 #define UNREAD_MAX	1000	/* answers to SETTINGS and PINGs that wait */
 
 static struct h2s *
@@ -25,8 +28,10 @@ h2_conn_verdict(const struct h2c *c)
 int
 h2_conn_count(struct h2c *c, enum h2_glitch_kind k)
 {
+	/* a server's connection carries the answers of many strangers */
+	uint32_t	more = c->side->server ? 0 : FEW_WORDS * c->nstream;
 	enum fail	why = h2_glitch_add(&c->glitch, k,
-			    ev_ms(c->env->ev));
+			    ev_ms(c->env->ev), more);
 
 	if (why != FAIL_NONE)
 		h2_conn_calm(c, why, NULL);
@@ -273,6 +278,7 @@ on_stream_close(nghttp2_session *ng, int32_t id, uint32_t code, void *ctx)
 	s->ng_open = false;
 	s->c->wide -= s->in_window - H2_WINDOW;
 	s->code = code;
+	h2_glitch_closed(&s->c->glitch);
 	h2_conn_note(s);
 	return 0;
 }
@@ -312,6 +318,10 @@ make_option(void)
 	nghttp2_option_set_max_outbound_ack(o, UNREAD_MAX);
 	nghttp2_option_set_builtin_recv_extension_type(o,
 	    NGHTTP2_PRIORITY_UPDATE);
+#if HAVE_NGHTTP2_RESET_LIMIT
+	/* it counts those behind a whole answer, too: h2_glitch.h does not */
+	nghttp2_option_set_stream_reset_rate_limit(o, UINT64_MAX, UINT64_MAX);
+#endif
 	return o;
 }
 

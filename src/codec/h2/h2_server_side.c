@@ -167,7 +167,7 @@ say_hello(struct h2c *c, nghttp2_session *ng)
 static bool
 is_early(const struct h2s *s)
 {
-	return !s->out_done;
+	return !s->head_sent;
 }
 
 /* The answer to the PING behind the notice; the client's own GOAWAY. */

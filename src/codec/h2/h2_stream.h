@@ -61,6 +61,7 @@ struct h2s {
 	bool			 ng_open:1;	/* nghttp2 knows it */
 	bool			 asked:1;	/* those above know it */
 	bool			 over:1;	/* closed() was called */
+	bool			 held:1;	/* counted in h2c.nheld */
 	bool			 in_ended:1;	/* END_STREAM came */
 	bool			 in_told:1;	/* so was the sink */
 	bool			 in_drop:1;	/* nobody reads it */

@@ -225,5 +225,5 @@ take(struct codec_conn *c, struct chunk *rest)
 }
 
 const struct client_codec raw_client = {
-	"", open_conn, request, room, close_conn, take
+	"", open_conn, request, room, NULL, close_conn, take
 };

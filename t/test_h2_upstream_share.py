@@ -1,0 +1,97 @@
+"""HTTP/2 to servers: who gets a place on a connection that many share,
+and when; what becomes of those who wait for one."""
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from lib import h2, http, net
+from lib.h2peer import answer, hold, quiet
+from test_h2_upstream import h2peer, stat, start    # noqa: F401
+
+__all__ = ["h2peer"]
+
+
+# --- one at a time ---
+
+@pytest.mark.parametrize("own,key", [(1, 100), (100, 1)])
+def test_one_at_a_time(sluice, h2peer, own, key):
+    """Such a connection is kept like any other."""
+    p = h2peer(default=answer(), own=((3, own),))
+    s = start(sluice, p, f"pool.streams = {key}")
+    for _ in range(6):
+        assert http.get(s.port, "/").status == 200
+    assert p.connections == 1
+
+
+def test_one_at_a_time_cancelled(sluice, h2peer):
+    """Also when the only stream was one that the client left."""
+    p = h2peer([answer(), quiet()], default=answer(), own=((3, 1),))
+    s = start(sluice, p)
+    assert http.get(s.port, "/").status == 200
+    with http.Client(s.port) as c:
+        c.send(http.request("GET", "/b"))
+        p.wait_requests(2)
+    p.conns[0].wait_reset(p.requests[1].sid)
+    assert http.get(s.port, "/").status == 200
+    assert p.connections == 1
+
+
+# --- room that no request gives back ---
+
+ONE = "max_conns = 1\nqueue_timeout = 20s"
+ROUNDS = 8
+
+
+def one_waits(s):
+    net.until("one waits", lambda: stat(s, "upstream_queue") == 1)
+
+
+def are_prompt(took):
+    """Most of them: a look that comes each second finds some soon, too."""
+    assert sorted(took)[ROUNDS - 3] < .3, took
+
+
+def test_place_of_one_that_left(sluice, h2peer):
+    """Its stream is the server's until the reset has left."""
+    go, took = threading.Event(), []
+    p = h2peer([hold(go)] + [quiet(), answer()] * ROUNDS, own=((3, 2),))
+    s = start(sluice, p, ONE)
+    with ThreadPoolExecutor(2) as pool:
+        long = pool.submit(http.get, s.port, "/")
+        p.wait_requests(1)
+        for i in range(ROUNDS):
+            with http.Client(s.port) as c:
+                c.send(http.request("GET", "/"))
+                p.wait_requests(2 * i + 2)
+                next_ = pool.submit(http.get, s.port, "/")
+                one_waits(s)
+                begun = time.monotonic()
+            assert next_.result().status == 200
+            took.append(time.monotonic() - begun)
+        go.set()
+        assert long.result().status == 200
+    are_prompt(took)
+    assert p.connections == 1
+
+
+def test_place_of_higher_limit(sluice, h2peer):
+    """The server takes more from now on."""
+    go, took = threading.Event(), []
+    p = h2peer(default=hold(go), own=((3, 1),))
+    s = start(sluice, p, ONE)
+    with ThreadPoolExecutor(ROUNDS + 1) as pool:
+        all_ = [pool.submit(http.get, s.port, "/")]
+        p.wait_requests(1)
+        for i in range(ROUNDS):
+            all_.append(pool.submit(http.get, s.port, "/"))
+            one_waits(s)
+            begun = time.monotonic()
+            p.conns[0].send(h2.settings((3, i + 2)))
+            p.wait_requests(i + 2)
+            took.append(time.monotonic() - begun)
+        go.set()
+        assert {f.result().status for f in all_} == {200}
+    are_prompt(took)
+    assert p.connections == 1
