@@ -90,7 +90,8 @@ SRCS_IO = \
 	src/io/proxy_proto.c \
 	src/io/relay.c \
 	src/io/sock.c \
-	src/io/tls.c
+	src/io/tls.c \
+	src/io/tls_write.c
 
 # http: messages and the waist
 SRCS_HTTP = \
@@ -302,6 +303,7 @@ SRCS_UP = \
 	src/up/upstream_conf.c \
 	src/up/upstream_rows.c \
 	src/up/use_sweep.c \
+	src/up/version_lint.c \
 	src/up/view.c \
 	src/up/watch.c \
 	src/up/watch_conf.c
@@ -712,7 +714,7 @@ BENCH =
 ROUNDS = 15
 BENCH_SECONDS = 2
 BENCH_TOOLS = $(B)/bench/load $(B)/bench/origin $(B)/bench/floor \
-	$(B)/bench/openat2.so
+	$(B)/bench/held $(B)/bench/openat2.so
 SHARED_openat2.so = -shared -fPIC
 
 do-bench-tools: $(BENCH_TOOLS)
@@ -721,12 +723,13 @@ LOAD_PARTS = contrib/bench/load_h1.c contrib/bench/load_h2.c \
 	contrib/bench/load_time.c contrib/bench/load_tls.c
 MORE_load = $(LOAD_PARTS) $(CFLAGS_LIBS) $(LDLIBS)
 MORE_floor = $(CFLAGS_LIBS) $(LDLIBS)
+MORE_held = $(CFLAGS_LIBS) $(LDLIBS)
 MORE_origin = contrib/bench/origin_h2.c $(CFLAGS_LIBS) $(LDLIBS)
 
 $(BENCH_TOOLS): contrib/bench/load.c $(LOAD_PARTS) $(LOAD_PARTS:.c=.h) \
 		contrib/bench/origin.c contrib/bench/origin_h2.c \
 		contrib/bench/origin_h2.h contrib/bench/openat2.c \
-		contrib/bench/floor.c config.mk
+		contrib/bench/floor.c contrib/bench/held.c config.mk
 	@mkdir -p $(@D)
 	@$(CC) -std=c11 -D_GNU_SOURCE $(WARN) -O2 $(SHARED_$(@F)) -o $@ \
 	    contrib/bench/`basename $@ .so`.c $(MORE_$(@F))

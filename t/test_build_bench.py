@@ -6,6 +6,7 @@ import subprocess
 import sys
 
 from lib import net
+from lib.certs import Cert
 from lib.cmd import BIN, KIND
 
 HERE = os.path.dirname(os.path.abspath(__file__))
@@ -55,6 +56,27 @@ def test_form():
             assert re.match("yes|no|undecided", v["verdict"])
         assert re.search(rf"^{name} +sluice +\d+ +[\d.]+ +\d+", done.stdout,
                          re.M)
+
+
+def test_what_openssl_keeps(tmp):
+    """Of an idle connection: all of it has an owner, and most are known."""
+    tools()
+    Cert("localhost").write(tmp, "a")
+    with open(f"{tmp}/a.pem", "wb") as f:
+        for end in "crt", "key":
+            with open(f"{tmp}/a.{end}", "rb") as part:
+                f.write(part.read())
+    for old in [], ["-2"]:
+        done = subprocess.run([f"{BIN}/bench/held", *old, f"{tmp}/a.pem"],
+                              capture_output=True, text=True, check=True)
+        got = json.loads(done.stdout)
+        assert 4096 < got["bytes"] < 32768 and got["pieces"] > 5
+        # each is rounded down to a connection's
+        assert abs(sum(got["parts"].values()) - got["bytes"]) < 16
+        assert got["parts"]["SSL"] > 2048
+    done = subprocess.run([f"{BIN}/bench/held", "/none"],
+                          capture_output=True, text=True, check=False)
+    assert done.returncode == 1 and "no certificate" in done.stderr
 
 
 def test_unknown_scenario():

@@ -7,6 +7,7 @@ import threading
 import pytest
 
 from lib import h2, http, rpc, wire
+from lib.h2peer import H2Peer, answer
 from lib.peer import (Peer, close_now, delay, hold, no_body, raw, respond)
 from lib.rpc import message
 
@@ -27,6 +28,12 @@ server = {app}
 timeout.stream_idle = 400ms
 [upstream nobody]
 server = 127.0.0.1:@port2@
+[upstream call]
+server = h2c://{call}
+[route call]
+path = /call.Service/*
+upstream = call
+max_body = 100
 [route app]
 path = /app.Service/*
 upstream = app
@@ -55,6 +62,20 @@ respond = 200 got
 path = /tls.Service/*
 tls_required = refuse
 respond = 200 secret
+[route down]
+path = /down.Service/*
+respond = 503 closed for 5 % of a day
+[route moved]
+path = /moved.Service/*
+redirect = 302 https://new.example${{path}}
+[route led]
+path = /led.Service/*
+tls_required = redirect
+respond = 200 secret
+[route own]
+path = /own.Service/*
+echo = on
+max_body = 100
 [route page]
 path = /page.Service/*
 upstream = nobody
@@ -72,14 +93,21 @@ def reply(*bodies, status=0, more=()):
                    trailers=[("grpc-status", str(status)), *more])
 
 
+def pong():
+    """The same of a server of HTTP/2."""
+    return answer(body=message(b"pong"), headers=[("content-type", rpc.TYPE)],
+                  trailers=[("grpc-status", "0")])
+
+
 @pytest.fixture(scope="module")
 def gate():
-    with Peer(default=reply(b"pong")) as app:
-        with wire.gateway(CONF.format(app=app.addr),
+    with Peer(default=reply(b"pong")) as app, \
+            H2Peer(default=pong()) as call:
+        with wire.gateway(CONF.format(app=app.addr, call=call.addr),
                           {"../page.html": b"<p>page"}) as s:
-            s.app = app
+            s.app, s.call = app, call
             yield s
-            assert not app.errors
+            assert not app.errors and not call.errors
 
 
 @pytest.fixture
@@ -183,6 +211,8 @@ def test_mapped(gate, c, http_status, status, body):
         assert str(http_status) in a.message
     rec = record(gate, a.head["x-request-id"])
     assert rec["grpc_status"] == NAMES[status]
+    assert rec["cause"] == f"the server answered with HTTP status " \
+        f"{http_status}"
     # and the next one is well
     assert rpc.call(c, "/app.Service/Get", b"x").status == OK
 
@@ -193,6 +223,24 @@ def test_status_with_http_status(gate, c):
                                      ("grpc-message", "none%20here")]))
     r = c.response(rpc.begin(c, "/app.Service/Get", b"x"))
     assert r["grpc-status"] == "5" and r["grpc-message"] == "none%20here"
+
+
+@pytest.mark.parametrize("path, http_status, status, text", [
+    ("/down.Service/Get", 503, UNAVAILABLE, "closed for 5 %25 of a day"),
+    ("/moved.Service/Get", 302, UNKNOWN,
+     "this is at https://new.example/moved.Service/Get"),
+    ("/led.Service/Get", 308, UNKNOWN,
+     "this is at https://localhost/led.Service/Get")])
+def test_own_answers(gate, c, path, http_status, status, text):
+    """Those of routes without a server, too."""
+    a = rpc.call(c, path, b"x")
+    assert a.alone and (a.status, a.message) == (status, text)
+    rec = record(gate, a.head["x-request-id"])
+    assert rec["grpc_status"] == NAMES[status] and rec["status"] == 200
+    assert rec["cause"] == f"the answer was HTTP status {http_status}"
+    # others get it as it stands
+    r = c.response(c.ask_for("POST", path))
+    assert r.status == http_status and r.get("grpc-status") is None
 
 
 # --- what servers say ---
@@ -258,10 +306,10 @@ def test_answer_message(gate, c):
 
 def test_request_message(gate, c):
     """max_body is of one message, not of the stream."""
-    n = len(gate.app.requests)
-    a = rpc.call(c, "/app.Service/Get", *[bytes(100)] * 50)
-    assert a.status == OK and len(gate.app.requests[n].body) == 50 * 105
-    sid = c.headers(rpc.fields("/app.Service/Get"), end=False)
+    n = len(gate.call.requests)
+    a = rpc.call(c, "/call.Service/Get", *[bytes(100)] * 50)
+    assert a.status == OK and len(gate.call.requests[n].body) == 50 * 105
+    sid = c.headers(rpc.fields("/call.Service/Get"), end=False)
     c.data(sid, message(b"a") + message(length=101)[:3], end=False)
     c.data(sid, message(length=101)[3:], end=False)
     a = rpc.answer(c, sid)
@@ -273,9 +321,52 @@ def test_request_message(gate, c):
 
 def test_length_of_the_stream(gate, c):
     """Content-Length says nothing of messages."""
-    a = rpc.call(c, "/app.Service/Get", *[b"x" * 90] * 3,
+    a = rpc.call(c, "/call.Service/Get", *[b"x" * 90] * 3,
                  more=[("content-length", str(3 * 95))])
     assert a.status == OK
+
+
+def refused(gate, c, path, **kw):
+    """A stream of messages without an end, none of them too large."""
+    sid = rpc.begin(c, path, *[b""] * 200, **kw)
+    a = rpc.answer(c, sid)
+    assert a.status == EXHAUSTED and "(body_too_large" in a.message
+    assert record(gate, a.head["x-request-id"])["fail"] == "body_too_large"
+
+
+def test_no_call(gate, c):
+    """The type alone lifts no limit: a server that cannot be asked so, a
+    client that is none of gRPC's, HTTP/1, an answer of our own."""
+    refused(gate, c, "/app.Service/Get")
+    refused(gate, c, "/app.Service/Get",
+            more=[("content-length", "1000")])
+    fields = [f for f in rpc.fields("/call.Service/Get") if f[0] != "te"]
+    sid = c.headers(fields, end=False)
+    c.upload(sid, message() * 200)
+    assert rpc.answer(c, sid).status == EXHAUSTED
+    refused(gate, c, "/own.Service/Get",
+            more=[("content-length", "1000")])
+    for length in ({"Content-Length": "1000"},
+                   {"Transfer-Encoding": "chunked"}):
+        with http.Client(gate.port) as h1:
+            h1.send(http.request("POST", "/call.Service/Get", {
+                "Content-Type": rpc.TYPE, "TE": "trailers", **length}))
+            if "Transfer-Encoding" in length:
+                h1.send(b"%x\r\n%s\r\n0\r\n\r\n" % (1000, message() * 200))
+            r = h1.response()
+        assert r.status == 413 and r["grpc-status"] == str(EXHAUSTED)
+
+
+def test_slow_no_call():
+    """Nor does it lift the times of a body."""
+    conf = CONF.replace("http = 1.1 2\n", "http = 2\ntimeout.body = 200ms\n")
+    with Peer(default=reply(b"pong")) as app, \
+            wire.gateway(conf.format(app=app.addr, call=app.addr),
+                         {"../page.html": b""}) as s:
+        with h2.H2(s.port, timeout=10) as c:
+            a = rpc.answer(c, rpc.begin(c, "/app.Service/Get", b"x",
+                                        end=False))
+    assert a.status == CANCELLED and "body_timeout" in a.message
 
 
 # --- time ---
@@ -378,12 +469,12 @@ def test_reset_before_the_head(gate, c):
 def test_slow_body():
     """A call's body may pause longer than timeout.body."""
     conf = CONF.replace("http = 1.1 2\n", "http = 2\ntimeout.body = 200ms\n")
-    with Peer(default=reply(b"pong")) as app, \
-            wire.gateway(conf.format(app=app.addr),
+    with H2Peer(default=pong()) as app, \
+            wire.gateway(conf.format(app=app.addr, call=app.addr),
                          {"../page.html": b""}) as s:
         with h2.H2(s.port, timeout=10) as c:
-            sid = rpc.begin(c, "/idle.Service/Get", b"x", end=False)
-            other = c.headers(h2.request("POST", "/idle.Service/Post"),
+            sid = rpc.begin(c, "/call.Service/Get", b"x", end=False)
+            other = c.headers(h2.request("POST", "/call.Service/Post"),
                               end=False)
             r = c.response(other)
             assert r.status == 408
@@ -391,3 +482,35 @@ def test_slow_body():
             assert rpc.answer(c, sid).status == OK
             assert rpc.messages(app.requests[0].body) == [b"x", b"y"] or \
                 rpc.messages(app.requests[1].body) == [b"x", b"y"]
+
+
+# --- what operators see ---
+
+@pytest.mark.parametrize("path, status, row", [
+    ("/none.Service/Get", UNIMPLEMENTED, "no_route"),
+    ("/get.Service/Get", UNIMPLEMENTED, "method_not_allowed"),
+    ("/%00.Service/Get", INTERNAL, "bad_path")])
+def test_explain(gate, c, path, status, row):
+    """It says what the client gets."""
+    a = rpc.call(c, path, b"x")
+    args = ("explain", "-X", "POST", f"http://localhost:{gate.port}{path}",
+            "-H", "Content-Type: application/grpc+proto")
+    told = gate.ctl_json(*args)["answer"]
+    assert told["fail"] == row and told["status"] == a.http == 200
+    assert told["grpc_code"] == a.status == status
+    assert told["grpc_status"] == NAMES[status]
+    assert f"\nanswer    200 with grpc-status {status}, {NAMES[status]}; " \
+        f"{row}: " in gate.ctl(*args).stdout
+    # another POST is none
+    told = gate.ctl_json(*args[:-2])["answer"]
+    assert told["status"] >= 400 and "grpc_status" not in told
+
+
+def test_lines(gate, c):
+    """Lines for people have the code as well."""
+    answers(gate, respond(503, b"<h1>no</h1>", [("Content-Type",
+                                                 "text/html")]))
+    rid = rpc.call(c, "/app.Service/Lines", b"x").head["x-request-id"]
+    gate.wait_log(rid)
+    out = gate.ctl("log", f'id = "{rid}"').stdout
+    assert " grpc_status=UNAVAILABLE " in out and "HTTP status 503" in out

@@ -292,6 +292,31 @@ def test_early_answers_with_reset(sluice, h2peer):
     assert p.connections == 1
 
 
+def test_flushes(sluice, h2peer):
+    """An empty DATA behind each head is no flood, nor its own request's end."""
+    go = threading.Event()
+
+    def step(c, r):
+        c.reply(r.sid)
+        c.send(frame(DATA, 0, r.sid))
+
+        def rest():
+            go.wait(10)
+            c.send(frame(DATA, END, r.sid, b"body"))
+        threading.Thread(target=rest, daemon=True).start()
+    p = h2peer(default=step)
+    s = start(sluice, p)
+    with h2.H2(s.port, timeout=10) as c:
+        sids = [c.ask_for("GET", "/") for _ in range(60)]
+        for sid in sids:
+            assert c.head(sid).status == 200
+        go.set()
+        for sid in sids:
+            f = c.frame(lambda f, sid=sid: f.sid == sid)
+            assert f.body == b"body"
+    assert p.connections == 1
+
+
 def test_early_without_reset(sluice, h2peer):
     """We reset it, then, for nobody wants the rest."""
     p = h2peer([at_head(answer(body=b"early"))])

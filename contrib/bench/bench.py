@@ -74,7 +74,7 @@ SCENARIOS = {
                          "strip_prefix = auto"),
     "idle": spec("/1k", KB, FILES, None, kind="idle"),
     "idle-10k-tls": spec("/hello", 5, TLS, None, "-t", kind="idle",
-                         tls=True, most=15),
+                         tls=True, most=15, held=True),
     "burst": spec("/app/64k", 64 * KB, ("nginx",), None, kind="burst"),
 }
 OTHERS = 3      # rounds of memory of those that it is not compared with
@@ -311,9 +311,25 @@ class Bench:
                 row["note"] = (
                     f"{figures.median(row['kb_per_conn']):.2f} kB per "
                     f"connection from {first} to {first + more}")
+        if "held" in sc:
+            out["(openssl)"] = self.openssl_holds()
         return {"servers": out, "verdicts": [figures.absolute(
             "growth", out["sluice"]["kb_per_conn"], sc.get("most", 0.3),
             "kB")]}
+
+    def openssl_holds(self):
+        """What of a connection is OpenSSL's own, and no server's doing."""
+        done = subprocess.run(
+            [f"{self.opts.build}/bench/held", f"{self.top}/bench.pem"],
+            capture_output=True, text=True, check=False, timeout=60)
+        if done.returncode != 0:
+            raise Failed(f"held: {done.stderr}")
+        got = json.loads(done.stdout)
+        parts = sorted(got["parts"].items(), key=lambda p: -p[1])
+        return {"kb_per_conn": [got["bytes"] / 1024], "parts": got["parts"],
+                "note": f"{got['bytes'] / 1024:.2f} kB per connection in "
+                f"{got['pieces']} pieces: " + ", ".join(
+                    f"{what} {n}" for what, n in parts)}
 
     def burst(self, name, sc):
         clients, _ = scale_idle(10000, 0)

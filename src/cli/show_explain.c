@@ -266,6 +266,12 @@ add_answer(struct show *s, const json_t *a)
 	/* a handshake that is refused has none */
 	if (show_num(a, "status") > 0)
 		text_fmt(&s->out, "%llu ", show_num(a, "status"));
+	if (show_str(a, "grpc_status").n > 0) {
+		text_fmt(&s->out, "with grpc-status %llu, ",
+		    show_num(a, "grpc_code"));
+		show_safe(s, a, "grpc_status");
+		text_add(&s->out, STR("; "));
+	}
 	show_safe(s, a, "fail");
 	text_add(&s->out, STR(": "));
 	show_safe(s, a, "text");

@@ -74,6 +74,7 @@ show_access(struct show *s, const json_t *j)
 	    us / 1000, us % 1000 / 100);
 	add_pair(s, j, "route");
 	add_pair(s, j, "server");
+	add_pair(s, j, "grpc_status");
 	add_pair(s, j, "fail");
 	add_pair(s, j, "cause");
 }

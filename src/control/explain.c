@@ -26,6 +26,7 @@
 #include "core/secure_host.h"
 #include "core/settings.h"
 #include "handler/proxy.h"
+#include "http/grpc.h"
 #include "tls/hello.h"
 
 #define OTHERS_MAX	100
@@ -325,6 +326,19 @@ add_route(struct search *s, json_t *j)
 	add_upstream(s, r, j);
 }
 
+/* Whoever makes a call of gRPC speaks HTTP/2. */
+static void
+add_grpc(json_t *answer, enum fail why)
+{
+	enum grpc_status	code = grpc_of_fail(why);
+
+	json_object_set_new(answer, "status", json_integer(200));
+	json_object_set_new(answer, "grpc_status",
+	    api_text(grpc_name(code)));
+	json_object_set_new(answer, "grpc_code",
+	    json_integer((json_int_t)code));
+}
+
 /* No route: the built-in error. */
 static void
 add_answer(const struct search *s, enum fail why, uint32_t allow, json_t *j)
@@ -347,6 +361,9 @@ add_answer(const struct search *s, enum fail why, uint32_t allow, json_t *j)
 	    row->text,
 	    "allow", api_text(text_str(&t))));
 	text_fini(&t);
+	if (why != FAIL_NONE && row->status != 0 &&
+	    grpc_is_request(&s->req))
+		add_grpc(json_object_get(j, "answer"), why);
 }
 
 /* --- all of it --- */

@@ -11,6 +11,8 @@
 #include "core/int.h"
 #include "http/grpc.h"
 
+#define MESSAGE_MAX	1000	/* bytes of an answer's text */
+
 bool
 error_grpc_takes(const struct exchange *x)
 {
@@ -79,6 +81,27 @@ error_grpc_end(struct exchange *x, enum fail why)
 	x->aborted = true;
 	out->ops->trailers(out, &hs);
 	out->ops->end(out);
+	return true;
+}
+
+bool
+exchange_reply_grpc(struct exchange *x, unsigned status, struct str text)
+{
+	struct msg	*m;
+
+	if (!error_grpc_takes(x))
+		return false;
+	m = exchange_new_head(x, 200);
+	if (text.n == 0)
+		text = arena_fmt(x->arena, "HTTP status %u", status);
+	hdr_add(x->arena, &m->hdrs, HDR_CONTENT_TYPE, GRPC_TYPE);
+	hdr_add(x->arena, &m->hdrs, HDR_GRPC_STATUS, arena_fmt(x->arena,
+	    "%u", (unsigned)grpc_of_http(status)));
+	hdr_add(x->arena, &m->hdrs, HDR_GRPC_MESSAGE, grpc_encode(x->arena,
+	    str_sub(text, 0, MESSAGE_MAX)));
+	x->acc.str[ACCESS_CAUSE] = arena_fmt(x->arena,
+	    "the answer was HTTP status %u", status);
+	exchange_respond(x, m, WAIST_END);
 	return true;
 }
 

@@ -183,7 +183,6 @@ on_request(struct stream *s)
 	x->fail = s->fail;
 	x->grpc = grpc_is_request(x->req);
 	x->grpc_status = x->grpc_reset = GRPC_STATUS_NONE;
-	s->patient = x->grpc;
 	x->out = &s->out;
 	x->max_body = 0;
 	x->step = STEP_BEGIN;
@@ -248,7 +247,7 @@ exchange_reply(struct exchange *x, unsigned status, struct str type,
 {
 	struct msg	*m;
 
-	if (!may_respond(x))
+	if (!may_respond(x) || exchange_reply_grpc(x, status, text))
 		return;
 	m = exchange_new_head(x, status);
 	m->body = (int64_t)text.n;
@@ -318,7 +317,7 @@ struct source *
 exchange_request(struct exchange *x)
 {
 	must(x->client != NULL);
-	if (x->max_body == 0 || (x->req->body != BODY_UNKNOWN && !x->grpc))
+	if (x->max_body == 0 || (x->req->body != BODY_UNKNOWN && !x->call))
 		return &x->client->in;
 	return exchange_limit(x);
 }
@@ -403,7 +402,12 @@ exchange_abort_all(struct serve *s, enum fail why, bool streams)
 			continue;
 		exchange_note(x, why, STR(""));
 		exchange_cut(x, why);
-		if (x->client != NULL)
+		if (x->client == NULL)
+			continue;
+		/* its trailers say why, if they can be sent at all */
+		if (error_grpc_takes(x))
+			exchange_fail(x, why, STR(""));
+		else
 			abort_client(x, why);
 	}
 }

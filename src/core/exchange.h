@@ -79,6 +79,7 @@ struct exchange {
 	uint8_t			 grpc_status;	/* or GRPC_STATUS_NONE */
 	uint8_t			 grpc_reset;	/* what the server's is; so */
 	bool			 grpc:1;	/* the request is one of gRPC */
+	bool			 call:1;	/* its messages are bounded */
 	bool			 trusted:1;	/* the peer is a known proxy */
 	bool			 secure:1;	/* the client's is https */
 	bool			 odd_slash:1;	/* path has %2F or %5C */
@@ -159,6 +160,8 @@ void exchange_skip_request(struct exchange *);
 /* A head or trailers may have the status of a call of gRPC: it is noted. */
 #define GRPC_STATUS_NONE	255
 void exchange_grpc_status(struct exchange *, const struct hdrs *);
+/* Answers a call of gRPC with what this status is there; false: none. */
+bool exchange_reply_grpc(struct exchange *, unsigned status, struct str text);
 
 /* The handler holds nothing any more (after abort(), or at its end). */
 void exchange_handler_done(struct exchange *);

@@ -38,7 +38,7 @@ on_head(struct sink *k, struct msg *m, unsigned flags)
 static bool
 is_too_much(struct limit *l, const struct chunk *c)
 {
-	if (!l->x->grpc)
+	if (!l->x->call)
 		return c->n > l->left;
 	return !grpc_scan(&l->scan, str_make(c->u.mem.p, (size_t)c->n),
 	    l->x->max_body);
@@ -60,7 +60,7 @@ on_data(struct sink *k, struct chunk c, unsigned flags)
 		k->credit = 0;
 		return FLOW_FULL;
 	}
-	l->left -= l->x->grpc ? 0 : c.n;
+	l->left -= l->x->call ? 0 : c.n;
 	flow = to->ops->data(to, c, flags);
 	k->credit = to->credit;
 	return flow;
@@ -157,7 +157,7 @@ on_over(struct ev_task *t)
 	struct limit	*l = container_of(t, struct limit, wake);
 	struct exchange	*x = l->x;
 	struct source	*in = &x->client->in;
-	enum fail	 why = x->grpc ? FAIL_MESSAGE_TOO_LARGE :
+	enum fail	 why = x->call ? FAIL_MESSAGE_TOO_LARGE :
 	    FAIL_BODY_TOO_LARGE;
 
 	in->ops->stop(in, why);

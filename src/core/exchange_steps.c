@@ -232,12 +232,25 @@ st_rewrite(struct exchange *x)
 	return why != FAIL_NONE ? fail_with(x, why) : STEP_NEXT;
 }
 
+/*
+ * A field of the client's alone lifts no limit: it speaks as clients of
+ * gRPC do, and is led to servers that can be asked so.
+ */
+static bool
+is_call(const struct exchange *x)
+{
+	return x->grpc && x->req->major == 2 && x->req->trailers &&
+	    x->route != NULL && x->handler->calls != NULL &&
+	    x->handler->calls(x);
+}
+
 static enum step_rc
 st_limits(struct exchange *x)
 {
+	x->call = x->client->patient = is_call(x);
 	x->max_body = x->route != NULL ? x->route->max_body :
 	    settings_limits(x->gen->conf)->body;
-	if (x->max_body > 0 && x->req->body > 0 && !x->grpc &&
+	if (x->max_body > 0 && x->req->body > 0 && !x->call &&
 	    (uint64_t)x->req->body > x->max_body)
 		return fail_with(x, FAIL_BODY_TOO_LARGE);
 	return STEP_NEXT;

@@ -35,6 +35,11 @@ struct handler {
 	 * the exchange; others answer at once, also who says no more.
 	 */
 	bool			waits;
+	/*
+	 * May the body of a call of gRPC go on for ever here, so that its
+	 * messages alone are bounded?  NULL: no.
+	 */
+	bool			(*calls)(const struct exchange *);
 };
 
 extern const struct handler *const handlers[];	/* NULL at the end */

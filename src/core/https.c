@@ -126,13 +126,17 @@ start(struct exchange *x)
 {
 	bool		 plain = x->req->meth == METHOD_GET ||
 	    x->req->meth == METHOD_HEAD;
+	struct str	 place = https_place(x->arena, x->gen->conf,
+	    listener_of(x), x);
 	struct msg	*m;
 
 	exchange_skip_request(x);
-	m = exchange_new_head(x, plain ? 301 : 308);
-	hdr_add(x->arena, &m->hdrs, HDR_LOCATION, https_place(x->arena,
-	    x->gen->conf, listener_of(x), x));
-	exchange_respond(x, m, WAIST_END);
+	if (!exchange_reply_grpc(x, plain ? 301 : 308, arena_fmt(x->arena,
+	    "this is at %.*s", STR_FMT(place)))) {
+		m = exchange_new_head(x, plain ? 301 : 308);
+		hdr_add(x->arena, &m->hdrs, HDR_LOCATION, place);
+		exchange_respond(x, m, WAIST_END);
+	}
 	exchange_handler_done(x);
 }
 

@@ -286,6 +286,7 @@ access_plain(struct text *t, const struct rec_access *r,
 	add_pair(t, "id", str[ACCESS_ID]);
 	add_pair(t, "route", str[ACCESS_ROUTE]);
 	add_pair(t, "server", str[ACCESS_SERVER]);
+	add_pair(t, "grpc_status", str[ACCESS_GRPC_STATUS]);
 	add_pair(t, "fail", str[ACCESS_FAIL]);
 	add_pair(t, "cause", str[ACCESS_CAUSE]);
 }

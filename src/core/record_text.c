@@ -95,6 +95,7 @@ access_text(struct text *t, struct str record, bool colour)
 	    (unsigned long long)r.num[ACCESS_DURATION] % 1000 / 100);
 	add_pair(t, "route", str[ACCESS_ROUTE]);
 	add_pair(t, "server", str[ACCESS_SERVER]);
+	add_pair(t, "grpc_status", str[ACCESS_GRPC_STATUS]);
 	add_pair(t, "fail", str[ACCESS_FAIL]);
 	add_pair(t, "cause", str[ACCESS_CAUSE]);
 	return 0;

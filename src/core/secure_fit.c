@@ -8,7 +8,9 @@
  */
 #include "core/secure_lint.h"
 
+#include "core/route.h"
 #include "core/secure.h"
+#include "core/secure_host.h"
 #include "tls/trial.h"
 
 #define SORTS	8
@@ -41,16 +43,62 @@ is_alike(const struct tls_cert *a, const struct tls_cert *b)
 }
 
 static void
-find_sorts(struct fit *f, const struct tls_certs *cs)
+add_sort(struct fit *f, const struct tls_cert *c)
 {
-	size_t	k;
+	for (size_t k = 0; k < f->n; k++)
+		if (is_alike(f->v[k].cert, c))
+			return;
+	if (f->n < SORTS)
+		f->v[f->n++].cert = c;
+}
 
-	for (size_t i = 0; i < cs->n; i++) {
-		for (k = 0; k < f->n; k++)
-			if (is_alike(f->v[k].cert, cs->v[i]))
-				break;
-		if (k == f->n && f->n < SORTS)
-			f->v[f->n++].cert = cs->v[i];
+/* Does a listener have the terms, so that any name may come to them? */
+static bool
+is_listeners(const struct conf *c, const struct conf_obj *terms)
+{
+	struct conf_objs		 all = conf_all(c, &listener_section);
+	const struct tls_policy_conf	*p;
+
+	for (size_t i = 0; i < all.n; i++) {
+		p = conf_part(all.v[i], &tls_policy_group);
+		if (p->mode != TLS_OFF && (all.v[i] == terms ||
+		    str_eq(p->terms, terms->name)))
+			return true;
+	}
+	return false;
+}
+
+/* What the hosts of a route are shown. */
+static void
+add_hosts(struct fit *f, const struct tls_certs *cs, const struct route *r)
+{
+	struct tls_choice	c;
+
+	for (size_t i = 0; i < r->hosts.n; i++) {
+		if (!tls_certs_named(cs, r->hosts.v[i], &c))
+			continue;
+		for (int k = 0; k < TLS_NKIND; k++)
+			if (c.v[k] != NULL)
+				add_sort(f, c.v[k]);
+	}
+}
+
+static void
+find_sorts(struct fit *f, const struct conf *c)
+{
+	const struct tls_certs		*cs = tls_certs(c);
+	struct conf_objs		 all = conf_all(c, &route_section);
+	const struct secure_route	*s;
+
+	if (is_listeners(c, f->obj)) {
+		for (size_t i = 0; i < cs->n; i++)
+			add_sort(f, cs->v[i]);
+		return;
+	}
+	for (size_t i = 0; i < all.n; i++) {
+		s = conf_part(all.v[i], &secure_route_group);
+		if (str_eq(s->policy, f->obj->name))
+			add_hosts(f, cs, all.v[i]->part[0]);
 	}
 }
 
@@ -208,7 +256,7 @@ check(struct conf_load *load, const struct conf_obj *obj)
 	f.it = find_words(&f);
 	if (f.it == NULL)
 		return 0;
-	find_sorts(&f, tls_certs(conf_load_conf(load)));
+	find_sorts(&f, conf_load_conf(load));
 	if (f.n == 0)
 		return 0;
 	try_all(&f);

@@ -18,10 +18,15 @@
 #include "core/listener.h"
 #include "core/settings.h"
 
-#define ARENA_CHUNK	8192
-#define KEEP_PAGES	64	/* of 16 KiB */
+/*
+ * An odd number of cache lines, with malloc's word: what lies at the same
+ * place of hundreds of chunks would else share a few sets of the caches.
+ */
+#define ARENA_CHUNK	6200
+#define KEEP_PAGES	256	/* of 16 KiB */
+#define LEAST_PAGES	64	/* of them, when a burst is over */
 #define KEEP_ARENAS	1024	/* two for a stream of HTTP/2 */
-#define KEEP_LEAST	256	/* of them, when a burst is over */
+#define KEEP_LEAST	256
 #define KEEP_CONNS	1024
 #define KEEP_SIZES	1024	/* of each */
 #define SECOND_MS	1000
@@ -68,6 +73,7 @@ trim(struct serve *s)
 		return;
 	for (size_t i = 0; i < sizeof(all) / sizeof(all[0]); i++)
 		all[i]->most = all[i]->nlive;
+	slab_trim(&s->pages.small, LEAST_PAGES);
 	slab_trim(&s->arenas, KEEP_LEAST);
 	sizes_trim(&s->sizes, KEEP_LEAST);
 	must_trim();
@@ -198,6 +204,22 @@ on_drain_done(struct ev_task *t)
 		drained(s);
 }
 
+/* Those who are told why by an answer have made its head by now. */
+static void
+on_drain_close(struct ev_task *t)
+{
+	struct serve	*s = container_of(t, struct serve, drain_close);
+	uint64_t	 left = s->drain_left;
+	bool		 all = left == 0 || s->nstream == 0;
+
+	s->drain_left = 0;
+	conn_close_all(s, FAIL_DRAINING, all);
+	if (all)
+		ev_post(s->ev, EV_WAKE, &s->drain_done);
+	else
+		ev_timer(s->ev, &s->drain_end, left);
+}
+
 /*
  * Time is up, for streams too at the second time; what does not let go at
  * once is not waited for.
@@ -206,16 +228,10 @@ static void
 on_drain_end(struct timer *t)
 {
 	struct serve	*s = container_of(t, struct serve, drain_end);
-	uint64_t	 left = s->drain_left;
-	bool		 all = left == 0 || s->nstream == 0;
 
-	s->drain_left = 0;
-	exchange_abort_all(s, FAIL_DRAINING, all);
-	conn_close_all(s, FAIL_DRAINING, all);
-	if (all)
-		ev_post(s->ev, EV_WAKE, &s->drain_done);
-	else
-		ev_timer(s->ev, t, left);
+	exchange_abort_all(s, FAIL_DRAINING, s->drain_left == 0 ||
+	    s->nstream == 0);
+	ev_post(s->ev, EV_WAKE, &s->drain_close);
 }
 
 void
@@ -271,6 +287,7 @@ serve_init(struct serve *s, struct ev *ev, struct shm *shm,
 	list_init(&s->exchanges);
 	map_init(&s->upstreams, rand_next(&s->rand));
 	timer_init(&s->drain_end, on_drain_end);
+	ev_task_init(&s->drain_close, on_drain_close);
 	ev_task_init(&s->drain_done, on_drain_done);
 	timer_init(&s->second, on_second);
 	date_format((int64_t)(ev_wall_ms(ev) / 1000), s->date);
@@ -301,6 +318,7 @@ serve_fini(struct serve *s)
 		ev_turn(s->ev, 0);
 	each_listener(s, listener_retire);
 	ask_free(&s->ask);
+	ev_cancel(&s->drain_close);
 	ev_cancel(&s->drain_done);
 	map_fini(&s->upstreams);
 	lease_free(&s->lease);

@@ -34,7 +34,7 @@ struct serve {
 	/* pools */
 	struct page_pool	pages;
 	struct pipe_pool	pipes;		/* workers: a share */
-	struct slab		arenas;		/* 8 KiB chunks */
+	struct slab		arenas;		/* chunks of 6 KiB */
 	struct sizes		sizes;		/* what nghttp2 takes */
 	struct slab		conns;
 	struct slab		codecs;
@@ -50,6 +50,7 @@ struct serve {
 	void			(*drained)(struct serve *); /* nothing runs */
 	struct timer		drain_end;
 	uint64_t		drain_left;	/* ms, of streams behind it */
+	struct ev_task		drain_close;	/* and its connections */
 	struct ev_task		drain_done;
 	/* per process objects kept across generations, keyed by content */
 	struct map		upstreams;	/* own: up/upstream.c */

@@ -701,5 +701,6 @@ cut(struct exchange *x, enum fail why)
 }
 
 const struct handler handler_proxy = {
-	"proxy", &proxy_group, start, body, cut, 0, true, true
+	"proxy", &proxy_group, start, body, cut, 0, true, true,
+	proxy_grpc_calls
 };

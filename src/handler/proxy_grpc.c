@@ -5,6 +5,22 @@
 
 #include "handler/proxy.h"
 #include "http/grpc.h"
+#include "up/server_http.h"
+
+/* --- requests --- */
+
+bool
+proxy_grpc_calls(const struct exchange *x)
+{
+	const struct proxy_route	*r = handler_part(x);
+	const struct server_conf	*s = r->up->servers.v;
+
+	for (size_t i = 0; i < r->up->servers.n; i++, s++)
+		if (server_http_of(r->up->http, s->h2, s->peer != NULL) !=
+		    SERVER_H1)
+			return true;
+	return false;
+}
 
 /* --- heads --- */
 
@@ -40,6 +56,8 @@ proxy_grpc_answer(struct proxy *p, const struct msg *m)
 		return;
 	log_dbg(&p->x->lc, "grpc: an answer of HTTP, status %u", m->status);
 	p->res = translate(p, m);
+	p->x->acc.str[ACCESS_CAUSE] = arena_fmt(p->x->arena,
+	    "the server answered with HTTP status %u", m->status);
 	p->bare = true;
 	if (p->res_end)
 		return;

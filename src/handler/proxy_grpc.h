@@ -10,8 +10,11 @@
 #include "http/msg.h"
 #include "http/waist.h"
 
+struct exchange;
 struct proxy;
 
+/* Is any server of the exchange's route one that gRPC could speak to? */
+bool proxy_grpc_calls(const struct exchange *);
 /*
  * A head came.  One that is none of gRPC's is replaced in p->res by a
  * status of gRPC that is the whole answer; the server's stream is let go.

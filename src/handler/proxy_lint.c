@@ -9,6 +9,7 @@
 #include "core/listener.h"
 #include "core/pass.h"
 #include "core/route.h"
+#include "up/server_http.h"
 #include "up/server_tls.h"
 
 static bool
@@ -82,6 +83,42 @@ proxy_lint_loop(struct conf_load *load, const struct conf_obj *obj,
 		    STR_FMT(obj->name));
 		return;
 	}
+}
+
+/* The word that asks for what only HTTP/1.1 has, or NULL. */
+static const struct conf_item *
+find_upgrade(struct conf_load *load, const struct conf_obj *obj)
+{
+	const struct conf_item	*it = conf_item(load, obj, "upgrade");
+	struct str		 rest, word;
+
+	if (it != NULL)
+		return it;
+	it = conf_item(load, obj, "method");
+	rest = it != NULL ? it->val : STR("");
+	while (str_word(&rest, " \t,", &word))
+		if (str_eq(word, STR("CONNECT")))
+			return it;
+	return NULL;
+}
+
+void
+proxy_lint_upgrade(struct conf_load *load, const struct conf_obj *obj,
+    const struct upstream_conf *up)
+{
+	const struct conf_item		*it = find_upgrade(load, obj);
+	const struct server_conf	*s;
+
+	if (it == NULL || up->servers.n == 0)
+		return;
+	for (s = up->servers.v; s < up->servers.v + up->servers.n; s++)
+		if (server_http_of(up->http, s->h2, s->peer != NULL) !=
+		    SERVER_H2)
+			return;
+	diag_at(conf_load_diags(load), DIAG_UPGRADE_H2, &it->vspan, obj,
+	    it->row->key, "route \"%.*s\": its servers are spoken to over "
+	    "HTTP/2 alone, so each such request fails (upgrade_on_h2)",
+	    STR_FMT(obj->name));
 }
 
 int

@@ -14,6 +14,13 @@
 void proxy_lint_loop(struct conf_load *, const struct conf_obj *route,
     const struct upstream_conf *, const struct conf_item *because);
 
+/*
+ * W0328 if the route is for upgrades or for CONNECT, which none of its
+ * servers takes, for they are spoken to over HTTP/2 alone.
+ */
+void proxy_lint_upgrade(struct conf_load *, const struct conf_obj *route,
+    const struct upstream_conf *);
+
 /* E0346 if the route passes connections on that would be wrapped again. */
 int proxy_lint_pass(struct conf_load *, const struct conf_obj *,
     const struct upstream_conf *, const struct conf_item *because);

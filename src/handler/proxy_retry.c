@@ -44,6 +44,7 @@ condition(const struct retry_ask *a)
 	case FAIL_SEND_ERROR:
 	case FAIL_SERVER_RESET:
 	case FAIL_SERVER_H2_PROTOCOL:
+	case FAIL_SERVER_FLOOD:
 	case FAIL_PING_TIMEOUT:
 		return RETRY_ON_RESET;
 	case FAIL_STREAM_REFUSED:

@@ -675,5 +675,6 @@ cut(struct exchange *x, enum fail why)
 }
 
 const struct handler handler_static = {
-	"static", &static_group, start, body, cut, METHODS, false, false
+	"static", &static_group, start, body, cut, METHODS, false, false,
+	NULL
 };

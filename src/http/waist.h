@@ -170,14 +170,11 @@ struct stream {
 	bool			 patient:1;	/* server: slow bodies pass */
 	bool			 begun:1;	/* client: a byte of the next
 						 * head came */
-	const char		*what;		/* when it failed: more of
-						 * it, of arena or constant;
-						 * or NULL */
-	uint32_t		 keep_s;	/* client: the server said so
-						 * many seconds; 0: nothing */
-	uint32_t		 code;		/* client: of the server's
-						 * reset, once coded; HTTP/2 */
-	bool			 coded:1;
+	bool			 coded:1;	/* client: code is there */
+	const char		*what;		/* more of a failure; arena
+						 * or constant; or NULL */
+	uint32_t		 keep_s;	/* client: as the server said */
+	uint32_t		 code;		/* of its server's reset */
 };
 
 /* limits and timeouts of a connection; 0: none.  Of conf. */

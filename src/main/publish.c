@@ -532,16 +532,17 @@ end(struct master *m, bool failed)
 		    "reload", live, (unsigned long long)
 		    (ev_ms(m->proc.ev) - m->pub.begun_ms));
 	}
+	/* who is told that it is live may change its files at once */
+	if (!failed)
+		certwatch_update(m);
 	report(m, m->pub.why);
 	text_fini(&m->pub.diags);
 	text_fini(&m->pub.json);
 	close_files(m);
 	m->pub.step = PUBLISH_IDLE;
 	master_published(m, failed);
-	if (!failed) {
+	if (!failed)
 		publish_log_live(m->gens.cur->conf);
-		certwatch_update(m);
-	}
 	roll_resume(m);
 	publish_again(m);
 }

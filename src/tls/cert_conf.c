@@ -139,7 +139,8 @@ static const struct conf_row sluice_rows[] = {
 		.def = "default", .choices = "default|refuse",
 		.example = "refuse",
 		.text = "What clients get who name a host without a "
-		    "certificate, or none at all: the default certificate "
+		    "certificate, or none at all, as those do that connect "
+		    "to an address: the default certificate "
 		    "(see default of [cert]), or an alert that ends the "
 		    "handshake."
 	}, {

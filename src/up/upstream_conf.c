@@ -548,7 +548,9 @@ static const struct conf_row rows[] = {
 		.example = "100",
 		.text = "Connections that each server without a max_conns= "
 		    "of its own may have over all workers, idle ones "
-		    "included; 0 is no limit."
+		    "included; 0 is no limit.  One of HTTP/2 is of one "
+		    "worker: with fewer than there are workers a long "
+		    "stream may keep others out."
 	}, {
 		.key = "queue", .type = CONF_INT, .off = AT(queue.length),
 		.def = "256", .max = MAX_CONNS, .example = "1000",

@@ -4,6 +4,7 @@
 #include "up/watch_conf.h"
 
 #include "up/balance_lint.h"
+#include "up/version_lint.h"
 #include "up/upstream.h"
 
 #define DAY_MS		(24 * 60 * 60 * 1000)
@@ -30,6 +31,7 @@ link_watch(struct conf_load *load, struct conf_obj *obj, void *part)
 	const struct outlier_conf	*o = &w->outlier;
 
 	balance_lint(load, obj);
+	version_lint(load, obj);
 	upstream_add_digest(c, (uint64_t[]){ o->on,
 	    (uint64_t)o->consecutive, (uint64_t)o->rate,
 	    (uint64_t)o->requests, o->window, o->time, o->max_time,

@@ -519,6 +519,29 @@ START_TEST(test_end_behind_answers)
 }
 END_TEST
 
+/* The connection is judged before a byte of a request has left. */
+START_TEST(test_unsent_behind_judged)
+{
+	static const char	 wrong[] = "\0\0\0\0\0\0\0\0\0";
+	struct iovec		 v = { (void *)(uintptr_t)wrong, 9 };
+	struct req		*sent, *unsent;
+	size_t			 put;
+
+	start();
+	sent = ask("GET", 0);
+	turns(2);
+	ck_assert(gots[1].head);
+	/* DATA of stream 0 */
+	ck_assert_int_eq(io_writev(e.peer, &v, 1, 0, &put), IO_OK);
+	unsent = ask("GET", 0);
+	for (int i = 0; i < 5; i++)
+		ev_turn(e.ev, 0);
+	ck_assert_int_eq(sent->why, FAIL_SERVER_H2_PROTOCOL);
+	ck_assert_int_eq(unsent->why, FAIL_STREAM_REFUSED);
+	e.c = NULL;
+}
+END_TEST
+
 START_TEST(test_upload)
 {
 	static const char	 text[] = "0123456789";
@@ -771,6 +794,7 @@ main(void)
 	tcase_add_loop_test(tc, test_bad_trailer, 0, 3);
 	tcase_add_test(tc, test_stuck);
 	tcase_add_test(tc, test_end_behind_answers);
+	tcase_add_test(tc, test_unsent_behind_judged);
 	tcase_add_test(tc, test_upload);
 	tcase_add_test(tc, test_early);
 	LOOP(test_reset, resets);

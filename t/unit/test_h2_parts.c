@@ -192,14 +192,16 @@ START_TEST(test_glitch)
 	struct h2_glitch	g = { .ms = 1000 };
 
 	for (unsigned i = 0; i < kinds[_i].max; i++)
-		ck_assert_int_eq(h2_glitch_add(&g, kinds[_i].kind, 1000),
+		ck_assert_int_eq(h2_glitch_add(&g, kinds[_i].kind, 1000, 0),
 		    FAIL_NONE);
 	ck_assert(h2_glitch_is_high(&g) == (_i < 2));
-	ck_assert_int_eq(h2_glitch_add(&g, kinds[_i].kind, 1000),
+	ck_assert_int_eq(h2_glitch_add(&g, kinds[_i].kind, 1000, 1),
+	    FAIL_NONE);
+	ck_assert_int_eq(h2_glitch_add(&g, kinds[_i].kind, 1000, 1),
 	    kinds[_i].why);
 	/* it wears off */
-	ck_assert_int_eq(h2_glitch_add(&g, kinds[_i].kind, 3000), FAIL_NONE);
-	ck_assert_int_eq(h2_glitch_add(&g, kinds[_i].kind, 100000),
+	ck_assert_int_eq(h2_glitch_add(&g, kinds[_i].kind, 3000, 0), FAIL_NONE);
+	ck_assert_int_eq(h2_glitch_add(&g, kinds[_i].kind, 100000, 0),
 	    FAIL_NONE);
 	ck_assert_uint_eq(g.level[kinds[_i].kind], 1000);
 	ck_assert(!h2_glitch_is_high(&g));
@@ -212,15 +214,15 @@ START_TEST(test_glitch_work)
 
 	/* who works may say something about it */
 	for (unsigned i = 0; i < 10000; i++) {
-		ck_assert_int_eq(h2_glitch_add(&g, H2_GLITCH_WINDOW, 1),
+		ck_assert_int_eq(h2_glitch_add(&g, H2_GLITCH_WINDOW, 1, 0),
 		    FAIL_NONE);
-		ck_assert_int_eq(h2_glitch_add(&g, H2_GLITCH_PING, 1),
+		ck_assert_int_eq(h2_glitch_add(&g, H2_GLITCH_PING, 1, 0),
 		    FAIL_NONE);
 		h2_glitch_sent(&g);
-		ck_assert_int_eq(h2_glitch_add(&g, H2_GLITCH_PRIORITY, 1),
+		ck_assert_int_eq(h2_glitch_add(&g, H2_GLITCH_PRIORITY, 1, 0),
 		    FAIL_NONE);
 		h2_glitch_opened(&g);
-		ck_assert_int_eq(h2_glitch_add(&g, H2_GLITCH_EMPTY, 1),
+		ck_assert_int_eq(h2_glitch_add(&g, H2_GLITCH_EMPTY, 1, 0),
 		    FAIL_NONE);
 		h2_glitch_got(&g);
 	}

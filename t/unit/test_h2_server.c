@@ -687,6 +687,10 @@ START_TEST(test_closed_with_streams)
 	turns(2);
 	ck_assert_uint_eq(nclosed, 2);
 	ck_assert_int_eq(reqs[0].why, FAIL_DRAINING);
+	/* not by the end of the connection alone */
+	ck_assert(gots[1].closed && gots[3].closed);
+	ck_assert_uint_eq(gots[1].code, NGHTTP2_CANCEL);
+	ck_assert_uint_eq(gots[3].code, NGHTTP2_CANCEL);
 }
 END_TEST
 

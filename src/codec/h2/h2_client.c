@@ -206,6 +206,9 @@ blame(struct h2s *s, enum fail why)
 
 	if (why == FAIL_NONE)
 		why = FAIL_RESET_BEFORE_HEAD;
+	/* the server has not got a byte of it: it came too late */
+	if (s->st.sent == 0)
+		return FAIL_STREAM_REFUSED;
 	if (why == FAIL_H2_PROTOCOL)
 		s->st.what = c->what;
 	else if (!ours)

@@ -144,7 +144,10 @@ on_head(struct sink *k, struct msg *m, unsigned flags)
 	s->head_alone = !end;
 	s->c->head_alone |= s->head_alone;
 	s->out_ms = ev_ms(s->c->env->ev);
-	s->id = submit(s, m, end);
+	if (s->c->eof || s->c->mute)
+		h2_client_fail(s, FAIL_STREAM_REFUSED, "the connection ends");
+	else
+		s->id = submit(s, m, end);
 	s->ng_open = s->id > 0;
 	if (end)
 		h2_conn_end_out(s);

@@ -14,6 +14,7 @@
 #include "codec/codec.h"
 #include "codec/h2/h2_bdp.h"
 #include "codec/h2/h2_code.h"
+#include "codec/h2/h2_conn_out.h"
 #include "codec/h2/h2_glitch.h"
 #include "codec/h2/h2_head.h"
 #include "codec/h2/h2_mem.h"
@@ -77,7 +78,7 @@ struct h2c {
 	uint64_t		 requests;
 	uint32_t		 nid;		/* ids of requests that left */
 	uint64_t		 held_in;	/* bytes of bodies that wait */
-	uint64_t		 wide;		/* of windows beyond the first */
+	uint64_t		 wide;		/* windows beyond the first */
 	struct h2s		*heading;	/* whose head comes; or NULL */
 	struct h2s		*framing;	/* whose frame leaves; NULL */
 	int32_t			 last_id;	/* that was asked */
@@ -175,34 +176,5 @@ void h2_conn_feed(struct h2s *);
 /* The body will not come to its end. */
 void h2_conn_in_fail(struct h2s *, enum fail why);
 void h2_conn_in_room(struct source *);
-
-/* --- h2_conn_out.c --- */
-struct h2s *h2_conn_of_out(struct sink *);
-/* True if bodies hold all the memory that they may. */
-bool h2_conn_is_short(const struct h2c *);
-/* How much may wait of a stream. */
-int64_t h2_conn_window(const struct h2s *);
-/* Nothing more can be sent on it. */
-bool h2_conn_is_shut(const struct h2s *);
-/* The source has ended. */
-void h2_conn_end_out(struct h2s *);
-/* A field more, into room that suffices; NGHTTP2_NV_FLAG_s. */
-void h2_conn_add_nv(nghttp2_nv *, size_t *n, struct str name,
-    struct str val, unsigned flags);
-/* Those that have none of these flags. */
-void h2_conn_add_fields(struct h2c *, nghttp2_nv *, size_t *n,
-    const struct hdrs *, unsigned not);
-/* What nghttp2 asks of a stream's body. */
-ssize_t h2_conn_read(nghttp2_session *, int32_t id, uint8_t *, size_t,
-    uint32_t *flags, nghttp2_data_source *, void *);
-int h2_conn_send(nghttp2_session *, nghttp2_frame *, const uint8_t *head,
-    size_t n, nghttp2_data_source *, void *);
-/* Tells the source of room, if it waits for it. */
-void h2_conn_room(struct h2s *);
-/* Calls of the sink, behind the head. */
-enum flow h2_conn_out_data(struct sink *, struct chunk, unsigned flags);
-void h2_conn_out_trailers(struct sink *, const struct hdrs *);
-void h2_conn_out_end(struct sink *);
-void h2_conn_out_abort(struct sink *, enum fail);
 
 #endif

@@ -10,6 +10,7 @@
 
 #include "config.h"
 
+#define FEW_WORDS	4	/* that each answer may waste */
 #define UNREAD_MAX	1000	/* answers to SETTINGS and PINGs that wait */
 
 static struct h2s *
@@ -27,8 +28,10 @@ h2_conn_verdict(const struct h2c *c)
 int
 h2_conn_count(struct h2c *c, enum h2_glitch_kind k)
 {
+	/* a server's connection carries the answers of many strangers */
+	uint32_t	more = c->side->server ? 0 : FEW_WORDS * c->nstream;
 	enum fail	why = h2_glitch_add(&c->glitch, k,
-			    ev_ms(c->env->ev));
+			    ev_ms(c->env->ev), more);
 
 	if (why != FAIL_NONE)
 		h2_conn_calm(c, why, NULL);

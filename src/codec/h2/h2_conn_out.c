@@ -5,6 +5,8 @@
  * when the turn ends, the most urgent stream first, as windows allow, and
  * they move to the connection's queue by reference.
  */
+#include "codec/h2/h2_conn_out.h"
+
 #include "codec/h2/h2_conn.h"
 
 #define SEND		65536	/* credit of a stream */
@@ -12,7 +14,7 @@
 #define SEND_FAST	262144	/* when there are few */
 #define PROGRESS	1024	/* bytes; or all that there is */
 #define FEW		4	/* streams that may have more each */
-#define ID_PUTS		64	/* heads for one id that is indexed */
+#define ID_PUTS		1024	/* heads for one id that is indexed */
 
 struct h2s *
 h2_conn_of_out(struct sink *k)

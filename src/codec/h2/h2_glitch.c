@@ -45,11 +45,13 @@ wear_off(struct h2_glitch *g, uint64_t now)
 }
 
 enum fail
-h2_glitch_add(struct h2_glitch *g, enum h2_glitch_kind k, uint64_t now)
+h2_glitch_add(struct h2_glitch *g, enum h2_glitch_kind k, uint64_t now,
+    uint32_t more)
 {
 	wear_off(g, now);
 	g->level[k] += ONE;
-	return g->level[k] > kinds[k].max * ONE ? kinds[k].why : FAIL_NONE;
+	return g->level[k] > (kinds[k].max + more) * ONE ? kinds[k].why :
+	    FAIL_NONE;
 }
 
 bool

@@ -31,9 +31,12 @@ struct h2_glitch {
 	uint32_t	blocks;		/* CONTINUATIONs of this head */
 };
 
-/* One of a kind; FAIL_NONE, or the row with which the connection ends. */
+/*
+ * One of a kind; more: so many on top of the most of it.  FAIL_NONE, or the
+ * row with which the connection ends.
+ */
 enum fail h2_glitch_add(struct h2_glitch *, enum h2_glitch_kind,
-    uint64_t now_ms);
+    uint64_t now_ms, uint32_t more);
 /* Three quarters of what resets may be: no more streams from this one. */
 bool h2_glitch_is_high(const struct h2_glitch *);
 

@@ -427,10 +427,47 @@ drain_conn(struct codec_conn *cc, bool now)
 	h2_conn_post(c);
 }
 
+/* In a turn's last flush no body is waited for. */
+static void
+flush_all(struct h2c *c)
+{
+	h2_conn_turn(c);
+	c->budget = UINT32_MAX;
+	h2_conn_flush(c);
+	if (c->state == H2C_OPEN)
+		h2_conn_flush(c);
+}
+
+/*
+ * No stream ends with a bare end of the connection, which says neither
+ * that it is cut nor that it may be asked elsewhere: those that were ended
+ * above have frames that wait, with the final GOAWAY before what is reset
+ * here for want of an end, or of a window for it.
+ */
+static void
+say_last(struct h2c *c, enum fail why)
+{
+	bye_done(c);
+	flush_all(c);
+	while (c->state == H2C_OPEN && !list_is_empty(&c->streams))
+		h2_conn_close_stream(container_of(c->streams.next,
+		    struct h2s, node), why);
+	if (c->state == H2C_OPEN)
+		flush_all(c);
+	/* nobody waits for the client: what has come is read at least */
+	if (c->state == H2C_OPEN)
+		linger(c);
+}
+
 static void
 close_conn(struct codec_conn *cc, enum fail why)
 {
-	h2_conn_die(h2_conn_of(cc), why, false);
+	struct h2c	*c = h2_conn_of(cc);
+
+	if (why == FAIL_DRAINING && c->state == H2C_OPEN && !c->within &&
+	    c->why == FAIL_NONE)
+		say_last(c, why);
+	h2_conn_die(c, why, false);
 }
 
 static struct io *
