@@ -424,3 +424,16 @@ def test_budget_over_a_death(sluice, peer):
     asked = sum(len(b.requests) for b in bad)
     assert asked <= 1.2 * len(sent) + 3 * took + 30
     assert asked >= 1.2 * len(sent) + 30 - 15
+
+
+def test_budget_told_once(sluice, peer):
+    """One line for a request that finds none left, with what failed."""
+    bad = [peer(default=reset_now()) for _ in range(2)]
+    s = sluice(conf(*[b.addr for b in bad],
+                    more="retry.budget = 0\nretry.floor = 0\n"))
+    r = http.get(s.port, "/", headers=[("Accept", "application/json")])
+    assert wire.told(r)[0] == "retry_budget"
+    s.wait_stderr("retry_budget: reset_before_head")
+    lines = [n for n in s.stderr().splitlines() if "attempt 1 failed" in n]
+    assert len(lines) == 1, lines
+    assert wire.sums(s)["upstream_retries_refused_total"] == 1

@@ -77,6 +77,13 @@ count(struct proxy *p, enum fail why)
 	attempt_failed(&p->attempt, why);
 }
 
+void
+proxy_count(struct proxy *p, enum fail why)
+{
+	if (!p->told && p->server != NULL)
+		count(p, why);
+}
+
 static void
 say(struct proxy *p, enum fail why, const char *then)
 {

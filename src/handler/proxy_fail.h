@@ -17,6 +17,8 @@ struct str proxy_cause(const struct proxy *);
  * is none of the attempt.
  */
 void proxy_tell(struct proxy *, enum fail, const char *then);
+/* Counts it without a line: the one that follows has it as its cause. */
+void proxy_count(struct proxy *, enum fail);
 /* Its server answered with an error, which the client gets. */
 void proxy_note_error(const struct proxy *, enum fail);
 /*

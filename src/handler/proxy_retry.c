@@ -136,9 +136,11 @@ decide(struct proxy *p, enum fail why, uint64_t wait)
 		no = RETRY_NO_TIME;
 	if (no == RETRY_NO_OK && !upstream_any_left(p->up, &p->tried))
 		no = RETRY_NO_SERVER;
-	if (no == RETRY_NO_OK && !retry_take(p->up)) {
+	if (no == RETRY_NO_OK && !retry_take(p->up, p->again.refused)) {
 		no = RETRY_NO_BUDGET;
-		stat_add(STAT_UP_RETRIES_REFUSED, 1);
+		if (!p->again.refused)
+			stat_add(STAT_UP_RETRIES_REFUSED, 1);
+		p->again.refused = true;
 	}
 	if (no != RETRY_NO_OK) {
 		say_no(p, no);
@@ -239,13 +241,13 @@ go_on(struct proxy *p, uint64_t wait)
 	return true;
 }
 
-/* The request fails for want of a retry; what led to it is its cause. */
+/* It fails for want of a retry; what led to it is its cause, and told so. */
 static void
 refuse(struct proxy *p)
 {
 	struct str	cause = proxy_cause(p);
 
-	proxy_tell(p, p->why, "no retry is left in the budget");
+	proxy_count(p, p->why);
 	p->what = arena_fmt(p->x->arena, "%s%s%.*s", fail_row(p->why)->name,
 	    cause.n > 0 ? ": " : "", STR_FMT(cause)).p;
 	p->error = 0;

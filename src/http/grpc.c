@@ -120,6 +120,9 @@ grpc_of_fail(enum fail why)
 	case FAIL_RESPONSE_HEAD_TOO_LARGE:
 	case FAIL_RESPONSE_TRAILER_TOO_LARGE:
 		return GRPC_RESOURCE_EXHAUSTED;
+	case FAIL_SERVER_H2_PROTOCOL:	/* it may have done the call */
+	case FAIL_RESPONSE_LENGTH_MISMATCH:
+		return GRPC_INTERNAL;
 	default:
 		return of_row(fail_row(why)->status);
 	}

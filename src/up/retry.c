@@ -182,7 +182,7 @@ spend(const struct upstream *up, struct board_retry *r)
 }
 
 bool
-retry_take(const struct upstream *up)
+retry_take(const struct upstream *up, bool again)
 {
 	struct board_retry	*r = retry_row(up->serve->shm, up->row);
 	struct retry_use	*u = own_use(up);
@@ -191,6 +191,7 @@ retry_take(const struct upstream *up)
 	if (r == NULL || u == NULL)
 		return false;
 	had = spend(up, r);
-	count(had ? &u->again : &u->refused);
+	if (had || !again)
+		count(had ? &u->again : &u->refused);
 	return had;
 }

@@ -116,8 +116,11 @@ void retry_fold(struct shm *, unsigned slot);
 void retry_bind(struct upstream *);
 /* A request's first attempt at the upstream. */
 void retry_earn(const struct upstream *, const struct retry_conf *);
-/* Takes one retry, if the credit allows it; else that is counted. */
-bool retry_take(const struct upstream *);
+/*
+ * Takes one retry, if the credit allows it; else that is counted, unless
+ * the same request was refused before (again).
+ */
+bool retry_take(const struct upstream *, bool again);
 /* An attempt was ended, for its server went out of service. */
 void retry_note_cut(const struct upstream *);
 /* An attempt met a pooled connection that was dead: it is made again. */

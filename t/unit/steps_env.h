@@ -349,9 +349,10 @@ retry_earn(const struct upstream *up, const struct retry_conf *c)
 }
 
 bool
-retry_take(const struct upstream *up)
+retry_take(const struct upstream *up, bool again)
 {
 	ck_assert_ptr_eq(up, &w.up);
+	(void)again;
 	w.takes++;
 	return !w.poor;
 }

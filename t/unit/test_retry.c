@@ -215,7 +215,7 @@ take_all(void)
 {
 	unsigned	n = 0;
 
-	while (retry_take(&up))
+	while (retry_take(&up, false))
 		n++;
 	return n;
 }
@@ -230,6 +230,9 @@ START_TEST(test_cap)
 	become(1);
 	/* ten seconds' worth at the start, and what came meanwhile */
 	n = take_all();
+	/* a request that is refused twice is one */
+	ck_assert(!retry_take(&up, true));
+	ck_assert_uint_eq(up.retry->refused, 1);
 	ck_assert(n == 30 || n == 31);
 	for (int i = 0; i < 100; i++)
 		retry_earn(&up, &c);
@@ -339,7 +342,7 @@ START_TEST(test_fold)
 	ck_assert_uint_eq(sum.firsts, 0);
 	/* a twin of before counts nowhere */
 	retry_earn(&up, &c);
-	ck_assert(!retry_take(&up));
+	ck_assert(!retry_take(&up, false));
 	retry_fold(shm, 2);
 	retry_sum(&sum, shm, 3, TAG + 1);
 	ck_assert_uint_eq(sum.firsts, 0);
@@ -359,7 +362,7 @@ run(unsigned n, const struct retry_conf *c, struct tally *t)
 	for (unsigned i = 0; i < FIRSTS; i++) {
 		atomic_fetch_add(&t->firsts[n], 1);
 		retry_earn(&up, c);
-		if (retry_take(&up))
+		if (retry_take(&up, false))
 			atomic_fetch_add(&t->taken[n], 1);
 	}
 }
