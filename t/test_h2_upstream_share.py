@@ -8,7 +8,8 @@ import pytest
 
 from lib import h2, http, net, wire
 from lib.h2peer import answer, hold, quiet
-from test_h2_upstream import h2peer, stat, start    # noqa: F401
+from test_h2_upstream import CONF, h2peer, stat, start   # noqa: F401
+from test_upstream_race import full
 
 __all__ = ["h2peer"]
 
@@ -119,3 +120,22 @@ def test_dial_for_too_many(sluice, h2peer, more):
     assert stat(s, "upstream_replays_total") == 0
     assert [wire.record(s, target=f"/{i}")["attempts"]
             for i in range(12)] == [1] * 12
+
+
+def test_dial_that_fails_for_many(sluice):
+    """Each is told, and it is one failure of the server's."""
+    port = net.free_port()
+    hung = full("127.0.0.1", port)
+    s = sluice(CONF.format(addr=f"127.0.0.1:{port}", more="""
+timeout.connect = 500ms
+retry.on = off
+breaker.failures = 3
+outlier.consecutive = 3
+"""))
+    with ThreadPoolExecutor(8) as pool:
+        all_ = [pool.submit(http.get, s.port, "/") for _ in range(8)]
+        assert {f.result().status for f in all_} == {504}
+    server, = s.ctl_json("upstreams")["upstreams"][0]["servers"]
+    assert server["state"] == "up" and server["failures"] == 1
+    for sock in hung:
+        sock.close()

@@ -17,6 +17,10 @@ from lib.peer import Peer, respond
 pytestmark = [pytest.mark.versions, pytest.mark.turns]
 
 
+# a connection of HTTP/2 is dialled for all who come meanwhile
+SCHEMES = pytest.mark.parametrize("scheme", ["", "h2c://"])
+
+
 def full(host, port):
     """A server that takes no more connections: dials hang."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
@@ -69,14 +73,15 @@ def by_address(s):
 
 
 @contextlib.contextmanager
-def both_hang(sluice, script, more):
+def both_hang(sluice, script, more, scheme=""):
     """(gateway, a client, {address: sockets}) with two dials under way."""
     port, hosts = net.free_port(), ("127.0.0.2", "::1")
     hung = {f"[{h}]:{port}" if ":" in h else f"{h}:{port}": full(h, port)
             for h in hosts}
     d = script({("app.test", A): hosts[:1], ("app.test", AAAA): hosts[1:]},
                ttl=60)
-    s = sluice(conf(d, f"app.test:{port}", top="workers = 1", more=more))
+    s = sluice(conf(d, f"{scheme}app.test:{port}", top="workers = 1",
+                    more=more))
     resolved(s)
     with http.Client(s.port) as c:
         c.send(http.request("GET", "/"))
@@ -89,9 +94,11 @@ def both_hang(sluice, script, more):
             sock.close()
 
 
-def test_who_failed_last_is_blamed(sluice, script):
+@SCHEMES
+def test_who_failed_last_is_blamed(sluice, script, scheme):
     """The first dial is refused while the second one goes on."""
-    with both_hang(sluice, script, "timeout.connect = 3s") as (s, c, hung):
+    with both_hang(sluice, script, "timeout.connect = 3s",
+                   scheme) as (s, c, hung):
         first, = [a for a, x in by_address(s).items() if x["attempts"]]
         last, = set(hung) - {first}
         hung[first][0].close()      # the next SYN will be refused
@@ -107,19 +114,23 @@ def test_who_failed_last_is_blamed(sluice, script):
         assert record["server"] == last and record["attempts"] == 1
 
 
-def test_both_are_late(sluice, script):
+@SCHEMES
+def test_both_are_late(sluice, script, scheme):
     """Both were asked: neither is asked again."""
-    with both_hang(sluice, script, "timeout.connect = 600ms") as (s, c, _):
+    with both_hang(sluice, script, "timeout.connect = 600ms",
+                   scheme) as (s, c, _):
         r = c.response()
         assert r.status == 504 and "dial_timeout" in r.text
         assert [(x["attempts"], x["failures"])
                 for x in by_address(s).values()] == [(1, 1), (1, 1)]
 
 
-def test_raced_goes_down(sluice, script):
+@SCHEMES
+def test_raced_goes_down(sluice, script, scheme):
     """The second dial's server goes out of service before it answers: no
     attempt begins there."""
-    with both_hang(sluice, script, "timeout.connect = 20s") as (s, c, hung):
+    with both_hang(sluice, script, "timeout.connect = 20s",
+                   scheme) as (s, c, hung):
         first, = [a for a, x in by_address(s).items() if x["attempts"]]
         last, = set(hung) - {first}
         name = s.ctl_json("upstreams")["upstreams"][0]["name"]

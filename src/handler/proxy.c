@@ -342,6 +342,8 @@ on_given(struct pool_wait *w, struct up_conn *conn, enum fail why)
 	if (w->server != p->server)
 		take_server(p, w->server);
 	if (conn == NULL) {
+		if (w->counted)
+			attempt_excuse(&p->attempt);
 		proxy_note(p, why);
 		p->what = w->what;
 		p->error = w->error;

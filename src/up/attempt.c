@@ -162,6 +162,7 @@ attempt_begin(struct attempt *a, struct server *s)
 	a->next.held = false;
 	a->word = word_chosen(s);
 	a->answered = a->judged = a->settled = a->failed = false;
+	a->excused = false;
 	a->counted = use_counts(s);
 	list_add(s->attempts.prev, &a->node);
 	stat_add(STAT_UP_ATTEMPTS, 1);
@@ -225,8 +226,15 @@ attempt_failed(struct attempt *a, enum fail why)
 	if (a->server == NULL || a->failed)
 		return;
 	tally(a, why);
-	if ((fail_row(why)->flags & FAIL_F_B) != 0)
+	if ((fail_row(why)->flags & FAIL_F_B) != 0 &&
+	    (!a->excused || a->probe.held))
 		judge(a, why);
+}
+
+void
+attempt_excuse(struct attempt *a)
+{
+	a->excused = true;
 }
 
 void

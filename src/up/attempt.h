@@ -36,6 +36,7 @@ struct attempt {
 	bool		 settled:1;	/* as good, before its end */
 	bool		 counted:1;	/* as under way */
 	bool		 failed:1;	/* it counted as such */
+	bool		 excused:1;	/* another's failure counts for it */
 };
 
 /* Before anything else is done with it. */
@@ -59,6 +60,12 @@ void attempt_complete(struct attempt *);
  * no fault of its.
  */
 void attempt_failed(struct attempt *, enum fail);
+/*
+ * What fails next was the failure of another attempt, which has counted: of
+ * a dial that many waited for.  A half-open breaker's probe fails none the
+ * less.
+ */
+void attempt_excuse(struct attempt *);
 /* It is over; harmless if it is already. */
 void attempt_end(struct attempt *);
 

@@ -49,6 +49,7 @@ struct pool_wait {
 	int		 error;		/* its errno, or 0 */
 	uint64_t	 dial_ns;	/* time it took */
 	bool		 reused:1;
+	bool		 counted:1;	/* as another request's failure */
 	bool		 anew:1;	/* nothing failed: choose again */
 	bool		 waiting:1;	/* on() will come */
 };

@@ -40,13 +40,13 @@ on_answer(struct ev_task *t)
 
 	w->waiting = false;
 	w->conn = NULL;
-	w->raced = NULL;
 	if (c != NULL) {
 		if (c->multi && !list_is_empty(&w->node))
 			pool_share_take_back(c, w);
 		c->wait = NULL;
 		c->given++;
 	}
+	/* which may be its end; what it tells of it holds until then */
 	w->on(w, c, w->why);
 	pool_dial_end_raced(raced);
 }
@@ -346,7 +346,7 @@ pool_dial_init(struct pool_wait *w)
 	w->error = 0;
 	w->dial_ns = 0;
 	w->waiting = true;
-	w->anew = false;
+	w->anew = w->counted = false;
 	w->second = NULL;
 	w->raced = w->lost = NULL;
 	timer_init(&w->race, on_race);

@@ -70,7 +70,9 @@ struct pool_share {
 	struct list		 node;		/* of server.shares */
 	struct list		 waits;		/* pool_wait.node */
 	unsigned		 n;
+	bool			 failed;	/* and one of them was told */
 	struct server		*server;	/* counted, its upstream too */
+	struct server		*raced;		/* so; dialled besides, or NULL */
 	struct up_conn		*conn;		/* ref: connected; or NULL */
 	struct ev_task		 spread;	/* gives room to who waits */
 	struct timer		 late;		/* they waited long enough */

@@ -140,6 +140,7 @@ on_free(struct ev_task *t)
 	struct pool_share	*sh = container_of(t, struct pool_share, free);
 	struct upstream		*up = sh->server->upstream;
 
+	pool_dial_end_raced(sh->raced);
 	server_unref(&sh->server);
 	upstream_put(&up);
 	free(sh);
@@ -187,22 +188,32 @@ pool_share_leave(struct pool_wait *w)
 	end(sh);
 }
 
-/* What the dial has come to is what it has for each of them. */
-static void
-tell_of_dial(const struct pool_share *sh, struct pool_wait *w)
+static struct server *
+hold(struct server *s)
 {
-	const struct pool_wait	*from = &sh->w;
+	if (s != NULL)
+		s->upstream->uses++;
+	return s != NULL ? server_ref(s) : NULL;
+}
+
+/*
+ * What the dial has come to is what it has for each of them; what failed
+ * is the first one's failure, and counts but once.
+ */
+static void
+tell_of_dial(struct pool_share *sh, struct pool_wait *w)
+{
+	struct pool_wait	*from = &sh->w;
 
 	w->server = from->server;
 	w->dial_ns = from->dial_ns;
 	w->what = from->what;
 	w->error = from->error;
-	if (from->raced == NULL)
-		return;
-	w->raced = server_ref(from->raced);
-	w->raced->upstream->uses++;
+	w->raced = hold(sh->raced);
 	w->lost = from->lost;
 	w->lost_why = from->lost_why;
+	w->counted = sh->failed;
+	from->lost = NULL;
 }
 
 static void
@@ -214,6 +225,7 @@ refuse_all(struct pool_share *sh, const char *what, int error, enum fail why)
 		w = container_of(sh->waits.next, struct pool_wait, node);
 		leave(w);
 		tell_of_dial(sh, w);
+		sh->failed = true;
 		pool_dial_refuse(w, what, error, why);
 	}
 	end(sh);
@@ -297,6 +309,7 @@ on_dialled(struct pool_wait *iw, struct up_conn *c, enum fail why)
 {
 	struct pool_share	*sh = container_of(iw, struct pool_share, w);
 
+	sh->raced = hold(iw->raced);
 	if (c == NULL) {
 		refuse_all(sh, iw->what, iw->error, why);
 		return;

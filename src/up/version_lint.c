@@ -107,14 +107,16 @@ check_choice(const struct look *k)
 static void
 check_conns(const struct look *k)
 {
-	unsigned	workers = settings_workers(conf_load_conf(k->load));
 	const struct conf_item	*it = conf_item(k->load, k->obj, "max_conns");
+	unsigned		 workers;
 
 	for (size_t i = 0; i < k->up->servers.n; i++) {
 		const struct server_conf	*s = &k->up->servers.v[i];
 
-		if (s->max_conns == 0 || s->max_conns >= workers ||
-		    http_of(k, s) != SERVER_H2)
+		if (s->max_conns == 0 || http_of(k, s) != SERVER_H2)
+			continue;
+		workers = settings_workers(conf_load_conf(k->load));
+		if (s->max_conns >= workers)
 			continue;
 		if (s->own_max || it == NULL)
 			it = conf_item(k->load, k->obj, "server");
