@@ -152,12 +152,28 @@ def test_refused(sluice, h2peer):
 
 
 def test_refused_for_ever(sluice, h2peer):
+    """With pauses that grow: who refuses is full."""
     p = h2peer(default=refuse())
     s = start(sluice, p)
     r = http.get(s.port, "/")
     assert r.status == 503
     assert "connection_limit_reached" in r.get("proxy-status", "")
     assert len(p.requests) == 9
+    *_, last = wire.record(s, target="/")["tries"].split(", ")
+    assert int(last.split("+")[1].split()[0]) > 20000   # of 900 ms at most
+
+
+def test_refused_by_one_of_two(sluice, h2peer):
+    """The other one is asked, and the full one not again."""
+    full, idle = h2peer(default=refuse()), h2peer()
+    s = sluice(CONF.format(addr=full.addr, more=f"""
+server = h2c://{idle.addr}
+balance = round_robin
+retry.tries = 0
+"""))
+    for i in range(20):
+        assert http.get(s.port, f"/{i}").status == 200
+    assert len(idle.requests) == 20 and len(full.requests) == 10
 
 
 def test_goaway(sluice, h2peer):

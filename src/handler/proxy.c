@@ -24,7 +24,6 @@
 #include "up/server_http.h"
 #include "up/server_use.h"
 
-#define UNSEEN_MAX	8	/* times a request is asked again so */
 #define ANEW_MAX	32	/* times it chooses again so */
 #define EXPECT_MS	1000	/* for a 100 (RFC 9110 10.1.1) */
 
@@ -149,19 +148,6 @@ may_replay(const struct proxy *p)
 }
 
 /*
- * The server has not looked at it: it is asked again at once, on another
- * connection, without being counted as a retry.
- */
-static bool
-is_unseen(const struct proxy *p)
-{
-	return (p->why == FAIL_STREAM_REFUSED ||
-	    p->why == FAIL_SERVER_GOAWAY) && !proxy_keep_lost(p) &&
-	    p->again.unseen < UNSEEN_MAX &&
-	    (p->again.conf.on & RETRY_ON_REFUSED) != 0;
-}
-
-/*
  * It takes this over HTTP/1.1 alone, and may have that: so do others for a
  * while, but calls of gRPC, which are nothing without HTTP/2.
  */
@@ -204,14 +190,7 @@ plan_again(struct proxy *p)
 		forget_asked(p);
 		return true;
 	}
-	if (!p->again.redo && is_unseen(p)) {
-		stat_add(STAT_UP_H2_REFUSED, 1);
-		retry_note_replay(p->up);
-		p->again.unseen++;
-		forget_asked(p);
-		return true;
-	}
-	return proxy_retry_next(p);
+	return proxy_retry_unseen(p) || proxy_retry_next(p);
 }
 
 static void

@@ -29,6 +29,7 @@
 #define DROP_BYTES	16384	/* of an answer that nobody gets */
 #define DROP_MS		50
 #define SOON_S		1	/* Retry-After */
+#define UNSEEN_MAX	8	/* times a request is asked again so */
 
 /* --- the decision --- */
 
@@ -253,6 +254,28 @@ refuse(struct proxy *p)
 	p->error = 0;
 	p->told = false;
 	p->why = FAIL_RETRY_BUDGET;
+}
+
+bool
+proxy_retry_unseen(struct proxy *p)
+{
+	uint64_t	wait = 0;
+
+	if (p->again.redo || p->again.unseen == UNSEEN_MAX ||
+	    proxy_keep_lost(p) ||
+	    (p->why != FAIL_STREAM_REFUSED && p->why != FAIL_SERVER_GOAWAY) ||
+	    (p->again.conf.on & RETRY_ON_REFUSED) == 0)
+		return false;
+	stat_add(STAT_UP_H2_REFUSED, 1);
+	retry_note_replay(p->up);
+	note(p, p->why);
+	/* the same one only if there is no other */
+	if (!upstream_any_left(p->up, &p->tried))
+		p->tried.n--;
+	if (p->again.unseen++ > 0)
+		wait = proxy_retry_wait(&p->again.conf, p->again.unseen - 2,
+		    &p->x->serve->rand);
+	return go_on(p, wait);
 }
 
 bool

@@ -79,6 +79,12 @@ void proxy_retry_begin(struct proxy *);
 /* The attempt has failed; p->why goes into the access record. */
 void proxy_retry_note(struct proxy *);
 /*
+ * Its server has not looked at it: another one is asked, or the same over
+ * another connection, which is no retry; at once, and from the second time
+ * on after a wait, for who refuses many is full.  Else as proxy_retry_next.
+ */
+bool proxy_retry_unseen(struct proxy *);
+/*
  * The attempt has failed and nothing of it is held.  True: another one
  * follows, p->step is set; with p->again.pause it is woken by p->quiet.
  */
