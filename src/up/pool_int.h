@@ -72,7 +72,7 @@ struct pool_share {
 	unsigned		 n;
 	bool			 failed;	/* and one of them was told */
 	struct server		*server;	/* counted, its upstream too */
-	struct server		*raced;		/* so; dialled besides, or NULL */
+	struct server		*raced;		/* so: besides it; or NULL */
 	struct up_conn		*conn;		/* ref: connected; or NULL */
 	struct ev_task		 spread;	/* gives room to who waits */
 	struct timer		 late;		/* they waited long enough */
