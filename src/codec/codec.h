@@ -78,6 +78,8 @@ struct server_codec {
 	 * then leaves the io alone; the request's head is empty from here.
 	 */
 	struct io	*(*take)(struct codec_conn *, struct chunk *rest);
+	/* within gone(): more of why, or NULL; NULL: never */
+	const char	*(*what)(const struct codec_conn *);
 };
 
 /* client side */

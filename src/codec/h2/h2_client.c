@@ -115,7 +115,7 @@ why_closed(struct h2s *s)
 	struct h2c	*c = s->c;
 
 	if (s->was_reset) {
-		s->st.what = c->what;
+		s->st.what = h2_conn_what(s);
 		return s->answered ? FAIL_RESET_IN_BODY :
 		    FAIL_SERVER_H2_PROTOCOL;
 	}
@@ -210,7 +210,7 @@ blame(struct h2s *s, enum fail why)
 	if (s->st.sent == 0)
 		return FAIL_STREAM_REFUSED;
 	if (why == FAIL_H2_PROTOCOL)
-		s->st.what = c->what;
+		s->st.what = h2_conn_what(s);
 	else if (!ours)
 		s->st.what = kind_of(why);
 	else if (c->warned && c->code != NGHTTP2_NO_ERROR)

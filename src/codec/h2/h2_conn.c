@@ -308,6 +308,14 @@ h2_conn_calm(struct h2c *c, enum fail why, const char *what)
 	h2_conn_post(c);
 }
 
+const char *
+h2_conn_what(const struct h2s *s)
+{
+	const char	*what = s->c->what;
+
+	return what == NULL ? NULL : arena_fmt(s->st.arena, "%s", what).p;
+}
+
 /* --- what was noted --- */
 
 /* A stream that is noted again meanwhile is looked at again. */

@@ -89,7 +89,8 @@ struct h2c {
 	uint64_t		 head_wire;	/* bytes of a head's frames */
 	uint64_t		 head_lost;	/* of one that nobody reads */
 	enum fail		 why;		/* of the connection */
-	const char		*what;		/* more of it; constant */
+	const char		*what;		/* more of it; const, or: */
+	char			 rule[64];	/* that was broken */
 	uint64_t		 retire;	/* ms: age's end; 0 */
 	uint64_t		 since;		/* state, head or idle began */
 	uint64_t		 moved;		/* a write took something */
@@ -107,8 +108,13 @@ struct h2c *h2_conn_new(struct io *, const struct codec_env *, void *ctx,
 struct h2c *h2_conn_of(const struct codec_conn *);
 /* A stream of it, messages in the arena up, or in its own: NULL. */
 struct h2s *h2_conn_stream(struct h2c *, struct arena *up);
-/* The connection ends with GOAWAY; what: more for the log, constant. */
+/*
+ * The connection ends with GOAWAY; what: more for the log, constant or of
+ * the connection.
+ */
 void h2_conn_calm(struct h2c *, enum fail why, const char *what);
+/* That for a stream, whose record may outlast the connection; or NULL. */
+const char *h2_conn_what(const struct h2s *);
 /* Says GOAWAY, now, as far as the transport takes it. */
 void h2_conn_goaway(struct h2c *, uint32_t code);
 /* One that was judged ends now. */

@@ -208,6 +208,20 @@ on_invalid_frame(nghttp2_session *ng, const nghttp2_frame *f, int error,
 
 /* --- frames that leave --- */
 
+/* nghttp2 says in its GOAWAY which rule it was. */
+static void
+note_rule(struct h2c *c, const nghttp2_goaway *f)
+{
+	size_t	n = f->opaque_data_len;
+
+	if (n == 0 || c->judged)
+		return;
+	n = n < sizeof(c->rule) ? n : sizeof(c->rule) - 1;
+	memcpy(c->rule, f->opaque_data, n);
+	c->rule[n] = '\0';
+	c->what = c->rule;
+}
+
 /* Neither our answer to something nor an end that was asked for. */
 static int
 sent_reset(struct h2c *c, const nghttp2_frame *f)
@@ -258,6 +272,7 @@ on_frame_send(nghttp2_session *ng, const nghttp2_frame *f, void *ctx)
 			c->side->warned(c);
 			break;
 		}
+		note_rule(c, &f->goaway);
 		c->judged = true;
 		h2_conn_calm(c, FAIL_H2_PROTOCOL, c->what);
 		break;

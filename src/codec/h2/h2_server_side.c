@@ -191,7 +191,7 @@ why_closed(struct h2s *s)
 	if (s->broken != FAIL_NONE)
 		return s->broken;
 	if (s->was_reset) {
-		s->st.what = s->c->what;
+		s->st.what = h2_conn_what(s);
 		return FAIL_H2_PROTOCOL;
 	}
 	s->st.what = h2_code_name(s->code);
@@ -479,10 +479,17 @@ take_conn(struct codec_conn *cc, struct chunk *rest)
 	return NULL;
 }
 
+static const char *
+what_ended(const struct codec_conn *cc)
+{
+	return h2_conn_of(cc)->what;
+}
+
 const struct server_codec h2_server = {
 	.alpn = "h2",
 	.open = open_conn,
 	.drain = drain_conn,
 	.close = close_conn,
-	.take = take_conn
+	.take = take_conn,
+	.what = what_ended
 };

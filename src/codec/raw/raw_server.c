@@ -261,5 +261,8 @@ take(struct codec_conn *c, struct chunk *rest)
 }
 
 const struct server_codec raw_server = {
-	"", NULL, drain, close_conn, take
+	.alpn = "",
+	.drain = drain,
+	.close = close_conn,
+	.take = take
 };
