@@ -36,6 +36,14 @@ def eject(s, peer):
     peer.default = respond(body=b"again")
 
 
+def end(s, peer):
+    """A probe under way may be cut; the next one is refused."""
+    peer.stop()
+    wait_change(s, peer.addr, "up", "down")
+    wait_until("nobody listens there",
+               lambda: servers(s)[peer.addr]["why"] == "dial_refused")
+
+
 def test_panic_asks_no_absent(sluice, peer):
     """Three of four are dead: the one that is left has all, and nothing
     is spent on them."""
@@ -43,8 +51,7 @@ def test_panic_asks_no_absent(sluice, peer):
     _, *dead = all_ = [peer(default=h) for h in health]
     s = sluice(conf(*[p.addr for p in all_], workers=2, keys=PROBED))
     for p in dead:
-        p.stop()
-        wait_change(s, p.addr, "up", "down", "dial_refused")
+        end(s, p)
     assert set(ask(s, 400)) == {200}
     assert len(health[0].asked) == 400
     got = upstream(s)
@@ -61,8 +68,7 @@ def test_panic_asks_the_overloaded(sluice, peer):
     _, b, *dead = all_ = [peer(default=h) for h in health]
     s = sluice(conf(*[p.addr for p in all_], workers=2, keys=PROBED))
     for p in dead:
-        p.stop()
-        wait_change(s, p.addr, "up", "down", "dial_refused")
+        end(s, p)
     health[1].ok = False
     wait_change(s, b.addr, "up", "down", "probe_status")
     assert set(ask(s, 80)) == {200}

@@ -120,6 +120,7 @@ def test_reload(sluice, ca, tmp):
     first.write(tmp, "mine")
     with demand(ca, tmp) as app:
         s = sluice(conf(app.port))
+        net.until("it was probed", lambda: app.shaken)
         state(s, "up")
         health = s.roles()["health"]
         second.write(tmp, "mine")

@@ -1,13 +1,22 @@
 """The rows of the fail table that HTTP/2 alone has."""
 import threading
 
-from lib import h2, rpc
+from lib import h2, net, rpc
 from lib.fail_env import ONE, case
 from lib.h2 import (DATA, END, END_HEADERS, HEADERS, PING, RST, block,
                     frame, literal, request, rst, settings, window)
 from lib.peer import hold, respond
 
 CONF = ONE + "http = 2\n[route probe]\npath = /*\nrespond = 200 probe\n"
+# its server never says a word
+CALLS = ONE + """http = 2
+[upstream app]
+server = h2c://{}
+[route small]
+path = /small
+upstream = app
+max_body = 10
+"""
 GET = block(request("GET", "/"))
 
 
@@ -69,8 +78,12 @@ def client_reset(env):
 
 @case
 def message_too_large(env):
-    return env.ask("/small", "POST", [("Content-Type", rpc.TYPE)],
-                   body=rpc.message(length=11) + b"12345")
+    quiet = env.stack.enter_context(net.listen())
+    env.start(CALLS.format("127.0.0.1:%d" % quiet.getsockname()[1]))
+    c = env.stack.enter_context(h2.H2(env.gate.port, timeout=10))
+    target = env.target("/small")
+    assert rpc.call(c, target, b"12345678901").status == 8
+    return env.at(target)
 
 
 @case
