@@ -228,7 +228,7 @@ def test_key(sluice, load):
         assert "the first is not asked" in up["rule"]
         assert f"{got} (not asked), then {second}" in key_line(text)
         s.ctl("server", "up", "app", got)
-    assert len(met) > 2
+    assert len(met) > 1
 
 
 def test_key_by_client(sluice):

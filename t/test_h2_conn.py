@@ -261,9 +261,12 @@ def test_slow_server_stops_its_stream(gate, c):
 
 def test_window_grows(c):
     """With what the path holds while a PING goes round."""
-    sid = c.ask_for("POST", "/app?grow", end=False)
-    c.upload(sid, bytes(16 << 20))
-    assert c.response(sid).status == 200
+    for _ in range(5):      # while the server keeps up with it
+        sid = c.ask_for("POST", "/app?grow", end=False)
+        c.upload(sid, bytes(16 << 20))
+        assert c.response(sid).status == 200
+        if c.most > 65536:
+            break
     assert 65536 < c.most <= 4 << 20
 
 

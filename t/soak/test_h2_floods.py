@@ -22,7 +22,7 @@ TOP = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..")
 
 FLOODER = """
 import os, sys, time
-os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
+os.sched_setaffinity(0, {int(os.environ['OWN_CORE'])})
 sys.path.insert(0, sys.argv[1])
 sys.dont_write_bytecode = True
 import test_h2_floods as f
@@ -53,13 +53,24 @@ print(rounds, worst, held)
 """
 SPINNER = """
 import os, sys, time
-os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
+os.sched_setaffinity(0, {int(os.environ['OWN_CORE'])})
 end = time.monotonic() + float(sys.argv[1])
 print("ready", flush=True)
 while time.monotonic() < end:
     pass
 print(0, 0, 0)
 """
+
+
+@pytest.fixture(scope="module", autouse=True)
+def cores():
+    """One is the flood's own; all else, and what is made here, has the
+    others."""
+    was = os.sched_getaffinity(0)
+    os.environ["OWN_CORE"] = str(max(was))
+    os.sched_setaffinity(0, was - {max(was)} or was)
+    yield
+    os.sched_setaffinity(0, was)
 
 
 def beside(port, *cmd):
@@ -80,7 +91,7 @@ def beside(port, *cmd):
 
 
 @pytest.fixture(scope="module")
-def gate():
+def gate(cores):
     with wire.gateway("""
 [sluice]
 workers = 2
