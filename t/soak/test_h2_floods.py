@@ -94,7 +94,9 @@ def beside(port, *cmd):
 def gate(cores):
     with wire.gateway("""
 [sluice]
-workers = 2
+workers = 1
+[log]
+access = off
 [listener web]
 bind = 127.0.0.1:@port@
 http = 1.1 2

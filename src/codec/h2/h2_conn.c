@@ -19,6 +19,9 @@
 
 #define H2_CONN_MAGIC	0x4832434e	/* "H2CN" */
 #define H2_TURN		262144	/* bytes of a connection in one turn */
+#define HEAD_COST	1024	/* of a head, beside its bytes */
+#define READ_HEADS	2048	/* bytes at a time where heads come */
+#define FEW_HEADS	8	/* of a read */
 #define READ_LEAST	2048	/* room in a page worth a read */
 
 struct h2c *
@@ -370,21 +373,31 @@ digest(struct h2c *c, const char *p, size_t n)
 		    nghttp2_strerror((int)used));
 }
 
+/*
+ * A head costs far more than its bytes, and what was read is digested as a
+ * whole: unless bodies come, little is read at a time, so that a turn can
+ * end between many heads.
+ */
 static enum io_rc
 read_once(struct h2c *c)
 {
 	struct page	*pg = room_to_read(c);
 	struct iovec	 v = { pg->data + pg->fill, pg->cap - pg->fill };
+	uint32_t	 heads = c->heads;
 	enum io_rc	 rc;
 	size_t		 got;
 
+	if (!c->bulky && v.iov_len > READ_HEADS)
+		v.iov_len = READ_HEADS;
 	rc = io_readv(c->io, &v, 1, &got);
 	if (rc != IO_OK)
 		return rc;
 	pg->fill += (uint32_t)got;
 	c->heard = ev_ms(c->env->ev);
-	h2_conn_charge(c, got);
 	digest(c, v.iov_base, got);
+	heads = c->heads - heads;
+	h2_conn_charge(c, got + heads * HEAD_COST);
+	c->bulky = heads < FEW_HEADS && (c->bulky || got == v.iov_len);
 	return IO_OK;
 }
 

@@ -50,6 +50,7 @@ struct h2c {
 	bool			 judged:1;	/* nghttp2's GOAWAY is out */
 	bool			 bye_told:1;	/* that one is out */
 	bool			 warned:1;	/* GOAWAY came */
+	bool			 bulky:1;	/* what comes is bodies */
 	/* client */
 	bool			 mute:1;	/* nothing more is written */
 	bool			 pinging:1;	/* for a sign of life */
@@ -69,6 +70,7 @@ struct h2c {
 	struct h2_bdp		 bdp;
 	uint32_t		 budget;	/* of this turn */
 	uint64_t		 turn;		/* that it is of */
+	uint32_t		 heads;		/* that came */
 	struct list		 streams;	/* h2s.node: alive above */
 	struct list		 todo;		/* h2s.todo */
 	struct list		 ending;	/* h2s.end: last byte in q */

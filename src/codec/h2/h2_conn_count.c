@@ -56,6 +56,7 @@ count_frame(struct h2c *c, const struct h2_walked *f)
 		break;
 	case NGHTTP2_HEADERS:
 		h2_glitch_head(&c->glitch);
+		c->heads++;
 		c->head_wire = H2_HEAD + f->n;
 		break;
 	case NGHTTP2_CONTINUATION:
