@@ -12,20 +12,8 @@ from lib import h2, net, rpc, watch, wire
 from lib.breaker import half_open
 from lib.grpc_server import Server, fail
 from lib.h2peer import H2Peer, hold, reset
+from test_h2_upstream import CONF
 
-CONF = """
-[sluice]
-workers = 1
-[listener web]
-bind = 127.0.0.1:@port@
-http = 1.1 2
-[upstream app]
-server = h2c://{addr}
-{more}
-[route all]
-path = /*
-upstream = app
-"""
 S = "/t.v1.Test/"
 STRICT = 300000     # ms: what grpc-core allows, with nothing to send
 SCALE = 600         # and so many times less here

@@ -290,7 +290,7 @@ def running(port, *args):
         assert p.poll() is None, p.stderr.read()
         yield
     finally:
-        p.kill()
+        p.terminate()     # its workers, too
         p.communicate()
 
 

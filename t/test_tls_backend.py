@@ -461,7 +461,7 @@ def started(*cmd):
     try:
         yield p
     finally:
-        p.kill()
+        p.terminate()     # its workers, too
         p.wait()
         p.stdin.close()
 

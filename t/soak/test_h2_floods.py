@@ -1,7 +1,9 @@
 """Floods of HTTP/2 at full speed from a core of their own, again and
 again: each connection ends within a second, memory is bounded, and a
 bystander's p99 is at most twice what it is beside a process that only
-spins.  How nginx and HAProxy bear the same is printed beside it.
+spins, and a millisecond, which is what a turn of the loop may take.  How
+nginx and HAProxy bear the same is printed beside it, like them without an
+access log: its writer would be one more process on the same core.
 
 SOAK_SCALE multiplies the 10 seconds of each (of the others, 3).
 """

@@ -91,8 +91,8 @@ struct h2c {
 	uint64_t		 head_wire;	/* bytes of a head's frames */
 	uint64_t		 head_lost;	/* of one that nobody reads */
 	enum fail		 why;		/* of the connection */
-	const char		*what;		/* more of it; const, or: */
-	char			 rule[64];	/* that was broken */
+	const char		*what;		/* more of it: constant, rule */
+	char			 rule[64];	/* as nghttp2 names it */
 	uint64_t		 retire;	/* ms: age's end; 0 */
 	uint64_t		 since;		/* state, head or idle began */
 	uint64_t		 moved;		/* a write took something */
