@@ -28,7 +28,7 @@ for what; do
 		want="$want python3-cryptography openssl"
 		want="$want dnsmasq-base nginx-light haproxy curl strace"
 		want="$want python3-h2 nghttp2-client chromium"
-		want="$want python3-grpcio npm"
+		want="$want python3-grpcio npm testssl.sh"
 		want="$want valgrind systemd zsh" ;;
 	lint)	want="$want python3 mandoc shellcheck cppcheck" ;;
 	fuzz)	want="$want clang libclang-rt-dev" ;;

@@ -393,7 +393,8 @@ def test_deadline_passes(sluice, peer, limit, row):
     rid = wire.is_fail(r, row)
     wait.set()
     rec = wire.record(s, rid)
-    assert rec["fail"] == row and 140000 <= rec["duration_us"] < 5000000
+    # the loop's clock, by which it ends, is that of the turn's beginning
+    assert rec["fail"] == row and 100000 <= rec["duration_us"] < 5000000
     assert http.get(s.port, "/").status == 200
 
 

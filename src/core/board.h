@@ -31,8 +31,8 @@ struct board_slot {
 	_Atomic uint64_t started_ms;	/* wall clock */
 	_Atomic uint64_t uses;		/* 1: its rows of `server_use` have
 					 * their pages; the process */
-	_Atomic uint64_t pad0;
 	/* the process writes from here on */
+	_Atomic uint64_t queued_ns;	/* last at the end of a listener's */
 	_Atomic uint64_t epoch_accepts;	/* core/listener.c */
 	_Atomic uint64_t epoch_busy_us;
 	_Atomic uint64_t beat_ms;	/* monotonic, each turn */

@@ -6,9 +6,9 @@
  * EPOLLEXCLUSIVE, so an arrival wakes few of them.  A worker that is woken
  * always accepts one first: it may be the only one that was told.  Then,
  * if it is ahead of the others, it goes to the end of the kernel's queue,
- * so that the next arrival wakes another one; if that does not help and it
- * has more than its share of the work too, it takes the socket out of the
- * loop for a moment.
+ * unless it is there, so that the next arrival wakes another one; if that
+ * does not help and it has more than its share of the work too, it takes the
+ * socket out of the loop for a moment.
  */
 #include "core/listener.h"
 
@@ -51,11 +51,16 @@ tell_stepped(struct serve *s)
 		    memory_order_relaxed);
 }
 
+/* From now on it is the last one that the kernel wakes. */
 static void
 watch(struct listener *l)
 {
-	struct err	e;
+	struct board	*b = board_self();
+	struct err	 e;
 
+	l->queued_ns = ev_clock_ns();
+	if (b != NULL)
+		b->slot->queued_ns = l->queued_ns;
 	if (ev_add(l->serve->ev, &l->fd, EV_LEVEL | EV_EXCLUSIVE, &e) == -1)
 		log_err(&self->lc, "listener \"%.*s\": %s", STR_FMT(l->name),
 		    e.text);
@@ -142,11 +147,16 @@ in_epoch(uint64_t word, uint64_t epoch)
 	return word >> 32 == epoch ? word & UINT32_MAX : 0;
 }
 
-enum { SUM_EPOCH, SUM_N, SUM_LISTEN, SUM_ACCEPTS, SUM_BUSY, NSUM };
+enum { SUM_EPOCH, SUM_N, SUM_LISTEN, SUM_ACCEPTS, SUM_BUSY, LAST_QUEUED,
+	NSUM };
 
 static void
 add_share(const struct board_slot *slot, uint64_t *sums)
 {
+	uint64_t	queued = slot->queued_ns;
+
+	if (queued > sums[LAST_QUEUED])
+		sums[LAST_QUEUED] = queued;
 	sums[SUM_N]++;
 	sums[SUM_LISTEN] += slot->stepped == 0;
 	sums[SUM_ACCEPTS] += in_epoch(slot->epoch_accepts, sums[SUM_EPOCH]);
@@ -248,6 +258,16 @@ step_back(struct listener *l, uint64_t ms)
 	tell_stepped(l->serve);
 }
 
+/*
+ * If nobody went to the end of the queue since this one did, it was woken
+ * because all others were busy: to go there again would be for nothing.
+ */
+static bool
+is_last(const struct listener *l, const struct share *sh)
+{
+	return l->queued_ns >= sh->sums[LAST_QUEUED];
+}
+
 static void
 give_way(struct listener *l)
 {
@@ -258,7 +278,7 @@ give_way(struct listener *l)
 	if (is_over_share(&sh) && may_leave(&sh)) {
 		l->back_until = ev_ms(l->serve->ev) + BACK_MS;
 		step_back(l, BACK_LOOK_MS);
-	} else if (is_ahead(&sh)) {
+	} else if (is_ahead(&sh) && !is_last(l, &sh)) {
 		ev_del(l->serve->ev, &l->fd, false);
 		watch(l);
 	}
