@@ -8,7 +8,7 @@ import pytest
 
 from lib import h2, http, net, wire
 from lib.h2peer import answer, hold, quiet
-from test_h2_upstream import CONF, h2peer, stat, start   # noqa: F401
+from test_h2_upstream import CONF, h2peer, many, stat, start # noqa: F401
 from test_upstream_race import full
 
 __all__ = ["h2peer"]
@@ -139,3 +139,30 @@ outlier.consecutive = 3
     assert server["state"] == "up" and server["failures"] == 1
     for sock in hung:
         sock.close()
+
+
+# --- the worker dies ---
+
+LOST = 6
+
+
+def test_worker_killed(sluice, h2peer):
+    """Its streams are lost, each is told, and its place is free again."""
+    p = h2peer([quiet()] * LOST, default=answer(), own=((3, LOST),))
+    s = start(sluice, p, ONE)
+    clients = [http.Client(s.port) for _ in range(LOST)]
+    for i, c in enumerate(clients):
+        c.send(http.request("GET", f"/lost-{i}"))
+    p.wait_requests(LOST)
+    assert p.connections == 1 and stat(s, "upstream_http2_streams") == LOST
+    s.wait_role("worker 1", other_than=s.kill("worker 1"))
+    for c in clients:
+        with pytest.raises(http.Closed):
+            c.response()
+        c.close()
+    assert len(s.wait_log('"fail":"worker_lost"', count=LOST)) == LOST
+    assert {r.status for r in many(s, LOST)} == {200}
+    assert p.connections == 2
+    assert stat(s, "requests_worker_lost_total") == LOST
+    assert stat(s, "upstream_http2_streams") == 0
+    assert stat(s, "upstream_connections") == 1
