@@ -1,7 +1,11 @@
 """Accepting: connections that arrive together are all served."""
+import os
+import signal
+
 import pytest
 
 from lib import http, site
+from lib.trace import traced
 
 
 @pytest.mark.parametrize("ev", ["epoll", "poll"])
@@ -43,6 +47,21 @@ def test_burst_is_shared(sluice, tmp):
         for c in conns:
             c.close()
     assert sorted(least)[2] >= 15, least
+
+
+def test_last_goes_no_further(sluice, tmp):
+    """The only one that is awake goes to the end of the queue once."""
+    site.write(tmp)
+    s = sluice(site.CONF)
+    busy, pid = s.roles()["worker 1"], s.roles()["worker 2"]
+    s.kill("worker 1", signal.SIGSTOP)
+    with traced(s, pid) as names:
+        for _ in range(100):
+            assert http.get(s.port, "/hello").status == 200
+    os.kill(busy, signal.SIGCONT)
+    assert names.count("accept4") >= 100
+    # one for each connection, and two where it steps back for a moment
+    assert names.count("epoll_ctl") < 150
 
 
 def test_out_of_descriptors(sluice, tmp):

@@ -155,7 +155,8 @@ add_share(const struct board_slot *slot, uint64_t *sums)
 {
 	uint64_t	queued = slot->queued_ns;
 
-	if (queued > sums[LAST_QUEUED])
+	/* this one's own may be of another listener */
+	if (slot != board_self()->slot && queued > sums[LAST_QUEUED])
 		sums[LAST_QUEUED] = queued;
 	sums[SUM_N]++;
 	sums[SUM_LISTEN] += slot->stepped == 0;
@@ -265,7 +266,7 @@ step_back(struct listener *l, uint64_t ms)
 static bool
 is_last(const struct listener *l, const struct share *sh)
 {
-	return l->queued_ns >= sh->sums[LAST_QUEUED];
+	return l->queued_ns > sh->sums[LAST_QUEUED];
 }
 
 static void
