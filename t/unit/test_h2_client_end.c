@@ -51,7 +51,8 @@ START_TEST(test_unsent_behind_judged)
 	for (int i = 0; i < 5; i++)
 		ev_turn(e.ev, 0);
 	ck_assert_int_eq(sent->why, FAIL_SERVER_H2_PROTOCOL);
-	ck_assert_int_eq(unsent->why, FAIL_STREAM_REFUSED);
+	ck_assert_int_eq(unsent->why, FAIL_SERVER_GOAWAY);
+	ck_assert_str_eq(unsent->what, "h2_protocol");
 	e.c = NULL;
 }
 END_TEST
@@ -138,7 +139,8 @@ START_TEST(test_lost)
 	/* who was given it before that is told at once */
 	open = ask("GET", 0);
 	ev_turn(e.ev, 0);
-	ck_assert_int_eq(open->why, FAIL_STREAM_REFUSED);
+	ck_assert_int_eq(open->why, FAIL_SERVER_GOAWAY);
+	ck_assert_str_eq(open->what, "the connection was lost");
 	whole->tank.sink.credit = 5000;
 	whole->s->in.ops->room(&whole->s->in);
 	for (int i = 0; i < 4; i++)
@@ -179,6 +181,30 @@ START_TEST(test_protocol)
 	env_send(&e, str_make(frame, sizeof(frame) - 1), 0);
 	turns(3);
 	ck_assert_int_eq(r->why, FAIL_SERVER_H2_PROTOCOL);
+	ck_assert_ptr_null(e.c);
+}
+END_TEST
+
+/* What it was is told, too, if the server ends the connection at once. */
+START_TEST(test_not_h2)
+{
+	char		 text[] = "HTTP/1.1 400 Bad Request\r\n\r\n";
+	struct iovec	 v = { text, sizeof(text) - 1 };
+	struct req	*sent, *unsent;
+	size_t		 put;
+
+	sent = ask("GET", 0);
+	turns(2);
+	unsent = _i > 0 ? ask("GET", 0) : NULL;
+	ck_assert_int_eq(io_writev(e.peer, &v, 1, 0, &put), IO_OK);
+	ck_assert_uint_eq(put, v.iov_len);
+	io_close(e.peer, false);
+	for (int i = 0; i < 5; i++)
+		ev_turn(e.ev, 0);
+	ck_assert_int_eq(sent->why, FAIL_SERVER_H2_PROTOCOL);
+	ck_assert_str_eq(sent->what, "SETTINGS expected");
+	if (unsent != NULL)
+		ck_assert_int_eq(unsent->why, FAIL_SERVER_GOAWAY);
 	ck_assert_ptr_null(e.c);
 }
 END_TEST
@@ -261,6 +287,7 @@ main(void)
 	tcase_add_loop_test(tc, test_lost, 0, 2);
 	tcase_add_test(tc, test_closed);
 	tcase_add_test(tc, test_protocol);
+	tcase_add_loop_test(tc, test_not_h2, 0, 2);
 	tcase_add_test(tc, test_push);
 	tcase_add_test(tc, test_ping);
 	LOOP(test_flood, floods);

@@ -207,8 +207,11 @@ blame(struct h2s *s, enum fail why)
 	if (why == FAIL_NONE)
 		why = FAIL_RESET_BEFORE_HEAD;
 	/* the server has not got a byte of it: it came too late */
-	if (s->st.sent == 0)
-		return FAIL_STREAM_REFUSED;
+	if (s->st.sent == 0) {
+		s->st.what = why == FAIL_RESET_BEFORE_HEAD ? H2_CLIENT_LOST :
+		    fail_row(why)->name;
+		return FAIL_SERVER_GOAWAY;
+	}
 	if (why == FAIL_H2_PROTOCOL)
 		s->st.what = h2_conn_what(s);
 	else if (!ours)
@@ -231,23 +234,29 @@ blame(struct h2s *s, enum fail why)
 
 /*
  * Neither reads nor writes give anything any more.  Answers that are here
- * as a whole go on to their readers.
+ * as a whole go on to their readers, unless the connection was judged: of
+ * what broke a rule nghttp2 tells with the GOAWAY that it makes.
  */
 static void
 lose(struct h2c *c)
 {
 	struct list	*pos, *tmp;
 	struct h2s	*s;
+	enum fail	 why;
 
+	if (!c->mute)
+		(void)h2_conn_pull(c);
+	why = c->why != FAIL_NONE ? c->why : FAIL_RESET_BEFORE_HEAD;
 	c->eof = c->mute = true;
 	c->bye = H2_BYE_SAID;
 	h2_conn_tell(c, CODEC_LOST);
-	h2_outq_fini(&c->q);
+	/* who has only ended his own direction still hears why */
+	if (c->why == FAIL_NONE)
+		h2_outq_fini(&c->q);
 	list_each_safe(pos, tmp, &c->streams) {
 		s = container_of(pos, struct h2s, node);
 		if (!s->in_ended && s->broken == FAIL_NONE)
-			h2_client_fail(s, blame(s, FAIL_RESET_BEFORE_HEAD),
-			    NULL);
+			h2_client_fail(s, blame(s, why), NULL);
 	}
 	h2_conn_attend(c);
 }

@@ -120,7 +120,7 @@ submit(struct h2s *s, const struct msg *m, bool end)
 		return id;
 	/* its numbers are used up, or it is about to end */
 	c->bye = H2_BYE_SAID;
-	h2_client_fail(s, FAIL_STREAM_REFUSED, nghttp2_strerror((int)id));
+	h2_client_fail(s, FAIL_SERVER_GOAWAY, nghttp2_strerror((int)id));
 	return 0;
 }
 
@@ -135,7 +135,7 @@ on_head(struct sink *k, struct msg *m, unsigned flags)
 	if (end && m->body == BODY_UNKNOWN)
 		m->body = BODY_NONE;
 	if (s->c->mute || s->c->eof) {
-		h2_client_fail(s, FAIL_STREAM_REFUSED, NULL);
+		h2_client_fail(s, FAIL_SERVER_GOAWAY, H2_CLIENT_LOST);
 		return;
 	}
 	s->meth = m->meth;
@@ -144,10 +144,7 @@ on_head(struct sink *k, struct msg *m, unsigned flags)
 	s->head_alone = !end;
 	s->c->head_alone |= s->head_alone;
 	s->out_ms = ev_ms(s->c->env->ev);
-	if (s->c->eof || s->c->mute)
-		h2_client_fail(s, FAIL_STREAM_REFUSED, "the connection ends");
-	else
-		s->id = submit(s, m, end);
+	s->id = submit(s, m, end);
 	s->ng_open = s->id > 0;
 	if (end)
 		h2_conn_end_out(s);

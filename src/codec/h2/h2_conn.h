@@ -151,6 +151,8 @@ void h2_conn_die(struct h2c *, enum fail why, bool reset);
 bool h2_conn_is_stalled(struct h2c *, uint64_t now_ms);
 
 /* --- h2_conn_flush.c --- */
+/* Makes frames, until enough of them wait.  False: nghttp2 gave up. */
+bool h2_conn_pull(struct h2c *);
 /* All that is ready leaves. */
 void h2_conn_flush(struct h2c *);
 
