@@ -243,6 +243,93 @@ START_TEST(test_ping)
 }
 END_TEST
 
+/* Requests that end before a word came, one by one: the first one counts. */
+START_TEST(test_unheard)
+{
+	struct req	*r;
+
+	e.env.limits.ping_ms = 80;
+	start();
+	do {
+		r = ask("GET", 0);
+		for (int i = 0; i < 3; i++)
+			ev_turn(e.ev, 2);
+		if (r->s != NULL)
+			r->s->in.ops->stop(&r->s->in, FAIL_CLIENT_GONE);
+		for (int i = 0; i < 3; i++)
+			ev_turn(e.ev, 2);
+	} while (_i == 0 && e.c != NULL);
+	/* or one alone, behind which it is idle */
+	env_wait(&e, e.c == NULL);
+	ck_assert_int_eq(e.gone_why, FAIL_PING_TIMEOUT);
+	ck_assert_uint_eq(notes[CODEC_PING], 1);
+	e.out.n = 0;
+}
+END_TEST
+
+/* An idle connection is asked once, if at all. */
+START_TEST(test_unheard_alive)
+{
+	struct req	*r;
+
+	e.env.limits.ping_ms = 40;
+	start();
+	r = ask("GET", 0);
+	turns(2);
+	r->s->in.ops->stop(&r->s->in, FAIL_CLIENT_GONE);
+	for (uint64_t end = ev_clock_ns() + 300000000; ev_clock_ns() < end; )
+		turn();
+	ck_assert_uint_eq(notes[CODEC_PING], 1);
+	ck_assert_ptr_nonnull(e.c);
+}
+END_TEST
+
+/* What is told of the connection by whom nobody answers. */
+static const struct {
+	enum fail	why;
+	bool		head;		/* of the answer came */
+	bool		other;		/* something of another came */
+	unsigned	room;
+} silent[] = {
+	{ FAIL_FIRST_BYTE_TIMEOUT, false, false, 0 },
+	{ FAIL_SEND_TIMEOUT, false, false, 0 },
+	{ FAIL_BETWEEN_TIMEOUT, true, false, 0 },
+	{ FAIL_FIRST_BYTE_TIMEOUT, false, true, 100 },
+	{ FAIL_BETWEEN_TIMEOUT, true, true, 100 },
+	{ FAIL_CLIENT_GONE, false, false, 100 },
+};
+
+static void
+pass_ms(void)
+{
+	uint64_t	was = ev_ms(e.ev);
+
+	while (ev_ms(e.ev) == was)
+		ev_turn(e.ev, 1);
+}
+
+START_TEST(test_silent)
+{
+	struct req	*r;
+
+	start();
+	r = ask("GET", 0);
+	turns(2);
+	if (silent[_i].head)
+		interim(1, ":status 200", false);
+	turns(2);
+	pass_ms();
+	if (silent[_i].other)
+		nghttp2_submit_ping(server, 0, NULL);
+	turns(2);
+	r->s->in.ops->stop(&r->s->in, silent[_i].why);
+	turns(2);
+	ck_assert_int_eq(r->why, silent[_i].why);
+	ck_assert_uint_eq(h2_client.room(e.c), silent[_i].room);
+	ck_assert_int_eq(h2_client.lasts(e.c), silent[_i].room > 0);
+}
+END_TEST
+
 static const struct {
 	const char	*frame;
 	size_t		 n;
@@ -290,6 +377,9 @@ main(void)
 	tcase_add_loop_test(tc, test_not_h2, 0, 2);
 	tcase_add_test(tc, test_push);
 	tcase_add_test(tc, test_ping);
+	tcase_add_loop_test(tc, test_unheard, 0, 2);
+	tcase_add_test(tc, test_unheard_alive);
+	LOOP(test_silent, silent);
 	LOOP(test_flood, floods);
 	suite_add_tcase(s, tc);
 	sr = srunner_create(s);

@@ -285,7 +285,7 @@ look_ms(const struct h2c *c)
 	return ms < LOOK_MIN ? LOOK_MIN : ms;
 }
 
-/* Requests are under way, and nothing has come for a while. */
+/* Requests are under way, or were in vain, and nothing came for a while. */
 static void
 ask_life(struct h2c *c, uint64_t now)
 {
@@ -327,7 +327,7 @@ on_time(struct h2c *c)
 static void
 set_time(struct h2c *c)
 {
-	if (c->nstream == 0) {
+	if (c->nstream == 0 && (!c->unheard || c->env->limits.ping_ms == 0)) {
 		ev_timer_off(c->env->ev, &c->timer);
 		c->pinging = false;
 	} else if (!timer_is_armed(&c->timer))
@@ -440,7 +440,8 @@ new_stream(struct codec_conn *cc, struct arena *a)
 	s->asked = true;
 	s->reset = NGHTTP2_CANCEL;
 	s->st.keep = true;
-	if (c->nstream == 1)
+	/* who never gets a word is to be asked all the same */
+	if (c->nstream == 1 && !c->unheard)
 		c->heard = ev_ms(c->env->ev);
 	set_time(c);
 	return &s->st;
