@@ -50,11 +50,11 @@ check_number(struct h2c *c, int32_t id)
 	    h2_conn_verdict(c);
 }
 
-static bool
-is_early(const struct h2s *s)
+static enum h2_glitch_kind
+no_waste(const struct h2s *s)
 {
 	(void)s;
-	return false;
+	return H2_GLITCH_N;
 }
 
 static void
@@ -367,7 +367,7 @@ static const struct h2_side client = {
 	.number = check_number,
 	.heading = h2_client_heading,
 	.headed = h2_client_headed,
-	.is_early = is_early,
+	.waste = no_waste,
 	.other = on_other,
 	.high = retire,
 	.spoil = h2_client_spoil,
