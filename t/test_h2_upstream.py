@@ -492,6 +492,45 @@ def test_ping(sluice, h2peer):
     assert stat(s, "upstream_http2_pings_total") > 1
 
 
+def head_alone(c, r):
+    c.reply(r.sid)
+
+
+@pytest.mark.parametrize("step,size,row", [
+    (quiet(), 0, "first_byte_timeout"),
+    (at_head(quiet()), 1 << 20, "send_timeout"),
+    (head_alone, 0, "between_timeout")])
+def test_dead_path(sluice, h2peer, step, size, row):
+    """Who waited in vain, and heard nothing of others, is the last one."""
+    p = h2peer([answer(), step], windows=False)
+    s = start(sluice, p, "timeout.first_byte = 300ms\nretry.on = off\n"
+              "timeout.between = 300ms")
+    # SETTINGS may come behind the first
+    assert http.get(s.port, "/first").status == 200
+    with http.Client(s.port) as c:
+        try:
+            assert c.ask("POST", "/", body=bytes(size)).status == 504
+        except http.Closed:
+            assert row == "between_timeout"
+    assert wire.record(s, target="/")["fail"] == row
+    assert http.get(s.port, "/next").status == 200
+    assert [r.conn for r in p.requests] == [1, 1, 2]
+    net.until("it is closed", lambda: p.conns[0].eof)
+
+
+def test_quiet_beside_others(sluice, h2peer):
+    """A server that is slow with one of them keeps its connection."""
+    p = h2peer([quiet()])
+    s = start(sluice, p, "timeout.first_byte = 1s\nretry.on = off")
+    with ThreadPoolExecutor(1) as pool:
+        one = pool.submit(http.get, s.port, "/")
+        p.wait_requests(1)
+        assert http.get(s.port, "/x").status == 200
+        assert one.result().status == 504
+    assert http.get(s.port, "/x").status == 200
+    assert p.connections == 1
+
+
 def test_idle(sluice, h2peer):
     p = h2peer()
     s = start(sluice, p, "pool.idle = 100ms")

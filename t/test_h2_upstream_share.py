@@ -122,6 +122,20 @@ def test_dial_for_too_many(sluice, h2peer, more):
             for i in range(12)] == [1] * 12
 
 
+def test_none_waits_for_a_dead_one(sluice, h2peer):
+    """One that said nothing, for as long as an answer may take, is left."""
+    late = threading.Event()
+    p = h2peer(late=late)
+    s = start(sluice, p, "timeout.first_byte = 300ms\nretry.on = off")
+    assert http.get(s.port, "/").status == 504
+    assert p.connections == 1
+    with http.Client(s.port) as c:
+        c.send(http.request("GET", "/next"))
+        net.until("another", lambda: p.connections == 2, 2)
+        late.set()
+        assert c.response().status == 200
+
+
 def test_dial_that_fails_for_many(sluice):
     """Each is told, and it is one failure of the server's."""
     port = net.free_port()

@@ -78,7 +78,7 @@ struct server_codec {
 	 * then leaves the io alone; the request's head is empty from here.
 	 */
 	struct io	*(*take)(struct codec_conn *, struct chunk *rest);
-	/* within gone(): more of why, or NULL; NULL: never */
+	/* within gone(): more of why, or NULL; itself NULL: there is none */
 	const char	*(*what)(const struct codec_conn *);
 };
 

@@ -386,7 +386,7 @@ tls_quiet(struct io *io)
 
 	tls_begin();
 	io->fd.ready |= IO_R;
-	if (!t->failed)
+	if (!tls_is_done(t))
 		rc = SSL_peek_ex(t->ssl, &c, 1, &n) == 1 ? IO_OK :
 		    tls_judge(t, 0);
 	/* an alert that answers a HelloRequest */
@@ -481,7 +481,7 @@ tls_shake(struct io *io)
 
 	must(t->room->n == 0);
 	tls_begin();
-	if (t->failed)
+	if (tls_is_done(t))
 		return IO_ERR;
 	done = SSL_do_handshake(t->ssl);
 	if (done == 1)

@@ -47,7 +47,8 @@ struct tls {
 	uint32_t		 talk;	/* TALK_BYTES for each message */
 	struct tls_error	 error;
 	bool			 eof:1;	/* it has ended */
-	bool			 broken:1;	/* so is the socket */
+	bool			 broken:1;	/* the socket takes no more;
+						 * what came is read on */
 	bool			 failed:1;	/* OpenSSL is done with it */
 	bool			 up:1;	/* the handshake is through */
 	bool			 ended:1;	/* close_notify was made */
@@ -58,6 +59,13 @@ tls_of(const struct io *io)
 {
 	return container_of((struct io_ops *)(uintptr_t)io->ops, struct tls,
 	    ops);
+}
+
+/* Nothing is written any more. */
+static inline bool
+tls_is_done(const struct tls *t)
+{
+	return t->failed || t->broken;
 }
 
 /* --- tls.c --- */

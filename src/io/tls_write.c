@@ -59,7 +59,7 @@ tls_send_out(struct tls *t, unsigned flags, size_t *room_put)
 	rc = t->below->writev(t->io, &v[first == 0],
 	    first == 0 || room->n == 0 ? 1 : 2, flags, &put);
 	if (rc == IO_ERR)
-		t->broken = t->failed = true;
+		t->broken = true;
 	if (put > first)
 		*room_put = put - first;
 	tls_keep_rest(t, put);
@@ -87,7 +87,7 @@ tls_send_all(struct tls *t)
 static void
 make_end(struct tls *t)
 {
-	if (!t->up || t->failed || t->ended || t->ahead > 0)
+	if (!t->up || tls_is_done(t) || t->ended || t->ahead > 0)
 		return;
 	t->ended = true;
 	if (SSL_shutdown(t->ssl) < 0)
@@ -224,9 +224,9 @@ tls_writev(struct io *io, const struct iovec *v, int n, unsigned flags,
 
 	must(t->room->n == 0);
 	tls_begin();
-	if (!t->failed && !send_ahead(t, &w, flags, put))
-		return t->failed ? IO_ERR : IO_AGAIN;
-	if (t->failed || !make_records(t, &w)) {
+	if (!tls_is_done(t) && !send_ahead(t, &w, flags, put))
+		return tls_is_done(t) ? IO_ERR : IO_AGAIN;
+	if (tls_is_done(t) || !make_records(t, &w)) {
 		t->room->n = 0;
 		return *put > 0 ? IO_OK : IO_ERR;
 	}
@@ -238,7 +238,7 @@ tls_writev(struct io *io, const struct iovec *v, int n, unsigned flags,
 	*put += count_sent(t, room_put, all);
 	if (*put > 0)
 		return IO_OK;
-	return t->failed ? IO_ERR : IO_AGAIN;
+	return tls_is_done(t) ? IO_ERR : IO_AGAIN;
 }
 
 void

@@ -55,6 +55,9 @@ room_of_share(const struct pool_share *sh)
 	unsigned	most = (unsigned)sh->server->upstream->pool.streams;
 	unsigned	told = sh->server->streams;
 
+	/* nobody is to wait for what will take no more */
+	if (sh->conn != NULL && !sh->conn->how->lasts(sh->conn->codec))
+		return 0;
 	if (told != 0 && told < most)
 		most = told;
 	return sh->n < most ? most - sh->n : 0;

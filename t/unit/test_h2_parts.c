@@ -178,6 +178,7 @@ static const struct {
 } kinds[] = {
 	{ H2_GLITCH_RESET, 100, FAIL_H2_RESET_FLOOD },
 	{ H2_GLITCH_MADE, 100, FAIL_H2_MADE_RESET_FLOOD },
+	{ H2_GLITCH_CUT, 1000, FAIL_H2_RESET_FLOOD },
 	{ H2_GLITCH_REFUSED, 1000, FAIL_H2_MADE_RESET_FLOOD },
 	{ H2_GLITCH_PING, 500, FAIL_H2_PING_FLOOD },
 	{ H2_GLITCH_SETTINGS, 100, FAIL_H2_SETTINGS_FLOOD },
@@ -194,7 +195,7 @@ START_TEST(test_glitch)
 	for (unsigned i = 0; i < kinds[_i].max; i++)
 		ck_assert_int_eq(h2_glitch_add(&g, kinds[_i].kind, 1000, 0),
 		    FAIL_NONE);
-	ck_assert(h2_glitch_is_high(&g) == (_i < 2));
+	ck_assert(h2_glitch_is_high(&g) == (_i < 3));
 	ck_assert_int_eq(h2_glitch_add(&g, kinds[_i].kind, 1000, 1),
 	    FAIL_NONE);
 	ck_assert_int_eq(h2_glitch_add(&g, kinds[_i].kind, 1000, 1),

@@ -569,6 +569,25 @@ START_TEST(test_cut)
 }
 END_TEST
 
+/* What the other side said before it went is read, with its end. */
+START_TEST(test_last_words)
+{
+	char		buf[16];
+	struct iovec	v = { buf, sizeof(buf) };
+	size_t		n;
+
+	connect_both(versions[_i / 2], 0);
+	say(SERVER, "last words");
+	io_close(&io[SERVER], _i % 2 == 1);
+	memset(buf, 'q', sizeof(buf));
+	ck_assert_int_eq(io_writev(&io[CLIENT], &v, 1, 0, &n), IO_ERR);
+	expect(CLIENT, "last words");
+	ck_assert_int_eq(hear(CLIENT, buf, 16, &n), _i % 2 == 1 ? IO_ERR :
+	    IO_EOF);
+	ck_assert_int_eq(io_writev(&io[CLIENT], &v, 1, 0, &n), IO_ERR);
+}
+END_TEST
+
 START_TEST(test_reset)
 {
 	char	buf[16];
@@ -751,6 +770,7 @@ main(void)
 	tcase_add_test(t, test_stall);
 	tcase_add_loop_test(t, test_end, 0, 2);
 	tcase_add_loop_test(t, test_cut, 0, 4);
+	tcase_add_loop_test(t, test_last_words, 0, 4);
 	tcase_add_loop_test(t, test_reset, 0, 2);
 	tcase_add_loop_test(t, test_broken_record, 0, 2);
 	tcase_add_loop_test(t, test_quiet, 0, 2);

@@ -50,11 +50,11 @@ check_number(struct h2c *c, int32_t id)
 	    h2_conn_verdict(c);
 }
 
-static bool
-is_early(const struct h2s *s)
+static enum h2_glitch_kind
+no_waste(const struct h2s *s)
 {
 	(void)s;
-	return false;
+	return H2_GLITCH_N;
 }
 
 static void
@@ -207,8 +207,11 @@ blame(struct h2s *s, enum fail why)
 	if (why == FAIL_NONE)
 		why = FAIL_RESET_BEFORE_HEAD;
 	/* the server has not got a byte of it: it came too late */
-	if (s->st.sent == 0)
-		return FAIL_STREAM_REFUSED;
+	if (s->st.sent == 0) {
+		s->st.what = why == FAIL_RESET_BEFORE_HEAD ? H2_CLIENT_LOST :
+		    fail_row(why)->name;
+		return FAIL_SERVER_GOAWAY;
+	}
 	if (why == FAIL_H2_PROTOCOL)
 		s->st.what = h2_conn_what(s);
 	else if (!ours)
@@ -231,23 +234,29 @@ blame(struct h2s *s, enum fail why)
 
 /*
  * Neither reads nor writes give anything any more.  Answers that are here
- * as a whole go on to their readers.
+ * as a whole go on to their readers, unless the connection was judged: of
+ * what broke a rule nghttp2 tells with the GOAWAY that it makes.
  */
 static void
 lose(struct h2c *c)
 {
 	struct list	*pos, *tmp;
 	struct h2s	*s;
+	enum fail	 why;
 
+	if (!c->mute)
+		(void)h2_conn_pull(c);
+	why = c->why != FAIL_NONE ? c->why : FAIL_RESET_BEFORE_HEAD;
 	c->eof = c->mute = true;
 	c->bye = H2_BYE_SAID;
 	h2_conn_tell(c, CODEC_LOST);
-	h2_outq_fini(&c->q);
+	/* who has only ended his own direction still hears why */
+	if (c->why == FAIL_NONE)
+		h2_outq_fini(&c->q);
 	list_each_safe(pos, tmp, &c->streams) {
 		s = container_of(pos, struct h2s, node);
 		if (!s->in_ended && s->broken == FAIL_NONE)
-			h2_client_fail(s, blame(s, FAIL_RESET_BEFORE_HEAD),
-			    NULL);
+			h2_client_fail(s, blame(s, why), NULL);
 	}
 	h2_conn_attend(c);
 }
@@ -276,7 +285,7 @@ look_ms(const struct h2c *c)
 	return ms < LOOK_MIN ? LOOK_MIN : ms;
 }
 
-/* Requests are under way, and nothing has come for a while. */
+/* Requests are under way, or were in vain, and nothing came for a while. */
 static void
 ask_life(struct h2c *c, uint64_t now)
 {
@@ -318,7 +327,7 @@ on_time(struct h2c *c)
 static void
 set_time(struct h2c *c)
 {
-	if (c->nstream == 0) {
+	if (c->nstream == 0 && (!c->unheard || c->env->limits.ping_ms == 0)) {
 		ev_timer_off(c->env->ev, &c->timer);
 		c->pinging = false;
 	} else if (!timer_is_armed(&c->timer))
@@ -358,7 +367,7 @@ static const struct h2_side client = {
 	.number = check_number,
 	.heading = h2_client_heading,
 	.headed = h2_client_headed,
-	.is_early = is_early,
+	.waste = no_waste,
 	.other = on_other,
 	.high = retire,
 	.spoil = h2_client_spoil,
@@ -431,7 +440,8 @@ new_stream(struct codec_conn *cc, struct arena *a)
 	s->asked = true;
 	s->reset = NGHTTP2_CANCEL;
 	s->st.keep = true;
-	if (c->nstream == 1)
+	/* who never gets a word is to be asked all the same */
+	if (c->nstream == 1 && !c->unheard)
 		c->heard = ev_ms(c->env->ev);
 	set_time(c);
 	return &s->st;

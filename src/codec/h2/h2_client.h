@@ -7,6 +7,9 @@
 
 #include "codec/h2/h2_conn.h"
 
+/* why a request that had not left was not looked at */
+#define H2_CLIENT_LOST	"the connection was lost"
+
 /* The stream fails soon; what: more of it, constant, or NULL. */
 void h2_client_fail(struct h2s *, enum fail why, const char *what);
 

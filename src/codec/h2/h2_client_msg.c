@@ -120,7 +120,7 @@ submit(struct h2s *s, const struct msg *m, bool end)
 		return id;
 	/* its numbers are used up, or it is about to end */
 	c->bye = H2_BYE_SAID;
-	h2_client_fail(s, FAIL_STREAM_REFUSED, nghttp2_strerror((int)id));
+	h2_client_fail(s, FAIL_SERVER_GOAWAY, nghttp2_strerror((int)id));
 	return 0;
 }
 
@@ -135,7 +135,7 @@ on_head(struct sink *k, struct msg *m, unsigned flags)
 	if (end && m->body == BODY_UNKNOWN)
 		m->body = BODY_NONE;
 	if (s->c->mute || s->c->eof) {
-		h2_client_fail(s, FAIL_STREAM_REFUSED, NULL);
+		h2_client_fail(s, FAIL_SERVER_GOAWAY, H2_CLIENT_LOST);
 		return;
 	}
 	s->meth = m->meth;
@@ -143,11 +143,9 @@ on_head(struct sink *k, struct msg *m, unsigned flags)
 	s->head_sent = true;
 	s->head_alone = !end;
 	s->c->head_alone |= s->head_alone;
-	s->out_ms = ev_ms(s->c->env->ev);
-	if (s->c->eof || s->c->mute)
-		h2_client_fail(s, FAIL_STREAM_REFUSED, "the connection ends");
-	else
-		s->id = submit(s, m, end);
+	s->out_ms = s->last = ev_ms(s->c->env->ev);
+	s->c->unheard = true;
+	s->id = submit(s, m, end);
 	s->ng_open = s->id > 0;
 	if (end)
 		h2_conn_end_out(s);
@@ -243,6 +241,7 @@ h2_client_headed(struct h2s *s, const nghttp2_frame *f)
 	enum fail	 why;
 
 	s->st.got += s->c->head_wire;
+	s->last = s->c->heard;
 	if (s->over || s->broken != FAIL_NONE)
 		return;
 	if (s->answered) {
@@ -270,12 +269,26 @@ h2_client_spoil(struct h2s *s, enum fail why)
 		    "a body where none may be" : NULL);
 }
 
-/* Nobody wants the answer: the stream ends, those beside it go on. */
+/* It was waited for in vain, and meanwhile nothing came of others either. */
+static bool
+is_silent(const struct h2s *s, enum fail why)
+{
+	return (why == FAIL_FIRST_BYTE_TIMEOUT || why == FAIL_SEND_TIMEOUT ||
+	    why == FAIL_BETWEEN_TIMEOUT) && s->head_sent &&
+	    s->c->heard <= s->last;
+}
+
+/*
+ * Nobody wants the answer: the stream ends, those beside it go on.  Where
+ * the path may be dead no others are to wait in vain: the next one dials.
+ */
 static void
 on_stop(struct source *src, enum fail why)
 {
 	struct h2s	*s = container_of(src, struct h2s, st.in);
 
+	if (is_silent(s, why))
+		s->c->bye = H2_BYE_SAID;
 	s->in_drop = s->in_told = true;
 	h2_client_fail(s, why == FAIL_NONE ? FAIL_INTERNAL : why, NULL);
 }

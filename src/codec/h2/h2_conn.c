@@ -264,6 +264,7 @@ h2_conn_sent(void *of_stream, size_t n)
 	struct h2s	*s = of_stream;
 
 	s->st.sent += n;
+	s->last = ev_ms(s->c->env->ev);
 }
 
 static uint32_t
@@ -394,6 +395,7 @@ read_once(struct h2c *c)
 		return rc;
 	pg->fill += (uint32_t)got;
 	c->heard = ev_ms(c->env->ev);
+	c->unheard = false;
 	digest(c, v.iov_base, got);
 	heads = c->heads - heads;
 	h2_conn_charge(c, got + heads * HEAD_COST);

@@ -54,6 +54,7 @@ struct h2c {
 	/* client */
 	bool			 mute:1;	/* nothing more is written */
 	bool			 pinging:1;	/* for a sign of life */
+	bool			 unheard:1;	/* of it since a head left */
 	bool			 within:1;	/* nghttp2 is at work */
 	const struct h2_side	*side;		/* const */
 	struct io		*io;		/* own until closed */
@@ -96,7 +97,8 @@ struct h2c {
 	uint64_t		 retire;	/* ms: age's end; 0 */
 	uint64_t		 since;		/* state, head or idle began */
 	uint64_t		 moved;		/* a write took something */
-	uint64_t		 heard;		/* a read gave something */
+	uint64_t		 heard;		/* a read gave something, or
+						 * its only stream began */
 	uint64_t		 pinged;
 	uint64_t		 bye_at;	/* the notice was sent */
 	size_t			 unsent;	/* at the last look */
@@ -151,6 +153,8 @@ void h2_conn_die(struct h2c *, enum fail why, bool reset);
 bool h2_conn_is_stalled(struct h2c *, uint64_t now_ms);
 
 /* --- h2_conn_flush.c --- */
+/* Makes frames, until enough of them wait.  False: nghttp2 gave up. */
+bool h2_conn_pull(struct h2c *);
 /* All that is ready leaves. */
 void h2_conn_flush(struct h2c *);
 

@@ -48,9 +48,8 @@ add(struct h2c *c, struct str frame)
 		s->end_pos = c->q.put;
 }
 
-/* Frames, until enough of them wait.  False: nghttp2 gave up. */
-static bool
-pull(struct h2c *c)
+bool
+h2_conn_pull(struct h2c *c)
 {
 	const uint8_t	*p;
 	ssize_t		 n = 1;
@@ -73,7 +72,7 @@ write_out(struct h2c *c)
 	enum io_rc	rc = IO_OK;
 	size_t		n;
 
-	while (rc == IO_OK && c->state == H2C_OPEN && pull(c) &&
+	while (rc == IO_OK && c->state == H2C_OPEN && h2_conn_pull(c) &&
 	    c->q.ring.n > 0) {
 		if (c->budget == 0) {
 			h2_conn_push(c);

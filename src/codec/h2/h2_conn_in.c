@@ -160,6 +160,7 @@ void
 h2_conn_data(struct h2s *s, const uint8_t *p, size_t n)
 {
 	came(s);
+	s->last = s->c->heard;
 	s->in_got += n;
 	s->st.got += n;
 	if (is_too_much(s))

@@ -126,12 +126,14 @@ got_data(struct h2c *c, const nghttp2_frame *f)
 static int
 got_reset(struct h2c *c, const nghttp2_frame *f)
 {
-	struct h2s	*s = find(c, f->hd.stream_id);
+	struct h2s		*s = find(c, f->hd.stream_id);
+	enum h2_glitch_kind	 k;
 
 	if (s == NULL)
 		return h2_conn_count(c, H2_GLITCH_STRAY);
 	h2_conn_tell(c, CODEC_RESET);
-	return c->side->is_early(s) ? h2_conn_count(c, H2_GLITCH_RESET) : 0;
+	k = c->side->waste(s);
+	return k == H2_GLITCH_N ? 0 : h2_conn_count(c, k);
 }
 
 static void

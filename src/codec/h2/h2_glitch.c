@@ -1,5 +1,5 @@
 /*
- * What a client does that costs more than it is worth (h2_glitch.h).
+ * What a peer does that costs more than it is worth (h2_glitch.h).
  * Workers.
  */
 #include "codec/h2/h2_glitch.h"
@@ -15,6 +15,8 @@ static const struct {
 } kinds[H2_GLITCH_N] = {
 	[H2_GLITCH_RESET] = { 100, 20, FAIL_H2_RESET_FLOOD },
 	[H2_GLITCH_MADE] = { 100, 20, FAIL_H2_MADE_RESET_FLOOD },
+	/* downloads are stopped, and what is in front of us has many */
+	[H2_GLITCH_CUT] = { 1000, 100, FAIL_H2_RESET_FLOOD },
 	/* clients may open many before they have heard of the limit */
 	[H2_GLITCH_REFUSED] = { 1000, 100, FAIL_H2_MADE_RESET_FLOOD },
 	[H2_GLITCH_PING] = { 500, 50, FAIL_H2_PING_FLOOD },
@@ -57,7 +59,7 @@ h2_glitch_add(struct h2_glitch *g, enum h2_glitch_kind k, uint64_t now,
 bool
 h2_glitch_is_high(const struct h2_glitch *g)
 {
-	for (unsigned k = H2_GLITCH_RESET; k <= H2_GLITCH_MADE; k++)
+	for (unsigned k = H2_GLITCH_RESET; k <= H2_GLITCH_CUT; k++)
 		if (g->level[k] > kinds[k].max * ONE / 4 * 3)
 			return true;
 	return false;

@@ -1,8 +1,8 @@
 /*
- * What a client does that costs more than it is worth.  Each kind has a
- * count of its own that wears off with time or with work done; beyond its
- * limit the connection ends with ENHANCE_YOUR_CALM and the row that names
- * the kind.  Pure.
+ * What a peer does that costs more than it is worth: a client, or a server
+ * of ours.  Each kind has a count of its own that wears off with time or
+ * with work done; beyond its limit the connection ends with
+ * ENHANCE_YOUR_CALM and the row that names the kind.  Pure.
  */
 #ifndef SL_CODEC_H2_GLITCH_H
 #define SL_CODEC_H2_GLITCH_H
@@ -15,6 +15,7 @@
 enum h2_glitch_kind {
 	H2_GLITCH_RESET,	/* the client reset a stream early */
 	H2_GLITCH_MADE,		/* it made us do so, or sent bad heads */
+	H2_GLITCH_CUT,		/* the client reset one within its answer */
 	H2_GLITCH_REFUSED,	/* streams beyond the limit, not yet known */
 	H2_GLITCH_PING,
 	H2_GLITCH_SETTINGS,

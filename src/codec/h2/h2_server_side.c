@@ -163,11 +163,13 @@ say_hello(struct h2c *c, nghttp2_session *ng)
 	    H2_WINDOW_CONN) == 0);
 }
 
-/* Before its answer was on the way. */
-static bool
-is_early(const struct h2s *s)
+/* Before its answer was on the way, or within it. */
+static enum h2_glitch_kind
+waste(const struct h2s *s)
 {
-	return !s->head_sent;
+	if (!s->head_sent)
+		return H2_GLITCH_RESET;
+	return s->out_done || s->was_reset ? H2_GLITCH_N : H2_GLITCH_CUT;
 }
 
 /* The answer to the PING behind the notice; the client's own GOAWAY. */
@@ -378,7 +380,7 @@ static const struct h2_side server = {
 	.number = check_number,
 	.heading = h2_server_heading,
 	.headed = h2_server_headed,
-	.is_early = is_early,
+	.waste = waste,
 	.other = on_other,
 	.high = h2_server_bye,
 	.spoil = h2_server_spoil,

@@ -7,6 +7,7 @@
 
 #include <nghttp2/nghttp2.h>
 
+#include "codec/h2/h2_glitch.h"
 #include "http/waist.h"
 
 struct h2c;
@@ -24,8 +25,8 @@ struct h2_side {
 	struct h2s *(*heading)(struct h2c *, const nghttp2_frame *);
 	/* it is whole */
 	void	(*headed)(struct h2s *, const nghttp2_frame *);
-	/* does a reset that came mean that work was done for nothing? */
-	bool	(*is_early)(const struct h2s *);
+	/* what a reset that came cost; H2_GLITCH_N: nothing */
+	enum h2_glitch_kind (*waste)(const struct h2s *);
 	/* other frames; answers to PINGs of its own */
 	void	(*other)(struct h2c *, const nghttp2_frame *);
 	/* resets are many: there should be no more streams */

@@ -53,6 +53,7 @@ struct h2s {
 	uint32_t		 reset;		/* code that comes at its end */
 	uint32_t		 code;		/* with which it was closed */
 	/* client */
+	uint64_t		 last;		/* ms: it left, or came */
 	uint8_t			 meth;		/* of the request */
 	uint8_t			 interims;
 	bool			 answered:1;	/* the final head came */
