@@ -293,6 +293,8 @@ exchange_fail(struct exchange *x, enum fail why, struct str cause)
 	if (x->error_page)
 		return;
 	exchange_note(x, why, cause);
+	/* a drain may come before its first step */
+	exchange_begin(x);
 	error_page(x);
 	if (!x->running)
 		exchange_go(x);

@@ -83,6 +83,7 @@ struct exchange {
 	bool			 trusted:1;	/* the peer is a known proxy */
 	bool			 secure:1;	/* the client's is https */
 	bool			 odd_slash:1;	/* path has %2F or %5C */
+	bool			 begun:1;	/* counted as started */
 	bool			 running:1;	/* the driver is active */
 	bool			 head_sent:1;
 	bool			 counted:1;	/* end hooks have run */

@@ -26,7 +26,7 @@ void exchange_send_reply(struct exchange *);
  * the last bytes go to the kernel, or when the stream died; once.
  */
 void exchange_end(struct exchange *);
-/* The request's part of the access record, and the flight row. */
+/* The request's part of the access record, and the flight row; once. */
 void exchange_begin(struct exchange *);
 /* Gives the generation back, unless filters go on needing it. */
 void exchange_drop_gen(struct exchange *);

@@ -303,6 +303,7 @@ serve_fini(struct serve *s)
 	s->drained = NULL;
 	ev_timer_off(s->ev, &s->second);
 	ev_timer_off(s->ev, &s->drain_end);
+	ev_cancel(&s->drain_close);
 	/* in the turns below nobody may come, nor look for peers once more */
 	each_listener(s, listener_stop);
 	free(s->peers);
@@ -318,7 +319,6 @@ serve_fini(struct serve *s)
 		ev_turn(s->ev, 0);
 	each_listener(s, listener_retire);
 	ask_free(&s->ask);
-	ev_cancel(&s->drain_close);
 	ev_cancel(&s->drain_done);
 	map_fini(&s->upstreams);
 	lease_free(&s->lease);
