@@ -13,6 +13,7 @@
 
 #include "base/enc.h"
 #include "core/chain.h"
+#include "core/error_grpc.h"
 #include "core/int.h"
 #include "core/listener.h"
 #include "core/log_conf.h"

@@ -91,7 +91,7 @@ of_row(unsigned status)
 		return GRPC_RESOURCE_EXHAUSTED;
 	case 408:
 		return GRPC_CANCELLED;
-	case 421:	/* who is told UNAVAILABLE asks again over the same one */
+	case 421:	/* UNAVAILABLE is tried again over the same one */
 		return GRPC_UNKNOWN;
 	case 500:
 		return GRPC_INTERNAL;
