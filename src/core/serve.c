@@ -26,9 +26,9 @@
 #define KEEP_PAGES	256	/* of 16 KiB */
 #define LEAST_PAGES	64	/* of them, when a burst is over */
 #define KEEP_ARENAS	1024	/* two for a stream of HTTP/2 */
-#define KEEP_LEAST	256
-#define KEEP_CONNS	1024
 #define KEEP_SIZES	1024	/* of each */
+#define KEEP_LEAST	256	/* of these two, when a burst is over */
+#define KEEP_CONNS	1024
 #define SECOND_MS	1000
 #define EARLY_MS	50
 #define FULL_MS		10000	/* between two words of that */
