@@ -121,6 +121,22 @@ def test_drained_listener(s):
         s.ctl("reload", "--plan").stdout
 
 
+def test_version_taken_away(s):
+    def retired(old, new):
+        s.reload(CONF.replace("@port@", f"@port@{old}"))
+        s.write(CONF.replace("@port@", f"@port@{new}"))
+        return s.ctl_json("reload", "--plan")["retired"]
+
+    both = "\nhttp = 1.1 2"
+    end = [{"listener": "web", "why": "http", "how": "retire"}]
+    assert retired("", both) == retired("", "\nhttp = 1.1") == []
+    assert retired(both, "") == retired("", "\nhttp = 2") == end
+    assert s.ctl("reload", "--plan").stdout.splitlines()[-1] == \
+        "  connections of listener web that speak a version taken out of " \
+        "http end with the request under way"
+    assert retired("\ntls = dev", "\ntls = dev" + both) == []
+
+
 def test_changes_nothing(s):
     before = s.roles()
     changed(s, ("respond = 200 one", "respond = 200 two"))

@@ -489,6 +489,70 @@ bind = 127.0.0.1:@port2@
         c.ends()
 
 
+def spoken(http, cut=False):
+    """Without TLS, by these versions."""
+    return f"""
+[sluice]
+workers = 1
+[listener web]
+bind = 127.0.0.1:@port@
+http = {http}
+{"on_change = cut" * cut}
+[upstream app]
+server = 127.0.0.1:@port2@
+[route app]
+path = /app
+upstream = app
+""" + wire.PROBE
+
+
+@pytest.mark.parametrize("http1", [False, True])
+@pytest.mark.parametrize("cut", [False, True])
+def test_version_that_goes(sluice, http1, cut):
+    """Those who speak it are let go, with what is under way or cut."""
+    s = sluice(spoken("1.1 2", cut))
+    never = threading.Event()
+    with Peer(port=s.value("port2"), default=hold(never)) as app, \
+            h2.H2(s.port, timeout=10) as c, http.Client(s.port) as d:
+        assert c.response(c.ask_for("GET", "/probe")).status == 200
+        assert d.get("/probe").status == 200
+        sid = c.ask_for("GET", "/app")
+        d.send(http.request("GET", "/app"))
+        app.wait_requests(2)
+        s.reload(spoken("1.1 2", cut))
+        s.reload(spoken("2" if http1 else "1.1", cut))
+        if cut and http1:
+            assert d.rest() == b""
+        elif cut:
+            assert not [f for f in c.ends() if f.sid == sid and f.end]
+        elif not http1:
+            assert c.goaway() == 0
+        never.set()
+        if not cut or http1:
+            assert c.response(sid).status == 200
+        if not cut or not http1:
+            assert d.response().closes is http1
+        if http1:
+            assert c.response(c.ask_for("GET", "/probe")).status == 200
+        else:
+            assert not d.get("/probe").closes
+            c.ends()
+
+
+@pytest.mark.parametrize("now", ["1.1", "2"])
+def test_version_that_goes_unsaid(sluice, now):
+    """Whose first bytes are waited for speaks what is left."""
+    s = sluice(spoken("1.1 2"))
+    with net.connect(s.port) as c:
+        c.sendall(h2.PREFACE[:7])
+        net.until("it is there", lambda: wire.sums(s)["connections"] == 1)
+        s.reload(spoken(now))
+        c.sendall(h2.PREFACE[7:] + h2.settings())
+        got = c.recv(4096)
+        assert got[3] == h2.SETTINGS if now == "2" else \
+            got.startswith(b"HTTP/1.1 505 ")
+
+
 def test_behind_the_proxy_protocol(gate, sluice):
     """The greeting comes before the version is looked at."""
     with Peer() as app:

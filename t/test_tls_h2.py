@@ -2,8 +2,10 @@
 handshake is refused, and no other one."""
 import pytest
 
-from lib import h2, http, net, tls, wire
+from lib import h2, http, net, rpc, tls, wire
 from lib.tls_hosts import TERMS, V12, V13, Files, conf
+
+UNKNOWN = 2     # of gRPC
 
 
 @pytest.fixture
@@ -39,6 +41,17 @@ def test_misdirected(sluice, files, version):
     with connect(s, files.context("good", version), "plain.example") as c:
         assert c.get("/", host="nobody.test").text == "all"
         assert c.get("/", host="must.example").status == 421
+
+
+def test_misdirected_call(sluice, files):
+    """UNKNOWN: by UNAVAILABLE it would be tried again over this one."""
+    s = sluice(conf())
+    with connect(s, files.context("good"), "ask.example") as c:
+        for host in ("must", "plain"):
+            r = rpc.call(c.h2, "/a.B/C", b"x", authority=f"{host}.example",
+                         scheme="https")
+            assert r.alone and r.status == UNKNOWN
+            assert "(misdirected_request " in r.message
 
 
 def test_by_host(sluice, files):

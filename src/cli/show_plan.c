@@ -199,6 +199,16 @@ add_line(struct show *s, const json_t *c)
 	text_c(&s->out, '\n');
 }
 
+static struct str
+came_by(struct str why)
+{
+	if (str_eq(why, STR("proxy")))
+		return STR(" that came by another proxy_protocol");
+	if (str_eq(why, STR("http")))
+		return STR(" that speak a version taken out of http");
+	return STR(" that came by other terms of TLS");
+}
+
 /* Whose clients came by rules that hold no more. */
 static void
 add_retired(struct show *s, const json_t *all)
@@ -209,9 +219,7 @@ add_retired(struct show *s, const json_t *all)
 		c = json_array_get(all, i);
 		text_add(&s->out, STR("  connections of listener "));
 		show_safe(s, c, "listener");
-		text_add(&s->out, str_eq(show_str(c, "why"), STR("proxy")) ?
-		    STR(" that came by another proxy_protocol") :
-		    STR(" that came by other terms of TLS"));
+		text_add(&s->out, came_by(show_str(c, "why")));
 		text_add(&s->out, str_eq(show_str(c, "how"), STR("cut")) ?
 		    STR(" are cut\n") :
 		    STR(" end with the request under way\n"));

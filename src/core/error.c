@@ -10,6 +10,7 @@
 #include "core/error.h"
 
 #include "base/text.h"
+#include "core/error_grpc.h"
 #include "core/int.h"
 #include "core/route.h"
 #include "core/settings.h"

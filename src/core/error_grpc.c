@@ -1,5 +1,5 @@
 /*
- * Failures as clients of gRPC understand them.  Workers.
+ * What clients of gRPC are told (error_grpc.h).  Workers.
  *
  * Over HTTP/2 a failure before the answer's head is a head alone, with
  * status 200, grpc-status and grpc-message ("Trailers-Only"); behind the
@@ -8,7 +8,8 @@
  * own.  Whoever speaks HTTP/1 is no client of gRPC, but may be something
  * between: it gets the status and page of HTTP, and these fields besides.
  */
-#include "core/int.h"
+#include "core/error_grpc.h"
+
 #include "http/grpc.h"
 
 #define MESSAGE_MAX	1000	/* bytes of an answer's text */
@@ -44,25 +45,65 @@ message_of(const struct exchange *x)
 {
 	const struct fail_row	*r = fail_row(x->fail);
 
-	return grpc_encode(x->arena, arena_fmt(x->arena, "%s (%s%s%.*s)",
-	    r->text, r->name, x->id.n > 0 ? " " : "", STR_FMT(x->id)));
+	return arena_fmt(x->arena, "%s (%s%s%.*s)", r->text, r->name,
+	    x->id.n > 0 ? " " : "", STR_FMT(x->id));
+}
+
+static void
+add_fields(struct exchange *x, struct hdrs *hs, enum grpc_status status,
+    struct str text)
+{
+	hdr_add(x->arena, hs, HDR_GRPC_STATUS, arena_fmt(x->arena, "%u",
+	    (unsigned)status));
+	hdr_add(x->arena, hs, HDR_GRPC_MESSAGE, grpc_encode(x->arena,
+	    str_sub(text, 0, MESSAGE_MAX)));
+}
+
+static struct msg *
+new_head(struct exchange *x)
+{
+	struct msg	*m = exchange_new_head(x, 200);
+
+	hdr_add(x->arena, &m->hdrs, HDR_CONTENT_TYPE, GRPC_TYPE);
+	return m;
+}
+
+struct msg *
+error_grpc_make(struct exchange *x, unsigned http, struct str text,
+    const char *who)
+{
+	struct msg	*m = new_head(x);
+
+	add_fields(x, &m->hdrs, grpc_of_http(http), text);
+	x->acc.str[ACCESS_CAUSE] = arena_fmt(x->arena, "%s HTTP status %u",
+	    who, http);
+	return m;
+}
+
+bool
+error_grpc_reply(struct exchange *x, unsigned http, struct str text)
+{
+	if (!error_grpc_takes(x))
+		return false;
+	if (text.n == 0)
+		text = arena_fmt(x->arena, "HTTP status %u", http);
+	exchange_respond(x, error_grpc_make(x, http, text, "the answer was"),
+	    WAIST_END);
+	return true;
 }
 
 void
 error_grpc_fields(struct exchange *x, struct hdrs *hs)
 {
 	x->grpc_status = (uint8_t)status_of(x);
-	hdr_add(x->arena, hs, HDR_GRPC_STATUS,
-	    arena_fmt(x->arena, "%u", x->grpc_status));
-	hdr_add(x->arena, hs, HDR_GRPC_MESSAGE, message_of(x));
+	add_fields(x, hs, status_of(x), message_of(x));
 }
 
 struct msg *
 error_grpc_head(struct exchange *x)
 {
-	struct msg	*m = exchange_new_head(x, 200);
+	struct msg	*m = new_head(x);
 
-	hdr_add(x->arena, &m->hdrs, HDR_CONTENT_TYPE, GRPC_TYPE);
 	error_grpc_fields(x, &m->hdrs);
 	return m;
 }
@@ -84,29 +125,8 @@ error_grpc_end(struct exchange *x, enum fail why)
 	return true;
 }
 
-bool
-exchange_reply_grpc(struct exchange *x, unsigned status, struct str text)
-{
-	struct msg	*m;
-
-	if (!error_grpc_takes(x))
-		return false;
-	m = exchange_new_head(x, 200);
-	if (text.n == 0)
-		text = arena_fmt(x->arena, "HTTP status %u", status);
-	hdr_add(x->arena, &m->hdrs, HDR_CONTENT_TYPE, GRPC_TYPE);
-	hdr_add(x->arena, &m->hdrs, HDR_GRPC_STATUS, arena_fmt(x->arena,
-	    "%u", (unsigned)grpc_of_http(status)));
-	hdr_add(x->arena, &m->hdrs, HDR_GRPC_MESSAGE, grpc_encode(x->arena,
-	    str_sub(text, 0, MESSAGE_MAX)));
-	x->acc.str[ACCESS_CAUSE] = arena_fmt(x->arena,
-	    "the answer was HTTP status %u", status);
-	exchange_respond(x, m, WAIST_END);
-	return true;
-}
-
 void
-exchange_grpc_status(struct exchange *x, const struct hdrs *hs)
+error_grpc_note(struct exchange *x, const struct hdrs *hs)
 {
 	int	code = grpc_read_status(hdr_val(hs, HDR_GRPC_STATUS));
 

@@ -13,6 +13,7 @@
 
 #include "base/must.h"
 #include "os/fault.h"
+#include "core/error_grpc.h"
 #include "core/handler.h"
 #include "core/int.h"
 #include "core/listener.h"
@@ -247,7 +248,7 @@ exchange_reply(struct exchange *x, unsigned status, struct str type,
 {
 	struct msg	*m;
 
-	if (!may_respond(x) || exchange_reply_grpc(x, status, text))
+	if (!may_respond(x) || error_grpc_reply(x, status, text))
 		return;
 	m = exchange_new_head(x, status);
 	m->body = (int64_t)text.n;
@@ -255,6 +256,19 @@ exchange_reply(struct exchange *x, unsigned status, struct str type,
 		hdr_add(x->arena, &m->hdrs, HDR_CONTENT_TYPE, type);
 	x->reply = text;
 	exchange_respond(x, m, text.n == 0 ? WAIST_END : 0);
+}
+
+void
+exchange_redirect(struct exchange *x, unsigned status, struct str place)
+{
+	struct msg	*m;
+
+	if (!may_respond(x) || error_grpc_reply(x, status,
+	    arena_fmt(x->arena, "this is at %.*s", STR_FMT(place))))
+		return;
+	m = exchange_new_head(x, status);
+	hdr_add(x->arena, &m->hdrs, HDR_LOCATION, place);
+	exchange_respond(x, m, WAIST_END);
 }
 
 static void
@@ -293,6 +307,8 @@ exchange_fail(struct exchange *x, enum fail why, struct str cause)
 	if (x->error_page)
 		return;
 	exchange_note(x, why, cause);
+	/* a drain may come before its first step */
+	exchange_begin(x);
 	error_page(x);
 	if (!x->running)
 		exchange_go(x);

@@ -28,6 +28,8 @@ enum step_id {
 	STEP_N
 };
 
+#define GRPC_STATUS_NONE	255
+
 struct exchange {
 	/* set once */
 	struct list		 node;		/* of serve.exchanges */
@@ -77,12 +79,15 @@ struct exchange {
 						 * row's is not right */
 	uint16_t		 received;	/* status of a server; or 0 */
 	uint8_t			 grpc_status;	/* or GRPC_STATUS_NONE */
-	uint8_t			 grpc_reset;	/* what the server's is; so */
-	bool			 grpc:1;	/* the request is one of gRPC */
-	bool			 call:1;	/* its messages are bounded */
+	uint8_t			 grpc_reset;	/* by a server's; or _NONE */
+	bool			 grpc:1;	/* asks as a call does: is told
+						 * and counted as one */
+	bool			 call:1;	/* and is led as one: bounds and
+						 * times go by this bit alone */
 	bool			 trusted:1;	/* the peer is a known proxy */
 	bool			 secure:1;	/* the client's is https */
 	bool			 odd_slash:1;	/* path has %2F or %5C */
+	bool			 begun:1;	/* counted as started */
 	bool			 running:1;	/* the driver is active */
 	bool			 head_sent:1;
 	bool			 counted:1;	/* end hooks have run */
@@ -128,6 +133,9 @@ struct msg *exchange_new_head(struct exchange *, unsigned status);
 void exchange_reply(struct exchange *, unsigned status, struct str type,
     struct str text);
 
+/* What was asked for is at this place, of arena. */
+void exchange_redirect(struct exchange *, unsigned status, struct str place);
+
 /*
  * The request failed: a built-in error by Accept if no head was sent,
  * else the stream is aborted.  cause says more for the log ("" if none),
@@ -156,12 +164,6 @@ struct sink *exchange_body(struct exchange *);
 struct source *exchange_request(struct exchange *);
 /* Nobody reads the request body: the codec drops or closes. */
 void exchange_skip_request(struct exchange *);
-
-/* A head or trailers may have the status of a call of gRPC: it is noted. */
-#define GRPC_STATUS_NONE	255
-void exchange_grpc_status(struct exchange *, const struct hdrs *);
-/* Answers a call of gRPC with what this status is there; false: none. */
-bool exchange_reply_grpc(struct exchange *, unsigned status, struct str text);
 
 /* The handler holds nothing any more (after abort(), or at its end). */
 void exchange_handler_done(struct exchange *);

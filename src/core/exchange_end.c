@@ -13,6 +13,7 @@
 
 #include "base/enc.h"
 #include "core/chain.h"
+#include "core/error_grpc.h"
 #include "core/int.h"
 #include "core/listener.h"
 #include "core/log_conf.h"
@@ -213,6 +214,9 @@ exchange_begin(struct exchange *x)
 	const struct settings_log	*l;
 	const struct log_conf		*c;
 
+	if (x->begun)
+		return;
+	x->begun = true;
 	if (g == NULL) {
 		begin_bare(x);
 		return;
@@ -333,8 +337,7 @@ exchange_end(struct exchange *x)
 	if (x->counted)
 		return;
 	/* A stream that died before its first wake has not begun yet. */
-	if (x->step == STEP_BEGIN && a->num[ACCESS_TIME] == 0)
-		exchange_begin(x);
+	exchange_begin(x);
 	x->counted = true;
 	a->num[ACCESS_BYTES_IN] = x->client->got;
 	a->num[ACCESS_BYTES_OUT] = x->client->sent + x->client->queued;

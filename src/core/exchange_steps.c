@@ -4,6 +4,7 @@
  */
 #include "core/ask.h"
 #include "core/chain.h"
+#include "core/error_grpc.h"
 #include "core/handler.h"
 #include "core/health.h"
 #include "core/https.h"
@@ -316,7 +317,7 @@ st_head(struct exchange *x)
 		    x->id);
 	}
 	https_mark(x);
-	exchange_grpc_status(x, &x->res->hdrs);
+	error_grpc_note(x, &x->res->hdrs);
 	if (x->error_page)
 		x->client->fail = x->fail;
 	x->acc.num[ACCESS_STATUS] = x->res->status;

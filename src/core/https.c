@@ -124,19 +124,12 @@ https_place(struct arena *a, const struct conf *c,
 static void
 start(struct exchange *x)
 {
-	bool		 plain = x->req->meth == METHOD_GET ||
+	bool	plain = x->req->meth == METHOD_GET ||
 	    x->req->meth == METHOD_HEAD;
-	struct str	 place = https_place(x->arena, x->gen->conf,
-	    listener_of(x), x);
-	struct msg	*m;
 
 	exchange_skip_request(x);
-	if (!exchange_reply_grpc(x, plain ? 301 : 308, arena_fmt(x->arena,
-	    "this is at %.*s", STR_FMT(place)))) {
-		m = exchange_new_head(x, plain ? 301 : 308);
-		hdr_add(x->arena, &m->hdrs, HDR_LOCATION, place);
-		exchange_respond(x, m, WAIST_END);
-	}
+	exchange_redirect(x, plain ? 301 : 308, https_place(x->arena,
+	    x->gen->conf, listener_of(x), x));
 	exchange_handler_done(x);
 }
 

@@ -26,7 +26,7 @@ void exchange_send_reply(struct exchange *);
  * the last bytes go to the kernel, or when the stream died; once.
  */
 void exchange_end(struct exchange *);
-/* The request's part of the access record, and the flight row. */
+/* The request's part of the access record, and the flight row; once. */
 void exchange_begin(struct exchange *);
 /* Gives the generation back, unless filters go on needing it. */
 void exchange_drop_gen(struct exchange *);
@@ -46,20 +46,6 @@ void exchange_limit_end(struct exchange *);
 void error_page(struct exchange *);
 /* "GET, HEAD, more" of METHOD_BITs and others, of arena. */
 struct str error_allow(struct arena *, uint32_t bits, struct str more);
-
-/* --- error_grpc.c --- */
-/* Does the client understand grpc-status alone? */
-bool error_grpc_takes(const struct exchange *);
-/* And is there somebody to be told of this failure? */
-bool error_grpc_tells(const struct exchange *, enum fail);
-/* grpc-status and grpc-message of x->fail. */
-void error_grpc_fields(struct exchange *, struct hdrs *);
-/* x->fail as a head that is the whole answer; of arena. */
-struct msg *error_grpc_head(struct exchange *);
-/* Ends the answer under way with x->fail; false: it has to be cut. */
-bool error_grpc_end(struct exchange *, enum fail why);
-/* At the end: its status for the record and the counters. */
-void error_grpc_count(struct exchange *);
 
 /* --- greet.c --- */
 /* what a connection is before its codec; of serve.codecs */

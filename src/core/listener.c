@@ -21,6 +21,7 @@
 #include "core/conn.h"
 #include "core/greet.h"
 #include "core/listener_limit.h"
+#include "core/version.h"
 
 #define BATCH		4	/* accepts of one wake-up at a high rate */
 #define FULL_WAKES	8	/* before one takes more */
@@ -485,6 +486,23 @@ listener_second(struct serve *s)
 
 /* --- life --- */
 
+static bool
+speaks_on(const struct conn *c, const void *conf)
+{
+	return version_is_current(c, conf);
+}
+
+/* Who speaks a version that was taken away is let go. */
+static void
+set_http(struct listener *l, const struct listener_conf *c)
+{
+	bool	other = l->http != c->http;
+
+	l->http = c->http;
+	if (other && l->name.p != NULL)
+		listener_let_go(l, speaks_on, c);
+}
+
 static void
 set_conf(struct listener *l, const struct listener_conf *c)
 {
@@ -492,8 +510,8 @@ set_conf(struct listener *l, const struct listener_conf *c)
 
 	l->env.limits = c->limits;
 	l->cut = c->on_change == LISTENER_CUT;
-	l->http = c->http;
 	greet_set_conf(l, c);
+	set_http(l, c);
 	if (!str_eq(l->name, c->obj.name)) {
 		free((void *)(uintptr_t)l->name.p);
 		p = must_alloc(c->obj.name.n + 1);

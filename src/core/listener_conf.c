@@ -322,9 +322,10 @@ static const struct conf_row rows[] = {
 		.key = "on_change", .type = CONF_ENUM, .off = AT(on_change),
 		.def = "retire", .choices = "retire|cut", .example = "cut",
 		.text = "What becomes of open connections when a reload "
-		    "removes the address they came to, or changes "
+		    "removes the address they came to, changes "
 		    "proxy_protocol, proxy_protocol_from or what TLS is to "
-		    "agree on.  retire: each ends with its request under "
+		    "agree on, or takes the version of HTTP away that they "
+		    "speak.  retire: each ends with its request under "
 		    "way, or after a second without one (at once if it "
 		    "asked for a certificate), streams have drain.streams.  "
 		    "cut: all are closed at once, with what is under way "

@@ -26,9 +26,9 @@
 #define KEEP_PAGES	256	/* of 16 KiB */
 #define LEAST_PAGES	64	/* of them, when a burst is over */
 #define KEEP_ARENAS	1024	/* two for a stream of HTTP/2 */
-#define KEEP_LEAST	256
-#define KEEP_CONNS	1024
 #define KEEP_SIZES	1024	/* of each */
+#define KEEP_LEAST	256	/* of these two, when a burst is over */
+#define KEEP_CONNS	1024
 #define SECOND_MS	1000
 #define EARLY_MS	50
 #define FULL_MS		10000	/* between two words of that */
@@ -303,6 +303,7 @@ serve_fini(struct serve *s)
 	s->drained = NULL;
 	ev_timer_off(s->ev, &s->second);
 	ev_timer_off(s->ev, &s->drain_end);
+	ev_cancel(&s->drain_close);
 	/* in the turns below nobody may come, nor look for peers once more */
 	each_listener(s, listener_stop);
 	free(s->peers);
@@ -318,7 +319,6 @@ serve_fini(struct serve *s)
 		ev_turn(s->ev, 0);
 	each_listener(s, listener_retire);
 	ask_free(&s->ask);
-	ev_cancel(&s->drain_close);
 	ev_cancel(&s->drain_done);
 	map_fini(&s->upstreams);
 	lease_free(&s->lease);

@@ -10,6 +10,7 @@
 #include "core/version.h"
 
 #include "base/must.h"
+#include "core/secure.h"
 
 #define ALL_MAX	8	/* versions */
 
@@ -62,13 +63,18 @@ version_close(struct conn *c)
 	conn_on_gone(c, FAIL_NONE);
 }
 
+/* Both were spoken when it was sniffed at first; now it may be one. */
 static void
 choose(struct version *v, const char *alpn)
 {
 	struct conn	*c = v->c;
+	unsigned	 http = find(str_from(alpn));
 
 	drop(v);
-	begin(c, find(str_from(alpn)));
+	if (c->listener->http & 1U << http)
+		begin(c, http);
+	else
+		version_start(c, STR(""));
 }
 
 /* RFC 9113 3.4; the rest of it the codec checks. */
@@ -154,6 +160,28 @@ version_start(struct conn *c, struct str alpn)
 		begin(c, h1);
 	else
 		sniff(c);
+}
+
+uint32_t
+version_bits(const struct listener_conf *l)
+{
+	uint32_t	all = 0;
+
+	if (l->http != 0)
+		return l->http;
+	if (!secure_has(l))
+		return 1U << find(STR("http/1.1"));
+	for (unsigned i = 0; codecs[i].alpn != NULL; i++)
+		if (codecs[i].server != NULL)
+			all |= 1U << i;
+	return all;
+}
+
+bool
+version_is_current(const struct conn *c, const struct listener_conf *l)
+{
+	return c->raw || c->greeting || c->sniffing ||
+	    (version_bits(l) & 1U << c->http) != 0;
 }
 
 void

@@ -15,6 +15,14 @@ void version_start(struct conn *, struct str alpn);
 void version_close(struct conn *);
 
 /*
+ * What listeners speak, auto spelt out, as bits of codecs[].  Their
+ * connections that speak something else came by another configuration;
+ * those that do not speak yet begin with what holds then.
+ */
+uint32_t version_bits(const struct listener_conf *);
+bool version_is_current(const struct conn *, const struct listener_conf *);
+
+/*
  * What a listener with these bits offers by ALPN, the best first, as on the
  * wire (RFC 7301); with none, which is auto, all that there is.
  */

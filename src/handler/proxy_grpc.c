@@ -3,6 +3,7 @@
  */
 #include "handler/proxy_grpc.h"
 
+#include "core/error_grpc.h"
 #include "handler/proxy.h"
 #include "http/grpc.h"
 #include "up/server_http.h"
@@ -32,32 +33,19 @@ is_http(const struct msg *m)
 	    HDR_CONTENT_TYPE))) && hdr_get(&m->hdrs, HDR_GRPC_STATUS) == NULL;
 }
 
-static struct msg *
-translate(struct proxy *p, const struct msg *m)
-{
-	struct arena	*a = p->x->arena;
-	struct msg	*res = exchange_new_head(p->x, 200);
-	struct str	 text;
-
-	text = m->status != 200 ?
-	    arena_fmt(a, "the server answered with HTTP status %u",
-	    m->status) : STR("the server's answer is none of gRPC");
-	hdr_add(a, &res->hdrs, HDR_CONTENT_TYPE, GRPC_TYPE);
-	hdr_add(a, &res->hdrs, HDR_GRPC_STATUS, arena_fmt(a, "%u",
-	    (unsigned)grpc_of_http(m->status)));
-	hdr_add(a, &res->hdrs, HDR_GRPC_MESSAGE, grpc_encode(a, text));
-	return res;
-}
-
 void
 proxy_grpc_answer(struct proxy *p, const struct msg *m)
 {
-	if (!p->x->grpc || p->x->req->major != 2 || !is_http(m))
+	struct str	text;
+
+	if (!error_grpc_takes(p->x) || !is_http(m))
 		return;
 	log_dbg(&p->x->lc, "grpc: an answer of HTTP, status %u", m->status);
-	p->res = translate(p, m);
-	p->x->acc.str[ACCESS_CAUSE] = arena_fmt(p->x->arena,
-	    "the server answered with HTTP status %u", m->status);
+	text = m->status != 200 ? arena_fmt(p->x->arena,
+	    "the server answered with HTTP status %u", m->status) :
+	    STR("the server's answer is none of gRPC");
+	p->res = error_grpc_make(p->x, m->status, text,
+	    "the server answered with");
 	p->bare = true;
 	if (p->res_end)
 		return;
@@ -133,7 +121,7 @@ proxy_grpc_data(struct proxy *p, const struct chunk *c)
 void
 proxy_grpc_trailers(struct proxy *p, const struct hdrs *hs)
 {
-	exchange_grpc_status(p->x, hs);
+	error_grpc_note(p->x, hs);
 }
 
 void

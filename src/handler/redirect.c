@@ -95,16 +95,9 @@ static void
 start(struct exchange *x)
 {
 	const struct redirect	*r = handler_part(x);
-	struct str		 place = make_place(x, r);
-	struct msg		*m;
 
 	exchange_skip_request(x);
-	if (!exchange_reply_grpc(x, (unsigned)r->status, arena_fmt(x->arena,
-	    "this is at %.*s", STR_FMT(place)))) {
-		m = exchange_new_head(x, (unsigned)r->status);
-		hdr_add(x->arena, &m->hdrs, HDR_LOCATION, place);
-		exchange_respond(x, m, WAIST_END);
-	}
+	exchange_redirect(x, (unsigned)r->status, make_place(x, r));
 	exchange_handler_done(x);
 }
 

@@ -134,13 +134,10 @@ static void
 add_slash(struct sending *s)
 {
 	struct exchange	*x = s->x;
-	struct msg	*m = exchange_new_head(x, 301);
 
-	hdr_add(x->arena, &m->hdrs, HDR_LOCATION, arena_fmt(x->arena,
-	    "%s%.*s/%s%.*s", str_starts(x->asked, STR("//")) ? "/." : "",
-	    STR_FMT(x->asked), x->uri.has_query ? "?" : "",
-	    STR_FMT(x->uri.query)));
-	exchange_respond(x, m, WAIST_END);
+	exchange_redirect(x, 301, arena_fmt(x->arena, "%s%.*s/%s%.*s",
+	    str_starts(x->asked, STR("//")) ? "/." : "", STR_FMT(x->asked),
+	    x->uri.has_query ? "?" : "", STR_FMT(x->uri.query)));
 }
 
 /* --- what is known --- */
@@ -675,6 +672,6 @@ cut(struct exchange *x, enum fail why)
 }
 
 const struct handler handler_static = {
-	"static", &static_group, start, body, cut, METHODS, false, false,
-	NULL
+	.name = "static", .group = &static_group, .start = start,
+	.body = body, .abort = cut, .methods = METHODS
 };

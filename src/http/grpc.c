@@ -91,8 +91,8 @@ of_row(unsigned status)
 		return GRPC_RESOURCE_EXHAUSTED;
 	case 408:
 		return GRPC_CANCELLED;
-	case 421:	/* on a new connection it will be right */
-		return GRPC_UNAVAILABLE;
+	case 421:	/* UNAVAILABLE is tried again over the same one */
+		return GRPC_UNKNOWN;
 	case 500:
 		return GRPC_INTERNAL;
 	case 0:		/* its server's fault, behind the head */

@@ -10,6 +10,7 @@
 #include "base/map.h"
 #include "core/greet.h"
 #include "core/secure.h"
+#include "core/version.h"
 #include "tls/cert.h"
 #include "tls/ticket.h"
 #include "up/server_tls.h"
@@ -198,7 +199,9 @@ find_why(const struct conf *old, const struct listener_conf *a,
 {
 	if (greet_is_other(a->proxy, &a->proxy_from, b))
 		return "proxy";
-	return secure_sum_of(old, a) != secure_sum_of(new, b) ? "tls" : NULL;
+	if (secure_sum_of(old, a) != secure_sum_of(new, b))
+		return "tls";
+	return (version_bits(a) & ~version_bits(b)) != 0 ? "http" : NULL;
 }
 
 /* The listener that had the address, or NULL. */

@@ -679,9 +679,13 @@ static const struct conf_row rows[] = {
 		.off = AT(times.stream_idle), .def = "1h",
 		.max = 30 * (uint64_t)DAY_MS, .flags = CONF_F_ROUTE,
 		.example = "10m",
-		.text = "How long an upgraded connection (WebSocket) or a "
-		    "tunnel may be without a byte in either direction; "
-		    "0 is no limit."
+		.text = "How long an upgraded connection (WebSocket), a "
+		    "tunnel or a call of gRPC may be without a byte in "
+		    "either direction; 0 is no limit.  For calls, from "
+		    "clients that speak HTTP/2 with TE: trailers to servers "
+		    "that may be asked over it, it is in place of "
+		    "timeout.between and of the listener's timeout.body and "
+		    "timeout.min_rate."
 	}, {
 		.key = "host_header", .type = CONF_CUSTOM,
 		.off = AT(told.host), .def = "preserve",

@@ -100,6 +100,30 @@ check_choice(const struct look *k)
 	}
 }
 
+/* No option, as upstream_conf.c has them. */
+static bool
+is_address(struct str word)
+{
+	return str_find(word, '=', 0) < 0 && !str_eq(word, STR("backup"));
+}
+
+/* Where the max_conns= of the nth server stands: behind it, in its line. */
+static struct conf_span
+find_own_max(const struct look *k, size_t n)
+{
+	struct conf_words	w;
+	size_t			left = n + 1;
+
+	conf_words_init(&w, k->load, k->obj, "server");
+	while (conf_words_next(&w))
+		if (left > 0 && is_address(w.word))
+			left--;
+		else if (left == 0 && str_starts(w.word, STR("max_conns=")))
+			return conf_word_span(w.it, w.word);
+	/* those of a route have their keys there */
+	return conf_obj_span(k->obj);
+}
+
 /*
  * A connection is of one worker.  While a long stream holds it, the others
  * have none, however many streams it has room for.
@@ -109,6 +133,7 @@ check_conns(const struct look *k)
 {
 	const struct conf_item	*it = conf_item(k->load, k->obj, "max_conns");
 	unsigned		 workers;
+	struct conf_span	 at;
 
 	for (size_t i = 0; i < k->up->servers.n; i++) {
 		const struct server_conf	*s = &k->up->servers.v[i];
@@ -118,10 +143,10 @@ check_conns(const struct look *k)
 		workers = settings_workers(conf_load_conf(k->load));
 		if (s->max_conns >= workers)
 			continue;
-		if (s->own_max || it == NULL)
-			it = conf_item(k->load, k->obj, "server");
-		diag_at(conf_load_diags(k->load), DIAG_FEW_CONNS,
-		    it != NULL ? &it->vspan : NULL, k->obj, "max_conns",
+		at = s->own_max ? find_own_max(k, i) :
+		    it != NULL ? it->vspan : conf_obj_span(k->obj);
+		diag_at(conf_load_diags(k->load), DIAG_FEW_CONNS, &at,
+		    k->obj, "max_conns",
 		    "\"%.*s\" has at most %u connections, and there are %u "
 		    "workers: one long stream keeps the others out",
 		    STR_FMT(show(s)), s->max_conns, workers);

@@ -256,6 +256,66 @@ START_TEST(drain_has_an_end)
 }
 END_TEST
 
+/* --- a call that a drain meets before its first step --- */
+
+/* the preface, SETTINGS, and HEADERS of a POST to / */
+static const char	call[] =
+	"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" "\0\0\0\4\0\0\0\0\0"
+	"\0\0\x26\1\5\0\0\0\1" "\x83\x86\x84" "\x01\x01" "a"
+	"\x0f\x10\x10" "application/grpc" "\0\2te\x08" "trailers";
+
+struct ender {
+	struct env	t;
+	struct ev_task	task;
+	uint8_t		step;		/* of the exchange that it met */
+	bool		met;
+};
+
+/* Posted before the loop reads: it runs before the wake of what is read. */
+static void
+on_ender(struct ev_task *task)
+{
+	struct ender	*e = container_of(task, struct ender, task);
+
+	if (e->t.serve.nexchange == 0)
+		return;
+	e->met = true;
+	e->step = container_of(e->t.serve.exchanges.next, struct exchange,
+	    node)->step;
+	exchange_abort_all(&e->t.serve, FAIL_DRAINING, true);
+}
+
+START_TEST(ends_what_has_not_begun)
+{
+	struct ender	 e = { .met = false };
+	struct text	 rec;
+	struct cli	*c;
+
+	env_init(&e.t);
+	env_conf(&e.t, "http = 2\n" HELLO);
+	ev_task_init(&e.task, on_ender);
+	c = cli_open(&e.t);
+	ck_assert_int_eq(send(c->fd, call, sizeof(call) - 1, MSG_NOSIGNAL),
+	    sizeof(call) - 1);
+	while (!e.met) {
+		ev_post(e.t.ev, EV_WAKE, &e.task);
+		ev_turn(e.t.ev, 2);
+	}
+	ck_assert_uint_eq(e.step, STEP_BEGIN);
+	while (e.t.board.stat[STAT_FINISHED] == 0)
+		ev_turn(e.t.ev, 2);
+	ck_assert_uint_eq(e.t.board.stat[STAT_STARTED], 1);
+	last_record(&e.t, &rec);
+	env_has(rec.p, "\"fail\":\"draining\"");
+	env_has(rec.p, "\"grpc_status\":\"UNAVAILABLE\"");
+	env_has(rec.p, "\"status\":200");
+	env_has(rec.p, "\"id\":\"");
+	text_fini(&rec);
+	cli_close(&c);
+	env_fini(&e.t);
+}
+END_TEST
+
 static Suite *
 suite(void)
 {
@@ -272,6 +332,7 @@ suite(void)
 	tcase_add_test(tc, drains_when_idle);
 	tcase_add_test(tc, drains_what_has_begun);
 	tcase_add_test(tc, drain_has_an_end);
+	tcase_add_test(tc, ends_what_has_not_begun);
 	suite_add_tcase(s, tc);
 	return s;
 }

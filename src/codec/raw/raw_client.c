@@ -225,5 +225,10 @@ take(struct codec_conn *c, struct chunk *rest)
 }
 
 const struct client_codec raw_client = {
-	"", open_conn, request, room, NULL, close_conn, take
+	.alpn = "",
+	.open = open_conn,
+	.request = request,
+	.room = room,
+	.close = close_conn,
+	.take = take
 };
