@@ -72,7 +72,8 @@ struct pool_share {
 	unsigned		 n;
 	bool			 failed;	/* and one of them was told */
 	struct server		*server;	/* counted, its upstream too */
-	struct server		*raced;		/* so: besides it; or NULL */
+	struct server		*raced;		/* counted: that was dialled
+						 * besides; or NULL */
 	struct up_conn		*conn;		/* ref: connected; or NULL */
 	struct ev_task		 spread;	/* gives room to who waits */
 	struct timer		 late;		/* they waited long enough */
