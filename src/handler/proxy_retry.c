@@ -288,6 +288,18 @@ proxy_retry_anew(struct proxy *p)
 	return true;
 }
 
+/*
+ * That it ends a connection says nothing of a server: the first time it is
+ * chosen as if it had not been asked, so that sessions stay where they are.
+ * One that refuses is full, and left for another only if that has room.
+ */
+static bool
+may_be_same(const struct proxy *p)
+{
+	return (p->why == FAIL_SERVER_GOAWAY && p->again.unseen == 0) ||
+	    !queue_has_room(p->up, &p->tried);
+}
+
 bool
 proxy_retry_unseen(struct proxy *p)
 {
@@ -301,8 +313,7 @@ proxy_retry_unseen(struct proxy *p)
 	stat_add(STAT_UP_H2_REFUSED, 1);
 	retry_note_replay(p->up);
 	note(p, p->why);
-	/* the same one only if there is no other */
-	if (!upstream_any_left(p->up, &p->tried))
+	if (may_be_same(p))
 		p->tried.n--;
 	if (p->again.unseen++ > 0)
 		wait = proxy_retry_wait(&p->again.conf, p->again.unseen - 2,

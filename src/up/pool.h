@@ -49,7 +49,7 @@ struct pool_wait {
 	int		 error;		/* its errno, or 0 */
 	uint64_t	 dial_ns;	/* time it took */
 	bool		 reused:1;
-	/* why stands for others too that waited; one of them was told it */
+	/* why is that of many who waited, and another has counted it */
 	bool		 counted:1;
 	/* why is no failure: what it waited for has no place for it */
 	bool		 anew:1;
