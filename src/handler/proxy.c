@@ -332,7 +332,7 @@ st_send(struct proxy *p)
 	proxy_set_host(p);
 	proxy_deadline_tell(p);
 	p->moved_ms = ev_ms(loop_of(p));
-	if (p->x->grpc)
+	if (p->x->call)
 		ms = proxy_grpc_quiet(p);
 	if (p->hold)
 		ms = EXPECT_MS;
@@ -496,7 +496,7 @@ arm_quiet(struct proxy *p)
 	    p->again.drop)
 		return;
 	ms = p->answered ? p->times.between : p->times.first_byte;
-	if (p->x->grpc)
+	if (p->x->call)
 		ms = proxy_grpc_quiet(p);
 	if (ms > 0 && !p->res_end)
 		ev_timer(loop_of(p), &p->quiet, ms);

@@ -161,6 +161,6 @@ proxy_grpc_quiet(const struct proxy *p)
 bool
 proxy_grpc_idles(const struct proxy *p)
 {
-	return p->x->grpc && p->times.stream_idle > 0 &&
+	return p->x->call && p->times.stream_idle > 0 &&
 	    ev_ms(p->x->serve->ev) - p->moved_ms >= p->times.stream_idle;
 }
