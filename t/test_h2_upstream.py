@@ -176,6 +176,21 @@ retry.tries = 0
     assert len(idle.requests) == 20 and len(full.requests) == 10
 
 
+def test_refused_by_both(sluice, h2peer):
+    """What one has refused is nothing to the upstream behind it."""
+    first, second = h2peer(default=refuse()), h2peer([refuse()])
+    s = sluice(CONF.format(addr=first.addr, more=f"""
+fallback = other
+retry.tries = 0
+retry.backoff = 10ms
+[upstream other]
+server = h2c://{second.addr}
+retry.tries = 0
+"""))
+    assert http.get(s.port, "/").status == 200
+    assert (len(first.requests), len(second.requests)) == (9, 2)
+
+
 def away(c, r):
     """The connection ends before the request."""
     c.goaway(max(0, r.sid - 2))

@@ -51,7 +51,7 @@ struct proxy_retry {
 	unsigned	 unseen;	/* times proxy_retry_unseen was true */
 	unsigned	 anew;		/* and proxy_retry_anew */
 	bool		 earned:1;	/* the first one there was counted */
-	bool		 refused:1;	/* by the budget: counted once */
+	bool		 refused:1;	/* by its budget: counted once */
 	bool		 noted:1;	/* the attempt is in tries */
 	bool		 redo:1;	/* decided while the stream was there */
 	bool		 drop:1;	/* its answer is not passed on */
