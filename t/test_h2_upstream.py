@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from lib import h2, http, net, wire
+from lib.breaker import half_open
 from lib.h2 import (CALM, CANCEL, DATA, END, END_HEADERS, HEADERS, INTERNAL,
                     NO_ERROR, block, frame, window)
 from lib.h2peer import H2Peer, answer, at_head, frames, hold, quiet, refuse
@@ -236,6 +237,24 @@ retry.tries = 0
         assert http.get(s.port, f"/{i}").status == 200
         assert len(bad.requests) - n in (0, 2)
     assert bad.requests and len(app.requests) == 20
+
+
+def test_goaway_of_probe(sluice, h2peer):
+    """It says nothing of a server that is about to be well, either."""
+    p = h2peer([answer(500), away])
+    s = start(sluice, p, """
+retry.tries = 0
+outlier = off
+breaker.failures = 1
+breaker.open = 300ms
+breaker.probes = 1
+breaker.successes = 1
+""")
+    assert http.get(s.port, "/").status == 500
+    half_open(s)
+    assert http.get(s.port, "/").status == 200
+    s.wait_log("breaker half_open -> closed")
+    assert len(p.requests) == 3
 
 
 def test_goaway_of_sticky(sluice, h2peer):

@@ -293,11 +293,15 @@ proxy_retry_anew(struct proxy *p)
  * chosen as if it had not been asked, so that sessions stay where they are.
  * One that refuses is full, and left for another only if that has room.
  */
-static bool
-may_be_same(const struct proxy *p)
+static void
+forget_asked(struct proxy *p)
 {
-	return (p->why == FAIL_SERVER_GOAWAY && p->again.unseen == 0) ||
-	    !queue_has_room(p->up, &p->tried);
+	bool	ends = p->why == FAIL_SERVER_GOAWAY && p->again.unseen == 0;
+
+	if (ends)
+		attempt_return_probe(&p->attempt);
+	if (ends || !queue_has_room(p->up, &p->tried))
+		p->tried.n--;
 }
 
 bool
@@ -313,8 +317,7 @@ proxy_retry_unseen(struct proxy *p)
 	stat_add(STAT_UP_H2_REFUSED, 1);
 	retry_note_replay(p->up);
 	note(p, p->why);
-	if (may_be_same(p))
-		p->tried.n--;
+	forget_asked(p);
 	if (p->again.unseen++ > 0)
 		wait = proxy_retry_wait(&p->again.conf, p->again.unseen - 2,
 		    &p->x->serve->rand);

@@ -180,13 +180,20 @@ attempt_begin(struct attempt *a, struct server *s)
 }
 
 void
+attempt_return_probe(struct attempt *a)
+{
+	if (a->server == NULL || !a->probe.held)
+		return;
+	a->server->probe_ms = 0;
+	breaker_return(a->server->upstream->serve->shm, &a->probe);
+}
+
+void
 attempt_take_back(struct attempt *a)
 {
 	if (a->server == NULL)
 		return;
-	if (a->probe.held)
-		a->server->probe_ms = 0;
-	breaker_return(a->server->upstream->serve->shm, &a->probe);
+	attempt_return_probe(a);
 	finish(a, LOAD_BEGUN | 1);
 	a->summed = true;
 }

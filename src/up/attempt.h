@@ -46,8 +46,13 @@ void attempt_init(struct attempt *);
 /* One begins; the one before it is over. */
 void attempt_begin(struct attempt *, struct server *);
 /*
- * It was none after all, for nobody was asked: its probe is free for others.
- * Harmless when there is none.
+ * If it is a half-open breaker's probe, that is free again: its server has
+ * not looked at it.
+ */
+void attempt_return_probe(struct attempt *);
+/*
+ * It was none after all, for nobody was asked; so is its probe.  Harmless
+ * when there is none.
  */
 void attempt_take_back(struct attempt *);
 /*
