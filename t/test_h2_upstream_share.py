@@ -151,7 +151,7 @@ def test_dial_for_too_many_in_vain(sluice, h2peer):
     """Who was sent back has asked nobody, wherever it is told."""
     go, late = threading.Event(), threading.Event()
     p = h2peer(default=hold(go), own=((3, 1),), late=late)
-    s = start(sluice, p, "max_conns = 1\nqueue_timeout = 500ms")
+    s = start(sluice, p, "max_conns = 1\nqueue_timeout = 2s")
     with ThreadPoolExecutor(4) as pool:
         all_ = [pool.submit(http.get, s.port, f"/{i}") for i in range(4)]
         net.until("all wait for the dial", lambda: stat(
