@@ -256,6 +256,29 @@ def test_waiters_are_told(sluice, peer):
     rest.close()
 
 
+def test_waiters_are_probes(sluice, peer):
+    """Who finds a probe left and no room waits for that, and no others."""
+    let = threading.Event()
+    app = peer()
+    s = sluice(conf(app, workers=2, keys="breaker.failures = 1\n"
+                    "breaker.open = 100ms\nbreaker.probes = 2\n"
+                    "breaker.successes = 2\n"
+                    "max_conns = 1\nqueue_timeout = 1m"))
+    open_it(s, app, 1)
+    half_open(s)
+    app.default = hold(let)
+    crowd = Crowd(s, 1)
+    app.wait_requests(2)
+    rest = Crowd(s, 1)
+    wait_queue(s, 1)
+    let.set()
+    assert crowd.wait(1) == rest.wait(1) == [200]
+    wait_breaker(s, 1, "half_open -> closed")
+    assert len(app.requests) == 3
+    crowd.close()
+    rest.close()
+
+
 def test_waiters_go_elsewhere(sluice, peer):
     """Room at a drained server is no room."""
     let = [threading.Event(), threading.Event()]

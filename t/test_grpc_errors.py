@@ -7,8 +7,8 @@ import threading
 import pytest
 
 from lib import h2, http, rpc, wire
-from lib.h2peer import H2Peer, answer
-from lib.peer import (Peer, close_now, delay, hold, no_body, raw, respond)
+from lib.h2peer import H2Peer, answer, at_head, quiet
+from lib.peer import (Peer, close_now, delay, hold, raw, respond)
 from lib.rpc import message
 
 CONF = """
@@ -24,7 +24,7 @@ server = {app}
 timeout.first_byte = 500ms
 timeout.between = 300ms
 [upstream idle]
-server = {app}
+server = h2c://{call}
 timeout.stream_idle = 400ms
 [upstream nobody]
 server = 127.0.0.1:@port2@
@@ -34,6 +34,10 @@ server = h2c://{call}
 path = /call.Service/*
 upstream = call
 max_body = 100
+[route between]
+path = /between.Service/*
+upstream = call
+timeout.between = 300ms
 [route app]
 path = /app.Service/*
 upstream = app
@@ -388,7 +392,7 @@ def test_deadline(gate, c):
 
 
 def test_deadline_behind_the_head(gate, c):
-    answers(gate, raw(HEAD + chunk(message(b"one"))))
+    gate.call.script[:] = [one]
     a = rpc.call(c, "/idle.Service/Get", b"x", timeout="200m")
     assert not a.alone and a.messages == [b"one"] and a.status == DEADLINE
 
@@ -415,22 +419,47 @@ def test_total(gate, c):
     assert a.status == DEADLINE and "total_timeout" in a.message
 
 
+def one(conn, r):
+    """The first message of an answer, and nothing more."""
+    conn.reply(r.sid, 200, [("content-type", rpc.TYPE)])
+    conn.data(r.sid, message(b"one"), False)
+
+
 def test_between(gate, c):
     """Not timeout.between but stream_idle holds for a call under way."""
     go = threading.Event()
 
-    def step(conn, _):
-        conn.send(HEAD + chunk(message(b"one")))
+    def rest(conn, r):
         go.wait(0.6)
-        conn.send(chunk(message(b"two")) + b"0\r\ngrpc-status: 0\r\n\r\n")
-        return True
-    answers(gate, step)
-    a = rpc.call(c, "/app.Service/Get", b"x")
+        conn.data(r.sid, message(b"two"), False)
+        conn.trailers(r.sid, [("grpc-status", "0")])
+
+    def step(conn, r):
+        one(conn, r)
+        threading.Thread(target=rest, args=(conn, r), daemon=True).start()
+    gate.call.script[:] = [step]
+    a = rpc.call(c, "/between.Service/Get", b"x")
     assert a.status == OK and a.messages == [b"one", b"two"]
 
 
-def test_idle(gate, c):
+def test_between_of_no_call(gate, c):
+    """The type alone does not lift it: neither for a server that cannot be
+    asked so, nor for a client of HTTP/1."""
     answers(gate, raw(HEAD + chunk(message(b"one"))))
+    a = rpc.call(c, "/app.Service/Get", b"x")
+    assert a.messages == [b"one"] and "between_timeout" in a.message
+    gate.call.script[:] = [one]
+    with http.Client(gate.port) as h1:
+        h1.send(http.request("POST", "/between.Service/Own", {
+            "Content-Type": rpc.TYPE, "TE": "trailers"}, b"x"))
+        with pytest.raises(http.Closed):
+            h1.response()
+    assert json.loads(gate.wait_log("/between.Service/Own")[-1])["fail"] == \
+        "between_timeout"
+
+
+def test_idle(gate, c):
+    gate.call.script[:] = [one]
     a = rpc.call(c, "/idle.Service/Get", b"x")
     assert a.messages == [b"one"] and a.status == UNAVAILABLE
     assert "stream_idle_timeout" in a.message
@@ -438,11 +467,9 @@ def test_idle(gate, c):
 
 def test_idle_before_the_head(gate, c):
     """Both sides wait for each other."""
-    go = threading.Event()
-    answers(gate, no_body(hold(go)))
+    gate.call.script[:] = [at_head(quiet())]
     sid = rpc.begin(c, "/idle.Service/Get", b"x", end=False)
     a = rpc.answer(c, sid)
-    go.set()
     assert a.alone and a.status == UNAVAILABLE
     assert "stream_idle_timeout" in a.message
 

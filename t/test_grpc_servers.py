@@ -117,6 +117,20 @@ def test_counts(gate, method, kind, code):
     c.close()
 
 
+@pytest.mark.parametrize("word, bad", [("on", 0), ("trusted", 2),
+                                       ("off", 0)])
+def test_counts_with_a_deadline(sluice, word, bad):
+    """So is what it says in HTTP's field, if the server is told."""
+    with Server(script(4, 4)) as app:
+        s = sluice(CONF.format(addr=app.addr, more="outlier = off") +
+                   f"deadline = {word}\n")
+        c, f = call(s, "Get")
+        told = (("x-request-deadline", "60000"),)
+        assert [code_of(f, metadata=told) for _ in range(3)] == [4, 4, 0]
+        assert watch.upstream(s)["servers"][0]["failures"] == bad
+        c.close()
+
+
 @pytest.fixture(scope="module", name="gate")
 def _gate():
     with Server({}) as app, wire.gateway(CONF.format(

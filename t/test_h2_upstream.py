@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from lib import h2, http, net, wire
+from lib.breaker import half_open
 from lib.h2 import (CALM, CANCEL, DATA, END, END_HEADERS, HEADERS, INTERNAL,
                     NO_ERROR, block, frame, window)
 from lib.h2peer import H2Peer, answer, at_head, frames, hold, quiet, refuse
@@ -174,6 +175,107 @@ retry.tries = 0
     for i in range(20):
         assert http.get(s.port, f"/{i}").status == 200
     assert len(idle.requests) == 20 and len(full.requests) == 10
+
+
+def test_refused_by_both(sluice, h2peer):
+    """What one has refused is nothing to the upstream behind it."""
+    first, second = h2peer(default=refuse()), h2peer([refuse()])
+    s = sluice(CONF.format(addr=first.addr, more=f"""
+fallback = other
+retry.tries = 0
+retry.backoff = 10ms
+[upstream other]
+server = h2c://{second.addr}
+retry.tries = 0
+"""))
+    assert http.get(s.port, "/").status == 200
+    assert (len(first.requests), len(second.requests)) == (9, 2)
+
+
+def away(c, r):
+    """The connection ends before the request."""
+    c.goaway(max(0, r.sid - 2))
+
+
+def test_refused_and_no_other_has_room(sluice, h2peer):
+    """It is not left for the queue of one that is full."""
+    go = threading.Event()
+    app = h2peer(default=answer(body=b"a"))
+    full = h2peer(default=hold(go), own=((3, 1),))
+    s = sluice(CONF.format(addr=app.addr, more=f"""
+server = h2c://{full.addr} max_conns=1
+balance = round_robin
+queue_timeout = 200ms
+retry.tries = 0
+"""))
+    with ThreadPoolExecutor(2) as pool:
+        held = [pool.submit(http.get, s.port, "/held") for _ in range(2)]
+        full.wait_requests(1)
+        net.until("one is answered", lambda: any(f.done() for f in held))
+        for script in ([refuse(), refuse()], [away]):
+            app.script.extend(script)
+            r = http.get(s.port, "/")
+            assert (r.status, r.body) == (200, b"a")
+        go.set()
+        assert {f.result().status for f in held} == {200}
+    assert stat(s, "upstream_http2_refused_total") == 3
+    assert stat(s, "upstream_queued_total") == 0
+
+
+def test_goaway_for_ever(sluice, h2peer):
+    """From the second time on another server is asked."""
+    bad, app = h2peer(default=away), h2peer()
+    s = sluice(CONF.format(addr=bad.addr, more=f"""
+server = h2c://{app.addr}
+balance = hash
+hash.load = 0
+hash.key = ${{path}}
+retry.tries = 0
+"""))
+    for i in range(20):
+        n = len(bad.requests)
+        assert http.get(s.port, f"/{i}").status == 200
+        assert len(bad.requests) - n in (0, 2)
+    assert bad.requests and len(app.requests) == 20
+
+
+def test_goaway_of_probe(sluice, h2peer):
+    """It says nothing of a server that is about to be well, either."""
+    p = h2peer([answer(500), away])
+    s = start(sluice, p, """
+retry.tries = 0
+outlier = off
+breaker.failures = 1
+breaker.open = 300ms
+breaker.probes = 1
+breaker.successes = 1
+""")
+    assert http.get(s.port, "/").status == 500
+    half_open(s)
+    assert http.get(s.port, "/").status == 200
+    s.wait_log("breaker half_open -> closed")
+    assert len(p.requests) == 3
+
+
+def test_goaway_of_sticky(sluice, h2peer):
+    """A session stays with its server when that ends a connection."""
+    peers = [h2peer(default=answer(body=b"%d" % i)) for i in range(2)]
+    s = sluice(CONF.format(addr=peers[0].addr, more=f"""
+server = h2c://{peers[1].addr}
+balance = round_robin
+sticky = cookie
+retry.tries = 0
+"""))
+    first = http.get(s.port, "/")
+    mine = peers[int(first.body)]
+    field = {"Cookie": first["set-cookie"].split(";")[0]}
+    for _ in range(5):
+        n = mine.connections
+        mine.script.append(away)
+        r = http.get(s.port, "/", headers=field)
+        assert r.body == first.body and r.get("set-cookie") is None
+        assert mine.connections == n + 1
+    assert stat(s, "sticky_moved_total") == 0
 
 
 def test_goaway(sluice, h2peer):

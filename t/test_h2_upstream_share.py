@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from lib import h2, http, net, wire
+from lib.breaker import half_open
 from lib.h2peer import answer, hold, quiet
 from test_h2_upstream import CONF, h2peer, many, stat, start # noqa: F401
 from test_upstream_race import full
@@ -180,3 +181,65 @@ def test_worker_killed(sluice, h2peer):
     assert stat(s, "requests_worker_lost_total") == LOST
     assert stat(s, "upstream_http2_streams") == 0
     assert stat(s, "upstream_connections") == 1
+
+
+# --- who was sent back ---
+
+def servers(s):
+    up, = s.ctl_json("upstreams")["upstreams"]
+    return up["servers"]
+
+
+def test_dial_for_too_many_in_vain(sluice, h2peer):
+    """Who was sent back has asked nobody, wherever it is told."""
+    go, late = threading.Event(), threading.Event()
+    p = h2peer(default=hold(go), own=((3, 1),), late=late)
+    s = start(sluice, p, "max_conns = 1\nqueue_timeout = 2s")
+    with ThreadPoolExecutor(4) as pool:
+        all_ = [pool.submit(http.get, s.port, f"/{i}") for i in range(4)]
+        net.until("all wait for the dial", lambda: stat(
+            s, "upstream_attempts_total") == 4)
+        late.set()
+        net.until("three wait", lambda: stat(s, "upstream_queue") == 3)
+        server, = servers(s)
+        assert server["attempts"] == server["connections"]["active"] == 1
+        net.until("three were told", lambda: sum(
+            f.done() for f in all_) == 3)
+        go.set()
+        assert sorted(f.result().status for f in all_) == [200] + [503] * 3
+    for r in [wire.record(s, target=f"/{i}") for i in range(4)]:
+        assert (r["server"], r["attempts"]) == (p.addr, 1) \
+            if r["status"] == 200 else \
+            r["fail"] == "queue_timeout" and not {
+                "server", "attempts", "tries"} & set(r), r
+
+
+def test_dial_for_too_many_probes(sluice, h2peer):
+    """Nor is one of a half-open breaker's probes used up by that."""
+    go, late = threading.Event(), threading.Event()
+    late.set()
+    p = h2peer([answer(500)], default=hold(go), own=((3, 1),), late=late)
+    s = start(sluice, p, f"""{ONE}
+pool.idle = 100ms
+breaker.failures = 1
+breaker.open = 300ms
+breaker.probes = 3
+breaker.successes = 3
+retry.on = off
+outlier = off
+""")
+    assert http.get(s.port, "/").status == 500
+    net.until("its connection is closed", lambda: stat(
+        s, "upstream_connections") == 0)
+    late.clear()
+    half_open(s)
+    with ThreadPoolExecutor(3) as pool:
+        all_ = [pool.submit(http.get, s.port, "/") for _ in range(3)]
+        net.until("all wait for the dial", lambda: stat(
+            s, "upstream_attempts_total") == 4)
+        late.set()
+        net.until("two wait", lambda: stat(s, "upstream_queue") == 2)
+        go.set()
+        assert [f.result().status for f in all_] == [200] * 3
+    s.wait_log("breaker half_open -> closed")
+    assert stat(s, "upstream_attempts_total") == 4

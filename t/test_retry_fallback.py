@@ -186,6 +186,21 @@ def test_budget(sluice, peer):
         s.stop()
 
 
+def test_budgets_refuse(sluice, peer):
+    """Each of the two tells of it, and their sum."""
+    app = [peer(default=reset_now()) for _ in range(4)]
+    none = "retry.floor = 0\nretry.budget = 0\n"
+    s = sluice(HEAD + upstream("a", app[0].addr, f"server = {app[1].addr}\n"
+                               f"fallback = b\n{none}") +
+               upstream("b", app[2].addr, f"server = {app[3].addr}\n{none}")
+               + route())
+    wire.is_fail(http.get(s.port, "/x"), "retry_budget")
+    assert wire.record(s, target="/x")["attempts"] == 2
+    assert [u["retries"]["refused"]
+            for u in s.ctl_json("upstreams")["upstreams"]] == [1, 1]
+    assert wire.sums(s)["upstream_retries_refused_total"] == 2
+
+
 @pytest.mark.turns
 def test_deadline_stays(sluice, peer):
     """The whole takes no longer for it, and the server is told the rest."""

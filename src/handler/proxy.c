@@ -24,7 +24,6 @@
 #include "up/server_http.h"
 #include "up/server_use.h"
 
-#define ANEW_MAX	32	/* times it chooses again so */
 #define EXPECT_MS	1000	/* for a 100 (RFC 9110 10.1.1) */
 
 static struct proxy *
@@ -236,9 +235,7 @@ st_connect(struct proxy *p)
 	p->x->received = 0;
 	p->x->grpc_reset = GRPC_STATUS_NONE;
 	p->step = PROXY_SEND;
-	acc->num[ACCESS_ATTEMPTS]++;
 	acc->num[ACCESS_CONNECT] = 0;
-	acc->str[ACCESS_SERVER] = arena_dup(p->x->arena, p->server->text);
 	proxy_retry_begin(p);
 	log_dbg(&p->x->lc, "server \"%.*s\": chosen by %s of \"%.*s\", "
 	    "attempt %llu, connections here %u open, %u idle",
@@ -288,32 +285,16 @@ take_server(struct proxy *p, struct server *s)
 	p->x->acc.str[ACCESS_SERVER] = arena_dup(p->x->arena, s->text);
 }
 
-/*
- * It shared a connection, or its dial, which has no place for it: this was
- * no attempt, and nobody has failed.  A server that ends all it accepts
- * could have it go on for ever.
- */
-static bool
-choose_anew(struct proxy *p)
-{
-	if (!p->wait.anew || p->again.anew >= ANEW_MAX)
-		return false;
-	p->again.anew++;
-	p->x->acc.num[ACCESS_ATTEMPTS]--;
-	p->tried.n--;
-	p->step = PROXY_PICK;
-	proxy_run(p);
-	return true;
-}
-
 static void
 on_given(struct pool_wait *w, struct up_conn *conn, enum fail why)
 {
 	struct proxy	*p = container_of(w, struct proxy, wait);
 
 	must(p->magic == PROXY_MAGIC);
-	if (conn == NULL && choose_anew(p))
+	if (conn == NULL && proxy_retry_anew(p)) {
+		proxy_run(p);
 		return;
+	}
 	if (!w->reused)
 		p->x->acc.num[ACCESS_CONNECT] = w->dial_ns / 1000;
 	if (w->lost != NULL)
@@ -351,7 +332,7 @@ st_send(struct proxy *p)
 	proxy_set_host(p);
 	proxy_deadline_tell(p);
 	p->moved_ms = ev_ms(loop_of(p));
-	if (p->x->grpc)
+	if (p->x->call)
 		ms = proxy_grpc_quiet(p);
 	if (p->hold)
 		ms = EXPECT_MS;
@@ -515,7 +496,7 @@ arm_quiet(struct proxy *p)
 	    p->again.drop)
 		return;
 	ms = p->answered ? p->times.between : p->times.first_byte;
-	if (p->x->grpc)
+	if (p->x->call)
 		ms = proxy_grpc_quiet(p);
 	if (ms > 0 && !p->res_end)
 		ev_timer(loop_of(p), &p->quiet, ms);

@@ -63,14 +63,20 @@ proxy_deadline_drops(const struct proxy *p, const struct hdr *h)
 
 /* --- the exchange --- */
 
+static bool
+is_believed(const struct proxy *p)
+{
+	return p->deadline == DEADLINE_ON ||
+	    (p->deadline == DEADLINE_TRUSTED && p->x->trusted);
+}
+
 /* What the client has left, if it is believed; FAR_MS: no word of it. */
 static uint64_t
 clients_time(const struct proxy *p)
 {
 	const struct hdrs	*hs = &p->x->req->hdrs;
 	uint64_t		 a = FAR_MS, b = FAR_MS;
-	bool			 believed = p->deadline == DEADLINE_ON ||
-	    (p->deadline == DEADLINE_TRUSTED && p->x->trusted);
+	bool			 believed = is_believed(p);
 
 	if (believed)
 		a = least(hs, HDR_X_REQUEST_DEADLINE, read_deadline, NULL);
@@ -78,6 +84,17 @@ clients_time(const struct proxy *p)
 	if (believed || (p->deadline != DEADLINE_OFF && p->x->grpc))
 		b = least(hs, HDR_GRPC_TIMEOUT, read_grpc, NULL);
 	return a < b ? a : b;
+}
+
+bool
+proxy_deadline_is_clients(const struct proxy *p)
+{
+	const struct hdrs	*hs = &p->x->req->hdrs;
+
+	/* with deadline = off the server has both as they came */
+	return hdr_get(hs, HDR_GRPC_TIMEOUT) != NULL ||
+	    ((p->deadline == DEADLINE_OFF || is_believed(p)) &&
+	    hdr_get(hs, HDR_X_REQUEST_DEADLINE) != NULL);
 }
 
 bool

@@ -16,6 +16,8 @@ enum deadline { DEADLINE_TRUSTED, DEADLINE_ON, DEADLINE_OFF };
 bool proxy_deadline_drops(const struct proxy *, const struct hdr *);
 /* Arms p->total for the nearest end; false: it has come already. */
 bool proxy_deadline_start(struct proxy *);
+/* Has the client set a time, and its server been told of it? */
+bool proxy_deadline_is_clients(const struct proxy *);
 /* Tells the attempt's server how much is left. */
 void proxy_deadline_tell(struct proxy *);
 

@@ -83,8 +83,8 @@ forget_servers(struct proxy *p)
 	p->tried.n = 0;
 	p->looks = 0;
 	p->fresh = p->replayed = false;
-	p->again.made = 0;
-	p->again.earned = false;
+	p->again.made = p->again.unseen = p->again.anew = 0;
+	p->again.earned = p->again.refused = false;
 	p->again.redo = p->again.drop = false;
 }
 

@@ -5,6 +5,7 @@
 
 #include "core/error_grpc.h"
 #include "handler/proxy.h"
+#include "handler/proxy_deadline.h"
 #include "http/grpc.h"
 #include "up/server_http.h"
 
@@ -58,13 +59,13 @@ proxy_grpc_answer(struct proxy *p, const struct msg *m)
 void
 proxy_grpc_judge(struct proxy *p, const struct hdrs *hs)
 {
-	bool	timed = hdr_get(&p->x->req->hdrs, HDR_GRPC_TIMEOUT) != NULL;
 	int	code;
 
 	if (!p->x->grpc)
 		return;
 	code = grpc_read_status(hdr_val(hs, HDR_GRPC_STATUS));
-	if (code < 0 || !grpc_is_servers_fault((unsigned)code, timed))
+	if (code < 0 || !grpc_is_servers_fault((unsigned)code,
+	    proxy_deadline_is_clients(p)))
 		return;
 	attempt_erred(&p->attempt, FAIL_GRPC_ERROR);
 	proxy_note_error(p, FAIL_GRPC_ERROR);
@@ -149,6 +150,6 @@ proxy_grpc_quiet(const struct proxy *p)
 bool
 proxy_grpc_idles(const struct proxy *p)
 {
-	return p->x->grpc && p->times.stream_idle > 0 &&
+	return p->x->call && p->times.stream_idle > 0 &&
 	    ev_ms(p->x->serve->ev) - p->moved_ms >= p->times.stream_idle;
 }

@@ -1,8 +1,8 @@
 /*
  * What the proxy does otherwise for calls of gRPC: answers of HTTP become
  * answers of gRPC, long messages are not let through, and a call that is
- * under way is a stream, which may be silent for timeout.stream_idle.
- * Workers.
+ * under way (exchange.call) is a stream, which may be silent for
+ * timeout.stream_idle.  Workers.
  */
 #ifndef SL_HANDLER_PROXY_GRPC_H
 #define SL_HANDLER_PROXY_GRPC_H
@@ -40,7 +40,7 @@ void proxy_grpc_cause(struct proxy *, const struct stream *);
 /* Its trailers, with its status. */
 void proxy_grpc_trailers(struct proxy *, const struct hdrs *);
 
-/* How long the server may be silent now, ms; 0: no end. */
+/* How long the server of a call may be silent now, ms; 0: no end. */
 uint64_t proxy_grpc_quiet(const struct proxy *);
 /* Neither side has said a byte for too long. */
 bool proxy_grpc_idles(const struct proxy *);

@@ -29,7 +29,8 @@
 #define DROP_BYTES	16384	/* of an answer that nobody gets */
 #define DROP_MS		50
 #define SOON_S		1	/* Retry-After */
-#define UNSEEN_MAX	8	/* times a request is asked again so */
+#define UNSEEN_MAX	8	/* times it is asked again, not looked at */
+#define ANEW_MAX	32	/* times it chooses again, not even asked */
 
 /* --- the decision --- */
 
@@ -200,13 +201,30 @@ proxy_retry_begin(struct proxy *p)
 	p->again.noted = false;
 	p->again.redo = false;
 	p->again.drop = false;
+	p->again.last = acc->str[ACCESS_SERVER];
+	p->again.last_us = acc->num[ACCESS_ATTEMPT];
+	acc->num[ACCESS_ATTEMPTS]++;
 	acc->num[ACCESS_ATTEMPT] = p->again.at_us;
+	acc->str[ACCESS_SERVER] = arena_dup(p->x->arena, p->server->text);
 	if (p->again.tries.n > 0)
 		acc->str[ACCESS_TRIES] = add_try(p, FAIL_NONE);
 	if (p->again.earned)
 		return;
 	p->again.earned = true;
 	retry_earn(p->up, &p->again.conf);
+}
+
+/* The record is what it was before that. */
+static void
+unbegin(struct proxy *p)
+{
+	struct access	*acc = &p->x->acc;
+
+	acc->num[ACCESS_ATTEMPTS]--;
+	acc->num[ACCESS_ATTEMPT] = p->again.last_us;
+	acc->str[ACCESS_SERVER] = p->again.last;
+	acc->str[ACCESS_TRIES] = acc->num[ACCESS_ATTEMPTS] > 1 ?
+	    p->again.tries : STR("");
 }
 
 static void
@@ -256,6 +274,36 @@ refuse(struct proxy *p)
 	p->why = FAIL_RETRY_BUDGET;
 }
 
+/* A server that ends all it accepts could have it go on for ever. */
+bool
+proxy_retry_anew(struct proxy *p)
+{
+	if (!p->wait.anew || p->again.anew == ANEW_MAX)
+		return false;
+	p->again.anew++;
+	attempt_take_back(&p->attempt);
+	unbegin(p);
+	p->tried.n--;
+	p->step = PROXY_PICK;
+	return true;
+}
+
+/*
+ * That it ends a connection says nothing of a server: the first time it is
+ * chosen as if it had not been asked, so that sessions stay where they are.
+ * One that refuses is full, and left for another only if that has room.
+ */
+static void
+forget_asked(struct proxy *p)
+{
+	bool	ends = p->why == FAIL_SERVER_GOAWAY && p->again.unseen == 0;
+
+	if (ends)
+		attempt_return_probe(&p->attempt);
+	if (ends || !queue_has_room(p->up, &p->tried))
+		p->tried.n--;
+}
+
 bool
 proxy_retry_unseen(struct proxy *p)
 {
@@ -269,9 +317,7 @@ proxy_retry_unseen(struct proxy *p)
 	stat_add(STAT_UP_H2_REFUSED, 1);
 	retry_note_replay(p->up);
 	note(p, p->why);
-	/* the same one only if there is no other */
-	if (!upstream_any_left(p->up, &p->tried))
-		p->tried.n--;
+	forget_asked(p);
 	if (p->again.unseen++ > 0)
 		wait = proxy_retry_wait(&p->again.conf, p->again.unseen - 2,
 		    &p->x->serve->rand);

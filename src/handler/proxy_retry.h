@@ -43,13 +43,15 @@ struct proxy_retry {
 	struct retry_conf conf;		/* of the route; or of a fallback */
 	struct str	 tries;		/* of arena: attempts that failed */
 	uint64_t	 at_us;		/* the attempt's choice began */
+	struct str	 last;		/* server of the one before it */
+	uint64_t	 last_us;	/* and its at_us */
 	uint64_t	 wait;		/* ms, with redo */
 	unsigned	 made;		/* of retry.tries, at this upstream */
 	unsigned	 grpc;		/* RETRY_ON_GRPC of the last answer */
-	unsigned	 unseen;	/* times it was asked again besides */
-	unsigned	 anew;		/* times it chose again, unasked */
+	unsigned	 unseen;	/* times proxy_retry_unseen was true */
+	unsigned	 anew;		/* and proxy_retry_anew */
 	bool		 earned:1;	/* the first one there was counted */
-	bool		 refused:1;	/* by the budget: counted once */
+	bool		 refused:1;	/* by its budget: counted once */
 	bool		 noted:1;	/* the attempt is in tries */
 	bool		 redo:1;	/* decided while the stream was there */
 	bool		 drop:1;	/* its answer is not passed on */
@@ -79,9 +81,16 @@ void proxy_retry_begin(struct proxy *);
 /* The attempt has failed; p->why goes into the access record. */
 void proxy_retry_note(struct proxy *);
 /*
- * Its server has not looked at it: another one is asked, or the same over
- * another connection, which is no retry; at once, and from the second time
- * on after a wait, for who refuses many is full.  Else as proxy_retry_next.
+ * The pool has answered that it is to choose again (pool_wait.anew): what
+ * it was to share has no place for it.  True: that was no attempt, p->step
+ * is set.
+ */
+bool proxy_retry_anew(struct proxy *);
+/*
+ * The attempt has failed.  True: its server has not looked at it, which is
+ * asked again, or another one, and is no retry; p->step is set.  At once,
+ * and from the second time on after a wait, with p->again.pause.  False:
+ * nothing was done, it is for proxy_retry_next.
  */
 bool proxy_retry_unseen(struct proxy *);
 /*

@@ -115,9 +115,11 @@ judge(struct attempt *a, enum fail why)
 
 /* --- begin and end --- */
 
-/* It is over; the next one may be chosen already. */
+#define LOAD_BEGUN	(1ULL << LOAD_SHIFT)	/* of struct server's load */
+
+/* It is over, and takes that off; the next one may be chosen already. */
 static void
-finish(struct attempt *a)
+finish(struct attempt *a, uint64_t load)
 {
 	struct server	*s = a->server;
 
@@ -128,7 +130,7 @@ finish(struct attempt *a)
 	list_del(&a->node);
 	if (a->counted && use_counts(s)) {
 		use_active(s, -1);
-		atomic_fetch_sub_explicit(&s->live->load, 1,
+		atomic_fetch_sub_explicit(&s->live->load, load,
 		    memory_order_relaxed);
 	}
 	server_unref(&a->server);
@@ -156,7 +158,7 @@ attempt_begin(struct attempt *a, struct server *s)
 		a->next = a->probe;
 		a->probe.held = false;
 	}
-	finish(a);
+	finish(a, 1);
 	a->server = server_ref(s);
 	a->probe = a->next;
 	a->next.held = false;
@@ -165,13 +167,35 @@ attempt_begin(struct attempt *a, struct server *s)
 	a->excused = false;
 	a->counted = use_counts(s);
 	list_add(s->attempts.prev, &a->node);
-	stat_add(STAT_UP_ATTEMPTS, 1);
+	/* a sum that is told never goes back */
+	if (!a->summed)
+		stat_add(STAT_UP_ATTEMPTS, 1);
+	a->summed = false;
 	if (!a->counted)
 		return;
 	/* the shared word first, and last: a death leaves it too high */
-	atomic_fetch_add_explicit(&s->live->load, 1ULL << LOAD_SHIFT | 1,
+	atomic_fetch_add_explicit(&s->live->load, LOAD_BEGUN | 1,
 	    memory_order_relaxed);
 	use_active(s, 1);
+}
+
+void
+attempt_return_probe(struct attempt *a)
+{
+	if (a->server == NULL || !a->probe.held)
+		return;
+	a->server->probe_ms = 0;
+	breaker_return(a->server->upstream->serve->shm, &a->probe);
+}
+
+void
+attempt_take_back(struct attempt *a)
+{
+	if (a->server == NULL)
+		return;
+	attempt_return_probe(a);
+	finish(a, LOAD_BEGUN | 1);
+	a->summed = true;
 }
 
 /* Whatever it failed for: once, in all places that tell how many did. */
@@ -243,7 +267,7 @@ attempt_end(struct attempt *a)
 	/* chosen, and not begun */
 	if (a->next.held)
 		breaker_return(self->shm, &a->next);
-	finish(a);
+	finish(a, 1);
 }
 
 /* --- servers that go out of service --- */

@@ -37,12 +37,24 @@ struct attempt {
 	bool		 counted:1;	/* as under way */
 	bool		 failed:1;	/* it counted as such */
 	bool		 excused:1;	/* another's failure counts for it */
+	bool		 summed:1;	/* the next one is in the sum already:
+					 * one was taken back */
 };
 
 /* Before anything else is done with it. */
 void attempt_init(struct attempt *);
 /* One begins; the one before it is over. */
 void attempt_begin(struct attempt *, struct server *);
+/*
+ * If it is a half-open breaker's probe, that is free again: its server has
+ * not looked at it.
+ */
+void attempt_return_probe(struct attempt *);
+/*
+ * It was none after all, for nobody was asked; so is its probe.  Harmless
+ * when there is none.
+ */
+void attempt_take_back(struct attempt *);
 /*
  * The head of an answer came, with this status: from 500 on it has failed.
  * Else it is good when it is over, for its body may break off.

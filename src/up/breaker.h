@@ -39,6 +39,7 @@ struct board_server;
 struct pick;
 struct server;
 struct attempt;
+struct tried;
 struct upstream;
 struct upstream_conf;
 
@@ -167,6 +168,8 @@ uint64_t breaker_open_ms(const struct breaker *);
 struct server *breaker_pick(struct upstream *, const struct pick *);
 /* True if it would find one. */
 bool breaker_has_room(const struct upstream *, const struct pick *);
+/* True if it would when that has room: it may be waited for. */
+bool breaker_any_left(const struct upstream *, const struct tried *);
 /*
  * True if the attempt is a probe that still counts: another connection to
  * its server may be used for it.

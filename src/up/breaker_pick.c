@@ -12,8 +12,8 @@
 
 /* Open, and nothing else keeps requests away from it. */
 static bool
-may_probe(const struct upstream *up, const struct server *s,
-    const struct pick *p)
+is_open(const struct upstream *up, const struct server *s,
+    const struct tried *tried)
 {
 	uint64_t	word = atomic_load(&s->live->state);
 
@@ -24,8 +24,20 @@ may_probe(const struct upstream *up, const struct server *s,
 	    (up->view.rule.tier == VIEW_MAIN ||
 	    up->view.rule.tier == VIEW_PANIC))
 		return false;
-	return view_weight(s) > 0 && !tried_has(p->tried, s) &&
-	    (s->nidle > 0 || pool_room(s) > 0);
+	return view_weight(s) > 0 && !tried_has(tried, s);
+}
+
+static bool
+has_room(const struct server *s)
+{
+	return s->nidle > 0 || pool_room(s) > 0;
+}
+
+static bool
+may_probe(const struct upstream *up, const struct server *s,
+    const struct pick *p)
+{
+	return is_open(up, s, p->tried) && has_room(s);
 }
 
 /* It gave no probe: when it is asked again. */
@@ -86,20 +98,34 @@ has_probe(const struct breaker *br)
 	return false;
 }
 
-bool
-breaker_has_room(const struct upstream *up, const struct pick *p)
+static bool
+has_any(const struct upstream *up, const struct tried *tried, bool room)
 {
+	uint64_t		 now = ev_ms(up->serve->ev);
 	const struct server	*s;
 	struct breaker		 br;
 
 	for (size_t i = 0; i < up->view.nopen; i++) {
 		s = up->view.open[i];
-		if (may_probe(up, s, p) &&
+		if (is_open(up, s, tried) &&
+		    (room ? has_room(s) : s->probe_ms <= now) &&
 		    breaker_find(&br, up->serve->shm, s->row, s->tag) &&
 		    has_probe(&br))
 			return true;
 	}
 	return false;
+}
+
+bool
+breaker_has_room(const struct upstream *up, const struct pick *p)
+{
+	return has_any(up, p->tried, true);
+}
+
+bool
+breaker_any_left(const struct upstream *up, const struct tried *tried)
+{
+	return has_any(up, tried, false);
 }
 
 static bool

@@ -49,8 +49,10 @@ struct pool_wait {
 	int		 error;		/* its errno, or 0 */
 	uint64_t	 dial_ns;	/* time it took */
 	bool		 reused:1;
-	bool		 counted:1;	/* as another request's failure */
-	bool		 anew:1;	/* nothing failed: choose again */
+	/* why is that of many who waited, and another has counted it */
+	bool		 counted:1;
+	/* why is no failure: what it waited for has no place for it */
+	bool		 anew:1;
 	bool		 waiting:1;	/* on() will come */
 };
 

@@ -122,7 +122,7 @@ on_note(void *ctx, enum codec_note what)
 		stat_add(counts[what], 1);
 	if (what == CODEC_ROOM || what == CODEC_GOAWAY)
 		pool_share_note(ctx);
-	if (what == CODEC_LOST)
+	if (what == CODEC_GOAWAY || what == CODEC_LOST)
 		pool_share_end(ctx);
 	if (what == CODEC_PLACE)
 		pool_share_room_came(ctx);

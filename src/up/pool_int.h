@@ -72,7 +72,8 @@ struct pool_share {
 	unsigned		 n;
 	bool			 failed;	/* and one of them was told */
 	struct server		*server;	/* counted, its upstream too */
-	struct server		*raced;		/* so: besides it; or NULL */
+	struct server		*raced;		/* counted: that was dialled
+						 * besides; or NULL */
 	struct up_conn		*conn;		/* ref: connected; or NULL */
 	struct ev_task		 spread;	/* gives room to who waits */
 	struct timer		 late;		/* they waited long enough */
@@ -99,7 +100,7 @@ void pool_share_take_back(struct up_conn *, struct pool_wait *);
 void pool_share_note(struct up_conn *);
 /* It has room that no request gave back: who waits in the queue is told. */
 void pool_share_room_came(struct up_conn *);
-/* It has ended: who was to get it asks again, elsewhere. */
+/* It has ended, or takes no more: who was to get it is to choose again. */
 void pool_share_end(struct up_conn *);
 /* True if one of them takes no more, and ends when it is idle. */
 bool pool_share_ends(const struct server *);

@@ -118,7 +118,7 @@ void retry_bind(struct upstream *);
 void retry_earn(const struct upstream *, const struct retry_conf *);
 /*
  * Takes one retry, if the credit allows it; else that is counted, unless
- * the same request was refused before (again).
+ * the same request was refused here before (again).
  */
 bool retry_take(const struct upstream *, bool again);
 /* An attempt was ended, for its server went out of service. */

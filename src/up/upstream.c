@@ -389,7 +389,7 @@ bool
 upstream_any_left(struct upstream *up, const struct tried *tried)
 {
 	view_refresh(up);
-	return !is_view_asked(up, tried) ||
+	return !is_view_asked(up, tried) || breaker_any_left(up, tried) ||
 	    upstream_spare(up, tried) != NULL;
 }
 

@@ -178,7 +178,7 @@ struct server *upstream_pick(struct upstream *, const struct pick *);
  * was good, or in a panic down.
  */
 struct server *upstream_spare(const struct upstream *, const struct tried *);
-/* True if one that may be asked was not asked yet, with room or without. */
+/* True if one to ask or probe was not asked yet, with room or without. */
 bool upstream_any_left(struct upstream *, const struct tried *);
 /*
  * Why there is none: NO_SERVER, BREAKER_OPEN, or what asking for its

@@ -277,6 +277,12 @@ upstream_any_left(struct upstream *up, const struct tried *tried)
 	return false;
 }
 
+bool
+queue_has_room(struct upstream *up, const struct tried *tried)
+{
+	return upstream_any_left(up, tried);
+}
+
 void
 use_time(const struct server *s, uint64_t us)
 {

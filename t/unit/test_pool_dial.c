@@ -7,6 +7,8 @@
 #include <errno.h>
 #include <poll.h>
 
+#include "up/pool_int.h"
+
 START_TEST(test_refused)
 {
 	struct fix	*f = setup(8, 0);
@@ -295,6 +297,90 @@ START_TEST(test_first)
 }
 END_TEST
 
+/* --- connections of HTTP/2 that end --- */
+
+static const char	hello[] = "\0\0\0\4\0\0\0\0\0";
+static const char	bye[] = "\0\0\10\7\0\0\0\0\0\0\0\0\1\0\0\0\0";
+
+static void
+say(int fd, const char *frame, size_t n)
+{
+	ck_assert_int_eq(write(fd, frame, n - 1), (ssize_t)(n - 1));
+}
+
+static void
+on_closed(struct stream *s, enum fail why)
+{
+	(void)why;
+	pool_put(s->ctx, false);
+}
+
+static const struct stream_up up = { .closed = on_closed };
+
+/* A request is under way on the connection, and keeps it open. */
+static void
+begin_stream(struct up_conn *c, struct arena *a)
+{
+	struct stream	*s = pool_stream(c, a);
+
+	s->up = &up;
+	s->ctx = c;
+}
+
+static struct fix *
+setup_h2(void)
+{
+	struct fix	*f = setup(8, 0);
+
+	f->sc[0].h2 = f->sc[0].plain = true;
+	publish(f, 2);
+	f->server = server_of(f);
+	return f;
+}
+
+/*
+ * Its server ends the connection, and who was promised it (0), or waits for
+ * its first words (1), is told no failure: it has asked nobody.
+ */
+START_TEST(test_goaway)
+{
+	struct fix	*f = setup_h2();
+	struct arena	 a;
+	struct up_conn	*c;
+	int		 fd;
+
+	arena_init(&a, &f->serve.arenas);
+	ask(f, 0, f->server, 3000, false);
+	if (_i == 1)
+		ask(f, 1, f->server, 3000, false);
+	fd = take(f);
+	wait_calls(f, 0, 1);
+	c = f->wish[0].conn;
+	ck_assert_ptr_nonnull(c);
+	begin_stream(c, &a);
+	say(fd, hello, sizeof(hello));
+	while (_i == 0 && pool_share_room(f->server) == 0)
+		ev_turn(f->serve.ev, TURN_MS);
+	say(fd, bye, sizeof(bye));
+	if (_i == 0)
+		ask(f, 1, f->server, 3000, false);
+	wait_calls(f, 1, 1);
+	ck_assert_ptr_null(f->wish[1].conn);
+	ck_assert_int_eq(f->wish[1].why, FAIL_SERVER_GOAWAY);
+	ck_assert(f->wish[1].w.anew);
+	/* whose turn it is goes to another connection */
+	ck_assert_ptr_ne(get(f, 2, false), c);
+	ck_assert_uint_eq(f->server->nopen, 2);
+	pool_close(f->wish[2].conn);
+	pool_put(f->wish[2].conn, false);
+	pool_close(c);
+	wait_open(f, f->server, 0);
+	arena_fini(&a);
+	close(fd);
+	teardown(f);
+}
+END_TEST
+
 static Suite *
 suite(void)
 {
@@ -311,6 +397,7 @@ suite(void)
 	tcase_add_test(t, test_shared_idle);
 	tcase_add_test(t, test_unlimited_idle);
 	tcase_add_test(t, test_first);
+	tcase_add_loop_test(t, test_goaway, 0, 2);
 	suite_add_tcase(s, t);
 	return s;
 }
