@@ -178,6 +178,22 @@ learn(const struct pair *p, const struct cert_text *t,
 	return 0;
 }
 
+/*
+ * The OID of subjectAltName is looked for in the bytes alone: those that
+ * the index knows are not parsed.
+ */
+static void
+check_names(const struct pair *p, const struct tls_cert *c)
+{
+	static const char	oid[] = "\x06\x03\x55\x1d\x11";
+
+	if (memmem(c->chain[0].p, c->chain[0].n, oid,
+	    sizeof(oid) - 1) == NULL)
+		complain(p, DIAG_CERT_NAMELESS, CERT_BLAME_CHAIN, "has no "
+		    "subjectAltName: clients refuse it, whatever name its "
+		    "subject has");
+}
+
 static struct tls_cert *
 make_cert(const struct pair *p, const struct cert_text *t,
     const struct stat *chain, const struct stat *key)
@@ -191,6 +207,7 @@ make_cert(const struct pair *p, const struct cert_text *t,
 	if (learn(p, t, chain, key, c) == -1)
 		return NULL;
 	check_dates(p, c);
+	check_names(p, c);
 	say_names(p, c);
 	return c;
 }
