@@ -142,7 +142,7 @@ static const struct conf_row sluice_rows[] = {
 		    "certificate, or none at all, as those do that connect "
 		    "to an address: the default certificate "
 		    "(see default of [cert]), or an alert that ends the "
-		    "handshake."
+		    "handshake.  With tls = dev see there."
 	}, {
 		.key = "watch", .type = CONF_ENUM,
 		.off = offsetof(struct cert_sluice, watch), .def = "off",
