@@ -172,6 +172,8 @@ learn(const struct pair *p, const struct cert_text *t,
 	    (!cert_index_find(cl->known, cl->out, c, chain, key) &&
 	    cert_examine(&cl->seen, cl->out, c, &f) == -1)) {
 		fail(p, f.id, f.blame, f.why.text);
+		if (f.hint != NULL)
+			diag_hint(conf_load_diags(cl->load), "%s", f.hint);
 		return -1;
 	}
 	cert_index_add(&cl->index, c, chain, key, cl->now);
@@ -286,11 +288,14 @@ load_directory(struct pair *p)
 
 	snprintf(p->chain, sizeof(p->chain), "%.*s",
 	    STR_FMT(p->cc->directory));
-	if (cert_file_list(p->chain, &names, &e) == -1)
+	if (cert_file_list(p->chain, &names, &e) == -1) {
 		fail(p, DIAG_CERT_FILE, CERT_BLAME_CHAIN, e.text);
-	else if (names.n == 0)
+		diag_hint(conf_load_diags(p->cl->load), "name a directory "
+		    "that root, or who starts sluiced, can read");
+	} else if (names.n == 0) {
 		complain(p, DIAG_CERT_NONE, CERT_BLAME_CHAIN,
 		    "has no NAME.crt and no NAME.pem");
+	}
 	for (size_t i = 0; i < names.n; i++)
 		load_one(p, *(struct str *)vec_at(&names, i));
 	cert_file_forget(&names);

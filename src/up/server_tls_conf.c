@@ -205,6 +205,8 @@ read_pair(struct conf_load *load, const struct conf_obj *obj,
 		    t->key.n > 0 ? "tls.key" : "tls.cert", f.id,
 		    (f.blame == CERT_BLAME_KEY ? c->key_file : c->file).p,
 		    f.why.text);
+	if (rc == -1 && f.hint != NULL)
+		diag_hint(conf_load_diags(load), "%s", f.hint);
 	cert_seen_fini(&seen);
 	return rc;
 }
