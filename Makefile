@@ -228,6 +228,7 @@ SRCS_CORE = \
 	src/core/secret.c \
 	src/core/secure.c \
 	src/core/secure_conf.c \
+	src/core/secure_cover.c \
 	src/core/secure_fit.c \
 	src/core/secure_host.c \
 	src/core/secure_identity.c \

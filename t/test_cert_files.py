@@ -2,6 +2,7 @@
 certificates, what servers are shown.  Changes are noticed, ends told."""
 import os
 import re
+import subprocess
 
 import pytest
 
@@ -190,13 +191,92 @@ def test_told(sluice, files):
     assert metric(s, "revocation_list_hours_left") == 480
 
 
-def test_expired(sluice, files):
-    """A list that ends while it is used is an error, as it lets none in."""
-    files.list(days=-1)
+def days(s):
+    return {f["kind"]: f["days"] for f in s.ctl_json("certs")["files"]}
+
+
+def test_expired_list(sluice, files):
+    """One that has ended is an error, as it lets none in: also at start."""
+    files.list(days=-1.51)
     s = sluice(conf(watch="off"))
     assert "expired list" in s.stderr()
     assert tls.get(s.port, "/who", files.client()).status == 403
-    assert metric(s, "revocation_list_hours_left") is None
+    line = s.wait_log(r'"expiry".*expired on')[0]
+    assert "list of revoked certificates" in line and "x/ca.crl" in line
+    assert metric(s, "revocation_list_hours_left") == -37
+    assert days(s)["client_crl"] == -2
+    assert re.search(r"(?m)^revoked certificates +-2 ",
+                     s.ctl("certs").stdout)
+    s.reload()
+    assert days(s)["client_crl"] == -2
+    files.list(days=20.01)
+    s.reload()
+    assert metric(s, "revocation_list_hours_left") == 480
+    assert len(s.wait_log(r'"expiry".*expired on')) == 1
+
+
+def test_list_beside_one_that_expired(sluice, files):
+    """Each counts, as each lets in those of its own authority alone."""
+    other = Cert("others", ca=True)
+    put(f"{files.top}/x", "ca.pem", files.ca.pem + other.pem)
+    put(f"{files.top}/x", "ca.crl", crl(files.ca) + crl(other, days=-1.51))
+    s = sluice(conf(watch="off"))
+    assert days(s)["client_crl"] == -2
+    assert metric(s, "revocation_list_hours_left") == -37
+
+
+def test_expired_authorities(sluice, files):
+    """Those of clients and of servers; told at -t, too."""
+    files.ca = files.authority(days=-1.51, since=-9)
+    files.list()
+    put(f"{files.top}/y", "servers.pem",
+        Cert("servers", ca=True, days=-2.5, since=-9).pem)
+    s = sluice(conf(watch="off"))
+    told = s.stderr()
+    assert told.count("W0340") == 2
+    assert re.search(r'servers.pem" has an authority that has expired: no '
+                     r"server's certificate is believed", told)
+    found = "\n".join(s.wait_log(r'"expiry".*expired on', count=2))
+    assert re.search(r"authority of clients .*x/ca.pem", found)
+    assert re.search(r"authority of servers .*y/servers.pem", found)
+    now = days(s)
+    assert now["client_ca"] == -2 and now["server_ca"] == -3
+    assert metric(s, "authority_days_left") == -3
+    # neither counts beside one that is valid
+    new = files.authority(days=6.5)
+    put(f"{files.top}/x", "ca.pem", files.ca.pem + new.pem)
+    put(f"{files.top}/x", "ca.crl", crl(files.ca) + crl(new))
+    put(f"{files.top}/y", "servers.pem",
+        Cert("servers", ca=True, days=-1.51, since=-9).pem +
+        Cert("servers", ca=True, days=8.5).pem)
+    s.reload()
+    now = days(s)
+    assert now["client_ca"] == 6 and now["server_ca"] == 8
+    assert metric(s, "authority_days_left") == 6
+    # of several that ended it is the last
+    put(f"{files.top}/y", "servers.pem", b"".join(
+        Cert("servers", ca=True, days=-n - .5, since=-9).pem
+        for n in (3, 1, 2)))
+    s.reload()
+    assert days(s)["server_ca"] == -2
+    done = subprocess.run([s.program, "-t", "-c", s.conf_path],
+                          capture_output=True, text=True, check=True)
+    told = done.stdout + done.stderr
+    assert "W0340" in told and "have all expired" in told
+
+
+def test_ends_while_it_is_used(sluice, files):
+    """That is told when it comes, and stays so over reloads."""
+    put(f"{files.top}/y", "servers.pem",
+        Cert("servers", ca=True, seconds=4).pem)
+    s = sluice(conf(watch="off"))
+    assert days(s)["server_ca"] == 0
+    line = s.wait_log(r'"expiry".*authority of servers .*expired on')
+    assert "are not believed" in line[0]
+    assert metric(s, "authority_days_left") == -1
+    s.reload()
+    assert metric(s, "authority_days_left") == -1
+    assert days(s)["server_ca"] == -1
 
 
 def test_none(sluice):

@@ -375,10 +375,19 @@ tls = on
     for name in ("127.0.0.1", "192.0.2.1"):
         assert shown(s, name, ctx) == first
     assert shown(s, "a.test") == a.fingerprint
+    # what it does not have it is the default for, or that is refused
+    if unknown == "refuse":
+        with pytest.raises(ssl.SSLError):
+            shown(s, "other.test")
+    else:
+        assert shown(s, "other.test") == first
+    # a host of a route gets it where no other has the name
+    with tls.Client(s.value("port2"), tls.context(), "localhost") as c:
+        assert hashlib.sha256(c.peer).hexdigest() == first
     with tls.Client(s.value("port2"), tls.context(), "a.test") as c:
         assert c.get("/").status == 200
     certs = {c["cert"]: c["shown"] for c in s.ctl_json("certs")["certs"]}
-    assert certs == {"": 3, "a": 2}
+    assert certs == {"": 4 + (unknown == "default"), "a": 2}
     for addr in (s.port, s.value("port2")):
         j = s.ctl_json("explain", f"https://127.0.0.1:{addr}/")["tls"]
         assert [c["dev"] for c in j["certs"]] == (

@@ -71,7 +71,7 @@ def test_certs(sluice):
     assert got["a"]["kind"] == "ECDSA" and got["b"]["kind"] == "RSA"
     assert got["a"]["days"] == 90 and not got["a"]["default"]
     assert got["b"]["names"] == ["b.example", "x.w.example"]
-    assert got["b"]["routes"] == ["b", "b", "w"] and got["b"]["default"]
+    assert got["b"]["routes"] == ["b", "w"] and got["b"]["default"]
     for name, made, n in (("a", a, 1), ("b", b, 3)):
         assert got[name]["fingerprint"] == made.fingerprint
         assert got[name]["file"] == f"{s.dir}/{name}.crt"
@@ -157,6 +157,7 @@ def test_passed_on(sluice):
     assert {n for c in got for n in c["names"]} >= {"r.example", "localhost"}
     assert not any("p.example" in c["names"] for c in got)
     assert not any("p" in c["routes"] for c in got)
+    assert s.ctl("certs").stdout.startswith("1 certificate; unknown ")
     text = s.ctl("certs", "P.example").stdout
     assert "p.example: its connections are passed on by route p" in text
 
@@ -167,4 +168,5 @@ def test_none_is_told_where_there_are_no_certificates(sluice):
     assert s.ctl_json("certs") == {"v": 1, "unknown": "default",
                                    "dev_ca": "", "certs": [],
                                    "files": []}
+    assert s.ctl("certs").stdout == "0 certificates; unknown names: default\n"
     assert not os.path.exists(f"{s.dir}/state/tls")

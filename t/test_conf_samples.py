@@ -113,8 +113,8 @@ def test_production_with_its_files(tmp):
     put(tmp, "partners.crt", ca.pem)
     put(tmp, "partners.crl", crl(ca))
     for name in ("www", "api"):
-        Cert(f"{name}.example.com", "partners.example.com").write(
-            tmp, f"{name}.example.com")
+        Cert(f"{name}.example.com", "partners.example.com",
+             "example.com").write(tmp, f"{name}.example.com")
     text = re.sub("/etc/(ssl/private|ssl|sluice)/", f"{tmp}/", text)
     put(tmp, "sluice.conf", text.replace("/srv/www", tmp).encode())
     port = [] if os.geteuid() == 0 else ["-D", "listener.web.bind=:8080"]

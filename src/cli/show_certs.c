@@ -126,27 +126,37 @@ add_name(struct show *s, const json_t *j)
 	text_add(&s->out, STR("\n"));
 }
 
-void
-show_certs(struct show *s, const json_t *j)
+static void
+add_table(struct show *s, const json_t *all)
 {
 	static const char *const head[] = { "CERT", "KEY", ">DAYS", "UNTIL",
 	    ">SHOWN", "DEFAULT", "NAMES", "ROUTES", "FILE", NULL };
-	const json_t	*all = json_object_get(j, "certs");
-	struct table	 t;
+	struct table	t;
 
-	text_fmt(&s->out, "%llu certificates; unknown names: ",
-	    (unsigned long long)json_array_size(all));
-	show_safe(s, j, "unknown");
-	if (show_str(j, "dev_ca").n > 0) {
-		text_add(&s->out, STR("\ndevelopment CA: "));
-		show_safe(s, j, "dev_ca");
-	}
-	text_add(&s->out, STR("\n\n"));
-	add_name(s, j);
 	table_init(&t, head);
 	for (size_t i = 0; i < json_array_size(all); i++)
 		row(&t, json_array_get(all, i));
 	table_print(&t, 0, &s->out);
 	table_fini(&t);
+}
+
+void
+show_certs(struct show *s, const json_t *j)
+{
+	const json_t	*all = json_object_get(j, "certs");
+
+	text_fmt(&s->out, "%zu certificate%s; unknown names: ",
+	    json_array_size(all), json_array_size(all) == 1 ? "" : "s");
+	show_safe(s, j, "unknown");
+	if (show_str(j, "dev_ca").n > 0) {
+		text_add(&s->out, STR("\ndevelopment CA: "));
+		show_safe(s, j, "dev_ca");
+	}
+	text_add(&s->out, STR("\n"));
+	if (json_object_get(j, "covered") != NULL || json_array_size(all) > 0)
+		text_c(&s->out, '\n');
+	add_name(s, j);
+	if (json_array_size(all) > 0)
+		add_table(s, all);
 	add_files(s, json_object_get(j, "files"));
 }

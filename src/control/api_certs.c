@@ -30,6 +30,16 @@ struct list_certs {
 
 /* --- routes --- */
 
+/* Some of its hosts may have the same one; they come one by one. */
+static bool
+is_noted(const json_t *all, struct str name)
+{
+	const char	*s = json_string_value(json_array_get(all,
+	    json_array_size(all) - 1));
+
+	return s != NULL && str_eq(str_from(s), name);
+}
+
 static void
 note_route(struct list_certs *l, const struct tls_choice *c,
     const struct route *r)
@@ -42,7 +52,8 @@ note_route(struct list_certs *l, const struct tls_choice *c,
 		all = l->routes[c->v[i]->nth];
 		if (all == NULL)
 			all = l->routes[c->v[i]->nth] = json_array();
-		json_array_append_new(all, api_text(r->obj.name));
+		if (!is_noted(all, r->obj.name))
+			json_array_append_new(all, api_text(r->obj.name));
 	}
 }
 

@@ -127,6 +127,8 @@ expiry_is_due(struct expiry *x, const uint8_t *id, int64_t left,
 	int64_t			 at = time_reached(d, left, most);
 	struct said		*s;
 
+	if (left >= 0 && left < x->next)
+		x->next = left;
 	if (at == -1 || d->n == 0)
 		return false;
 	s = said_of(x, id);
@@ -170,6 +172,7 @@ look(struct expiry *x)
 	size_t			 due = 0;
 
 	forget_here(x);
+	x->next = INT64_MAX;
 	for (size_t i = 0; i < all->n; i++) {
 		left = all->v[i]->until - now;
 		least = left < least ? left : least;
@@ -183,15 +186,15 @@ look(struct expiry *x)
 	expiry_look_files(x, now);
 	sweep(x, false);
 	expiry_set(&x->cert, least, DAY);
+	/* a second later it has ended */
+	ev_timer(x->ev, &x->timer, x->next < HOUR ?
+	    (uint64_t)(x->next + 1) * 1000 : HOUR_MS);
 }
 
 static void
 on_timer(struct timer *t)
 {
-	struct expiry	*x = container_of(t, struct expiry, timer);
-
-	look(x);
-	ev_timer(x->ev, t, HOUR_MS);
+	look(container_of(t, struct expiry, timer));
 }
 
 void
@@ -211,7 +214,6 @@ expiry_commit(struct expiry *x, const struct conf *c)
 {
 	x->conf = c;
 	look(x);
-	ev_timer(x->ev, &x->timer, HOUR_MS);
 }
 
 void

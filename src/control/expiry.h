@@ -21,6 +21,7 @@ struct expiry {
 	struct ev		*ev;	/* ref */
 	struct timer		 timer;	/* when something may be to say */
 	const struct conf	*conf;	/* the live one */
+	int64_t			 next;	/* seconds to the next end */
 	struct map		 said;	/* own: id to the time that was said */
 	struct stat_gauge	 cert;
 	struct stat_gauge	 ca;
@@ -30,7 +31,10 @@ struct expiry {
 void expiry_init(struct expiry *, struct ev *);
 void expiry_fini(struct expiry *);
 
-/* Another generation is live: looks at once, and each hour from then on. */
+/*
+ * Another generation is live: looks at once, each hour from then on, and
+ * when something ends.
+ */
 void expiry_commit(struct expiry *, const struct conf *);
 
 #endif

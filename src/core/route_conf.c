@@ -413,6 +413,7 @@ finish(struct conf_load *load)
 	if (secure_host_make(load) == -1)
 		return -1;
 	secure_lint(load);
+	secure_cover(load);
 	return secure_fit(load);
 }
 

@@ -10,6 +10,9 @@
 /* When all is linked.  Warns. */
 void secure_lint(struct conf_load *);
 
+/* Warns of hosts of routes with TLS that no certificate is for. */
+void secure_cover(struct conf_load *);
+
 /* -1 after it told of terms by which every handshake fails; warns. */
 int secure_fit(struct conf_load *);
 

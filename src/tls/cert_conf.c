@@ -142,7 +142,7 @@ static const struct conf_row sluice_rows[] = {
 		    "certificate, or none at all, as those do that connect "
 		    "to an address: the default certificate "
 		    "(see default of [cert]), or an alert that ends the "
-		    "handshake."
+		    "handshake.  With tls = dev see there."
 	}, {
 		.key = "watch", .type = CONF_ENUM,
 		.off = offsetof(struct cert_sluice, watch), .def = "off",
@@ -170,7 +170,9 @@ static const struct conf_row sluice_rows[] = {
 		    "tls.client_ca, tls.ca and tls.cert of [upstream] "
 		    "(authority_days_left), and of "
 		    "tls.client_crl (revocation_list_hours_left), of those "
-		    "not before three quarters of their time are over."
+		    "not before three quarters of their time are over.  "
+		    "Authorities that have expired do not count beside one "
+		    "of their file that has not."
 	},
 	{ .key = NULL }
 };

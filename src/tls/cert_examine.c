@@ -42,6 +42,7 @@ fail(struct exam *x, enum diag_id id, enum cert_blame blame,
 
 	x->f->id = id;
 	x->f->blame = blame;
+	x->f->hint = NULL;
 	va_start(ap, fmt);
 	vsnprintf(x->f->why.text, sizeof(x->f->why.text), fmt, ap);
 	va_end(ap);
@@ -136,8 +137,12 @@ check_key(struct exam *x)
 		    "begins with another certificate than the key's, which "
 		    "is number %zu", i + 1);
 	why = check_kind(x->c, x->key);
-	return why == NULL ? 0 : fail(x, DIAG_CERT_KEY, CERT_BLAME_KEY,
-	    "%s", why);
+	if (why == NULL)
+		return 0;
+	fail(x, DIAG_CERT_KEY, CERT_BLAME_KEY, "%s", why);
+	x->f->hint = "have a certificate issued for a key of P-256, or of "
+	    "RSA with 2048 bits or more";
+	return -1;
 }
 
 /* --- the chain --- */

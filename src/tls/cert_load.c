@@ -172,10 +172,28 @@ learn(const struct pair *p, const struct cert_text *t,
 	    (!cert_index_find(cl->known, cl->out, c, chain, key) &&
 	    cert_examine(&cl->seen, cl->out, c, &f) == -1)) {
 		fail(p, f.id, f.blame, f.why.text);
+		if (f.hint != NULL)
+			diag_hint(conf_load_diags(cl->load), "%s", f.hint);
 		return -1;
 	}
 	cert_index_add(&cl->index, c, chain, key, cl->now);
 	return 0;
+}
+
+/*
+ * The OID of subjectAltName is looked for in the bytes alone: those that
+ * the index knows are not parsed.
+ */
+static void
+check_names(const struct pair *p, const struct tls_cert *c)
+{
+	static const char	oid[] = "\x06\x03\x55\x1d\x11";
+
+	if (memmem(c->chain[0].p, c->chain[0].n, oid,
+	    sizeof(oid) - 1) == NULL)
+		complain(p, DIAG_CERT_NAMELESS, CERT_BLAME_CHAIN, "has no "
+		    "subjectAltName: clients refuse it, whatever name its "
+		    "subject has");
 }
 
 static struct tls_cert *
@@ -191,6 +209,7 @@ make_cert(const struct pair *p, const struct cert_text *t,
 	if (learn(p, t, chain, key, c) == -1)
 		return NULL;
 	check_dates(p, c);
+	check_names(p, c);
 	say_names(p, c);
 	return c;
 }
@@ -269,11 +288,14 @@ load_directory(struct pair *p)
 
 	snprintf(p->chain, sizeof(p->chain), "%.*s",
 	    STR_FMT(p->cc->directory));
-	if (cert_file_list(p->chain, &names, &e) == -1)
+	if (cert_file_list(p->chain, &names, &e) == -1) {
 		fail(p, DIAG_CERT_FILE, CERT_BLAME_CHAIN, e.text);
-	else if (names.n == 0)
+		diag_hint(conf_load_diags(p->cl->load), "name a directory "
+		    "that root, or who starts sluiced, can read");
+	} else if (names.n == 0) {
 		complain(p, DIAG_CERT_NONE, CERT_BLAME_CHAIN,
 		    "has no NAME.crt and no NAME.pem");
+	}
 	for (size_t i = 0; i < names.n; i++)
 		load_one(p, *(struct str *)vec_at(&names, i));
 	cert_file_forget(&names);

@@ -21,6 +21,7 @@ fail(struct cert_fault *f, enum diag_id id, enum cert_blame blame,
 {
 	f->id = id;
 	f->blame = blame;
+	f->hint = NULL;
 	return err_set(&f->why, "%s", why);
 }
 

@@ -40,6 +40,7 @@ enum cert_blame { CERT_BLAME_CHAIN, CERT_BLAME_KEY };
 struct cert_fault {
 	enum diag_id		id;
 	enum cert_blame		blame;
+	const char		*hint;	/* const; NULL: the id's own */
 	struct err		why;
 };
 

@@ -530,8 +530,11 @@ static const struct conf_row rows[] = {
 		    "certificates of [cert].  dev: with one that sluiced "
 		    "makes itself, signed by an authority of its own, for "
 		    "localhost, 127.0.0.1, ::1 and the hosts of routes but "
-		    "those passed on; it is the default of this listener, "
-		    "also where tls.unknown is refuse.  For trying things "
+		    "those passed on.  A host that a [cert] is for is shown "
+		    "that here, too; this one is the default.  Where "
+		    "tls.unknown is refuse it is still for clients that name "
+		    "no host, as those do that connect to an address; names "
+		    "that it does not have are refused.  For trying things "
 		    "out."
 	}, {
 		.key = "tls_policy", .type = CONF_STR, .off = AT(terms),

@@ -22,9 +22,9 @@ enum tls_client_mode {
 struct tls_ders {
 	const struct str	*v;
 	size_t			 n;
-	/* of what ends first and had not ended when it was read; 0: none */
+	/* see tls_files.h; from: of lists alone */
 	int64_t			 from;
-	int64_t			 until;
+	int64_t			 until;		/* 0: nothing ends */
 };
 
 /* keys tls.* of [tls NAME] and of [listener] */
@@ -64,6 +64,12 @@ int tls_terms_read(struct conf_load *, const struct conf_obj *,
 
 /* A date as Unix time; -1: it is none. */
 int tls_terms_time(const ASN1_TIME *, int64_t *);
+
+/*
+ * Of authorities in a file, and 0 before the first, which date is told:
+ * that of the first to end, and once all have ended, of the last that did.
+ */
+int64_t tls_terms_end(int64_t was, const ASN1_TIME *until);
 
 /* What clients show is checked as the terms say. */
 void tls_terms_verify(SSL_CTX *, const struct tls_terms *);

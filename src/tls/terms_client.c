@@ -83,18 +83,30 @@ tls_terms_time(const ASN1_TIME *t, int64_t *out)
 	return 0;
 }
 
-/* One more of them, which may be the first to end. */
-static void
-note_end(struct tls_ders *d, const ASN1_TIME *from, const ASN1_TIME *until)
+int64_t
+tls_terms_end(int64_t was, const ASN1_TIME *until)
 {
-	int64_t	a, b;
+	int64_t	at, now = (int64_t)time(NULL);
 
-	if (tls_terms_time(from, &a) == -1 ||
-	    tls_terms_time(until, &b) == -1 || b < (int64_t)time(NULL) ||
-	    (d->until != 0 && d->until <= b))
+	if (tls_terms_time(until, &at) == -1)
+		return was;
+	if (was == 0 || (was < now) != (at < now))
+		return was < now ? at : was;
+	return (at < now) == (at > was) ? at : was;
+}
+
+/* Each list is of use by itself: who signed one that ended lets none in. */
+static void
+note_list(struct tls_ders *d, const X509_CRL *crl)
+{
+	int64_t	from, until;
+
+	if (tls_terms_time(X509_CRL_get0_lastUpdate(crl), &from) == -1 ||
+	    tls_terms_time(X509_CRL_get0_nextUpdate(crl), &until) == -1 ||
+	    (d->until != 0 && d->until <= until))
 		return;
-	d->from = a;
-	d->until = b;
+	d->from = from;
+	d->until = until;
 }
 
 /* --- blocks --- */
@@ -187,9 +199,10 @@ check_ca(const struct job *j, struct tls_ders *all, struct str der)
 	} else if (X509_cmp_current_time(X509_get0_notAfter(x)) < 0) {
 		complain_of(j, DIAG_CLIENT_DATES, X509_get_subject_name(x),
 		    "has an authority that has expired");
-	} else {
-		note_end(all, X509_get0_notBefore(x), X509_get0_notAfter(x));
 	}
+	if (rc == 0)
+		all->until = tls_terms_end(all->until,
+		    X509_get0_notAfter(x));
 	X509_free(x);
 	return rc;
 }
@@ -245,8 +258,7 @@ check_crl(const struct job *j, struct tls_terms *t, struct str der)
 		    "has a list that nobody of tls.client_ca has signed");
 	else
 		warn_dates(j, crl);
-	note_end(&t->crls, X509_CRL_get0_lastUpdate(crl),
-	    X509_CRL_get0_nextUpdate(crl));
+	note_list(&t->crls, crl);
 	X509_CRL_free(crl);
 	X509_free(signer);
 	return signer != NULL ? 0 : -1;

@@ -73,17 +73,6 @@ fail_file(struct conf_load *load, const struct conf_obj *obj,
 
 /* --- CAs --- */
 
-/* The first that ends, but for those that have. */
-static void
-note_end(const X509 *x, int64_t *until)
-{
-	int64_t	at;
-
-	if (tls_terms_time(X509_get0_notAfter(x), &at) == 0 &&
-	    at >= (int64_t)time(NULL) && (*until == 0 || at < *until))
-		*until = at;
-}
-
 /* DER of each certificate that OpenSSL can read; false: none is there. */
 static bool
 read_cas(struct arena *out, struct str text, struct tls_client_conf *c,
@@ -108,7 +97,7 @@ read_cas(struct arena *out, struct str text, struct tls_client_conf *c,
 		x = n < 0 ? NULL : d2i_X509(NULL, &p, (long)n);
 		if (x == NULL)
 			continue;
-		note_end(x, until);
+		*until = tls_terms_end(*until, X509_get0_notAfter(x));
 		X509_free(x);
 		der = str_make(room, (size_t)n);
 		c->ca_digest = str_hash(der, c->ca_digest);
@@ -138,6 +127,12 @@ load_cas(struct conf_load *load, const struct conf_obj *obj,
 	    &t->ca_until))
 		rc = fail_file(load, obj, "tls.ca", DIAG_CERT_BROKEN, path,
 		    "has no certificate in PEM");
+	else if (t->ca_until != 0 && t->ca_until < (int64_t)time(NULL))
+		fail_file(load, obj, "tls.ca", DIAG_CLIENT_DATES, path,
+		    t->client.ncas > 1 ? "has authorities that have all "
+		    "expired: no server's certificate is believed" :
+		    "has an authority that has expired: no server's "
+		    "certificate is believed");
 	cert_file_drop(&f);
 	return rc;
 }
@@ -210,6 +205,8 @@ read_pair(struct conf_load *load, const struct conf_obj *obj,
 		    t->key.n > 0 ? "tls.key" : "tls.cert", f.id,
 		    (f.blame == CERT_BLAME_KEY ? c->key_file : c->file).p,
 		    f.why.text);
+	if (rc == -1 && f.hint != NULL)
+		diag_hint(conf_load_diags(load), "%s", f.hint);
 	cert_seen_fini(&seen);
 	return rc;
 }

@@ -21,8 +21,11 @@ struct tls_file {
 	enum tls_file_kind	 kind;
 	struct str		 path;
 	const struct conf_obj	*obj;	/* that names it */
-	/* of what ends first and had not ended when it was read */
-	int64_t			 from;
+	/*
+	 * Of what ends first.  Authorities that had ended when the file was
+	 * read do not count beside one that had not.
+	 */
+	int64_t			 from;	/* of lists and what is shown */
 	int64_t			 until;	/* 0: nothing ends */
 };
 
