@@ -140,7 +140,7 @@ uint64_t
 proxy_grpc_quiet(const struct proxy *p)
 {
 	uint64_t	idle = p->times.stream_idle;
-	uint64_t	first = p->times.first_byte;
+	uint64_t	first = p->call_first;
 
 	if (p->answered || first == 0)
 		return idle;

@@ -2,7 +2,9 @@
  * What the proxy does otherwise for calls of gRPC: answers of HTTP become
  * answers of gRPC, long messages are not let through, and a call that is
  * under way (exchange.call) is a stream, which may be silent for
- * timeout.stream_idle.  Workers.
+ * timeout.stream_idle.  That holds before its head too: servers in Python,
+ * Go and Java send it with the first message, so who has nothing to tell
+ * yet is quiet, and well.  Workers.
  */
 #ifndef SL_HANDLER_PROXY_GRPC_H
 #define SL_HANDLER_PROXY_GRPC_H
