@@ -145,6 +145,7 @@ link_proxy(struct conf_load *load, struct conf_obj *obj, void *part)
 	sticky_site_note(load, obj->part[0], up);
 	proxy_lint_loop(load, obj, up, it);
 	proxy_lint_upgrade(load, obj, up);
+	proxy_lint_grpc(load, obj, up);
 	if (proxy_lint_pass(load, obj, up, it) == -1)
 		return -1;
 	merge_times(load, obj, r);
