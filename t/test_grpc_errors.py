@@ -223,7 +223,9 @@ def test_mapped(gate, c, http_status, status, body):
     assert a.head.get("x-secret") is None and not a.head.body
     if http_status != 200:
         assert str(http_status) in a.message
-    rec = record(gate, a.head["x-request-id"])
+    rid = a.head["x-request-id"]
+    assert a.message.endswith(f" ({rid})")
+    rec = record(gate, rid)
     assert rec["grpc_status"] == NAMES[status]
     assert rec["cause"] == f"the server answered with HTTP status " \
         f"{http_status}"

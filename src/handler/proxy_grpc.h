@@ -27,6 +27,8 @@ void proxy_grpc_answer(struct proxy *, const struct msg *);
  * that is the server's fault counts against it.
  */
 void proxy_grpc_judge(struct proxy *, const struct hdrs *);
+/* The name of their code, which must be one. */
+const char *proxy_grpc_code(const struct hdrs *);
 /*
  * A head came that trailers may follow at once, as those of servers do
  * that do not join the two: true if it waits for the end of the turn, for
