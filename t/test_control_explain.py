@@ -93,6 +93,22 @@ def test_order_and_reasons(sluice):
         "api": "host", "canary": "path", "beside": "path"}
 
 
+def test_call_without_http2(sluice):
+    """It would go to a server, but no client can bring it here."""
+    s = sluice(CONF)
+    url = f"http://a.example.com:{s.port}/v1/x"
+    asks = ["-H", "Content-Type: application/grpc", url]
+    line = s.ctl("explain", "-XPOST", *asks).stdout.splitlines()[1]
+    assert line == f"listener  web 127.0.0.1:{s.port}   no call of gRPC " \
+        "can come here: it speaks no HTTP/2 (http = 1.1 2)"
+    assert "http = 1.1 2" in s.ctl("why", "h2_on_h1").stdout
+    assert "note" not in explain(s, *asks)["listener"]
+    assert "note" not in explain(s, "-XPOST", url)["listener"]
+    s.reload(CONF.replace("bind = 127.0.0.1:@port@\n",
+                          "bind = 127.0.0.1:@port@\nhttp = 1.1 2\n"))
+    assert "note" not in explain(s, "-XPOST", *asks)["listener"]
+
+
 def test_what_must_not_hold(sluice):
     s = sluice("""
 [listener web]

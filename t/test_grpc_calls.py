@@ -8,7 +8,7 @@ import grpc
 import pytest
 
 from lib import h2, http, net, rpc
-from lib.grpc_server import Server, fail
+from lib.grpc_server import STATUS, Server, fail
 
 CONF = """
 [sluice]
@@ -94,6 +94,9 @@ def test_retry(sluice, channel, word, code):
         assert len(tries) == n
         assert all("grpc_error" in r["tries"] and r["grpc_status"] == "OK"
                    for r in tries)
+        name = word[5:].upper()
+        s.wait_log(f"failed: grpc_error: {name}; another server is asked")
+        assert str(STATUS[code]) == f"StatusCode.{name}"
         with http.Client(s.control) as c:
             rows = json.loads(c.get("/v1/metrics").body)["metrics"]
         count, = (m["sum"] for m in rows if m.get("fail") == "grpc_error"

@@ -38,6 +38,16 @@ max_body = 100
 path = /between.Service/*
 upstream = call
 timeout.between = 300ms
+[upstream late]
+server = h2c://{call}
+timeout.first_byte = 200ms
+[route late]
+path = /late.Service/*
+upstream = late
+[route first]
+path = /first.Service/*
+upstream = late
+timeout.first_byte = 300ms
 [route app]
 path = /app.Service/*
 upstream = app
@@ -213,7 +223,9 @@ def test_mapped(gate, c, http_status, status, body):
     assert a.head.get("x-secret") is None and not a.head.body
     if http_status != 200:
         assert str(http_status) in a.message
-    rec = record(gate, a.head["x-request-id"])
+    rid = a.head["x-request-id"]
+    assert a.message.endswith(f" ({rid})")
+    rec = record(gate, rid)
     assert rec["grpc_status"] == NAMES[status]
     assert rec["cause"] == f"the server answered with HTTP status " \
         f"{http_status}"
@@ -472,6 +484,48 @@ def test_idle_before_the_head(gate, c):
     a = rpc.answer(c, sid)
     assert a.alone and a.status == UNAVAILABLE
     assert "stream_idle_timeout" in a.message
+
+
+def test_quiet_before_the_head(gate, c):
+    """Who sends the head with its first message is quiet until then."""
+    go = threading.Event()
+
+    def late(conn, r):
+        go.wait(0.5)
+        one(conn, r)
+        conn.trailers(r.sid, [("grpc-status", "0")])
+
+    def step(conn, r):
+        threading.Thread(target=late, args=(conn, r), daemon=True).start()
+    n = 6       # as many as would eject it
+    gate.call.script[:] = [at_head(step)] * n
+    calls = [rpc.begin(c, "/late.Service/Get", b"x") for _ in range(n)]
+    for sid in calls:
+        a = rpc.answer(c, sid)
+        assert a.status == OK and a.messages == [b"one"]
+    with http.Client(gate.control) as h1:
+        up, = json.loads(h1.get("/v1/upstreams?name=late").body)["upstreams"]
+    assert [r["state"] for r in up["servers"]] == ["up"]
+
+
+@pytest.mark.parametrize("service, timeout, code, row", [
+    ("late", "400m", DEADLINE, "deadline_exceeded"),
+    ("first", None, UNAVAILABLE, "first_byte_timeout"),
+    ("first", "9S", UNAVAILABLE, "first_byte_timeout")])
+def test_who_ends_it(gate, c, service, timeout, code, row):
+    """The caller's deadline, and the first_byte of a route."""
+    gate.call.script[:] = [at_head(quiet())]
+    a = rpc.call(c, f"/{service}.Service/Get", b"x", timeout=timeout)
+    assert a.alone and a.status == code and row in a.message
+
+
+def test_first_byte_of_no_call(gate, c):
+    """It holds for what is none, though its type is that of one."""
+    gate.call.script[:] = [at_head(quiet())]
+    with http.Client(gate.port) as h1:
+        r = h1.ask("POST", "/late.Service/Own", {
+            "Content-Type": rpc.TYPE, "TE": "trailers"}, b"x")
+    wire.is_fail(r, "first_byte_timeout")
 
 
 def test_cancel(gate, c):

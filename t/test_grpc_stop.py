@@ -13,6 +13,7 @@ CONF = """
 workers = 1
 stop = 300ms
 drain.timeout = 300ms
+drain.streams = {streams}
 [listener web]
 bind = 127.0.0.1:@port@
 http = 1.1 2
@@ -52,7 +53,8 @@ def connect(s, how):
 
 @pytest.mark.parametrize("how", ["term", "roll", "tls"])
 def test_streams(sluice, app, how):
-    s = sluice(CONF.format(addr=app.addr, tls="tls = dev" * (how == "tls")))
+    s = sluice(CONF.format(addr=app.addr, streams="300ms",
+                           tls="tls = dev" * (how == "tls")))
     with h2.H2(None, sock=connect(s, how)) as c:
         scheme = "https" if how == "tls" else "http"
         call = rpc.begin(c, S + "CallBegun", b"x", end=False, scheme=scheme)
@@ -84,3 +86,38 @@ def test_streams(sluice, app, how):
     last = [f for f in frames if f.type == h2.GOAWAY][-1]
     assert int.from_bytes(last.body[:4], "big") == none
     assert int.from_bytes(last.body[4:8], "big") == h2.NO_ERROR
+
+
+@pytest.mark.parametrize("streams, ends", [("1h", False), ("600ms", True)])
+def test_drain_streams(sluice, app, streams, ends):
+    """A roll ends requests after drain.timeout; calls have longer, those
+    without a head too, and so have others that are none, on no connection
+    but theirs."""
+    s = sluice(CONF.format(addr=app.addr, streams=streams, tls=""))
+    with h2.H2(s.port, timeout=20) as c, h2.H2(s.port, timeout=20) as other:
+        call = rpc.begin(c, S + "CallBegun", b"x", end=False)
+        held = rpc.begin(c, S + "Call", b"x")
+        page = c.ask_for("GET", "/Begun")
+        alone = other.ask_for("GET", "/Begun")
+        heads = [(on, sid, on.head(sid)) for on, sid in (
+            (c, page), (other, alone))]
+        app.wait_requests(4)
+        to = {r.target: r for r in app.requests}
+        assert s.ctl("roll").returncode == 0
+        for on, sid, head in heads:
+            with pytest.raises(h2.Reset):
+                on.body(sid, head)
+        other.ends()
+        if not ends:
+            for name, sid in (("CallBegun", call), ("Call", held)):
+                r = to[S + name]
+                conn = app.conns[r.conn - 1]
+                if name == "Call":
+                    conn.reply(r.sid, headers=[("content-type", rpc.TYPE)])
+                conn.data(r.sid, rpc.message(b"two"), False)
+                conn.trailers(r.sid, [("grpc-status", "0")])
+        for sid in (call, held):
+            a = rpc.answer(c, sid)
+            assert a.status == (14 if ends else 0)
+            assert ("draining" in a.message) is ends
+        c.ends()

@@ -50,6 +50,10 @@ add_listener(struct show *s, const json_t *l)
 	if (json_is_true(json_object_get(l, "guessed")))
 		text_add(&s->out, STR("   (no listener has the URL's port; "
 		    "this is the first)"));
+	if (show_str(l, "note").n > 0) {
+		text_add(&s->out, STR("   "));
+		show_paint(s, SHOW_BAD, show_str(l, "note"));
+	}
 	text_c(&s->out, '\n');
 }
 

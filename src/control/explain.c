@@ -25,6 +25,7 @@
 #include "core/secure.h"
 #include "core/secure_host.h"
 #include "core/settings.h"
+#include "core/version.h"
 #include "handler/proxy.h"
 #include "http/grpc.h"
 #include "tls/hello.h"
@@ -419,6 +420,9 @@ describe_listener(const struct search *s)
 	    api_text(s->addr->conf->obj.name), "address",
 	    api_text(text_str(&t)), "guessed", s->guessed, "http",
 	    describe_versions(s->addr->conf->http));
+	if (grpc_is_request(&s->req) && !version_has_h2(s->addr->conf))
+		json_object_set_new(j, "note", json_string("no call of gRPC "
+		    "can come here: it speaks no HTTP/2 (http = 1.1 2)"));
 	text_fini(&t);
 	return j;
 }

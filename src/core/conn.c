@@ -214,10 +214,7 @@ conn_close(struct conn *c, enum fail why)
 struct io *
 conn_take(struct conn *c, struct chunk *rest)
 {
-	struct io	*io = codec_of(c)->take(c->codec, rest);
-
-	c->taken = io != NULL;
-	return io;
+	return codec_of(c)->take(c->codec, rest);
 }
 
 unsigned
@@ -260,9 +257,9 @@ close_one(struct conn *c, const void *why)
 }
 
 static void
-close_untaken(struct conn *c, const void *why)
+close_other(struct conn *c, const void *why)
 {
-	if (!c->taken)
+	if (!c->spared)
 		close_one(c, why);
 }
 
@@ -298,6 +295,6 @@ conn_let_go(struct listener *l, bool cut, conn_keeps_fn keeps,
 void
 conn_close_all(struct serve *s, enum fail why, bool streams)
 {
-	each(&s->conns_open, streams ? close_one : close_untaken, &why);
+	each(&s->conns_open, streams ? close_one : close_other, &why);
 	each(&s->conns_idle, close_one, &why);
 }

@@ -28,8 +28,8 @@ struct conn {
 	bool			 greeting:1;	/* there is no codec yet */
 	bool			 sniffing:1;	/* nor now: see version.h */
 	bool			 by_tls:1;	/* to who sent the greeting */
-	bool			 taken:1;	/* so was the io, for good */
 	bool			 raw:1;		/* passed on, see pass.h */
+	bool			 spared:1;	/* has a stream: goes on */
 	uint8_t			 http;		/* its codec, of codecs[] */
 	uint64_t		 no;		/* number in this process */
 	struct listener_hold	 hold;		/* own */
@@ -61,7 +61,7 @@ unsigned conn_close_idle(struct serve *, unsigned n);
 
 /* All of a listener (NULL: of the process). */
 void conn_drain_all(struct serve *, const struct listener *);
-/* All of the process; those that were taken only if streams. */
+/* All of the process; those that were spared only if streams. */
 void conn_close_all(struct serve *, enum fail why, bool streams);
 /*
  * Drains those of a listener, or with cut closes them at once, with what is

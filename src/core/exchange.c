@@ -414,8 +414,12 @@ exchange_abort_all(struct serve *s, enum fail why, bool streams)
 
 	list_each_safe(pos, tmp, &s->exchanges) {
 		x = container_of(pos, struct exchange, node);
-		if (x->client == NULL || (x->stream && !streams))
+		if (x->client == NULL)
 			continue;
+		if (x->stream && !streams) {
+			x->conn->spared = true;
+			continue;
+		}
 		exchange_note(x, why, STR(""));
 		exchange_cut(x, why);
 		if (x->client == NULL)

@@ -192,7 +192,7 @@ struct str exchange_scheme(const struct exchange *);
 /* Sets uri, host and path from x->req and the arena: what routes see. */
 enum fail exchange_target(struct exchange *);
 
-/* Ends all that run here with why, streams too if told so (drain's end). */
+/* Ends all here (drain's end); not streams, and spares their conns, if not. */
 void exchange_abort_all(struct serve *, enum fail why, bool streams);
 /* Logs and ends those that still use a generation (too many are live). */
 void exchange_expire(struct serve *, uint64_t generation);

@@ -249,6 +249,10 @@ static enum step_rc
 st_limits(struct exchange *x)
 {
 	x->call = x->client->patient = is_call(x);
+	if (x->call && !x->stream) {
+		x->stream = true;
+		x->serve->nstream++;
+	}
 	x->max_body = x->route != NULL ? x->route->max_body :
 	    settings_limits(x->gen->conf)->body;
 	if (x->max_body > 0 && x->req->body > 0 && !x->call &&

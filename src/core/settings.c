@@ -195,10 +195,11 @@ static const struct conf_row sluice_rows[] = {
 		.key = "drain.streams", .type = CONF_TIME,
 		.unit = CONF_SECONDS, .off = AT(drain_streams), .def = "1h",
 		.max = 30 * DAY_MS, .example = "4h",
-		.text = "The same for upgraded connections (WebSocket) and "
-		    "tunnels, if that is more; and how long they may go on "
-		    "when their listener or their server is not configured "
-		    "any more, or the server's name has not its address."
+		.text = "The same for upgraded connections (WebSocket), "
+		    "tunnels and calls of gRPC, if that is more; and how "
+		    "long the first two may go on when their listener or "
+		    "their server is not configured any more, or the "
+		    "server's name has not its address."
 	}, {
 		.key = "stop", .type = CONF_TIME, .unit = CONF_SECONDS,
 		.off = AT(stop), .def = "30s", .max = DAY_MS,

@@ -184,6 +184,12 @@ version_is_current(const struct conn *c, const struct listener_conf *l)
 	    (version_bits(l) & 1U << c->http) != 0;
 }
 
+bool
+version_has_h2(const struct listener_conf *l)
+{
+	return (version_bits(l) & 1U << find(STR("h2"))) != 0;
+}
+
 void
 version_alpn(struct text *t, uint32_t bits)
 {

@@ -21,6 +21,8 @@ void version_close(struct conn *);
  */
 uint32_t version_bits(const struct listener_conf *);
 bool version_is_current(const struct conn *, const struct listener_conf *);
+/* May clients speak HTTP/2 there? */
+bool version_has_h2(const struct listener_conf *);
 
 /*
  * What a listener with these bits offers by ALPN, the best first, as on the

@@ -580,6 +580,7 @@ make(struct exchange *x, const struct proxy_route *r)
 	p->magic = PROXY_MAGIC;
 	p->x = x;
 	p->times = r->times;
+	p->call_first = r->call_first;
 	p->deadline = (uint8_t)r->deadline;
 	p->buffering = (uint8_t)r->buffering;
 	p->max_message = x->grpc && x->req->major == 2 ? r->max_message : 0;

@@ -46,6 +46,7 @@ struct proxy_route {
 	struct server_list		 target;
 	struct server_list		 targets;
 	struct upstream_times		 times;	/* after link: what holds */
+	uint64_t			 call_first;	/* ms; after link */
 	struct told_host		 host;	/* after link: what holds */
 	int				 deadline;	/* enum deadline */
 	int				 buffering;	/* enum buffering */
@@ -72,6 +73,7 @@ struct proxy {
 	const struct upstream_conf *up_conf;	/* of conf, until the head */
 	struct msg		 req;		/* as it is forwarded */
 	struct upstream_times	 times;
+	uint64_t		 call_first;	/* times.first_byte of calls */
 	int			 host_header;	/* enum host_header */
 	uint8_t			 forwarded;	/* enum forwarded */
 	uint8_t			 deadline;	/* enum deadline */

@@ -96,7 +96,10 @@ refuse_guests(struct conf_load *load, const struct conf_obj *obj,
 	return rc;
 }
 
-/* Times that the route does not set are the upstream's. */
+/*
+ * Times that the route does not set are the upstream's; but how long calls
+ * may be quiet first, which nobody knows of all that a server is asked.
+ */
 static void
 merge_times(struct conf_load *load, const struct conf_obj *obj,
     struct proxy_route *r)
@@ -108,6 +111,7 @@ merge_times(struct conf_load *load, const struct conf_obj *obj,
 	    conf_is_set(load, obj, "timeout.total");
 	if (!conf_is_set(load, obj, "timeout.connect"))
 		r->times.connect = t->connect;
+	r->call_first = r->times.first_byte;
 	if (!conf_is_set(load, obj, "timeout.first_byte"))
 		r->times.first_byte = t->first_byte;
 	if (!conf_is_set(load, obj, "timeout.between"))
@@ -141,6 +145,7 @@ link_proxy(struct conf_load *load, struct conf_obj *obj, void *part)
 	sticky_site_note(load, obj->part[0], up);
 	proxy_lint_loop(load, obj, up, it);
 	proxy_lint_upgrade(load, obj, up);
+	proxy_lint_grpc(load, obj, up);
 	if (proxy_lint_pass(load, obj, up, it) == -1)
 		return -1;
 	merge_times(load, obj, r);
@@ -184,7 +189,8 @@ static const struct conf_row rows[] = {
 		.type = CONF_TIME,
 		.off = AT(times.first_byte), .max = DAY_MS,
 		.example = "10s",
-		.text = "In place of the upstream's timeout.first_byte."
+		.text = "In place of the upstream's timeout.first_byte; this "
+		    "one holds for calls of gRPC as well."
 	}, {
 		.key = "timeout.between", .type = CONF_TIME,
 		.off = AT(times.between), .max = DAY_MS, .example = "20s",

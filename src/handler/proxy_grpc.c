@@ -3,6 +3,7 @@
  */
 #include "handler/proxy_grpc.h"
 
+#include "base/must.h"
 #include "core/error_grpc.h"
 #include "handler/proxy.h"
 #include "handler/proxy_deadline.h"
@@ -37,7 +38,7 @@ is_http(const struct msg *m)
 void
 proxy_grpc_answer(struct proxy *p, const struct msg *m)
 {
-	struct str	text;
+	struct str	id = p->x->id, text;
 
 	if (!error_grpc_takes(p->x) || !is_http(m))
 		return;
@@ -45,6 +46,9 @@ proxy_grpc_answer(struct proxy *p, const struct msg *m)
 	text = m->status != 200 ? arena_fmt(p->x->arena,
 	    "the server answered with HTTP status %u", m->status) :
 	    STR("the server's answer is none of gRPC");
+	if (id.n > 0)
+		text = arena_fmt(p->x->arena, "%.*s (%.*s)", STR_FMT(text),
+		    STR_FMT(id));
 	p->res = error_grpc_make(p->x, m->status, text,
 	    "the server answered with");
 	p->bare = true;
@@ -69,6 +73,15 @@ proxy_grpc_judge(struct proxy *p, const struct hdrs *hs)
 		return;
 	attempt_erred(&p->attempt, FAIL_GRPC_ERROR);
 	proxy_note_error(p, FAIL_GRPC_ERROR);
+}
+
+const char *
+proxy_grpc_code(const struct hdrs *hs)
+{
+	int	code = grpc_read_status(hdr_val(hs, HDR_GRPC_STATUS));
+
+	must(code >= 0 && code < GRPC_N);
+	return grpc_name((unsigned)code).p;
 }
 
 /* --- heads that may be followed by nothing but trailers --- */
@@ -140,7 +153,7 @@ uint64_t
 proxy_grpc_quiet(const struct proxy *p)
 {
 	uint64_t	idle = p->times.stream_idle;
-	uint64_t	first = p->times.first_byte;
+	uint64_t	first = p->call_first;
 
 	if (p->answered || first == 0)
 		return idle;

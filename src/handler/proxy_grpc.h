@@ -2,7 +2,9 @@
  * What the proxy does otherwise for calls of gRPC: answers of HTTP become
  * answers of gRPC, long messages are not let through, and a call that is
  * under way (exchange.call) is a stream, which may be silent for
- * timeout.stream_idle.  Workers.
+ * timeout.stream_idle.  That holds before its head too: servers in Python,
+ * Go and Java send it with the first message, so who has nothing to tell
+ * yet is quiet, and well.  Workers.
  */
 #ifndef SL_HANDLER_PROXY_GRPC_H
 #define SL_HANDLER_PROXY_GRPC_H
@@ -25,6 +27,8 @@ void proxy_grpc_answer(struct proxy *, const struct msg *);
  * that is the server's fault counts against it.
  */
 void proxy_grpc_judge(struct proxy *, const struct hdrs *);
+/* The name of their code, which must be one. */
+const char *proxy_grpc_code(const struct hdrs *);
 /*
  * A head came that trailers may follow at once, as those of servers do
  * that do not join the two: true if it waits for the end of the turn, for

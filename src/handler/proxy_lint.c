@@ -9,6 +9,8 @@
 #include "core/listener.h"
 #include "core/pass.h"
 #include "core/route.h"
+#include "core/version.h"
+#include "handler/proxy.h"
 #include "up/server_http.h"
 #include "up/server_tls.h"
 
@@ -119,6 +121,94 @@ proxy_lint_upgrade(struct conf_load *load, const struct conf_obj *obj,
 	    it->row->key, "route \"%.*s\": its servers are spoken to over "
 	    "HTTP/2 alone, so each such request fails (upgrade_on_h2)",
 	    STR_FMT(obj->name));
+}
+
+static bool
+names_code(struct str words)
+{
+	struct str	word;
+
+	while (str_word(&words, " \t,", &word))
+		if (str_starts(word, STR("grpc_")))
+			return true;
+	return false;
+}
+
+/* The assignment that makes sense for gRPC alone, or NULL. */
+static const struct conf_item *
+find_grpc(struct conf_load *load, const struct conf_obj *obj)
+{
+	const struct conf_item	*it = conf_item(load, obj, "health.type");
+
+	if (it != NULL && str_eq(it->val, STR("grpc")))
+		return it;
+	it = conf_item(load, obj, "retry.on");
+	if (it != NULL && names_code(it->val))
+		return it;
+	it = conf_item(load, obj, "max_answer_message");
+	return it != NULL && !str_eq(it->val, STR("0")) ? it : NULL;
+}
+
+/* Or there is no listener at all, which others tell of. */
+static bool
+has_h2(const struct conf_objs *listeners, const struct route *r)
+{
+	const struct listener_conf	*l;
+	bool				 any = false;
+
+	for (size_t i = 0; i < listeners->n; i++) {
+		l = listeners->v[i]->part[0];
+		if (!route_has_listener(r, l->obj.name))
+			continue;
+		if (version_has_h2(l))
+			return true;
+		any = true;
+	}
+	return !any;
+}
+
+/* Of all routes to a named upstream the first one tells of it. */
+static bool
+is_told(struct conf_load *load, const struct conf_objs *listeners,
+    const struct conf_obj *obj, struct str upstream)
+{
+	struct conf_objs		 all;
+	const struct proxy_route	*p;
+	bool				 before = true;
+
+	all = conf_all(conf_load_conf(load), &route_section);
+	for (size_t i = 0; i < all.n; i++) {
+		before &= all.v[i] != obj;
+		p = conf_part(all.v[i], &proxy_group);
+		if (p != NULL && str_eq(p->upstream, upstream) &&
+		    (before || has_h2(listeners, all.v[i]->part[0])))
+			return true;
+	}
+	return false;
+}
+
+void
+proxy_lint_grpc(struct conf_load *load, const struct conf_obj *obj,
+    const struct upstream_conf *up)
+{
+	const struct proxy_route	*p = conf_part(obj, &proxy_group);
+	const struct conf_item		*it = find_grpc(load, obj);
+	struct conf_objs		 all;
+
+	all = conf_all(conf_load_conf(load), &listener_section);
+	if (has_h2(&all, obj->part[0]))
+		return;
+	if (it == NULL && p->upstream.n > 0) {
+		it = find_grpc(load, &up->obj);
+		if (it == NULL || is_told(load, &all, obj, p->upstream))
+			return;
+		obj = &up->obj;
+	}
+	if (it != NULL)
+		diag_at(conf_load_diags(load), DIAG_GRPC_H1, &it->vspan, obj,
+		    it->row->key, "%.*s: it is for gRPC, which none of the "
+		    "listeners before it speaks: they have no HTTP/2",
+		    STR_FMT(it->key));
 }
 
 int

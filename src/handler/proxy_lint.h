@@ -21,6 +21,13 @@ void proxy_lint_loop(struct conf_load *, const struct conf_obj *route,
 void proxy_lint_upgrade(struct conf_load *, const struct conf_obj *route,
     const struct upstream_conf *);
 
+/*
+ * W0329 if the route, or its upstream by all routes to it, has keys of
+ * gRPC, and no listener that clients of it can speak to.
+ */
+void proxy_lint_grpc(struct conf_load *, const struct conf_obj *route,
+    const struct upstream_conf *);
+
 /* E0346 if the route passes connections on that would be wrapped again. */
 int proxy_lint_pass(struct conf_load *, const struct conf_obj *,
     const struct upstream_conf *, const struct conf_item *because);

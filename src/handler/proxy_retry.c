@@ -406,8 +406,7 @@ proxy_retry_drops(struct proxy *p, const struct msg *m, bool end)
 	p->again.wait = wait;
 	p->again.redo = p->again.drop = true;
 	use_time(p->server, (ev_clock_ns() - p->sent_ns) / 1000);
-	p->what = why == FAIL_SERVER_ERROR ? "503" : arena_fmt(p->x->arena,
-	    "%.*s", STR_FMT(hdr_val(&m->hdrs, HDR_GRPC_STATUS))).p;
+	p->what = why == FAIL_SERVER_ERROR ? "503" : proxy_grpc_code(&m->hdrs);
 	p->error = 0;
 	note(p, why);
 	proxy_tell(p, why, "another server is asked");

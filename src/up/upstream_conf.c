@@ -661,13 +661,16 @@ static const struct conf_row rows[] = {
 		.example = "10s",
 		.text = "How long a server may take from the request on "
 		    "until the head of its answer, or of an interim one, is "
-		    "whole; 0 is no limit."
+		    "whole; 0 is no limit.  For calls of gRPC only that of a "
+		    "route holds: else timeout.stream_idle does, and their "
+		    "callers' deadlines."
 	}, {
 		.key = "timeout.between", .type = CONF_TIME,
 		.off = AT(times.between), .def = "60s", .max = DAY_MS,
 		.flags = CONF_F_ROUTE, .example = "20s",
 		.text = "How long a server may pause within the body of its "
-		    "answer; 0 is no limit."
+		    "answer; 0 is no limit.  Calls of gRPC have "
+		    "timeout.stream_idle in its place."
 	}, {
 		.key = "timeout.total", .type = CONF_TIME,
 		.off = AT(times.total), .def = "0", .max = DAY_MS,
@@ -683,9 +686,9 @@ static const struct conf_row rows[] = {
 		    "tunnel or a call of gRPC may be without a byte in "
 		    "either direction; 0 is no limit.  For calls, from "
 		    "clients that speak HTTP/2 with TE: trailers to servers "
-		    "that may be asked over it, it is in place of "
-		    "timeout.between and of the listener's timeout.body and "
-		    "timeout.min_rate."
+		    "that may be asked over it, it is in place of this "
+		    "upstream's timeout.first_byte, of timeout.between, and "
+		    "of the listener's timeout.body and timeout.min_rate."
 	}, {
 		.key = "host_header", .type = CONF_CUSTOM,
 		.off = AT(told.host), .def = "preserve",

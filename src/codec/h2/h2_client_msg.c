@@ -274,7 +274,8 @@ static bool
 is_silent(const struct h2s *s, enum fail why)
 {
 	return (why == FAIL_FIRST_BYTE_TIMEOUT || why == FAIL_SEND_TIMEOUT ||
-	    why == FAIL_BETWEEN_TIMEOUT) && s->head_sent &&
+	    why == FAIL_BETWEEN_TIMEOUT ||
+	    why == FAIL_STREAM_IDLE_TIMEOUT) && s->head_sent &&
 	    s->c->heard <= s->last;
 }
 
