@@ -211,6 +211,7 @@ SRCS_CORE = \
 	src/core/listener_conf.c \
 	src/core/listener_limit.c \
 	src/core/listener_rows.c \
+	src/core/listener_say.c \
 	src/core/log_conf.c \
 	src/core/mail.c \
 	src/core/pass.c \
