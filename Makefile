@@ -118,9 +118,11 @@ SRCS_TLS = \
 	src/tls/cert_load.c \
 	src/tls/cert_names.c \
 	src/tls/cert_read.c \
+	src/tls/cert_say.c \
 	src/tls/cert_state.c \
 	src/tls/cert_watch.c \
 	src/tls/client.c \
+	src/tls/client_blame.c \
 	src/tls/dev.c \
 	src/tls/hello.c \
 	src/tls/pem.c \
