@@ -118,9 +118,11 @@ SRCS_TLS = \
 	src/tls/cert_load.c \
 	src/tls/cert_names.c \
 	src/tls/cert_read.c \
+	src/tls/cert_say.c \
 	src/tls/cert_state.c \
 	src/tls/cert_watch.c \
 	src/tls/client.c \
+	src/tls/client_blame.c \
 	src/tls/dev.c \
 	src/tls/hello.c \
 	src/tls/pem.c \
@@ -211,6 +213,7 @@ SRCS_CORE = \
 	src/core/listener_conf.c \
 	src/core/listener_limit.c \
 	src/core/listener_rows.c \
+	src/core/listener_say.c \
 	src/core/log_conf.c \
 	src/core/mail.c \
 	src/core/pass.c \

@@ -3,6 +3,7 @@ ENHANCE_YOUR_CALM, the row in the counters and in a line of the log, the
 requests under way with the same row, within a second, and nobody else
 notices.
 """
+import json
 import struct
 import threading
 import time
@@ -155,12 +156,28 @@ def test_flood(gate, name):
     assert not codes or codes[-1] in (0, CALM), codes
     net.until("the row", lambda: ended() > before)
     assert http.get(gate.port, "/probe").body == b"probe"
+    # whatever else was told just now
+    gate.wait_log(f'closed: ({"|".join(rows.split())}): ')
 
 
 def test_line(gate):
-    """The first of a while is told with the address."""
-    gate.wait_log('"level":"warning".*listener.*web.*127.0.0.1.*'
-                  'closed: h2_')
+    """The first of a while is told with the address; each row has its
+    own."""
+    for row, frames in ("h2_ping_flood", same(frame(PING, 0, 0, bytes(8)))), \
+            ("h2_settings_flood", same(settings((3, 100)))):
+        with h2.H2(gate.port, timeout=10) as c:
+            flood(c, frames)
+            c.ends()
+        line = json.loads(gate.wait_log(f'closed: {row}: ')[0])
+        assert line["level"] == "warning" and line["module"] == "listener"
+        assert [line[k] for k in ("client", "listener", "fail")] == \
+            ["127.0.0.1", "web", row]
+        at = f'127.0.0.1:{line["client_port"]}'
+        assert line["msg"].startswith(f'listener "web": {at}: closed: {row}')
+        assert "left out" not in line["msg"]
+        last = gate.ctl_json("why", row)["failures"][0]["last"]
+        assert (last["client"], last["id"]) == ("127.0.0.1", "")
+        assert "client 127.0.0.1" in gate.ctl("why", row).stdout
 
 
 def test_last_word(gate):

@@ -6,6 +6,7 @@ the wire is what they say of it.
 import base64
 import contextlib
 import hashlib
+import json
 import os
 import ssl
 import subprocess
@@ -82,7 +83,7 @@ def fails(s, row, cause, status=502):
     assert r.status == status
     rid = wire.is_fail(r, row)
     line, = s.wait_log(f'"request":"{rid}".*attempt 1 failed: {row}')
-    assert cause in line, line
+    assert cause in json.loads(line)["msg"], line
     return r
 
 
@@ -123,7 +124,8 @@ def test_socket(sluice, ca, ca_file, tmp):
 def test_unknown_ca(sluice, app):
     """The system's CAs, which did not sign it."""
     s = sluice(conf(f"server = https://localhost:{app.port}"))
-    fails(s, "tls_upstream_verify", "unable to get local issuer")
+    fails(s, "tls_upstream_verify", "unable to get local issuer "
+          'certificate: subject "CN=localhost", issuer "CN=test ca"')
     assert not app.requests and app.refused
     assert wire.sums(s)["upstream_tls_handshakes_failed_total"] == 1
 
@@ -132,15 +134,35 @@ def test_wrong_name(sluice, ca, ca_file, tmp):
     with serve(tmp, Cert("other.example", by=ca)) as app:
         s = sluice(conf(f"server = https://localhost:{app.port}",
                         f"tls.ca = {ca_file}"))
-        fails(s, "tls_upstream_name", "hostname mismatch")
+        fails(s, "tls_upstream_name", 'hostname mismatch: wanted "localhost", '
+              "its certificate is for other.example")
         assert not app.requests
+
+
+def test_wrong_names(sluice, ca, ca_file, tmp):
+    """A few of its names are shown, and none as more than a name."""
+    cert = Cert('e"v\nil', "10.0.0.9", "b.test", "c" * 70, "d.test",
+                "e.test", by=ca, since=-9, days=-1)
+    with serve(tmp, cert) as app:
+        s = sluice(conf(f"server = https://localhost:{app.port}",
+                        f"tls.ca = {ca_file}"))
+        fails(s, "tls_upstream_name", "certificate is for e?v?il, 10.0.0.9, "
+              f"b.test, {'c' * 64}... and 2 more; it has expired, too")
+
+
+def test_no_h2(sluice, app, ca_file):
+    app.tls.set_alpn_protocols(["http/1.1"])
+    s = sluice(conf(f"server = h2://localhost:{app.port}",
+                    f"tls.ca = {ca_file}"))
+    fails(s, "tls_upstream_no_h2", "ALPN: it chose nothing")
 
 
 def test_wrong_address(sluice, ca, ca_file, tmp):
     with serve(tmp, Cert("localhost", by=ca)) as app:
         s = sluice(conf(f"server = https://{app.addr}",
                         f"tls.ca = {ca_file}"))
-        fails(s, "tls_upstream_name", "IP address mismatch")
+        fails(s, "tls_upstream_name", "IP address mismatch: wanted "
+              '"127.0.0.1", its certificate is for localhost')
 
 
 def test_common_name(sluice, ca, ca_file, tmp):
@@ -183,12 +205,15 @@ def test_pin(sluice, tmp, form):
         assert http.get(s.port, "/x").body == b"ok\n"
 
 
-def test_wrong_pin(sluice, app, ca_file):
+def test_wrong_pin(sluice, ca, ca_file, tmp):
     """A CA that is trusted does not help."""
-    s = sluice(conf(f"server = https://{app.addr} pin={pin(Cert('x'))}",
-                    f"tls.ca = {ca_file}"))
-    fails(s, "tls_upstream_pin", "its key is none of pin=")
-    assert not app.requests
+    cert = Cert("127.0.0.1", by=ca)
+    with serve(tmp, cert) as app:
+        s = sluice(conf(f"server = https://{app.addr} pin={pin(Cert('x'))}",
+                        f"tls.ca = {ca_file}"))
+        fails(s, "tls_upstream_pin", "its key is none of pin=: it has "
+              f"pin={pin(cert)}")
+        assert not app.requests
 
 
 # --- certificates of ours ---
@@ -229,7 +254,8 @@ def test_no_tls_there(sluice):
 
     with Plain() as app:
         s = sluice(conf(f"server = https://{app.addr} pin={pin(Cert('x'))}"))
-        fails(s, "tls_upstream_handshake", "wrong version number")
+        fails(s, "tls_upstream_handshake",
+              "it does not speak TLS: wrong version number")
 
 
 def test_silence(sluice):

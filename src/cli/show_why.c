@@ -89,6 +89,10 @@ add_last(struct show *s, const json_t *j, unsigned long long now)
 		text_add(&s->out, STR(" of upstream "));
 		show_safe(s, j, "upstream");
 	}
+	if (show_str(j, "client").n > 0) {
+		text_add(&s->out, STR(", client "));
+		show_safe(s, j, "client");
+	}
 	text_c(&s->out, '\n');
 }
 

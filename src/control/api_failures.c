@@ -33,9 +33,10 @@ describe_last(enum fail why)
 
 	if (!last_find(self->shm, why, &s))
 		return json_null();
-	return json_pack("{s:o, s:o, s:o, s:o}", "ms", api_num(s.ms), "id",
-	    api_text(s.who.id), "upstream", api_text(s.who.upstream),
-	    "server", api_text(s.who.server));
+	return json_pack("{s:o, s:o, s:o, s:o, s:o}", "ms", api_num(s.ms),
+	    "id", api_text(s.who.id), "upstream", api_text(s.who.upstream),
+	    "server", api_text(s.who.server), "client",
+	    api_text(s.who.client));
 }
 
 static json_t *

@@ -93,17 +93,19 @@ codec_of(const struct conn *c)
 static void
 count_end(struct conn *c, enum fail why)
 {
-	struct last_who	nobody = { .id = STR_INIT("") };
-	const char	*more = NULL;
+	struct listener_end	 e = { .peer = &c->peer, .why = why,
+	    .more = fail_row(why)->text };
+	const char		*more = NULL;
 
 	if ((fail_row(why)->flags & FAIL_F_N) == 0)
 		return;
 	stat_add(STAT_FAIL(why), 1);
-	last_note(why, &nobody, ev_wall_ms(c->listener->serve->ev));
+	last_note_client(why, e.peer, ev_wall_ms(c->listener->serve->ev));
 	if (c->codec != NULL && codec_of(c)->what != NULL)
 		more = codec_of(c)->what(c->codec);
-	listener_say(c->listener, &c->peer, why,
-	    more != NULL ? more : fail_row(why)->text);
+	if (more != NULL)
+		e.more = more;
+	listener_say(c->listener, &e);
 }
 
 /* The codec has closed the io; its own memory goes before ours. */

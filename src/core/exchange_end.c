@@ -264,8 +264,9 @@ count_static(unsigned status)
 static void
 count_fail(const struct exchange *x)
 {
-	struct last_who	who = { x->id, x->acc.str[ACCESS_UPSTREAM],
-	    x->acc.str[ACCESS_SERVER] };
+	struct last_who	who = { .id = x->id,
+	    .upstream = x->acc.str[ACCESS_UPSTREAM],
+	    .server = x->acc.str[ACCESS_SERVER] };
 
 	stat_add(STAT_FAIL(x->fail), 1);
 	last_note(x->fail, &who, ev_wall_ms(x->serve->ev));

@@ -47,64 +47,20 @@ name_asked(const struct greet *g, char buf[TLS_NAME_MAX])
 	return name;
 }
 
-/* Who it was, in one piece and in two. */
-static void
-put_client(const struct sock_peer *p, struct text *whole, struct text *ip,
-    struct text *port)
-{
-	struct sock_addr	a;
-
-	sock_peer_text(ip, p);
-	if (p->family == AF_UNIX) {
-		sock_peer_text(whole, p);
-		return;
-	}
-	sock_of_peer(&a, p);
-	sock_text(whole, &a);
-	text_u64(port, p->port);
-}
-
-static void
-say_tls(const struct greet *g, enum fail why, const char *more)
-{
-	struct logctx	lc = self->lc;
-	struct str	name;
-	struct text	t, ip, port;
-	char		buf[3][64], host[TLS_NAME_MAX];
-
-	text_init_fixed(&t, buf[0], sizeof(buf[0]));
-	text_init_fixed(&ip, buf[1], sizeof(buf[1]));
-	text_init_fixed(&port, buf[2], sizeof(buf[2]));
-	put_client(&g->c->peer, &t, &ip, &port);
-	name = name_asked(g, host);
-	lc.ids.fields = (const struct log_field[]){
-		{ "client", text_str(&ip), false },
-		{ "client_port", text_str(&port), true },
-		{ "listener", g->c->listener->name, false },
-		{ "sni", name, false },
-		{ "fail", str_from(fail_row(why)->name), false }
-	};
-	lc.ids.nfield = 5;
-	log_info(&lc, "listener \"%.*s\": %.*s%s%.*s%s: closed: "
-	    "%s%s%s", STR_FMT(g->c->listener->name), STR_FMT(text_str(&t)),
-	    name.n > 0 ? " for \"" : "", STR_FMT(name),
-	    name.n > 0 ? "\"" : "", fail_row(why)->name,
-	    more[0] != '\0' ? ": " : "", more);
-}
-
 void
 greet_count(struct greet *g, enum fail why, const char *more)
 {
-	struct last_who	nobody = { .id = STR_INIT("") };
+	struct listener_end	e = { .peer = &g->c->peer, .why = why,
+	    .more = more, .shake = g->tls != GREET_PLAIN };
+	char			host[TLS_NAME_MAX];
 
 	stat_add(STAT_FAIL(why), 1);
-	last_note(why, &nobody, ev_wall_ms(loop_of(g)));
-	if (g->tls == GREET_PLAIN) {
-		listener_say(g->c->listener, &g->c->peer, why, more);
-		return;
+	last_note_client(why, e.peer, ev_wall_ms(loop_of(g)));
+	if (e.shake) {
+		stat_add(STAT_TLS_FAILED, 1);
+		e.sni = name_asked(g, host);
 	}
-	stat_add(STAT_TLS_FAILED, 1);
-	say_tls(g, why, more);
+	listener_say(g->c->listener, &e);
 }
 
 void

@@ -11,7 +11,7 @@
 
 /* Changes when a row of the table comes or moves. */
 enum {
-	LAST_LAYOUT = 1
+	LAST_LAYOUT = 2
 #define FAIL(id, name, ...)	+ ((int)FAIL_##id + 7) * (int)sizeof(name)
 #include "http/fail.tbl"
 #undef FAIL
@@ -55,8 +55,22 @@ last_note(enum fail why, const struct last_who *who, uint64_t wall_ms)
 	r->id_n = put(r, &at, who->id, 64);
 	r->upstream_n = put(r, &at, who->upstream, 63);
 	r->server_n = put(r, &at, who->server, LAST_TEXT);
+	r->client_n = put(r, &at, who->client, SOCK_PEER_MAX);
 	atomic_store_explicit(&r->ms, wall_ms, memory_order_relaxed);
 	atomic_store_explicit(&r->seq, seq + 1, memory_order_release);
+}
+
+void
+last_note_client(enum fail why, const struct sock_peer *p, uint64_t wall_ms)
+{
+	struct last_who	who = { .id = STR_INIT("") };
+	struct text	t;
+	char		buf[64];
+
+	text_init_fixed(&t, buf, sizeof(buf));
+	sock_peer_text(&t, p);
+	who.client = text_str(&t);
+	last_note(why, &who, wall_ms);
 }
 
 /* A whole row, checked: its writer may have gone wild. */
@@ -72,7 +86,7 @@ copy_row(const struct last_row *from, struct last_row *to)
 		if (seq % 2 == 0 && atomic_load_explicit(&from->seq,
 		    memory_order_relaxed) == seq)
 			return (size_t)to->id_n + to->upstream_n +
-			    to->server_n <= sizeof(to->text);
+			    to->server_n + to->client_n <= sizeof(to->text);
 	}
 	return false;
 }
@@ -100,5 +114,7 @@ last_find(const struct shm *shm, enum fail why, struct last_seen *seen)
 	seen->who.upstream = str_sub(s, 0, best.upstream_n);
 	s = str_sub(s, best.upstream_n, s.n);
 	seen->who.server = str_sub(s, 0, best.server_n);
+	s = str_sub(s, best.server_n, s.n);
+	seen->who.client = str_sub(s, 0, best.client_n);
 	return true;
 }

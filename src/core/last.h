@@ -11,6 +11,7 @@
 
 #include "http/fail.h"
 #include "os/shm.h"
+#include "os/sock.h"
 
 #define LAST_FAILS	192	/* rows; more than the table has */
 #define LAST_TEXT	176	/* bytes of texts in one */
@@ -21,9 +22,9 @@ struct last_row {
 	uint8_t		 id_n;		/* bytes used of text: request id */
 	uint8_t		 upstream_n;
 	uint8_t		 server_n;
-	uint8_t		 fill;
+	uint8_t		 client_n;
 	_Atomic uint64_t ms;		/* wall clock; 0: never */
-	char		 text[LAST_TEXT];	/* id, upstream, server */
+	char		 text[LAST_TEXT];	/* id, ..., client */
 };
 struct board_last {
 	struct last_row	row[LAST_FAILS];
@@ -38,10 +39,13 @@ struct last_who {
 	struct str	id;
 	struct str	upstream;
 	struct str	server;
+	struct str	client;		/* where there was no request */
 };
 
 /* Notes it in this process's row; without a board nothing is. */
 void last_note(enum fail, const struct last_who *, uint64_t wall_ms);
+/* The same of a connection, of which its client alone is known. */
+void last_note_client(enum fail, const struct sock_peer *, uint64_t wall_ms);
 
 /* what was found; who has slices of text */
 struct last_seen {

@@ -36,7 +36,6 @@
 #define RETRIES		16	/* arrivals that were gone again */
 
 #define BACK_LIMIT_MS	20	/* max_conns: others may have ended */
-#define SAY_MS		10000	/* between two lines about clients */
 
 enum got { GOT_ONE, GOT_NONE, GOT_FULL, GOT_LIMIT };
 
@@ -522,28 +521,6 @@ set_conf(struct listener *l, const struct listener_conf *c)
 	listener_set_limits(l, &c->share);
 }
 
-void
-listener_say(struct listener *l, const struct sock_peer *peer, enum fail why,
-    const char *more)
-{
-	uint64_t	now = ev_ms(l->serve->ev);
-	struct text	t;
-	char		buf[64];
-
-	if (l->said_ms != 0 && now - l->said_ms < SAY_MS) {
-		l->unsaid++;
-		return;
-	}
-	text_init_fixed(&t, buf, sizeof(buf));
-	sock_peer_text(&t, peer);
-	log_warn(&self->lc, "listener \"%.*s\": %.*s: closed: %s: %s; %u "
-	    "more lines of this were left out", STR_FMT(l->name),
-	    STR_FMT(text_str(&t)), fail_row(why)->name, more,
-	    l->unsaid);
-	l->said_ms = now;
-	l->unsaid = 0;
-}
-
 static void
 set_env(struct listener *l, struct serve *s)
 {
@@ -636,6 +613,7 @@ listener_unref(struct listener *l)
 		return;
 	free((void *)(uintptr_t)l->name.p);
 	greet_free_conf(l);
+	free(l->said);
 	free(l);
 }
 

@@ -93,8 +93,7 @@ struct listener {
 	uint64_t		 shaking;	/* under way (secure.c) */
 	struct list		 turns;		/* of secure_wait, in order */
 	uint32_t		 http;		/* bits of codecs[]; 0: auto */
-	uint64_t		 said_ms;	/* of a client; 0: never */
-	unsigned		 unsaid;
+	struct listener_said	*said;		/* own, of rows; NULL: none */
 	/* limits (listener_limit.c) */
 	struct listener_share	 share;		/* of the current conf */
 	struct limit_rule	 rule;		/* the same, of an address */
@@ -124,9 +123,19 @@ void listener_retire(struct listener *);
 /* The process ends: takes who waits already, then as listener_retire. */
 void listener_finish(struct listener *);
 void listener_unref(struct listener *);
-/* A line about a client that was closed: some are left out when many. */
-void listener_say(struct listener *, const struct sock_peer *, enum fail,
-    const char *more);
+/* A line about a client that was closed (listener_say.c). */
+struct listener_end {
+	const struct sock_peer	*peer;		/* ref */
+	enum fail		 why;
+	const char		*more;		/* ref; "": nothing */
+	struct str		 sni;		/* ref; "": none */
+	bool			 shake;		/* of a handshake */
+};
+/*
+ * Of handshakes each is told; of what else ended so some are left out,
+ * when there are many of the same row.
+ */
+void listener_say(struct listener *, const struct listener_end *);
 /*
  * Its connections came in by other rules: let go as on_change says, but
  * for those of which keeps says that theirs hold (NULL: none).

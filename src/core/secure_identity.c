@@ -16,6 +16,7 @@
 #include "core/route.h"
 #include "core/secure.h"
 #include "core/secure_host.h"
+#include "tls/cert_say.h"
 #include "tls/hello.h"
 
 static SSL *
@@ -167,37 +168,11 @@ put_sans(struct text *t, X509 *x)
 	GENERAL_NAMES_free(all);
 }
 
-/* RFC 2253, all that is not ASCII or a control escaped. */
-static void
-put_name(struct text *t, const X509_NAME *name)
-{
-	BIO	*b = BIO_new(BIO_s_mem());
-	char	*p = NULL;
-	long	 n;
-
-	must(b != NULL);
-	X509_NAME_print_ex(b, name, 0, XN_FLAG_RFC2253);
-	n = BIO_get_mem_data(b, &p);
-	if (n > 0)
-		text_add(t, str_make(p, (size_t)n));
-	BIO_free(b);
-}
-
 static void
 put_hex(struct text *t, const unsigned char *p, size_t n)
 {
 	for (size_t i = 0; i < n; i++)
 		text_fmt(t, "%02x", p[i]);
-}
-
-static void
-put_print(struct text *t, const X509 *x)
-{
-	unsigned char	md[EVP_MAX_MD_SIZE];
-	unsigned	n = 0;
-
-	must(X509_digest(x, EVP_sha256(), md, &n) == 1);
-	put_hex(t, md, n);
 }
 
 static void
@@ -220,10 +195,10 @@ put_what(struct text *t, X509 *x, enum identity what)
 
 	switch (what) {
 	case IDENTITY_SUBJECT:
-		put_name(t, X509_get_subject_name(x));
+		cert_say_whole(t, X509_get_subject_name(x));
 		break;
 	case IDENTITY_ISSUER:
-		put_name(t, X509_get_issuer_name(x));
+		cert_say_whole(t, X509_get_issuer_name(x));
 		break;
 	case IDENTITY_SAN:
 		put_sans(t, x);
@@ -234,7 +209,7 @@ put_what(struct text *t, X509 *x, enum identity what)
 		    (size_t)ASN1_STRING_length(no));
 		break;
 	default:
-		put_print(t, x);
+		cert_say_print(t, x);
 		break;
 	}
 }
@@ -313,7 +288,7 @@ has_print(const X509 *x, const struct conf_list *want)
 	bool		found = false;
 
 	text_init(&t);
-	put_print(&t, x);
+	cert_say_print(&t, x);
 	for (size_t i = 0; i < want->n && !found; i++)
 		found = str_eq(want->v[i], text_str(&t));
 	text_fini(&t);

@@ -305,7 +305,9 @@ on_given(struct pool_wait *w, struct up_conn *conn, enum fail why)
 		if (w->counted)
 			attempt_excuse(&p->attempt);
 		proxy_note(p, why);
-		p->what = w->what;
+		/* which is of the server, and of no longer life */
+		p->what = w->what == NULL ? "" :
+		    arena_dup(p->x->arena, str_from(w->what)).p;
 		p->error = w->error;
 		fail_attempt(p);
 		return;

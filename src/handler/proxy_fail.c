@@ -59,7 +59,8 @@ proxy_error_type(const struct proxy *p, enum fail why)
 static void
 note_last(const struct proxy *p, enum fail why)
 {
-	struct last_who	who = { p->x->id, p->up->name, p->server->text };
+	struct last_who	who = { .id = p->x->id, .upstream = p->up->name,
+	    .server = p->server->text };
 
 	last_note(why, &who, ev_wall_ms(p->x->serve->ev));
 }

@@ -31,19 +31,32 @@ struct tls_client {
 /* --- who the server is --- */
 
 /* RFC 7469 2.4: of the whole SubjectPublicKeyInfo. */
-static bool
-has_pin(const X509 *x, const struct tls_peer *p)
+bool
+tls_client_key_pin(const X509 *x, uint8_t out[TLS_PIN_BYTES])
 {
 	unsigned char	 md[EVP_MAX_MD_SIZE];
 	unsigned char	*der = NULL;
 	int		 n = i2d_X509_PUBKEY(X509_get_X509_PUBKEY(x), &der);
-	bool		 has = false;
+	bool		 good;
 
-	if (n > 0 && EVP_Digest(der, (size_t)n, md, NULL, EVP_sha256(),
-	    NULL) == 1)
-		for (unsigned i = 0; i < p->npin; i++)
-			has |= memcmp(md, p->pin[i], TLS_PIN_BYTES) == 0;
+	good = n > 0 && EVP_Digest(der, (size_t)n, md, NULL, EVP_sha256(),
+	    NULL) == 1;
+	if (good)
+		memcpy(out, md, TLS_PIN_BYTES);
 	OPENSSL_free(der);
+	return good;
+}
+
+static bool
+has_pin(const X509 *x, const struct tls_peer *p)
+{
+	uint8_t	pin[TLS_PIN_BYTES];
+	bool	has = false;
+
+	if (!tls_client_key_pin(x, pin))
+		return false;
+	for (unsigned i = 0; i < p->npin; i++)
+		has |= memcmp(pin, p->pin[i], TLS_PIN_BYTES) == 0;
 	return has;
 }
 
@@ -54,13 +67,18 @@ on_verify(X509_STORE_CTX *xs, void *arg)
 	    SSL_get_ex_data_X509_STORE_CTX_idx());
 	struct tls_out	*out = SSL_get_app_data(ssl);
 	X509		*leaf = X509_STORE_CTX_get0_cert(xs);
+	int		 rc, depth;
 
 	(void)arg;
 	must(out != NULL);
 	if (SSL_get_verify_mode(ssl) == SSL_VERIFY_NONE)
 		return 1;
-	if (out->peer->npin == 0)
-		return X509_verify_cert(xs);
+	if (out->peer->npin == 0) {
+		rc = X509_verify_cert(xs);
+		depth = X509_STORE_CTX_get_error_depth(xs);
+		out->depth = (uint8_t)(depth < UINT8_MAX ? depth : 0);
+		return rc;
+	}
 	if (leaf != NULL && has_pin(leaf, out->peer))
 		return 1;
 	out->pin_failed = true;
@@ -313,6 +331,7 @@ tls_client_begin(struct tls_client *c, struct tls_out *out)
 	must(ssl != NULL);
 	out->alert = -1;
 	out->pin_failed = false;
+	out->depth = 0;
 	SSL_set_app_data(ssl, out);
 	if (out->alpn.n > 0)
 		must(SSL_set_alpn_protos(ssl, (const unsigned char *)
@@ -334,39 +353,6 @@ tls_client_alpn(const struct io *io)
 
 	SSL_get0_alpn_selected(tls_ssl(io), &p, &n);
 	return str_make((const char *)p, n);
-}
-
-static bool
-is_name_fault(long result)
-{
-	return result == X509_V_ERR_HOSTNAME_MISMATCH ||
-	    result == X509_V_ERR_IP_ADDRESS_MISMATCH;
-}
-
-enum fail
-tls_client_blame(const struct io *io, const struct tls_out *out, bool ended,
-    const char **what)
-{
-	const struct tls_error	*e = tls_error(io);
-	long			 result = SSL_get_verify_result(tls_ssl(io));
-	const char		*text = NULL;
-
-	if (ERR_GET_REASON(e->code) == SSL_R_CERTIFICATE_VERIFY_FAILED) {
-		*what = out->pin_failed ? "its key is none of pin=" :
-		    X509_verify_cert_error_string(result);
-		return out->pin_failed ? FAIL_TLS_UPSTREAM_PIN :
-		    is_name_fault(result) ? FAIL_TLS_UPSTREAM_NAME :
-		    FAIL_TLS_UPSTREAM_VERIFY;
-	}
-	if (tls_client_alert(out) != NULL) {
-		*what = tls_client_alert(out);
-		return FAIL_TLS_UPSTREAM_ALERT;
-	}
-	if (e->code != 0)
-		text = ERR_reason_error_string(e->code);
-	*what = text != NULL ? text : ended ? "it left within it" :
-	    "the connection broke";
-	return FAIL_TLS_UPSTREAM_HANDSHAKE;
 }
 
 const char *

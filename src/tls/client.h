@@ -15,6 +15,7 @@
 #include <openssl/ssl.h>
 
 #include "base/list.h"
+#include "base/text.h"
 #include "io/tls.h"
 #include "tls/terms.h"
 
@@ -50,6 +51,7 @@ struct tls_out {
 	struct str		 alpn;	/* offered, as on the wire; "": 1.1 */
 	int			 alert;	/* fatal, that the server sent; -1 */
 	bool			 pin_failed;
+	uint8_t			 depth;	/* of what cannot be believed */
 };
 
 struct tls_client;
@@ -83,12 +85,16 @@ SSL *tls_client_begin(struct tls_client *, struct tls_out *);
 /* The protocol that the server has chosen; "": none. */
 struct str tls_client_alpn(const struct io *);
 
+#define TLS_BLAME_MAX	512	/* bytes that a cause may have */
+
 /*
- * The row of a handshake that failed, and in *what the cause in OpenSSL's
- * words; ended: the server left.
+ * The row of a handshake that failed, and in what the cause, with what was
+ * wanted and what was presented; ended: the server left.
  */
 enum fail tls_client_blame(const struct io *, const struct tls_out *,
-    bool ended, const char **what);
+    bool ended, struct text *what);
+/* The same where another protocol was wanted than the server has. */
+void tls_client_blame_alpn(const struct io *, struct text *what);
 
 /*
  * The alert by which the server ended the connection after the handshake,
@@ -96,6 +102,8 @@ enum fail tls_client_blame(const struct io *, const struct tls_out *,
  */
 const char *tls_client_alert(const struct tls_out *);
 
+/* The pin of a certificate's key; false: there is no memory for it. */
+bool tls_client_key_pin(const X509 *, uint8_t out[TLS_PIN_BYTES]);
 /* A pin as written: 64 hex digits or base64 of 32 bytes; false: neither. */
 bool tls_client_pin(struct str, uint8_t out[TLS_PIN_BYTES]);
 

@@ -7,16 +7,36 @@
  */
 #include "up/pool_int.h"
 
+#include "base/must.h"
 #include "core/board.h"
+
+/*
+ * A text that lasts as long as the server, whatever becomes of the
+ * connection: several may wait for it.
+ */
+static void
+refuse(struct up_conn *c, struct text *what, enum fail why)
+{
+	struct server	*s = c->server;
+
+	if (s->said == NULL)
+		s->said = must_alloc(TLS_BLAME_MAX + 1);
+	(void)str_to_c(text_str(what), s->said, TLS_BLAME_MAX + 1);
+	pool_dial_fail(c, s->said, 0, why);
+}
 
 /* Which version it is; false: the server does not have that. */
 static bool
 agree(struct up_conn *c)
 {
-	bool	h2 = str_eq(tls_client_alpn(&c->io), STR("h2"));
+	bool		h2 = str_eq(tls_client_alpn(&c->io), STR("h2"));
+	struct text	what;
+	char		buf[TLS_BLAME_MAX];
 
 	if (!h2 && server_http(c->server) == SERVER_H2) {
-		pool_dial_fail(c, "ALPN", 0, FAIL_TLS_UPSTREAM_NO_H2);
+		text_init_fixed(&what, buf, sizeof(buf));
+		tls_client_blame_alpn(&c->io, &what);
+		refuse(c, &what, FAIL_TLS_UPSTREAM_NO_H2);
 		return false;
 	}
 	c->how = h2 ? &h2_client : &h1_client;
@@ -28,9 +48,10 @@ agree(struct up_conn *c)
 static void
 go(struct up_conn *c)
 {
-	const char	*what;
-	enum io_rc	 rc = tls_shake(&c->io);
-	enum fail	 why;
+	struct text	what;
+	char		buf[TLS_BLAME_MAX];
+	enum io_rc	rc = tls_shake(&c->io);
+	enum fail	why;
 
 	if (rc == IO_AGAIN)
 		return;
@@ -46,10 +67,11 @@ go(struct up_conn *c)
 		return;
 	}
 	stat_add(STAT_UP_TLS_FAILED, 1);
+	text_init_fixed(&what, buf, sizeof(buf));
 	why = tls_client_blame(&c->io, &c->out, rc == IO_EOF, &what);
 	/* a session that does not serve is not tried again */
 	server_tls_forget(c->server);
-	pool_dial_fail(c, what, 0, why);
+	refuse(c, &what, why);
 }
 
 static void

@@ -13,7 +13,7 @@
 #include "up/probe_regex.h"
 
 #define PROBE_BODY	65536	/* bytes of an answer that are looked at */
-#define PROBE_DETAIL	48
+#define PROBE_DETAIL	256
 
 struct probe;
 struct rand;

@@ -26,17 +26,21 @@ probe_tls_fini(struct probe *p)
 static void
 go(struct probe *p)
 {
-	const char	*what;
-	enum io_rc	 rc;
-	enum fail	 why;
+	struct text	what;
+	char		buf[TLS_BLAME_MAX];
+	enum io_rc	rc;
+	enum fail	why;
 
 	if (p->over)
 		return;
+	text_init_fixed(&what, buf, sizeof(buf));
 	rc = tls_shake(&p->io);
 	if (rc == IO_AGAIN)
 		return;
 	if (rc == IO_OK && p->http == SERVER_H2 &&
 	    !str_eq(tls_client_alpn(&p->io), STR("h2"))) {
+		tls_client_blame_alpn(&p->io, &what);
+		probe_detail(p, "%.*s", STR_FMT(text_str(&what)));
 		probe_over(p, FAIL_TLS_UPSTREAM_NO_H2);
 		return;
 	}
@@ -45,7 +49,7 @@ go(struct probe *p)
 		return;
 	}
 	why = tls_client_blame(&p->io, &p->out, rc == IO_EOF, &what);
-	probe_detail(p, "%s", what);
+	probe_detail(p, "%.*s", STR_FMT(text_str(&what)));
 	probe_over(p, why);
 }
 

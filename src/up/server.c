@@ -31,6 +31,7 @@ server_unref(struct server **p)
 	must(s->nopen == 0);
 	ev_timer_off(s->upstream->serve->ev, &s->idle_end);
 	server_tls_forget(s);
+	free(s->said);
 	free(s);
 }
 

@@ -95,9 +95,9 @@ struct server {
 	uint64_t		 tag;		/* of the row's life */
 	const struct member_name *name;		/* of upstream; NULL: none */
 	uint64_t		 number;	/* see up/sticky.h; or 0 */
-	/* see up/server_tls.h */
 	const struct tls_peer	*peer;		/* of upstream; NULL: plain */
-	struct ssl_session_st	*session;	/* own: to be resumed */
+	struct ssl_session_st	*session;	/* own: see server_tls.h */
+	char			*said;		/* own: why a shake failed */
 	struct list		 attempts;	/* under way here */
 	unsigned		 uses;
 	unsigned		 nwant;		/* that wait for it alone */

@@ -326,7 +326,7 @@ END_TEST
 START_TEST(last)
 {
 	struct last_who		who = { STR_INIT("id-1"), STR_INIT("app"),
-	    STR_INIT("10.0.0.1:80") };
+	    STR_INIT("10.0.0.1:80"), STR_INIT("192.0.2.1") };
 	struct last_seen	seen;
 
 	ck_assert(!last_find(shm, FAIL_NO_ROUTE, &seen));
@@ -337,6 +337,7 @@ START_TEST(last)
 	ck_assert(str_eq(seen.who.id, STR("id-1")));
 	ck_assert(str_eq(seen.who.upstream, STR("app")));
 	ck_assert(str_eq(seen.who.server, STR("10.0.0.1:80")));
+	ck_assert(str_eq(seen.who.client, STR("192.0.2.1")));
 	/* of two processes the later one */
 	become(2);
 	who.id = STR("id-2");
