@@ -532,7 +532,9 @@ static const struct conf_row rows[] = {
 		    "localhost, 127.0.0.1, ::1 and the hosts of routes but "
 		    "those passed on; it is the default of this listener, "
 		    "also where tls.unknown is refuse.  For trying things "
-		    "out."
+		    "out.  A listener whose routes all pass connections on "
+		    "(tls = passthrough) needs no certificate; then all "
+		    "other names are refused as by tls.unknown = refuse."
 	}, {
 		.key = "tls_policy", .type = CONF_STR, .off = AT(terms),
 		.min = 1, .max = 63, .example = "one",
