@@ -277,6 +277,31 @@ def test_watch(sluice):
     assert len(s.wait_log("files have changed")) == 3
 
 
+def test_watch_waits_for_the_key(sluice):
+    """Who renews may write the key later than a reload begins; a pair that
+    does not come to match is told."""
+    s = sluice(start=False)
+    first, second, third = (Cert("a.example") for _ in range(3))
+    os.mkdir(f"{s.dir}/x")
+    first.write(f"{s.dir}/x", "a")
+    s.start(CONF.replace("[sluice]", "[sluice]\nwatch = certs").format(
+        more="[cert a]\ncert = @dir@/x/a.crt\nkey = @dir@/x/a.key\n"))
+    put(f"{s.dir}/x", "a.crt", second.chain)
+    s.wait_log("a key does not go with its certificate: it is waited for")
+    assert shown(s, "a.example") == first.fingerprint
+    second.write(f"{s.dir}/x", "a")
+    s.wait_log("generation 3 is live")
+    assert shown(s, "a.example") == second.fingerprint
+    assert "E0322" not in str(s.log())
+    assert s.ctl_json("status")["reloads"]["failed"] == 0
+    put(f"{s.dir}/x", "a.crt", third.chain)
+    s.wait_log("it is waited for", count=2)
+    s.wait_log("reload: failed")
+    assert "has the key of another certificate" in str(s.log())
+    assert shown(s, "a.example") == second.fingerprint
+    assert s.ctl_json("status")["reloads"]["failed"] == 1
+
+
 def test_watch_of_a_directory(sluice):
     s = sluice(start=False)
     os.mkdir(f"{s.dir}/x")

@@ -372,6 +372,56 @@ def test_misdirected_by_client(gate):
             assert r.status == 200 and r.body == b"here"
 
 
+ROUTER = """
+[sluice]
+workers = 1
+[listener web]
+bind = 127.0.0.1:@port@
+tls = on
+[listener plain]
+bind = 127.0.0.1:@port2@
+[upstream app]
+server = {app}
+[route pass]
+host = pass.example *.deep.example
+listener = web
+tls = passthrough
+upstream = app
+[route all]
+listener = plain
+path = /*
+respond = 200 here
+"""
+
+
+def test_no_certificate(sluice, app):
+    """A router by names alone has none; other names are refused with the
+    alert for it, and may be served without TLS."""
+    s = sluice(ROUTER.format(app=app.addr))
+    assert tls.get(s.port, "/x", name="pass.example").body == b"ok\n"
+    for name in ("localhost", "xpass.example", None):
+        with pytest.raises(ssl.SSLError, match="(?i)unrecognized.name"):
+            tls.get(s.port, "/x", name=name)
+    s.wait_log("closed: tls_unknown_name")
+    for host in ("other.example", "pass.example"):
+        r = http.get(s.value("port2"), "/x", headers={"Host": host})
+        assert r.status == 200 and r.body == b"here"
+    j = s.ctl_json("explain", f"https://localhost:{s.port}/")
+    assert j["answer"]["fail"] == "tls_unknown_name"
+    s.reload(ROUTER.format(app=app.addr).replace("respond = 200 here",
+             "respond = 200 new"))
+    assert tls.get(s.port, "/x", name="pass.example").body == b"ok\n"
+
+
+def test_plain_is_led(sluice, app):
+    """Who asks for such a host without TLS is led to it."""
+    s = sluice(ROUTER.format(app=app.addr).replace(
+        "@port2@", "@port2@\nredirect_https = on"))
+    r = http.get(s.value("port2"), "/x", headers={"Host": "pass.example"})
+    assert r.status == 301
+    assert r["location"] == f"https://pass.example:{s.port}/x"
+
+
 def test_told(sluice, tmp):
     """What a route that passes on may not say."""
     Cert("localhost").write(tmp, "a")

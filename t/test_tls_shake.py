@@ -326,6 +326,7 @@ def test_only_http2(one, ca):
         assert c.alpn is None
         c.send(http.request("GET", "/"))
         assert b"200" not in c.rest()
+    s.wait_log("closed: h2_protocol: it did not begin as HTTP/2 does")
     with tls.Client(s.port, tls.context(ca)) as c:
         c.send(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" +
                b"\0\0\0\x04\0\0\0\0\0")

@@ -121,7 +121,11 @@ static const struct conf_row rows[] = {
 		    "passed on to a server of upstream as they come, so "
 		    "that it has the certificate.  Of the conditions only "
 		    "host, listener and from may be set, of all else only "
-		    "what concerns servers."
+		    "what concerns servers.  Here none is needed for it, "
+		    "and none at all where every route of the listener "
+		    "passes on.  Listeners without TLS are not concerned: "
+		    "a route that fits the host, be it for all hosts, "
+		    "serves it there, unless redirect_https leads away."
 	},
 	{ .key = NULL }
 };

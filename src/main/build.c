@@ -36,6 +36,7 @@ struct built {
 	int32_t		exit_code;	/* EXIT_OK, EXIT_CONFIG, EXIT_ENV */
 	uint32_t	errors;
 	uint32_t	warnings;
+	uint32_t	unpaired;	/* 1: a key of another chain */
 	uint32_t	text_n;		/* bytes of text, then of JSON */
 	uint32_t	json_n;
 };
@@ -67,6 +68,7 @@ answer(int fd, struct built *b, struct diags *d, const int *files,
 	diag_json(d, &j);
 	b->errors = diag_errors(d);
 	b->warnings = diag_warnings(d);
+	b->unpaired = diag_has(d, DIAG_CERT_KEY);
 	/* text first; JSON that does not fit is left out, not cut */
 	b->text_n = (uint32_t)(t.n < room / 2 ? t.n : room / 2);
 	b->json_n = (uint32_t)(j.n < room - b->text_n ? j.n : 0);
@@ -267,6 +269,7 @@ build_read(const struct frame *f, struct build_answer *a)
 		return false;
 	a->exit_code = b.exit_code;
 	a->warnings = b.warnings;
+	a->unpaired = b.unpaired != 0;
 	a->text = str_make(f->data + sizeof(b), b.text_n);
 	a->json = str_make(f->data + sizeof(b) + b.text_n, b.json_n);
 	return true;
@@ -283,6 +286,7 @@ on_built(struct chan *ch, struct frame *f)
 	m->pub.answered = true;
 	m->pub.exit_code = a.exit_code;
 	m->pub.warnings = a.warnings;
+	m->pub.unpaired = a.unpaired;
 	text_add(&m->pub.diags, a.text);
 	text_add(&m->pub.json, a.json);
 	if (f->nfd == FILES) {

@@ -1,7 +1,8 @@
 /*
  * Certificates that change on the disk.  Master.  A renewal writes two or
  * three files one after the other, so the reload waits for a moment of
- * rest behind the last, though not for ever.
+ * rest behind the last, though not for ever.  Who writes the key later than
+ * that is waited for as well, before it is told as an error.
  */
 #include "main/certwatch.h"
 
@@ -17,12 +18,15 @@
 
 #define REST_MS		500
 #define MOST_MS		5000	/* behind the first change */
+#define PAIR_MS		5000	/* for the other file of a pair */
 
 struct certwatch {
 	struct master	*m;		/* ref */
 	struct dirwatch	*dirs;		/* own */
 	struct timer	 timer;
 	uint64_t	 since;		/* of the first change; 0: none */
+	uint64_t	 unpaired;	/* when a pair was first found not to
+					 * match; 0: all do */
 };
 
 static void
@@ -30,9 +34,36 @@ on_timer(struct timer *t)
 {
 	struct certwatch *w = container_of(t, struct certwatch, timer);
 
+	struct publish *p = &w->m->pub;
+	uint64_t now = ev_ms(w->m->proc.ev);
+
+	if (w->since != 0)
+		log_info(&self->lc, "certificates: files have changed: "
+		    "reloading");
 	w->since = 0;
-	log_info(&self->lc, "certificates: files have changed: reloading");
+	if (p->step == PUBLISH_IDLE)
+		p->patient = w->unpaired == 0 || now < w->unpaired + PAIR_MS;
+	if (!p->patient)
+		w->unpaired = 0;
 	publish_start(w->m, 0);
+}
+
+void
+certwatch_wait(struct master *m)
+{
+	struct certwatch *w = m->certwatch;
+	uint64_t now = ev_ms(m->proc.ev), due;
+
+	must(w != NULL);
+	if (w->unpaired == 0) {
+		w->unpaired = now;
+		log_info(&self->lc, "certificates: a key does not go with its "
+		    "certificate: it is waited for");
+	}
+	/* a change that came meanwhile has set the timer */
+	due = w->unpaired + PAIR_MS;
+	if (w->since == 0)
+		ev_timer(m->proc.ev, &w->timer, due > now ? due - now : 0);
 }
 
 /* a name that is looked for among those of files */
@@ -95,6 +126,15 @@ add_file(void *ctx, const struct tls_file *f)
 	add_dir(ctx, cert_folder(f->path));
 }
 
+/* What is live matches. */
+static void
+end_wait(struct certwatch *w)
+{
+	if (w->unpaired != 0 && w->since == 0)
+		ev_timer_off(w->m->proc.ev, &w->timer);
+	w->unpaired = 0;
+}
+
 void
 certwatch_update(struct master *m)
 {
@@ -104,6 +144,8 @@ certwatch_update(struct master *m)
 
 	if (w == NULL && !tls_certs_watch(conf))
 		return;
+	if (w != NULL)
+		end_wait(w);
 	if (w == NULL) {
 		w = m->certwatch = must_calloc(1, sizeof(*w));
 		w->m = m;

@@ -10,6 +10,11 @@ struct master;
 
 /* Another generation is live: watches what it names, and no more. */
 void certwatch_update(struct master *);
+/*
+ * A reload of ours found a key that does not go with its chain, of which
+ * nothing was told: it is tried again, at last with its failure told.
+ */
+void certwatch_wait(struct master *);
 void certwatch_fini(struct master *);
 
 #endif

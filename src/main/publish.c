@@ -188,6 +188,7 @@ publish_start(struct master *m, uint64_t asker)
 	m->pub.gen = NULL;
 	publish_no_files(m);
 	m->pub.exit_code = EXIT_ENV;
+	m->pub.unpaired = false;
 	m->pub.why[0] = '\0';
 	m->pub.begun_ms = ev_ms(m->proc.ev);
 	m->pub.number = ++m->numbers;
@@ -506,15 +507,14 @@ publish_again(struct master *m)
 	publish_start(m, 0);
 }
 
-/* The publish is over, well or not. */
+/* Says and counts how it went. */
 static void
-end(struct master *m, bool failed)
+tell_end(struct master *m, bool failed)
 {
 	struct board_global *g = shm_row(m->proc.shm, &board_globals, 0);
 	unsigned long long live =
 	    m->gens.cur != NULL ? m->gens.cur->number : 0;
 
-	ev_timer_off(m->proc.ev, &m->pub.deadline);
 	if (failed || m->pub.warnings > 0)
 		publish_log_diags(m, failed);
 	if (failed && live == 0) {
@@ -532,6 +532,21 @@ end(struct master *m, bool failed)
 		    "reload", live, (unsigned long long)
 		    (ev_ms(m->proc.ev) - m->pub.begun_ms));
 	}
+}
+
+/* The publish is over, well or not. */
+static void
+end(struct master *m, bool failed)
+{
+	bool waits = failed && m->pub.patient && m->pub.unpaired;
+
+	ev_timer_off(m->proc.ev, &m->pub.deadline);
+	m->pub.patient = false;
+	/* who writes the key a moment later has done nothing wrong */
+	if (waits)
+		certwatch_wait(m);
+	else
+		tell_end(m, failed);
 	/* who is told that it is live may change its files at once */
 	if (!failed)
 		certwatch_update(m);

@@ -39,6 +39,8 @@ enum publish_step {
 struct publish {
 	enum publish_step	 step;
 	bool			 again:1;	/* asked for meanwhile */
+	bool			 patient:1;	/* of certwatch: a pair that
+						 * does not match may wait */
 	unsigned		 slot;		/* of the new generation */
 	uint64_t		 number;
 	struct gen		*gen;		/* of master.gens */
@@ -55,6 +57,7 @@ struct publish {
 	/* outcome */
 	int			 exit_code;
 	uint32_t		 warnings;
+	bool			 unpaired:1;	/* a key of another chain */
 	char			 why[512];
 	struct text		 diags;		/* text for people */
 	struct text		 json;		/* the same for programs */
@@ -80,6 +83,7 @@ struct plan_run {
 struct build_answer {
 	int			 exit_code;
 	uint32_t		 warnings;
+	bool			 unpaired;
 	struct str		 text;
 	struct str		 json;
 };

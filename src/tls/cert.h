@@ -64,7 +64,8 @@ struct tls_certs {
 	size_t			 nname;
 	struct tls_choice	 fallback; /* for unknown names and none */
 	struct tls_choice	 dev;	/* the same, where tls = dev */
-	bool			 refuse;   /* unknown names, and none */
+	bool			 refuse;   /* unknown names, and none; also
+					    * where nothing could be shown */
 	size_t			 max;	   /* in a worker's memory */
 };
 

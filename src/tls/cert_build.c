@@ -104,7 +104,7 @@ make_index(struct certs_load *cl)
 	cs->v = v;
 	cs->n = cl->all.n;
 	cs->refuse = *(const int *)conf_value(conf_load_conf(cl->load),
-	    "sluice", "tls.unknown") == CERT_UNKNOWN_REFUSE;
+	    "sluice", "tls.unknown") == CERT_UNKNOWN_REFUSE || cs->n == 0;
 	cs->max = (size_t)*(const int64_t *)conf_value(
 	    conf_load_conf(cl->load), "limits", "certs");
 	set_fallback(cl, cs);
@@ -195,23 +195,82 @@ find_listener(const struct conf *c, enum tls_mode mode)
 	return NULL;
 }
 
+static bool
+is_for(const struct conf_obj *route, const struct conf_obj *l)
+{
+	const struct conf_list	*v = conf_member(route, "listener");
+
+	for (size_t i = 0; i < v->n; i++)
+		if (str_eq(v->v[i], l->name))
+			return true;
+	return v->n == 0;
+}
+
+static bool
+is_passed(const struct conf_obj *route)
+{
+	return *(const int *)conf_member(route, "tls") != 0;
+}
+
+/*
+ * Is anything served there by TLS?  A listener that only passes connections
+ * on needs no certificate.  *by: the route that is served beside such.
+ */
+static bool
+is_served(const struct conf *c, const struct conf_obj *l,
+    const struct conf_obj **by)
+{
+	struct conf_objs	 all = conf_type(c, "route");
+	const struct conf_obj	*r = NULL;
+	bool			 passes = false;
+
+	for (size_t i = 0; i < all.n; i++) {
+		if (!is_for(all.v[i], l))
+			continue;
+		if (is_passed(all.v[i]))
+			passes = true;
+		else if (r == NULL)
+			r = all.v[i];
+	}
+	*by = passes ? r : NULL;
+	return r != NULL || !passes;
+}
+
+static void
+complain_missing(struct certs_load *cl, const struct conf_obj *l,
+    const struct conf_obj *by)
+{
+	const struct conf_item	*it = conf_item(cl->load, l, "tls");
+	struct text		 t;
+
+	text_init(&t);
+	if (by != NULL)
+		text_fmt(&t, "; it serves route \"%.*s\"", STR_FMT(by->name));
+	diag_at(conf_load_diags(cl->load), DIAG_CERT_MISSING,
+	    it != NULL ? &it->vspan : NULL, l, "tls",
+	    "listener \"%.*s\" speaks TLS, and there is no certificate%.*s",
+	    STR_FMT(l->name), STR_FMT(text_str(&t)));
+	text_fini(&t);
+	cl->rc = -1;
+}
+
 /* A listener that speaks TLS with what there is not. */
 static void
 check_listeners(struct certs_load *cl)
 {
-	const struct conf_obj	*l = find_listener(
-	    conf_load_conf(cl->load), TLS_ON);
-	const struct conf_item	*it;
+	const struct conf		*c = conf_load_conf(cl->load);
+	struct conf_objs		 all = listeners(c);
+	const struct tls_policy_conf	*p;
+	const struct conf_obj		*by;
 
 	/* what is wrong with those that are named was said */
-	if (l == NULL || cl->all.n > 0 || cl->rc == -1)
+	if (cl->all.n > 0 || cl->rc == -1)
 		return;
-	it = conf_item(cl->load, l, "tls");
-	diag_at(conf_load_diags(cl->load), DIAG_CERT_MISSING,
-	    it != NULL ? &it->vspan : NULL, l, "tls",
-	    "listener \"%.*s\" speaks TLS, and there is no certificate",
-	    STR_FMT(l->name));
-	cl->rc = -1;
+	for (size_t i = 0; i < all.n && cl->rc == 0; i++) {
+		p = conf_part(all.v[i], &tls_policy_group);
+		if (p->mode == TLS_ON && is_served(c, all.v[i], &by))
+			complain_missing(cl, all.v[i], by);
+	}
 }
 
 /* --- tls = dev --- */
@@ -236,7 +295,7 @@ add_hosts(struct certs_load *cl, struct vec *v)
 
 	for (size_t i = 0; i < all.n; i++) {
 		/* who is passed on (tls = passthrough) is shown another's */
-		if (*(const int *)conf_member(all.v[i], "tls") != 0)
+		if (is_passed(all.v[i]))
 			continue;
 		hosts = conf_member(all.v[i], "host");
 		for (size_t j = 0; j < hosts->n; j++) {

@@ -535,7 +535,9 @@ static const struct conf_row rows[] = {
 		    "tls.unknown is refuse it is still for clients that name "
 		    "no host, as those do that connect to an address; names "
 		    "that it does not have are refused.  For trying things "
-		    "out."
+		    "out.  A listener whose routes all pass connections on "
+		    "(tls = passthrough) needs no certificate; then all "
+		    "other names are refused as by tls.unknown = refuse."
 	}, {
 		.key = "tls_policy", .type = CONF_STR, .off = AT(terms),
 		.min = 1, .max = 63, .example = "one",

@@ -369,6 +369,9 @@ digest(struct h2c *c, const char *p, size_t n)
 		h2_conn_calm(c, FAIL_H2_UNREAD, NULL);
 	else if (used == NGHTTP2_ERR_TOO_MANY_CONTINUATIONS)
 		h2_conn_calm(c, FAIL_H2_CONTINUATION_FLOOD, NULL);
+	else if (used == NGHTTP2_ERR_BAD_CLIENT_MAGIC)
+		h2_conn_calm(c, FAIL_H2_PROTOCOL,
+		    "it did not begin as HTTP/2 does");
 	else
 		h2_conn_calm(c, FAIL_H2_PROTOCOL,
 		    nghttp2_strerror((int)used));
