@@ -1,5 +1,6 @@
 """Certificates of clients: who comes in, what routes ask, what is told."""
 import contextlib
+import json
 import ssl
 
 import pytest
@@ -56,6 +57,10 @@ def test_what_the_log_says(sluice, files, version, who, name, why):
     row = "tls_client_refused" if who else "tls_client_missing"
     line, = s.wait_log(row)
     assert why in line
+    got = json.loads(line)
+    assert got.get("client_fingerprint") == (
+        files.clients[who].fingerprint if who else None)
+    assert got.get("client_cert", "").startswith("CN=") == bool(who)
 
 
 @pytest.mark.parametrize("who, alert", [
@@ -104,17 +109,42 @@ def ask(s, ctx, path="/x", name="ask.example", headers=()):
         return c.get(path, headers={"Host": name, **dict(headers)})
 
 
+def came(s, r, files):
+    """Who it was by the access record; None: it has nobody."""
+    got = wire.record(s, r["x-request-id"])
+    assert ("client_cert" in got) == ("client_fingerprint" in got)
+    who = [k for k, c in files.clients.items()
+           if c.fingerprint == got.get("client_fingerprint")]
+    assert not who or got["client_cert"].startswith("CN=")
+    return who[0] if who else None
+
+
+def test_resumed(sluice, files, version):
+    """A session has its client with it."""
+    s = sluice(conf())
+    ctx = files.context("good", version)
+    for again in (None, 1):
+        r, old, _ = session(s, ctx, "must.example", old if again else None)
+        assert came(s, r, files) == "good"
+        assert wire.record(s, r["x-request-id"]).get("tls_resumed") == again
+
+
 def test_route_asks(sluice, files, version):
     s = sluice(conf(more=route("client_cert = required")))
     for who in ("good", "second", "revoked", "deep"):
-        assert ask(s, files.context(who, version)).text == "in"
+        r = ask(s, files.context(who, version))
+        assert r.text == "in"
+        assert came(s, r, files) == who
     wire.is_fail(ask(s, files.context(None, version)), "client_cert_missing")
     for who in BAD:
         r = ask(s, files.context(who, version))
         wire.is_fail(r, "client_cert_refused")
         assert wire.record(s, r["x-request-id"])["cause"]
+        assert came(s, r, files) == who
         # others serve whoever comes, and believe nothing
-        assert ask(s, files.context(who, version), "/").text == "ask"
+        r = ask(s, files.context(who, version), "/")
+        assert r.text == "ask"
+        assert came(s, r, files) is None
 
 
 @pytest.mark.parametrize("words, who", [

@@ -123,15 +123,19 @@ def test_misdirected(sluice, files, version):
             if a == b:
                 assert r.text == a
             else:
-                wire.is_fail(r, "misdirected_request")
+                rid = wire.is_fail(r, "misdirected_request")
                 assert not r.closes
+                assert wire.record(s, rid)["cause"] == (
+                    f'its handshake was for "{a}.example", whose policy '
+                    f'of TLS is not that of "{b}.example"')
         # hosts that nobody names have the listener's, as has no name
         r = body(s, ctx, f"{a}.example", "elsewhere.example")
         assert r.status == (200 if a == "plain" else 421)
     r = body(s, with_none, None, "plain.example")
     assert r.status == 200
-    wire.is_fail(body(s, with_none, None, "ask.example"),
-                 "misdirected_request")
+    rid = wire.is_fail(body(s, with_none, None, "ask.example"),
+                       "misdirected_request")
+    assert "was for no host, whose" in wire.record(s, rid)["cause"]
     # on one connection, again and again
     with tls.Client(s.port, ctx, "ask.example") as c:
         for host, status in (("ask", 200), ("must", 421), ("ask", 200),

@@ -471,6 +471,15 @@ def test_says_who_and_why(gate, ca):
     assert f"127.0.0.1:{got['client_port']} for" in got["msg"]
 
 
+def test_says_the_name_of_other_versions(ca):
+    """OpenSSL judges versions before it looks for the name."""
+    with wire.gateway(conf("tls.versions = 1.3"), files(ca)) as s:
+        with pytest.raises((tls.ssl.SSLError, ConnectionError)):
+            tls.Client(s.port, tls.context(**tls.V12), "www.example")
+        line, = s.wait_log("tls_version")
+        assert json.loads(line)["sni"] == "www.example"
+
+
 def test_says_which_name(ca):
     with wire.gateway(conf(more="tls.unknown = refuse"), files(ca)) as s:
         with pytest.raises(tls.ssl.SSLError, match="UNRECOGNIZED_NAME"):

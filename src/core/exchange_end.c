@@ -18,6 +18,7 @@
 #include "core/listener.h"
 #include "core/log_conf.h"
 #include "core/route.h"
+#include "core/secure_identity.h"
 #include "core/settings.h"
 #include "tls/policy.h"
 
@@ -110,6 +111,8 @@ fill_tls(struct exchange *x)
 	x->acc.str[ACCESS_TLS] = tls_version(ssl);
 	x->acc.str[ACCESS_CIPHER] = tls_cipher(ssl);
 	x->acc.str[ACCESS_SNI] = arena_dup(x->arena, tls_sni(ssl));
+	x->acc.num[ACCESS_TLS_RESUMED] = SSL_session_reused(ssl) == 1;
+	identity_note(x);
 }
 
 static void

@@ -95,6 +95,7 @@ exchange_target(struct exchange *x)
 static enum step_rc
 st_target(struct exchange *x)
 {
+	struct str	cause = STR("");
 	enum fail	why;
 
 	x->allow = METHODS_ALL;
@@ -107,9 +108,11 @@ st_target(struct exchange *x)
 		return fail_with(x, FAIL_MISDIRECTED);
 	why = exchange_target(x);
 	if (why == FAIL_NONE)
-		why = identity_host(x);
-	if (why != FAIL_NONE)
-		return fail_with(x, why);
+		why = identity_host(x, &cause);
+	if (why != FAIL_NONE) {
+		exchange_fail(x, why, cause);
+		return STEP_FAIL;
+	}
 	if (x->uri.star && x->req->meth == METHOD_TRACE)
 		return fail_with(x, FAIL_TRACE_REFUSED);
 	if (x->uri.star)

@@ -12,6 +12,7 @@
 #include "core/listener_limit.h"
 #include "core/version.h"
 #include "io/proxy_proto.h"
+#include "tls/cert_say.h"
 #include "tls/hello.h"
 
 static struct ev *
@@ -47,18 +48,36 @@ name_asked(const struct greet *g, char buf[TLS_NAME_MAX])
 	return name;
 }
 
+static void
+name_refused(const struct greet *g, struct listener_end *e,
+    char buf[2][CERT_SAY_ROOM])
+{
+	const X509	*x = tls_policy_refused(tls_ssl(&g->c->io));
+	struct text	 t[2];
+
+	if (x == NULL)
+		return;
+	text_init_fixed(&t[0], buf[0], CERT_SAY_ROOM);
+	text_init_fixed(&t[1], buf[1], CERT_SAY_ROOM);
+	cert_say_name(&t[0], X509_get_subject_name(x));
+	cert_say_print(&t[1], x);
+	e->cert = text_str(&t[0]);
+	e->print = text_str(&t[1]);
+}
+
 void
 greet_count(struct greet *g, enum fail why, const char *more)
 {
 	struct listener_end	e = { .peer = &g->c->peer, .why = why,
 	    .more = more, .shake = g->tls != GREET_PLAIN };
-	char			host[TLS_NAME_MAX];
+	char			host[TLS_NAME_MAX], cert[2][CERT_SAY_ROOM];
 
 	stat_add(STAT_FAIL(why), 1);
 	last_note_client(why, e.peer, ev_wall_ms(loop_of(g)));
 	if (e.shake) {
 		stat_add(STAT_TLS_FAILED, 1);
 		e.sni = name_asked(g, host);
+		name_refused(g, &e, cert);
 	}
 	listener_say(g->c->listener, &e);
 }

@@ -129,6 +129,8 @@ struct listener_end {
 	enum fail		 why;
 	const char		*more;		/* ref; "": nothing */
 	struct str		 sni;		/* ref; "": none */
+	struct str		 cert;		/* ref: its subject; or "" */
+	struct str		 print;		/* ref: its fingerprint */
 	bool			 shake;		/* of a handshake */
 };
 /*

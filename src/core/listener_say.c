@@ -91,9 +91,11 @@ listener_say(struct listener *l, const struct listener_end *e)
 		{ "client_port", text_str(&port), true },
 		{ "listener", l->name, false },
 		{ "sni", e->sni, false },
+		{ "client_cert", e->cert, false },
+		{ "client_fingerprint", e->print, false },
 		{ "fail", str_from(row), false }
 	};
-	lc.ids.nfield = 5;
+	lc.ids.nfield = 7;
 	log_line(&lc, e->shake ? LOG_INFO : LOG_WARN, __FILE__,
 	    "listener \"%.*s\": %.*s%s%.*s%s: closed: %s%.*s",
 	    STR_FMT(l->name), STR_FMT(text_str(&t)),

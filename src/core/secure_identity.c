@@ -243,26 +243,62 @@ listener_of(const struct exchange *x)
 	    x->conn->listener->name);
 }
 
+static void
+note(struct exchange *x, const X509 *cert)
+{
+	struct text	t;
+	char		buf[CERT_SAY_ROOM];
+
+	text_init_fixed(&t, buf, sizeof(buf));
+	cert_say_name(&t, X509_get_subject_name(cert));
+	x->acc.str[ACCESS_CLIENT_CERT] = arena_dup(x->arena, text_str(&t));
+	text_init_fixed(&t, buf, sizeof(buf));
+	cert_say_print(&t, cert);
+	x->acc.str[ACCESS_CLIENT_PRINT] = arena_dup(x->arena, text_str(&t));
+}
+
+void
+identity_note(struct exchange *x)
+{
+	const SSL	*ssl = ssl_of(x);
+	const X509	*cert = ssl == NULL ? NULL :
+	    SSL_get0_peer_certificate(ssl);
+
+	if (cert != NULL && SSL_get_verify_result(ssl) == X509_V_OK)
+		note(x, cert);
+}
+
 enum fail
-identity_host(const struct exchange *x)
+identity_host(const struct exchange *x, struct str *cause)
 {
 	const struct listener_conf	*l;
 	const SSL			*ssl = ssl_of(x);
 	char				 buf[TLS_NAME_MAX];
+	struct str			 sni;
 
+	*cause = STR("");
 	if (ssl == NULL || x->gen == NULL)
 		return FAIL_NONE;
 	/* it is another server's, however alike their certificates are */
 	if (x->conn->listener->passes &&
-	    pass_is_for(x->gen->conf, x->conn, x->host))
+	    pass_is_for(x->gen->conf, x->conn, x->host)) {
+		*cause = arena_fmt(x->arena, "connections for \"%.*s\" are "
+		    "passed on", STR_FMT(x->host));
 		return FAIL_MISDIRECTED_REQUEST;
+	}
 	if (!secure_host_any(x->gen->conf))
 		return FAIL_NONE;
 	l = listener_of(x);
 	if (l == NULL)
 		return FAIL_NONE;
-	return secure_host_same(x->gen->conf, l, tls_hello_fold(tls_sni(ssl),
-	    buf), x->host) ? FAIL_NONE : FAIL_MISDIRECTED_REQUEST;
+	sni = tls_hello_fold(tls_sni(ssl), buf);
+	if (secure_host_same(x->gen->conf, l, sni, x->host))
+		return FAIL_NONE;
+	*cause = arena_fmt(x->arena, "its handshake was for %s%.*s%s, whose "
+	    "policy of TLS is not that of \"%.*s\"",
+	    sni.n > 0 ? "\"" : "no host", STR_FMT(sni),
+	    sni.n > 0 ? "\"" : "", STR_FMT(x->host));
+	return FAIL_MISDIRECTED_REQUEST;
 }
 
 /*
@@ -296,8 +332,10 @@ has_print(const X509 *x, const struct conf_list *want)
 }
 
 static enum fail
-refuse(struct str *cause, const char *why)
+refuse(struct exchange *x, const X509 *cert, struct str *cause,
+    const char *why)
 {
+	note(x, cert);
 	*cause = str_from(why);
 	return FAIL_CLIENT_CERT_REFUSED;
 }
@@ -318,16 +356,22 @@ identity_check(struct exchange *x, struct str *cause)
 	if (r->cert == 0 && r->sans.n == 0 && r->prints.n == 0)
 		return FAIL_NONE;
 	cert = ssl == NULL ? NULL : SSL_get0_peer_certificate(ssl);
-	if (ssl != NULL && !is_current(x, ssl))
+	if (ssl != NULL && !is_current(x, ssl)) {
+		*cause = STR("its handshake was by another policy of TLS than "
+		    "the host has now");
 		return FAIL_MISDIRECTED_REQUEST;
+	}
 	if (cert == NULL)
 		return FAIL_CLIENT_CERT_MISSING;
 	rc = SSL_get_verify_result(ssl);
 	if (rc != X509_V_OK)
-		return refuse(cause, X509_verify_cert_error_string(rc));
+		return refuse(x, cert, cause,
+		    X509_verify_cert_error_string(rc));
 	if (r->sans.n > 0 && !has_san(cert, &r->sans))
-		return refuse(cause, "no name of it is one of client_san");
+		return refuse(x, cert, cause,
+		    "no name of it is one of client_san");
 	if (r->prints.n > 0 && !has_print(cert, &r->prints))
-		return refuse(cause, "it is none of client_fingerprint");
+		return refuse(x, cert, cause,
+		    "it is none of client_fingerprint");
 	return FAIL_NONE;
 }

@@ -19,12 +19,15 @@ enum identity {
  */
 struct str identity_get(struct exchange *, enum identity);
 
+/* For the access record: a certificate that is valid. */
+void identity_note(struct exchange *);
+
 /*
  * Is the host of a request one that its connection may be used for?  Not
  * if the name of the handshake has other terms, nor if connections for
- * the host are passed on.
+ * the host are passed on.  *cause: for the log.
  */
-enum fail identity_host(const struct exchange *);
+enum fail identity_host(const struct exchange *, struct str *cause);
 
 /* Does the client fit what the route asks for?  *cause: for the log. */
 enum fail identity_check(struct exchange *, struct str *cause);

@@ -13,7 +13,7 @@
 #include "base/text.h"
 
 #define CERT_SAY_NAME	128	/* bytes of a subject or an issuer */
-#define CERT_PRINT	64	/* hex digits of a fingerprint */
+#define CERT_SAY_ROOM	(CERT_SAY_NAME + 8)	/* for one that is cut */
 
 /* RFC 2253, all that is not ASCII or a control escaped; of any length. */
 void cert_say_whole(struct text *, const X509_NAME *);

@@ -35,6 +35,9 @@ struct tls_policy {
 	char		 room[TLS_ALPN_MAX];
 };
 
+/* where an SSL has the certificate that was refused; 0: nowhere yet */
+static int	refused;
+
 /* --- what a client says first --- */
 
 static struct tls_hand *
@@ -79,6 +82,39 @@ move(SSL *ssl, const struct tls_policy *p)
 	return 0;
 }
 
+/* Who is refused is kept for the line: OpenSSL drops it at once. */
+static int
+on_verify(int good, X509_STORE_CTX *store)
+{
+	SSL		*ssl = X509_STORE_CTX_get_ex_data(store,
+	    SSL_get_ex_data_X509_STORE_CTX_idx());
+	X509		*x = X509_STORE_CTX_get0_cert(store);
+
+	if (good || x == NULL || SSL_get_ex_data(ssl, refused) != NULL)
+		return good;
+	if (SSL_set_ex_data(ssl, refused, x) == 1)
+		must(X509_up_ref(x) == 1);
+	return good;
+}
+
+static void
+on_end(void *ssl, void *x, CRYPTO_EX_DATA *all, int i, long n, void *arg)
+{
+	(void)ssl;
+	(void)all;
+	(void)i;
+	(void)n;
+	(void)arg;
+	X509_free(x);
+}
+
+const X509 *
+tls_policy_refused(const SSL *ssl)
+{
+	return ssl == NULL || refused == 0 ? NULL :
+	    SSL_get_ex_data(ssl, refused);
+}
+
 /* The name decides before versions, ciphers and sessions are looked at. */
 static int
 on_hello(SSL *ssl, int *alert, void *arg)
@@ -87,7 +123,7 @@ on_hello(SSL *ssl, int *alert, void *arg)
 	const unsigned char	*ext = NULL;
 	struct tls_policy	*p;
 	struct str		 name = STR_NONE;
-	char			 buf[TLS_NAME_MAX];
+	char			 buf[TLS_NAME_MAX], text[TLS_NAME_MAX + 1];
 	size_t			 n;
 
 	(void)arg;
@@ -96,6 +132,9 @@ on_hello(SSL *ssl, int *alert, void *arg)
 	    &n) == 1)
 		name = tls_hello_name(str_make((const char *)ext, n), buf);
 	h->name = hash_of(name);
+	/* for lines: it looks for it when it likes the versions, and anew */
+	if (name.n > 0 && str_to_c(name, text, sizeof(text)) == 0)
+		(void)SSL_set_tlsext_host_name(ssl, text);
 	p = h->ask->choose == NULL ? NULL : h->ask->choose(h, name);
 	if (p == NULL || p == h->policy) {
 		h->heard = true;
@@ -326,6 +365,11 @@ tls_policy_new(const struct tls_terms *t, struct str alpn, struct err *e)
 	must(SSL_CTX_set_session_id_context(p->ctx, p->digest.v,
 	    sizeof(p->digest.v)) == 1);
 	tls_terms_verify(p->ctx, t);
+	if (refused == 0)
+		refused = SSL_get_ex_new_index(0, NULL, NULL, NULL, on_end);
+	if (refused > 0 && SSL_CTX_get_verify_callback(p->ctx) == NULL)
+		SSL_CTX_set_verify(p->ctx, SSL_CTX_get_verify_mode(p->ctx),
+		    on_verify);
 	set_callbacks(p->ctx);
 	return p;
 }

@@ -83,6 +83,9 @@ SSL *tls_policy_begin(struct tls_policy *, struct tls_hand *);
 void tls_policy_done(SSL *);
 void tls_policy_end(struct tls_hand *);
 
+/* The client's certificate that was not believed; NULL: there is none. */
+const X509 *tls_policy_refused(const SSL *);
+
 /* Is this the policy that a connection was accepted by? */
 bool tls_policy_made(const SSL *, const struct tls_digest *);
 
