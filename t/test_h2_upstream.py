@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from lib import h2, http, net, wire
+from lib import h2, http, net, rpc, wire
 from lib.breaker import half_open
 from lib.h2 import (CALM, CANCEL, DATA, END, END_HEADERS, HEADERS, INTERNAL,
                     NO_ERROR, block, frame, window)
@@ -592,6 +592,22 @@ def test_ping(sluice, h2peer):
     assert r.status == 504
     assert said(s, "failed: ping_timeout")
     assert stat(s, "upstream_http2_pings_total") > 1
+
+
+def test_ping_early(sluice, h2peer):
+    """Callers who give up sooner than pool.ping need not all do so in vain
+    for that long; but it is asked no more often."""
+    p = h2peer([answer()], default=quiet(), windows=False)
+    s = start(sluice, p, "pool.ping = 10m\nretry.on = off")
+    # SETTINGS may come behind the first
+    assert http.get(s.port, "/first").status == 200
+    with h2.H2(s.port, timeout=10) as c:
+        for _ in range(3):
+            a = rpc.call(c, "/t.T/Get", b"x", timeout="100m")
+            assert a.status == 4 and "deadline_exceeded" in a.message
+            p.conns[0].wait("a ping", lambda: p.conns[0].pings)
+    assert p.connections == 1 and len(p.conns[0].pings) == 1
+    assert stat(s, "upstream_http2_pings_total") == 1
 
 
 def head_alone(c, r):

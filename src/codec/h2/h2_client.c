@@ -285,6 +285,22 @@ look_ms(const struct h2c *c)
 	return ms < LOOK_MIN ? LOOK_MIN : ms;
 }
 
+void
+h2_client_doubt(struct h2c *c)
+{
+	c->doubted = ev_ms(c->env->ev);
+	if (c->env->limits.ping_ms > 0)
+		ev_timer(c->env->ev, &c->timer, LOOK_MIN);
+}
+
+/* Those whose path is dead may all be in a hurry: once, they need not wait. */
+static bool
+is_asked_early(const struct h2c *c, uint64_t now)
+{
+	return c->doubted > 0 && c->heard <= c->doubted && (c->pinged == 0 ||
+	    now - c->pinged >= c->env->limits.ping_ms);
+}
+
 /* Requests are under way, or were in vain, and nothing came for a while. */
 static void
 ask_life(struct h2c *c, uint64_t now)
@@ -296,7 +312,8 @@ ask_life(struct h2c *c, uint64_t now)
 		return;
 	if (c->pinging && c->heard >= c->pinged)
 		c->pinging = false;
-	if (!c->pinging && now - c->heard >= ping) {
+	if (!c->pinging && (now - c->heard >= ping ||
+	    is_asked_early(c, now))) {
 		c->pinging = true;
 		c->pinged = now;
 		h2_conn_tell(c, CODEC_PING);

@@ -13,6 +13,9 @@
 /* The stream fails soon; what: more of it, constant, or NULL. */
 void h2_client_fail(struct h2s *, enum fail why, const char *what);
 
+/* A caller's time was over, and nothing was heard: is the path dead? */
+void h2_client_doubt(struct h2c *);
+
 /* --- h2_client_msg.c: parts of struct h2_side --- */
 struct h2s *h2_client_heading(struct h2c *, const nghttp2_frame *);
 void h2_client_headed(struct h2s *, const nghttp2_frame *);

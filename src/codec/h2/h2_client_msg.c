@@ -271,25 +271,32 @@ h2_client_spoil(struct h2s *s, enum fail why)
 
 /* It was waited for in vain, and meanwhile nothing came of others either. */
 static bool
-is_silent(const struct h2s *s, enum fail why)
+is_silent(const struct h2s *s)
 {
-	return (why == FAIL_FIRST_BYTE_TIMEOUT || why == FAIL_SEND_TIMEOUT ||
-	    why == FAIL_BETWEEN_TIMEOUT ||
-	    why == FAIL_STREAM_IDLE_TIMEOUT) && s->head_sent &&
-	    s->c->heard <= s->last;
+	return s->head_sent && s->c->heard <= s->last;
+}
+
+static bool
+is_late(enum fail why)
+{
+	return why == FAIL_FIRST_BYTE_TIMEOUT || why == FAIL_SEND_TIMEOUT ||
+	    why == FAIL_BETWEEN_TIMEOUT || why == FAIL_STREAM_IDLE_TIMEOUT;
 }
 
 /*
  * Nobody wants the answer: the stream ends, those beside it go on.  Where
  * the path may be dead no others are to wait in vain: the next one dials.
+ * A caller's own deadline may be too near to say so; the server is asked.
  */
 static void
 on_stop(struct source *src, enum fail why)
 {
 	struct h2s	*s = container_of(src, struct h2s, st.in);
 
-	if (is_silent(s, why))
+	if (is_late(why) && is_silent(s))
 		s->c->bye = H2_BYE_SAID;
+	else if (why == FAIL_DEADLINE_EXCEEDED && is_silent(s))
+		h2_client_doubt(s->c);
 	s->in_drop = s->in_told = true;
 	h2_client_fail(s, why == FAIL_NONE ? FAIL_INTERNAL : why, NULL);
 }

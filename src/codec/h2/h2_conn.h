@@ -100,6 +100,7 @@ struct h2c {
 	uint64_t		 heard;		/* a read gave something, or
 						 * its only stream began */
 	uint64_t		 pinged;
+	uint64_t		 doubted;	/* who heard nothing left */
 	uint64_t		 bye_at;	/* the notice was sent */
 	size_t			 unsent;	/* at the last look */
 	uint32_t		 dropped;	/* LINGER: bytes */
