@@ -79,7 +79,7 @@ struct exchange {
 						 * row's is not right */
 	uint16_t		 received;	/* status of a server; or 0 */
 	uint8_t			 grpc_status;	/* or GRPC_STATUS_NONE */
-	uint8_t			 grpc_reset;	/* by a server's; or _NONE */
+	uint8_t			 grpc_reset;	/* of a reset; or _NONE */
 	bool			 grpc:1;	/* asks as a call does: is told
 						 * and counted as one */
 	bool			 call:1;	/* and is led as one: bounds and

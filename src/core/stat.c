@@ -22,7 +22,8 @@ const struct stat_row stat_rows[] = {
 #undef STAT
 #define FAIL(id, name, ...)						\
 	{ "requests_failed_total", STAT_COUNTER,			\
-	    "Requests that ended with this failure", name },
+	    "Requests that ended with this failure, and connections "	\
+	    "that did before their first (handshakes)", name },
 #include "http/fail.tbl"
 #undef FAIL
 #define FAIL(id, name, ...)						\

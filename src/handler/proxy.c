@@ -666,6 +666,7 @@ cut(struct exchange *x, enum fail why)
 }
 
 const struct handler handler_proxy = {
-	"proxy", &proxy_group, start, body, cut, 0, true, true,
-	proxy_grpc_calls
+	.name = "proxy", .group = &proxy_group, .start = start, .body = body,
+	.abort = cut, .tunnels = true, .waits = true,
+	.calls = proxy_grpc_calls
 };

@@ -422,6 +422,10 @@ go(struct h2c *c)
 		return;
 	/* what came before the end is read first */
 	more = rc == IO_OK && !c->eof && c->why == FAIL_NONE;
+	/*
+	 * It broke; or all was read, and it takes nothing (mute) or the
+	 * kernel says that both directions are over.
+	 */
 	if (rc == IO_ERR || (!more && (c->mute ||
 	    (c->io->fd.ready & (EV_HUP | EV_ERR)) != 0)))
 		c->side->broke(c);
