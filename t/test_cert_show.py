@@ -165,8 +165,8 @@ def test_passed_on(sluice):
 def test_none_is_told_where_there_are_no_certificates(sluice):
     s = sluice("[listener web]\nbind = 127.0.0.1:@port@\n"
                "[route all]\npath = /*\nrespond = 200 ok\n")
-    assert s.ctl_json("certs") == {"v": 1, "unknown": "default",
+    assert s.ctl_json("certs") == {"v": 1, "unknown": "refuse",
                                    "dev_ca": "", "certs": [],
                                    "files": []}
-    assert s.ctl("certs").stdout == "0 certificates; unknown names: default\n"
+    assert s.ctl("certs").stdout == "0 certificates; unknown names: refuse\n"
     assert not os.path.exists(f"{s.dir}/state/tls")
