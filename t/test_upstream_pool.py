@@ -153,11 +153,12 @@ def test_order_over_workers(sluice, peer):
     end = time.monotonic()
     got = [r.target for r in app.requests][1:]
     assert sorted(got) == sorted(began)
-    # of two workers' the older one, but for 20 ms and a quarter
-    for n, first in enumerate(got):
-        slack = 0.02 + (end - began[first][0]) / 4
-        for later in got[n + 1:]:
-            assert began[first][0] - began[later][1] <= slack, got
+    # of two workers' the older one, but for 20 ms and a quarter; one may
+    # find the place that a letter promised to another who is on its way
+    early = [first for n, first in enumerate(got) if any(
+        began[first][0] - began[later][1] >
+        0.02 + (end - began[first][0]) / 4 for later in got[n + 1:])]
+    assert len(early) <= 1, (early, got)
 
 
 # --- what becomes of those that wait ---
