@@ -1,4 +1,5 @@
 """Loopback ports, events of files and processes, deadlines."""
+import collections
 import ctypes
 import errno
 import fcntl
@@ -15,7 +16,10 @@ import time
 SCALE = 4 if os.environ.get("SLUICE_KIND") in ("asan", "cover") else 1
 WAIT = 10 * SCALE       # for what is expected to happen
 
-_given = set()
+# of the processes that share the tests each has ports of its own
+PART = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0")[2:])
+PARTS = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
+_given = collections.deque(maxlen=1000)
 
 
 class Deadline:
@@ -63,12 +67,13 @@ def wait_taken(sock, seconds=None):
 
 
 def free_port(host="127.0.0.1"):
-    """A port nobody has now and that this run does not give out again.  It
-    is below those that the system takes for connections: one of these may
-    be gone by the time a listener wants it."""
+    """A port nobody has now, and that was not given out a while ago: who has
+    it may still have to take it.  It is below those that the system takes
+    for connections: one of these may be gone by the time a listener wants
+    it."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     while True:
-        port = random.randrange(16384, 32768)
+        port = random.randrange(16384 + PART, 32768, PARTS)
         if port in _given:
             continue
         with socket.socket(family, socket.SOCK_STREAM) as s:
@@ -78,7 +83,7 @@ def free_port(host="127.0.0.1"):
                 if e.errno != errno.EADDRINUSE:
                     raise
                 continue
-        _given.add(port)
+        _given.append(port)
         return port
 
 
