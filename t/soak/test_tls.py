@@ -112,7 +112,7 @@ def test_attackers_do_not_slow_others(gate, tool):
 @pytest.mark.skipif(KIND not in ("plain", "test"), reason="memory")
 def test_idle_memory(gate, tool):
     """At most 15 kB each, over all processes."""
-    n = max(int(8000 * SCALE), 1000)
+    n = max(int(8000 * SCALE), 3000)     # fewer say little
 
     def hold():
         p = subprocess.Popen([tool, "-t", "-H", "-c", str(n), "-l", "5",
