@@ -288,7 +288,7 @@ def test_deadline(sluice, peer):
     took = time.monotonic() - began
     never.set()
     wire.is_fail(r, "total_timeout")
-    assert 0.3 <= took < 3
+    assert 0.29 <= took < 3     # the loop's clock is its turn's beginning
     assert 2 <= wire.record(s, target="/x")["attempts"] <= 2
 
 

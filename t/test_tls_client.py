@@ -119,6 +119,20 @@ def came(s, r, files):
     return who[0] if who else None
 
 
+def test_records_of_a_connection(sluice, files, version):
+    """Each request of it has its client, beside those of another."""
+    s = sluice(conf())
+    host = {"Host": "must.example"}
+    who = ("good", "second")
+    with contextlib.ExitStack() as stack:
+        conns = [stack.enter_context(
+            tls.Client(s.port, files.context(w, version), "must.example"))
+            for w in who]
+        for _ in range(3):
+            assert [came(s, c.get("/x", headers=host), files)
+                    for c in conns] == list(who)
+
+
 def test_resumed(sluice, files, version):
     """A session has its client with it."""
     s = sluice(conf())

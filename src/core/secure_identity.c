@@ -1,9 +1,11 @@
 /*
  * Identity of clients.  Workers.
  *
- * Nothing is kept: OpenSSL has the certificate in the session, resumed or
- * not, with the verdict of the handshake that looked at it.  What goes
- * into texts is escaped, so that no name can forge another, or a line.
+ * OpenSSL has the certificate in the session, resumed or not, with the
+ * verdict of the handshake that looked at it.  What each record tells of
+ * it is kept with the connection; all else is read anew where it is asked
+ * for.  What goes into texts is escaped, so that no name can forge
+ * another, or a line.
  */
 #include "core/secure_identity.h"
 
@@ -233,6 +235,68 @@ identity_get(struct exchange *x, enum identity what)
 	return s;
 }
 
+/* --- what is kept with a connection --- */
+
+/* The strings are of the same memory. */
+struct shown {
+	struct str	name;
+	struct str	print;
+};
+
+/* where an SSL has it; 0: none has any yet */
+static int	shown_index;
+
+static void
+on_end(void *ssl, void *s, CRYPTO_EX_DATA *all, int i, long n, void *arg)
+{
+	(void)ssl;
+	(void)all;
+	(void)i;
+	(void)n;
+	(void)arg;
+	free(s);
+}
+
+static struct shown *
+make_shown(const X509 *cert)
+{
+	struct text	 t;
+	char		 buf[2 * CERT_SAY_ROOM];
+	size_t		 cut;
+	struct shown	*s;
+	struct str	 all;
+
+	text_init_fixed(&t, buf, sizeof(buf));
+	cert_say_name(&t, X509_get_subject_name(cert));
+	cut = t.n;
+	cert_say_print(&t, cert);
+	s = must_alloc(sizeof(*s) + t.n);
+	memcpy(s + 1, t.p, t.n);
+	all = str_make((const char *)(s + 1), t.n);
+	s->name = str_sub(all, 0, cut);
+	s->print = str_sub(all, cut, all.n);
+	return s;
+}
+
+/* Its name and fingerprint, made once for all requests. */
+static const struct shown *
+shown_of(SSL *ssl, const X509 *cert)
+{
+	struct shown	*s;
+
+	if (shown_index == 0) {
+		shown_index = SSL_get_ex_new_index(0, NULL, NULL, NULL,
+		    on_end);
+		must(shown_index > 0);
+	}
+	s = SSL_get_ex_data(ssl, shown_index);
+	if (s == NULL) {
+		s = make_shown(cert);
+		must(SSL_set_ex_data(ssl, shown_index, s) == 1);
+	}
+	return s;
+}
+
 /* --- may the request come by this connection? --- */
 
 static const struct listener_conf *
@@ -243,29 +307,25 @@ listener_of(const struct exchange *x)
 	    x->conn->listener->name);
 }
 
+/* Names the certificate, good or not, in the access record. */
 static void
-note(struct exchange *x, const X509 *cert)
+note(struct exchange *x, SSL *ssl, const X509 *cert)
 {
-	struct text	t;
-	char		buf[CERT_SAY_ROOM];
+	const struct shown	*s = shown_of(ssl, cert);
 
-	text_init_fixed(&t, buf, sizeof(buf));
-	cert_say_name(&t, X509_get_subject_name(cert));
-	x->acc.str[ACCESS_CLIENT_CERT] = arena_dup(x->arena, text_str(&t));
-	text_init_fixed(&t, buf, sizeof(buf));
-	cert_say_print(&t, cert);
-	x->acc.str[ACCESS_CLIENT_PRINT] = arena_dup(x->arena, text_str(&t));
+	x->acc.str[ACCESS_CLIENT_CERT] = arena_dup(x->arena, s->name);
+	x->acc.str[ACCESS_CLIENT_PRINT] = arena_dup(x->arena, s->print);
 }
 
 void
 identity_note(struct exchange *x)
 {
-	const SSL	*ssl = ssl_of(x);
+	SSL		*ssl = ssl_of(x);
 	const X509	*cert = ssl == NULL ? NULL :
 	    SSL_get0_peer_certificate(ssl);
 
 	if (cert != NULL && SSL_get_verify_result(ssl) == X509_V_OK)
-		note(x, cert);
+		note(x, ssl, cert);
 }
 
 enum fail
@@ -318,24 +378,21 @@ is_current(const struct exchange *x, const SSL *ssl)
 }
 
 static bool
-has_print(const X509 *x, const struct conf_list *want)
+has_print(SSL *ssl, const X509 *x, const struct conf_list *want)
 {
-	struct text	t;
-	bool		found = false;
+	struct str	print = shown_of(ssl, x)->print;
 
-	text_init(&t);
-	cert_say_print(&t, x);
-	for (size_t i = 0; i < want->n && !found; i++)
-		found = str_eq(want->v[i], text_str(&t));
-	text_fini(&t);
-	return found;
+	for (size_t i = 0; i < want->n; i++)
+		if (str_eq(want->v[i], print))
+			return true;
+	return false;
 }
 
 static enum fail
 refuse(struct exchange *x, const X509 *cert, struct str *cause,
     const char *why)
 {
-	note(x, cert);
+	note(x, ssl_of(x), cert);
 	*cause = str_from(why);
 	return FAIL_CLIENT_CERT_REFUSED;
 }
@@ -344,7 +401,7 @@ enum fail
 identity_check(struct exchange *x, struct str *cause)
 {
 	const struct secure_route	*r;
-	const SSL			*ssl = ssl_of(x);
+	SSL				*ssl = ssl_of(x);
 	X509				*cert;
 	long				 rc;
 
@@ -370,7 +427,7 @@ identity_check(struct exchange *x, struct str *cause)
 	if (r->sans.n > 0 && !has_san(cert, &r->sans))
 		return refuse(x, cert, cause,
 		    "no name of it is one of client_san");
-	if (r->prints.n > 0 && !has_print(cert, &r->prints))
+	if (r->prints.n > 0 && !has_print(ssl, cert, &r->prints))
 		return refuse(x, cert, cause,
 		    "it is none of client_fingerprint");
 	return FAIL_NONE;
