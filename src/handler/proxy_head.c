@@ -23,7 +23,7 @@ is_ours(const struct proxy *p, const struct hdr *h)
 	    proxy_deadline_drops(p, h);
 }
 
-/* The fields that go on, with room for ours behind them. */
+/* The fields that go on, with room for most of ours behind them. */
 static void
 copy_fields(struct proxy *p, struct hdrs *dst, const struct hdrs *src,
     bool request)
@@ -31,7 +31,7 @@ copy_fields(struct proxy *p, struct hdrs *dst, const struct hdrs *src,
 	const struct hdr	*h;
 	unsigned		 drop = HDR_F_DEAD | HDR_F_HOP | HDR_F_FRAME;
 
-	dst->cap = (uint16_t)(src->n + 12);
+	dst->cap = (uint16_t)(src->n + (request ? 12 : 6));
 	dst->n = 0;
 	dst->v = arena_room(p->x->arena, dst->cap * sizeof(*dst->v));
 	for (size_t i = 0; i < src->n; i++) {

@@ -187,6 +187,42 @@ START_TEST(test_interim)
 }
 END_TEST
 
+/*
+ * What a browser asks and a server answers takes two chunks of the arenas,
+ * the stream's and the exchange's: a third of each of many requests under
+ * way would be cold memory.
+ */
+START_TEST(test_memory)
+{
+	struct peer	*c;
+	struct peer	*s;
+
+	start_one("");
+	c = client_new(t);
+	peer_send(t, c, "GET /articles/2024/a-picture.html?page=2 HTTP/1.1\r\n"
+	    "Host: www.a.example\r\nUser-Agent: Mozilla/5.0 (X11; Linux "
+	    "x86_64; rv:128.0) Gecko/20100101 Firefox/128.0\r\n"
+	    "Accept: text/html,application/xhtml+xml,*/*;q=0.8\r\n"
+	    "Accept-Language: en-US,en;q=0.5\r\n"
+	    "Accept-Encoding: gzip, deflate, br\r\n"
+	    "Referer: https://www.a.example/articles\r\n"
+	    "Cookie: session=0123456789abcdef0123456789abcdef\r\n"
+	    "Upgrade-Insecure-Requests: 1\r\nSec-Fetch-Dest: document\r\n"
+	    "Sec-Fetch-Mode: navigate\r\nSec-Fetch-Site: same-origin\r\n"
+	    "Priority: u=0, i\r\n\r\n");
+	s = server_accept(t, 0);
+	serve_one(s, "HTTP/1.1 200 OK\r\nServer: theirs\r\n"
+	    "Date: Sun, 06 Nov 1994 08:49:37 GMT\r\n"
+	    "Content-Type: text/html\r\nCache-Control: no-store\r\n"
+	    "Vary: accept-encoding\r\nEtag: \"66f0a1b2-400\"\r\n"
+	    "Content-Length: 2\r\n\r\nhi");
+	peer_expect(t, c, "\r\n\r\nhi");
+	ck_assert_uint_eq(t->serve.arenas.most, 2);
+	peer_free(c);
+	peer_free(s);
+}
+END_TEST
+
 /* --- bodies --- */
 
 START_TEST(test_reuse)
@@ -438,6 +474,7 @@ main(void)
 	tcase_add_loop_test(tc, test_host, 0, 3);
 	tcase_add_test(tc, test_max_forwards);
 	tcase_add_test(tc, test_interim);
+	tcase_add_test(tc, test_memory);
 	tcase_add_test(tc, test_reuse);
 	tcase_add_test(tc, test_chunked);
 	tcase_add_test(tc, test_empty);
