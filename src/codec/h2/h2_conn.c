@@ -19,9 +19,12 @@
 
 #define H2_CONN_MAGIC	0x4832434e	/* "H2CN" */
 #define H2_TURN		262144	/* bytes of a connection in one turn */
-#define HEAD_COST	1024	/* of a head, beside its bytes */
+#define HEAD_COST	4096	/* of a client's head, beside its bytes */
+#define FRAME_COST	512	/* of any frame of it */
+#define ANSWER_COST	1024	/* of a server's head: it was asked for */
 #define READ_HEADS	2048	/* bytes at a time where heads come */
 #define FEW_HEADS	8	/* of a read */
+#define SMALL_FRAME	128	/* bytes: not worth a large read */
 #define READ_LEAST	2048	/* room in a page worth a read */
 
 struct h2c *
@@ -377,10 +380,17 @@ digest(struct h2c *c, const char *p, size_t n)
 		    nghttp2_strerror((int)used));
 }
 
+static uint32_t
+cost_of(const struct h2c *c, uint32_t heads, uint32_t frames)
+{
+	return c->side->server ? heads * HEAD_COST + frames * FRAME_COST :
+	    heads * ANSWER_COST;
+}
+
 /*
- * A head costs far more than its bytes, and what was read is digested as a
- * whole: unless bodies come, little is read at a time, so that a turn can
- * end between many heads.
+ * A head costs far more than its bytes, as do frames without any, and what
+ * was read is digested as a whole: unless bodies come, little is read at a
+ * time, so that a turn can end between many.
  */
 static enum io_rc
 read_once(struct h2c *c)
@@ -388,6 +398,7 @@ read_once(struct h2c *c)
 	struct page	*pg = room_to_read(c);
 	struct iovec	 v = { pg->data + pg->fill, pg->cap - pg->fill };
 	uint32_t	 heads = c->heads;
+	uint32_t	 frames = c->frames;
 	enum io_rc	 rc;
 	size_t		 got;
 
@@ -401,8 +412,10 @@ read_once(struct h2c *c)
 	c->unheard = false;
 	digest(c, v.iov_base, got);
 	heads = c->heads - heads;
-	h2_conn_charge(c, got + heads * HEAD_COST);
-	c->bulky = heads < FEW_HEADS && (c->bulky || got == v.iov_len);
+	frames = c->frames - frames;
+	h2_conn_charge(c, got + cost_of(c, heads, frames));
+	c->bulky = heads < FEW_HEADS && frames <= got / SMALL_FRAME &&
+	    (c->bulky || got == v.iov_len);
 	return IO_OK;
 }
 

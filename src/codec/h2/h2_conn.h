@@ -72,6 +72,7 @@ struct h2c {
 	uint32_t		 budget;	/* of this turn */
 	uint64_t		 turn;		/* that it is of */
 	uint32_t		 heads;		/* that came */
+	uint32_t		 frames;	/* heads among them */
 	struct list		 streams;	/* h2s.node: alive above */
 	struct list		 todo;		/* h2s.todo */
 	struct list		 ending;	/* h2s.end: last byte in q */

@@ -50,6 +50,7 @@ count_unless_ack(struct h2c *c, const struct h2_walked *f,
 static void
 count_frame(struct h2c *c, const struct h2_walked *f)
 {
+	c->frames++;
 	switch (f->type) {
 	case NGHTTP2_DATA:
 		count_data(c, f);
