@@ -643,7 +643,8 @@ def test_quiet_beside_others(sluice, h2peer):
     with ThreadPoolExecutor(1) as pool:
         one = pool.submit(http.get, s.port, "/")
         p.wait_requests(1)
-        assert http.get(s.port, "/x").status == 200
+        for _ in range(5):      # the first may be of the same millisecond
+            assert http.get(s.port, "/x").status == 200
         assert one.result().status == 504
     assert http.get(s.port, "/x").status == 200
     assert p.connections == 1

@@ -22,7 +22,10 @@
 #define HEAD_COST	4096	/* of a client's head, beside its bytes */
 #define FRAME_COST	512	/* of any frame of it */
 #define ANSWER_COST	1024	/* of a server's head: it was asked for */
-#define READ_HEADS	2048	/* bytes at a time where heads come */
+#define SIP_FIRST	512	/* bytes to read at a time where heads come */
+#define SIP_MIN		256
+#define SIP_MAX		2048
+#define SIP_HEADS	32	/* that it should have at most */
 #define FEW_HEADS	8	/* of a read */
 #define SMALL_FRAME	128	/* bytes: not worth a large read */
 #define READ_LEAST	2048	/* room in a page worth a read */
@@ -387,6 +390,19 @@ cost_of(const struct h2c *c, uint32_t heads, uint32_t frames)
 	    heads * ANSWER_COST;
 }
 
+/* What heads of that size should be read at a time. */
+static uint16_t
+next_sip(const struct h2c *c, size_t got, uint32_t heads)
+{
+	size_t	n = c->sip;
+
+	if (heads > SIP_HEADS)
+		n = got * SIP_HEADS / heads;
+	else if (got >= n && heads <= SIP_HEADS / 2)
+		n *= 2;
+	return (uint16_t)(n < SIP_MIN ? SIP_MIN : n < SIP_MAX ? n : SIP_MAX);
+}
+
 /*
  * A head costs far more than its bytes, as do frames without any, and what
  * was read is digested as a whole: unless bodies come, little is read at a
@@ -402,8 +418,8 @@ read_once(struct h2c *c)
 	enum io_rc	 rc;
 	size_t		 got;
 
-	if (!c->bulky && v.iov_len > READ_HEADS)
-		v.iov_len = READ_HEADS;
+	if (!c->bulky && v.iov_len > c->sip)
+		v.iov_len = c->sip;
 	rc = io_readv(c->io, &v, 1, &got);
 	if (rc != IO_OK)
 		return rc;
@@ -414,6 +430,7 @@ read_once(struct h2c *c)
 	heads = c->heads - heads;
 	frames = c->frames - frames;
 	h2_conn_charge(c, got + cost_of(c, heads, frames));
+	c->sip = next_sip(c, got, heads);
 	c->bulky = heads < FEW_HEADS && frames <= got / SMALL_FRAME &&
 	    (c->bulky || got == v.iov_len);
 	return IO_OK;
@@ -537,6 +554,7 @@ h2_conn_new(struct io *io, const struct codec_env *env, void *ctx,
 	c->env = env;
 	c->ctx = ctx;
 	c->since = c->moved = c->glitch.ms = ev_ms(env->ev);
+	c->sip = SIP_FIRST;
 	timer_init(&c->timer, on_timer);
 	ev_task_init(&c->task, on_task);
 	ev_task_init(&c->flush, on_flush);

@@ -73,6 +73,7 @@ struct h2c {
 	uint64_t		 turn;		/* that it is of */
 	uint32_t		 heads;		/* that came */
 	uint32_t		 frames;	/* heads among them */
+	uint16_t		 sip;		/* bytes to read, but bodies */
 	struct list		 streams;	/* h2s.node: alive above */
 	struct list		 todo;		/* h2s.todo */
 	struct list		 ending;	/* h2s.end: last byte in q */
