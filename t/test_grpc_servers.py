@@ -199,6 +199,7 @@ def ask_raw(s, app, step, go=None):
         sid = rpc.begin(c, S + "Get", b"x")
         r = c.head(sid)
         if go:
+            c.kept.insert(0, c.frame(lambda f: f.type == h2.DATA))
             go.set()
         c.body(sid, r)
         return rpc.Answer(r)

@@ -147,8 +147,9 @@ def test_all_workers_at_once(sluice, peer):
         up = servers(s)[b.addr]["since_ms"] / 1000
         load.wait(800)
     assert not load.failures
+    # the server tells when its thread came to it, the records when they began
     slack = 0.03 * net.SCALE
-    late = [t for t in health[1].asked if down + slack < t < up]
+    late = [t for t in health[1].asked if down + 4 * slack < t < up]
     assert not late, (down, up, late)
     s.stop()
     records = [r for r in s.log() if r.get("target") == "/x"]

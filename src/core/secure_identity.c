@@ -9,9 +9,11 @@
  */
 #include "core/secure_identity.h"
 
-#include <openssl/x509v3.h>
-
 #include <arpa/inet.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <openssl/x509v3.h>
 
 #include "base/must.h"
 #include "core/pass.h"
@@ -139,102 +141,6 @@ has_san(X509 *x, const struct conf_list *want)
 	return found;
 }
 
-/* --- texts --- */
-
-static bool
-is_plain(char c)
-{
-	return c > ' ' && c < 0x7f && c != ',' && c != '%' && c != '"';
-}
-
-/* "DNS:a.example, URI:x": what would end a name is %XX. */
-static void
-put_sans(struct text *t, X509 *x)
-{
-	GENERAL_NAMES	*all = X509_get_ext_d2i(x, NID_subject_alt_name,
-	    NULL, NULL);
-	struct san	 s;
-
-	for (int i = 0; i < sk_GENERAL_NAME_num(all); i++) {
-		if (!read_san(sk_GENERAL_NAME_value(all, i), &s))
-			continue;
-		text_fmt(t, "%s%.*s:", t->n > 0 ? ", " : "",
-		    STR_FMT(s.type));
-		for (size_t k = 0; k < s.text.n; k++)
-			if (is_plain(s.text.p[k]))
-				text_c(t, s.text.p[k]);
-			else
-				text_fmt(t, "%%%02X",
-				    (unsigned char)s.text.p[k]);
-	}
-	GENERAL_NAMES_free(all);
-}
-
-static void
-put_hex(struct text *t, const unsigned char *p, size_t n)
-{
-	for (size_t i = 0; i < n; i++)
-		text_fmt(t, "%02x", p[i]);
-}
-
-static void
-put_verify(struct text *t, const SSL *ssl, const X509 *x)
-{
-	long	rc = x == NULL ? X509_V_OK : SSL_get_verify_result(ssl);
-
-	if (x == NULL)
-		text_add(t, STR("NONE"));
-	else if (rc == X509_V_OK)
-		text_add(t, STR("SUCCESS"));
-	else
-		text_fmt(t, "FAILED: %s", X509_verify_cert_error_string(rc));
-}
-
-static void
-put_what(struct text *t, X509 *x, enum identity what)
-{
-	const ASN1_INTEGER	*no;
-
-	switch (what) {
-	case IDENTITY_SUBJECT:
-		cert_say_whole(t, X509_get_subject_name(x));
-		break;
-	case IDENTITY_ISSUER:
-		cert_say_whole(t, X509_get_issuer_name(x));
-		break;
-	case IDENTITY_SAN:
-		put_sans(t, x);
-		break;
-	case IDENTITY_SERIAL:
-		no = X509_get0_serialNumber(x);
-		put_hex(t, ASN1_STRING_get0_data(no),
-		    (size_t)ASN1_STRING_length(no));
-		break;
-	default:
-		cert_say_print(t, x);
-		break;
-	}
-}
-
-struct str
-identity_get(struct exchange *x, enum identity what)
-{
-	SSL		*ssl = ssl_of(x);
-	X509		*cert = ssl == NULL ? NULL :
-	    SSL_get0_peer_certificate(ssl);
-	struct text	 t;
-	struct str	 s;
-
-	text_init(&t);
-	if (what == IDENTITY_VERIFY)
-		put_verify(&t, ssl, cert);
-	else if (cert != NULL && SSL_get_verify_result(ssl) == X509_V_OK)
-		put_what(&t, cert, what);
-	s = arena_dup(x->arena, text_str(&t));
-	text_fini(&t);
-	return s;
-}
-
 /* --- what is kept with a connection --- */
 
 /* The strings are of the same memory. */
@@ -294,6 +200,102 @@ shown_of(SSL *ssl, const X509 *cert)
 		s = make_shown(cert);
 		must(SSL_set_ex_data(ssl, shown_index, s) == 1);
 	}
+	return s;
+}
+
+/* --- texts --- */
+
+static bool
+is_plain(char c)
+{
+	return c > ' ' && c < 0x7f && c != ',' && c != '%' && c != '"';
+}
+
+/* "DNS:a.example, URI:x": what would end a name is %XX. */
+static void
+put_sans(struct text *t, X509 *x)
+{
+	GENERAL_NAMES	*all = X509_get_ext_d2i(x, NID_subject_alt_name,
+	    NULL, NULL);
+	struct san	 s;
+
+	for (int i = 0; i < sk_GENERAL_NAME_num(all); i++) {
+		if (!read_san(sk_GENERAL_NAME_value(all, i), &s))
+			continue;
+		text_fmt(t, "%s%.*s:", t->n > 0 ? ", " : "",
+		    STR_FMT(s.type));
+		for (size_t k = 0; k < s.text.n; k++)
+			if (is_plain(s.text.p[k]))
+				text_c(t, s.text.p[k]);
+			else
+				text_fmt(t, "%%%02X",
+				    (unsigned char)s.text.p[k]);
+	}
+	GENERAL_NAMES_free(all);
+}
+
+static void
+put_hex(struct text *t, const unsigned char *p, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		text_fmt(t, "%02x", p[i]);
+}
+
+static void
+put_verify(struct text *t, const SSL *ssl, const X509 *x)
+{
+	long	rc = x == NULL ? X509_V_OK : SSL_get_verify_result(ssl);
+
+	if (x == NULL)
+		text_add(t, STR("NONE"));
+	else if (rc == X509_V_OK)
+		text_add(t, STR("SUCCESS"));
+	else
+		text_fmt(t, "FAILED: %s", X509_verify_cert_error_string(rc));
+}
+
+static void
+put_what(struct text *t, SSL *ssl, X509 *x, enum identity what)
+{
+	const ASN1_INTEGER	*no;
+
+	switch (what) {
+	case IDENTITY_SUBJECT:
+		cert_say_whole(t, X509_get_subject_name(x));
+		break;
+	case IDENTITY_ISSUER:
+		cert_say_whole(t, X509_get_issuer_name(x));
+		break;
+	case IDENTITY_SAN:
+		put_sans(t, x);
+		break;
+	case IDENTITY_SERIAL:
+		no = X509_get0_serialNumber(x);
+		put_hex(t, ASN1_STRING_get0_data(no),
+		    (size_t)ASN1_STRING_length(no));
+		break;
+	default:
+		text_add(t, shown_of(ssl, x)->print);
+		break;
+	}
+}
+
+struct str
+identity_get(struct exchange *x, enum identity what)
+{
+	SSL		*ssl = ssl_of(x);
+	X509		*cert = ssl == NULL ? NULL :
+	    SSL_get0_peer_certificate(ssl);
+	struct text	 t;
+	struct str	 s;
+
+	text_init(&t);
+	if (what == IDENTITY_VERIFY)
+		put_verify(&t, ssl, cert);
+	else if (cert != NULL && SSL_get_verify_result(ssl) == X509_V_OK)
+		put_what(&t, ssl, cert, what);
+	s = arena_dup(x->arena, text_str(&t));
+	text_fini(&t);
 	return s;
 }
 

@@ -20,9 +20,10 @@ max_body = 10
 GET = block(request("GET", "/"))
 
 
-def start(env):
+def start(env, **kw):
     env.start(CONF)
-    return env.stack.enter_context(h2.H2(env.gate.port, timeout=10))
+    return env.stack.enter_context(h2.H2(
+        env.gate.port, timeout=10, sock=net.connect(env.gate.port, **kw)))
 
 
 def page(env, *frames):
@@ -188,10 +189,10 @@ def h2_stray_flood(env):
 
 @case
 def h2_unread(env):
-    c = start(env)
+    c = start(env, rcvbuf=2048)         # our kernel takes few answers
     sid = c.headers(request("POST", "/"), end=False)
     assert c.response(sid).status == 200
     c.say(b"".join(frame(DATA, 0, sid, b"a") + frame(PING, 0, 0, bytes(8))
-                   for _ in range(200000)))
+                   for _ in range(400000)))
     c.ends()
     return None, None

@@ -189,8 +189,9 @@ END_TEST
 
 /*
  * What a browser asks and a server answers takes two chunks of the arenas,
- * the stream's and the exchange's: a third of each of many requests under
- * way would be cold memory.
+ * the stream's and the exchange's (which holds what is sent to the server,
+ * whatever the version): a third of each of many requests under way would
+ * be cold memory.
  */
 START_TEST(test_memory)
 {

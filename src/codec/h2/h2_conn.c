@@ -18,16 +18,15 @@
 #include <string.h>
 
 #define H2_CONN_MAGIC	0x4832434e	/* "H2CN" */
-#define H2_TURN		262144	/* bytes of a connection in one turn */
+#define H2_TURN		262144	/* bytes in one turn, each way */
 #define HEAD_COST	4096	/* of a client's head, beside its bytes */
 #define FRAME_COST	512	/* of any frame of it */
 #define ANSWER_COST	1024	/* of a server's head: it was asked for */
 #define SIP_FIRST	512	/* bytes to read at a time where heads come */
 #define SIP_MIN		256
 #define SIP_MAX		2048
-#define SIP_HEADS	32	/* that it should have at most */
-#define FEW_HEADS	8	/* of a read */
-#define SMALL_FRAME	128	/* bytes: not worth a large read */
+#define SIP_HEADS	32	/* of a client, that it should have at most */
+#define FEW_HEADS	8	/* of a server's read */
 #define READ_LEAST	2048	/* room in a page worth a read */
 
 struct h2c *
@@ -63,7 +62,7 @@ h2_conn_turn(struct h2c *c)
 	if (c->turn == turn)
 		return;
 	c->turn = turn;
-	c->budget = H2_TURN;
+	c->budget = c->quota = H2_TURN;
 }
 
 void
@@ -78,7 +77,7 @@ h2_conn_push(struct h2c *c)
 	if (c->state != H2C_OPEN)
 		return;
 	h2_conn_turn(c);
-	ev_post(c->env->ev, c->budget > 0 ? EV_FLUSH : EV_READY, &c->flush);
+	ev_post(c->env->ev, c->quota > 0 ? EV_FLUSH : EV_READY, &c->flush);
 }
 
 void
@@ -390,24 +389,35 @@ cost_of(const struct h2c *c, uint32_t heads, uint32_t frames)
 	    heads * ANSWER_COST;
 }
 
-/* What heads of that size should be read at a time. */
-static uint16_t
-next_sip(const struct h2c *c, size_t got, uint32_t heads)
+/*
+ * A head costs far more than its bytes, as do small frames, and what was
+ * read is digested as a whole: behind the rest of a frame little is read at
+ * a time of a client, so that a turn can end between many.  A server's
+ * heads were asked for: where bodies come, all that there is is read.
+ */
+static size_t
+most_to_read(const struct h2c *c)
+{
+	if (c->side->server)
+		return c->walk.left + c->sip;
+	return c->bulky ? SIZE_MAX : SIP_MAX;
+}
+
+/* By the size of heads that came, and whether there was more. */
+static void
+learn(struct h2c *c, size_t got, bool full, uint32_t heads)
 {
 	size_t	n = c->sip;
 
+	c->bulky = heads < FEW_HEADS && (c->bulky || full);
 	if (heads > SIP_HEADS)
 		n = got * SIP_HEADS / heads;
-	else if (got >= n && heads <= SIP_HEADS / 2)
+	else if (full && heads <= SIP_HEADS / 2)
 		n *= 2;
-	return (uint16_t)(n < SIP_MIN ? SIP_MIN : n < SIP_MAX ? n : SIP_MAX);
+	c->sip = (uint16_t)(n < SIP_MIN ? SIP_MIN : n < SIP_MAX ? n :
+	    SIP_MAX);
 }
 
-/*
- * A head costs far more than its bytes, as do frames without any, and what
- * was read is digested as a whole: unless bodies come, little is read at a
- * time, so that a turn can end between many.
- */
 static enum io_rc
 read_once(struct h2c *c)
 {
@@ -418,8 +428,8 @@ read_once(struct h2c *c)
 	enum io_rc	 rc;
 	size_t		 got;
 
-	if (!c->bulky && v.iov_len > c->sip)
-		v.iov_len = c->sip;
+	if (v.iov_len > most_to_read(c))
+		v.iov_len = most_to_read(c);
 	rc = io_readv(c->io, &v, 1, &got);
 	if (rc != IO_OK)
 		return rc;
@@ -428,11 +438,8 @@ read_once(struct h2c *c)
 	c->unheard = false;
 	digest(c, v.iov_base, got);
 	heads = c->heads - heads;
-	frames = c->frames - frames;
-	h2_conn_charge(c, got + cost_of(c, heads, frames));
-	c->sip = next_sip(c, got, heads);
-	c->bulky = heads < FEW_HEADS && frames <= got / SMALL_FRAME &&
-	    (c->bulky || got == v.iov_len);
+	h2_conn_charge(c, got + cost_of(c, heads, c->frames - frames));
+	learn(c, got, got == v.iov_len, heads);
 	return IO_OK;
 }
 

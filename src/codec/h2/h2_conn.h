@@ -69,11 +69,12 @@ struct h2c {
 	struct h2_walk		 walk;
 	struct h2_glitch	 glitch;
 	struct h2_bdp		 bdp;
-	uint32_t		 budget;	/* of this turn */
+	uint32_t		 budget;	/* of this turn, to read */
+	uint32_t		 quota;		/* and to write */
 	uint64_t		 turn;		/* that it is of */
 	uint32_t		 heads;		/* that came */
 	uint32_t		 frames;	/* heads among them */
-	uint16_t		 sip;		/* bytes to read, but bodies */
+	uint16_t		 sip;		/* to read behind a frame */
 	struct list		 streams;	/* h2s.node: alive above */
 	struct list		 todo;		/* h2s.todo */
 	struct list		 ending;	/* h2s.end: last byte in q */
@@ -142,9 +143,9 @@ void h2_conn_reset(struct h2s *, uint32_t code);
 void h2_conn_close_stream(struct h2s *, enum fail why);
 /* Its memory goes if nghttp2 has forgotten it, too. */
 void h2_conn_try_free(struct h2s *);
-/* Another turn may have begun: its budget is whole. */
+/* Another turn may have begun: its budget and quota are whole. */
 void h2_conn_turn(struct h2c *);
-/* n bytes of it were used. */
+/* n bytes of the budget were used. */
 void h2_conn_charge(struct h2c *, size_t n);
 /* n bytes of a stream (struct h2s) went to the kernel. */
 void h2_conn_sent(void *, size_t n);

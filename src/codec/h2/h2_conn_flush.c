@@ -74,7 +74,7 @@ write_out(struct h2c *c)
 
 	while (rc == IO_OK && c->state == H2C_OPEN && h2_conn_pull(c) &&
 	    c->q.ring.n > 0) {
-		if (c->budget == 0) {
+		if (c->quota == 0) {
 			h2_conn_push(c);
 			return IO_AGAIN;
 		}
@@ -82,7 +82,7 @@ write_out(struct h2c *c)
 			return IO_AGAIN;
 		c->side->writes(c);
 		rc = h2_outq_write(&c->q, c->io, h2_conn_sent, &n);
-		h2_conn_charge(c, n);
+		c->quota -= n < c->quota ? (uint32_t)n : c->quota;
 		if (n > 0)
 			c->moved = ev_ms(c->env->ev);
 		c->side->wrote(c);

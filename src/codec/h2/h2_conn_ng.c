@@ -12,7 +12,6 @@
 
 #define FEW_WORDS	4	/* that each answer may waste */
 #define UNREAD_MAX	1000	/* answers to SETTINGS and PINGs that wait */
-#define STREAM_COST	4096	/* of a turn: of one that was wasted */
 
 static struct h2s *
 find(struct h2c *c, int32_t id)
@@ -34,8 +33,6 @@ h2_conn_count(struct h2c *c, enum h2_glitch_kind k)
 	enum fail	why = h2_glitch_add(&c->glitch, k,
 			    ev_ms(c->env->ev), more);
 
-	if (k <= H2_GLITCH_REFUSED)
-		h2_conn_charge(c, STREAM_COST);
 	if (why != FAIL_NONE)
 		h2_conn_calm(c, why, NULL);
 	else if (h2_glitch_is_high(&c->glitch))
