@@ -686,7 +686,8 @@ do-itest: $(PROGS) $(COMPLETION)
 	@if [ -n "$(T)" ]; then \
 		$(TESTENV) $(PYTEST) $(T) || test $$? -eq 5; \
 	else \
-		$(TESTENV) $(PYTEST) -n $(JOBS) --dist loadfile t/test_*.py; \
+		$(TESTENV) $(PYTEST) -n $(JOBS) --dist loadfile --timeout 300 \
+		    t/test_*.py; \
 	fi
 
 do-soak: $(PROGS) $(B)/t/unit/test_route_cost

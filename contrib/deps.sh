@@ -23,6 +23,7 @@ for what; do
 		command -v "${CC:-cc}" >/dev/null 2>&1 ||
 			want="$want gcc libc6-dev" ;;
 	check)	want="$want check python3 python3-pytest python3-pytest-xdist"
+		want="$want python3-pytest-timeout"
 		want="$want goaccess"
 		want="$want python3-websockets nodejs node-ws"
 		want="$want python3-cryptography openssl"

@@ -24,6 +24,7 @@
 #define PAGE	4096UL
 #define HEAD	64	/* bytes before the arena, of its alignment */
 #define SEALS	(F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE | F_SEAL_SEAL)
+#define SEAL_TRIES 16
 
 _Static_assert(sizeof(struct gen_head) <= HEAD, "the head fits");
 
@@ -204,6 +205,23 @@ find_size(int fd, struct err *e)
 	return (size_t)st.st_size;
 }
 
+/*
+ * No mapping that could write is left when the builder is gone.  But the
+ * kernel itself may have a page just in hand (it reclaims or moves some),
+ * and refuses after a wait of its own of 150 ms; a busy one of two cores
+ * was seen to.
+ */
+static int
+seal(int fd)
+{
+	unsigned	n = 0;
+
+	while (fcntl(fd, F_ADD_SEALS, SEALS) != 0)
+		if (errno != EBUSY || ++n == SEAL_TRIES)
+			return -1;
+	return 0;
+}
+
 int
 gen_check(struct gens *gs, int fd, unsigned slot, uint64_t number,
     struct err *e)
@@ -212,7 +230,7 @@ gen_check(struct gens *gs, int fd, unsigned slot, uint64_t number,
 	struct gen_head	 copy;
 	size_t		 size;
 
-	if (fcntl(fd, F_ADD_SEALS, SEALS) != 0)
+	if (seal(fd) != 0)
 		return err_sys(e, "generation: cannot seal the file");
 	size = find_size(fd, e);
 	if (size == 0)
@@ -341,7 +359,7 @@ gen_check_keys(int fd, struct err *e)
 {
 	struct stat	st;
 
-	if (fcntl(fd, F_ADD_SEALS, SEALS) != 0 || fstat(fd, &st) != 0)
+	if (seal(fd) != 0 || fstat(fd, &st) != 0)
 		return err_sys(e, "generation: cannot seal the keys");
 	if (st.st_size < (off_t)PAGE || st.st_size > (off_t)GEN_KEYS_BYTES)
 		return err_set(e, "generation: the size of the keys is not "

@@ -260,6 +260,31 @@ START_TEST(not_writable)
 }
 END_TEST
 
+/* Somebody has a page in hand for longer than the kernel waits at once. */
+START_TEST(page_in_hand)
+{
+	struct err	 e = { "" };
+	int		 fd = make(1, 1, NULL);
+	int		 p[2];
+	pid_t		 pid;
+
+	ck_assert_int_eq(pipe(p), 0);
+	ck_assert_int_eq(splice(fd, NULL, p[1], NULL, 4096, 0), 4096);
+	ck_assert_int_eq(fcntl(fd, F_ADD_SEALS, F_SEAL_WRITE), -1);
+	ck_assert_int_eq(errno, EBUSY);
+	pid = fork();
+	if (pid == 0) {
+		usleep(400000);
+		_exit(0);
+	}
+	close(p[0]);
+	close(p[1]);
+	ck_assert_msg(gen_check(&gens, fd, 1, 1, &e) == 0, "%s", e.text);
+	close(fd);
+	ck_assert_int_eq(wait_status(pid), 0);
+}
+END_TEST
+
 static void
 spoil_magic(struct gen_head *h)
 {
@@ -518,6 +543,7 @@ main(void)
 	tcase_add_test(tc, built_and_read);
 	tcase_add_test(tc, two_processes);
 	tcase_add_test(tc, not_writable);
+	tcase_add_test(tc, page_in_hand);
 	tcase_add_loop_test(tc, spoilt, 0,
 	    sizeof(spoils) / sizeof(spoils[0]));
 	tcase_add_test(tc, refused);
