@@ -45,7 +45,7 @@ def test_form():
             assert servers.pop("(floor)")["cpu_us"][0] > 0
         assert set(servers) == there | {"sluice"}
         for server in servers.values():
-            assert server["rps"][0] > 20
+            assert server["rps"][0] > 0
             assert server["cpu_us"][0] > 0
             assert 0 < server["p50_us"][0] <= server["p99_us"][0]
             assert server["pss_mb"] > 0
