@@ -7,11 +7,14 @@ access log: its writer would be one more process on the same core.
 
 On two cores bystander and worker have one together.  Whoever asks over a
 network has a core of its own: so the time in which the bystander itself
-was ready and had none is taken off.  The machine's noise only adds, and
-comes in phases: a spinning process and a flood are measured in turns, and
-of up to ROUNDS one must hold.
+was ready and had none is taken off.  The flooder's kernel has none
+either: when its connection is reset, the worker's core frees all that it
+had not sent.  The machine's noise only adds, and comes in phases: a
+spinning process and a flood are measured in turns, and of up to ROUNDS
+one must hold.
 
-SOAK_SCALE multiplies the 10 seconds of each (of the others, 3).
+SOAK_SCALE multiplies the 10 seconds of each (of the others, 3).  Below 1
+a p99 is that of a dozen requests, and has SLACK more.
 """
 import contextlib
 import os
@@ -28,6 +31,7 @@ SCALE = float(os.environ.get("SOAK_SCALE", "1"))
 SECONDS = max(10 * SCALE, 2)
 SPIN = 2        # seconds of the spinning process
 ROUNDS = 5
+SLACK = 1 if SCALE >= 1 else 6  # ms
 TOP = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..")
 
 FLOODER = """
@@ -155,7 +159,7 @@ def test_flood(gate, name):
               f"memory {gate.before} -> {gate.pss()} KiB")
         assert rounds > 0 and held == 0 and worst < 1
         assert gate.pss() < gate.before + (64 << 10)    # KiB
-        if p99 <= 2 * spun + 1:
+        if p99 <= 2 * spun + SLACK:
             return
     pytest.fail("no round held")
 
