@@ -28,8 +28,8 @@ from lib import http, net, wire
 from lib.cmd import pss, session, tool
 
 SCALE = float(os.environ.get("SOAK_SCALE", "1"))
-SECONDS = max(10 * SCALE, 2)
-SPIN = 2        # seconds of the spinning process
+SECONDS = max(10 * SCALE, 1)
+SPIN = min(SECONDS, 2)          # of the spinning process
 ROUNDS = 5
 SLACK = 1 if SCALE >= 1 else 6  # ms
 TOP = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..")
