@@ -24,7 +24,7 @@
 #define PAGE	4096UL
 #define HEAD	64	/* bytes before the arena, of its alignment */
 #define SEALS	(F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE | F_SEAL_SEAL)
-#define SEAL_TRIES 16
+#define SEAL_TRIES	16	/* of 150 ms each */
 
 _Static_assert(sizeof(struct gen_head) <= HEAD, "the head fits");
 
@@ -208,8 +208,8 @@ find_size(int fd, struct err *e)
 /*
  * No mapping that could write is left when the builder is gone.  But the
  * kernel itself may have a page just in hand (it reclaims or moves some),
- * and refuses after a wait of its own of 150 ms; a busy one of two cores
- * was seen to.
+ * and refuses after a wait of its own of 150 ms, as was seen of a busy one.
+ * With a mapping left all tries fail at once.
  */
 static int
 seal(int fd)

@@ -104,7 +104,9 @@ void gen_drop_keys(struct gens *, struct gen *);
 
 /*
  * Master: seals the file, then sees that size, head and pointers hold.
- * Fails while anybody (the builder) still has it mapped for writing.
+ * Fails while anybody (the builder) still has it mapped for writing.  While
+ * the kernel has a page of it in hand this waits, for some 2.4 s at most;
+ * so does gen_check_keys.
  */
 int gen_check(struct gens *, int fd, unsigned slot, uint64_t number,
     struct err *);

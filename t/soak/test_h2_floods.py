@@ -13,8 +13,8 @@ had not sent.  The machine's noise only adds, and comes in phases: a
 spinning process and a flood are measured in turns, and of up to ROUNDS
 one must hold.
 
-SOAK_SCALE multiplies the 10 seconds of each (of the others, 3).  Below 1
-a p99 is that of a dozen requests, and has SLACK more.
+SOAK_SCALE multiplies the 10 seconds of each (of the others, 3).  A p99
+of one second is that of seven requests, and below 1 it has more SLACK.
 """
 import contextlib
 import os
@@ -31,7 +31,7 @@ SCALE = float(os.environ.get("SOAK_SCALE", "1"))
 SECONDS = max(10 * SCALE, 1)
 SPIN = min(SECONDS, 2)          # of the spinning process
 ROUNDS = 5
-SLACK = 1 if SCALE >= 1 else 6  # ms
+SLACK = 1 if SCALE >= 1 else 3  # ms
 TOP = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..")
 
 FLOODER = """

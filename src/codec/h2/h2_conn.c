@@ -66,9 +66,9 @@ h2_conn_turn(struct h2c *c)
 }
 
 void
-h2_conn_charge(struct h2c *c, size_t n)
+h2_conn_spend(uint32_t *left, size_t n)
 {
-	c->budget -= n < c->budget ? (uint32_t)n : c->budget;
+	*left -= n < *left ? (uint32_t)n : *left;
 }
 
 void
@@ -438,7 +438,8 @@ read_once(struct h2c *c)
 	c->unheard = false;
 	digest(c, v.iov_base, got);
 	heads = c->heads - heads;
-	h2_conn_charge(c, got + cost_of(c, heads, c->frames - frames));
+	h2_conn_spend(&c->budget,
+	    got + cost_of(c, heads, c->frames - frames));
 	learn(c, got, got == v.iov_len, heads);
 	return IO_OK;
 }

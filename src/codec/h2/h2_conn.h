@@ -145,8 +145,8 @@ void h2_conn_close_stream(struct h2s *, enum fail why);
 void h2_conn_try_free(struct h2s *);
 /* Another turn may have begun: its budget and quota are whole. */
 void h2_conn_turn(struct h2c *);
-/* n bytes of the budget were used. */
-void h2_conn_charge(struct h2c *, size_t n);
+/* n bytes of the budget or the quota were used. */
+void h2_conn_spend(uint32_t *left, size_t n);
 /* n bytes of a stream (struct h2s) went to the kernel. */
 void h2_conn_sent(void *, size_t n);
 /* Looks at all streams that were noted. */

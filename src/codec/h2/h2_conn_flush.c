@@ -82,7 +82,7 @@ write_out(struct h2c *c)
 			return IO_AGAIN;
 		c->side->writes(c);
 		rc = h2_outq_write(&c->q, c->io, h2_conn_sent, &n);
-		c->quota -= n < c->quota ? (uint32_t)n : c->quota;
+		h2_conn_spend(&c->quota, n);
 		if (n > 0)
 			c->moved = ev_ms(c->env->ev);
 		c->side->wrote(c);

@@ -434,7 +434,7 @@ static void
 flush_all(struct h2c *c)
 {
 	h2_conn_turn(c);
-	c->budget = c->quota = UINT32_MAX;
+	c->quota = UINT32_MAX;
 	h2_conn_flush(c);
 	if (c->state == H2C_OPEN)
 		h2_conn_flush(c);
