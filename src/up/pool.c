@@ -54,8 +54,6 @@ void
 pool_init(struct server *s)
 {
 	list_init(&s->idle);
-	list_init(&s->shared);
-	list_init(&s->shares);
 	timer_init(&s->idle_end, on_idle_end);
 }
 

@@ -11,7 +11,7 @@
 
 struct up_conn {
 	struct io		 io;
-	struct list		 node;		/* of server.idle, or .shared */
+	struct list		 node;		/* of server.idle, or .multi */
 	struct upstream		*upstream;	/* ref, counted */
 	struct server		*server;	/* ref, counted; of upstream */
 	const struct client_codec *how;		/* const: that of codec */
@@ -29,7 +29,7 @@ struct up_conn {
 	struct stream		*stream;	/* of the exchange, or NULL */
 	unsigned		 given;		/* to so many */
 	bool			 multi:1;	/* takes many: HTTP/2 */
-	bool			 shared:1;	/* in server.shared */
+	bool			 shared:1;	/* in server_multi.shared */
 	bool			 retired:1;	/* takes no more */
 	bool			 told:1;	/* how many it takes */
 	bool			 idle:1;
@@ -67,7 +67,7 @@ void pool_conn_rest(struct up_conn *);
 /* others that wait for the same dial, and then for room on it */
 struct pool_share {
 	struct pool_wait	 w;		/* that of the dial */
-	struct list		 node;		/* of server.shares */
+	struct list		 node;		/* of server_multi.shares */
 	struct list		 waits;		/* pool_wait.node */
 	unsigned		 n;
 	bool			 failed;	/* and one of them was told */

@@ -53,7 +53,7 @@ static unsigned
 room_of_share(const struct pool_share *sh)
 {
 	unsigned	most = (unsigned)sh->server->upstream->pool.streams;
-	unsigned	told = sh->server->streams;
+	unsigned	told = sh->server->multi->streams;
 
 	/* nobody is to wait for what will take no more */
 	if (sh->conn != NULL && !sh->conn->how->lasts(sh->conn->codec))
@@ -69,9 +69,11 @@ pool_share_room(const struct server *s)
 	struct list	*pos;
 	uint32_t	 n = 0;
 
-	list_each(pos, &s->shared)
+	if (s->multi == NULL)
+		return 0;
+	list_each(pos, &s->multi->shared)
 		n += room_of(container_of(pos, struct up_conn, node));
-	list_each(pos, &s->shares)
+	list_each(pos, &s->multi->shares)
 		n += room_of_share(container_of(pos, struct pool_share,
 		    node));
 	return n;
@@ -82,7 +84,7 @@ pool_share_promise(struct up_conn *c, struct pool_wait *w)
 {
 	if (!c->shared) {
 		c->shared = true;
-		list_add(c->server->shared.prev, &c->node);
+		list_add(server_multi(c->server)->shared.prev, &c->node);
 	}
 	w->conn = c;
 	list_add_tail(&c->waits, &w->node);
@@ -112,9 +114,9 @@ pool_share_claim(struct server *s, struct pool_wait *w)
 	struct up_conn		*c;
 	struct pool_share	*sh;
 
-	if (!pool_share_may(s, w))
+	if (s->multi == NULL || !pool_share_may(s, w))
 		return false;
-	list_each(pos, &s->shared) {
+	list_each(pos, &s->multi->shared) {
 		c = container_of(pos, struct up_conn, node);
 		if (room_of(c) == 0)
 			continue;
@@ -125,7 +127,7 @@ pool_share_claim(struct server *s, struct pool_wait *w)
 	/* an idle one is better than to wait */
 	if (s->nidle > 0)
 		return false;
-	list_each(pos, &s->shares) {
+	list_each(pos, &s->multi->shares) {
 		sh = container_of(pos, struct pool_share, node);
 		if (room_of_share(sh) == 0)
 			continue;
@@ -342,7 +344,7 @@ pool_share_start(struct pool_wait *w)
 	sh->server = server_ref(s);
 	s->upstream->uses++;
 	list_init(&sh->waits);
-	list_add(s->shares.prev, &sh->node);
+	list_add(server_multi(s)->shares.prev, &sh->node);
 	ev_task_init(&sh->spread, on_spread);
 	ev_task_init(&sh->free, on_free);
 	timer_init(&sh->late, on_late);
@@ -374,7 +376,7 @@ pool_share_note(struct up_conn *c)
 
 	c->told = true;
 	if (n > 0)
-		c->server->streams = n + c->given;
+		server_multi(c->server)->streams = n + c->given;
 	if (c->share != NULL)
 		ev_post(pool_loop(c->server), EV_WAKE, &c->share->spread);
 	pool_share_room_came(c);
@@ -417,7 +419,9 @@ pool_share_ends(const struct server *s)
 {
 	struct list	*pos;
 
-	list_each(pos, &s->shared)
+	if (s->multi == NULL)
+		return false;
+	list_each(pos, &s->multi->shared)
 		if (container_of(pos, struct up_conn, node)->retired)
 			return true;
 	return false;
@@ -428,9 +432,11 @@ pool_share_retire(struct server *s)
 {
 	struct list	*pos, *tmp;
 
-	list_each(pos, &s->shared)
+	if (s->multi == NULL)
+		return;
+	list_each(pos, &s->multi->shared)
 		container_of(pos, struct up_conn, node)->retired = true;
 	/* nobody else joins what is dialled */
-	list_each_safe(pos, tmp, &s->shares)
+	list_each_safe(pos, tmp, &s->multi->shares)
 		list_del(pos);
 }

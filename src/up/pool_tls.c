@@ -17,7 +17,7 @@
 static void
 refuse(struct up_conn *c, struct text *what, enum fail why)
 {
-	struct server	*s = c->server;
+	struct server_shake	*s = server_shake(c->server);
 
 	if (s->said == NULL)
 		s->said = must_alloc(TLS_BLAME_MAX + 1);
@@ -97,7 +97,7 @@ pool_tls_move(struct up_conn *c, struct server *to)
 		return;
 	c->out.peer = to->peer;
 	c->out.now = &to->peer;
-	c->out.keep = &to->session;
+	c->out.keep = &server_shake(to)->session;
 }
 
 bool

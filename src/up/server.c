@@ -2,13 +2,14 @@
  * Run-time twins of servers: how long they live, and which of them an
  * exchange has asked.  Workers.
  */
-#include "up/upstream.h"
+#include "up/server.h"
 
 #include <stdlib.h>
 
 #include "base/must.h"
 #include "up/names.h"
 #include "up/server_tls.h"
+#include "up/upstream.h"
 
 struct server *
 server_ref(struct server *s)
@@ -31,8 +32,31 @@ server_unref(struct server **p)
 	must(s->nopen == 0);
 	ev_timer_off(s->upstream->serve->ev, &s->idle_end);
 	server_tls_forget(s);
-	free(s->said);
+	if (s->shake != NULL)
+		free(s->shake->said);
+	free(s->shake);
+	free(s->multi);
 	free(s);
+}
+
+/* Most servers have neither, and there may be thousands. */
+struct server_multi *
+server_multi(struct server *s)
+{
+	if (s->multi == NULL) {
+		s->multi = must_calloc(1, sizeof(*s->multi));
+		list_init(&s->multi->shared);
+		list_init(&s->multi->shares);
+	}
+	return s->multi;
+}
+
+struct server_shake *
+server_shake(struct server *s)
+{
+	if (s->shake == NULL)
+		s->shake = must_calloc(1, sizeof(*s->shake));
+	return s->shake;
 }
 
 /* A path is rare and long: it is read from the text. */

@@ -40,12 +40,13 @@ server_http(const struct server *s)
 void
 server_want_h1(struct server *s)
 {
-	s->h1_ms = ev_ms(s->upstream->serve->ev) + H1_MS;
+	server_multi(s)->h1_ms = ev_ms(s->upstream->serve->ev) + H1_MS;
 }
 
 bool
 server_wants_h1(const struct server *s)
 {
-	return s->h1_ms != 0 && ev_ms(s->upstream->serve->ev) < s->h1_ms &&
+	return s->multi != NULL &&
+	    ev_ms(s->upstream->serve->ev) < s->multi->h1_ms &&
 	    server_http(s) == SERVER_ALPN;
 }

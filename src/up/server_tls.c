@@ -105,8 +105,10 @@ server_tls_set(struct server *s, const struct tls_peer *p)
 void
 server_tls_forget(struct server *s)
 {
-	SSL_SESSION_free(s->session);
-	s->session = NULL;
+	if (s->shake == NULL)
+		return;
+	SSL_SESSION_free(s->shake->session);
+	s->shake->session = NULL;
 }
 
 static bool
@@ -139,7 +141,7 @@ void
 server_tls_open(struct server *s, struct io *io, struct tls_out *out, bool h1)
 {
 	*out = (struct tls_out){ .peer = s->peer, .now = &s->peer,
-	    .keep = &s->session,
+	    .keep = &server_shake(s)->session,
 	    .alpn = server_tls_alpn(server_http(s), h1) };
 	tls_open(io, secure_room(s->upstream->serve),
 	    tls_client_begin(s->upstream->tls->client, out), STR_NONE);

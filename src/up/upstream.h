@@ -11,7 +11,7 @@
 #include "core/lease.h"
 #include "up/balancer.h"
 #include "up/limits.h"
-#include "up/server_http.h"
+#include "up/server.h"
 #include "up/told.h"
 #include "up/tried.h"
 #include "up/upstream_rows.h"
@@ -22,7 +22,6 @@ struct breaker_ticket;
 struct member_name;
 struct queue;
 struct retry_use;
-struct server_use;
 struct sticky;
 struct tls_peer;
 struct up_tls;
@@ -79,44 +78,6 @@ void upstream_check_times(struct conf_load *, const struct conf_obj *,
     const struct upstream_times *);
 
 /* --- upstream.c: the twins --- */
-/*
- * Counted: by its twin while it is a member, by each open connection and
- * by each attempt.  It lives no longer than its twin.
- */
-struct server {
-	/* set once */
-	struct upstream		*upstream;	/* ref */
-	struct str		 text;		/* own, behind the struct */
-	struct sock_peer	 addr;		/* see server_addr */
-	uint32_t		 row;
-	const struct board_server *board;	/* of the board */
-	struct board_server_live *live;		/* of the board */
-	struct server_use	*use;		/* of the board; may be NULL */
-	uint64_t		 tag;		/* of the row's life */
-	const struct member_name *name;		/* of upstream; NULL: none */
-	uint64_t		 number;	/* see up/sticky.h; or 0 */
-	const struct tls_peer	*peer;		/* of upstream; NULL: plain */
-	struct ssl_session_st	*session;	/* own: see server_tls.h */
-	char			*said;		/* own: why a shake failed */
-	struct list		 attempts;	/* under way here */
-	unsigned		 uses;
-	unsigned		 nwant;		/* that wait for it alone */
-	uint64_t		 probe_ms;	/* none is let to it before */
-	bool			 left:1;	/* no member any more */
-	bool			 h2:1;		/* HTTP/2 and nothing else */
-	bool			 spoke_h1:1;	/* by ALPN, the last time */
-	/* see up/pool.h */
-	struct list		 idle;		/* pooled, LIFO */
-	struct timer		 idle_end;	/* of the longest idle one */
-	unsigned		 nidle;
-	unsigned		 nopen;
-	/* see up/pool_share.c */
-	struct list		 shared;	/* up_conn.node: not idle */
-	struct list		 shares;	/* pool_share.node: dialled */
-	unsigned		 streams;	/* it last took; 0: not told */
-	uint64_t		 h1_ms;		/* see server_want_h1; or 0 */
-};
-
 struct upstream {
 	struct serve		*serve;		/* ref */
 	struct str		 name;		/* own */
@@ -185,16 +146,5 @@ bool upstream_any_left(struct upstream *, const struct tried *);
  * names came to.  FAIL_NONE: the first answer to a name is still to come.
  */
 enum fail upstream_why(const struct upstream *);
-
-/* --- server.c --- */
-struct server *server_ref(struct server *);
-/* Drops a use and nulls the pointer; *NULL is allowed. */
-void server_unref(struct server **);
-/* Where it is dialled. */
-void server_addr(const struct server *, struct sock_addr *);
-/* What a request for it calls it: its name, or its address. */
-struct str server_host(const struct server *);
-/* Its lease word's index + 1; 0: there is no limit. */
-uint32_t server_lease(const struct server *);
 
 #endif

@@ -33,13 +33,15 @@ def children(pid):
     return out
 
 
-def pss(pids):
+def pss(pids, files=True):
     """Summed PSS of processes that belong together, in KiB.
 
     Pages of files count once for all of them: the kernel's own share
-    would rise and fall with whoever else on this machine maps libc.
+    would rise and fall with whoever else on this machine maps libc.  How
+    many there are is also a matter of what the kernel reads ahead; without
+    `files` it is only what the processes wrote that counts.
     """
-    total, files = 0, {}
+    total, clean = 0, {}
     for pid in pids:
         with open(f"/proc/{pid}/smaps") as f:
             for line in f:
@@ -53,9 +55,9 @@ def pss(pids):
                         total += kib["Pss"]
                     else:
                         total += kib["Anonymous"]
-                        clean = kib["Rss"] - kib["Anonymous"]
-                        files[place] = max(files.get(place, 0), clean)
-    return total + sum(files.values())
+                        rest = kib["Rss"] - kib["Anonymous"]
+                        clean[place] = max(clean.get(place, 0), rest)
+    return total + (sum(clean.values()) if files else 0)
 
 
 def mapped(pid, name):

@@ -226,9 +226,9 @@ class Sluice:
             net.wait_pid_gone(pid)
         return pid
 
-    def pss(self):
+    def pss(self, files=True):
         """Summed PSS of master and children, in KiB."""
-        return pss([self.pid] + self.children())
+        return pss([self.pid] + self.children(), files)
 
     def check_leftovers(self):
         """Ends what outlived the master, and says so."""

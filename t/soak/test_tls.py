@@ -94,7 +94,7 @@ class Attack:
 
 
 def test_attackers_do_not_slow_others(gate, tool):
-    rounds = max(int(9 * SCALE), 3)
+    rounds = max(int(9 * SCALE), 5)
     ratios = []
     p99(tool, gate, 0.5)
     for _ in range(rounds):
