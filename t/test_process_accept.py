@@ -1,10 +1,12 @@
 """Accepting: connections that arrive together are all served."""
 import os
 import signal
+import time
 
 import pytest
 
-from lib import http, site
+from lib import http, site, watch
+from lib.cmd import KIND, state
 from lib.trace import traced
 
 
@@ -21,6 +23,11 @@ def test_six_at_once(sluice, tmp, ev, workers):
         for c in conns:
             assert c.response().status == 200
             c.close()
+
+
+def serving(s):
+    return sum(p["name"].startswith("worker") and p["state"] == "serving"
+               for p in s.ctl_json("status")["processes"])
 
 
 def accepted(s):
@@ -47,6 +54,30 @@ def test_burst_is_shared(sluice, tmp):
         for c in conns:
             c.close()
     assert sorted(least)[2] >= 15, least
+
+
+@pytest.mark.skipif(KIND == "plain", reason="needs fault points")
+def test_who_comes_is_known(sluice, tmp):
+    """A worker that begins to serve has its share from then on."""
+    site.write(tmp)
+    # the fourth that comes to listen, control and two workers before it
+    s = sluice(site.CONF, env={"SLUICE_FAULT": "listen_stop:3+1"})
+    old = s.kill("worker 1")
+    new = s.wait_role("worker 1", old)
+    watch.wait_until("it stands still", lambda: state(new) == "T")
+    over = int(time.time()) + 1.2
+    watch.wait_until("the other looked who is there",
+                     lambda: time.time() > over)
+    os.kill(new, signal.SIGCONT)
+    watch.wait_until("both serve", lambda: serving(s) == 2)
+    before = accepted(s)
+    conns = [http.Client(s.port) for _ in range(50)]
+    for c in conns:
+        c.send(http.request("GET", "/hello"))
+        assert c.response().status == 200
+    assert min(a - b for a, b in zip(accepted(s), before)) > 5
+    for c in conns:
+        c.close()
 
 
 def test_last_goes_no_further(sluice, tmp):

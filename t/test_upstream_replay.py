@@ -31,14 +31,16 @@ class Busy:
         self.sock = socket.create_server(("127.0.0.1", 0), backlog=0)
         self.sock.settimeout(net.WAIT)
         self.port = self.sock.getsockname()[1]
-        self.fill = []
+        self.fill, self.fillers = [], set()
 
     def accept(self):
-        """The next who is none of those who shut the door."""
-        ours = [s.getsockname() for s in self.fill]
+        """The next who is none of those who shut the door: of these none
+        tries any longer, at the same moments as who is waited for."""
+        while self.fill:
+            self.fill.pop().close()
         while True:
             conn, who = self.sock.accept()
-            if who not in ours:
+            if who not in self.fillers:
                 conn.settimeout(net.WAIT)
                 return conn
             conn.close()
@@ -50,6 +52,7 @@ class Busy:
             with contextlib.suppress(BlockingIOError):
                 s.connect(("127.0.0.1", self.port))
             self.fill.append(s)
+            self.fillers.add(s.getsockname())
 
     def close(self):
         for s in [self.sock, *self.fill]:

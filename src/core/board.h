@@ -32,7 +32,7 @@ struct board_slot {
 	_Atomic uint64_t uses;		/* 1: its rows of `server_use` have
 					 * their pages; the process */
 	/* the process writes from here on */
-	_Atomic uint64_t queued_ns;	/* last at the end of a listener's */
+	_Atomic uint64_t queued_ns;	/* last went to a queue's end */
 	_Atomic uint64_t epoch_accepts;	/* core/listener.c */
 	_Atomic uint64_t epoch_busy_us;
 	_Atomic uint64_t beat_ms;	/* monotonic, each turn */
@@ -72,7 +72,8 @@ struct board_global {
 	_Atomic uint64_t started_ms;	/* wall clock; master */
 	_Atomic uint64_t accept_kick;	/* ++ when a worker died; master */
 	_Atomic uint64_t failed_ms;	/* last failed reload; master */
-	_Atomic uint64_t pad[7];
+	_Atomic uint64_t served;	/* ++ when a child serves; master */
+	_Atomic uint64_t pad[6];
 };
 _Static_assert(sizeof(struct board_global) == 128, "board global");
 

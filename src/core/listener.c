@@ -13,6 +13,7 @@
 #include "core/listener.h"
 
 #include <errno.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -22,6 +23,7 @@
 #include "core/greet.h"
 #include "core/listener_limit.h"
 #include "core/version.h"
+#include "os/fault.h"
 
 #define BATCH		4	/* accepts of one wake-up at a high rate */
 #define FULL_WAKES	8	/* before one takes more */
@@ -51,7 +53,11 @@ tell_stepped(struct serve *s)
 		    memory_order_relaxed);
 }
 
-/* From now on it is the last one that the kernel wakes. */
+/*
+ * From now on it is the last one that the kernel wakes.  Of two that go there
+ * at once nobody knows who came first: each has its own time from before, and
+ * tells others that from behind, so that neither takes itself for the last.
+ */
 static void
 watch(struct listener *l)
 {
@@ -59,11 +65,13 @@ watch(struct listener *l)
 	struct err	 e;
 
 	l->queued_ns = ev_clock_ns();
-	if (b != NULL)
-		b->slot->queued_ns = l->queued_ns;
+	if (FAULT("listen_stop"))
+		(void)raise(SIGSTOP);
 	if (ev_add(l->serve->ev, &l->fd, EV_LEVEL | EV_EXCLUSIVE, &e) == -1)
 		log_err(&self->lc, "listener \"%.*s\": %s", STR_FMT(l->name),
 		    e.text);
+	if (b != NULL)
+		b->slot->queued_ns = ev_clock_ns();
 }
 
 static void
@@ -86,13 +94,17 @@ is_peer(const struct board_slot *slot)
 	    slot->role == me->role);
 }
 
-/* The board has more rows than there are workers: each second will do. */
+/*
+ * The board has more rows than there are workers: each second will do, and
+ * whenever another one serves.
+ */
 static void
 find_peers(struct serve *s)
 {
 	uint32_t		 n = shm_rows(s->shm, &board_slots);
 	const struct board_slot	*slot;
 
+	s->peers_of = board_self()->global->served;
 	s->peers = must_realloc(s->peers, n * sizeof(s->peers[0]));
 	s->npeer = 0;
 	for (uint32_t i = 0; i < n; i++) {
@@ -107,7 +119,7 @@ static void
 each_peer(struct serve *s, void (*fn)(const struct board_slot *, uint64_t *),
     uint64_t *sums)
 {
-	if (s->npeer == 0)
+	if (s->npeer == 0 || s->peers_of != board_self()->global->served)
 		find_peers(s);
 	for (uint32_t i = 0; i < s->npeer; i++)
 		if (is_peer(s->peers[i]))

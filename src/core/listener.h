@@ -103,7 +103,7 @@ struct listener {
 	struct timer		 back;		/* stepped back */
 	uint64_t		 back_until;	/* ms, at most */
 	uint64_t		 kick;		/* accept_kick last seen */
-	uint64_t		 queued_ns;	/* when it was watched */
+	uint64_t		 queued_ns;	/* before it was watched */
 	unsigned		 batch;		/* that a wake takes at most */
 	unsigned		 wakes;		/* in a row that had so many */
 };

@@ -65,6 +65,7 @@ struct serve {
 	uint64_t		epoch_busy_ns;	/* when the epoch began */
 	const struct board_slot	**peers;	/* own; as of the last second */
 	uint32_t		npeer;
+	uint64_t		peers_of;	/* board_global.served then */
 	unsigned		nback;		/* listeners stepped back */
 	/* time */
 	char			date[DATE_LEN];	/* refreshed each second */

@@ -407,6 +407,7 @@ on_ready(struct child *c)
 	c->ready = true;
 	if (!c->draining)
 		s->state = SLOT_SERVING;
+	m->board.global->served++;
 	roll_ready(c);
 	master_advance(m);
 }
