@@ -63,9 +63,9 @@ struct serve {
 	uint64_t		last_busy_ns;
 	uint64_t		last_ns;
 	uint64_t		epoch_busy_ns;	/* when the epoch began */
-	const struct board_slot	**peers;	/* own; as of the last second */
+	const struct board_slot	**peers;	/* own: find_peers */
 	uint32_t		npeer;
-	uint64_t		peers_of;	/* board_global.served then */
+	uint64_t		peers_of;	/* as of board_global.served */
 	unsigned		nback;		/* listeners stepped back */
 	/* time */
 	char			date[DATE_LEN];	/* refreshed each second */

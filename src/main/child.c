@@ -405,9 +405,10 @@ on_ready(struct child *c)
 	struct board_slot *s = shm_row(m->proc.shm, &board_slots, c->slot);
 
 	c->ready = true;
-	if (!c->draining)
+	if (!c->draining) {
 		s->state = SLOT_SERVING;
-	m->board.global->served++;
+		m->board.global->served++;
+	}
 	roll_ready(c);
 	master_advance(m);
 }
